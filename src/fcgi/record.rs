@@ -1,0 +1,1 @@
+//! Bytes of FastCGI records and back.

@@ -1,0 +1,122 @@
+//! Why a login is refused: in detail for the log, as one of two texts for the client.
+
+use std::borrow::Cow;
+use std::fmt;
+
+/// The reason of a refusal. [`fmt::Display`] gives the stable word that the log has as `cause`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// `Auth-User` or `Auth-Pass` is not there.
+    MissingCredentials,
+    /// `X-Auth-Key` is missing or wrong.
+    WrongKey,
+    /// A header that decides came twice.
+    DuplicateHeader(&'static str),
+    /// A `%` without two hexadecimal digits: the request does not come from nginx.
+    BadEscape(&'static str),
+    /// The login holds a control byte.
+    BadLogin,
+    /// The login is longer than 254 bytes.
+    LoginTooLong,
+    /// The password holds NUL, CR or LF.
+    BadPassword,
+    /// The password is longer than 512 bytes.
+    PasswordTooLong,
+    /// An `Auth-Method` that nginx has and this version cannot check.
+    UnsupportedMethod(&'static str),
+    /// An `Auth-Method` that is not known at all.
+    UnknownMethod,
+    /// PARAMS is larger than configured.
+    TooLarge,
+    /// PARAMS is damaged.
+    Malformed,
+    /// No store knows the login.
+    UnknownUser,
+    /// The password is not the stored one.
+    WrongPassword,
+    /// The user has no password that could be right.
+    NoPassword,
+    /// The user is switched off.
+    Disabled,
+    /// The user may not come from this network.
+    NetworkNotAllowed,
+    /// The fault is ours; nothing is said about the login.
+    Temporary(Trouble),
+}
+
+/// What keeps us from deciding.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Trouble {
+    /// There is no usable configuration.
+    NoConfiguration,
+    /// A store could not say.
+    Store(String),
+    /// No route leads anywhere for this login.
+    NoRoute,
+    /// The host of this login is not known or has no address at the moment.
+    Host(String),
+    /// Too many password hashes are being computed.
+    Busy,
+    /// The answer would have broken a rule of the protocol.
+    Answer(String),
+    /// All connections are in use.
+    Overloaded,
+    /// The web server took the request back, or it arrived too slowly.
+    Aborted,
+    /// A bug of ours: the decision panicked.
+    Panic,
+}
+
+impl Refusal {
+    /// Whether the client should keep its password and try again.
+    pub fn is_temporary(&self) -> bool {
+        matches!(self, Self::Temporary(_))
+    }
+
+    /// What is known beyond the word, for the log.
+    pub fn detail(&self) -> Option<Cow<'_, str>> {
+        match self {
+            Self::DuplicateHeader(name) | Self::BadEscape(name) => Some(Cow::Borrowed(name)),
+            Self::UnsupportedMethod(method) => Some(Cow::Borrowed(method)),
+            Self::Temporary(Trouble::Store(what) | Trouble::Host(what) | Trouble::Answer(what)) => {
+                Some(Cow::Borrowed(what))
+            }
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::MissingCredentials => "missing-credentials",
+            Self::WrongKey => "wrong-key",
+            Self::DuplicateHeader(_) => "duplicate-header",
+            Self::BadEscape(_) => "bad-escape",
+            Self::BadLogin => "bad-login",
+            Self::LoginTooLong => "login-too-long",
+            Self::BadPassword => "bad-password",
+            Self::PasswordTooLong => "password-too-long",
+            Self::UnsupportedMethod(_) => "unsupported-method",
+            Self::UnknownMethod => "unknown-method",
+            Self::TooLarge => "request-too-large",
+            Self::Malformed => "malformed-request",
+            Self::UnknownUser => "unknown-user",
+            Self::WrongPassword => "wrong-password",
+            Self::NoPassword => "no-password",
+            Self::Disabled => "disabled",
+            Self::NetworkNotAllowed => "network-not-allowed",
+            Self::Temporary(trouble) => match trouble {
+                Trouble::NoConfiguration => "no-configuration",
+                Trouble::Store(_) => "store-trouble",
+                Trouble::NoRoute => "no-route",
+                Trouble::Host(_) => "host-trouble",
+                Trouble::Busy => "busy",
+                Trouble::Answer(_) => "bad-answer",
+                Trouble::Overloaded => "overloaded",
+                Trouble::Aborted => "aborted",
+                Trouble::Panic => "panic",
+            },
+        })
+    }
+}

@@ -1,0 +1,107 @@
+//! Passwords, what a client proves itself with, and the stored secrets they are checked against.
+
+use std::fmt;
+
+use subtle::ConstantTimeEq;
+use zeroize::Zeroizing;
+
+mod hash;
+
+pub use hash::Secret;
+
+/// The most bytes that a password may have. Some hashes take time that grows with the password;
+/// a longer one is refused before any is computed.
+pub const MAX_PASSWORD_BYTES: usize = 512;
+
+//------------ Password ------------------------------------------------------
+
+/// A password in clear, as bytes: without NUL, CR and LF, at most [`MAX_PASSWORD_BYTES`] long.
+///
+/// It cannot be printed, and its memory is wiped when it goes.
+#[derive(Clone)]
+pub struct Password(Zeroizing<Vec<u8>>);
+
+/// Why bytes are no acceptable password.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BadPassword {
+    /// It holds NUL, CR or LF, which nginx would paste into the dialogue with the mail server.
+    ControlByte,
+    /// It is longer than [`MAX_PASSWORD_BYTES`].
+    TooLong,
+}
+
+impl Password {
+    /// Checks the bytes; those that are refused are wiped.
+    pub fn new(bytes: Vec<u8>) -> Result<Self, BadPassword> {
+        let bytes = Zeroizing::new(bytes);
+        if bytes.len() > MAX_PASSWORD_BYTES {
+            return Err(BadPassword::TooLong);
+        }
+        if bytes.iter().any(|byte| matches!(byte, 0 | b'\r' | b'\n')) {
+            return Err(BadPassword::ControlByte);
+        }
+        Ok(Self(bytes))
+    }
+
+    /// The password itself: for the hashes here, and for stores that must send it on.
+    pub fn reveal(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Password {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Password(..)")
+    }
+}
+
+//------------ Proof ---------------------------------------------------------
+
+/// What a client brings to show that the login is its own: nginx's `Auth-Method` and its data.
+#[derive(Clone, Debug)]
+pub enum Proof {
+    /// `plain`: the password itself.
+    Password(Password),
+    /// `cram-md5`: the keyed digest of the salt (RFC 2195).
+    CramMd5 {
+        /// The challenge, `Auth-Salt`, with its angle brackets.
+        salt: Vec<u8>,
+        /// The digest in hex, as the client sent it.
+        digest: Vec<u8>,
+    },
+    /// `apop`: the digest of salt and password (RFC 1939, 7).
+    Apop {
+        /// The challenge, `Auth-Salt`, with its angle brackets.
+        salt: Vec<u8>,
+        /// The digest in hex, as the client sent it.
+        digest: Vec<u8>,
+    },
+    /// `external`: the client's certificate. `Auth-Pass` may be stale and is not looked at.
+    External,
+    /// `none`: nothing, incoming SMTP. `Auth-User` and `Auth-Pass` are not looked at.
+    None,
+}
+
+//------------ SharedKey -----------------------------------------------------
+
+/// A key that nginx and this program share: the value of `X-Auth-Key`.
+#[derive(Clone)]
+pub struct SharedKey(Zeroizing<Vec<u8>>);
+
+impl SharedKey {
+    /// Takes a key of at least one byte.
+    pub fn new(bytes: Vec<u8>) -> Option<Self> {
+        (!bytes.is_empty()).then(|| Self(Zeroizing::new(bytes)))
+    }
+
+    /// Compares in a time that does not depend on where the two differ.
+    pub fn matches(&self, offered: &[u8]) -> bool {
+        self.0.ct_eq(offered).into()
+    }
+}
+
+impl fmt::Debug for SharedKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SharedKey(..)")
+    }
+}
