@@ -16,8 +16,14 @@ use std::{env, fs, io};
 
 /// What the linker is to find under the names of the shared libraries that rustc asks for.
 const STAND_INS: [(&str, &str); 3] = [
-    ("libgcc_s.so", "GROUP ( -l:libc.a -l:libgcc_eh.a -l:libgcc.a )\n"),
-    ("libc.so", "GROUP ( -l:libc.a -l:libgcc_eh.a -l:libgcc.a )\n"),
+    (
+        "libgcc_s.so",
+        "GROUP ( -l:libc.a -l:libgcc_eh.a -l:libgcc.a )\n",
+    ),
+    (
+        "libc.so",
+        "GROUP ( -l:libc.a -l:libgcc_eh.a -l:libgcc.a )\n",
+    ),
     ("libm.so", "GROUP ( -l:libm.a )\n"),
 ];
 
@@ -29,8 +35,14 @@ fn main() -> io::Result<()> {
         && setting("CARGO_CFG_TARGET_ENV") == "gnu"
         && setting("HOST") == setting("TARGET");
     let wanted = setting("NGINX_MAIL_AUTH_LINK") != "dynamic"
-        && setting("CARGO_CFG_TARGET_FEATURE").split(',').all(|f| f != "crt-static");
-    if !(native_glibc && wanted && ["libc.a", "libm.a", "libgcc_eh.a"].iter().all(|l| installed(l)))
+        && setting("CARGO_CFG_TARGET_FEATURE")
+            .split(',')
+            .all(|f| f != "crt-static");
+    if !(native_glibc
+        && wanted
+        && ["libc.a", "libm.a", "libgcc_eh.a"]
+            .iter()
+            .all(|l| installed(l)))
     {
         return Ok(());
     }
@@ -46,6 +58,8 @@ fn main() -> io::Result<()> {
 /// Whether the C compiler that links would find this library: it answers with a path, else with
 /// the bare name.
 fn installed(library: &str) -> bool {
-    let answer = Command::new("cc").arg(format!("-print-file-name={library}")).output();
+    let answer = Command::new("cc")
+        .arg(format!("-print-file-name={library}"))
+        .output();
     answer.is_ok_and(|out| Path::new(String::from_utf8_lossy(&out.stdout).trim()).is_absolute())
 }

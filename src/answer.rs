@@ -105,13 +105,20 @@ impl Messages {
     pub const TEMPORARY: &str = "Temporary server problem, try again later";
 
     fn of(&self, why: &Refusal) -> &Text {
-        if why.is_temporary() { &self.temporary } else { &self.refused }
+        if why.is_temporary() {
+            &self.temporary
+        } else {
+            &self.refused
+        }
     }
 }
 
 impl Default for Messages {
     fn default() -> Self {
-        Self { refused: Text(Self::REFUSED.into()), temporary: Text(Self::TEMPORARY.into()) }
+        Self {
+            refused: Text(Self::REFUSED.into()),
+            temporary: Text(Self::TEMPORARY.into()),
+        }
     }
 }
 
@@ -168,7 +175,11 @@ impl Answer {
         let start = out.len();
         let written = self.headers(protocol, messages, out);
         let long = out.len() - start > MAX_ANSWER_BYTES;
-        let result = written.and(if long { Err(Unsayable::TooLong) } else { Ok(()) });
+        let result = written.and(if long {
+            Err(Unsayable::TooLong)
+        } else {
+            Ok(())
+        });
         if result.is_err() {
             out.truncate(start);
         }

@@ -29,7 +29,10 @@ impl<'a> Params<'a> {
     /// An empty set that takes at most `bound` pairs.
     pub fn bounded(bound: usize) -> Self {
         // A request of nginx through Apache brings about 40 variables.
-        Self { pairs: Vec::with_capacity(bound.min(64)), bound }
+        Self {
+            pairs: Vec::with_capacity(bound.min(64)),
+            bound,
+        }
     }
 
     /// Adds a pair; an error once the bound is reached.
@@ -50,7 +53,10 @@ impl<'a> Params<'a> {
 /// Shows the names only: a value may be a password.
 impl fmt::Debug for Params<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let names = self.pairs.iter().map(|(name, _)| String::from_utf8_lossy(name));
+        let names = self
+            .pairs
+            .iter()
+            .map(|(name, _)| String::from_utf8_lossy(name));
         f.debug_list().entries(names).finish()
     }
 }

@@ -285,7 +285,10 @@ struct Headers<'a> {
 
 impl<'a> Headers<'a> {
     fn collect(params: &Params<'a>) -> Self {
-        let mut headers = Self { values: [None; Header::COUNT], twice: None };
+        let mut headers = Self {
+            values: [None; Header::COUNT],
+            twice: None,
+        };
         for (name, value) in params.iter() {
             let Some(header) = Header::from_variable(name) else {
                 continue;
@@ -306,14 +309,22 @@ impl<'a> Headers<'a> {
     fn show_key(&self, key: Option<&SharedKey>) -> Result<(), Refusal> {
         let Some(key) = key else { return Ok(()) };
         let once = !matches!(self.twice, Some(Header::XAuthKey));
-        let shown = self.get(Header::XAuthKey).is_some_and(|offered| key.matches(offered));
-        if once && shown { Ok(()) } else { Err(Refusal::WrongKey) }
+        let shown = self
+            .get(Header::XAuthKey)
+            .is_some_and(|offered| key.matches(offered));
+        if once && shown {
+            Ok(())
+        } else {
+            Err(Refusal::WrongKey)
+        }
     }
 
     /// Some fronts let a mail client of theirs add a header that CGI gives the same name as one
     /// of nginx's; then nobody can tell which is which.
     fn each_once(&self) -> Result<(), Refusal> {
-        self.twice.map_or(Ok(()), |header| Err(Refusal::DuplicateHeader(header.name())))
+        self.twice.map_or(Ok(()), |header| {
+            Err(Refusal::DuplicateHeader(header.name()))
+        })
     }
 
     fn protocol(&self) -> Protocol {
@@ -325,8 +336,14 @@ impl<'a> Headers<'a> {
         let salt = || self.get(Header::AuthSalt).unwrap_or_default().to_vec();
         match self.get(Header::AuthMethod).unwrap_or_default() {
             b"plain" | b"" => Ok(Proof::Password(Password::new(digest()?)?)),
-            b"cram-md5" => Ok(Proof::CramMd5 { salt: salt(), digest: digest()? }),
-            b"apop" => Ok(Proof::Apop { salt: salt(), digest: digest()? }),
+            b"cram-md5" => Ok(Proof::CramMd5 {
+                salt: salt(),
+                digest: digest()?,
+            }),
+            b"apop" => Ok(Proof::Apop {
+                salt: salt(),
+                digest: digest()?,
+            }),
             b"external" => Ok(Proof::External),
             b"none" => Ok(Proof::None),
             _ => Err(Refusal::UnknownMethod),
@@ -344,7 +361,10 @@ impl<'a> Headers<'a> {
             address: self.address(Header::ClientIp),
             host: self.get(Header::ClientHost),
             proxied_from: end(Header::ProxyProtocolAddr, Header::ProxyProtocolPort),
-            proxied_to: end(Header::ProxyProtocolServerAddr, Header::ProxyProtocolServerPort),
+            proxied_to: end(
+                Header::ProxyProtocolServerAddr,
+                Header::ProxyProtocolServerPort,
+            ),
         }
     }
 

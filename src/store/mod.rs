@@ -17,7 +17,10 @@ pub trait UserStore: Send + Sync {
 
     /// Checks `proof`; `Ok(false)` is a plain no. Override only where the store itself must do it.
     fn verify(&self, account: &Account, proof: &Proof) -> Result<bool, StoreError> {
-        Ok(account.secret.as_ref().is_some_and(|secret| secret.matches(proof)))
+        Ok(account
+            .secret
+            .as_ref()
+            .is_some_and(|secret| secret.matches(proof)))
     }
 
     /// A secret that costs as much to check as that of a user of this store: the time of an
@@ -71,11 +74,15 @@ impl Network {
     pub fn contains(&self, address: IpAddr) -> bool {
         match (self.address, address.to_canonical()) {
             (IpAddr::V4(net), IpAddr::V4(host)) => {
-                let mask = u32::MAX.checked_shl(32 - u32::from(self.prefix)).unwrap_or(0);
+                let mask = u32::MAX
+                    .checked_shl(32 - u32::from(self.prefix))
+                    .unwrap_or(0);
                 u32::from(net) & mask == u32::from(host) & mask
             }
             (IpAddr::V6(net), IpAddr::V6(host)) => {
-                let mask = u128::MAX.checked_shl(128 - u32::from(self.prefix)).unwrap_or(0);
+                let mask = u128::MAX
+                    .checked_shl(128 - u32::from(self.prefix))
+                    .unwrap_or(0);
                 u128::from(net) & mask == u128::from(host) & mask
             }
             _ => false,
@@ -120,9 +127,20 @@ mod tests {
             ("::/0", "2001:db9::1", true),
         ] {
             let parsed = Network::parse(network).unwrap();
-            assert_eq!(parsed.contains(address.parse().unwrap()), inside, "{network} {address}");
+            assert_eq!(
+                parsed.contains(address.parse().unwrap()),
+                inside,
+                "{network} {address}"
+            );
         }
-        for bad in ["", "192.0.2.0/33", "192.0.2.0/", "192.0.2.0/+8", "::/129", "example.com"] {
+        for bad in [
+            "",
+            "192.0.2.0/33",
+            "192.0.2.0/",
+            "192.0.2.0/+8",
+            "::/129",
+            "example.com",
+        ] {
             assert_eq!(Network::parse(bad), None, "{bad}");
         }
     }
