@@ -170,10 +170,36 @@ impl<'a> AuthRequest<'a> {
             tls: headers.tls(),
         })
     }
+}
 
-    /// The mail protocol of a request, also where the request itself is refused.
-    pub fn protocol_of(params: &Params<'_>) -> Protocol {
-        Headers::collect(params).protocol()
+//------------ Outline -------------------------------------------------------
+
+/// What can be said of a request that was refused before it was read as a whole: enough to word
+/// the answer and the log line, nothing to decide by.
+#[derive(Clone, Copy, Debug)]
+pub struct Outline<'a> {
+    /// The mail protocol.
+    pub protocol: Protocol,
+    /// `Auth-User` as it came, escaped; `None` if there is none or if it is not to be believed.
+    pub user: Option<&'a [u8]>,
+    /// `Client-IP`.
+    pub client: Option<IpAddr>,
+    /// Who asked the web server: `REMOTE_ADDR` (RFC 3875, 4.1.8), nginx if all is well.
+    pub peer: Option<IpAddr>,
+}
+
+impl<'a> Outline<'a> {
+    /// Reads what is there; never fails.
+    pub fn of(params: &Params<'a>) -> Self {
+        let headers = Headers::collect(params);
+        let stale = headers.get(Header::AuthMethod) == Some(b"none");
+        let peer = params.iter().find(|(name, _)| *name == b"REMOTE_ADDR");
+        Self {
+            protocol: headers.protocol(),
+            user: headers.get(Header::AuthUser).filter(|_| !stale),
+            client: headers.address(Header::ClientIp),
+            peer: peer.and_then(|(_, value)| address(value)),
+        }
     }
 }
 
@@ -369,7 +395,7 @@ impl<'a> Headers<'a> {
     }
 
     fn address(&self, header: Header) -> Option<IpAddr> {
-        std::str::from_utf8(self.get(header)?).ok()?.parse().ok()
+        address(self.get(header)?)
     }
 
     fn envelope(&self, proof: &Proof) -> Option<Envelope<'a>> {
@@ -403,6 +429,11 @@ impl From<BadPassword> for Refusal {
     }
 }
 
+/// An address without port and brackets.
+fn address(text: &[u8]) -> Option<IpAddr> {
+    std::str::from_utf8(text).ok()?.parse().ok()
+}
+
 /// A decimal number without sign.
 fn number<T: std::str::FromStr>(digits: &[u8]) -> Option<T> {
     if !digits.iter().all(u8::is_ascii_digit) {
@@ -429,3 +460,6 @@ fn decoded(escaped: &[u8]) -> Option<Vec<u8>> {
     }
     Some(bytes)
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,253 @@
+use super::*;
+
+/// A request of an IMAP client as nginx sends it; `changes` replaces values, `None` drops a name.
+fn params(changes: &[(&'static str, Option<&'static [u8]>)]) -> Params<'static> {
+    let mut all: Vec<(&str, Option<&'static [u8]>)> = vec![
+        ("HTTP_AUTH_METHOD", Some(b"plain")),
+        ("HTTP_AUTH_USER", Some(b"alice")),
+        ("HTTP_AUTH_PASS", Some(b"secret")),
+        ("HTTP_AUTH_PROTOCOL", Some(b"imap")),
+        ("HTTP_AUTH_LOGIN_ATTEMPT", Some(b"1")),
+        ("HTTP_CLIENT_IP", Some(b"192.0.2.7")),
+    ];
+    for (name, value) in changes {
+        match all.iter_mut().find(|(known, _)| known == name) {
+            Some(place) => place.1 = *value,
+            None => all.push((name, *value)),
+        }
+    }
+    let mut params = Params::bounded(512);
+    for (name, value) in all {
+        if let Some(value) = value {
+            params.push(name.as_bytes(), value).unwrap();
+        }
+    }
+    params
+}
+
+fn refused(changes: &[(&'static str, Option<&'static [u8]>)]) -> Refusal {
+    AuthRequest::from_params(&params(changes), None).unwrap_err()
+}
+
+#[test]
+fn an_ordinary_request() {
+    let params = params(&[]);
+    let request = AuthRequest::from_params(&params, None).unwrap();
+    assert_eq!(request.login.as_bytes(), b"alice");
+    assert_eq!(request.protocol, Protocol::Imap);
+    assert_eq!(request.attempt, Some(1));
+    assert_eq!(request.client.address, Some([192, 0, 2, 7].into()));
+    assert!(matches!(&request.proof, Proof::Password(p) if p.reveal() == b"secret"));
+    assert!(request.envelope.is_none() && request.tls.is_none());
+}
+
+#[test]
+fn credentials_are_decoded_once_and_bytewise() {
+    for (raw, decoded) in [
+        (&b""[..], &b""[..]),
+        (b"a%20b", b"a b"),
+        (b"a+b", b"a+b"),
+        (b"100%25", b"100%"),
+        (b"%2541", b"%41"),
+        (b"%e9\xe9", b"\xe9\xe9"),
+        (b"%C3%A9", b"\xc3\xa9"),
+    ] {
+        let params = params(&[("HTTP_AUTH_USER", Some(raw)), ("HTTP_AUTH_PASS", Some(raw))]);
+        let request = AuthRequest::from_params(&params, None).unwrap();
+        assert_eq!(request.login.as_bytes(), decoded);
+        assert!(matches!(&request.proof, Proof::Password(p) if p.reveal() == decoded));
+    }
+}
+
+#[test]
+fn bad_credentials_are_refused_with_their_own_cause() {
+    let user = |value| refused(&[("HTTP_AUTH_USER", Some(value))]);
+    let pass = |value| refused(&[("HTTP_AUTH_PASS", Some(value))]);
+    for bad in [&b"%"[..], b"%4", b"%zz", b"a%2", b"%%41", b"%+1"] {
+        assert_eq!(user(bad), Refusal::BadEscape("Auth-User"));
+        assert_eq!(pass(bad), Refusal::BadEscape("Auth-Pass"));
+    }
+    for bad in [
+        &b"a%00"[..],
+        b"a%0D%0AUSER b",
+        b"a%0A",
+        b"%09",
+        b"a\x7f",
+        b"%1b",
+    ] {
+        assert_eq!(user(bad), Refusal::BadLogin);
+    }
+    for bad in [&b"a%00"[..], b"%0D", b"a%0Ab"] {
+        assert_eq!(pass(bad), Refusal::BadPassword);
+    }
+    assert_eq!(user(&[b'a'; 255]), Refusal::LoginTooLong);
+    assert_eq!(pass(&[b'a'; 513]), Refusal::PasswordTooLong);
+    assert!(
+        AuthRequest::from_params(&params(&[("HTTP_AUTH_PASS", Some(b"\x7f%1b"))]), None).is_ok()
+    );
+    assert!(
+        AuthRequest::from_params(&params(&[("HTTP_AUTH_USER", Some(&[b'a'; 254]))]), None).is_ok()
+    );
+    assert!(
+        AuthRequest::from_params(&params(&[("HTTP_AUTH_PASS", Some(&[b'a'; 512]))]), None).is_ok()
+    );
+    assert_eq!(
+        refused(&[("HTTP_AUTH_USER", None)]),
+        Refusal::MissingCredentials
+    );
+    assert_eq!(
+        refused(&[("HTTP_AUTH_PASS", None)]),
+        Refusal::MissingCredentials
+    );
+}
+
+#[test]
+fn the_key_comes_before_everything_else() {
+    let key = SharedKey::new(b"k1".to_vec());
+    let ask = |params: &Params<'static>| AuthRequest::from_params(params, key.as_ref()).err();
+    assert_eq!(ask(&params(&[("HTTP_X_AUTH_KEY", Some(b"k1"))])), None);
+    for wrong in [
+        None,
+        Some(&b""[..]),
+        Some(b"k"),
+        Some(b"k1 "),
+        Some(b"K1"),
+        Some(b"k1, k2"),
+    ] {
+        let broken = params(&[("HTTP_X_AUTH_KEY", wrong), ("HTTP_AUTH_USER", Some(b"%"))]);
+        assert_eq!(ask(&broken), Some(Refusal::WrongKey));
+    }
+    let mut twice = params(&[("HTTP_X_AUTH_KEY", Some(b"k1"))]);
+    twice.push(b"HTTP_X_AUTH_KEY", b"k1").unwrap();
+    assert_eq!(ask(&twice), Some(Refusal::WrongKey));
+}
+
+#[test]
+fn a_header_that_comes_twice_is_refused() {
+    for name in [
+        "USER",
+        "PASS",
+        "METHOD",
+        "PROTOCOL",
+        "SALT",
+        "LOGIN_ATTEMPT",
+        "SSL_VERIFY",
+    ] {
+        let variable = format!("HTTP_AUTH_{name}");
+        let mut params = Params::bounded(512);
+        for (name, value) in [("HTTP_AUTH_USER", "alice"), ("HTTP_AUTH_PASS", "secret")] {
+            params.push(name.as_bytes(), value.as_bytes()).unwrap();
+        }
+        for _ in 0..2 {
+            params.push(variable.as_bytes(), b"x").unwrap();
+        }
+        let refusal = AuthRequest::from_params(&params, None).unwrap_err();
+        assert!(
+            matches!(refusal, Refusal::DuplicateHeader(_)),
+            "{variable}: {refusal:?}"
+        );
+    }
+    let mut params = params(&[]);
+    params.push(b"HTTP_CLIENT_IP", b"192.0.2.7").unwrap();
+    let refusal = AuthRequest::from_params(&params, None).unwrap_err();
+    assert_eq!(refusal, Refusal::DuplicateHeader("Client-IP"));
+}
+
+#[test]
+fn methods() {
+    let with = |method: &'static [u8]| {
+        AuthRequest::from_params(&params(&[("HTTP_AUTH_METHOD", Some(method))]), None)
+    };
+    assert!(matches!(with(b"").unwrap().proof, Proof::Password(_)));
+    assert!(matches!(
+        with(b"cram-md5").unwrap().proof,
+        Proof::CramMd5 { .. }
+    ));
+    assert!(matches!(with(b"apop").unwrap().proof, Proof::Apop { .. }));
+    assert!(matches!(with(b"external").unwrap().proof, Proof::External));
+    for unknown in [
+        &b"PLAIN"[..],
+        b"xoauth2",
+        b"oauthbearer",
+        b"login",
+        b"plain ",
+    ] {
+        assert_eq!(with(unknown).unwrap_err(), Refusal::UnknownMethod);
+    }
+}
+
+#[test]
+fn method_none_brings_the_envelope_and_no_login() {
+    let params = params(&[
+        ("HTTP_AUTH_METHOD", Some(b"none")),
+        ("HTTP_AUTH_USER", Some(b"stale%")),
+        ("HTTP_AUTH_PASS", Some(b"stale%")),
+        ("HTTP_AUTH_PROTOCOL", Some(b"smtp")),
+        ("HTTP_CLIENT_HOST", Some(b"[UNAVAILABLE]")),
+        ("HTTP_AUTH_SMTP_HELO", Some(b"\xe9\x00")),
+        ("HTTP_AUTH_SMTP_FROM", Some(b"mail   from:<a@b%41>")),
+        ("HTTP_AUTH_SMTP_TO", Some(b"rcpt to:<c@d>")),
+    ]);
+    let request = AuthRequest::from_params(&params, None).unwrap();
+    assert_eq!(request.login.as_bytes(), b"");
+    assert_eq!(request.client.host, Some(&b"[UNAVAILABLE]"[..]));
+    let envelope = request.envelope.unwrap();
+    assert_eq!(envelope.helo, b"\xe9\x00");
+    assert_eq!(envelope.from, b"mail   from:<a@b%41>");
+    assert_eq!(Outline::of(&params).user, None);
+}
+
+#[test]
+fn tls_and_proxy_protocol() {
+    let params = params(&[
+        ("HTTP_AUTH_SSL", Some(b"on")),
+        (
+            "HTTP_AUTH_SSL_VERIFY",
+            Some(b"FAILED:certificate has expired"),
+        ),
+        ("HTTP_PROXY_PROTOCOL_ADDR", Some(b"2001:db8::7")),
+        ("HTTP_PROXY_PROTOCOL_PORT", Some(b"4000")),
+        ("HTTP_PROXY_PROTOCOL_SERVER_ADDR", Some(b"2001:db8::1")),
+        ("HTTP_PROXY_PROTOCOL_SERVER_PORT", Some(b"70000")),
+    ]);
+    let request = AuthRequest::from_params(&params, None).unwrap();
+    assert_eq!(
+        request.tls.unwrap().verify,
+        Some(&b"FAILED:certificate has expired"[..])
+    );
+    let from = request.client.proxied_from.unwrap();
+    assert_eq!(from, ("2001:db8::7".parse().unwrap(), 4000));
+    assert_eq!(request.client.proxied_to, None);
+}
+
+#[test]
+fn an_attempt_that_is_no_number_is_none() {
+    for (value, attempt) in [
+        (None, Some(1)),
+        (Some(&b"7"[..]), Some(7)),
+        (Some(b""), None),
+        (Some(b"-1"), None),
+        (Some(b"+1"), None),
+        (Some(b"99999999999"), None),
+    ] {
+        let params = params(&[("HTTP_AUTH_LOGIN_ATTEMPT", value)]);
+        assert_eq!(
+            AuthRequest::from_params(&params, None).unwrap().attempt,
+            attempt
+        );
+    }
+}
+
+#[test]
+fn look_alike_names_have_no_effect() {
+    let params = params(&[
+        ("HTTP_AUTH_PASS", None),
+        ("AUTH_PASS", Some(b"secret")),
+        ("Auth-Pass", Some(b"secret")),
+        ("HTTP_AUTH_PASS_", Some(b"secret")),
+        ("http_auth_pass", Some(b"secret")),
+        ("HTTP_PROXY", Some(b"http://127.0.0.1:9")),
+    ]);
+    let refusal = AuthRequest::from_params(&params, None).unwrap_err();
+    assert_eq!(refusal, Refusal::MissingCredentials);
+}
