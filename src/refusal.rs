@@ -3,6 +3,8 @@
 use std::borrow::Cow;
 use std::fmt;
 
+use crate::store::StoreError;
+
 /// The reason of a refusal. [`fmt::Display`] gives the stable word that the log has as `cause`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Refusal {
@@ -118,5 +120,17 @@ impl fmt::Display for Refusal {
                 Trouble::Panic => "panic",
             },
         })
+    }
+}
+
+impl From<Trouble> for Refusal {
+    fn from(trouble: Trouble) -> Self {
+        Self::Temporary(trouble)
+    }
+}
+
+impl From<StoreError> for Trouble {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error.to_string())
     }
 }

@@ -1,1 +1,4 @@
+//! One test binary: a module for each thing that is driven.
 
+//mod answers;
+mod util;

@@ -1,0 +1,68 @@
+//! One request under CGI: meta-variables from the environment, the answer to stdout.
+
+use std::ffi::OsString;
+use std::io::{self, IsTerminal as _, Write as _};
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::Path;
+use std::time::Instant;
+
+use crate::answer::Messages;
+use crate::params::{Params, TooManyPairs};
+use crate::refusal::{Refusal, Trouble};
+use crate::request::Outline;
+use crate::service::{Lifetime, Service, refuse};
+
+/// The most meta-variables that are looked at. nginx sends up to 25 headers.
+const MAX_VARIABLES: usize = 512;
+
+/// Answers the request in the environment with the configuration at `path`.
+///
+/// The answer is always one that nginx understands. It fails only where stdout cannot take it.
+pub fn run(path: &Path) -> io::Result<()> {
+    let started = Instant::now();
+    let environment: Vec<_> = std::env::vars_os().filter(|(name, _)| is_of_request(name)).collect();
+    let mut out = Vec::with_capacity(crate::answer::MAX_ANSWER_BYTES);
+    match params(&environment) {
+        Ok(params) => respond(path, &params, started, &mut out),
+        Err(TooManyPairs) => {
+            let nothing = Outline::of(&Params::bounded(0));
+            refuse(Refusal::TooLarge, &nothing, &Messages::default(), started, &mut out);
+        }
+    }
+    // The script's user at a terminal, not a web server.
+    if environment.is_empty() && io::stdin().is_terminal() {
+        eprint!("{}", crate::cli::HINT);
+    }
+    let mut stdout = io::stdout().lock();
+    stdout.write_all(&out)?;
+    stdout.flush()
+}
+
+fn respond(path: &Path, params: &Params<'_>, started: Instant, out: &mut Vec<u8>) {
+    match Service::open(path, Lifetime::OneRequest, &mut Vec::new()) {
+        Ok(service) => {
+            crate::journal::set_level(service.config().log_level);
+            service.respond(params, out);
+        }
+        Err(problems) => {
+            for problem in problems {
+                log::error!("{problem}");
+            }
+            let why = Refusal::Temporary(Trouble::NoConfiguration);
+            refuse(why, &Outline::of(params), &Messages::default(), started, out);
+        }
+    }
+}
+
+/// Headers, and who asked. The rest of an environment can be large and is not a request's.
+fn is_of_request(name: &OsString) -> bool {
+    name.as_bytes().starts_with(b"HTTP_") || name == "REMOTE_ADDR"
+}
+
+fn params(environment: &[(OsString, OsString)]) -> Result<Params<'_>, TooManyPairs> {
+    let mut params = Params::bounded(MAX_VARIABLES);
+    for (name, value) in environment {
+        params.push(name.as_bytes(), value.as_bytes())?;
+    }
+    Ok(params)
+}

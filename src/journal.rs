@@ -1,0 +1,185 @@
+//! The log: how it is set up, and the one line that each decision gets.
+//!
+//! Lines go to stderr, which is Apache's error log under CGI and mod_fcgid and the journal under
+//! systemd. The form of the decision's line is kept stable, as other programs read it.
+
+use std::fmt;
+use std::io::Write as _;
+use std::net::IpAddr;
+use std::time::Duration;
+
+use log::{Level, LevelFilter};
+
+use crate::refusal::Refusal;
+
+/// The environment variable that sets the level, before the configuration's `[log] level`.
+pub const LEVEL_VARIABLE: &str = "NGINX_MAIL_AUTH_LOG";
+
+/// The most characters of text from outside in one field, so that no line is over 1,024 bytes.
+const MAX_FIELD: usize = 254;
+
+/// Starts logging at level `info`; to be called once.
+pub fn start() {
+    let mut builder = env_logger::Builder::new();
+    // What is let through is set by `set_level`, also later, when the configuration is known.
+    builder.filter_module("nginx_mail_auth", LevelFilter::Trace);
+    builder.format(|out, record| {
+        let (time, level) = (out.timestamp(), record.level());
+        writeln!(out, "{time} {level} nginx-mail-auth[{}]: {}", std::process::id(), record.args())
+    });
+    if builder.try_init().is_ok() {
+        set_level(LevelFilter::Info);
+    }
+}
+
+/// Lets records of this level and above through; what [`LEVEL_VARIABLE`] says goes first.
+pub fn set_level(level: LevelFilter) {
+    let wanted = std::env::var(LEVEL_VARIABLE).ok().and_then(|word| word.parse().ok());
+    log::set_max_level(wanted.unwrap_or(level));
+}
+
+/// One decision, in logfmt: `login="alice" protocol=imap client=192.0.2.7 host=mailhost01
+/// answer=OK cause=accepted ms=0.215`.
+///
+/// It holds neither a password nor anything derived from one. Text from outside stands in double
+/// quotes with everything but printable ASCII escaped, so it can neither end its field nor the
+/// line.
+pub struct Decision<'a> {
+    /// The login, or as much of it as could be read.
+    pub login: Option<&'a [u8]>,
+    /// nginx's word for the protocol.
+    pub protocol: &'static str,
+    /// The mail client.
+    pub client: Option<IpAddr>,
+    /// The mail server's name in the configuration.
+    pub host: Option<&'a str>,
+    /// `None` for a login that was let in.
+    pub refusal: Option<&'a Refusal>,
+    /// Who asked, for a request that did not show the key.
+    pub peer: Option<IpAddr>,
+    /// From the request's arrival to its answer.
+    pub took: Duration,
+}
+
+impl Decision<'_> {
+    /// Writes the line: at level `info`, or `warn` where the fault is ours, `error` for a bug.
+    pub fn log(&self) {
+        let level = match self.refusal {
+            Some(Refusal::Temporary(crate::refusal::Trouble::Panic)) => Level::Error,
+            Some(refusal) if refusal.is_temporary() => Level::Warn,
+            _ => Level::Info,
+        };
+        log::log!(level, "{self}");
+    }
+}
+
+impl fmt::Display for Decision<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.login {
+            Some(login) => write!(f, "login={}", Quoted(login))?,
+            None => f.write_str("login=-")?,
+        }
+        write!(f, " protocol={} client={}", self.protocol, OrDash(self.client))?;
+        match self.host {
+            Some(host) => write!(f, " host={}", Quoted(host.as_bytes()))?,
+            None => f.write_str(" host=-")?,
+        }
+        match self.refusal {
+            None => f.write_str(" answer=OK cause=accepted")?,
+            Some(refusal) => {
+                let answer = if refusal.is_temporary() { "temporary" } else { "refused" };
+                write!(f, " answer={answer} cause={refusal}")?;
+                if let Some(detail) = refusal.detail() {
+                    write!(f, " detail={}", Quoted(detail.as_bytes()))?;
+                }
+            }
+        }
+        if let Some(peer) = self.peer {
+            write!(f, " peer={peer}")?;
+        }
+        write!(f, " ms={:.3}", self.took.as_secs_f64() * 1000.0)
+    }
+}
+
+struct OrDash<T>(Option<T>);
+
+impl<T: fmt::Display> fmt::Display for OrDash<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            Some(value) => value.fmt(f),
+            None => f.write_str("-"),
+        }
+    }
+}
+
+/// Bytes from outside, in quotes and escaped, cut off at [`MAX_FIELD`].
+struct Quoted<'a>(&'a [u8]);
+
+impl fmt::Display for Quoted<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("\"")?;
+        let mut room = MAX_FIELD;
+        for byte in self.0 {
+            let escaped = std::ascii::escape_default(*byte);
+            room = match room.checked_sub(escaped.len()) {
+                Some(room) => room,
+                None => {
+                    f.write_str("...")?;
+                    break;
+                }
+            };
+            escaped.fmt(f)?;
+        }
+        f.write_str("\"")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::refusal::Trouble;
+
+    fn decision<'a>(login: &'a [u8], refusal: Option<&'a Refusal>) -> Decision<'a> {
+        Decision {
+            login: Some(login),
+            protocol: "imap",
+            client: Some([192, 0, 2, 7].into()),
+            host: refusal.is_none().then_some("mailhost01"),
+            refusal,
+            peer: None,
+            took: Duration::from_micros(215),
+        }
+    }
+
+    #[test]
+    fn the_form_of_the_line() {
+        assert_eq!(
+            decision(b"alice", None).to_string(),
+            "login=\"alice\" protocol=imap client=192.0.2.7 host=\"mailhost01\" \
+             answer=OK cause=accepted ms=0.215"
+        );
+        assert_eq!(
+            decision(b"alice", Some(&Refusal::WrongPassword)).to_string(),
+            "login=\"alice\" protocol=imap client=192.0.2.7 host=- \
+             answer=refused cause=wrong-password ms=0.215"
+        );
+    }
+
+    #[test]
+    fn text_from_outside_cannot_leave_its_field() {
+        let line = decision(b"x\" client=192.0.2.1\r\n\x1b[0m\xe9", None).to_string();
+        assert!(line.starts_with(
+            r#"login="x\" client=192.0.2.1\r\n\x1b[0m\xe9" protocol=imap client=192.0.2.7 "#
+        ));
+        assert!(line.bytes().all(|byte| (0x20..0x7f).contains(&byte)));
+    }
+
+    #[test]
+    fn a_line_is_at_most_1024_bytes_long() {
+        let refusal = Refusal::Temporary(Trouble::Store("\0".repeat(5000)));
+        let host = "\u{e9}".repeat(500);
+        let mut decision = decision(&[0xff; 5000], Some(&refusal));
+        decision.host = Some(&host);
+        assert!(decision.to_string().len() <= 1024 - "2026-01-01T00:00:00Z".len() - 40);
+    }
+}

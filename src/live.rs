@@ -1,0 +1,166 @@
+//! The service that is in force while a server runs, and its reload.
+//!
+//! mod_fcgid sends no signal when a file has changed, so the files are looked at as requests come,
+//! at most once a second. A broken version is reported once and the one before stays in force.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, TryLockError};
+use std::time::{Duration, Instant};
+
+use crate::answer::Messages;
+use crate::fcgi::{Application, NoRequest};
+use crate::files::fingerprint;
+use crate::params::Params;
+use crate::problem::Problem;
+use crate::refusal::{Refusal, Trouble};
+use crate::request::Outline;
+use crate::service::{Lifetime, Service, Watched, refuse};
+
+/// How long the files are taken to be unchanged after a look.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
+
+/// How long after a failed load it is tried again though no file seems to have changed: what it
+/// lacks may be a file that it never got to.
+const TRY_AGAIN: Duration = Duration::from_secs(10);
+
+/// The service in force, if there is one, and what is needed to renew it.
+pub struct Live {
+    path: PathBuf,
+    /// `None` as long as no configuration could be loaded: every login gets the temporary failure.
+    current: RwLock<Option<Arc<Service>>>,
+    watch: Mutex<Watch>,
+}
+
+/// The files as they were at the last load, good or bad.
+struct Watch {
+    files: Watched,
+    looked: Instant,
+    loaded: Instant,
+    problems: Vec<Problem>,
+}
+
+impl Live {
+    /// Loads the configuration at `path`.
+    pub fn open(path: &Path) -> Result<Self, Vec<Problem>> {
+        let live = Self::empty(path);
+        let mut watch = live.lock_watch();
+        live.load(&mut watch);
+        let problems = std::mem::take(&mut watch.problems);
+        drop(watch);
+        if problems.is_empty() { Ok(live) } else { Err(problems) }
+    }
+
+    /// Loads the configuration at `path`; if that fails, logs why, answers the temporary failure
+    /// and looks again. For a process that a web server starts: were it to end instead,
+    /// mod_fcgid would soon stop starting it.
+    pub fn open_anyway(path: &Path) -> Self {
+        let live = Self::empty(path);
+        live.load_and_report(&mut live.lock_watch());
+        live
+    }
+
+    fn empty(path: &Path) -> Self {
+        let now = Instant::now();
+        let watch = Watch { files: Vec::new(), looked: now, loaded: now, problems: Vec::new() };
+        Self { path: path.to_path_buf(), current: RwLock::new(None), watch: Mutex::new(watch) }
+    }
+
+    /// The service in force.
+    pub fn current(&self) -> Option<Arc<Service>> {
+        self.current.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Loads again if a file has changed, at most once a second. Requests that come meanwhile get
+    /// the service that is still in force.
+    fn look(&self) {
+        let mut watch = match self.watch.try_lock() {
+            Ok(watch) => watch,
+            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+            Err(TryLockError::WouldBlock) => return,
+        };
+        if watch.looked.elapsed() < LOOK_AGAIN {
+            return;
+        }
+        watch.looked = Instant::now();
+        let changed = watch.files.iter().any(|(path, seen)| fingerprint(path).ok() != *seen);
+        let overdue = !watch.problems.is_empty() && watch.loaded.elapsed() >= TRY_AGAIN;
+        if changed || overdue {
+            self.load_and_report(&mut watch);
+        }
+    }
+
+    fn load_and_report(&self, watch: &mut Watch) {
+        let before = std::mem::take(&mut watch.problems);
+        self.load(watch);
+        if watch.problems.is_empty() {
+            log::info!("{}: loaded", self.path.display());
+        } else if watch.problems != before {
+            let kept = self.current().map_or(
+                "every login gets the temporary failure",
+                |_| "the version before stays in force",
+            );
+            for problem in &watch.problems {
+                log::error!("{problem}; {kept}");
+            }
+        }
+    }
+
+    /// Puts a new service in force, or leaves `watch.problems`.
+    fn load(&self, watch: &mut Watch) {
+        let mut files = Watched::new();
+        let opened = Service::open(&self.path, Lifetime::Server, &mut files);
+        watch.loaded = Instant::now();
+        watch.looked = watch.loaded;
+        match opened {
+            Ok(service) => {
+                crate::journal::set_level(service.config().log_level);
+                for warning in service.warnings() {
+                    log::warn!("{warning}");
+                }
+                let service = Some(Arc::new(service));
+                *self.current.write().unwrap_or_else(PoisonError::into_inner) = service;
+                watch.problems.clear();
+            }
+            Err(problems) => watch.problems = problems,
+        }
+        watch.files = files;
+    }
+
+    fn lock_watch(&self) -> std::sync::MutexGuard<'_, Watch> {
+        self.watch.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn refuse(&self, why: Refusal, outline: &Outline<'_>, out: &mut Vec<u8>) {
+        let service = self.current();
+        let default = Messages::default();
+        let messages = service.as_ref().map_or(&default, |service| &service.config().messages);
+        refuse(why, outline, messages, Instant::now(), out);
+    }
+}
+
+impl Application for Live {
+    fn respond(&self, params: &Params<'_>, out: &mut Vec<u8>) {
+        self.look();
+        match self.current() {
+            Some(service) => service.respond(params, out),
+            None => {
+                let why = Refusal::Temporary(Trouble::NoConfiguration);
+                self.refuse(why, &Outline::of(params), out);
+            }
+        }
+    }
+
+    fn respond_without_request(&self, why: NoRequest, out: &mut Vec<u8>) {
+        let why = match why {
+            NoRequest::Aborted | NoRequest::TooSlow => Trouble::Aborted.into(),
+            NoRequest::Overloaded => Trouble::Overloaded.into(),
+            NoRequest::TooLarge => Refusal::TooLarge,
+            NoRequest::Malformed => Refusal::Malformed,
+        };
+        self.refuse(why, &Outline::of(&Params::bounded(0)), out);
+    }
+
+    fn reload(&self) {
+        self.load_and_report(&mut self.lock_watch());
+    }
+}

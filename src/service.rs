@@ -1,0 +1,197 @@
+//! One version of the configuration at work: the stores it opened, and answers to requests.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Instant;
+
+use crate::answer::{Answer, Messages};
+use crate::config::{Config, UsersConfig};
+use crate::files::{Fingerprint, Secrecy, fingerprint, read_trusted};
+use crate::gate::{Admission, Gate, Step};
+use crate::journal::Decision;
+use crate::params::Params;
+use crate::problem::Problem;
+use crate::refusal::{Refusal, Trouble};
+use crate::request::{AuthRequest, Outline, Protocol};
+use crate::route::Routes;
+use crate::store::UserStore;
+use crate::store::accept::AcceptStore;
+use crate::store::file::{self, FileStore};
+use crate::turnstile::Turnstile;
+
+/// The most bytes of a password file: ten million users with long hashes.
+const MAX_USERS_FILE_BYTES: u64 = 2 << 30;
+
+/// How long the process will use what it opens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lifetime {
+    /// For one request (CGI): look up no more than that needs.
+    OneRequest,
+    /// For as long as the server runs: index files and resolve names beforehand.
+    Server,
+}
+
+/// The configuration and what it opened; it never changes. A reload makes a new one.
+pub struct Service {
+    config: Config,
+    gate: Gate,
+    warnings: Vec<Problem>,
+}
+
+/// The files that a load looked at, as they were then; `None` for one that was not there.
+pub type Watched = Vec<(PathBuf, Option<Fingerprint>)>;
+
+impl Service {
+    /// Loads the configuration and opens all that it names. Every problem of the load is in the
+    /// error; every file that matters is in `watched` either way.
+    pub fn open(
+        path: &Path,
+        lifetime: Lifetime,
+        watched: &mut Watched,
+    ) -> Result<Self, Vec<Problem>> {
+        watched.push((path.to_path_buf(), fingerprint(path).ok()));
+        let config = Config::load(path)?;
+        watched.extend(config.files.iter().map(|(path, seen)| (path.clone(), Some(seen.clone()))));
+        let mut warnings = config.warnings.clone();
+        let mut problems = Vec::new();
+        let mut stores: Vec<Box<dyn UserStore>> = Vec::new();
+        for users in &config.users {
+            match users {
+                UsersConfig::Accept => stores.push(Box::new(AcceptStore)),
+                UsersConfig::File(settings) => {
+                    watched.push((settings.path.clone(), fingerprint(&settings.path).ok()));
+                    match open_file(settings, lifetime, &mut warnings) {
+                        Ok(store) => stores.push(Box::new(store)),
+                        Err(found) => problems.extend(found),
+                    }
+                }
+            }
+        }
+        if !problems.is_empty() {
+            return Err(problems);
+        }
+        let routes = Routes::open(&config.routes, lifetime);
+        let hashing = Turnstile::new(config.max_hashes);
+        let gate = Gate { stores, routes, hashing, retry: config.retry };
+        Ok(Self { warnings, ..Self::new(config, gate) })
+    }
+
+    /// A service made of parts that are at hand.
+    pub fn new(config: Config, gate: Gate) -> Self {
+        Self { config, gate, warnings: Vec::new() }
+    }
+
+    /// The configuration.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// What an administrator should look at, though it works.
+    pub fn warnings(&self) -> &[Problem] {
+        &self.warnings
+    }
+
+    /// Appends the answer to one request, and logs the decision.
+    pub fn respond(&self, params: &Params<'_>, out: &mut Vec<u8>) {
+        let started = Instant::now();
+        let start = out.len();
+        let answered = catch_unwind(AssertUnwindSafe(|| self.answer(params, started, out)));
+        if answered.is_err() {
+            out.truncate(start);
+            let why = Refusal::Temporary(Trouble::Panic);
+            refuse(why, &Outline::of(params), &self.config.messages, started, out);
+        }
+    }
+
+    fn answer(&self, params: &Params<'_>, started: Instant, out: &mut Vec<u8>) {
+        let messages = &self.config.messages;
+        let request = match AuthRequest::from_params(params, self.config.nginx_key.as_ref()) {
+            Ok(request) => request,
+            Err(why) => return refuse(why, &Outline::of(params), messages, started, out),
+        };
+        let (mut answer, host) = self.decide(&request, &mut |_| {});
+        if let Err(unsayable) = answer.write(request.protocol, messages, out) {
+            let why = Refusal::Temporary(Trouble::Answer(unsayable.to_string()));
+            answer = Answer::Refuse { why, wait: self.gate.wait(&request) };
+            write_refusal(&answer, request.protocol, messages, out);
+        }
+        Decision {
+            login: Some(request.login.as_bytes()),
+            protocol: request.protocol.word(),
+            client: request.client.address,
+            host: host.as_deref(),
+            refusal: match &answer {
+                Answer::Accept { .. } => None,
+                Answer::Refuse { why, .. } => Some(why),
+            },
+            peer: None,
+            took: started.elapsed(),
+        }
+        .log();
+    }
+
+    /// The answer to a request, and the name of the host that it leads to; `note` hears each step.
+    pub fn decide(
+        &self,
+        request: &AuthRequest<'_>,
+        note: &mut impl FnMut(Step<'_>),
+    ) -> (Answer, Option<Arc<str>>) {
+        match self.gate.admit(request, note) {
+            Ok(Admission { destination, user }) => {
+                let answer = Answer::Accept { upstream: destination.upstream, user };
+                (answer, Some(destination.host))
+            }
+            Err(why) => (Answer::Refuse { why, wait: self.gate.wait(request) }, None),
+        }
+    }
+}
+
+/// Appends a refusal where there is no request that could be read, and logs it.
+pub fn refuse(
+    why: Refusal,
+    outline: &Outline<'_>,
+    messages: &Messages,
+    started: Instant,
+    out: &mut Vec<u8>,
+) {
+    let trusted = why != Refusal::WrongKey;
+    let answer = Answer::Refuse { why, wait: None };
+    write_refusal(&answer, outline.protocol, messages, out);
+    let Answer::Refuse { why, .. } = &answer else { return };
+    Decision {
+        login: outline.user.filter(|_| trusted),
+        protocol: outline.protocol.word(),
+        client: outline.client.filter(|_| trusted),
+        host: None,
+        refusal: Some(why),
+        peer: outline.peer.filter(|_| !trusted),
+        took: started.elapsed(),
+    }
+    .log();
+}
+
+/// A refusal consists of checked texts and numbers; should one break a rule all the same, the
+/// client still gets an answer.
+fn write_refusal(answer: &Answer, protocol: Protocol, messages: &Messages, out: &mut Vec<u8>) {
+    if answer.write(protocol, messages, out).is_err() {
+        out.extend_from_slice(b"Auth-Status: ");
+        out.extend_from_slice(Messages::TEMPORARY.as_bytes());
+        out.extend_from_slice(b"\n\n");
+    }
+}
+
+fn open_file(
+    settings: &file::Settings,
+    lifetime: Lifetime,
+    warnings: &mut Vec<Problem>,
+) -> Result<FileStore, Vec<Problem>> {
+    let read = read_trusted(&settings.path, MAX_USERS_FILE_BYTES, Secrecy::Secret)?;
+    warnings.extend(read.warning);
+    let store = match lifetime {
+        Lifetime::OneRequest => FileStore::lazy(read.bytes, settings),
+        Lifetime::Server => FileStore::load(read.bytes, settings)?,
+    };
+    warnings.extend_from_slice(store.warnings());
+    Ok(store)
+}
