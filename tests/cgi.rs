@@ -1,0 +1,187 @@
+//! The program as a CGI program and from a plain shell: one request from the environment.
+
+use std::fs::File;
+use std::io::Write as _;
+use std::os::unix::net::UnixStream;
+use std::process::{Command, Output, Stdio};
+
+use crate::util::TempDir;
+
+const REFUSED: &str = "Auth-Status: Invalid login or password\n\n";
+const TEMPORARY: &str = "Auth-Status: Temporary server problem, try again later\n\n";
+const ALICE: [(&str, &str); 3] = [
+    ("HTTP_AUTH_USER", "alice"),
+    ("HTTP_AUTH_PASS", "marker-secret"),
+    ("HTTP_AUTH_PROTOCOL", "imap"),
+];
+
+fn program() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_nginx-mail-auth"));
+    command.env_clear().stdin(Stdio::null());
+    command
+}
+
+fn with_example() -> Command {
+    let mut command = program();
+    command.args(["--config", concat!(env!("CARGO_MANIFEST_DIR"), "/examples/php-script.toml")]);
+    command
+}
+
+fn stdout(output: &Output) -> &str {
+    std::str::from_utf8(&output.stdout).unwrap()
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8(output.stderr.clone()).unwrap()
+}
+
+#[test]
+fn the_three_headers_and_exit_0() {
+    let output = with_example().envs(ALICE).output().unwrap();
+    assert_eq!(
+        stdout(&output),
+        "Auth-Status: OK\nAuth-Server: 192.168.1.22\nAuth-Port: 143\n\n"
+    );
+    assert_eq!(output.status.code(), Some(0));
+}
+
+#[test]
+fn each_decision_is_one_line_without_the_password() {
+    let output = with_example().envs(ALICE).env("HTTP_CLIENT_IP", "192.0.2.7").output().unwrap();
+    let log = stderr(&output);
+    assert_eq!(log.lines().count(), 1, "{log}");
+    assert!(
+        log.contains(
+            "login=\"alice\" protocol=imap client=192.0.2.7 host=\"mailhost01\" answer=OK cause=accepted ms="
+        ),
+        "{log}"
+    );
+    for level in ["trace", "debug"] {
+        let output =
+            with_example().envs(ALICE).env("NGINX_MAIL_AUTH_LOG", level).output().unwrap();
+        assert!(!stderr(&output).contains("marker-secret"));
+    }
+    let output = with_example().envs(ALICE).env("NGINX_MAIL_AUTH_LOG", "warn").output().unwrap();
+    assert_eq!(stderr(&output), "");
+}
+
+#[test]
+fn without_credentials_the_refusal() {
+    let output = with_example().output().unwrap();
+    assert_eq!(stdout(&output), REFUSED);
+    assert_eq!(output.status.code(), Some(0));
+    assert!(stderr(&output).contains("cause=missing-credentials"));
+}
+
+#[test]
+fn arguments_are_not_looked_at_under_cgi() {
+    // `GET /mail/auth?--help` arrives as an argument (RFC 3875, 4.4).
+    for argument in ["--help", "check", "--config=/dev/null", "serve"] {
+        let output = program()
+            .arg(argument)
+            .envs(ALICE)
+            .env("GATEWAY_INTERFACE", "CGI/1.1")
+            .env(
+                "NGINX_MAIL_AUTH_CONFIG",
+                concat!(env!("CARGO_MANIFEST_DIR"), "/examples/php-script.toml"),
+            )
+            .output()
+            .unwrap();
+        assert!(stdout(&output).starts_with("Auth-Status: OK\n"), "{argument}");
+    }
+}
+
+#[test]
+fn a_configuration_that_cannot_be_used_is_a_temporary_failure() {
+    let dir = TempDir::new();
+    let broken = dir.write("broken.toml", "[[users]]\nstore = \"accept\"\n[routes]\ndefault = 3\n");
+    let missing = dir.path().join("missing.toml");
+    for (path, log) in [(&broken, "broken.toml:4:11: routes.default: "), (&missing, "missing.toml: ")]
+    {
+        let mut command = program();
+        command.envs(ALICE).env("NGINX_MAIL_AUTH_CONFIG", path);
+        let output = command.output().unwrap();
+        assert_eq!(stdout(&output), TEMPORARY);
+        assert_eq!(output.status.code(), Some(0));
+        assert!(stderr(&output).contains(log), "{}", stderr(&output));
+        let output = command.env("HTTP_AUTH_PROTOCOL", "smtp").output().unwrap();
+        assert_eq!(
+            stdout(&output),
+            TEMPORARY.replace("\n\n", "\nAuth-Error-Code: 451 4.3.0\n\n")
+        );
+    }
+}
+
+#[test]
+fn any_descriptor_0_that_does_not_listen_is_cgi() {
+    let (ours, theirs) = UnixStream::pair().unwrap();
+    let dir = TempDir::new();
+    let file = dir.write("body", "a body");
+    let stdins: [(&str, Stdio); 4] = [
+        ("a connected socket, as mod_cgid gives", std::os::fd::OwnedFd::from(theirs).into()),
+        ("a file", File::open(file).unwrap().into()),
+        ("/dev/null", Stdio::null()),
+        ("a pipe", Stdio::piped()),
+    ];
+    for (kind, stdin) in stdins {
+        let output = with_example().envs(ALICE).stdin(stdin).output().unwrap();
+        assert!(stdout(&output).starts_with("Auth-Status: OK\n"), "{kind}");
+    }
+    drop(ours);
+    let program = env!("CARGO_BIN_EXE_nginx-mail-auth");
+    let config = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/php-script.toml");
+    for closed in ["<&-", "<&- 2>&-"] {
+        let output = Command::new("sh")
+            .arg("-c")
+            .arg(format!("exec '{program}' --config '{config}' {closed}"))
+            .env_clear()
+            .envs(ALICE)
+            .output()
+            .unwrap();
+        assert!(stdout(&output).starts_with("Auth-Status: OK\n"), "closed: {closed}");
+    }
+}
+
+#[test]
+fn a_large_body_that_nobody_reads_does_not_hold_the_answer_up() {
+    let mut child = with_example()
+        .envs(ALICE)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut body = child.stdin.take().unwrap();
+    let _broken_pipe_is_fine = body.write_all(&vec![b'x'; 10 << 20]);
+    drop(body);
+    let output = child.wait_with_output().unwrap();
+    assert!(stdout(&output).starts_with("Auth-Status: OK\n"));
+}
+
+#[test]
+fn an_environment_with_a_name_twice_is_refused() {
+    // No shell makes one; execve does as it is told.
+    let script = r#"
+import ctypes, sys
+strings = lambda items: (ctypes.c_char_p * (len(items) + 1))(*[i.encode() for i in items], None)
+argv = strings([sys.argv[1], "--config", sys.argv[2]])
+envp = strings(["HTTP_AUTH_USER=alice", "HTTP_AUTH_PASS=x", "HTTP_AUTH_USER=mallory"])
+ctypes.CDLL(None).execve(sys.argv[1].encode(), argv, envp)
+"#;
+    let output = Command::new("python3")
+        .args(["-c", script, env!("CARGO_BIN_EXE_nginx-mail-auth")])
+        .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/examples/php-script.toml"))
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    assert_eq!(stdout(&output), REFUSED);
+    assert!(stderr(&output).contains("cause=duplicate-header detail=\"Auth-User\""));
+}
+
+#[test]
+fn a_stdout_that_takes_nothing_is_an_error_and_no_panic() {
+    let full = File::options().write(true).open("/dev/full").unwrap();
+    let output = with_example().envs(ALICE).stdout(full).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(!stderr(&output).contains("panic"));
+}
