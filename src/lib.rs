@@ -2,6 +2,7 @@
 pub mod answer;
 pub mod fcgi;
 pub mod params;
+pub mod problem;
 pub mod refusal;
 pub mod request;
 pub mod secret;

@@ -5,9 +5,22 @@ use std::fmt;
 use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
-mod hash;
+mod argon2;
+mod bcrypt;
+mod crypt;
+mod digest;
+mod hashing;
+mod md5_crypt;
+mod pbkdf2;
+mod scheme;
+mod sha_crypt;
+mod stored;
+mod unix64;
+mod yescrypt;
 
-pub use hash::Secret;
+pub use hashing::HashError;
+pub use scheme::{NotMade, Scheme, WeakSchemes};
+pub use stored::{Secret, SecretError};
 
 /// The most bytes that a password may have. Some hashes take time that grows with the password;
 /// a longer one is refused before any is computed.

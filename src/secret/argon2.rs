@@ -1,0 +1,117 @@
+//! Argon2i and Argon2id in their common text form: `$argon2id$v=19$m=…,t=…,p=…$salt$digest`.
+
+use argon2::{Algorithm, Argon2, Params, Version};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD_NO_PAD;
+use subtle::ConstantTimeEq;
+
+use super::stored::{SecretError, number};
+
+/// The most memory taken, in KiB. The crate takes a stored 4 GiB at its word.
+const MAX_MEMORY_KIB: u32 = 256 << 10;
+/// The most passes over it.
+const MAX_PASSES: u32 = 10;
+/// The most lanes; they are computed one after the other.
+const MAX_LANES: u32 = 8;
+/// The shortest and longest salt taken; the specification's least is 8 bytes (RFC 9106, 3.1).
+const SALT_BYTES: std::ops::RangeInclusive<usize> = 8..=64;
+/// The shortest and longest digest taken. A short one is right by chance too often.
+const DIGEST_BYTES: std::ops::RangeInclusive<usize> = 16..=64;
+
+/// A hash whose parameters are within our bounds.
+#[derive(Clone)]
+pub(super) struct Stored {
+    function: Argon2<'static>,
+    salt: Vec<u8>,
+    digest: Vec<u8>,
+}
+
+impl Stored {
+    /// Reads what follows the identifier.
+    pub(super) fn parse(algorithm: Algorithm, rest: &[u8]) -> Result<Self, SecretError> {
+        let mut fields: Vec<&[u8]> = rest.split(|byte| *byte == b'$').collect();
+        let version = match fields.first() {
+            Some(&b"v=19") => Version::V0x13,
+            // The first version did not write its number.
+            Some(&b"v=16") => Version::V0x10,
+            Some(field) if field.starts_with(b"v=") => {
+                return Err(SecretError::Damaged("an unknown version of Argon2"));
+            }
+            _ => {
+                fields.insert(0, b"");
+                Version::V0x10
+            }
+        };
+        let [_, params, salt, digest] = fields[..] else {
+            return Err(SecretError::Damaged(
+                "not of the form $id$v=$m=,t=,p=$salt$digest",
+            ));
+        };
+        let bytes = |text: &[u8], lengths: std::ops::RangeInclusive<usize>| {
+            let bytes = STANDARD_NO_PAD.decode(text).ok()?;
+            lengths.contains(&bytes.len()).then_some(bytes)
+        };
+        let salt = bytes(salt, SALT_BYTES).ok_or(SecretError::Damaged("the salt is damaged"))?;
+        let digest =
+            bytes(digest, DIGEST_BYTES).ok_or(SecretError::Damaged("the digest is damaged"))?;
+        let params = read_params(params, digest.len())?;
+        Ok(Self {
+            function: Argon2::new(algorithm, version, params),
+            salt,
+            digest,
+        })
+    }
+
+    /// A hash of no password, at the cost of [`make`]'s.
+    pub(super) fn dummy() -> Self {
+        Self {
+            function: Argon2::default(),
+            salt: vec![0; 16],
+            digest: vec![0; 32],
+        }
+    }
+
+    pub(super) fn matches(&self, password: &[u8]) -> bool {
+        let mut digest = vec![0; self.digest.len()];
+        self.function
+            .hash_password_into(password, &self.salt, &mut digest)
+            .is_ok_and(|()| digest.ct_eq(&self.digest).into())
+    }
+}
+
+/// A new hash, as text, at the crate's default cost, which is OWASP's first choice: 19 MiB, two
+/// passes, one lane.
+pub(super) fn make(algorithm: Algorithm, salt: &[u8], password: &[u8]) -> Option<String> {
+    let params = Params::default();
+    let (m, t, p) = (params.m_cost(), params.t_cost(), params.p_cost());
+    let mut digest = [0; 32];
+    Argon2::new(algorithm, Version::V0x13, params)
+        .hash_password_into(password, salt, &mut digest)
+        .ok()?;
+    Some(format!(
+        "${algorithm}$v=19$m={m},t={t},p={p}${}${}",
+        STANDARD_NO_PAD.encode(salt),
+        STANDARD_NO_PAD.encode(digest)
+    ))
+}
+
+fn read_params(text: &[u8], digest_bytes: usize) -> Result<Params, SecretError> {
+    let damaged = SecretError::Damaged("the parameters are damaged");
+    let mut fields = text.split(|byte| *byte == b',');
+    let mut field = |name: &[u8]| fields.next()?.strip_prefix(name).and_then(number);
+    let (Some(m), Some(t), Some(p), None) =
+        (field(b"m="), field(b"t="), field(b"p="), fields.next())
+    else {
+        return Err(damaged);
+    };
+    if m > MAX_MEMORY_KIB {
+        return Err(SecretError::TooCostly("more than 256 MiB of memory"));
+    }
+    if t > MAX_PASSES {
+        return Err(SecretError::TooCostly("more than 10 passes"));
+    }
+    if p > MAX_LANES {
+        return Err(SecretError::TooCostly("more than 8 lanes"));
+    }
+    Params::new(m, t, p, Some(digest_bytes)).map_err(|_| damaged)
+}

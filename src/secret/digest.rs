@@ -1,0 +1,102 @@
+//! Passwords kept as one digest, with or without salt: `{SHA}`, `{SSHA256}`, `{SMD5}` and so on.
+
+use md5::Md5;
+use sha1::Sha1;
+use sha2::{Digest, Sha256, Sha512};
+use subtle::ConstantTimeEq;
+
+use super::scheme::Scheme;
+use super::stored::SecretError;
+
+/// The longest salt taken. OpenLDAP's longest is 16 bytes.
+const MAX_SALT_BYTES: usize = 64;
+
+/// A digest of password and salt.
+#[derive(Clone)]
+pub(super) struct Digested {
+    function: Function,
+    digest: Vec<u8>,
+    salt: Vec<u8>,
+}
+
+#[derive(Clone, Copy)]
+enum Function {
+    Md5,
+    Sha1,
+    Sha256,
+    Sha512,
+}
+
+impl Digested {
+    /// How many bytes the text of `scheme` decodes to, where that is fixed.
+    pub(super) fn fixed_length(scheme: Scheme) -> Option<usize> {
+        let (function, salted) = function_of(scheme)?;
+        (!salted).then(|| function.length())
+    }
+
+    /// Takes what the text decodes to: the digest, then the salt if the scheme has one.
+    pub(super) fn parse(scheme: Scheme, mut bytes: Vec<u8>) -> Result<Self, SecretError> {
+        let (function, salted) = function_of(scheme).ok_or(SecretError::UnknownScheme)?;
+        let length = function.length();
+        if bytes.len() < length {
+            return Err(SecretError::Damaged("the digest is too short"));
+        }
+        let salt = bytes.split_off(length);
+        match (salted, salt.len()) {
+            (false, 0) | (true, 1..=MAX_SALT_BYTES) => Ok(Self {
+                function,
+                digest: bytes,
+                salt,
+            }),
+            (true, 0) => Err(SecretError::Damaged("the salt is missing")),
+            _ => Err(SecretError::Damaged("the digest is too long")),
+        }
+    }
+
+    pub(super) fn matches(&self, password: &[u8]) -> bool {
+        let stored = self.digest.as_slice();
+        let offered = [password, &self.salt];
+        match self.function {
+            Function::Md5 => digest::<Md5>(&offered).ct_eq(stored),
+            Function::Sha1 => digest::<Sha1>(&offered).ct_eq(stored),
+            Function::Sha256 => digest::<Sha256>(&offered).ct_eq(stored),
+            Function::Sha512 => digest::<Sha512>(&offered).ct_eq(stored),
+        }
+        .into()
+    }
+}
+
+impl Function {
+    fn length(self) -> usize {
+        match self {
+            Self::Md5 => 16,
+            Self::Sha1 => 20,
+            Self::Sha256 => 32,
+            Self::Sha512 => 64,
+        }
+    }
+}
+
+/// The function of a scheme, and whether salt follows the password.
+fn function_of(scheme: Scheme) -> Option<(Function, bool)> {
+    Some(match scheme {
+        Scheme::Md5 => (Function::Md5, false),
+        Scheme::Smd5 => (Function::Md5, true),
+        Scheme::Sha1 => (Function::Sha1, false),
+        Scheme::Ssha1 => (Function::Sha1, true),
+        Scheme::Sha256 => (Function::Sha256, false),
+        Scheme::Ssha256 => (Function::Sha256, true),
+        Scheme::Sha512 => (Function::Sha512, false),
+        Scheme::Ssha512 => (Function::Sha512, true),
+        _ => return None,
+    })
+}
+
+/// The digest of the parts, one after the other.
+pub(super) fn digest<D: Digest>(parts: &[&[u8]]) -> Vec<u8> {
+    let mut state = D::new();
+    for part in parts {
+        state.update(part);
+    }
+    state.finalize().to_vec()
+}

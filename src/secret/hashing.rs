@@ -1,0 +1,111 @@
+//! New hashes for the password file.
+
+use std::fmt;
+use std::io;
+
+use ::argon2::Algorithm;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use rustix::rand::{GetRandomFlags, getrandom};
+use sha2::Sha512;
+
+use super::digest::digest;
+use super::scheme::Scheme;
+use super::sha_crypt::Size;
+use super::{Password, Secret, argon2, bcrypt, pbkdf2, sha_crypt, unix64, yescrypt};
+
+/// bcrypt's cost: OWASP asks for 10 at least.
+const BCRYPT_COST: u32 = 11;
+/// The rounds of SHA-crypt. The default of 5000 is of 2007 and takes a millisecond today.
+const SHA_CRYPT_ROUNDS: u32 = 100_000;
+/// The rounds of PBKDF2: what OWASP asks for with SHA-1.
+const PBKDF2_ROUNDS: u32 = 1_300_000;
+
+impl Secret {
+    /// Hashes a password with fresh salt; the text is what a password file takes behind the
+    /// login, `{SCHEME}…`, in a form that Dovecot reads too.
+    pub fn hash(scheme: Scheme, password: &Password) -> Result<String, HashError> {
+        let password = password.reveal();
+        if password.is_empty() {
+            return Err(HashError::EmptyPassword);
+        }
+        let salt = fresh_salt().map_err(HashError::Random)?;
+        // Twelve bytes are sixteen of these characters, the most that SHA-crypt takes.
+        let letters = unix64::encode(&salt[..12]);
+        let text = match scheme {
+            Scheme::Argon2id => argon2::make(Algorithm::Argon2id, &salt, password),
+            Scheme::Argon2i => argon2::make(Algorithm::Argon2i, &salt, password),
+            Scheme::Yescrypt => yescrypt::make(&salt, password),
+            Scheme::BlfCrypt if password.len() > bcrypt::MAX_PASSWORD_BYTES => {
+                return Err(HashError::TooLongForBcrypt);
+            }
+            Scheme::BlfCrypt => bcrypt::make(BCRYPT_COST, salt, password),
+            Scheme::Sha512Crypt => {
+                sha_crypt::make(Size::Sha512, SHA_CRYPT_ROUNDS, &letters, password)
+            }
+            Scheme::Sha256Crypt => {
+                sha_crypt::make(Size::Sha256, SHA_CRYPT_ROUNDS, &letters, password)
+            }
+            Scheme::Pbkdf2 => Some(pbkdf2::make(PBKDF2_ROUNDS, &letters, password)),
+            Scheme::Ssha512 => {
+                let digest = digest::<Sha512>(&[password, &salt]);
+                Some(STANDARD.encode([digest.as_slice(), &salt].concat()))
+            }
+            _ => None,
+        };
+        let text = text.ok_or(HashError::NotMade(scheme))?;
+        Ok(format!("{{{}}}{text}", dovecot_name(scheme)))
+    }
+}
+
+/// Dovecot has no name of its own for yescrypt; its `{CRYPT}` is whatever crypt(3) knows.
+fn dovecot_name(scheme: Scheme) -> String {
+    match scheme {
+        Scheme::Yescrypt => "CRYPT".to_owned(),
+        _ => scheme.name().to_ascii_uppercase(),
+    }
+}
+
+fn fresh_salt() -> io::Result<[u8; 16]> {
+    let mut salt = [0; 16];
+    // Up to 256 bytes come whole (getrandom(2)).
+    match getrandom(&mut salt, GetRandomFlags::empty())? {
+        16 => Ok(salt),
+        _ => Err(io::ErrorKind::UnexpectedEof.into()),
+    }
+}
+
+/// Why no hash was made.
+#[derive(Debug)]
+pub enum HashError {
+    /// An empty password would never be accepted.
+    EmptyPassword,
+    /// bcrypt looks at 72 bytes only.
+    TooLongForBcrypt,
+    /// This scheme is only read: it is none of [`Scheme::MADE`].
+    NotMade(Scheme),
+    /// The system gave no random bytes.
+    Random(io::Error),
+}
+
+impl fmt::Display for HashError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::EmptyPassword => f.write_str("the password is empty"),
+            Self::TooLongForBcrypt => f.write_str(
+                "the password has more than 72 bytes, which is all that blf-crypt looks at",
+            ),
+            Self::NotMade(scheme) => write!(f, "no new hashes are made with {scheme}"),
+            Self::Random(_) => f.write_str("cannot get random bytes"),
+        }
+    }
+}
+
+impl std::error::Error for HashError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Random(error) => Some(error),
+            _ => None,
+        }
+    }
+}

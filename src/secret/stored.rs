@@ -1,0 +1,279 @@
+//! A stored secret: how its text is read, and how a proof is checked against it.
+
+use std::fmt;
+
+use base64::Engine;
+use base64::alphabet;
+use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+use sha2::Sha256;
+use subtle::ConstantTimeEq;
+use zeroize::Zeroizing;
+
+use super::digest::{Digested, digest};
+use super::scheme::{Prefix, Scheme, WeakSchemes};
+use super::{Proof, argon2, bcrypt, crypt, md5_crypt, pbkdf2, sha_crypt, yescrypt};
+
+/// The longest text that is looked at. The longest that any tool writes is 200 bytes.
+const MAX_STORED_BYTES: usize = 1024;
+
+/// Base64 with or without padding; Dovecot takes both.
+const BASE64: GeneralPurpose = GeneralPurpose::new(
+    &alphabet::STANDARD,
+    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
+);
+
+//------------ Secret --------------------------------------------------------
+
+/// What a store keeps to check a password with: read, checked, its cost within our bounds.
+///
+/// It cannot be printed; where it is the password itself, its memory is wiped when it goes.
+#[derive(Clone)]
+pub struct Secret {
+    form: Form,
+    decoy: bool,
+}
+
+/// The families of hashes.
+#[derive(Clone)]
+pub(super) enum Form {
+    Plain(Zeroizing<Vec<u8>>),
+    Digest(Digested),
+    Md5Crypt(md5_crypt::Md5Crypt),
+    ShaCrypt(sha_crypt::ShaCrypt),
+    Bcrypt(bcrypt::Bcrypt),
+    Yescrypt(yescrypt::Yescrypt),
+    Pbkdf2(pbkdf2::Pbkdf2),
+    Argon2(argon2::Stored),
+}
+
+impl Secret {
+    /// Reads a password field: `{SCHEME}text`, `{SCHEME.HEX}text` or `{SCHEME.B64}text` as
+    /// Dovecot writes them, or a bare `$id$…` of crypt(3) and htpasswd.
+    ///
+    /// `Ok(None)` is a locked entry, which no password opens: an empty field, or one that begins
+    /// with `*` or `!`.
+    pub fn parse(stored: &[u8], weak: WeakSchemes) -> Result<Option<Self>, SecretError> {
+        if matches!(stored, [] | [b'*' | b'!', ..]) {
+            return Ok(None);
+        }
+        if stored.len() > MAX_STORED_BYTES {
+            return Err(SecretError::Damaged("it is too long"));
+        }
+        let (scheme, form) = parse_form(stored)?;
+        if scheme.is_weak() && weak == WeakSchemes::Refused {
+            return Err(SecretError::Weak(scheme));
+        }
+        Ok(Some(Self { form, decoy: false }))
+    }
+
+    /// Whether `proof` fits. An empty password never does.
+    pub fn matches(&self, proof: &Proof) -> bool {
+        let Proof::Password(password) = proof else {
+            return false;
+        };
+        let password = password.reveal();
+        !password.is_empty() && self.form.matches(password) && !self.decoy
+    }
+
+    /// The same secret as one that costs as much but matches nothing.
+    #[must_use]
+    pub fn into_decoy(self) -> Self {
+        Self {
+            decoy: true,
+            ..self
+        }
+    }
+
+    /// A secret that matches nothing and costs what those that [`Secret::hash`] makes cost.
+    pub fn dummy() -> Self {
+        Self {
+            form: Form::Argon2(argon2::Stored::dummy()),
+            decoy: true,
+        }
+    }
+
+    /// Whether a check takes a millisecond or more, or megabytes: those are the ones of which
+    /// only so many may run at once.
+    pub fn is_heavy(&self) -> bool {
+        match self.form {
+            Form::Plain(_) | Form::Digest(_) | Form::Md5Crypt(_) => false,
+            Form::ShaCrypt(_)
+            | Form::Bcrypt(_)
+            | Form::Yescrypt(_)
+            | Form::Pbkdf2(_)
+            | Form::Argon2(_) => true,
+        }
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(..)")
+    }
+}
+
+impl Form {
+    fn matches(&self, password: &[u8]) -> bool {
+        match self {
+            // The digests have the same length, so that the time does not tell that of the secret.
+            Self::Plain(secret) => digest::<Sha256>(&[password])
+                .ct_eq(&digest::<Sha256>(&[secret]))
+                .into(),
+            Self::Digest(hash) => hash.matches(password),
+            Self::Md5Crypt(hash) => hash.matches(password),
+            Self::ShaCrypt(hash) => hash.matches(password),
+            Self::Bcrypt(hash) => hash.matches(password),
+            Self::Yescrypt(hash) => hash.matches(password),
+            Self::Pbkdf2(hash) => hash.matches(password),
+            Self::Argon2(hash) => hash.matches(password),
+        }
+    }
+}
+
+//------------ Reading -------------------------------------------------------
+
+fn parse_form(stored: &[u8]) -> Result<(Scheme, Form), SecretError> {
+    let Some(rest) = stored.strip_prefix(b"{") else {
+        return crypt::parse(stored);
+    };
+    let end = rest
+        .iter()
+        .position(|byte| *byte == b'}')
+        .ok_or(SecretError::Damaged(
+            "the brace behind the scheme is missing",
+        ))?;
+    let (name, text) = (&rest[..end], &rest[end + 1..]);
+    let (name, encoding) = split_encoding(name)?;
+    let prefix = Prefix::from_name(name).ok_or(SecretError::UnknownScheme)?;
+    if text.is_empty() {
+        return Err(SecretError::Damaged("nothing follows the scheme"));
+    }
+    let decoded = match encoding {
+        Some(encoding) => Zeroizing::new(encoding.decode(text)?),
+        None => Zeroizing::new(text.to_vec()),
+    };
+    match prefix {
+        Prefix::Plain if decoded.is_empty() => Err(SecretError::Damaged("the password is empty")),
+        Prefix::Plain => Ok((Scheme::Plain, Form::Plain(decoded))),
+        Prefix::Digest(scheme) => parse_digest(scheme, text, encoding),
+        Prefix::Md5CryptOrDigest if !decoded.starts_with(b"$") => {
+            parse_digest(Scheme::Md5, text, encoding)
+        }
+        Prefix::Md5CryptOrDigest | Prefix::Crypt => crypt::parse(&decoded),
+        Prefix::Pbkdf2 => Ok((
+            Scheme::Pbkdf2,
+            Form::Pbkdf2(pbkdf2::Pbkdf2::parse(&decoded)?),
+        )),
+        Prefix::Unsupported(name) => Err(SecretError::Unsupported(name)),
+    }
+}
+
+fn parse_digest(
+    scheme: Scheme,
+    text: &[u8],
+    encoding: Option<Encoding>,
+) -> Result<(Scheme, Form), SecretError> {
+    // As Dovecot does: without a word on it, what is as long as hex of this digest is hex.
+    let encoding = encoding.unwrap_or(match Digested::fixed_length(scheme) {
+        Some(length) if text.len() == 2 * length => Encoding::Hex,
+        _ => Encoding::Base64,
+    });
+    let hash = Digested::parse(scheme, encoding.decode(text)?)?;
+    Ok((scheme, Form::Digest(hash)))
+}
+
+/// How bytes are written as text.
+#[derive(Clone, Copy)]
+enum Encoding {
+    Hex,
+    Base64,
+}
+
+impl Encoding {
+    fn decode(self, text: &[u8]) -> Result<Vec<u8>, SecretError> {
+        match self {
+            Self::Hex => from_hex(text).ok_or(SecretError::Damaged("this is not hexadecimal")),
+            Self::Base64 => BASE64
+                .decode(text)
+                .map_err(|_| SecretError::Damaged("this is not base64")),
+        }
+    }
+}
+
+/// Parts a scheme's name from the encoding behind it: `SSHA.HEX`.
+fn split_encoding(name: &[u8]) -> Result<(&[u8], Option<Encoding>), SecretError> {
+    let Some(dot) = name.iter().position(|byte| *byte == b'.') else {
+        return Ok((name, None));
+    };
+    let encoding = match name[dot + 1..].to_ascii_uppercase().as_slice() {
+        b"HEX" => Encoding::Hex,
+        b"B64" | b"BASE64" => Encoding::Base64,
+        _ => return Err(SecretError::UnknownScheme),
+    };
+    Ok((&name[..dot], Some(encoding)))
+}
+
+/// Reads hexadecimal digits of either case, two for each byte.
+pub(super) fn from_hex(text: &[u8]) -> Option<Vec<u8>> {
+    let (pairs, []) = text.as_chunks::<2>() else {
+        return None;
+    };
+    let digit = |byte: u8| char::from(byte).to_digit(16);
+    pairs
+        .iter()
+        .map(|[high, low]| u8::try_from(digit(*high)? << 4 | digit(*low)?).ok())
+        .collect()
+}
+
+/// Reads a decimal number that would be written again as it is: no sign, no leading zero.
+pub(super) fn number(text: &[u8]) -> Option<u32> {
+    let canonical = !(text.len() > 1 && text.starts_with(b"0"));
+    let digits = !text.is_empty() && text.iter().all(u8::is_ascii_digit);
+    (canonical && digits)
+        .then(|| str::from_utf8(text).ok()?.parse().ok())
+        .flatten()
+}
+
+//------------ SecretError ---------------------------------------------------
+
+/// Why a stored text is no usable secret. No variant holds anything of the text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SecretError {
+    /// A scheme that is known but cannot be checked here.
+    Unsupported(&'static str),
+    /// A weak scheme, and those are not allowed.
+    Weak(Scheme),
+    /// No scheme that is known.
+    UnknownScheme,
+    /// The text is not what its scheme asks for.
+    Damaged(&'static str),
+    /// Checking a password would cost more than is granted.
+    TooCostly(&'static str),
+}
+
+impl SecretError {
+    /// Whether the text is a sound one, and this program or its configuration does not take it:
+    /// then only this login suffers. Anything else is a fault of the file that holds it.
+    pub fn is_choice(&self) -> bool {
+        matches!(self, Self::Unsupported(_) | Self::Weak(_))
+    }
+}
+
+impl fmt::Display for SecretError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unsupported(name) => {
+                write!(f, "passwords stored as {name} cannot be checked")
+            }
+            Self::Weak(scheme) => write!(
+                f,
+                "the password scheme {scheme} is weak, and allow-weak-schemes is not set"
+            ),
+            Self::UnknownScheme => f.write_str("the password scheme is not known"),
+            Self::Damaged(what) => write!(f, "the password hash is damaged: {what}"),
+            Self::TooCostly(what) => write!(f, "the password hash asks for too much: {what}"),
+        }
+    }
+}
+
+impl std::error::Error for SecretError {}
