@@ -1,15 +1,21 @@
 //! The FastCGI transport (FastCGI 1.0, role Responder). It knows neither mail nor nginx.
 //!
 //! `record` turns bytes into records and back, `conn` turns bytes into whole requests and answers
-//! into bytes; neither does any I/O. `server` owns listeners, threads, time-outs and bounds.
+//! into bytes; neither does any I/O. `listener` finds or makes the sockets, `link` moves one
+//! connection's bytes in time, `slots` knows what each connection is doing, `server` owns threads,
+//! bounds and signals.
 
 use std::time::Duration;
 
 use crate::params::Params;
 
 pub mod conn;
+mod link;
+pub mod listener;
 pub mod record;
+mod repeats;
 pub mod server;
+mod slots;
 
 /// What the transport asks for answers. An answer is a CGI response: headers, a blank line.
 pub trait Application: Send + Sync + 'static {

@@ -1,1 +1,310 @@
-//! Listeners and threads.
+//! Threads that accept and serve, their bounds, and the signals that end or reload the program.
+//!
+//! Each thread blocks in `accept`, serves that connection to its end and accepts again. Whoever
+//! leaves `accept` last makes sure that somebody else waits there: so there are only as many
+//! threads as there ever were connections at once, plus a few.
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
+use std::sync::mpsc::{Receiver, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rustix::io::Errno;
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
+use signal_hook::iterator::Signals;
+
+use super::conn::Connection;
+use super::link::{Admission, Link};
+use super::listener::{Listener, WebServers};
+use super::repeats::Repeats;
+use super::slots::{Phase, Slot, Slots};
+use super::{Application, Limits};
+
+/// Threads that may wait in `accept` on one listener. Each listener also gets as many threads
+/// beyond the bound of connections, to evict or to turn away whoever comes then.
+const SPARE: usize = 4;
+/// Of a thread's stack only what is touched costs memory. Name resolution in glibc takes 64 KiB;
+/// password hashes have their memory on the heap.
+const STACK: usize = 512 * 1024;
+/// How long `accept` pauses when descriptors or memory are short.
+const PAUSE: Duration = Duration::from_millis(100);
+/// A request that has just begun is not evicted: it may only wait for the processor.
+const PATIENCE: Duration = Duration::from_millis(50);
+/// How long a new connection waits for a place before it is turned away.
+const QUEUE: Duration = Duration::from_secs(1);
+/// How often a waiting thread looks again.
+const TICK: Duration = Duration::from_millis(5);
+/// How long nothing must have happened before a stopping server is idle: a connection that has
+/// just been accepted is not counted yet.
+const QUIET: Duration = Duration::from_millis(15);
+/// How long a stopping server waits for a connection on which nothing arrives.
+const SILENT: Duration = Duration::from_millis(100);
+/// When requests that still arrive are given up after the signal to stop; answers are still sent.
+const LAST_CALL: Duration = Duration::from_secs(6);
+/// When a stopping server returns whatever is still going on: mod_fcgid kills after 8 seconds.
+const DEADLINE: Duration = Duration::from_millis(6500);
+
+/// A FastCGI server that has not started.
+#[derive(Debug)]
+pub struct Server {
+    /// Where web servers connect; at least one.
+    pub listeners: Vec<Listener>,
+    /// Bounds of all listeners together.
+    pub limits: Limits,
+    /// If given, nobody else may connect (FastCGI 1.0, 3.2).
+    pub web_servers: Option<WebServers>,
+}
+
+impl Server {
+    /// Serves until SIGTERM, SIGINT or SIGUSR1, then finishes the requests in hand and returns: at
+    /// once if there are none, after 6.5 seconds at the latest. SIGHUP reloads.
+    ///
+    /// Threads still wait in `accept` when it returns: the caller is to end the process. An error
+    /// if no thread can be started or signals cannot be caught.
+    pub fn run(self, app: impl Application) -> io::Result<()> {
+        // Before the first accept, so that no signal finds a request with nobody to finish it.
+        let mut signals = Signals::new([SIGHUP, SIGTERM, SIGINT, SIGUSR1])?;
+        let shared = Arc::new(Shared::new(self, app));
+        for place in 0..shared.places.len() {
+            shared.spawn(place)?;
+        }
+        // Capacity 1: signals during a reload ask for one more, not for many.
+        let (ask, asked) = sync_channel(1);
+        let reloading = Arc::clone(&shared);
+        thread::Builder::new()
+            .name("reload".to_owned())
+            .spawn(move || reloading.reload(asked))?;
+        for signal in signals.forever() {
+            if signal != SIGHUP {
+                break;
+            }
+            let _ = ask.try_send(());
+        }
+        shared.stop();
+        Ok(())
+    }
+}
+
+/// A listener and how many threads wait in its `accept`.
+struct Place {
+    listener: Listener,
+    waiting: AtomicUsize,
+}
+
+struct Shared<A> {
+    app: A,
+    places: Vec<Place>,
+    limits: Limits,
+    web_servers: Option<WebServers>,
+    slots: Slots,
+    threads: AtomicUsize,
+    /// Connections that are accepted and not closed.
+    connections: AtomicUsize,
+    stopping: AtomicBool,
+    /// When a connection was last turned away.
+    turned: Mutex<Option<Instant>>,
+    broken: Repeats,
+    failing: Repeats,
+    crowded: Repeats,
+}
+
+impl<A: Application> Shared<A> {
+    fn new(server: Server, app: A) -> Self {
+        let places = server.listeners.into_iter().map(|listener| Place {
+            listener,
+            waiting: AtomicUsize::new(0),
+        });
+        Self {
+            app,
+            places: places.collect(),
+            limits: server.limits,
+            web_servers: server.web_servers,
+            slots: Slots::default(),
+            threads: AtomicUsize::new(0),
+            connections: AtomicUsize::new(0),
+            stopping: AtomicBool::new(false),
+            turned: Mutex::new(None),
+            broken: Repeats::default(),
+            failing: Repeats::default(),
+            crowded: Repeats::default(),
+        }
+    }
+
+    /// Starts a thread for a listener, if the bound allows one more.
+    fn spawn(self: &Arc<Self>, place: usize) -> io::Result<()> {
+        let bound = self.limits.connections + SPARE * self.places.len();
+        if self.threads.fetch_add(1, SeqCst) >= bound {
+            self.threads.fetch_sub(1, SeqCst);
+            return Ok(());
+        }
+        let Some(waiting) = self.places.get(place).map(|place| &place.waiting) else {
+            return Ok(());
+        };
+        waiting.fetch_add(1, SeqCst);
+        let shared = Arc::clone(self);
+        let thread = thread::Builder::new()
+            .name("fcgi".to_owned())
+            .stack_size(STACK)
+            .spawn(move || {
+                shared.work(place);
+                shared.threads.fetch_sub(1, SeqCst);
+            });
+        if thread.is_err() {
+            waiting.fetch_sub(1, SeqCst);
+            self.threads.fetch_sub(1, SeqCst);
+        }
+        thread.map(drop)
+    }
+
+    /// What a thread does: one connection after the other. It is counted as waiting already.
+    fn work(self: &Arc<Self>, first: usize) {
+        let slot = self.slots.add();
+        let mut conn = Connection::new(self.limits);
+        let mut out = Vec::with_capacity(1024);
+        let mut next = Some(first);
+        while let Some(index) = next
+            && let Some(place) = self.places.get(index)
+        {
+            let accepted = place.listener.accept(self.web_servers.as_ref());
+            if let Err(error) = &accepted {
+                self.pause(*error);
+            }
+            let others = place.waiting.fetch_sub(1, SeqCst) - 1;
+            if let Ok(socket) = accepted {
+                let connections = self.connections.fetch_add(1, SeqCst) + 1;
+                if others == 0
+                    && let Err(error) = self.spawn(index)
+                {
+                    self.failing
+                        .warn(format_args!("cannot start a thread: {error}"));
+                }
+                let serve = || self.serve(socket, &slot, &mut conn, &mut out, connections);
+                if catch_unwind(AssertUnwindSafe(serve)).is_err() {
+                    log::error!("a request failed by a bug; its connection is closed");
+                }
+                slot.clear();
+                self.connections.fetch_sub(1, SeqCst);
+                conn.reset();
+                out.clear();
+                out.shrink_to(1024);
+            }
+            next = self.next_place(index);
+        }
+        self.slots.remove(&slot);
+    }
+
+    /// Where a thread is to wait after a connection; `None` if nowhere, so that it ends.
+    fn next_place(&self, own: usize) -> Option<usize> {
+        if self.places.len() > 1 {
+            let deserted = |place: &Place| place.waiting.load(SeqCst) == 0;
+            if let Some(index) = self.places.iter().position(deserted) {
+                self.places.get(index)?.waiting.fetch_add(1, SeqCst);
+                return Some(index);
+            }
+        }
+        let waiting = &self.places.get(own)?.waiting;
+        if waiting.fetch_add(1, SeqCst) < SPARE {
+            return Some(own);
+        }
+        waiting.fetch_sub(1, SeqCst);
+        None
+    }
+
+    fn serve(
+        &self,
+        socket: OwnedFd,
+        slot: &Slot,
+        conn: &mut Connection,
+        out: &mut Vec<u8>,
+        connections: usize,
+    ) {
+        let mut limits = self.limits;
+        let mut admission = Admission::Served;
+        if connections > limits.connections && !self.make_room() {
+            admission = Admission::Turned;
+            limits.read_timeout = limits.read_timeout.min(QUEUE);
+        }
+        let socket = Arc::new(socket);
+        let since = slot.fill(Arc::clone(&socket));
+        let link = Link::new(&socket, slot, &limits, since);
+        if let Err(broken) = link.serve(conn, out, &self.app, admission, &self.stopping) {
+            self.broken
+                .warn(format_args!("closed a FastCGI connection: {broken}"));
+        }
+    }
+
+    /// Makes room for a connection beyond the bound, if need be by giving up another. False if
+    /// all are busy and stay so. A short crowd queues; in a lasting one nobody waits in vain.
+    fn make_room(&self) -> bool {
+        let lasting = |turned: &Option<Instant>| turned.is_some_and(|at| at.elapsed() < QUEUE);
+        let turned = || self.turned.lock().unwrap_or_else(PoisonError::into_inner);
+        let patience = if lasting(&turned()) {
+            Duration::ZERO
+        } else {
+            QUEUE
+        };
+        let start = Instant::now();
+        loop {
+            if self.connections.load(SeqCst) <= self.limits.connections
+                || self.slots.evict_one(PATIENCE)
+            {
+                return true;
+            }
+            if start.elapsed() >= patience {
+                *turned() = Some(Instant::now());
+                let bound = self.limits.connections;
+                self.crowded.warn(format_args!(
+                    "all {bound} connections are busy: turned a request away"
+                ));
+                return false;
+            }
+            thread::sleep(TICK);
+        }
+    }
+
+    /// Waits until `accept` may work again.
+    fn pause(&self, error: Errno) {
+        self.failing
+            .warn(format_args!("cannot accept a connection: {error}"));
+        // Gives a descriptor back. Only idle connections go: no patience is that long.
+        self.slots.evict_one(Duration::MAX);
+        thread::sleep(PAUSE);
+    }
+
+    fn reload(&self, asked: Receiver<()>) {
+        for () in asked {
+            if catch_unwind(AssertUnwindSafe(|| self.app.reload())).is_err() {
+                log::error!("reloading failed by a bug");
+            }
+        }
+    }
+
+    /// Waits until the requests in hand are answered, and those in the backlog.
+    ///
+    /// A listener cannot be shut down: other processes may share it, and what is in its backlog
+    /// would be lost.
+    fn stop(&self) {
+        self.stopping.store(true, SeqCst);
+        for place in &self.places {
+            place.listener.remove_file();
+        }
+        let start = Instant::now();
+        let mut busy = start;
+        while start.elapsed() < DEADLINE && busy.elapsed() < QUIET {
+            self.slots.evict_all(&[Phase::Idle], Duration::ZERO);
+            self.slots.evict_all(&[Phase::Fresh], SILENT);
+            if start.elapsed() >= LAST_CALL {
+                self.slots.evict_all(&[Phase::Reading], Duration::ZERO);
+            }
+            thread::sleep(TICK);
+            let backlog = || self.places.iter().any(|p| p.listener.has_backlog());
+            if self.connections.load(SeqCst) > 0 || backlog() {
+                busy = Instant::now();
+            }
+        }
+    }
+}

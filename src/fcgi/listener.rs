@@ -1,0 +1,251 @@
+//! Sockets that web servers connect to: inherited on descriptor 0, from systemd, or our own.
+
+use std::fs;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+
+use listenfd::ListenFd;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
+use rustix::net::{self, AddressFamily, SocketAddrAny, SocketAddrUnix, SocketFlags, SocketType};
+
+/// Connections that wait for `accept`; the kernel cuts it to its own limit
+/// (net.core.somaxconn, 4096 by default).
+const BACKLOG: i32 = 4096;
+
+/// A listening stream socket, TCP or Unix.
+#[derive(Debug)]
+pub struct Listener {
+    socket: OwnedFd,
+    own_file: Option<OwnFile>,
+}
+
+/// The file of a Unix socket that we made, and how to know it again.
+#[derive(Debug)]
+struct OwnFile {
+    path: PathBuf,
+    device: u64,
+    inode: u64,
+}
+
+/// The listening socket on descriptor 0, if there is one: then this is a FastCGI program
+/// (FastCGI 1.0, 2.2).
+///
+/// A *connected* socket there, as Apache's mod_cgid gives to CGI programs, is none, and neither is
+/// anything where `GATEWAY_INTERFACE` is set: only CGI programs get that (RFC 3875, 4.1.4).
+pub fn inherited_on_fd0() -> Option<Listener> {
+    let stdin = rustix::stdio::stdin();
+    if std::env::var_os("GATEWAY_INTERFACE").is_some() || !listens(stdin) {
+        return None;
+    }
+    let socket = stdin.try_clone_to_owned().ok()?;
+    Some(Listener {
+        socket,
+        own_file: None,
+    })
+}
+
+/// The sockets that systemd passes (`LISTEN_FDS`, sd_listen_fds(3)); empty without it. An error if
+/// one of them is no listening stream socket.
+pub fn from_systemd() -> io::Result<Vec<Listener>> {
+    let mut passed = ListenFd::from_env();
+    let mut listeners = Vec::new();
+    for index in 0..passed.len() {
+        let socket = match passed.take_unix_listener(index) {
+            Ok(socket) => socket.map(OwnedFd::from),
+            Err(_) => passed.take_tcp_listener(index)?.map(OwnedFd::from),
+        };
+        let Some(socket) = socket else { continue };
+        if !listens(socket.as_fd()) {
+            let what = "a socket passed by systemd is not listening";
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, what));
+        }
+        listeners.push(Listener {
+            socket,
+            own_file: None,
+        });
+    }
+    Ok(listeners)
+}
+
+fn listens(socket: BorrowedFd<'_>) -> bool {
+    net::sockopt::socket_acceptconn(socket).unwrap_or(false)
+}
+
+impl Listener {
+    /// Listens on `unix:/path` or on `address:port`.
+    ///
+    /// A Unix socket gets the permissions `mode` before anyone can connect. A socket file that
+    /// nobody serves is replaced; `AddrInUse` if somebody does, or if the file is no socket.
+    /// `InvalidInput` if `address` is neither form.
+    pub fn bind(address: &str, mode: u32) -> io::Result<Self> {
+        match address.strip_prefix("unix:") {
+            Some(path) => Self::bind_unix(Path::new(path), mode),
+            None => Self::bind_tcp(address.parse().map_err(|_| {
+                let what = "neither unix:/path nor address:port, such as 127.0.0.1:9000";
+                io::Error::new(io::ErrorKind::InvalidInput, what)
+            })?),
+        }
+    }
+
+    fn bind_tcp(address: SocketAddr) -> io::Result<Self> {
+        let family = match address {
+            SocketAddr::V4(_) => AddressFamily::INET,
+            SocketAddr::V6(_) => AddressFamily::INET6,
+        };
+        let socket = net::socket_with(family, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
+        // Connections of a former server that still linger must not keep us from starting.
+        net::sockopt::set_socket_reuseaddr(&socket, true)?;
+        net::bind(&socket, &address)?;
+        net::listen(&socket, BACKLOG)?;
+        Ok(Self {
+            socket,
+            own_file: None,
+        })
+    }
+
+    fn bind_unix(path: &Path, mode: u32) -> io::Result<Self> {
+        remove_stale(path)?;
+        let socket = net::socket_with(
+            AddressFamily::UNIX,
+            SocketType::STREAM,
+            SocketFlags::CLOEXEC,
+            None,
+        )?;
+        net::bind(&socket, &SocketAddrUnix::new(path)?)?;
+        // Nobody can connect before `listen`, so not with the permissions of the umask either.
+        fs::set_permissions(path, fs::Permissions::from_mode(mode))?;
+        net::listen(&socket, BACKLOG)?;
+        let file = fs::symlink_metadata(path)?;
+        Ok(Self {
+            socket,
+            own_file: Some(OwnFile {
+                path: path.to_owned(),
+                device: file.dev(),
+                inode: file.ino(),
+            }),
+        })
+    }
+
+    /// The address, if it is TCP: tells the port when 0 was asked for.
+    pub fn tcp_address(&self) -> Option<SocketAddr> {
+        net::getsockname(&self.socket).ok()?.try_into().ok()
+    }
+
+    /// Waits for a connection; from one of `servers` if given: others are closed at once.
+    pub(super) fn accept(&self, servers: Option<&WebServers>) -> Result<OwnedFd, Errno> {
+        loop {
+            let accepted = match servers {
+                None => net::accept_with(&self.socket, SocketFlags::CLOEXEC),
+                Some(servers) => match net::acceptfrom_with(&self.socket, SocketFlags::CLOEXEC) {
+                    Ok((socket, Some(peer))) if servers.contain(&peer) => Ok(socket),
+                    Ok(_) => continue,
+                    Err(error) => Err(error),
+                },
+            };
+            match accepted {
+                // Another process may have taken it from a shared, non-blocking listener.
+                Err(Errno::AGAIN) => {
+                    poll(&mut [PollFd::new(&self.socket, PollFlags::IN)], None)?;
+                }
+                // These concern one connection that is gone already, or none.
+                Err(Errno::INTR | Errno::CONNABORTED | Errno::PROTO) => {}
+                other => return other,
+            }
+        }
+    }
+
+    /// Whether somebody waits to be accepted.
+    pub(super) fn has_backlog(&self) -> bool {
+        let now = Timespec::default();
+        let mut sockets = [PollFd::new(&self.socket, PollFlags::IN)];
+        poll(&mut sockets, Some(&now)).is_ok_and(|ready| ready > 0)
+    }
+
+    /// Removes the file of a Unix socket that we made, unless another has taken its place.
+    pub(super) fn remove_file(&self) {
+        if let Some(own) = &self.own_file
+            && let Ok(file) = fs::symlink_metadata(&own.path)
+            && (file.dev(), file.ino()) == (own.device, own.inode)
+        {
+            // If it cannot be removed, the next start finds it stale.
+            let _ = fs::remove_file(&own.path);
+        }
+    }
+}
+
+fn remove_stale(path: &Path) -> io::Result<()> {
+    let in_use = |what| Err(io::Error::new(io::ErrorKind::AddrInUse, what));
+    match fs::symlink_metadata(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(error),
+        Ok(file) if !file.file_type().is_socket() => in_use("the file exists and is no socket"),
+        Ok(_) => match UnixStream::connect(path) {
+            Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => fs::remove_file(path),
+            Ok(_) => in_use("another program serves this socket"),
+            Err(error) => Err(error),
+        },
+    }
+}
+
+/// The only web servers that may connect (FastCGI 1.0, 3.2: `FCGI_WEB_SERVER_ADDRS`).
+///
+/// As the specification says, others are refused "if the connection uses a transport other than
+/// TCP/IP" too; libfcgi lets them in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WebServers(Vec<Ipv4Addr>);
+
+impl WebServers {
+    /// Reads the variable's value, "a comma-separated list of valid IP addresses" (version 4).
+    pub fn parse(list: &str) -> Result<Self, std::net::AddrParseError> {
+        let addresses = list.split(',').map(|address| address.trim().parse());
+        addresses.collect::<Result<_, _>>().map(Self)
+    }
+
+    fn contain(&self, peer: &SocketAddrAny) -> bool {
+        let Ok(peer) = SocketAddr::try_from(peer.clone()) else {
+            return false;
+        };
+        match peer.ip().to_canonical() {
+            IpAddr::V4(peer) => self.0.contains(&peer),
+            IpAddr::V6(_) => false,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn web_servers_are_ipv4_addresses_over_tcp() {
+        let servers = WebServers::parse("127.0.0.1, 10.0.0.2").unwrap();
+        let tcp = |peer: &str| SocketAddrAny::from(peer.parse::<SocketAddr>().unwrap());
+        for (peer, expected) in [
+            ("127.0.0.1:9", true),
+            ("10.0.0.2:9", true),
+            ("[::ffff:10.0.0.2]:9", true),
+            ("10.0.0.3:9", false),
+            ("[::1]:9", false),
+        ] {
+            assert_eq!(servers.contain(&tcp(peer)), expected, "{peer}");
+        }
+        let unix = SocketAddrUnix::new("/run/x").unwrap();
+        assert!(!servers.contain(&unix.into()));
+        for bad in ["", "localhost", "127.0.0.1,", "::1", "127.0.0.1:80"] {
+            assert!(WebServers::parse(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn an_address_is_a_path_or_an_address_with_a_port() {
+        for bad in ["", "9000", "localhost:9000", "/run/x.sock", "127.0.0.1"] {
+            let error = Listener::bind(bad, 0o660).unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::InvalidInput, "{bad}");
+        }
+    }
+}
