@@ -107,3 +107,6 @@ impl Config {
             .unwrap_or_else(|| std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN))
     }
 }
+
+#[cfg(test)]
+mod tests;
