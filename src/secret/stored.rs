@@ -92,6 +92,12 @@ impl Secret {
         }
     }
 
+    /// Whether a password fits, also that of a decoy.
+    #[cfg(test)]
+    pub(crate) fn would_match(&self, password: &[u8]) -> bool {
+        self.form.matches(password)
+    }
+
     /// Whether a check takes a millisecond or more, or megabytes: those are the ones of which
     /// only so many may run at once.
     pub fn is_heavy(&self) -> bool {

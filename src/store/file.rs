@@ -1,12 +1,370 @@
-//! The password file.
+//! The password file: Dovecot's passwd-file format, of which htpasswd's is a part.
 
+use std::fmt;
+use std::hash::{DefaultHasher, Hasher};
+use std::io::BufRead;
 use std::path::PathBuf;
+use std::sync::OnceLock;
 
-/// One password file as configured.
+use sha2::{Digest, Sha256};
+use zeroize::Zeroizing;
+
+use self::index::Index;
+use self::line::{Flaw, FlawKind, Line};
+use super::{Account, StoreError, UserStore};
+use crate::problem::Problem;
+use crate::request::Login;
+use crate::secret::{Secret, WeakSchemes};
+
+mod index;
+mod line;
+
+/// The largest file, which lines can be found in by 32 bits: 4 GiB, some 30 million logins.
+pub const MAX_FILE_BYTES: u64 = u32::MAX as u64;
+/// How many problems of one file are told; of the others, their number.
+const MAX_PROBLEMS: usize = 20;
+/// How many lines go into the key of the decoys.
+const KEY_LINES: usize = 8;
+/// How many lines without usable secret are passed over for a decoy.
+const MAX_PASSED_OVER: usize = 64;
+
+/// A password file as configured.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
-    /// The file.
+    /// Where it is.
     pub path: PathBuf,
-    /// Whether hashes that are fast to guess are taken too.
+    /// Whether weak schemes may be used; [`Scheme::is_weak`](crate::secret::Scheme::is_weak).
     pub allow_weak_schemes: bool,
 }
+
+/// The users of a password file.
+///
+/// The file is kept as it is, and a line is read when its login is asked for. Logins are compared
+/// byte by byte; case matters.
+pub struct FileStore {
+    path: PathBuf,
+    weak: WeakSchemes,
+    bytes: Zeroizing<Vec<u8>>,
+    /// Has taken in a secret of the file, and is cloned for each login that is hashed.
+    keyed: DefaultHasher,
+    lookup: Lookup,
+    warnings: Vec<Problem>,
+}
+
+enum Lookup {
+    Indexed(Index),
+    /// What the one search found, and for which login.
+    Scanned(OnceLock<(Login, Scan)>),
+}
+
+/// What one search through the whole file found.
+#[derive(Clone)]
+struct Scan {
+    lines: Lines,
+    decoy: Option<Secret>,
+}
+
+/// The lines that have one login.
+#[derive(Clone, Copy)]
+enum Lines {
+    None,
+    One(usize),
+    Several(usize),
+}
+
+impl FileStore {
+    /// Checks every line of a file and makes an index of the logins: for a process that answers
+    /// many requests.
+    ///
+    /// A file with a line that is none, a login that comes twice, a damaged hash, or without any
+    /// user is refused, with all its problems up to a bound. A hash that is sound but cannot be
+    /// used here is a warning.
+    pub fn load(bytes: Vec<u8>, settings: &Settings) -> Result<Self, Vec<Problem>> {
+        let mut store = Self::new(bytes, settings)?;
+        let mut problems = Problems::default();
+        let mut warnings = Problems::default();
+        let mut entries = Vec::new();
+        for (number, (offset, text)) in lines(&store.bytes).enumerate() {
+            let Some(line) = Line::cut(text) else {
+                continue;
+            };
+            entries.push(index::entry(store.hash(line.login), offset as u32));
+            if let Err(flaw) = line.account(store.weak) {
+                let list = match &flaw.kind {
+                    FlawKind::Secret(error) if error.is_choice() => &mut warnings,
+                    _ => &mut problems,
+                };
+                list.add(|| problem(settings, number + 1, &flaw));
+            }
+        }
+        entries.sort_unstable();
+        store.find_duplicates(&entries, settings, &mut problems);
+        if !problems.list.is_empty() {
+            return Err(problems.finish(settings));
+        }
+        store.warnings = warnings.finish(settings);
+        store.lookup = Lookup::Indexed(Index::of_sorted(&entries));
+        Ok(store)
+    }
+
+    /// Checks nothing but that there is a user, and searches the file when a login is asked for:
+    /// for a process that answers one request, as under CGI.
+    ///
+    /// Damage elsewhere in the file goes unnoticed; of the line that is asked for it is a
+    /// [`StoreError`].
+    pub fn lazy(bytes: Vec<u8>, settings: &Settings) -> Result<Self, Vec<Problem>> {
+        Self::new(bytes, settings)
+    }
+
+    /// What is wrong with single logins, which cannot be checked for it; the others can.
+    pub fn warnings(&self) -> &[Problem] {
+        &self.warnings
+    }
+
+    fn new(bytes: Vec<u8>, settings: &Settings) -> Result<Self, Vec<Problem>> {
+        let bytes = Zeroizing::new(bytes);
+        let whole = |message: &str| {
+            Err(vec![Problem {
+                file: settings.path.clone(),
+                place: None,
+                key: None,
+                message: message.to_owned(),
+            }])
+        };
+        if bytes.len() as u64 > MAX_FILE_BYTES {
+            return whole("the file is larger than 4 GiB");
+        }
+        if !lines(&bytes).any(|(_, text)| Line::cut(text).is_some()) {
+            return whole("there is no user in it");
+        }
+        Ok(Self {
+            path: settings.path.clone(),
+            weak: match settings.allow_weak_schemes {
+                true => WeakSchemes::Allowed,
+                false => WeakSchemes::Refused,
+            },
+            keyed: keyed_hasher(&bytes),
+            bytes,
+            lookup: Lookup::Scanned(OnceLock::new()),
+            warnings: Vec::new(),
+        })
+    }
+
+    /// The lines that have this login.
+    fn lines_of(&self, login: &Login) -> Lines {
+        match &self.lookup {
+            Lookup::Scanned(_) => self.scan(login).lines,
+            Lookup::Indexed(index) => index
+                .with_hash(self.hash(login.as_bytes()))
+                .find(|offset| {
+                    self.line_at(*offset)
+                        .is_some_and(|line| line.login == login.as_bytes())
+                })
+                .map_or(Lines::None, Lines::One),
+        }
+    }
+
+    /// Searches the whole file, whether or not the login is found: an unknown one must not take
+    /// longer than a known one.
+    fn scan(&self, login: &Login) -> Scan {
+        let Lookup::Scanned(last) = &self.lookup else {
+            return self.scan_anew(login);
+        };
+        let (scanned, scan) = last.get_or_init(|| (login.clone(), self.scan_anew(login)));
+        if scanned == login {
+            scan.clone()
+        } else {
+            self.scan_anew(login)
+        }
+    }
+
+    fn scan_anew(&self, login: &Login) -> Scan {
+        let wanted = self.hash(login.as_bytes());
+        let mut scan = Scan {
+            lines: Lines::None,
+            decoy: None,
+        };
+        let mut nearest = None;
+        for (offset, text) in lines(&self.bytes) {
+            let Some(line) = Line::cut(text) else {
+                continue;
+            };
+            if line.login == login.as_bytes() {
+                scan.lines = match scan.lines {
+                    Lines::None => Lines::One(offset),
+                    Lines::One(_) | Lines::Several(_) => Lines::Several(offset),
+                };
+            }
+            let distance = self.hash(line.login).wrapping_sub(wanted);
+            if nearest.is_none_or(|nearest| distance < nearest)
+                && let Ok(Some(secret)) = line.secret(self.weak)
+            {
+                nearest = Some(distance);
+                scan.decoy = Some(secret);
+            }
+        }
+        scan
+    }
+
+    fn line_at(&self, offset: usize) -> Option<Line<'_>> {
+        let (_, text) = lines(self.bytes.get(offset..)?).next()?;
+        Line::cut(text)
+    }
+
+    /// The message for a line that cannot be used.
+    fn unusable(&self, offset: usize, what: &dyn fmt::Display) -> StoreError {
+        StoreError::Unusable(format!(
+            "{}:{}: {what}",
+            self.path.display(),
+            self.line_number(offset)
+        ))
+    }
+
+    fn line_number(&self, offset: usize) -> usize {
+        let before = &self.bytes[..offset];
+        before.iter().filter(|byte| **byte == b'\n').count() + 1
+    }
+
+    fn hash(&self, login: &[u8]) -> u32 {
+        let mut hasher = self.keyed.clone();
+        hasher.write(login);
+        (hasher.finish() >> 32) as u32
+    }
+
+    fn find_duplicates(&self, entries: &[u64], settings: &Settings, problems: &mut Problems) {
+        let same_hash = |a: &u64, b: &u64| index::hash_of(*a) == index::hash_of(*b);
+        for entries in entries.chunk_by(same_hash).filter(|chunk| chunk.len() > 1) {
+            let mut logins: Vec<(&[u8], usize)> = entries
+                .iter()
+                .map(|entry| index::offset_of(*entry))
+                .filter_map(|offset| Some((self.line_at(offset)?.login, offset)))
+                .collect();
+            logins.sort_unstable();
+            for pair in logins.windows(2).filter(|pair| pair[0].0 == pair[1].0) {
+                problems.add(|| {
+                    let first = self.line_number(pair[0].1);
+                    Problem {
+                        file: settings.path.clone(),
+                        place: Some((self.line_number(pair[1].1), 1)),
+                        key: None,
+                        message: format!("the login is there twice: also in line {first}"),
+                    }
+                });
+            }
+        }
+    }
+}
+
+impl UserStore for FileStore {
+    fn find(&self, login: &Login) -> Result<Option<Account>, StoreError> {
+        let offset = match self.lines_of(login) {
+            Lines::None => return Ok(None),
+            Lines::One(offset) => offset,
+            Lines::Several(offset) => {
+                return Err(self.unusable(offset, &"the login is there twice"));
+            }
+        };
+        let Some(line) = self.line_at(offset) else {
+            return Ok(None);
+        };
+        line.account(self.weak)
+            .map(Some)
+            .map_err(|flaw| self.unusable(offset, &flaw.kind))
+    }
+
+    /// The secret of another user, who is the same for each login as long as those lines stay as
+    /// they are, in every process. So a login that does not exist takes as long as some user of
+    /// this file, and which one only someone who knows the file can tell.
+    fn decoy(&self, login: &Login) -> Option<Secret> {
+        let secret = match &self.lookup {
+            Lookup::Scanned(_) => self.scan(login).decoy,
+            Lookup::Indexed(index) => index
+                .around(self.hash(login.as_bytes()))
+                .take(MAX_PASSED_OVER)
+                .find_map(|offset| self.line_at(offset)?.secret(self.weak).ok()?),
+        };
+        Some(secret.map_or_else(Secret::dummy, Secret::into_decoy))
+    }
+}
+
+impl fmt::Debug for FileStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FileStore")
+            .field("path", &self.path)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A hasher that nobody can foresee who does not know the file: it has taken in its first hashes.
+fn keyed_hasher(bytes: &[u8]) -> DefaultHasher {
+    let mut key = Sha256::new();
+    let stored = lines(bytes)
+        .filter_map(|(_, text)| Line::cut(text))
+        .map(|line| line.stored())
+        .filter(|stored| !matches!(stored, [] | [b'*' | b'!', ..]));
+    for stored in stored.take(KEY_LINES) {
+        key.update(stored);
+        key.update(b":");
+    }
+    let mut hasher = DefaultHasher::new();
+    hasher.write(&key.finalize());
+    hasher
+}
+
+/// Every line with its offset, without the line feed.
+fn lines(bytes: &[u8]) -> impl Iterator<Item = (usize, &[u8])> {
+    let mut offset = 0;
+    std::iter::from_fn(move || {
+        let rest = bytes.get(offset..).filter(|rest| !rest.is_empty())?;
+        // Reading from a slice cannot fail; this is the fast search that std has.
+        let length = (&mut &*rest).skip_until(b'\n').unwrap_or(rest.len());
+        let line = &rest[..length];
+        let found = (offset, line.strip_suffix(b"\n").unwrap_or(line));
+        offset += length;
+        Some(found)
+    })
+}
+
+//------------ Problems ------------------------------------------------------
+
+/// Problems up to a bound, and the number of the others.
+#[derive(Default)]
+struct Problems {
+    list: Vec<Problem>,
+    more: usize,
+}
+
+impl Problems {
+    fn add(&mut self, problem: impl FnOnce() -> Problem) {
+        if self.list.len() < MAX_PROBLEMS {
+            self.list.push(problem());
+        } else {
+            self.more += 1;
+        }
+    }
+
+    fn finish(mut self, settings: &Settings) -> Vec<Problem> {
+        self.list.sort_by_key(|problem| problem.place);
+        if self.more > 0 {
+            self.list.push(Problem {
+                file: settings.path.clone(),
+                place: None,
+                key: None,
+                message: format!("and {} more of this kind", self.more),
+            });
+        }
+        self.list
+    }
+}
+
+fn problem(settings: &Settings, line: usize, flaw: &Flaw) -> Problem {
+    Problem {
+        file: settings.path.clone(),
+        place: Some((line, flaw.at + 1)),
+        key: None,
+        message: flaw.kind.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,181 @@
+//! Tests of the password file.
+
+use super::*;
+use crate::secret::{Password, Proof};
+
+fn settings(allow_weak_schemes: bool) -> Settings {
+    Settings {
+        path: PathBuf::from("users"),
+        allow_weak_schemes,
+    }
+}
+
+/// The same file, loaded and searched.
+fn both(text: &str) -> [FileStore; 2] {
+    let bytes = || text.as_bytes().to_vec();
+    [
+        FileStore::load(bytes(), &settings(true)).unwrap(),
+        FileStore::lazy(bytes(), &settings(true)).unwrap(),
+    ]
+}
+
+fn login(text: &str) -> Login {
+    Login::new(text.as_bytes().to_vec()).unwrap()
+}
+
+fn proof(text: &str) -> Proof {
+    Proof::Password(Password::new(text.as_bytes().to_vec()).unwrap())
+}
+
+fn problems(bytes: &[u8], settings: &Settings) -> Vec<String> {
+    let problems = FileStore::load(bytes.to_vec(), settings).unwrap_err();
+    problems.iter().map(Problem::to_string).collect()
+}
+
+#[test]
+fn users_are_found_by_their_exact_login() {
+    let text = "# users\r\nalice:{PLAIN}a\r\n\r\nbob@x:{PLAIN}b:1:1:::: host=h\nlast:{PLAIN}c";
+    for store in both(text) {
+        let account = |name| store.find(&login(name)).unwrap();
+        for (name, password) in [("alice", "a"), ("bob@x", "b"), ("last", "c")] {
+            let account = account(name).unwrap();
+            assert!(store.verify(&account, &proof(password)).unwrap());
+            assert!(!store.verify(&account, &proof("x")).unwrap());
+            assert!(!store.verify(&account, &proof("")).unwrap());
+        }
+        assert_eq!(account("bob@x").unwrap().host.as_deref(), Some("h"));
+        for name in [
+            "Alice",
+            "alic",
+            "alicea",
+            "",
+            "# users",
+            "bob",
+            "alice:{PLAIN}a",
+        ] {
+            assert!(account(name).is_none(), "{name}");
+        }
+    }
+}
+
+#[test]
+fn every_problem_of_a_file_is_told() {
+    assert_eq!(
+        problems(
+            b"ok:{PLAIN}x\nnocolon\n:x\na\tb:x\nok:{PLAIN}y\nc:{ROT13}x\nd:$5$salt$short\n\
+              e:$6$rounds=2000000$s$h\nf:{PLAIN}x:::::: port=70000\n",
+            &settings(true)
+        ),
+        [
+            "users:2:1: no colon follows the login",
+            "users:3:1: the login is empty",
+            "users:4:2: the login holds a control byte",
+            "users:5:1: the login is there twice: also in line 1",
+            "users:6:3: the password scheme is not known",
+            "users:7:3: the password hash is damaged: the digest is damaged",
+            "users:8:3: the password hash asks for too much: more than 1,000,000 rounds",
+            "users:9:18: port is not 1 to 65535",
+        ]
+    );
+}
+
+#[test]
+fn problems_are_bounded() {
+    let told = problems("x\n".repeat(1000).as_bytes(), &settings(true));
+    assert_eq!(told.len(), MAX_PROBLEMS + 1);
+    assert_eq!(told.last().unwrap(), "users: and 1979 more of this kind");
+}
+
+#[test]
+fn a_file_without_users_is_refused() {
+    for bytes in [&b""[..], b"\n", b"# a\n \t\n"] {
+        assert_eq!(
+            problems(bytes, &settings(true)),
+            ["users: there is no user in it"]
+        );
+        assert!(FileStore::lazy(bytes.to_vec(), &settings(true)).is_err());
+    }
+}
+
+#[test]
+fn a_scheme_that_is_not_taken_concerns_its_login_only() {
+    let text = b"weak:{PLAIN}x\nstrange:{CRAM-MD5}abc\ngood:{SSHA256}xybuwjCTcU8Y0T/pQpzcuuIia7DEYULuJFv8d+/WmkrJLW6/\n";
+    let store = FileStore::load(text.to_vec(), &settings(false)).unwrap();
+    let warnings: Vec<String> = store.warnings().iter().map(Problem::to_string).collect();
+    assert_eq!(
+        warnings,
+        [
+            "users:1:6: the password scheme plain is weak, and allow-weak-schemes is not set",
+            "users:2:9: passwords stored as CRAM-MD5 cannot be checked",
+        ]
+    );
+    let lazy = FileStore::lazy(text.to_vec(), &settings(false)).unwrap();
+    for store in [store, lazy] {
+        assert!(store.find(&login("good")).unwrap().is_some());
+        assert_eq!(
+            store.find(&login("strange")).unwrap_err().to_string(),
+            "users:2: passwords stored as CRAM-MD5 cannot be checked"
+        );
+        assert!(store.find(&login("weak")).is_err());
+    }
+}
+
+#[test]
+fn a_search_fails_closed_on_its_own_line_only() {
+    let text = b"a:{ROT13}x\nb\nc:{PLAIN}x\nd:{PLAIN}1\nd:{PLAIN}2\n";
+    let store = || FileStore::lazy(text.to_vec(), &settings(true)).unwrap();
+    assert!(store().find(&login("c")).unwrap().is_some());
+    for name in ["a", "b", "d"] {
+        assert!(store().find(&login(name)).is_err(), "{name}");
+    }
+}
+
+#[test]
+fn decoys_are_stable_and_spread_and_match_nothing() {
+    let mut text = String::new();
+    for n in 0..200 {
+        match n % 4 {
+            0 => text += &format!("user{n}:\n"),
+            1 => text += &format!("user{n}:{{CRAM-MD5}}x\n"),
+            _ => text += &format!("user{n}:{{PLAIN}}{n}\n"),
+        }
+    }
+    let [loaded, lazy] = both(&text);
+    for n in 0..50 {
+        let login = login(&format!("unknown{n}"));
+        for store in [&loaded, &lazy] {
+            let decoy = store.decoy(&login).unwrap();
+            assert!((0..200).all(|n| !decoy.matches(&proof(&n.to_string()))));
+        }
+        let fresh = FileStore::lazy(text.clone().into_bytes(), &settings(true)).unwrap();
+        assert_eq!(decoy_line(&loaded, &login), decoy_line(&fresh, &login));
+    }
+    let mut lines: Vec<_> = (0..50)
+        .map(|n| decoy_line(&loaded, &login(&format!("unknown{n}"))))
+        .collect();
+    lines.sort_unstable();
+    lines.dedup();
+    assert!(lines.len() > 20, "{lines:?}");
+}
+
+/// Which password the decoy stands for.
+fn decoy_line(store: &FileStore, login: &Login) -> Option<usize> {
+    let decoy = store.decoy(login).unwrap();
+    (0..200).find(|n| decoy.would_match(n.to_string().as_bytes()))
+}
+
+#[test]
+fn there_is_a_decoy_where_nobody_has_a_password() {
+    for store in both("a:\nb:*\nc:{CRAM-MD5}x\n") {
+        assert!(store.decoy(&login("a")).unwrap().is_heavy());
+        assert!(!store.decoy(&login("x")).unwrap().matches(&proof("x")));
+    }
+}
+
+#[test]
+fn debug_shows_no_secret() {
+    for store in both("a:{PLAIN}marker\n") {
+        let account = store.find(&login("a")).unwrap();
+        assert!(!format!("{store:?} {account:?}").contains("marker"));
+    }
+}
