@@ -1,21 +1,33 @@
-//! One thing wrong with a file, and where: what `check` prints and the log says.
+//! One thing wrong with a file, and where.
 
 use std::fmt;
 use std::path::PathBuf;
 
-/// One thing wrong with a file, and where.
+/// One thing wrong with a file, and where. It never holds a secret.
 ///
-/// [`fmt::Display`] gives `FILE:LINE:COLUMN: KEY: MESSAGE`; parts that are absent are left out.
+/// [`fmt::Display`] gives `FILE:LINE:COLUMN: KEY: MESSAGE`, without the parts that are absent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
     /// The file.
     pub file: PathBuf,
-    /// Line and column, from 1; columns count bytes.
+    /// Line and column, both from 1; columns count characters, in a password file bytes.
     pub place: Option<(usize, usize)>,
-    /// The key of the configuration that is wrong.
+    /// The key, from the root of the file: `hosts.mailhost01.port`.
     pub key: Option<String>,
-    /// What is wrong. It holds no secret.
+    /// What is wrong, in words.
     pub message: String,
+}
+
+impl Problem {
+    /// A problem with the file as a whole.
+    pub fn new(file: impl Into<PathBuf>, message: impl Into<String>) -> Self {
+        Self {
+            file: file.into(),
+            place: None,
+            key: None,
+            message: message.into(),
+        }
+    }
 }
 
 impl fmt::Display for Problem {
@@ -24,12 +36,26 @@ impl fmt::Display for Problem {
         if let Some((line, column)) = self.place {
             write!(f, ":{line}:{column}")?;
         }
-        f.write_str(": ")?;
         if let Some(key) = &self.key {
-            write!(f, "{key}: ")?;
+            write!(f, ": {key}")?;
         }
-        f.write_str(&self.message)
+        write!(f, ": {}", self.message)
     }
 }
 
 impl std::error::Error for Problem {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn absent_parts_are_left_out() {
+        let mut problem = Problem::new("auth.toml", "is empty");
+        assert_eq!(problem.to_string(), "auth.toml: is empty");
+        problem.place = Some((3, 7));
+        assert_eq!(problem.to_string(), "auth.toml:3:7: is empty");
+        problem.key = Some("ports.imap".into());
+        assert_eq!(problem.to_string(), "auth.toml:3:7: ports.imap: is empty");
+    }
+}

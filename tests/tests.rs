@@ -1,4 +1,5 @@
 //! One test binary: a module for each thing that is driven.
 
 //mod answers;
+mod config;
 mod util;

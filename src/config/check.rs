@@ -1,0 +1,495 @@
+//! [`file::File`] to [`Config`]: every rule that the types of the file do not hold, all of them at once.
+
+use std::fmt::Display;
+use std::num::{NonZeroU16, NonZeroU32, NonZeroUsize};
+use std::ops::{Range, RangeInclusive};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use log::LevelFilter;
+use toml::Spanned;
+use zeroize::Zeroizing;
+
+use super::file;
+use super::source::{Read, Source, written};
+use super::{Config, MAX_KEY_FILE_BYTES, Retry, UsersConfig};
+use crate::answer::{Messages, Text};
+use crate::fcgi;
+use crate::files::{Fingerprint, Secrecy, read_trusted};
+use crate::problem::Problem;
+use crate::route::{Bad, Host, HostId, Ports, Table, Target};
+use crate::secret::SharedKey;
+use crate::store::file::Settings;
+
+/// Checks what could be read. `problems` are those of form, found before.
+pub(super) fn check(
+    source: Source<'_>,
+    read: Read,
+    problems: Vec<Problem>,
+) -> Result<Config, Vec<Problem>> {
+    let mut checker = Checker {
+        source,
+        problems,
+        warnings: Vec::new(),
+        files: Vec::new(),
+    };
+    let config = checker.config(read);
+    let Checker {
+        mut problems,
+        warnings,
+        files,
+        ..
+    } = checker;
+    if problems.is_empty() {
+        return Ok(Config {
+            warnings,
+            files,
+            ..config
+        });
+    }
+    problems.sort_by_key(|problem| problem.place);
+    Err(problems)
+}
+
+/// Collects problems. Where there is one, its functions give some value that would do, so that
+/// the rest can be checked too.
+struct Checker<'a> {
+    source: Source<'a>,
+    problems: Vec<Problem>,
+    warnings: Vec<Problem>,
+    files: Vec<(PathBuf, Fingerprint)>,
+}
+
+impl Checker<'_> {
+    fn config(&mut self, Read { file, whole }: Read) -> Config {
+        let nginx_key = self.nginx_key(file.nginx);
+        let users = self.users(file.users);
+        let routes = self.table(file.routes, file.hosts, &file.ports);
+        if whole {
+            self.complete(&users, &routes);
+        }
+        Config {
+            path: self.source.path.to_owned(),
+            nginx_key,
+            users,
+            routes,
+            messages: Messages {
+                refused: self.text("messages.refused", file.messages.refused),
+                temporary: self.text("messages.temporary", file.messages.temporary),
+            },
+            retry: self.retry(&file.answers),
+            log_level: self.level(&file.log),
+            fastcgi: self.fastcgi(&file.fastcgi),
+            socket_mode: self.mode("fastcgi.socket-mode", &file.fastcgi.socket_mode),
+            max_hashes: NonZeroUsize::new(self.number(
+                "limits.max-hashes",
+                &file.limits.max_hashes,
+                0..=1024,
+            )),
+            files: Vec::new(),
+            warnings: Vec::new(),
+        }
+    }
+
+    /// What must be there; not asked of a file that could be read in part only.
+    fn complete(&mut self, users: &[UsersConfig], routes: &Table) {
+        if users.is_empty() {
+            self.report(&(0..0), "users", "no [[users]]: nobody could log in");
+        }
+        let hosts_from_store = users.iter().any(|users| match users {
+            UsersConfig::Accept => false,
+            UsersConfig::File(_) => true,
+        });
+        if !routes.has_routes() && !hosts_from_store {
+            self.report(
+                &(0..0),
+                "routes",
+                "no route: nobody would get to a mail server",
+            );
+        }
+    }
+
+    //-------- Users ---------------------------------------------------------
+
+    fn users(&mut self, all: Vec<Spanned<file::Users>>) -> Vec<UsersConfig> {
+        let mut checked = Vec::new();
+        for users in all {
+            let span = users.span();
+            if checked.contains(&UsersConfig::Accept) {
+                self.warn(
+                    &span,
+                    "users",
+                    "is never asked: a store before it accepts everybody",
+                );
+            }
+            checked.extend(self.one_users(&span, users.into_inner()));
+        }
+        checked
+    }
+
+    fn one_users(&mut self, span: &Range<usize>, users: file::Users) -> Option<UsersConfig> {
+        const STORES: &str = "known stores: \"accept\", \"file\"";
+        let Some(store) = &users.store else {
+            self.report(span, "users.store", format!("is missing; {STORES}"));
+            return None;
+        };
+        match store.get_ref().as_str() {
+            "accept" => {
+                self.foreign("users.path", store, users.path.as_ref());
+                self.foreign(
+                    "users.allow-weak-schemes",
+                    store,
+                    users.allow_weak_schemes.as_ref(),
+                );
+                self.warn(
+                    &store.span(),
+                    "users.store",
+                    "accept takes every login with every password: the mail servers must check \
+                     them again; one that does not do so for SMTP becomes an open relay",
+                );
+                Some(UsersConfig::Accept)
+            }
+            "file" => {
+                let path = self.path("users.path", span, users.path.as_ref())?;
+                Some(UsersConfig::File(Settings {
+                    path,
+                    allow_weak_schemes: users
+                        .allow_weak_schemes
+                        .is_some_and(|allow| *allow.get_ref()),
+                }))
+            }
+            other => {
+                self.report(
+                    &store.span(),
+                    "users.store",
+                    format!("there is no store {other:?}; {STORES}"),
+                );
+                None
+            }
+        }
+    }
+
+    /// A key that belongs to another store.
+    fn foreign<T>(&mut self, key: &str, store: &Spanned<String>, value: Option<&Spanned<T>>) {
+        if let Some(value) = value {
+            let message = format!("store {:?} has no such key", store.get_ref());
+            self.report(&value.span(), key, message);
+        }
+    }
+
+    fn path(
+        &mut self,
+        key: &str,
+        table: &Range<usize>,
+        path: Option<&Spanned<String>>,
+    ) -> Option<PathBuf> {
+        match path {
+            None => self.report(table, key, "is missing"),
+            Some(path) if path.get_ref().is_empty() => {
+                self.report(&path.span(), key, "must not be empty");
+            }
+            Some(path) => return Some(self.beside(path.get_ref())),
+        }
+        None
+    }
+
+    /// Paths are relative to the configuration file.
+    fn beside(&self, path: &str) -> PathBuf {
+        match self.source.path.parent() {
+            Some(folder) => folder.join(path),
+            None => PathBuf::from(path),
+        }
+    }
+
+    //-------- nginx ---------------------------------------------------------
+
+    fn nginx_key(&mut self, nginx: file::Nginx) -> Option<SharedKey> {
+        match (nginx.key, nginx.key_file) {
+            (None, None) => None,
+            (Some(_), Some(file)) => {
+                let message = "there is nginx.key already: only one of the two";
+                self.report(&file.span(), "nginx.key-file", message);
+                None
+            }
+            (Some(key), None) => {
+                let span = key.span();
+                let key = key.into_inner().into_bytes();
+                self.key(&span, "nginx.key", Zeroizing::new(key))
+            }
+            (None, Some(file)) => self.key_from_file(&file),
+        }
+    }
+
+    fn key_from_file(&mut self, file: &Spanned<String>) -> Option<SharedKey> {
+        const KEY: &str = "nginx.key-file";
+        let path = self.path(KEY, &file.span(), Some(file))?;
+        match read_trusted(&path, MAX_KEY_FILE_BYTES, Secrecy::Secret) {
+            Err(problem) => {
+                self.report(&file.span(), KEY, problem.to_string());
+                None
+            }
+            Ok(trusted) => {
+                self.files.push((path, trusted.fingerprint));
+                self.warnings.extend(trusted.warning);
+                let bytes = Zeroizing::new(trusted.bytes);
+                let line = bytes
+                    .split(|byte| *byte == b'\n')
+                    .next()
+                    .unwrap_or_default();
+                let line = line.strip_suffix(b"\r").unwrap_or(line);
+                self.key(&file.span(), KEY, Zeroizing::new(line.to_vec()))
+            }
+        }
+    }
+
+    /// Refuses what can never arrive: nginx sends the value as it is configured, and web servers
+    /// cut blanks off its ends.
+    fn key(
+        &mut self,
+        span: &Range<usize>,
+        key: &str,
+        value: Zeroizing<Vec<u8>>,
+    ) -> Option<SharedKey> {
+        let blank = |byte: Option<&u8>| byte.is_some_and(|byte| *byte == b' ');
+        if value.is_empty() {
+            self.report(span, key, "the key is empty");
+        } else if value.iter().any(u8::is_ascii_control) {
+            self.report(span, key, "the key holds a control character");
+        } else if blank(value.first()) || blank(value.last()) {
+            self.report(span, key, "the key starts or ends with a blank");
+        }
+        SharedKey::new(value.to_vec())
+    }
+
+    //-------- Hosts and routes ----------------------------------------------
+
+    fn table(
+        &mut self,
+        routes: file::Routes,
+        hosts: std::collections::BTreeMap<Spanned<String>, Spanned<file::HostEntry>>,
+        ports: &file::Ports,
+    ) -> Table {
+        let ports = Ports {
+            imap: self.port("ports.imap", &ports.imap),
+            pop3: self.port("ports.pop3", &ports.pop3),
+            smtp: self.port("ports.smtp", &ports.smtp),
+        };
+        let hosts = hosts
+            .into_iter()
+            .map(|(name, host)| self.host(&name, host, ports))
+            .collect();
+        let ttl = self.number("routes.resolve-ttl", &routes.resolve_ttl, 1..=86_400);
+        let mut table = Table::new(hosts, ports, Duration::from_secs(ttl));
+        if routes.fold_case {
+            table.fold_case();
+        }
+        if let Some(host) = &routes.default
+            && let Some(id) = self.target(&mut table, "routes.default".into(), host)
+        {
+            table.route_default(id);
+        }
+        self.routes(&mut table, "login", &routes.login, Table::route_login);
+        self.routes(&mut table, "domain", &routes.domain, Table::route_domain);
+        // In the order of the file, so that it is the second of two that is complained about.
+        let mut letters: Vec<_> = routes.first_letter.iter().collect();
+        letters.sort_by_key(|(letters, _)| letters.span().start);
+        self.routes(&mut table, "first-letter", letters, Table::route_letters);
+        table
+    }
+
+    fn routes<'r>(
+        &mut self,
+        table: &mut Table,
+        section: &str,
+        routes: impl IntoIterator<Item = (&'r Spanned<String>, &'r Spanned<String>)>,
+        add: impl Fn(&mut Table, &str, HostId) -> Result<(), Bad>,
+    ) {
+        for (what, host) in routes {
+            let key = format!("routes.{section}.{}", written(what.get_ref()));
+            let Some(id) = self.target(table, key.clone(), host) else {
+                continue;
+            };
+            if let Err(bad) = add(table, what.get_ref(), id) {
+                self.report(&what.span(), &key, bad.to_string());
+            }
+        }
+    }
+
+    /// The host that a route names.
+    fn target(&mut self, table: &mut Table, key: String, host: &Spanned<String>) -> Option<HostId> {
+        let (name, span, source) = (host.get_ref(), host.span(), self.source);
+        let known = table.hosts().len();
+        match table.host(name, || source.place(span.start), &key) {
+            Ok(id) => {
+                // A name without a dot is rarely found in DNS, and easily misspelt.
+                if table.hosts().len() > known
+                    && !name.contains('.')
+                    && matches!(table.hosts()[known].target, Target::Name(_))
+                {
+                    let message = format!("{name:?} is none of [hosts], so DNS is asked for it");
+                    self.warn(&span, &key, message);
+                }
+                Some(id)
+            }
+            Err(bad) => {
+                self.report(&span, &key, bad.to_string());
+                None
+            }
+        }
+    }
+
+    fn host(
+        &mut self,
+        name: &Spanned<String>,
+        entry: Spanned<file::HostEntry>,
+        ports: Ports,
+    ) -> Host {
+        let span = entry.span();
+        let host = entry.into_inner().0;
+        let key = format!("hosts.{}", written(name.get_ref()));
+        if name.get_ref().is_empty() {
+            self.report(&name.span(), &key, "a host must have a name");
+        }
+        let mut port = |word: &str, own: &Option<Spanned<i64>>| {
+            let own = own.as_ref()?;
+            Some(self.port(&format!("{key}.{word}"), own))
+        };
+        let all = port("port", &host.port);
+        let ports = Ports {
+            imap: port("imap", &host.imap).or(all).unwrap_or(ports.imap),
+            pop3: port("pop3", &host.pop3).or(all).unwrap_or(ports.pop3),
+            smtp: port("smtp", &host.smtp).or(all).unwrap_or(ports.smtp),
+        };
+        // One that is written as a string has no place but that of the whole entry.
+        let (span, key) = match host.address.as_ref().map(Spanned::span) {
+            Some(own) if own.end == 0 => (span, key),
+            Some(own) => (own, format!("{key}.address")),
+            None => (span, format!("{key}.address")),
+        };
+        let target = match host.address.map(Spanned::into_inner) {
+            None => Err("is missing".to_owned()),
+            Some(address) => Target::parse(&address).map_err(|bad| match bad {
+                Bad::HostName(name) => format!("{name:?} is neither an address nor a DNS name"),
+                bad => bad.to_string(),
+            }),
+        };
+        let target = target.unwrap_or_else(|message| {
+            self.report(&span, &key, message);
+            // Stays in the table, so that its routes are not complained about as well.
+            Target::Name(name.get_ref().as_str().into())
+        });
+        Host {
+            name: name.get_ref().as_str().into(),
+            place: matches!(target, Target::Name(_)).then(|| self.source.place(span.start)),
+            target,
+            ports,
+            key,
+        }
+    }
+
+    //-------- Values --------------------------------------------------------
+
+    fn retry(&mut self, answers: &file::Answers) -> Option<Retry> {
+        let wait = self.number("answers.retry-wait", &answers.retry_wait, 0..=60);
+        let max_attempts = self.number("answers.max-attempts", &answers.max_attempts, 1..=1000);
+        NonZeroU32::new(wait).map(|wait| Retry { wait, max_attempts })
+    }
+
+    fn fastcgi(&mut self, bounds: &file::FastCgi) -> fcgi::Limits {
+        let idle = self.number("fastcgi.idle-timeout", &bounds.idle_timeout, 1..=3600);
+        let read = self.number("fastcgi.read-timeout", &bounds.read_timeout, 1..=39);
+        fcgi::Limits {
+            connections: self.number(
+                "fastcgi.max-connections",
+                &bounds.max_connections,
+                1..=10_000,
+            ),
+            idle_timeout: Duration::from_secs(idle),
+            read_timeout: Duration::from_secs(read),
+            params_bytes: self.number(
+                "fastcgi.max-params-bytes",
+                &bounds.max_params_bytes,
+                4096..=1_048_576,
+            ),
+            params_pairs: self.number("fastcgi.max-params", &bounds.max_params, 64..=10_000),
+        }
+    }
+
+    fn level(&mut self, log: &file::Log) -> LevelFilter {
+        match log.level.get_ref().as_str() {
+            "off" => LevelFilter::Off,
+            "error" => LevelFilter::Error,
+            "warn" => LevelFilter::Warn,
+            "info" => LevelFilter::Info,
+            "debug" => LevelFilter::Debug,
+            "trace" => LevelFilter::Trace,
+            other => {
+                let message = format!(
+                    "there is no level {other:?}; known levels: \"off\", \"error\", \"warn\", \
+                     \"info\", \"debug\", \"trace\""
+                );
+                self.report(&log.level.span(), "log.level", message);
+                LevelFilter::Info
+            }
+        }
+    }
+
+    fn text(&mut self, key: &str, text: Spanned<String>) -> Text {
+        let span = text.span();
+        Text::new(text.into_inner()).unwrap_or_else(|rule| {
+            self.report(&span, key, rule);
+            Messages::default().refused
+        })
+    }
+
+    /// `0660`: three octal digits, with or without a zero before them.
+    fn mode(&mut self, key: &str, mode: &Spanned<String>) -> u32 {
+        let digits = mode.get_ref().strip_prefix('0').unwrap_or(mode.get_ref());
+        let octal = digits.bytes().all(|byte| (b'0'..=b'7').contains(&byte));
+        match u32::from_str_radix(digits, 8) {
+            Ok(mode) if octal && digits.len() == 3 => mode,
+            _ => {
+                let message = "must be an octal file mode such as \"0660\"";
+                self.report(&mode.span(), key, message);
+                0o660
+            }
+        }
+    }
+
+    fn port(&mut self, key: &str, port: &Spanned<i64>) -> NonZeroU16 {
+        let number = self.number(key, port, 1..=u16::MAX);
+        NonZeroU16::new(number).unwrap_or(NonZeroU16::MIN)
+    }
+
+    /// The number, or the least that is allowed.
+    fn number<T>(&mut self, key: &str, number: &Spanned<i64>, range: RangeInclusive<T>) -> T
+    where
+        T: TryFrom<i64> + PartialOrd + Display + Copy,
+    {
+        match T::try_from(*number.get_ref()) {
+            Ok(checked) if range.contains(&checked) => checked,
+            _ => {
+                let (number, span) = (number.get_ref(), number.span());
+                let message = format!(
+                    "must be from {} to {}, not {number}",
+                    range.start(),
+                    range.end()
+                );
+                self.report(&span, key, message);
+                *range.start()
+            }
+        }
+    }
+
+    //-------- Reports -------------------------------------------------------
+
+    fn report(&mut self, span: &Range<usize>, key: &str, message: impl Into<String>) {
+        let problem = self.source.problem(span, Some(key.to_owned()), message);
+        self.problems.push(problem);
+    }
+
+    fn warn(&mut self, span: &Range<usize>, key: &str, message: impl Into<String>) {
+        let problem = self.source.problem(span, Some(key.to_owned()), message);
+        self.warnings.push(problem);
+    }
+}

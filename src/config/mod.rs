@@ -1,0 +1,112 @@
+//! The configuration, checked: what the program uses, free of how it is written.
+
+use std::num::{NonZeroU32, NonZeroUsize};
+use std::path::{Path, PathBuf};
+
+use zeroize::Zeroizing;
+
+use crate::answer::Messages;
+use crate::fcgi;
+use crate::files::{Fingerprint, Secrecy, read_trusted};
+use crate::problem::Problem;
+use crate::route::Table;
+use crate::secret::SharedKey;
+use crate::store::file::Settings;
+
+mod check;
+mod file;
+mod source;
+
+use source::Source;
+
+/// The most bytes of a configuration file: room for some ten thousand routes.
+pub const MAX_FILE_BYTES: u64 = 1024 * 1024;
+
+/// The most bytes of a file with a key in its first line.
+pub const MAX_KEY_FILE_BYTES: u64 = 64 * 1024;
+
+/// A checked configuration. Nothing has been opened but the files that it is made of.
+pub struct Config {
+    /// The file it was read from.
+    pub path: PathBuf,
+    /// What nginx must show in `X-Auth-Key`.
+    pub nginx_key: Option<SharedKey>,
+    /// Where users come from, in the order in which they are asked. There is at least one.
+    pub users: Vec<UsersConfig>,
+    /// Which mail server each login goes to.
+    pub routes: Table,
+    /// What mail clients get to see.
+    pub messages: Messages,
+    /// Whether a client may try again on its connection.
+    pub retry: Option<Retry>,
+    /// What is logged.
+    pub log_level: log::LevelFilter,
+    /// Bounds of the FastCGI server.
+    pub fastcgi: fcgi::Limits,
+    /// The file mode of Unix sockets that we make.
+    pub socket_mode: u32,
+    /// Password hashes computed at once; `None` for as many as there are cores, which takes so
+    /// long to find out that a CGI program does not ask.
+    pub max_hashes: Option<NonZeroUsize>,
+    /// Every file that was read, in the version that was.
+    pub files: Vec<(PathBuf, Fingerprint)>,
+    /// What works, but is worth a look.
+    pub warnings: Vec<Problem>,
+}
+
+/// One source of users.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum UsersConfig {
+    /// Everybody, with every password.
+    Accept,
+    /// A password file.
+    File(Settings),
+}
+
+/// When a refused client may try again on its connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Retry {
+    /// Seconds that nginx holds the refusal back.
+    pub wait: NonZeroU32,
+    /// The attempt after which nginx is to close the connection.
+    pub max_attempts: u32,
+}
+
+impl Config {
+    /// Reads and checks the file at `path`, and the files that it names keys in. The error has
+    /// all problems in the order of their places, at least one.
+    pub fn load(path: &Path) -> Result<Self, Vec<Problem>> {
+        let trusted =
+            read_trusted(path, MAX_FILE_BYTES, Secrecy::Secret).map_err(|problem| vec![problem])?;
+        let bytes = Zeroizing::new(trusted.bytes);
+        let text = std::str::from_utf8(&bytes).map_err(|error| {
+            // Valid up to there, so this cannot fail.
+            let text = std::str::from_utf8(&bytes[..error.valid_up_to()]).unwrap_or_default();
+            let mut problem = Problem::new(path, "is not UTF-8");
+            problem.place = Some(Source { path, text }.place(text.len()));
+            vec![problem]
+        })?;
+        let mut problems = Vec::new();
+        let source = Source { path, text };
+        let read = source.read(&mut problems);
+        let mut config = check::check(source, read, problems)?;
+        config
+            .files
+            .insert(0, (path.to_owned(), trusted.fingerprint));
+        // Worth a word only if there is a secret in the file itself.
+        let holds_key = config.nginx_key.is_some() && config.files.len() == 1;
+        config
+            .warnings
+            .extend(trusted.warning.filter(|_| holds_key));
+        Ok(config)
+    }
+
+    /// Password hashes computed at once.
+    pub fn max_hashes(&self) -> NonZeroUsize {
+        self.max_hashes
+            .unwrap_or_else(|| std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN))
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,168 @@
+//! The example with every key, and the time that loading takes.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::num::NonZeroU16;
+use std::path::Path;
+use std::time::Duration;
+
+use log::LevelFilter;
+use serde::Deserialize as _;
+use toml::de::{DeTable, Deserializer};
+
+use super::file::File;
+use super::source::Source;
+use super::*;
+
+fn example(name: &str) -> (PathBuf, String) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("examples")
+        .join(name);
+    let text = fs::read_to_string(&path).unwrap();
+    (path, text)
+}
+
+fn checked(path: &Path, text: &str) -> Result<Config, Vec<Problem>> {
+    let source = Source { path, text };
+    let mut problems = Vec::new();
+    let read = source.read(&mut problems);
+    check::check(source, read, problems)
+}
+
+fn settled(config: &Config) -> impl PartialEq + std::fmt::Debug + use<> {
+    (
+        (config.messages.clone(), config.retry, config.log_level),
+        (config.fastcgi, config.socket_mode, config.max_hashes),
+        (config.routes.ports, config.routes.resolve_ttl),
+    )
+}
+
+#[test]
+fn the_full_example_has_every_default() {
+    let (path, text) = example("full.toml");
+    let full = checked(&path, &text).unwrap();
+    let least = checked(&path, "[[users]]\nstore = \"file\"\npath = \"passwd\"\n").unwrap();
+    assert_eq!(settled(&full), settled(&least));
+    assert_eq!(full.users, least.users);
+    assert!(full.nginx_key.is_none());
+    assert!(!full.routes.has_routes());
+}
+
+/// Independent of what `file.rs` says.
+#[test]
+fn the_defaults() {
+    let least = checked(
+        Path::new("/etc/auth.toml"),
+        "[[users]]\nstore = \"file\"\npath = \"passwd\"\n",
+    )
+    .unwrap();
+    let port = |number| NonZeroU16::new(number).unwrap();
+    assert_eq!(
+        least.users,
+        [UsersConfig::File(Settings {
+            path: "/etc/passwd".into(),
+            allow_weak_schemes: false
+        })]
+    );
+    assert_eq!(least.messages, Messages::default());
+    assert_eq!(least.retry, None);
+    assert_eq!(least.log_level, LevelFilter::Info);
+    assert_eq!(
+        least.fastcgi,
+        fcgi::Limits {
+            connections: 64,
+            idle_timeout: Duration::from_secs(60),
+            read_timeout: Duration::from_secs(10),
+            params_bytes: 131_072,
+            params_pairs: 512,
+        }
+    );
+    assert_eq!(least.socket_mode, 0o660);
+    assert_eq!(least.max_hashes, None);
+    assert_eq!(
+        least.routes.ports,
+        crate::route::Ports {
+            imap: port(143),
+            pop3: port(110),
+            smtp: port(25)
+        }
+    );
+    assert_eq!(least.routes.resolve_ttl, Duration::from_secs(300));
+}
+
+/// serde tells the keys of a table when it meets one that is not among them.
+fn keys(table: &str) -> BTreeSet<String> {
+    let text = format!("{table}\nno-such-key = 0\n");
+    let error = File::deserialize(Deserializer::from(DeTable::parse(&text).unwrap()))
+        .err()
+        .unwrap();
+    let (_, keys) = error.message().split_once("expected ").unwrap();
+    let words = keys.split('`').skip(1).step_by(2);
+    words.map(str::to_owned).collect()
+}
+
+#[test]
+fn the_full_example_has_every_key() {
+    let (_, text) = example("full.toml");
+    let sections = keys("");
+    assert!(sections.len() >= 10);
+    for section in sections {
+        let header = match section.as_str() {
+            "users" => "[[users]]".to_owned(),
+            _ => format!("[{section}]"),
+        };
+        let (_, rest) = text.split_once(&format!("\n{header}")).expect(&header);
+        let own: Vec<_> = rest
+            .lines()
+            .take_while(|line| !line.starts_with('['))
+            .collect();
+        let keys = match section.as_str() {
+            "hosts" => keys("[hosts.x]"),
+            _ => keys(&header),
+        };
+        for key in keys {
+            let sub = format!("\n[{section}.{key}]");
+            let given = own.iter().any(|line| {
+                let line = line.trim_start_matches(['#', ' ']);
+                line.strip_prefix(key.as_str())
+                    .is_some_and(|rest| rest.starts_with(" = "))
+            });
+            assert!(given || text.contains(&sub), "{section}.{key}");
+        }
+    }
+}
+
+#[test]
+fn what_the_full_example_has_behind_a_hash_is_good_too() {
+    let (path, text) = example("full.toml");
+    let hidden = |line: &str| {
+        let line = line.strip_prefix("# ")?;
+        (line.contains(" = ") && !line.starts_with(' ') && !line.starts_with("key-file"))
+            .then(|| line.to_owned())
+    };
+    let text: String = text
+        .lines()
+        .map(|line| hidden(line).unwrap_or_else(|| line.to_owned()) + "\n")
+        .map(|line| line.replace("store = \"accept\"", "[[users]]\nstore = \"accept\""))
+        .collect();
+    let config = checked(&path, &text).map_err(|problems| problems[0].to_string());
+    let config = config.unwrap();
+    assert_eq!(config.users.len(), 2);
+    assert_eq!(config.routes.hosts().len(), 3);
+    assert!(config.nginx_key.is_some());
+}
+
+#[test]
+#[ignore = "a measurement, for a release build: cargo test --release -- --ignored --nocapture"]
+fn time_to_load() {
+    let (path, _) = example("php-script.toml");
+    let rounds = 20_000;
+    let start = std::time::Instant::now();
+    for _ in 0..rounds {
+        assert!(Config::load(&path).is_ok());
+    }
+    println!(
+        "{:.1} us",
+        start.elapsed().as_secs_f64() * 1e6 / f64::from(rounds)
+    );
+}

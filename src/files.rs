@@ -1,0 +1,228 @@
+//! Files that decide who may log in: read only if nobody else could have written them.
+
+use std::fs::{File, Metadata, OpenOptions};
+use std::io::{self, Read as _};
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
+use std::path::Path;
+
+use rustix::fs::OFlags;
+
+use crate::problem::Problem;
+
+/// What tells one version of a file from another: times of change, inode, device, size.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fingerprint {
+    modified: (i64, i64),
+    changed: (i64, i64),
+    inode: u64,
+    device: u64,
+    size: u64,
+}
+
+impl Fingerprint {
+    fn of(metadata: &Metadata) -> Self {
+        Self {
+            modified: (metadata.mtime(), metadata.mtime_nsec()),
+            changed: (metadata.ctime(), metadata.ctime_nsec()),
+            inode: metadata.ino(),
+            device: metadata.dev(),
+            size: metadata.len(),
+        }
+    }
+}
+
+/// Looks at the file that `path` leads to, with one system call.
+pub fn fingerprint(path: &Path) -> io::Result<Fingerprint> {
+    std::fs::metadata(path).map(|metadata| Fingerprint::of(&metadata))
+}
+
+/// Whether a file holds secrets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Secrecy {
+    /// It does; that everybody may read it is worth a warning.
+    Secret,
+    /// It does not.
+    Open,
+}
+
+/// The content of a file that nobody else may write.
+pub struct Trusted {
+    /// All of it. Whoever takes it for a secret wipes it.
+    pub bytes: Vec<u8>,
+    /// The version that was read.
+    pub fingerprint: Fingerprint,
+    /// That everybody may read a secret.
+    pub warning: Option<Problem>,
+}
+
+/// Reads a regular file of at most `max` bytes that belongs to root or to the user we run as, and
+/// that neither its group nor others may write. One that changes while it is read is an error,
+/// so half a file is never taken for the whole.
+pub fn read_trusted(path: &Path, max: u64, secrecy: Secrecy) -> Result<Trusted, Problem> {
+    let problem = |message: String| Problem::new(path, message);
+    let unreadable = |error: io::Error| problem(format!("cannot be read: {error}"));
+    // Non-blocking: a FIFO in the file's place would keep us waiting for a writer.
+    let mut file = OpenOptions::new()
+        .read(true)
+        .custom_flags((OFlags::NONBLOCK | OFlags::NOCTTY).bits().cast_signed())
+        .open(path)
+        .map_err(unreadable)?;
+    let before = file.metadata().map_err(unreadable)?;
+    if let Some(reason) = distrust(&before) {
+        return Err(problem(reason));
+    }
+    let too_large = || problem(format!("is larger than {max} bytes"));
+    if before.len() > max {
+        return Err(too_large());
+    }
+    let bytes = read(&mut file, before.len(), max).map_err(unreadable)?;
+    let after = file.metadata().map_err(unreadable)?;
+    let fingerprint = Fingerprint::of(&before);
+    if bytes.len() as u64 > max {
+        return Err(too_large());
+    }
+    if fingerprint != Fingerprint::of(&after) || bytes.len() as u64 != before.len() {
+        return Err(problem("is being written at the moment".into()));
+    }
+    let exposed = secrecy == Secrecy::Secret && before.mode() & 0o004 != 0;
+    Ok(Trusted {
+        bytes,
+        fingerprint,
+        warning: exposed.then(|| problem(exposure(&before))),
+    })
+}
+
+/// Why the file cannot be trusted.
+fn distrust(metadata: &Metadata) -> Option<String> {
+    let ours = rustix::process::geteuid().as_raw();
+    if !metadata.is_file() {
+        Some("is not a regular file".into())
+    } else if metadata.uid() != 0 && metadata.uid() != ours {
+        Some(format!(
+            "belongs to user {}, neither to root nor to the user we run as ({ours})",
+            metadata.uid()
+        ))
+    } else if metadata.mode() & 0o022 != 0 {
+        Some(format!(
+            "may be written by others (mode {:04o}): chmod go-w",
+            metadata.mode() & 0o7777
+        ))
+    } else {
+        None
+    }
+}
+
+fn exposure(metadata: &Metadata) -> String {
+    format!(
+        "holds secrets and may be read by everybody (mode {:04o}): chmod o-r",
+        metadata.mode() & 0o7777
+    )
+}
+
+/// Reads to the end, or to one byte more than `max`.
+fn read(file: &mut File, expected: u64, max: u64) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::with_capacity(usize::try_from(expected).unwrap_or(0).saturating_add(1));
+    file.take(max.saturating_add(1)).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs::{self, Permissions};
+    use std::os::unix::fs::PermissionsExt as _;
+    use std::path::PathBuf;
+
+    struct Scratch(PathBuf);
+
+    impl Scratch {
+        fn new(name: &str) -> Self {
+            let folder =
+                std::env::temp_dir().join(format!("nma-files-{name}-{}", std::process::id()));
+            fs::create_dir_all(&folder).unwrap();
+            Self(folder)
+        }
+
+        fn file(&self, content: &str, mode: u32) -> PathBuf {
+            let path = self.0.join("file");
+            fs::write(&path, content).unwrap();
+            fs::set_permissions(&path, Permissions::from_mode(mode)).unwrap();
+            path
+        }
+    }
+
+    impl Drop for Scratch {
+        fn drop(&mut self) {
+            let _ = fs::remove_dir_all(&self.0);
+        }
+    }
+
+    fn refusal(path: &Path, max: u64) -> String {
+        let problem = read_trusted(path, max, Secrecy::Secret).err().unwrap();
+        assert_eq!(problem.file, path);
+        problem.message
+    }
+
+    #[test]
+    fn what_others_may_write_is_refused_and_what_they_may_read_is_warned_of() {
+        let scratch = Scratch::new("modes");
+        for (mode, secrecy, warned) in [
+            (0o600, Secrecy::Secret, false),
+            (0o640, Secrecy::Secret, false),
+            (0o644, Secrecy::Secret, true),
+            (0o644, Secrecy::Open, false),
+        ] {
+            let trusted = read_trusted(&scratch.file("x", mode), 9, secrecy).unwrap();
+            assert_eq!(trusted.bytes, b"x");
+            assert_eq!(trusted.warning.is_some(), warned, "{mode:o}");
+        }
+        for (mode, message) in [
+            (0o620, "may be written by others (mode 0620): chmod go-w"),
+            (0o602, "may be written by others (mode 0602): chmod go-w"),
+        ] {
+            assert_eq!(refusal(&scratch.file("x", mode), 9), message);
+        }
+    }
+
+    #[test]
+    fn only_regular_files_within_the_bound() {
+        let scratch = Scratch::new("kinds");
+        let path = scratch.file("12345", 0o600);
+        assert_eq!(
+            read_trusted(&path, 5, Secrecy::Open).unwrap().bytes,
+            b"12345"
+        );
+        assert_eq!(refusal(&path, 4), "is larger than 4 bytes");
+        assert_eq!(refusal(&scratch.0, 4), "is not a regular file");
+        assert_eq!(refusal(Path::new("/dev/zero"), 4), "is not a regular file");
+        assert_eq!(
+            refusal(&scratch.0.join("none"), 4),
+            "cannot be read: No such file or directory (os error 2)"
+        );
+    }
+
+    #[test]
+    fn a_fifo_does_not_block() {
+        let scratch = Scratch::new("fifo");
+        let path = scratch.0.join("fifo");
+        let mode = rustix::fs::Mode::from_raw_mode(0o600);
+        rustix::fs::mknodat(rustix::fs::CWD, &path, rustix::fs::FileType::Fifo, mode, 0).unwrap();
+        assert_eq!(refusal(&path, 4), "is not a regular file");
+    }
+
+    #[test]
+    fn a_fingerprint_tells_versions_apart() {
+        let scratch = Scratch::new("versions");
+        let path = scratch.file("one", 0o600);
+        let first = fingerprint(&path).unwrap();
+        assert_eq!(fingerprint(&path).unwrap(), first);
+        assert_eq!(
+            read_trusted(&path, 9, Secrecy::Open).unwrap().fingerprint,
+            first
+        );
+        let other = scratch.0.join("other");
+        fs::write(&other, "two").unwrap();
+        fs::rename(&other, &path).unwrap();
+        assert_ne!(fingerprint(&path).unwrap(), first);
+    }
+}

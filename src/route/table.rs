@@ -1,0 +1,561 @@
+//! The routes as configured: hosts, and which logins go to which.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::net::IpAddr;
+use std::num::NonZeroU16;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::Rule;
+use crate::answer::Upstream;
+use crate::request::{Login, MAX_LOGIN_BYTES, Protocol};
+
+/// Hosts and routes, checked. Every route leads to a host of the table.
+#[derive(Clone, Debug)]
+pub struct Table {
+    /// Those of `[hosts]` first, sorted by name, then those that only routes name.
+    hosts: Vec<Host>,
+    declared: usize,
+    /// The others by name.
+    others: BTreeMap<Arc<str>, HostId>,
+    /// Both sorted by key.
+    logins: Vec<(Box<[u8]>, HostId)>,
+    domains: Vec<(Box<[u8]>, HostId)>,
+    letters: [Option<HostId>; 128],
+    default: Option<HostId>,
+    /// Whether logins are compared in lower case, and so stored.
+    fold_case: bool,
+    /// The ports of hosts that have none of their own.
+    pub ports: Ports,
+    /// After how long a DNS name is looked up again.
+    pub resolve_ttl: Duration,
+}
+
+/// A host's number in its table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HostId(u32);
+
+impl HostId {
+    /// The index of the host in [`Table::hosts`].
+    pub(super) fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
+/// One mail server as configured.
+#[derive(Clone, Debug)]
+pub struct Host {
+    /// Its name in the configuration.
+    pub name: Arc<str>,
+    /// Where it is.
+    pub target: Target,
+    /// Its ports.
+    pub ports: Ports,
+    /// The place in the configuration that gives its address, and the key there.
+    pub place: Option<(usize, usize)>,
+    /// See `place`.
+    pub key: String,
+}
+
+/// Where a mail server is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Target {
+    /// At this address, one that [`Upstream`] takes.
+    Address(IpAddr),
+    /// Where DNS says that this name is.
+    Name(Arc<str>),
+}
+
+/// One port for each protocol.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ports {
+    /// For IMAP.
+    pub imap: NonZeroU16,
+    /// For POP3.
+    pub pop3: NonZeroU16,
+    /// For SMTP.
+    pub smtp: NonZeroU16,
+}
+
+impl Ports {
+    /// The port for `protocol`.
+    pub fn of(&self, protocol: Protocol) -> NonZeroU16 {
+        match protocol {
+            Protocol::Imap => self.imap,
+            Protocol::Pop3 => self.pop3,
+            Protocol::Smtp => self.smtp,
+        }
+    }
+}
+
+/// Why a key or value cannot be part of a table.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Bad {
+    /// Nothing is given.
+    Empty,
+    /// An address that no mail server has, or that nginx takes for none.
+    Address(IpAddr),
+    /// Neither an address nor a DNS name.
+    HostName(String),
+    /// No login can be this.
+    Login,
+    /// No domain can be this.
+    Domain,
+    /// Another key has this one already, where case does not matter.
+    Twice,
+    /// Neither a letter nor a digit of ASCII.
+    Letter(char),
+    /// A range that ends before it starts, or that goes from letters of one kind to another.
+    Range(char, char),
+    /// More hosts than can be counted.
+    TooMany,
+    /// A letter that this or another key has already.
+    LetterTwice(char),
+}
+
+impl fmt::Display for Bad {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Empty => f.write_str("must not be empty"),
+            Self::Address(address) => write!(f, "{address} is not the address of a mail server"),
+            Self::HostName(name) => {
+                write!(
+                    f,
+                    "{name:?} is neither a host of [hosts], nor an address, nor a DNS name"
+                )
+            }
+            Self::Login => write!(
+                f,
+                "a login has at most {MAX_LOGIN_BYTES} bytes and no control characters"
+            ),
+            Self::Domain => f.write_str("a domain has at most 253 bytes, and no @ or blank"),
+            Self::Twice => f.write_str("stands here twice, as case does not matter"),
+            Self::Letter(letter) => write!(
+                f,
+                "{letter:?} is neither an ASCII letter nor a digit; write sets and ranges such as \
+                 \"acfg\" or \"a-m\""
+            ),
+            Self::Range(first, last) => write!(f, "{first}-{last} is no range"),
+            Self::TooMany => f.write_str("too many hosts"),
+            Self::LetterTwice(letter) => write!(f, "{letter:?} is routed twice"),
+        }
+    }
+}
+
+impl std::error::Error for Bad {}
+
+impl Table {
+    /// A table without routes. Of `declared`, the hosts of `[hosts]`, no two have the same name.
+    pub fn new(mut declared: Vec<Host>, ports: Ports, resolve_ttl: Duration) -> Self {
+        declared.sort_by(|a, b| a.name.cmp(&b.name));
+        Self {
+            declared: declared.len(),
+            hosts: declared,
+            others: BTreeMap::new(),
+            logins: Vec::new(),
+            domains: Vec::new(),
+            letters: [None; 128],
+            default: None,
+            fold_case: false,
+            ports,
+            resolve_ttl,
+        }
+    }
+
+    /// Makes logins and first letters the same in upper and lower case. To be called before
+    /// there are routes.
+    pub fn fold_case(&mut self) {
+        self.fold_case = true;
+    }
+
+    /// The host of `[hosts]` with this name.
+    pub fn declared(&self, name: &str) -> Option<HostId> {
+        let hosts = &self.hosts[..self.declared];
+        let index = hosts.binary_search_by(|host| (*host.name).cmp(name)).ok()?;
+        Some(HostId(u32::try_from(index).ok()?))
+    }
+
+    /// The host that a route means: one of `[hosts]`, else `name` is taken as an address or a DNS
+    /// name itself, as the original script does. `place` and `key` say where it stands.
+    pub fn host(
+        &mut self,
+        name: &str,
+        place: impl FnOnce() -> (usize, usize),
+        key: &str,
+    ) -> Result<HostId, Bad> {
+        if let Some(id) = self.declared(name) {
+            return Ok(id);
+        }
+        if let Some(id) = self.others.get(name) {
+            return Ok(*id);
+        }
+        let target = Target::parse(name)?;
+        let id = HostId(u32::try_from(self.hosts.len()).map_err(|_| Bad::TooMany)?);
+        let name: Arc<str> = name.into();
+        self.others.insert(Arc::clone(&name), id);
+        self.hosts.push(Host {
+            name,
+            target,
+            ports: self.ports,
+            place: Some(place()),
+            key: key.to_owned(),
+        });
+        Ok(id)
+    }
+
+    /// Routes one login.
+    pub fn route_login(&mut self, login: &str, host: HostId) -> Result<(), Bad> {
+        let checked = Login::new(login.as_bytes().to_vec()).map_err(|_| Bad::Login)?;
+        let key = if self.fold_case {
+            checked.as_bytes().to_ascii_lowercase()
+        } else {
+            checked.as_bytes().to_vec()
+        };
+        insert(&mut self.logins, key, host)
+    }
+
+    /// Routes all logins of a domain.
+    pub fn route_domain(&mut self, domain: &str, host: HostId) -> Result<(), Bad> {
+        let stray = |byte: u8| byte == b'@' || byte == b' ' || byte.is_ascii_control();
+        if domain.is_empty() {
+            Err(Bad::Empty)
+        } else if domain.len() > 253 || domain.bytes().any(stray) {
+            Err(Bad::Domain)
+        } else {
+            let key = domain.to_ascii_lowercase().into_bytes();
+            insert(&mut self.domains, key, host)
+        }
+    }
+
+    /// Routes all logins that start with one of `letters`: `acfg`, `a-m`, `a-cx`.
+    pub fn route_letters(&mut self, letters: &str, host: HostId) -> Result<(), Bad> {
+        let mut routed = self.letters;
+        for letter in each_letter(letters)? {
+            for letter in [letter, self.other_case(letter)] {
+                let place = &mut routed[usize::from(letter)];
+                if place.is_some() {
+                    return Err(Bad::LetterTwice(char::from(letter)));
+                }
+                *place = Some(host);
+                if self.other_case(letter) == letter {
+                    break;
+                }
+            }
+        }
+        self.letters = routed;
+        Ok(())
+    }
+
+    /// Routes all other logins.
+    pub fn route_default(&mut self, host: HostId) {
+        self.default = Some(host);
+    }
+
+    /// Whether there is any route.
+    pub fn has_routes(&self) -> bool {
+        self.default.is_some()
+            || !self.logins.is_empty()
+            || !self.domains.is_empty()
+            || self.letters.iter().any(Option::is_some)
+    }
+
+    /// All hosts: those of `[hosts]` sorted by name, then those that only routes name.
+    pub fn hosts(&self) -> &[Host] {
+        &self.hosts
+    }
+
+    /// Which host a login goes to, and by which rule: exact login, else domain, else first
+    /// letter, else the default.
+    pub fn find(&self, login: &Login) -> Option<(HostId, Rule)> {
+        let typed = login.as_bytes();
+        // On the stack: this happens at every request.
+        let mut buffer = [0; MAX_LOGIN_BYTES];
+        let folded = buffer.get_mut(..typed.len())?;
+        folded.copy_from_slice(typed);
+        folded.make_ascii_lowercase();
+        let compared = if self.fold_case { &*folded } else { typed };
+        let domain = login.domain().map_or(0, <[u8]>::len);
+        let domain = &folded[folded.len() - domain..];
+        if let Some(host) = look_up(&self.logins, compared) {
+            Some((host, Rule::Login))
+        } else if let Some(host) = look_up(&self.domains, domain) {
+            Some((host, Rule::Domain))
+        } else if let Some(host) = self.first_letter(typed) {
+            Some((host, Rule::FirstLetter))
+        } else {
+            self.default.map(|host| (host, Rule::Default))
+        }
+    }
+
+    fn first_letter(&self, login: &[u8]) -> Option<HostId> {
+        *self.letters.get(usize::from(*login.first()?))?
+    }
+
+    /// The other letter that means the same; the same one where case matters.
+    fn other_case(&self, letter: u8) -> u8 {
+        if self.fold_case && letter.is_ascii_alphabetic() {
+            letter ^ 0x20
+        } else {
+            letter
+        }
+    }
+}
+
+impl Target {
+    /// Reads an address, or a DNS name that cannot be mistaken for one.
+    pub fn parse(text: &str) -> Result<Self, Bad> {
+        if text.is_empty() {
+            return Err(Bad::Empty);
+        }
+        if let Ok(address) = text.parse() {
+            return match Upstream::new(address, NonZeroU16::MIN) {
+                Some(_) => Ok(Self::Address(address)),
+                None => Err(Bad::Address(address)),
+            };
+        }
+        if is_dns_name(text) {
+            Ok(Self::Name(text.into()))
+        } else {
+            Err(Bad::HostName(text.to_owned()))
+        }
+    }
+}
+
+/// Letters, digits, hyphens and underscores in labels of 1 to 63 (RFC 1123, 2.1). The last one is
+/// no number: getaddrinfo would take `10.1` and `0x7f000001` for IPv4 addresses.
+fn is_dns_name(text: &str) -> bool {
+    let name = text.strip_suffix('.').unwrap_or(text);
+    let label = |label: &str| {
+        (1..=63).contains(&label.len())
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+            && label
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
+    };
+    let last = name.rsplit('.').next().unwrap_or_default();
+    let hex = last.strip_prefix("0x").or_else(|| last.strip_prefix("0X"));
+    let number = last.bytes().all(|byte| byte.is_ascii_digit())
+        || hex.is_some_and(|digits| digits.bytes().all(|byte| byte.is_ascii_hexdigit()));
+    name.len() <= 253 && name.split('.').all(label) && !number
+}
+
+fn insert(routes: &mut Vec<(Box<[u8]>, HostId)>, key: Vec<u8>, host: HostId) -> Result<(), Bad> {
+    match routes.binary_search_by(|(other, _)| (**other).cmp(&key)) {
+        Ok(_) => Err(Bad::Twice),
+        Err(place) => {
+            routes.insert(place, (key.into(), host));
+            Ok(())
+        }
+    }
+}
+
+fn look_up(routes: &[(Box<[u8]>, HostId)], key: &[u8]) -> Option<HostId> {
+    let index = routes.binary_search_by(|(other, _)| (**other).cmp(key));
+    index.ok().map(|index| routes[index].1)
+}
+
+/// The letters of a set such as `a-cx`.
+fn each_letter(set: &str) -> Result<Vec<u8>, Bad> {
+    let mut letters = Vec::new();
+    let mut rest = set.chars().peekable();
+    if rest.peek().is_none() {
+        return Err(Bad::Empty);
+    }
+    while let Some(first) = rest.next() {
+        let start = letter(first)?;
+        if rest.next_if_eq(&'-').is_none() {
+            letters.push(start);
+            continue;
+        }
+        let last = rest.next().ok_or(Bad::Letter('-'))?;
+        let end = letter(last)?;
+        let same_kind = start.is_ascii_digit() == end.is_ascii_digit()
+            && start.is_ascii_uppercase() == end.is_ascii_uppercase();
+        if start > end || !same_kind {
+            return Err(Bad::Range(first, last));
+        }
+        letters.extend(start..=end);
+    }
+    Ok(letters)
+}
+
+fn letter(letter: char) -> Result<u8, Bad> {
+    u8::try_from(letter)
+        .ok()
+        .filter(u8::is_ascii_alphanumeric)
+        .ok_or(Bad::Letter(letter))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ports() -> Ports {
+        let port = |number| NonZeroU16::new(number).unwrap();
+        Ports {
+            imap: port(143),
+            pop3: port(110),
+            smtp: port(25),
+        }
+    }
+
+    fn table() -> Table {
+        Table::new(Vec::new(), ports(), Duration::from_secs(300))
+    }
+
+    fn host(table: &mut Table, name: &str) -> HostId {
+        table.host(name, || (1, 1), "routes").unwrap()
+    }
+
+    fn found<'a>(table: &'a Table, login: &[u8]) -> Option<(&'a str, Rule)> {
+        let login = Login::new(login.to_vec()).unwrap();
+        let (host, rule) = table.find(&login)?;
+        Some((&table.hosts()[host.index()].name, rule))
+    }
+
+    #[test]
+    fn the_rules_in_their_order() {
+        let mut table = table();
+        let [login, domain, letter, default] =
+            ["login", "domain", "letter", "default"].map(|name| host(&mut table, name));
+        table.route_login("alice@example.org", login).unwrap();
+        table.route_domain("Example.ORG", domain).unwrap();
+        table.route_letters("acfg", letter).unwrap();
+        table.route_default(default);
+        for (typed, expected) in [
+            (&b"alice@example.org"[..], ("login", Rule::Login)),
+            (b"ALICE@example.org", ("domain", Rule::Domain)),
+            (b"alice@eXample.org", ("domain", Rule::Domain)),
+            (b"x@y@example.org", ("domain", Rule::Domain)),
+            (b"alice@example.org@", ("letter", Rule::FirstLetter)),
+            (b"alice", ("letter", Rule::FirstLetter)),
+            (b"example.org", ("default", Rule::Default)),
+            (b"Alice", ("default", Rule::Default)),
+            (b"", ("default", Rule::Default)),
+            (b"@", ("default", Rule::Default)),
+            (b"\xe9", ("default", Rule::Default)),
+        ] {
+            assert_eq!(
+                found(&table, typed),
+                Some(expected),
+                "{}",
+                typed.escape_ascii()
+            );
+        }
+        let longest = [b'a'; MAX_LOGIN_BYTES];
+        assert_eq!(found(&table, &longest), Some(("letter", Rule::FirstLetter)));
+    }
+
+    #[test]
+    fn without_a_default_some_logins_go_nowhere() {
+        let mut table = table();
+        let id = host(&mut table, "host");
+        assert!(!table.has_routes());
+        table.route_letters("a", id).unwrap();
+        assert!(table.has_routes());
+        assert_eq!(found(&table, b"bob"), None);
+    }
+
+    #[test]
+    fn folded_logins_and_letters() {
+        let mut table = table();
+        table.fold_case();
+        let id = host(&mut table, "host");
+        table.route_login("Alice", id).unwrap();
+        table.route_letters("x-z", id).unwrap();
+        assert_eq!(found(&table, b"aLICE"), Some(("host", Rule::Login)));
+        assert_eq!(found(&table, b"Zoe"), Some(("host", Rule::FirstLetter)));
+        assert_eq!(found(&table, b"bob"), None);
+        assert_eq!(table.route_login("ALICE", id), Err(Bad::Twice));
+        assert_eq!(table.route_letters("Z", id), Err(Bad::LetterTwice('Z')));
+    }
+
+    #[test]
+    fn sets_and_ranges_of_letters() {
+        for (set, letters) in [
+            ("acfg", "acfg"),
+            ("a-e", "abcde"),
+            ("a-cx", "abcx"),
+            ("xa-c", "xabc"),
+            ("0-2A-B", "012AB"),
+            ("a-a", "a"),
+        ] {
+            assert_eq!(each_letter(set).unwrap(), letters.as_bytes(), "{set}");
+        }
+        for (set, bad) in [
+            ("", Bad::Empty),
+            ("c-a", Bad::Range('c', 'a')),
+            ("A-z", Bad::Range('A', 'z')),
+            ("0-a", Bad::Range('0', 'a')),
+            ("-a", Bad::Letter('-')),
+            ("a-", Bad::Letter('-')),
+            ("a b", Bad::Letter(' ')),
+            ("\u{e9}", Bad::Letter('\u{e9}')),
+            ("a-\u{e9}", Bad::Letter('\u{e9}')),
+        ] {
+            assert_eq!(each_letter(set), Err(bad), "{set}");
+        }
+        let mut table = table();
+        let id = host(&mut table, "host");
+        assert_eq!(table.route_letters("aba", id), Err(Bad::LetterTwice('a')));
+        assert!(!table.has_routes(), "a set counts whole or not at all");
+        table.route_letters("ab", id).unwrap();
+        assert_eq!(table.route_letters("xb", id), Err(Bad::LetterTwice('b')));
+    }
+
+    #[test]
+    fn addresses_and_names() {
+        for address in ["192.0.2.1", "2001:db8::1", "::ffff:192.0.2.1", "127.0.0.1"] {
+            assert_eq!(
+                Target::parse(address),
+                Ok(Target::Address(address.parse().unwrap()))
+            );
+        }
+        for name in [
+            "mail",
+            "mail.example.org",
+            "mail.example.org.",
+            "a_b",
+            "3com",
+            "10.x",
+        ] {
+            assert_eq!(Target::parse(name), Ok(Target::Name(name.into())), "{name}");
+        }
+        for none in ["0.0.0.0", "::", "255.255.255.255", "224.0.0.1", "ff02::1"] {
+            let address = none.parse().unwrap();
+            assert_eq!(Target::parse(none), Err(Bad::Address(address)), "{none}");
+        }
+        for bad in [
+            "mail host",
+            "mail:143",
+            "[::1]",
+            "fe80::1%eth0",
+            "unix:/run/x",
+            "10.0.0",
+            "0x7f000001",
+            "192.0.2.256",
+            "-a",
+            "a..b",
+            "b\u{fc}cher.example",
+            "a\r\nb",
+        ] {
+            assert_eq!(Target::parse(bad), Err(Bad::HostName(bad.into())), "{bad}");
+        }
+        assert_eq!(Target::parse(""), Err(Bad::Empty));
+    }
+
+    #[test]
+    fn keys_that_no_login_or_domain_can_be() {
+        let mut table = table();
+        let id = host(&mut table, "host");
+        assert_eq!(table.route_login("a\nb", id), Err(Bad::Login));
+        assert_eq!(table.route_login(&"a".repeat(255), id), Err(Bad::Login));
+        assert_eq!(table.route_login("", id), Ok(()));
+        assert_eq!(table.route_domain("", id), Err(Bad::Empty));
+        assert_eq!(table.route_domain("@example.org", id), Err(Bad::Domain));
+        table.route_domain("example.org", id).unwrap();
+        assert_eq!(table.route_domain("EXAMPLE.org", id), Err(Bad::Twice));
+    }
+}

@@ -1,0 +1,356 @@
+//! Names, addresses and ports, with a DNS of our own.
+
+use std::collections::HashMap;
+use std::io;
+use std::num::NonZeroU16;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use super::*;
+
+/// What a lookup gets.
+#[derive(Clone, Copy)]
+enum Reply {
+    Address(&'static str),
+    Failure,
+    /// Nothing, for as long as the test runs.
+    Silence,
+}
+
+#[derive(Clone)]
+struct Dns(Arc<(Mutex<HashMap<&'static str, Reply>>, AtomicUsize)>);
+
+impl Dns {
+    fn new(replies: &[(&'static str, Reply)]) -> Self {
+        let replies = replies.iter().copied().collect();
+        Self(Arc::new((Mutex::new(replies), AtomicUsize::new(0))))
+    }
+
+    fn set(&self, name: &'static str, reply: Reply) {
+        self.0.0.lock().unwrap().insert(name, reply);
+    }
+
+    fn lookups(&self) -> usize {
+        self.0.1.load(Ordering::SeqCst)
+    }
+}
+
+impl Resolver for Dns {
+    fn resolve(&self, name: &str) -> io::Result<IpAddr> {
+        let reply = self.0.0.lock().unwrap().get(name).copied();
+        self.0.1.fetch_add(1, Ordering::SeqCst);
+        match reply {
+            Some(Reply::Address(address)) => Ok(address.parse().unwrap()),
+            Some(Reply::Silence) => loop {
+                thread::park();
+            },
+            Some(Reply::Failure) | None => Err(io::Error::other("no such name")),
+        }
+    }
+}
+
+fn port(number: u16) -> NonZeroU16 {
+    NonZeroU16::new(number).unwrap()
+}
+
+fn ports(imap: u16, pop3: u16, smtp: u16) -> Ports {
+    Ports {
+        imap: port(imap),
+        pop3: port(pop3),
+        smtp: port(smtp),
+    }
+}
+
+fn host(name: &str, target: &str, ports: Ports) -> Host {
+    Host {
+        name: name.into(),
+        target: Target::parse(target).unwrap(),
+        ports,
+        place: Some((7, 8)),
+        key: format!("hosts.{name}"),
+    }
+}
+
+/// Everybody goes to `one`, users of example.org to `two`.
+fn table(one: &str, two: &str, ttl: Duration) -> Table {
+    let default = ports(143, 110, 25);
+    let hosts = vec![
+        host("two", two, ports(1143, 1110, 1025)),
+        host("one", one, default),
+    ];
+    let mut table = Table::new(hosts, default, ttl);
+    let (one, two) = (table.declared("one"), table.declared("two"));
+    table.route_default(one.unwrap());
+    table.route_domain("example.org", two.unwrap()).unwrap();
+    table
+}
+
+const NEVER: Duration = Duration::from_secs(3600);
+
+const TIMING: Timing = Timing {
+    patience: Duration::from_secs(20),
+    pause: NEVER,
+};
+
+fn start(table: Table, dns: &Dns, timing: Timing) -> Routes {
+    Routes::start(table, Arc::new(dns.clone()), None, timing)
+}
+
+fn lazy(table: Table, dns: &Dns, timing: Timing) -> Routes {
+    Routes::idle(table, Arc::new(dns.clone()), None, timing)
+}
+
+fn chosen(routes: &Routes, login: &str) -> Result<String, Trouble> {
+    let login = Login::new(login.into()).unwrap();
+    let chosen = routes.choose(&login, Protocol::Imap, &Account::default())?;
+    Ok(format!(
+        "{} {} {}",
+        chosen.host, chosen.rule, chosen.upstream
+    ))
+}
+
+/// Waits for what another thread will do.
+fn wait_until(condition: impl Fn() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while !condition() {
+        assert!(Instant::now() < deadline, "it never happened");
+        thread::yield_now();
+    }
+}
+
+#[test]
+fn the_account_goes_before_routes_and_its_port_before_all_ports() {
+    let dns = Dns::new(&[]);
+    let routes = lazy(table("192.0.2.1", "192.0.2.2", NEVER), &dns, TIMING);
+    let protocols = [Protocol::Imap, Protocol::Pop3, Protocol::Smtp];
+    for (login, host, own_port, expected) in [
+        ("alice", None, None, "one default 192.0.2.1:143 110 25"),
+        (
+            "a@example.org",
+            None,
+            None,
+            "two domain 192.0.2.2:1143 1110 1025",
+        ),
+        ("alice", None, Some(99), "one default 192.0.2.1:99 99 99"),
+        (
+            "alice",
+            Some("two"),
+            None,
+            "two user 192.0.2.2:1143 1110 1025",
+        ),
+        (
+            "a@example.org",
+            Some("one"),
+            Some(9),
+            "one user 192.0.2.1:9 9 9",
+        ),
+        (
+            "alice",
+            Some("192.0.2.9"),
+            None,
+            "192.0.2.9 user 192.0.2.9:143 110 25",
+        ),
+        ("alice", Some("::1"), Some(9), "::1 user [::1]:9 9 9"),
+    ] {
+        let account = Account {
+            host: host.map(str::to_owned),
+            port: own_port.map(port),
+            ..Account::default()
+        };
+        let login = Login::new(login.into()).unwrap();
+        let all = protocols.map(|protocol| routes.choose(&login, protocol, &account).unwrap());
+        let found = format!(
+            "{} {} {} {} {}",
+            all[0].host,
+            all[0].rule,
+            all[0].upstream,
+            all[1].upstream.port(),
+            all[2].upstream.port()
+        );
+        assert_eq!(found, expected);
+    }
+    assert_eq!(dns.lookups(), 0);
+}
+
+#[test]
+fn a_store_cannot_send_users_just_anywhere() {
+    let routes = lazy(
+        table("192.0.2.1", "192.0.2.2", NEVER),
+        &Dns::new(&[]),
+        TIMING,
+    );
+    for (host, why) in [
+        ("three", "three: neither a host of [hosts] nor an address"),
+        ("", ": neither a host of [hosts] nor an address"),
+        ("ONE", "ONE: neither a host of [hosts] nor an address"),
+        ("0.0.0.0", "0.0.0.0: not the address of a mail server"),
+        (
+            "192.0.2.1\nAuth-Port: 1",
+            "192.0.2.1\nAuth-Port: 1: neither a host of [hosts] nor an address",
+        ),
+    ] {
+        let account = Account {
+            host: Some(host.to_owned()),
+            ..Account::default()
+        };
+        let login = Login::new(b"alice".to_vec()).unwrap();
+        assert_eq!(
+            routes.choose(&login, Protocol::Imap, &account),
+            Err(Trouble::Host(why.into()))
+        );
+    }
+}
+
+#[test]
+fn no_route_is_our_trouble() {
+    let table = Table::new(Vec::new(), ports(143, 110, 25), NEVER);
+    let routes = lazy(table, &Dns::new(&[]), TIMING);
+    assert_eq!(chosen(&routes, "alice"), Err(Trouble::NoRoute));
+}
+
+#[test]
+fn a_server_knows_all_addresses_when_it_starts() {
+    let dns = Dns::new(&[
+        ("one.test", Reply::Address("192.0.2.1")),
+        ("two.test", Reply::Address("2001:db8::2")),
+    ]);
+    let routes = start(table("one.test", "two.test", NEVER), &dns, TIMING);
+    assert_eq!(dns.lookups(), 2);
+    assert_eq!(
+        chosen(&routes, "alice").unwrap(),
+        "one default 192.0.2.1:143"
+    );
+    assert_eq!(
+        chosen(&routes, "a@example.org").unwrap(),
+        "two domain [2001:db8::2]:1143"
+    );
+    assert_eq!(dns.lookups(), 2);
+    assert!(routes.unresolved(Path::new("auth.toml")).is_empty());
+}
+
+#[test]
+fn a_single_request_looks_up_only_the_name_it_needs() {
+    let dns = Dns::new(&[
+        ("one.test", Reply::Address("192.0.2.1")),
+        ("two.test", Reply::Silence),
+    ]);
+    let routes = lazy(table("one.test", "two.test", NEVER), &dns, TIMING);
+    assert_eq!(dns.lookups(), 0);
+    assert_eq!(
+        chosen(&routes, "alice").unwrap(),
+        "one default 192.0.2.1:143"
+    );
+    assert_eq!(chosen(&routes, "bob").unwrap(), "one default 192.0.2.1:143");
+    assert_eq!(dns.lookups(), 1);
+}
+
+#[test]
+fn names_are_looked_up_again_and_keep_their_last_good_address() {
+    let dns = Dns::new(&[("one.test", Reply::Address("192.0.2.1"))]);
+    let ttl = Duration::from_millis(1);
+    let routes = start(table("one.test", "192.0.2.2", ttl), &dns, TIMING);
+    let one = || chosen(&routes, "alice").unwrap();
+    assert_eq!(one(), "one default 192.0.2.1:143");
+
+    dns.set("one.test", Reply::Failure);
+    let before = dns.lookups();
+    wait_until(|| dns.lookups() > before + 3);
+    assert_eq!(one(), "one default 192.0.2.1:143");
+
+    dns.set("one.test", Reply::Address("0.0.0.0"));
+    let before = dns.lookups();
+    wait_until(|| dns.lookups() > before + 3);
+    assert_eq!(one(), "one default 192.0.2.1:143");
+
+    dns.set("one.test", Reply::Address("192.0.2.11"));
+    wait_until(|| one() == "one default 192.0.2.11:143");
+
+    dns.set("one.test", Reply::Silence);
+    let before = dns.lookups();
+    wait_until(|| dns.lookups() > before);
+    assert_eq!(one(), "one default 192.0.2.11:143");
+}
+
+#[test]
+fn the_thread_that_looks_names_up_ends_with_its_routes() {
+    let dns = Dns::new(&[("one.test", Reply::Address("192.0.2.1"))]);
+    let ttl = Duration::from_millis(1);
+    let routes = start(table("one.test", "192.0.2.2", ttl), &dns, TIMING);
+    wait_until(|| dns.lookups() > 3);
+    drop(routes);
+    // Ours is the last handle once that thread has gone.
+    wait_until(|| Arc::strong_count(&dns.0) == 1);
+}
+
+#[test]
+fn routes_that_are_replaced_hand_on_their_addresses() {
+    let dns = Dns::new(&[("one.test", Reply::Address("192.0.2.1"))]);
+    let old = start(table("one.test", "192.0.2.2", NEVER), &dns, TIMING);
+    dns.set("one.test", Reply::Silence);
+    let resolver = Arc::new(dns.clone());
+    let new = Routes::start(
+        table("one.test", "192.0.2.2", NEVER),
+        resolver,
+        Some(&old),
+        TIMING,
+    );
+    assert_eq!(chosen(&new, "alice").unwrap(), "one default 192.0.2.1:143");
+}
+
+#[test]
+fn without_an_address_the_wait_is_bounded_and_the_others_do_not_suffer() {
+    let dns = Dns::new(&[
+        ("one.test", Reply::Silence),
+        ("two.test", Reply::Address("192.0.2.2")),
+    ]);
+    let timing = Timing {
+        patience: Duration::from_millis(50),
+        pause: NEVER,
+    };
+    let routes = start(table("one.test", "two.test", NEVER), &dns, timing);
+    for _ in 0..3 {
+        assert_eq!(
+            chosen(&routes, "alice"),
+            Err(Trouble::Host("one.test: no answer from DNS".into()))
+        );
+    }
+    wait_until(|| chosen(&routes, "a@example.org").is_ok());
+    assert_eq!(dns.lookups(), 2, "one lookup at a time for each name");
+    let unresolved = routes.unresolved(Path::new("auth.toml"));
+    assert_eq!(
+        unresolved
+            .iter()
+            .map(Problem::to_string)
+            .collect::<Vec<_>>(),
+        ["auth.toml:7:8: hosts.one: cannot resolve one.test: no answer from DNS"]
+    );
+}
+
+#[test]
+fn after_a_failure_requests_fail_at_once_for_a_while() {
+    let dns = Dns::new(&[("one.test", Reply::Failure)]);
+    let failure = Err(Trouble::Host("one.test: no such name".into()));
+    let routes = lazy(table("one.test", "192.0.2.2", NEVER), &dns, TIMING);
+    assert_eq!(chosen(&routes, "alice"), failure);
+    assert_eq!(chosen(&routes, "alice"), failure);
+    assert_eq!(dns.lookups(), 1);
+
+    let eager = Timing {
+        pause: Duration::ZERO,
+        ..TIMING
+    };
+    let routes = lazy(table("one.test", "192.0.2.2", NEVER), &dns, eager);
+    assert_eq!(chosen(&routes, "alice"), failure);
+    dns.set("one.test", Reply::Address("192.0.2.1"));
+    assert_eq!(
+        chosen(&routes, "alice").unwrap(),
+        "one default 192.0.2.1:143"
+    );
+}
+
+#[test]
+fn the_systems_resolver_knows_this_machine() {
+    assert!(System.resolve("localhost").unwrap().is_loopback());
+    assert!(System.resolve("no-such-host.invalid").is_err());
+}

@@ -1,0 +1,182 @@
+//! Configuration files, good and bad, through the library.
+
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+
+use nginx_mail_auth::config::{Config, UsersConfig};
+use nginx_mail_auth::problem::Problem;
+
+/// What a key is in the fixtures; it may be part of no message.
+const MARKER: &str = "hunter2";
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// A folder of its own for one test.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new(test: &str) -> Self {
+        let path = std::env::temp_dir().join(format!("nma-config-{test}-{}", std::process::id()));
+        fs::create_dir_all(&path).unwrap();
+        Self(path)
+    }
+
+    fn write(&self, name: &str, content: &str, mode: u32) -> PathBuf {
+        let path = self.0.join(name);
+        fs::write(&path, content).unwrap();
+        fs::set_permissions(&path, Permissions::from_mode(mode)).unwrap();
+        path
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+/// Lines without the folder in front.
+fn lines(problems: &[Problem], folder: &Path) -> String {
+    let prefix = format!("{}/", folder.display());
+    problems
+        .iter()
+        .map(|problem| problem.to_string().replace(&prefix, "") + "\n")
+        .collect()
+}
+
+fn problems_of(folder: &Folder, content: &str) -> String {
+    let path = folder.write("auth.toml", content, 0o600);
+    lines(&Config::load(&path).err().unwrap(), &folder.0)
+}
+
+#[test]
+fn bad_files_get_exactly_these_messages() {
+    let folder = Folder::new("bad");
+    let fixtures = fs::read_dir(root().join("tests/data/config")).unwrap();
+    let mut seen = 0;
+    for entry in fixtures {
+        let path = entry.unwrap().path();
+        if path.extension().is_none_or(|extension| extension != "toml") {
+            continue;
+        }
+        seen += 1;
+        let expected = path.with_extension("err");
+        let content = fs::read_to_string(&path).unwrap();
+        // Copied, as a checkout may be writable for the group.
+        let messages = problems_of(&folder, &content);
+        if std::env::var_os("BLESS").is_some() {
+            fs::write(&expected, &messages).unwrap();
+        }
+        let wanted = fs::read_to_string(&expected).unwrap();
+        assert_eq!(messages, wanted, "{}", path.display());
+        assert!(!messages.is_empty(), "{}", path.display());
+        assert!(!messages.contains(MARKER), "{messages}");
+    }
+    assert!(seen >= 8, "only {seen} fixtures");
+}
+
+#[test]
+fn the_script_of_the_readme() {
+    let folder = Folder::new("script");
+    let content = fs::read_to_string(root().join("examples/php-script.toml")).unwrap();
+    let config = Config::load(&folder.write("auth.toml", &content, 0o644)).unwrap();
+    assert_eq!(config.users, [UsersConfig::Accept]);
+    assert_eq!(
+        lines(&config.warnings, &folder.0),
+        "auth.toml:2:9: users.store: accept takes every login with every password: the mail \
+         servers must check them again; one that does not do so for SMTP becomes an open relay\n"
+    );
+    assert_eq!(config.files.len(), 1);
+}
+
+#[test]
+fn keys_come_from_the_file_or_from_another() {
+    let folder = Folder::new("keys");
+    let rest =
+        "[routes]\ndefault = \"192.0.2.1\"\n[[users]]\nstore = \"file\"\npath = \"passwd\"\n";
+    let load = |nginx: &str, mode| {
+        let path = folder.write("auth.toml", &format!("[nginx]\n{nginx}\n{rest}"), mode);
+        Config::load(&path).map_err(|problems| lines(&problems, &folder.0))
+    };
+    let warnings = |config: &Config| lines(&config.warnings, &folder.0);
+
+    let config = load("key = \"hunter2\"", 0o600).unwrap();
+    assert!(config.nginx_key.as_ref().unwrap().matches(b"hunter2"));
+    assert_eq!(warnings(&config), "");
+    assert_eq!(
+        warnings(&load("key = \"hunter2\"", 0o644).unwrap()),
+        "auth.toml: holds secrets and may be read by everybody (mode 0644): chmod o-r\n"
+    );
+
+    folder.write("key", "hunter2\r\nnot this\n", 0o640);
+    let config = load("key-file = \"key\"", 0o644).unwrap();
+    assert!(config.nginx_key.as_ref().unwrap().matches(b"hunter2"));
+    assert_eq!(warnings(&config), "");
+    let files: Vec<_> = config.files.iter().map(|(path, _)| path.clone()).collect();
+    assert_eq!(files, [folder.0.join("auth.toml"), folder.0.join("key")]);
+
+    folder.write("key", "hunter2", 0o644);
+    assert_eq!(
+        warnings(&load("key-file = \"key\"", 0o644).unwrap()),
+        "key: holds secrets and may be read by everybody (mode 0644): chmod o-r\n"
+    );
+    let error = |nginx: &str| load(nginx, 0o600).err().unwrap();
+    folder.write("key", "hunter2", 0o620);
+    assert_eq!(
+        error("key-file = \"key\""),
+        "auth.toml:2:12: nginx.key-file: key: may be written by others (mode 0620): chmod go-w\n"
+    );
+    folder.write("key", "\nhunter2", 0o600);
+    assert_eq!(
+        error("key-file = \"key\""),
+        "auth.toml:2:12: nginx.key-file: the key is empty\n"
+    );
+    assert_eq!(
+        error("key-file = \"none\""),
+        "auth.toml:2:12: nginx.key-file: none: cannot be read: No such file or directory \
+         (os error 2)\n"
+    );
+}
+
+#[test]
+fn a_file_that_others_may_write_is_refused() {
+    let folder = Folder::new("writable");
+    let path = folder.write("auth.toml", "", 0o666);
+    assert_eq!(
+        lines(&Config::load(&path).err().unwrap(), &folder.0),
+        "auth.toml: may be written by others (mode 0666): chmod go-w\n"
+    );
+}
+
+#[test]
+fn no_wrong_value_gets_into_a_message() {
+    let folder = Folder::new("secrets");
+    for line in [
+        "key = hunter2",
+        "key = \"hunter2",
+        "key = 'hunter2",
+        "key = \"\"\"hunter2",
+        "key \"hunter2\"",
+        "key = \"a\" hunter2",
+        "key = \"\\hunter2\"",
+        "key = [\"hunter2\"]",
+        "key = { hunter2 = 1 }",
+        "key = \"hunter2\\u0000\"",
+        "key = \" hunter2\"",
+        "key-file = \"key\"\nkey = \"hunter2\"",
+        "hunter2",
+        "key = \nhunter2",
+        "key = 2026-01-01hunter2",
+    ] {
+        let messages = problems_of(&folder, &format!("[nginx]\n{line}\n[[users]]\n"));
+        assert!(!messages.contains(MARKER), "{line}: {messages}");
+        assert!(messages.starts_with("auth.toml:"), "{line}: {messages}");
+    }
+    for value in ["12345678", "1234.5678", "12345678-01-01"] {
+        let messages = problems_of(&folder, &format!("[nginx]\nkey = {value}\n"));
+        assert!(!messages.contains("1234"), "{messages}");
+    }
+}
