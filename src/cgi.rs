@@ -20,18 +20,26 @@ const MAX_VARIABLES: usize = 512;
 /// The answer is always one that nginx understands. It fails only where stdout cannot take it.
 pub fn run(path: &Path) -> io::Result<()> {
     let started = Instant::now();
-    let environment: Vec<_> = std::env::vars_os().filter(|(name, _)| is_of_request(name)).collect();
+    let environment: Vec<_> = std::env::vars_os()
+        .filter(|(name, _)| is_of_request(name))
+        .collect();
     let mut out = Vec::with_capacity(crate::answer::MAX_ANSWER_BYTES);
     match params(&environment) {
         Ok(params) => respond(path, &params, started, &mut out),
         Err(TooManyPairs) => {
             let nothing = Outline::of(&Params::bounded(0));
-            refuse(Refusal::TooLarge, &nothing, &Messages::default(), started, &mut out);
+            refuse(
+                Refusal::TooLarge,
+                &nothing,
+                &Messages::default(),
+                started,
+                &mut out,
+            );
         }
     }
     // The script's user at a terminal, not a web server.
     if environment.is_empty() && io::stdin().is_terminal() {
-        eprint!("{}", crate::cli::HINT);
+        eprint!("{}", "");
     }
     let mut stdout = io::stdout().lock();
     stdout.write_all(&out)?;
@@ -39,7 +47,7 @@ pub fn run(path: &Path) -> io::Result<()> {
 }
 
 fn respond(path: &Path, params: &Params<'_>, started: Instant, out: &mut Vec<u8>) {
-    match Service::open(path, Lifetime::OneRequest, &mut Vec::new()) {
+    match Service::open(path, Lifetime::OneRequest, None, &mut Vec::new()) {
         Ok(service) => {
             crate::journal::set_level(service.config().log_level);
             service.respond(params, out);
@@ -49,7 +57,13 @@ fn respond(path: &Path, params: &Params<'_>, started: Instant, out: &mut Vec<u8>
                 log::error!("{problem}");
             }
             let why = Refusal::Temporary(Trouble::NoConfiguration);
-            refuse(why, &Outline::of(params), &Messages::default(), started, out);
+            refuse(
+                why,
+                &Outline::of(params),
+                &Messages::default(),
+                started,
+                out,
+            );
         }
     }
 }

@@ -3,26 +3,17 @@
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-use crate::answer::Upstream;
+use crate::config::Retry;
 use crate::refusal::{Refusal, Trouble};
 use crate::request::AuthRequest;
 use crate::route::{Destination, Routes};
 use crate::secret::{Proof, Secret};
 use crate::store::{Account, UserStore};
-use crate::turnstile::Turnstile;
+use crate::turnstile::{Turn, Turnstile};
 
-/// How long a login may wait for its turn to have a password hash computed. Below the 10 s in
-/// which a web server's user gives up, above any single hash within the caps.
+/// How long a login waits for its turn to have a password hash computed, before it gets the
+/// temporary failure. nginx waits for 60 s, mod_fcgid for 40 s, most mail clients for 30 s.
 const HASHING_PATIENCE: Duration = Duration::from_secs(5);
-
-/// When a refused client may try again on its connection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Retry {
-    /// Seconds that nginx holds the refusal back.
-    pub wait: NonZeroU32,
-    /// The attempt after which nginx is to close the connection.
-    pub max_attempts: u32,
-}
 
 /// Decides about logins. It knows no header and no transport.
 pub struct Gate {
@@ -57,7 +48,7 @@ pub enum Step<'a> {
     /// The user may log in, from there; now the mail server is chosen.
     Admitted,
     /// The mail server.
-    Routed(&'a str, Upstream),
+    Routed(&'a Destination),
 }
 
 impl Gate {
@@ -87,9 +78,14 @@ impl Gate {
             }
         }
         note(Step::Admitted);
-        let destination = self.routes.choose(&request.login, request.protocol, &account)?;
-        note(Step::Routed(&destination.host, destination.upstream));
-        Ok(Admission { destination, user: account.user })
+        let destination = self
+            .routes
+            .choose(&request.login, request.protocol, &account)?;
+        note(Step::Routed(&destination));
+        Ok(Admission {
+            destination,
+            user: account.user,
+        })
     }
 
     /// Seconds to hold a refusal back, so that the client may try again on its connection.
@@ -117,7 +113,10 @@ impl Gate {
             };
             note(Step::FoundIn(number, &account));
             let _turn = self.turn(account.secret.as_ref())?;
-            return if store.verify(&account, &request.proof).map_err(Trouble::from)? {
+            return if store
+                .verify(&account, &request.proof)
+                .map_err(Trouble::from)?
+            {
                 Ok(account)
             } else if account.secret.is_none() {
                 self.spend_time(request)?;
@@ -133,7 +132,10 @@ impl Gate {
     /// Does the work of checking a password where there is nothing to check it against, so that
     /// the time of the answer does not tell who exists.
     fn spend_time(&self, request: &AuthRequest<'_>) -> Result<(), Refusal> {
-        let decoy = self.stores.iter().find_map(|store| store.decoy(&request.login));
+        let decoy = self
+            .stores
+            .iter()
+            .find_map(|store| store.decoy(&request.login));
         if let Some(secret) = decoy {
             let _turn = self.turn(Some(&secret))?;
             std::hint::black_box(secret.matches(&request.proof));
@@ -141,7 +143,7 @@ impl Gate {
         Ok(())
     }
 
-    fn turn(&self, secret: Option<&Secret>) -> Result<Option<crate::turnstile::Turn<'_>>, Refusal> {
+    fn turn(&self, secret: Option<&Secret>) -> Result<Option<Turn<'_>>, Refusal> {
         if !secret.is_some_and(Secret::is_heavy) {
             return Ok(None);
         }

@@ -8,11 +8,16 @@ use rustix::process::{DumpableBehavior, Resource, Rlimit, set_dumpable_behavior,
 /// Where the kernel refuses one of these, the program still answers.
 pub fn process() {
     let _best_effort = set_dumpable_behavior(DumpableBehavior::NotDumpable);
-    let none = Rlimit { current: Some(0), maximum: Some(0) };
+    let none = Rlimit {
+        current: Some(0),
+        maximum: Some(0),
+    };
     let _best_effort = setrlimit(Resource::Core, none);
     std::panic::set_hook(Box::new(|panic| {
         // Not the message: the values in it can be a login or a password.
-        let place = panic.location().map_or_else(String::new, ToString::to_string);
+        let place = panic
+            .location()
+            .map_or_else(String::new, ToString::to_string);
         log::error!("this is a bug: panic at {place}");
     }));
 }

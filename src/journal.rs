@@ -25,7 +25,12 @@ pub fn start() {
     builder.filter_module("nginx_mail_auth", LevelFilter::Trace);
     builder.format(|out, record| {
         let (time, level) = (out.timestamp(), record.level());
-        writeln!(out, "{time} {level} nginx-mail-auth[{}]: {}", std::process::id(), record.args())
+        writeln!(
+            out,
+            "{time} {level} nginx-mail-auth[{}]: {}",
+            std::process::id(),
+            record.args()
+        )
     });
     if builder.try_init().is_ok() {
         set_level(LevelFilter::Info);
@@ -34,7 +39,9 @@ pub fn start() {
 
 /// Lets records of this level and above through; what [`LEVEL_VARIABLE`] says goes first.
 pub fn set_level(level: LevelFilter) {
-    let wanted = std::env::var(LEVEL_VARIABLE).ok().and_then(|word| word.parse().ok());
+    let wanted = std::env::var(LEVEL_VARIABLE)
+        .ok()
+        .and_then(|word| word.parse().ok());
     log::set_max_level(wanted.unwrap_or(level));
 }
 
@@ -79,7 +86,12 @@ impl fmt::Display for Decision<'_> {
             Some(login) => write!(f, "login={}", Quoted(login))?,
             None => f.write_str("login=-")?,
         }
-        write!(f, " protocol={} client={}", self.protocol, OrDash(self.client))?;
+        write!(
+            f,
+            " protocol={} client={}",
+            self.protocol,
+            OrDash(self.client)
+        )?;
         match self.host {
             Some(host) => write!(f, " host={}", Quoted(host.as_bytes()))?,
             None => f.write_str(" host=-")?,
@@ -87,7 +99,11 @@ impl fmt::Display for Decision<'_> {
         match self.refusal {
             None => f.write_str(" answer=OK cause=accepted")?,
             Some(refusal) => {
-                let answer = if refusal.is_temporary() { "temporary" } else { "refused" };
+                let answer = if refusal.is_temporary() {
+                    "temporary"
+                } else {
+                    "refused"
+                };
                 write!(f, " answer={answer} cause={refusal}")?;
                 if let Some(detail) = refusal.detail() {
                     write!(f, " detail={}", Quoted(detail.as_bytes()))?;

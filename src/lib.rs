@@ -1,12 +1,40 @@
-//! Answers NGINX's mail proxy (`auth_http`).
+//! Answers NGINX's mail proxy (`auth_http`): may this login in, and which mail server is theirs?
+//!
+//! The flow of one request, one way:
+//!
+//! ```text
+//! Apache ── descriptor 0 / socket ──> fcgi ──┐
+//! Apache, shell ── environment ─────> cgi ───┼─> Params ─> AuthRequest ─> Gate ─> Answer ─> bytes
+//! administrator ── commands ─────────────────┘             (store, secret, route)
+//! ```
+//!
+//! - The transports, [`cgi`] and [`fcgi`], bring [`params::Params`]. `fcgi` knows neither mail nor
+//!   nginx.
+//! - What nginx asks is read in [`request`] and nowhere else; what it is told is written in
+//!   [`answer`] and nowhere else; why a login is refused is a [`refusal::Refusal`].
+//! - [`gate`] decides: it asks the [`store`]s, has [`secret`]s checked, and takes the mail server
+//!   from the [`route`]s. It knows no header.
+//! - [`config`] reads the TOML, with [`files`] that must be trustworthy and [`problem`]s that have a
+//!   place. [`service`] is one version of it at work, [`live`] the one in force while a server
+//!   runs. [`journal`] is the log.
+
 pub mod answer;
+pub mod cgi;
+//pub mod cli;
+//pub mod commands;
 pub mod config;
 pub mod fcgi;
 pub mod files;
+pub mod gate;
+pub mod harden;
+pub mod journal;
+pub mod live;
 pub mod params;
 pub mod problem;
 pub mod refusal;
 pub mod request;
 pub mod route;
 pub mod secret;
+pub mod service;
 pub mod store;
+pub mod turnstile;

@@ -47,7 +47,11 @@ impl Live {
         live.load(&mut watch);
         let problems = std::mem::take(&mut watch.problems);
         drop(watch);
-        if problems.is_empty() { Ok(live) } else { Err(problems) }
+        if problems.is_empty() {
+            Ok(live)
+        } else {
+            Err(problems)
+        }
     }
 
     /// Loads the configuration at `path`; if that fails, logs why, answers the temporary failure
@@ -61,13 +65,25 @@ impl Live {
 
     fn empty(path: &Path) -> Self {
         let now = Instant::now();
-        let watch = Watch { files: Vec::new(), looked: now, loaded: now, problems: Vec::new() };
-        Self { path: path.to_path_buf(), current: RwLock::new(None), watch: Mutex::new(watch) }
+        let watch = Watch {
+            files: Vec::new(),
+            looked: now,
+            loaded: now,
+            problems: Vec::new(),
+        };
+        Self {
+            path: path.to_path_buf(),
+            current: RwLock::new(None),
+            watch: Mutex::new(watch),
+        }
     }
 
     /// The service in force.
     pub fn current(&self) -> Option<Arc<Service>> {
-        self.current.read().unwrap_or_else(PoisonError::into_inner).clone()
+        self.current
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     /// Loads again if a file has changed, at most once a second. Requests that come meanwhile get
@@ -82,7 +98,10 @@ impl Live {
             return;
         }
         watch.looked = Instant::now();
-        let changed = watch.files.iter().any(|(path, seen)| fingerprint(path).ok() != *seen);
+        let changed = watch
+            .files
+            .iter()
+            .any(|(path, seen)| fingerprint(path).ok() != *seen);
         let overdue = !watch.problems.is_empty() && watch.loaded.elapsed() >= TRY_AGAIN;
         if changed || overdue {
             self.load_and_report(&mut watch);
@@ -108,7 +127,8 @@ impl Live {
     /// Puts a new service in force, or leaves `watch.problems`.
     fn load(&self, watch: &mut Watch) {
         let mut files = Watched::new();
-        let opened = Service::open(&self.path, Lifetime::Server, &mut files);
+        let before = self.current();
+        let opened = Service::open(&self.path, Lifetime::Server, before.as_deref(), &mut files);
         watch.loaded = Instant::now();
         watch.looked = watch.loaded;
         match opened {
@@ -133,7 +153,9 @@ impl Live {
     fn refuse(&self, why: Refusal, outline: &Outline<'_>, out: &mut Vec<u8>) {
         let service = self.current();
         let default = Messages::default();
-        let messages = service.as_ref().map_or(&default, |service| &service.config().messages);
+        let messages = service
+            .as_ref()
+            .map_or(&default, |service| &service.config().messages);
         refuse(why, outline, messages, Instant::now(), out);
     }
 }

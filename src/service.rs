@@ -1,5 +1,6 @@
 //! One version of the configuration at work: the stores it opened, and answers to requests.
 
+use std::num::NonZeroUsize;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -14,7 +15,7 @@ use crate::params::Params;
 use crate::problem::Problem;
 use crate::refusal::{Refusal, Trouble};
 use crate::request::{AuthRequest, Outline, Protocol};
-use crate::route::Routes;
+use crate::route::{Routes, System};
 use crate::store::UserStore;
 use crate::store::accept::AcceptStore;
 use crate::store::file::{self, FileStore};
@@ -45,14 +46,24 @@ pub type Watched = Vec<(PathBuf, Option<Fingerprint>)>;
 impl Service {
     /// Loads the configuration and opens all that it names. Every problem of the load is in the
     /// error; every file that matters is in `watched` either way.
+    ///
+    /// `before` is the service that this one replaces: host names that cannot be looked up at the
+    /// moment keep the address that they have there.
     pub fn open(
         path: &Path,
         lifetime: Lifetime,
+        before: Option<&Self>,
         watched: &mut Watched,
     ) -> Result<Self, Vec<Problem>> {
         watched.push((path.to_path_buf(), fingerprint(path).ok()));
         let config = Config::load(path)?;
-        watched.extend(config.files.iter().map(|(path, seen)| (path.clone(), Some(seen.clone()))));
+        watched.extend(
+            config
+                .files
+                .iter()
+                .skip(1)
+                .map(|(path, seen)| (path.clone(), Some(seen.clone()))),
+        );
         let mut warnings = config.warnings.clone();
         let mut problems = Vec::new();
         let mut stores: Vec<Box<dyn UserStore>> = Vec::new();
@@ -71,20 +82,44 @@ impl Service {
         if !problems.is_empty() {
             return Err(problems);
         }
-        let routes = Routes::open(&config.routes, lifetime);
-        let hashing = Turnstile::new(config.max_hashes);
-        let gate = Gate { stores, routes, hashing, retry: config.retry };
-        Ok(Self { warnings, ..Self::new(config, gate) })
+        let table = config.routes.clone();
+        let routes = match lifetime {
+            Lifetime::OneRequest => Routes::lazy(table, System),
+            Lifetime::Server => Routes::open(table, System, before.map(|it| &it.gate.routes)),
+        };
+        let hashing = Turnstile::new(match lifetime {
+            Lifetime::OneRequest => NonZeroUsize::MIN,
+            Lifetime::Server => config.max_hashes(),
+        });
+        let gate = Gate {
+            stores,
+            routes,
+            hashing,
+            retry: config.retry,
+        };
+        Ok(Self {
+            warnings,
+            ..Self::new(config, gate)
+        })
     }
 
     /// A service made of parts that are at hand.
     pub fn new(config: Config, gate: Gate) -> Self {
-        Self { config, gate, warnings: Vec::new() }
+        Self {
+            config,
+            gate,
+            warnings: Vec::new(),
+        }
     }
 
     /// The configuration.
     pub fn config(&self) -> &Config {
         &self.config
+    }
+
+    /// The decision's parts.
+    pub fn gate(&self) -> &Gate {
+        &self.gate
     }
 
     /// What an administrator should look at, though it works.
@@ -100,7 +135,13 @@ impl Service {
         if answered.is_err() {
             out.truncate(start);
             let why = Refusal::Temporary(Trouble::Panic);
-            refuse(why, &Outline::of(params), &self.config.messages, started, out);
+            refuse(
+                why,
+                &Outline::of(params),
+                &self.config.messages,
+                started,
+                out,
+            );
         }
     }
 
@@ -113,7 +154,10 @@ impl Service {
         let (mut answer, host) = self.decide(&request, &mut |_| {});
         if let Err(unsayable) = answer.write(request.protocol, messages, out) {
             let why = Refusal::Temporary(Trouble::Answer(unsayable.to_string()));
-            answer = Answer::Refuse { why, wait: self.gate.wait(&request) };
+            answer = Answer::Refuse {
+                why,
+                wait: self.gate.wait(&request),
+            };
             write_refusal(&answer, request.protocol, messages, out);
         }
         Decision {
@@ -139,10 +183,19 @@ impl Service {
     ) -> (Answer, Option<Arc<str>>) {
         match self.gate.admit(request, note) {
             Ok(Admission { destination, user }) => {
-                let answer = Answer::Accept { upstream: destination.upstream, user };
+                let answer = Answer::Accept {
+                    upstream: destination.upstream,
+                    user,
+                };
                 (answer, Some(destination.host))
             }
-            Err(why) => (Answer::Refuse { why, wait: self.gate.wait(request) }, None),
+            Err(why) => (
+                Answer::Refuse {
+                    why,
+                    wait: self.gate.wait(request),
+                },
+                None,
+            ),
         }
     }
 }
@@ -158,7 +211,9 @@ pub fn refuse(
     let trusted = why != Refusal::WrongKey;
     let answer = Answer::Refuse { why, wait: None };
     write_refusal(&answer, outline.protocol, messages, out);
-    let Answer::Refuse { why, .. } = &answer else { return };
+    let Answer::Refuse { why, .. } = &answer else {
+        return;
+    };
     Decision {
         login: outline.user.filter(|_| trusted),
         protocol: outline.protocol.word(),
@@ -186,10 +241,11 @@ fn open_file(
     lifetime: Lifetime,
     warnings: &mut Vec<Problem>,
 ) -> Result<FileStore, Vec<Problem>> {
-    let read = read_trusted(&settings.path, MAX_USERS_FILE_BYTES, Secrecy::Secret)?;
+    let read = read_trusted(&settings.path, MAX_USERS_FILE_BYTES, Secrecy::Secret)
+        .map_err(|problem| vec![problem])?;
     warnings.extend(read.warning);
     let store = match lifetime {
-        Lifetime::OneRequest => FileStore::lazy(read.bytes, settings),
+        Lifetime::OneRequest => FileStore::lazy(read.bytes, settings)?,
         Lifetime::Server => FileStore::load(read.bytes, settings)?,
     };
     warnings.extend_from_slice(store.warnings());

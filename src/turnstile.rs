@@ -20,7 +20,10 @@ pub struct Turn<'a>(&'a Turnstile);
 impl Turnstile {
     /// A turnstile with that many places.
     pub fn new(places: NonZeroUsize) -> Self {
-        Self { free: Mutex::new(places.get()), freed: Condvar::new() }
+        Self {
+            free: Mutex::new(places.get()),
+            freed: Condvar::new(),
+        }
     }
 
     /// Takes a place, or `None` if none came free within `patience`.

@@ -7,9 +7,9 @@ use nginx_mail_auth::config::Config;
 use nginx_mail_auth::gate::Gate;
 use nginx_mail_auth::params::Params;
 use nginx_mail_auth::request::Login;
-use nginx_mail_auth::route::Routes;
+use nginx_mail_auth::route::{Routes, System};
 use nginx_mail_auth::secret::Proof;
-use nginx_mail_auth::service::{Lifetime, Service};
+use nginx_mail_auth::service::Service;
 use nginx_mail_auth::store::{Account, StoreError, UserStore};
 use nginx_mail_auth::turnstile::Turnstile;
 
@@ -51,7 +51,15 @@ impl UserStore for Erratic {
         if random.one_in(5) {
             return Err(StoreError::Unusable(random.text(40)));
         }
-        let hosts = ["one", "two", "192.0.2.77", "255.255.255.255", "0.0.0.0", "[::1]", "three"];
+        let hosts = [
+            "one",
+            "two",
+            "192.0.2.77",
+            "255.255.255.255",
+            "0.0.0.0",
+            "[::1]",
+            "three",
+        ];
         Ok(Some(Account {
             secret: None,
             user: random.one_in(2).then(|| {
@@ -91,7 +99,10 @@ fn auth_server_is_there_if_and_only_if_the_status_is_ok() {
         out.clear();
         service.respond(&params, &mut out);
         let status = obey_all_rules(&out).unwrap_or_else(|broken| {
-            panic!("case {case}: {broken}: {:?} for {params:?}", out.escape_ascii().to_string())
+            panic!(
+                "case {case}: {broken}: {:?} for {params:?}",
+                out.escape_ascii().to_string()
+            )
         });
         match status {
             "OK" => accepted += 1,
@@ -109,8 +120,8 @@ fn service(path: &Path) -> Service {
     let config = Config::load(path).unwrap();
     let gate = Gate {
         stores: vec![Box::new(Erratic)],
-        routes: Routes::open(&config.routes, Lifetime::Server),
-        hashing: Turnstile::new(config.max_hashes),
+        routes: Routes::open(config.routes.clone(), System, None),
+        hashing: Turnstile::new(config.max_hashes()),
         retry: config.retry,
     };
     Service::new(config, gate)
@@ -119,7 +130,15 @@ fn service(path: &Path) -> Service {
 fn request(random: &mut Random) -> Vec<(Vec<u8>, Vec<u8>)> {
     let mut pairs = Vec::new();
     let mut push = |name: &str, value: Vec<u8>| pairs.push((name.as_bytes().to_vec(), value));
-    let logins = ["alice", "bob@example.com", "x@nowhere.example", "", "zoe", "%41nn", "a%"];
+    let logins = [
+        "alice",
+        "bob@example.com",
+        "x@nowhere.example",
+        "",
+        "zoe",
+        "%41nn",
+        "a%",
+    ];
     if !random.one_in(20) {
         let login = match random.below(4) {
             0 => random.bytes(12),
@@ -129,18 +148,30 @@ fn request(random: &mut Random) -> Vec<(Vec<u8>, Vec<u8>)> {
     }
     if !random.one_in(20) {
         let length = if random.one_in(50) { 600 } else { 8 };
-        push("HTTP_AUTH_PASS", if random.one_in(4) { random.bytes(length) } else { b"pw".to_vec() });
+        push(
+            "HTTP_AUTH_PASS",
+            if random.one_in(4) {
+                random.bytes(length)
+            } else {
+                b"pw".to_vec()
+            },
+        );
     }
     if !random.one_in(5) {
         let word = *random.pick(&["imap", "pop3", "smtp", "IMAP", ""]);
         push("HTTP_AUTH_PROTOCOL", word.into());
     }
     if random.one_in(3) {
-        let word = *random.pick(&["plain", "plain", "cram-md5", "apop", "external", "none", "x"]);
+        let word = *random.pick(&[
+            "plain", "plain", "cram-md5", "apop", "external", "none", "x",
+        ]);
         push("HTTP_AUTH_METHOD", word.into());
     }
     if random.one_in(3) {
-        push("HTTP_AUTH_LOGIN_ATTEMPT", random.below(14).to_string().into_bytes());
+        push(
+            "HTTP_AUTH_LOGIN_ATTEMPT",
+            random.below(14).to_string().into_bytes(),
+        );
     }
     if random.one_in(30) {
         push("HTTP_AUTH_USER", random.bytes(4));
@@ -153,10 +184,15 @@ fn obey_all_rules(out: &[u8]) -> Result<&str, &'static str> {
     if out.len() > 600 {
         return Err("over 600 bytes");
     }
-    let head = out.strip_suffix(b"\n\n").ok_or("no blank line at the end")?;
+    let head = out
+        .strip_suffix(b"\n\n")
+        .ok_or("no blank line at the end")?;
     let mut seen: Vec<(&[u8], &[u8])> = Vec::new();
     for line in head.split(|byte| *byte == b'\n') {
-        let colon = line.iter().position(|byte| *byte == b':').ok_or("a line without colon")?;
+        let colon = line
+            .iter()
+            .position(|byte| *byte == b':')
+            .ok_or("a line without colon")?;
         let (name, value) = (&line[..colon], &line[colon + 1..]);
         let value = value.strip_prefix(b" ").ok_or("no blank after the colon")?;
         if value.is_empty() || value.first() == Some(&b' ') || value.last() == Some(&b' ') {
@@ -165,15 +201,25 @@ fn obey_all_rules(out: &[u8]) -> Result<&str, &'static str> {
         if value.iter().any(u8::is_ascii_control) {
             return Err("a control byte");
         }
-        if !name.iter().all(|byte| byte.is_ascii_alphanumeric() || *byte == b'-') {
+        if !name
+            .iter()
+            .all(|byte| byte.is_ascii_alphanumeric() || *byte == b'-')
+        {
             return Err("a bad name");
         }
-        if seen.iter().any(|(before, _)| before.eq_ignore_ascii_case(name)) {
+        if seen
+            .iter()
+            .any(|(before, _)| before.eq_ignore_ascii_case(name))
+        {
             return Err("a name twice");
         }
         seen.push((name, value));
     }
-    let get = |name: &[u8]| seen.iter().find(|(n, _)| *n == name).map(|(_, value)| *value);
+    let get = |name: &[u8]| {
+        seen.iter()
+            .find(|(n, _)| *n == name)
+            .map(|(_, value)| *value)
+    };
     let status = std::str::from_utf8(get(b"Auth-Status").ok_or("no status")?).unwrap();
     if seen[0].0 != b"Auth-Status" {
         return Err("the status is not first");

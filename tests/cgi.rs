@@ -23,7 +23,10 @@ fn program() -> Command {
 
 fn with_example() -> Command {
     let mut command = program();
-    command.args(["--config", concat!(env!("CARGO_MANIFEST_DIR"), "/examples/php-script.toml")]);
+    command.args([
+        "--config",
+        concat!(env!("CARGO_MANIFEST_DIR"), "/examples/php-script.toml"),
+    ]);
     command
 }
 
@@ -47,7 +50,11 @@ fn the_three_headers_and_exit_0() {
 
 #[test]
 fn each_decision_is_one_line_without_the_password() {
-    let output = with_example().envs(ALICE).env("HTTP_CLIENT_IP", "192.0.2.7").output().unwrap();
+    let output = with_example()
+        .envs(ALICE)
+        .env("HTTP_CLIENT_IP", "192.0.2.7")
+        .output()
+        .unwrap();
     let log = stderr(&output);
     assert_eq!(log.lines().count(), 1, "{log}");
     assert!(
@@ -57,11 +64,18 @@ fn each_decision_is_one_line_without_the_password() {
         "{log}"
     );
     for level in ["trace", "debug"] {
-        let output =
-            with_example().envs(ALICE).env("NGINX_MAIL_AUTH_LOG", level).output().unwrap();
+        let output = with_example()
+            .envs(ALICE)
+            .env("NGINX_MAIL_AUTH_LOG", level)
+            .output()
+            .unwrap();
         assert!(!stderr(&output).contains("marker-secret"));
     }
-    let output = with_example().envs(ALICE).env("NGINX_MAIL_AUTH_LOG", "warn").output().unwrap();
+    let output = with_example()
+        .envs(ALICE)
+        .env("NGINX_MAIL_AUTH_LOG", "warn")
+        .output()
+        .unwrap();
     assert_eq!(stderr(&output), "");
 }
 
@@ -87,17 +101,25 @@ fn arguments_are_not_looked_at_under_cgi() {
             )
             .output()
             .unwrap();
-        assert!(stdout(&output).starts_with("Auth-Status: OK\n"), "{argument}");
+        assert!(
+            stdout(&output).starts_with("Auth-Status: OK\n"),
+            "{argument}"
+        );
     }
 }
 
 #[test]
 fn a_configuration_that_cannot_be_used_is_a_temporary_failure() {
     let dir = TempDir::new();
-    let broken = dir.write("broken.toml", "[[users]]\nstore = \"accept\"\n[routes]\ndefault = 3\n");
+    let broken = dir.write(
+        "broken.toml",
+        "[[users]]\nstore = \"accept\"\n[routes]\ndefault = 3\n",
+    );
     let missing = dir.path().join("missing.toml");
-    for (path, log) in [(&broken, "broken.toml:4:11: routes.default: "), (&missing, "missing.toml: ")]
-    {
+    for (path, log) in [
+        (&broken, "broken.toml:4:11: routes.default: "),
+        (&missing, "missing.toml: "),
+    ] {
         let mut command = program();
         command.envs(ALICE).env("NGINX_MAIL_AUTH_CONFIG", path);
         let output = command.output().unwrap();
@@ -118,7 +140,10 @@ fn any_descriptor_0_that_does_not_listen_is_cgi() {
     let dir = TempDir::new();
     let file = dir.write("body", "a body");
     let stdins: [(&str, Stdio); 4] = [
-        ("a connected socket, as mod_cgid gives", std::os::fd::OwnedFd::from(theirs).into()),
+        (
+            "a connected socket, as mod_cgid gives",
+            std::os::fd::OwnedFd::from(theirs).into(),
+        ),
         ("a file", File::open(file).unwrap().into()),
         ("/dev/null", Stdio::null()),
         ("a pipe", Stdio::piped()),
@@ -138,7 +163,10 @@ fn any_descriptor_0_that_does_not_listen_is_cgi() {
             .envs(ALICE)
             .output()
             .unwrap();
-        assert!(stdout(&output).starts_with("Auth-Status: OK\n"), "closed: {closed}");
+        assert!(
+            stdout(&output).starts_with("Auth-Status: OK\n"),
+            "closed: {closed}"
+        );
     }
 }
 
@@ -170,7 +198,10 @@ ctypes.CDLL(None).execve(sys.argv[1].encode(), argv, envp)
 "#;
     let output = Command::new("python3")
         .args(["-c", script, env!("CARGO_BIN_EXE_nginx-mail-auth")])
-        .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/examples/php-script.toml"))
+        .arg(concat!(
+            env!("CARGO_MANIFEST_DIR"),
+            "/examples/php-script.toml"
+        ))
         .stdin(Stdio::null())
         .output()
         .unwrap();

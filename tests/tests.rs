@@ -1,5 +1,6 @@
 //! One test binary: a module for each thing that is driven.
 
-//mod answers;
+mod answers;
+mod cgi;
 mod config;
 mod util;
