@@ -1,1 +1,3 @@
+//! What the program does with the real things around it.
 
+mod hashes;
