@@ -1,0 +1,276 @@
+//! Stored passwords made by the programs that administrators use: doveadm, htpasswd, openssl,
+//! mkpasswd; and ours, checked by doveadm.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "what the tests share may fail as they do"
+)]
+
+use std::hash::{BuildHasher, RandomState};
+use std::io::Write;
+use std::process::{Command, Stdio};
+
+use nginx_mail_auth::secret::{
+    HashError, Password, Proof, Scheme, Secret, SecretError, WeakSchemes,
+};
+
+mod damaged;
+
+//------------ Hashes of other programs --------------------------------------
+
+/// How the program is run, whether its hashes are weak, and how many passwords to try: a hash
+/// that takes 0.1 s is made for few.
+const MADE_ELSEWHERE: [(&str, bool, usize); 42] = [
+    ("doveadm pw -s PLAIN", true, 8),
+    ("doveadm pw -s CLEAR", true, 8),
+    ("doveadm pw -s CLEARTEXT", true, 8),
+    ("doveadm pw -s PLAIN.hex", true, 8),
+    ("doveadm pw -s PLAIN.b64", true, 8),
+    ("doveadm pw -s PLAIN-MD5", true, 8),
+    ("doveadm pw -s LDAP-MD5", true, 8),
+    ("doveadm pw -s LDAP-MD5.hex", true, 8),
+    ("doveadm pw -s SMD5", true, 8),
+    ("doveadm pw -s MD5", true, 8),
+    ("doveadm pw -s MD5-CRYPT", true, 8),
+    ("doveadm pw -s SHA", true, 8),
+    ("doveadm pw -s SHA1", true, 8),
+    ("doveadm pw -s SHA1.hex", true, 8),
+    ("doveadm pw -s SHA256", true, 8),
+    ("doveadm pw -s SHA512", true, 8),
+    ("doveadm pw -s SHA512.base64", true, 8),
+    ("doveadm pw -s SSHA", true, 8),
+    ("doveadm pw -s SSHA.hex", true, 8),
+    ("doveadm pw -s SSHA256", false, 8),
+    ("doveadm pw -s SSHA512", false, 8),
+    ("doveadm pw -s SSHA512.hex", false, 8),
+    ("doveadm pw -s SHA256-CRYPT", false, 8),
+    ("doveadm pw -s SHA256-CRYPT.b64 -r 1234", false, 8),
+    ("doveadm pw -s SHA512-CRYPT", false, 8),
+    ("doveadm pw -s BLF-CRYPT", false, 8),
+    ("doveadm pw -s CRYPT", false, 8),
+    ("doveadm pw -s PBKDF2", false, 8),
+    ("doveadm pw -s PBKDF2 -r 100", false, 8),
+    ("doveadm pw -s ARGON2I", false, 2),
+    ("doveadm pw -s ARGON2ID", false, 2),
+    ("htpasswd -nim user", true, 8),
+    ("htpasswd -nis user", true, 8),
+    ("htpasswd -niB -C 5 user", false, 8),
+    ("openssl passwd -1 -stdin", true, 8),
+    ("openssl passwd -apr1 -stdin", true, 8),
+    ("openssl passwd -5 -stdin", false, 8),
+    ("openssl passwd -6 -stdin", false, 8),
+    ("mkpasswd -s -m sha512crypt -R 2000", false, 8),
+    ("mkpasswd -s -m bcrypt-a -R 5", false, 8),
+    ("mkpasswd -s -m bcrypt -R 5", false, 8),
+    ("mkpasswd -s -m yescrypt", false, 4),
+];
+
+#[test]
+fn hashes_of_other_programs_are_verified() {
+    let mut random = Random::new();
+    let mut checked = 0;
+    for (command, weak, count) in MADE_ELSEWHERE {
+        for password in random.passwords().into_iter().rev().take(count) {
+            let Some(stored) = made_elsewhere(command, &password) else {
+                continue;
+            };
+            let what = format!(
+                "{command}: {} as {}",
+                password.escape_ascii(),
+                stored.escape_ascii()
+            );
+            let refused = Secret::parse(&stored, WeakSchemes::Refused);
+            assert_eq!(
+                matches!(refused, Err(SecretError::Weak(_))),
+                weak,
+                "{what}: {refused:?}"
+            );
+            let secret = read(&stored);
+            checked += 1;
+            if is_bcrypt(&stored) && password.len() > 72 {
+                // The other program hashed what bcrypt looks at; the whole is refused here.
+                assert!(!secret.matches(&proof(&password)), "{what}");
+                assert!(secret.matches(&proof(&password[..72])), "{what}");
+                continue;
+            }
+            assert!(secret.matches(&proof(&password)), "{what}");
+            for wrong in near(&password) {
+                assert!(
+                    !secret.matches(&proof(&wrong)),
+                    "{what} matches {}",
+                    wrong.escape_ascii()
+                );
+            }
+        }
+    }
+    assert!(checked > 0, "none of these programs is installed");
+}
+
+fn is_bcrypt(stored: &[u8]) -> bool {
+    [&b"$2"[..], b"{BLF-CRYPT}", b"{CRYPT}$2"]
+        .into_iter()
+        .any(|start| stored.starts_with(start))
+}
+
+/// Passwords that look like this one and are others.
+fn near(password: &[u8]) -> Vec<Vec<u8>> {
+    let mut changed = password.to_vec();
+    let middle = password.len() / 2;
+    changed[middle] ^= 1;
+    vec![
+        password[..password.len() - 1].to_vec(),
+        [password, b"x"].concat(),
+        changed,
+    ]
+}
+
+#[test]
+fn our_hashes_are_read_by_dovecot() {
+    let mut random = Random::new();
+    for scheme in Scheme::MADE {
+        for password in [&b"pass word"[..], &random.bytes(40)] {
+            let stored = Secret::hash(scheme, &secret_word(password)).unwrap();
+            let secret = read(&stored);
+            assert!(secret.matches(&proof(password)), "{stored}");
+            assert!(!secret.matches(&proof(b"other")), "{stored}");
+            assert!(Secret::parse(stored.as_bytes(), WeakSchemes::Refused).is_ok());
+            for (offered, right) in [(password, true), (b"other", false)] {
+                let input = [offered, b"\n"].concat();
+                if let Some(done) = run(&["doveadm", "pw", "-t", &stored], &input) {
+                    assert_eq!(done.ends_with(b"(verified)\n"), right, "{stored}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn every_hash_is_salted_anew() {
+    for scheme in [Scheme::Argon2id, Scheme::Ssha512, Scheme::BlfCrypt] {
+        let [one, two] = [(); 2].map(|()| Secret::hash(scheme, &secret_word(b"x")).unwrap());
+        assert_ne!(one, two);
+    }
+}
+
+#[test]
+fn what_cannot_be_hashed_is_said() {
+    let hash = |scheme, password: &[u8]| Secret::hash(scheme, &secret_word(password));
+    assert!(hash(Scheme::BlfCrypt, &[b'a'; 72]).is_ok());
+    assert!(matches!(
+        hash(Scheme::BlfCrypt, &[b'a'; 73]),
+        Err(HashError::TooLongForBcrypt)
+    ));
+    assert!(matches!(
+        hash(Scheme::Argon2id, b""),
+        Err(HashError::EmptyPassword)
+    ));
+    assert!(matches!(
+        hash(Scheme::Plain, b"x"),
+        Err(HashError::NotMade(Scheme::Plain))
+    ));
+}
+
+//------------ Tools ---------------------------------------------------------
+
+fn secret_word(password: &[u8]) -> Password {
+    Password::new(password.to_vec()).unwrap()
+}
+
+fn proof(password: &[u8]) -> Proof {
+    Proof::Password(secret_word(password))
+}
+
+fn read(stored: impl AsRef<[u8]>) -> Secret {
+    let stored = stored.as_ref();
+    match Secret::parse(stored, WeakSchemes::Allowed) {
+        Ok(Some(secret)) => secret,
+        other => panic!("{}: {other:?}", stored.escape_ascii()),
+    }
+}
+
+/// What the program stores for the password: the line's second field, of htpasswd.
+fn made_elsewhere(command: &str, password: &[u8]) -> Option<Vec<u8>> {
+    let words: Vec<&str> = command.split(' ').collect();
+    let line = [password, b"\n"].concat();
+    let asks_twice = words[0] == "doveadm";
+    let input = line.repeat(if asks_twice { 2 } else { 1 });
+    let output = run(&words, &input)?;
+    let stored = output.split(|byte| *byte == b'\n').next()?;
+    Some(stored.strip_prefix(b"user:").unwrap_or(stored).to_vec())
+}
+
+/// Runs a program with this input; `None` if it is not installed, which is allowed outside CI.
+fn run(words: &[&str], input: &[u8]) -> Option<Vec<u8>> {
+    let spawned = Command::new(words[0])
+        .args(&words[1..])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn();
+    let Ok(mut child) = spawned else {
+        assert!(std::env::var_os("CI").is_none(), "{} is missing", words[0]);
+        eprintln!("SKIPPED: {} is not installed", words[0]);
+        return None;
+    };
+    let mut stdin = child.stdin.take().unwrap();
+    // A program that reads less than all may close its end first.
+    let _ = stdin.write_all(input);
+    drop(stdin);
+    let output = child.wait_with_output().unwrap();
+    Some(output.stdout)
+}
+
+/// Random bytes that no test depends on being good.
+struct Random(u64);
+
+impl Random {
+    fn new() -> Self {
+        Self(RandomState::new().hash_one(0))
+    }
+
+    /// A number below `bound` (splitmix64).
+    fn below(&mut self, bound: usize) -> usize {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut word = self.0;
+        word = (word ^ word >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        word = (word ^ word >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+        ((word ^ word >> 31) % bound as u64) as usize
+    }
+
+    /// Printable ASCII, no space at either end.
+    fn bytes(&mut self, length: usize) -> Vec<u8> {
+        (0..length).map(|_| b'!' + self.below(94) as u8).collect()
+    }
+
+    fn passwords(&mut self) -> Vec<Vec<u8>> {
+        let eight_bit = (0..20).map(|_| 0xa0 + self.below(96) as u8).collect();
+        let words = [self.bytes(5), self.bytes(7)].join(&b' ');
+        vec![
+            self.bytes(1),
+            self.bytes(15),
+            self.bytes(16),
+            self.bytes(72),
+            self.bytes(73),
+            words,
+            eight_bit,
+            self.bytes(150),
+        ]
+    }
+
+    /// Changes, adds or removes up to three bytes from `start` on.
+    fn mutate(&mut self, text: &[u8], start: usize) -> Vec<u8> {
+        let mut text = text.to_vec();
+        for _ in 0..=self.below(3) {
+            let at = start + self.below(text.len() - start + 1);
+            match (self.below(4), text.len()) {
+                (0, _) => text.insert(at, self.below(256) as u8),
+                (1, length) if at < length => drop(text.remove(at)),
+                (2, _) => text.truncate(at),
+                (_, length) if at < length => text[at] = b'!' + self.below(94) as u8,
+                _ => {}
+            }
+        }
+        text
+    }
+}
