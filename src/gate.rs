@@ -3,7 +3,6 @@
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-use crate::answer::Upstream;
 use crate::refusal::{Refusal, Trouble};
 use crate::request::AuthRequest;
 use crate::route::{Destination, Routes};
@@ -57,7 +56,7 @@ pub enum Step<'a> {
     /// The user may log in, from there; now the mail server is chosen.
     Admitted,
     /// The mail server.
-    Routed(&'a str, Upstream),
+    Routed(&'a Destination),
 }
 
 impl Gate {
@@ -88,7 +87,7 @@ impl Gate {
         }
         note(Step::Admitted);
         let destination = self.routes.choose(&request.login, request.protocol, &account)?;
-        note(Step::Routed(&destination.host, destination.upstream));
+        note(Step::Routed(&destination));
         Ok(Admission { destination, user: account.user })
     }
 

@@ -1,12 +1,21 @@
 //! Answers NGINX's mail proxy (`auth_http`).
 pub mod answer;
+pub mod cgi;
+pub mod cli;
+pub mod commands;
 pub mod config;
 pub mod fcgi;
 pub mod files;
+pub mod gate;
+pub mod harden;
+pub mod journal;
+pub mod live;
 pub mod params;
 pub mod problem;
 pub mod refusal;
 pub mod request;
 pub mod route;
 pub mod secret;
+pub mod service;
 pub mod store;
+pub mod turnstile;

@@ -1,6 +1,7 @@
 //! One version of the configuration at work: the stores it opened, and answers to requests.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
@@ -14,7 +15,7 @@ use crate::params::Params;
 use crate::problem::Problem;
 use crate::refusal::{Refusal, Trouble};
 use crate::request::{AuthRequest, Outline, Protocol};
-use crate::route::Routes;
+use crate::route::{Routes, System};
 use crate::store::UserStore;
 use crate::store::accept::AcceptStore;
 use crate::store::file::{self, FileStore};
@@ -71,8 +72,13 @@ impl Service {
         if !problems.is_empty() {
             return Err(problems);
         }
-        let routes = Routes::open(&config.routes, lifetime);
-        let hashing = Turnstile::new(config.max_hashes);
+        let (routes, hashes) = match lifetime {
+            Lifetime::OneRequest => (Routes::lazy(&config.routes, System), NonZeroUsize::MIN),
+            Lifetime::Server => {
+                (Routes::open(&config.routes, System, None), config.max_hashes())
+            }
+        };
+        let hashing = Turnstile::new(hashes);
         let gate = Gate { stores, routes, hashing, retry: config.retry };
         Ok(Self { warnings, ..Self::new(config, gate) })
     }
@@ -90,6 +96,11 @@ impl Service {
     /// What an administrator should look at, though it works.
     pub fn warnings(&self) -> &[Problem] {
         &self.warnings
+    }
+
+    /// The hosts that have no address at the moment.
+    pub fn unresolved(&self) -> Vec<Problem> {
+        self.gate.routes.unresolved(&self.config.path)
     }
 
     /// Appends the answer to one request, and logs the decision.
@@ -189,7 +200,7 @@ fn open_file(
     let read = read_trusted(&settings.path, MAX_USERS_FILE_BYTES, Secrecy::Secret)?;
     warnings.extend(read.warning);
     let store = match lifetime {
-        Lifetime::OneRequest => FileStore::lazy(read.bytes, settings),
+        Lifetime::OneRequest => FileStore::lazy(read.bytes, settings)?,
         Lifetime::Server => FileStore::load(read.bytes, settings)?,
     };
     warnings.extend_from_slice(store.warnings());
