@@ -7,6 +7,7 @@ use std::path::Path;
 use std::time::Instant;
 
 use crate::answer::Messages;
+use crate::cli::HINT;
 use crate::params::{Params, TooManyPairs};
 use crate::refusal::{Refusal, Trouble};
 use crate::request::Outline;
@@ -39,7 +40,7 @@ pub fn run(path: &Path) -> io::Result<()> {
     }
     // The script's user at a terminal, not a web server.
     if environment.is_empty() && io::stdin().is_terminal() {
-        eprint!("{}", "");
+        eprint!("{HINT}");
     }
     let mut stdout = io::stdout().lock();
     stdout.write_all(&out)?;

@@ -3,7 +3,6 @@
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-use crate::config::Retry;
 use crate::refusal::{Refusal, Trouble};
 use crate::request::AuthRequest;
 use crate::route::{Destination, Routes};
@@ -14,6 +13,15 @@ use crate::turnstile::{Turn, Turnstile};
 /// How long a login waits for its turn to have a password hash computed, before it gets the
 /// temporary failure. nginx waits for 60 s, mod_fcgid for 40 s, most mail clients for 30 s.
 const HASHING_PATIENCE: Duration = Duration::from_secs(5);
+
+/// When a refused client may try again on its connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Retry {
+    /// Seconds that nginx holds the refusal back.
+    pub wait: NonZeroU32,
+    /// The attempt after which nginx is to close the connection.
+    pub max_attempts: u32,
+}
 
 /// Decides about logins. It knows no header and no transport.
 pub struct Gate {

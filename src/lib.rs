@@ -20,8 +20,8 @@
 
 pub mod answer;
 pub mod cgi;
-//pub mod cli;
-//pub mod commands;
+pub mod cli;
+pub mod commands;
 pub mod config;
 pub mod fcgi;
 pub mod files;

@@ -1,51 +1,107 @@
 //! The program: picks what to do from the environment, descriptor 0 and the command line.
 
+use std::error::Error;
+use std::path::Path;
+use std::process::ExitCode;
+
+use clap::Parser as _;
+use nginx_mail_auth::cli::{Cli, Command, config_path};
+use nginx_mail_auth::commands::{self, EX_CONFIG};
+use nginx_mail_auth::fcgi::Limits;
 use nginx_mail_auth::fcgi::listener::{self, Listener, WebServers};
 use nginx_mail_auth::fcgi::server::Server;
 use nginx_mail_auth::live::Live;
 use nginx_mail_auth::{cgi, harden, journal};
-use std::path::Path;
-use std::process::ExitCode;
 
 fn main() -> ExitCode {
     harden::process();
     journal::start();
-    let args: Vec<String> = std::env::args().collect();
-    let config = args
-        .iter()
-        .position(|a| a == "--config")
-        .map(|i| args[i + 1].clone())
-        .or(std::env::var("NGINX_MAIL_AUTH_CONFIG").ok())
-        .unwrap_or_default();
-    let path = Path::new(&config);
-    let web_servers: Option<WebServers> = None;
-    if let Some(listen) = args.iter().position(|a| a == "--listen") {
-        let live = Live::open(path).unwrap_or_else(|p| {
-            eprintln!("{}", p[0]);
-            std::process::exit(78)
-        });
-        let service = live.current().unwrap();
-        let listeners =
-            vec![Listener::bind(&args[listen + 1], service.config().socket_mode).unwrap()];
-        Server {
-            listeners,
-            limits: service.config().fastcgi,
-            web_servers,
+    run().unwrap_or_else(|error| {
+        let mut message = error.to_string();
+        let mut cause = error.source();
+        while let Some(error) = cause {
+            message = format!("{message}: {error}");
+            cause = error.source();
         }
-        .run(live)
-        .unwrap();
-    } else if let Some(l) = listener::inherited_on_fd0() {
-        let live = Live::open_anyway(path);
-        let limits = live.current().unwrap().config().fastcgi;
-        Server {
-            listeners: vec![l],
-            limits,
-            web_servers,
-        }
-        .run(live)
-        .unwrap();
-    } else {
-        cgi::run(path).unwrap();
+        eprintln!("nginx-mail-auth: {message}");
+        ExitCode::FAILURE
+    })
+}
+
+fn run() -> Result<ExitCode, Box<dyn Error>> {
+    // "The server may supply the query string as arguments" (RFC 3875, 4.4): under CGI whoever
+    // asks could choose the command. And a start without arguments needs no parser.
+    let under_cgi = std::env::var_os("GATEWAY_INTERFACE").is_some();
+    if under_cgi || std::env::args_os().len() <= 1 {
+        return answer(&config_path(None));
     }
-    ExitCode::SUCCESS
+    let cli = Cli::parse();
+    let config = config_path(cli.config);
+    match cli.command {
+        None => answer(&config),
+        Some(Command::Serve { listen }) => serve(&config, &listen),
+        Some(command) => match commands::run(&command, &config) {
+            Some(result) => Ok(result?.into()),
+            None => Ok(ExitCode::FAILURE),
+        },
+    }
+}
+
+/// Answers as the web server asks.
+fn answer(config: &Path) -> Result<ExitCode, Box<dyn Error>> {
+    let Some(listener) = listener::inherited_on_fd0() else {
+        cgi::run(config)?;
+        return Ok(ExitCode::SUCCESS);
+    };
+    let live = Live::open_anyway(config);
+    let limits = live
+        .current()
+        .map_or_else(Limits::default, |service| service.config().fastcgi);
+    let listeners = vec![listener];
+    Server {
+        listeners,
+        limits,
+        web_servers: web_servers()?,
+    }
+    .run(live)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Serves FastCGI on these addresses and on the sockets that systemd passes.
+fn serve(config: &Path, addresses: &[String]) -> Result<ExitCode, Box<dyn Error>> {
+    let live = match Live::open(config) {
+        Ok(live) => live,
+        Err(problems) => {
+            for problem in problems {
+                eprintln!("{problem}");
+            }
+            return Ok(ExitCode::from(EX_CONFIG));
+        }
+    };
+    let service = live.current().ok_or("no configuration is loaded")?;
+    let mut listeners = listener::from_systemd()?;
+    for address in addresses {
+        listeners.push(Listener::bind(address, service.config().socket_mode)?);
+    }
+    if listeners.is_empty() {
+        return Err("nowhere to listen: give --listen ADDRESS, or a socket from systemd".into());
+    }
+    Server {
+        listeners,
+        limits: service.config().fastcgi,
+        web_servers: web_servers()?,
+    }
+    .run(live)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// `FCGI_WEB_SERVER_ADDRS` (FastCGI 1.0, 3.2).
+fn web_servers() -> Result<Option<WebServers>, Box<dyn Error>> {
+    let Ok(list) = std::env::var("FCGI_WEB_SERVER_ADDRS") else {
+        return Ok(None);
+    };
+    match WebServers::parse(&list) {
+        Ok(servers) => Ok(Some(servers)),
+        Err(error) => Err(format!("FCGI_WEB_SERVER_ADDRS is no list of addresses: {error}").into()),
+    }
 }

@@ -45,6 +45,13 @@ impl fmt::Display for Problem {
 
 impl std::error::Error for Problem {}
 
+/// The only one there is.
+impl From<Problem> for Vec<Problem> {
+    fn from(problem: Problem) -> Self {
+        vec![problem]
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

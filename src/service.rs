@@ -82,15 +82,17 @@ impl Service {
         if !problems.is_empty() {
             return Err(problems);
         }
-        let table = config.routes.clone();
-        let routes = match lifetime {
-            Lifetime::OneRequest => Routes::lazy(table, System),
-            Lifetime::Server => Routes::open(table, System, before.map(|it| &it.gate.routes)),
+        let (routes, hashes) = match lifetime {
+            Lifetime::OneRequest => (Routes::lazy(&config.routes, System), NonZeroUsize::MIN),
+            Lifetime::Server => {
+                let before = before.map(|service| &service.gate.routes);
+                (
+                    Routes::open(&config.routes, System, before),
+                    config.max_hashes(),
+                )
+            }
         };
-        let hashing = Turnstile::new(match lifetime {
-            Lifetime::OneRequest => NonZeroUsize::MIN,
-            Lifetime::Server => config.max_hashes(),
-        });
+        let hashing = Turnstile::new(hashes);
         let gate = Gate {
             stores,
             routes,
@@ -125,6 +127,11 @@ impl Service {
     /// What an administrator should look at, though it works.
     pub fn warnings(&self) -> &[Problem] {
         &self.warnings
+    }
+
+    /// The hosts that have no address at the moment.
+    pub fn unresolved(&self) -> Vec<Problem> {
+        self.gate.routes.unresolved(&self.config.path)
     }
 
     /// Appends the answer to one request, and logs the decision.

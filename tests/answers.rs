@@ -120,7 +120,7 @@ fn service(path: &Path) -> Service {
     let config = Config::load(path).unwrap();
     let gate = Gate {
         stores: vec![Box::new(Erratic)],
-        routes: Routes::open(config.routes.clone(), System, None),
+        routes: Routes::open(&config.routes, System, None),
         hashing: Turnstile::new(config.max_hashes()),
         retry: config.retry,
     };

@@ -12,10 +12,11 @@ use zeroize::Zeroizing;
 
 use super::file;
 use super::source::{Read, Source, written};
-use super::{Config, MAX_KEY_FILE_BYTES, Retry, UsersConfig};
+use super::{Config, MAX_KEY_FILE_BYTES, UsersConfig};
 use crate::answer::{Messages, Text};
 use crate::fcgi;
 use crate::files::{Fingerprint, Secrecy, read_trusted};
+use crate::gate::Retry;
 use crate::problem::Problem;
 use crate::route::{Bad, Host, HostId, Ports, Table, Target};
 use crate::secret::SharedKey;

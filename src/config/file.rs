@@ -216,12 +216,14 @@ pub(super) struct FastCgi {
 
 impl Default for FastCgi {
     fn default() -> Self {
+        // The transport has its own, for a server that has no configuration yet.
+        let bounds = crate::fcgi::Limits::default();
         Self {
-            max_connections: unplaced(64),
-            idle_timeout: unplaced(60),
-            read_timeout: unplaced(10),
-            max_params_bytes: unplaced(131_072),
-            max_params: unplaced(512),
+            max_connections: unplaced(bounds.connections as i64),
+            idle_timeout: unplaced(bounds.idle_timeout.as_secs().cast_signed()),
+            read_timeout: unplaced(bounds.read_timeout.as_secs().cast_signed()),
+            max_params_bytes: unplaced(bounds.params_bytes as i64),
+            max_params: unplaced(bounds.params_pairs as i64),
             socket_mode: unplaced("0660".to_owned()),
         }
     }

@@ -1,6 +1,6 @@
 //! The configuration, checked: what the program uses, free of how it is written.
 
-use std::num::{NonZeroU32, NonZeroUsize};
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
 use zeroize::Zeroizing;
@@ -8,6 +8,7 @@ use zeroize::Zeroizing;
 use crate::answer::Messages;
 use crate::fcgi;
 use crate::files::{Fingerprint, Secrecy, read_trusted};
+use crate::gate::Retry;
 use crate::problem::Problem;
 use crate::route::Table;
 use crate::secret::SharedKey;
@@ -63,21 +64,11 @@ pub enum UsersConfig {
     File(Settings),
 }
 
-/// When a refused client may try again on its connection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Retry {
-    /// Seconds that nginx holds the refusal back.
-    pub wait: NonZeroU32,
-    /// The attempt after which nginx is to close the connection.
-    pub max_attempts: u32,
-}
-
 impl Config {
     /// Reads and checks the file at `path`, and the files that it names keys in. The error has
     /// all problems in the order of their places, at least one.
     pub fn load(path: &Path) -> Result<Self, Vec<Problem>> {
-        let trusted =
-            read_trusted(path, MAX_FILE_BYTES, Secrecy::Secret).map_err(|problem| vec![problem])?;
+        let trusted = read_trusted(path, MAX_FILE_BYTES, Secrecy::Secret)?;
         let bytes = Zeroizing::new(trusted.bytes);
         let text = std::str::from_utf8(&bytes).map_err(|error| {
             // Valid up to there, so this cannot fail.

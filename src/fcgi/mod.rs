@@ -60,3 +60,16 @@ pub struct Limits {
     /// Name-value pairs in one request.
     pub params_pairs: usize,
 }
+
+/// The bounds where nothing is configured.
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connections: 64,
+            idle_timeout: Duration::from_secs(60),
+            read_timeout: Duration::from_secs(10),
+            params_bytes: 128 * 1024,
+            params_pairs: 512,
+        }
+    }
+}

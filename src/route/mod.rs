@@ -89,13 +89,13 @@ impl Routes {
     /// For a server: looks all names up, which takes 5 seconds at most, and again and again in a
     /// thread of its own. Names that DNS has no answer for keep the address that they have in
     /// `before`, the routes that these replace.
-    pub fn open(table: Table, resolver: impl Resolver, before: Option<&Self>) -> Self {
-        Self::start(table, Arc::new(resolver), before, Timing::default())
+    pub fn open(table: &Table, resolver: impl Resolver, before: Option<&Self>) -> Self {
+        Self::start(table.clone(), Arc::new(resolver), before, Timing::default())
     }
 
     /// For a single request: only the name that is needed is looked up, when it is.
-    pub fn lazy(table: Table, resolver: impl Resolver) -> Self {
-        Self::idle(table, Arc::new(resolver), None, Timing::default())
+    pub fn lazy(table: &Table, resolver: impl Resolver) -> Self {
+        Self::idle(table.clone(), Arc::new(resolver), None, Timing::default())
     }
 
     fn start(

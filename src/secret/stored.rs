@@ -29,6 +29,7 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
 /// It cannot be printed; where it is the password itself, its memory is wiped when it goes.
 #[derive(Clone)]
 pub struct Secret {
+    scheme: Scheme,
     form: Form,
     decoy: bool,
 }
@@ -63,7 +64,11 @@ impl Secret {
         if scheme.is_weak() && weak == WeakSchemes::Refused {
             return Err(SecretError::Weak(scheme));
         }
-        Ok(Some(Self { form, decoy: false }))
+        Ok(Some(Self {
+            scheme,
+            form,
+            decoy: false,
+        }))
     }
 
     /// Whether `proof` fits. An empty password never does.
@@ -87,6 +92,7 @@ impl Secret {
     /// A secret that matches nothing and costs what those that [`Secret::hash`] makes cost.
     pub fn dummy() -> Self {
         Self {
+            scheme: Scheme::Argon2id,
             form: Form::Argon2(argon2::Stored::dummy()),
             decoy: true,
         }
@@ -96,6 +102,11 @@ impl Secret {
     #[cfg(test)]
     pub(crate) fn would_match(&self, password: &[u8]) -> bool {
         self.form.matches(password)
+    }
+
+    /// The scheme it was stored with.
+    pub fn scheme(&self) -> Scheme {
+        self.scheme
     }
 
     /// Whether a check takes a millisecond or more, or megabytes: those are the ones of which

@@ -1,0 +1,170 @@
+//! The command line as typed: options, commands, and their help.
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
+
+use crate::request::Protocol;
+use crate::secret::Scheme;
+
+/// The configuration file where none is named.
+pub const DEFAULT_CONFIG: &str = "/etc/nginx-mail-auth/auth.toml";
+
+/// The environment variable that names the configuration file.
+pub const CONFIG_VARIABLE: &str = "NGINX_MAIL_AUTH_CONFIG";
+
+/// For somebody who starts the program at a terminal without a request.
+pub const HINT: &str = "
+nginx-mail-auth answers the auth_http requests of NGINX's mail proxy, and there is none in the
+environment. A web server starts it as CGI or FastCGI program. By hand:
+  HTTP_AUTH_USER=alice HTTP_AUTH_PASS=secret HTTP_AUTH_PROTOCOL=imap nginx-mail-auth
+  nginx-mail-auth test alice     asks for the password and tells step by step why
+  nginx-mail-auth check          looks at the configuration
+  nginx-mail-auth help           all commands
+";
+
+/// Answers the auth_http requests of NGINX's mail proxy
+///
+/// Without a command it answers as a web server asks: FastCGI if descriptor 0 is a listening
+/// socket, else one CGI request from the environment.
+#[derive(Debug, Parser)]
+#[command(name = "nginx-mail-auth", version, max_term_width = 100)]
+pub struct Cli {
+    /// The configuration file [default: $NGINX_MAIL_AUTH_CONFIG, else
+    /// /etc/nginx-mail-auth/auth.toml]
+    #[arg(long, global = true, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+
+    /// What to do; to answer, if nothing is asked for.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+}
+
+/// A subcommand.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Serve FastCGI in the foreground
+    ///
+    /// Also on sockets that systemd passes. SIGHUP looks at the configuration again, SIGTERM ends
+    /// it.
+    Serve {
+        /// Where to listen: unix:/run/x.sock or 127.0.0.1:9000; may be given several times
+        #[arg(long, value_name = "ADDRESS")]
+        listen: Vec<String>,
+    },
+    /// Load everything as serve would, and name all that is wrong
+    ///
+    /// Opens the stores and resolves the names. Exit status 0, or 78 if there is a problem.
+    Check,
+    /// Ask for a password, and show the answer and step by step why
+    ///
+    /// The password is asked for at the terminal, or read from the first line of the input.
+    /// Exit status 0 if the login may in, 1 if not, 78 if the configuration is broken.
+    Test {
+        /// The login, as a user types it
+        login: String,
+        /// The mail protocol
+        #[arg(long, default_value = "imap")]
+        protocol: ProtocolWord,
+        /// The address that the mail client comes from
+        #[arg(long, value_name = "ADDRESS")]
+        client_ip: Option<IpAddr>,
+    },
+    /// Ask for a password, and print its hash for a password file
+    ///
+    /// The password is asked for twice at the terminal, or read from the first line of the input.
+    Hash {
+        /// How to hash it: argon2id, argon2i, yescrypt, blf-crypt, sha512-crypt, sha256-crypt,
+        /// pbkdf2 or ssha512
+        #[arg(long, default_value = "argon2id")]
+        scheme: Scheme,
+        /// Whose it is: makes it a whole line, LOGIN:HASH
+        login: Option<String>,
+    },
+    /// Print the manual page: nginx-mail-auth man | man -l -
+    Man,
+    /// Print what makes a shell complete commands and options
+    Completions {
+        /// The shell
+        shell: Shell,
+    },
+}
+
+/// nginx's words for the mail protocols.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum ProtocolWord {
+    /// IMAP.
+    Imap,
+    /// POP3.
+    Pop3,
+    /// SMTP.
+    Smtp,
+}
+
+impl From<ProtocolWord> for Protocol {
+    fn from(word: ProtocolWord) -> Self {
+        match word {
+            ProtocolWord::Imap => Self::Imap,
+            ProtocolWord::Pop3 => Self::Pop3,
+            ProtocolWord::Smtp => Self::Smtp,
+        }
+    }
+}
+
+/// The configuration file: what `--config` says, else the environment, else the default.
+pub fn config_path(option: Option<PathBuf>) -> PathBuf {
+    let named = || std::env::var_os(CONFIG_VARIABLE).filter(|name| !name.is_empty());
+    option
+        .or_else(|| named().map(PathBuf::from))
+        .unwrap_or_else(|| PathBuf::from(DEFAULT_CONFIG))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn no_command_takes_a_password() {
+        for command in Cli::command().get_subcommands() {
+            for argument in command.get_arguments() {
+                assert!(!argument.get_id().as_str().contains("pass"), "{argument}");
+            }
+        }
+        assert!(Cli::try_parse_from(["nginx-mail-auth", "test", "alice", "secret"]).is_err());
+        assert!(Cli::try_parse_from(["nginx-mail-auth", "hash", "alice", "secret"]).is_err());
+    }
+
+    #[test]
+    fn all_schemes_that_are_made_are_named_in_the_help() {
+        let command = Cli::command();
+        let hash = command.find_subcommand("hash").unwrap();
+        let scheme = hash
+            .get_arguments()
+            .find(|argument| argument.get_id() == "scheme")
+            .unwrap();
+        let help = scheme.get_help().unwrap().to_string();
+        for scheme in Scheme::MADE {
+            assert!(help.contains(scheme.name()), "{scheme}");
+            assert!(
+                Cli::try_parse_from(["nginx-mail-auth", "hash", "--scheme", scheme.name()]).is_ok()
+            );
+        }
+    }
+
+    #[test]
+    fn the_option_stands_before_or_behind_the_command() {
+        for line in [["--config", "x", "check"], ["check", "--config", "x"]] {
+            let cli = Cli::try_parse_from(["nginx-mail-auth"].into_iter().chain(line)).unwrap();
+            assert_eq!(cli.config, Some("x".into()));
+            assert!(matches!(cli.command, Some(Command::Check)));
+        }
+    }
+}

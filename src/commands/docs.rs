@@ -1,0 +1,154 @@
+//! `man` and `completions`: made from the command line's own table, so that they cannot differ.
+
+use std::io::Write;
+
+use clap::{Arg, CommandFactory as _};
+use clap_complete::Shell;
+use clap_mangen::Man;
+use clap_mangen::roff::{Inline, Roff, bold, italic, roman};
+
+use super::{CommandError, Outcome};
+use crate::cli::{CONFIG_VARIABLE, Cli, DEFAULT_CONFIG};
+use crate::journal::LEVEL_VARIABLE;
+
+/// Every key of the configuration; the manual page shows it whole.
+const FULL_EXAMPLE: &str = include_str!("../../examples/full.toml");
+
+/// Prints the manual page, in roff.
+pub(super) fn man(out: &mut impl Write) -> Result<Outcome, CommandError> {
+    let mut command = Cli::command().disable_help_subcommand(true);
+    command.build();
+    let page = Man::new(command.clone()).section("8");
+    page.render_title(out)?;
+    page.render_name_section(out)?;
+    page.render_synopsis_section(out)?;
+    page.render_description_section(out)?;
+    page.render_options_section(out)?;
+    let mut roff = Roff::new();
+    commands(&command, &mut roff);
+    environment(&mut roff);
+    files(&mut roff);
+    exit_status(&mut roff);
+    configuration(&mut roff);
+    roff.control("SH", ["SEE ALSO"]);
+    roff.text([bold("nginx"), roman("(8), "), bold("apache2"), roman("(8)")]);
+    roff.to_writer(out)?;
+    Ok(Outcome::Done)
+}
+
+/// Prints a script that completes the command line.
+pub(super) fn completions(shell: Shell, out: &mut impl Write) -> Result<Outcome, CommandError> {
+    // Into memory first: clap_complete panics where it cannot write.
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Cli::command(), "nginx-mail-auth", &mut script);
+    out.write_all(&script)?;
+    Ok(Outcome::Done)
+}
+
+fn commands(command: &clap::Command, roff: &mut Roff) {
+    roff.control("SH", ["COMMANDS"]);
+    for command in command.get_subcommands() {
+        let own = |argument: &&Arg| {
+            let id = argument.get_id();
+            id != "help" && id != "config" && id != "version"
+        };
+        let mut usage = vec![bold(command.get_name())];
+        for argument in command.get_arguments().filter(own) {
+            usage.push(roman(format!(" {argument}")));
+        }
+        entry(roff, usage);
+        let about = command.get_long_about().or_else(|| command.get_about());
+        for paragraph in about
+            .map(ToString::to_string)
+            .unwrap_or_default()
+            .split("\n\n")
+        {
+            let sentence = paragraph.trim_end_matches('.');
+            roff.text([roman(format!("{sentence}."))]);
+        }
+        for argument in command.get_arguments().filter(own) {
+            let help = argument
+                .get_help()
+                .map(ToString::to_string)
+                .unwrap_or_default();
+            let mut line = vec![italic(argument.to_string()), roman(format!(": {help}"))];
+            let defaults = argument.get_default_values();
+            if let Some(default) = defaults.first() {
+                line.push(roman(format!("; default {}", default.to_string_lossy())));
+            }
+            line.push(roman("."));
+            roff.control("br", []);
+            roff.text(line);
+        }
+    }
+}
+
+fn environment(roff: &mut Roff) {
+    roff.control("SH", ["ENVIRONMENT"]);
+    entry(roff, vec![bold(CONFIG_VARIABLE)]);
+    roff.text([roman(
+        "The configuration file, where --config does not name it.",
+    )]);
+    entry(roff, vec![bold(LEVEL_VARIABLE)]);
+    roff.text([roman(
+        "What is logged (error, warn, info, debug, trace), before what the configuration says.",
+    )]);
+    entry(
+        roff,
+        vec![
+            bold("HTTP_AUTH_USER"),
+            roman(", "),
+            bold("HTTP_AUTH_PASS"),
+            roman(", ..."),
+        ],
+    );
+    roff.text([roman(
+        "The request, when started as a CGI program: the headers that nginx sends (RFC 3875).",
+    )]);
+}
+
+fn files(roff: &mut Roff) {
+    roff.control("SH", ["FILES"]);
+    entry(roff, vec![italic(DEFAULT_CONFIG)]);
+    roff.text([roman(
+        "The configuration, in TOML. It and the files that it names must belong to root or to the \
+         user that the program runs as, and nobody else may be able to write them.",
+    )]);
+}
+
+fn exit_status(roff: &mut Roff) {
+    roff.control("SH", ["EXIT STATUS"]);
+    for (status, meaning) in [
+        (
+            "0",
+            "Success; test: the login may in. A request that is refused is a success too.",
+        ),
+        (
+            "1",
+            "test: the login may not in. Any other command: it failed.",
+        ),
+        ("2", "The command line is wrong."),
+        (
+            "78",
+            "serve, check, test: the configuration, or what it names, cannot be used.",
+        ),
+    ] {
+        entry(roff, vec![bold(status)]);
+        roff.text([roman(meaning)]);
+    }
+}
+
+fn configuration(roff: &mut Roff) {
+    roff.control("SH", ["CONFIGURATION"]);
+    roff.control("nf", []);
+    for line in FULL_EXAMPLE.lines() {
+        roff.text([roman(line)]);
+    }
+    roff.control("fi", []);
+}
+
+/// The head of an indented paragraph.
+fn entry(roff: &mut Roff, head: Vec<Inline>) {
+    roff.control("TP", []);
+    roff.text(head);
+}

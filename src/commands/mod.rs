@@ -1,0 +1,141 @@
+//! The subcommands for administrators: one file each. `serve` and answering are not among them.
+
+use std::fmt;
+use std::io::{self, Write};
+use std::path::Path;
+use std::process::ExitCode;
+
+use crate::cli::Command;
+use crate::problem::Problem;
+
+mod check;
+mod docs;
+mod hash;
+mod password;
+mod test;
+
+use password::{Ask, Console};
+
+/// How a command ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// As wished.
+    Done,
+    /// `test`: the login may not in.
+    Refused,
+    /// The configuration, or what it names, cannot be used.
+    BrokenConfig,
+}
+
+impl From<Outcome> for ExitCode {
+    fn from(outcome: Outcome) -> Self {
+        Self::from(match outcome {
+            Outcome::Done => 0,
+            Outcome::Refused => 1,
+            Outcome::BrokenConfig => EX_CONFIG,
+        })
+    }
+}
+
+/// "Something was found in an unconfigured or misconfigured state" (sysexits.h).
+pub const EX_CONFIG: u8 = 78;
+
+/// Why a command could not do its work.
+#[derive(Debug)]
+pub enum CommandError {
+    /// The result could not be written.
+    Write(io::Error),
+    /// No password could be read.
+    ReadPassword(io::Error),
+    /// What was typed cannot be used; the text says why.
+    Input(String),
+}
+
+impl fmt::Display for CommandError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Write(_) => f.write_str("cannot write the result"),
+            Self::ReadPassword(_) => f.write_str("cannot read a password"),
+            Self::Input(what) => f.write_str(what),
+        }
+    }
+}
+
+impl std::error::Error for CommandError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Write(error) | Self::ReadPassword(error) => Some(error),
+            Self::Input(_) => None,
+        }
+    }
+}
+
+impl From<io::Error> for CommandError {
+    fn from(error: io::Error) -> Self {
+        Self::Write(error)
+    }
+}
+
+/// Runs a command with the configuration file at `config`; `None` for [`Command::Serve`], which
+/// is none of these.
+pub fn run(command: &Command, config: &Path) -> Option<Result<Outcome, CommandError>> {
+    let mut out = io::stdout().lock();
+    let mut err = io::stderr().lock();
+    let result = run_with(command, config, &mut Console, &mut out, &mut err)?;
+    let result = result.and_then(|outcome| {
+        out.flush()?;
+        Ok(outcome)
+    });
+    Some(match result {
+        // Who reads no further, as `head` does, has what he wanted.
+        Err(CommandError::Write(error)) if error.kind() == io::ErrorKind::BrokenPipe => {
+            Ok(Outcome::Done)
+        }
+        result => result,
+    })
+}
+
+fn run_with(
+    command: &Command,
+    config: &Path,
+    ask: &mut impl Ask,
+    out: &mut impl Write,
+    err: &mut impl Write,
+) -> Option<Result<Outcome, CommandError>> {
+    Some(match command {
+        Command::Serve { .. } => return None,
+        Command::Check => check::check(config, out, err),
+        Command::Test {
+            login,
+            protocol,
+            client_ip,
+        } => {
+            let attempt = test::Attempt {
+                login,
+                protocol: (*protocol).into(),
+                client: *client_ip,
+            };
+            test::test(config, &attempt, ask, out, err)
+        }
+        Command::Hash { scheme, login } => hash::hash(*scheme, login.as_deref(), ask, out),
+        Command::Man => docs::man(out),
+        Command::Completions { shell } => docs::completions(*shell, out),
+    })
+}
+
+/// Prints problems, one a line.
+fn complain(problems: &[Problem], err: &mut impl Write) -> io::Result<()> {
+    problems
+        .iter()
+        .try_for_each(|problem| writeln!(err, "{problem}"))
+}
+
+/// Prints warnings, so that nobody takes them for problems.
+fn warn(warnings: &[Problem], err: &mut impl Write) -> io::Result<()> {
+    warnings
+        .iter()
+        .try_for_each(|warning| writeln!(err, "warning: {warning}"))
+}
+
+#[cfg(test)]
+mod tests;

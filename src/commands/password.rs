@@ -1,0 +1,71 @@
+//! Asking for a password: at the terminal without echo, else one line of the input.
+
+use std::io::{self, BufRead as _, IsTerminal as _, Read as _};
+
+use zeroize::Zeroizing;
+
+use super::CommandError;
+use crate::secret::{BadPassword, MAX_PASSWORD_BYTES, Password};
+
+/// Who is asked for a password.
+pub(super) trait Ask {
+    /// The bytes that were typed, without the end of the line.
+    fn ask(&mut self, prompt: &str) -> io::Result<Zeroizing<Vec<u8>>>;
+
+    /// Whether nobody sees what is typed, so that a slip goes unnoticed.
+    fn is_blind(&self) -> bool;
+}
+
+/// The terminal that the program runs at, or its input.
+pub(super) struct Console;
+
+impl Ask for Console {
+    fn ask(&mut self, prompt: &str) -> io::Result<Zeroizing<Vec<u8>>> {
+        if self.is_blind() {
+            let line = rpassword::prompt_password(prompt)?;
+            return Ok(Zeroizing::new(line.into_bytes()));
+        }
+        // Enough to notice that it is too long.
+        let most = MAX_PASSWORD_BYTES + 3;
+        let mut line = Zeroizing::new(Vec::with_capacity(most));
+        io::stdin()
+            .lock()
+            .take(most as u64)
+            .read_until(b'\n', &mut line)?;
+        if line.last() == Some(&b'\n') {
+            line.pop();
+            if line.last() == Some(&b'\r') {
+                line.pop();
+            }
+        }
+        Ok(line)
+    }
+
+    fn is_blind(&self) -> bool {
+        io::stdin().is_terminal()
+    }
+}
+
+/// Asks once.
+pub(super) fn ask(ask: &mut impl Ask, prompt: &str) -> Result<Password, CommandError> {
+    let typed = ask.ask(prompt).map_err(CommandError::ReadPassword)?;
+    Password::new(typed.to_vec()).map_err(|bad| {
+        CommandError::Input(match bad {
+            BadPassword::ControlByte => {
+                "a password that holds NUL, CR or LF is always refused".to_owned()
+            }
+            BadPassword::TooLong => {
+                format!("a password of more than {MAX_PASSWORD_BYTES} bytes is always refused")
+            }
+        })
+    })
+}
+
+/// Asks for a new password, twice where a slip would go unnoticed.
+pub(super) fn ask_new(whom: &mut impl Ask) -> Result<Password, CommandError> {
+    let password = ask(whom, "New password: ")?;
+    if whom.is_blind() && ask(whom, "Again: ")?.reveal() != password.reveal() {
+        return Err(CommandError::Input("the two passwords differ".to_owned()));
+    }
+    Ok(password)
+}
