@@ -3,5 +3,6 @@
 mod answers;
 mod cgi;
 mod config;
+mod fuzz;
 mod hashes;
 mod util;

@@ -69,18 +69,7 @@ impl Config {
     /// all problems in the order of their places, at least one.
     pub fn load(path: &Path) -> Result<Self, Vec<Problem>> {
         let trusted = read_trusted(path, MAX_FILE_BYTES, Secrecy::Secret)?;
-        let bytes = Zeroizing::new(trusted.bytes);
-        let text = std::str::from_utf8(&bytes).map_err(|error| {
-            // Valid up to there, so this cannot fail.
-            let text = std::str::from_utf8(&bytes[..error.valid_up_to()]).unwrap_or_default();
-            let mut problem = Problem::new(path, "is not UTF-8");
-            problem.place = Some(Source { path, text }.place(text.len()));
-            vec![problem]
-        })?;
-        let mut problems = Vec::new();
-        let source = Source { path, text };
-        let read = source.read(&mut problems);
-        let mut config = check::check(source, read, problems)?;
+        let mut config = Self::parse(path, &Zeroizing::new(trusted.bytes))?;
         config
             .files
             .insert(0, (path.to_owned(), trusted.fingerprint));
@@ -90,6 +79,21 @@ impl Config {
             .warnings
             .extend(trusted.warning.filter(|_| holds_key));
         Ok(config)
+    }
+
+    /// Checks the content of the file at `path`. Reads no file but those that it names keys in.
+    pub fn parse(path: &Path, bytes: &[u8]) -> Result<Self, Vec<Problem>> {
+        let text = std::str::from_utf8(bytes).map_err(|error| {
+            // Valid up to there, so this cannot fail.
+            let text = std::str::from_utf8(&bytes[..error.valid_up_to()]).unwrap_or_default();
+            let mut problem = Problem::new(path, "is not UTF-8");
+            problem.place = Some(Source { path, text }.place(text.len()));
+            vec![problem]
+        })?;
+        let mut problems = Vec::new();
+        let source = Source { path, text };
+        let read = source.read(&mut problems);
+        check::check(source, read, problems)
     }
 
     /// Password hashes computed at once.

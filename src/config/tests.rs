@@ -151,18 +151,3 @@ fn what_the_full_example_has_behind_a_hash_is_good_too() {
     assert_eq!(config.routes.hosts().len(), 3);
     assert!(config.nginx_key.is_some());
 }
-
-#[test]
-#[ignore = "a measurement, for a release build: cargo test --release -- --ignored --nocapture"]
-fn time_to_load() {
-    let (path, _) = example("php-script.toml");
-    let rounds = 20_000;
-    let start = std::time::Instant::now();
-    for _ in 0..rounds {
-        assert!(Config::load(&path).is_ok());
-    }
-    println!(
-        "{:.1} us",
-        start.elapsed().as_secs_f64() * 1e6 / f64::from(rounds)
-    );
-}

@@ -1,0 +1,199 @@
+//! What is fuzzed: one function for each parser of bytes from outside. Each panics if what it
+//! promises does not hold. libFuzzer calls them from fuzz_targets/, the tests call them too.
+
+use std::path::Path;
+
+use nginx_mail_auth::answer::Messages;
+use nginx_mail_auth::config::Config;
+use nginx_mail_auth::fcgi::conn::{Connection, Event};
+use nginx_mail_auth::fcgi::record::{Header, pairs};
+use nginx_mail_auth::fcgi::{Limits, NoRequest};
+use nginx_mail_auth::journal::Decision;
+use nginx_mail_auth::params::Params;
+use nginx_mail_auth::refusal::Refusal;
+use nginx_mail_auth::request::{AuthRequest, Login, MAX_LOGIN_BYTES, Outline};
+use nginx_mail_auth::secret::{
+    MAX_PASSWORD_BYTES, Password, Proof, Secret, SharedKey, WeakSchemes,
+};
+use nginx_mail_auth::store::UserStore as _;
+use nginx_mail_auth::store::file::{FileStore, Settings};
+
+/// Every target by name.
+pub(crate) const ALL: [(&str, fn(&[u8])); 7] = [
+    ("records", records),
+    ("connection", connection),
+    ("request", request),
+    ("config", config),
+    ("password_file", password_file),
+    ("secret", secret),
+    ("log", log),
+];
+
+/// Record headers and name-value pairs: what is read is within what is there, and headers are
+/// written as they were read.
+pub(crate) fn records(data: &[u8]) {
+    if let Some(bytes) = data.first_chunk::<8>()
+        && let Some(header) = Header::decode(*bytes)
+    {
+        assert_eq!(header.encode()[..7], bytes[..7]);
+    }
+    let mut length = 0;
+    for pair in pairs(data) {
+        let Ok((name, value)) = pair else { break };
+        length += 2 + name.len() + value.len();
+    }
+    assert!(length <= data.len());
+}
+
+/// A whole connection: the same answers however the bytes are cut, and bounded memory.
+pub(crate) fn connection(data: &[u8]) {
+    let Some((&cut, stream)) = data.split_first() else {
+        return;
+    };
+    let whole = drive(stream, usize::MAX);
+    let in_pieces = drive(stream, usize::from(cut) + 1);
+    assert_eq!(whole, in_pieces);
+}
+
+fn drive(stream: &[u8], piece: usize) -> (Vec<u8>, bool) {
+    let limits = Limits {
+        params_bytes: 8192,
+        params_pairs: 32,
+        ..Limits::default()
+    };
+    let mut conn = Connection::new(limits);
+    let (mut out, mut rest) = (Vec::new(), stream);
+    loop {
+        match conn.next(&mut out) {
+            Event::Answer => conn.answer(&mut out, |request, out| match request {
+                Ok(params) => {
+                    assert!(params.iter().count() <= limits.params_pairs);
+                    out.extend_from_slice(b"Answer: yes\n\n");
+                }
+                Err(NoRequest::TooLarge) => out.extend_from_slice(b"Answer: too-large\n\n"),
+                Err(_) => out.extend_from_slice(b"Answer: no\n\n"),
+            }),
+            Event::More(_) => {
+                if rest.is_empty() {
+                    return (out, false);
+                }
+                let room = conn.room();
+                assert!(room.capacity() - room.len() <= 64 * 1024);
+                let length = piece.min(rest.len()).min(room.capacity() - room.len());
+                assert!(length > 0);
+                let (now, later) = rest.split_at(length);
+                room.extend_from_slice(now);
+                rest = later;
+            }
+            Event::Over => return (out, false),
+            Event::Broken(_) => return (out, true),
+        }
+    }
+}
+
+/// Variables to a request: what comes through is checked and bounded.
+pub(crate) fn request(data: &[u8]) {
+    let mut params = Params::bounded(512);
+    for line in data.split(|byte| *byte == b'\n') {
+        let mut parts = line.splitn(2, |byte| *byte == b'=');
+        if let (Some(name), Some(value)) = (parts.next(), parts.next()) {
+            let _full = params.push(name, value);
+        }
+    }
+    let key = SharedKey::new(b"key".to_vec());
+    let _outline = Outline::of(&params);
+    for key in [None, key.as_ref()] {
+        let Ok(request) = AuthRequest::from_params(&params, key) else {
+            continue;
+        };
+        let login = request.login.as_bytes();
+        assert!(login.len() <= MAX_LOGIN_BYTES && !login.iter().any(u8::is_ascii_control));
+        if let Proof::Password(password) = &request.proof {
+            let password = password.reveal();
+            assert!(password.len() <= MAX_PASSWORD_BYTES);
+            assert!(
+                !password
+                    .iter()
+                    .any(|byte| matches!(byte, 0 | b'\r' | b'\n'))
+            );
+        }
+    }
+}
+
+/// The TOML: a configuration, or problems that name a place within the file.
+pub(crate) fn config(data: &[u8]) {
+    match Config::parse(Path::new("/nonexistent/auth.toml"), data) {
+        Ok(config) => assert!(!config.users.is_empty()),
+        Err(problems) => {
+            assert!(!problems.is_empty());
+            let lines = data.iter().filter(|byte| **byte == b'\n').count() + 1;
+            for (line, column) in problems.iter().filter_map(|problem| problem.place) {
+                assert!((1..=lines).contains(&line) && column >= 1);
+            }
+        }
+    }
+}
+
+/// A password file: searched with an index and without, it says the same of a login.
+pub(crate) fn password_file(data: &[u8]) {
+    let settings = Settings {
+        path: "/nonexistent/users".into(),
+        allow_weak_schemes: true,
+    };
+    let Ok(indexed) = FileStore::load(data.to_vec(), &settings) else {
+        return;
+    };
+    let lazy = FileStore::lazy(data.to_vec(), &settings).expect("it has a user");
+    for name in [&b"alice"[..], b"bob", b"", b"nobody"] {
+        let login = Login::new(name.to_vec()).expect("a good login");
+        let found = indexed.find(&login);
+        if name.is_empty() {
+            assert!(matches!(found, Ok(None)));
+        }
+        if name == b"alice" {
+            assert_eq!(format!("{found:?}"), format!("{:?}", lazy.find(&login)));
+        }
+        assert!(indexed.decoy(&login).is_some());
+    }
+}
+
+/// A stored secret: read or refused, and an empty password never fits. Hashes are not computed
+/// here: those within the bounds may still take a second.
+pub(crate) fn secret(data: &[u8]) {
+    if let Ok(Some(secret)) = Secret::parse(data, WeakSchemes::Allowed) {
+        let empty = Password::new(Vec::new()).expect("no rule against it");
+        assert!(!secret.matches(&Proof::Password(empty)));
+        assert!(!format!("{secret:?}").contains("$"));
+    }
+}
+
+/// The log line: one line of printable ASCII, and the client's address is where it belongs.
+pub(crate) fn log(data: &[u8]) {
+    let refusal = Refusal::WrongPassword;
+    let line = Decision {
+        login: Some(data),
+        protocol: "imap",
+        client: Some([192, 0, 2, 7].into()),
+        host: Some(Messages::REFUSED),
+        refusal: Some(&refusal),
+        peer: None,
+        took: std::time::Duration::ZERO,
+    }
+    .to_string();
+    assert!(line.len() <= 900 && line.bytes().all(|byte| (0x20..0x7f).contains(&byte)));
+    let mut after = line
+        .strip_prefix("login=\"")
+        .expect("the login comes first");
+    loop {
+        let end = after.find(['"', '\\']).expect("the login ends");
+        let escape = after.as_bytes()[end] == b'\\';
+        after = &after[end + 1 + usize::from(escape)..];
+        if !escape {
+            break;
+        }
+    }
+    assert!(
+        after.starts_with(" protocol=imap client=192.0.2.7 "),
+        "{line}"
+    );
+}
