@@ -3,4 +3,5 @@
 mod answers;
 mod cgi;
 mod config;
+mod fcgi;
 mod util;
