@@ -3,6 +3,7 @@
 mod answers;
 mod cgi;
 mod config;
+mod fcgi;
 mod fuzz;
 mod hashes;
 mod util;

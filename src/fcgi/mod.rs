@@ -14,6 +14,7 @@ mod link;
 pub mod listener;
 pub mod record;
 mod repeats;
+mod seats;
 pub mod server;
 mod slots;
 

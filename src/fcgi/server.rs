@@ -7,9 +7,9 @@
 use std::io;
 use std::os::fd::OwnedFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::sync::mpsc::{Receiver, sync_channel};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -21,6 +21,7 @@ use super::conn::Connection;
 use super::link::{Admission, Link};
 use super::listener::{Listener, WebServers};
 use super::repeats::Repeats;
+use super::seats::Seats;
 use super::slots::{Phase, Slot, Slots};
 use super::{Application, Limits};
 
@@ -32,11 +33,9 @@ const SPARE: usize = 4;
 const STACK: usize = 512 * 1024;
 /// How long `accept` pauses when descriptors or memory are short.
 const PAUSE: Duration = Duration::from_millis(100);
-/// A request that has just begun is not evicted: it may only wait for the processor.
-const PATIENCE: Duration = Duration::from_millis(50);
-/// How long a new connection waits for a place before it is turned away.
-const QUEUE: Duration = Duration::from_secs(1);
-/// How often a waiting thread looks again.
+/// How soon a request has to arrive whole that is turned away whatever it asks.
+const TURNED: Duration = Duration::from_secs(1);
+/// How often a stopping server looks around.
 const TICK: Duration = Duration::from_millis(5);
 /// How long nothing must have happened before a stopping server is idle: a connection that has
 /// just been accepted is not counted yet.
@@ -69,8 +68,8 @@ impl Server {
         // Before the first accept, so that no signal finds a request with nobody to finish it.
         let mut signals = Signals::new([SIGHUP, SIGTERM, SIGINT, SIGUSR1])?;
         let shared = Arc::new(Shared::new(self, app));
-        for place in 0..shared.places.len() {
-            shared.spawn(place)?;
+        for door in 0..shared.doors.len() {
+            shared.spawn(door)?;
         }
         // Capacity 1: signals during a reload ask for one more, not for many.
         let (ask, asked) = sync_channel(1);
@@ -90,23 +89,22 @@ impl Server {
 }
 
 /// A listener and how many threads wait in its `accept`.
-struct Place {
+struct Door {
     listener: Listener,
     waiting: AtomicUsize,
 }
 
 struct Shared<A> {
     app: A,
-    places: Vec<Place>,
+    doors: Vec<Door>,
     limits: Limits,
     web_servers: Option<WebServers>,
     slots: Slots,
+    seats: Seats,
     threads: AtomicUsize,
     /// Connections that are accepted and not closed.
     connections: AtomicUsize,
     stopping: AtomicBool,
-    /// When a connection was last turned away.
-    turned: Mutex<Option<Instant>>,
     broken: Repeats,
     failing: Repeats,
     crowded: Repeats,
@@ -114,20 +112,20 @@ struct Shared<A> {
 
 impl<A: Application> Shared<A> {
     fn new(server: Server, app: A) -> Self {
-        let places = server.listeners.into_iter().map(|listener| Place {
+        let doors = server.listeners.into_iter().map(|listener| Door {
             listener,
             waiting: AtomicUsize::new(0),
         });
         Self {
             app,
-            places: places.collect(),
+            doors: doors.collect(),
             limits: server.limits,
             web_servers: server.web_servers,
             slots: Slots::default(),
+            seats: Seats::new(server.limits.connections),
             threads: AtomicUsize::new(0),
             connections: AtomicUsize::new(0),
             stopping: AtomicBool::new(false),
-            turned: Mutex::new(None),
             broken: Repeats::default(),
             failing: Repeats::default(),
             crowded: Repeats::default(),
@@ -135,13 +133,13 @@ impl<A: Application> Shared<A> {
     }
 
     /// Starts a thread for a listener, if the bound allows one more.
-    fn spawn(self: &Arc<Self>, place: usize) -> io::Result<()> {
-        let bound = self.limits.connections + SPARE * self.places.len();
+    fn spawn(self: &Arc<Self>, door: usize) -> io::Result<()> {
+        let bound = self.limits.connections + SPARE * self.doors.len();
         if self.threads.fetch_add(1, SeqCst) >= bound {
             self.threads.fetch_sub(1, SeqCst);
             return Ok(());
         }
-        let Some(waiting) = self.places.get(place).map(|place| &place.waiting) else {
+        let Some(waiting) = self.doors.get(door).map(|door| &door.waiting) else {
             return Ok(());
         };
         waiting.fetch_add(1, SeqCst);
@@ -150,7 +148,7 @@ impl<A: Application> Shared<A> {
             .name("fcgi".to_owned())
             .stack_size(STACK)
             .spawn(move || {
-                shared.work(place);
+                shared.work(door);
                 shared.threads.fetch_sub(1, SeqCst);
             });
         if thread.is_err() {
@@ -167,46 +165,50 @@ impl<A: Application> Shared<A> {
         let mut out = Vec::with_capacity(1024);
         let mut next = Some(first);
         while let Some(index) = next
-            && let Some(place) = self.places.get(index)
+            && let Some(door) = self.doors.get(index)
         {
-            let accepted = place.listener.accept(self.web_servers.as_ref());
+            let accepted = door.listener.accept(self.web_servers.as_ref());
             if let Err(error) = &accepted {
                 self.pause(*error);
             }
-            let others = place.waiting.fetch_sub(1, SeqCst) - 1;
+            let others = door.waiting.fetch_sub(1, SeqCst) - 1;
             if let Ok(socket) = accepted {
-                let connections = self.connections.fetch_add(1, SeqCst) + 1;
+                self.connections.fetch_add(1, SeqCst);
                 if others == 0
                     && let Err(error) = self.spawn(index)
                 {
                     self.failing
                         .warn(format_args!("cannot start a thread: {error}"));
                 }
-                let serve = || self.serve(socket, &slot, &mut conn, &mut out, connections);
+                let seated = self.seats.take(&self.slots);
+                let serve = || self.serve(socket, &slot, &mut conn, &mut out, seated);
                 if catch_unwind(AssertUnwindSafe(serve)).is_err() {
                     log::error!("a request failed by a bug; its connection is closed");
                 }
                 slot.clear();
+                if seated {
+                    self.seats.leave();
+                }
                 self.connections.fetch_sub(1, SeqCst);
                 conn.reset();
                 out.clear();
                 out.shrink_to(1024);
             }
-            next = self.next_place(index);
+            next = self.next_door(index);
         }
         self.slots.remove(&slot);
     }
 
     /// Where a thread is to wait after a connection; `None` if nowhere, so that it ends.
-    fn next_place(&self, own: usize) -> Option<usize> {
-        if self.places.len() > 1 {
-            let deserted = |place: &Place| place.waiting.load(SeqCst) == 0;
-            if let Some(index) = self.places.iter().position(deserted) {
-                self.places.get(index)?.waiting.fetch_add(1, SeqCst);
+    fn next_door(&self, own: usize) -> Option<usize> {
+        if self.doors.len() > 1 {
+            let deserted = |door: &Door| door.waiting.load(SeqCst) == 0;
+            if let Some(index) = self.doors.iter().position(deserted) {
+                self.doors.get(index)?.waiting.fetch_add(1, SeqCst);
                 return Some(index);
             }
         }
-        let waiting = &self.places.get(own)?.waiting;
+        let waiting = &self.doors.get(own)?.waiting;
         if waiting.fetch_add(1, SeqCst) < SPARE {
             return Some(own);
         }
@@ -220,13 +222,17 @@ impl<A: Application> Shared<A> {
         slot: &Slot,
         conn: &mut Connection,
         out: &mut Vec<u8>,
-        connections: usize,
+        seated: bool,
     ) {
         let mut limits = self.limits;
         let mut admission = Admission::Served;
-        if connections > limits.connections && !self.make_room() {
+        if !seated {
+            let bound = limits.connections;
+            self.crowded.warn(format_args!(
+                "all {bound} connections are busy: turned a request away"
+            ));
             admission = Admission::Turned;
-            limits.read_timeout = limits.read_timeout.min(QUEUE);
+            limits.read_timeout = limits.read_timeout.min(TURNED);
         }
         let socket = Arc::new(socket);
         let since = slot.fill(Arc::clone(&socket));
@@ -234,35 +240,6 @@ impl<A: Application> Shared<A> {
         if let Err(broken) = link.serve(conn, out, &self.app, admission, &self.stopping) {
             self.broken
                 .warn(format_args!("closed a FastCGI connection: {broken}"));
-        }
-    }
-
-    /// Makes room for a connection beyond the bound, if need be by giving up another. False if
-    /// all are busy and stay so. A short crowd queues; in a lasting one nobody waits in vain.
-    fn make_room(&self) -> bool {
-        let lasting = |turned: &Option<Instant>| turned.is_some_and(|at| at.elapsed() < QUEUE);
-        let turned = || self.turned.lock().unwrap_or_else(PoisonError::into_inner);
-        let patience = if lasting(&turned()) {
-            Duration::ZERO
-        } else {
-            QUEUE
-        };
-        let start = Instant::now();
-        loop {
-            if self.connections.load(SeqCst) <= self.limits.connections
-                || self.slots.evict_one(PATIENCE)
-            {
-                return true;
-            }
-            if start.elapsed() >= patience {
-                *turned() = Some(Instant::now());
-                let bound = self.limits.connections;
-                self.crowded.warn(format_args!(
-                    "all {bound} connections are busy: turned a request away"
-                ));
-                return false;
-            }
-            thread::sleep(TICK);
         }
     }
 
@@ -289,8 +266,8 @@ impl<A: Application> Shared<A> {
     /// would be lost.
     fn stop(&self) {
         self.stopping.store(true, SeqCst);
-        for place in &self.places {
-            place.listener.remove_file();
+        for door in &self.doors {
+            door.listener.remove_file();
         }
         let start = Instant::now();
         let mut busy = start;
@@ -301,7 +278,7 @@ impl<A: Application> Shared<A> {
                 self.slots.evict_all(&[Phase::Reading], Duration::ZERO);
             }
             thread::sleep(TICK);
-            let backlog = || self.places.iter().any(|p| p.listener.has_backlog());
+            let backlog = || self.doors.iter().any(|door| door.listener.has_backlog());
             if self.connections.load(SeqCst) > 0 || backlog() {
                 busy = Instant::now();
             }

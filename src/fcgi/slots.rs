@@ -23,7 +23,7 @@ pub(super) enum Phase {
     Draining,
 }
 
-/// The place of one thread's connection.
+/// The slot of one thread's connection.
 #[derive(Debug, Default)]
 pub(super) struct Slot(Mutex<Option<Held>>);
 
@@ -40,7 +40,7 @@ struct Held {
 pub(super) enum Stay {
     /// It may.
     Granted,
-    /// Its place is needed: it ends with the request at hand.
+    /// Its seat is needed: it ends with the request at hand.
     Evicted,
 }
 

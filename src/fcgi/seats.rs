@@ -1,0 +1,97 @@
+//! How many connections are served at once, and who waits for a seat.
+
+use std::collections::VecDeque;
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use super::slots::Slots;
+
+/// A request that has just begun is not evicted: it may only wait for the processor.
+const GRACE: Duration = Duration::from_millis(50);
+/// How soon to look again for somebody to evict.
+const TICK: Duration = Duration::from_millis(5);
+/// How long a connection waits for a seat.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// The bound of connections. A short crowd queues, first come first served; in a lasting one nobody
+/// waits long for nothing.
+#[derive(Debug)]
+pub(super) struct Seats {
+    bound: usize,
+    state: Mutex<State>,
+    moved: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    taken: usize,
+    /// Who waits, by ticket.
+    queue: VecDeque<u64>,
+    next_ticket: u64,
+    /// When somebody last waited in vain.
+    in_vain: Option<Instant>,
+}
+
+impl Seats {
+    /// As many seats as that.
+    pub(super) fn new(bound: usize) -> Self {
+        Self {
+            bound,
+            state: Mutex::default(),
+            moved: Condvar::new(),
+        }
+    }
+
+    /// Takes a seat, if need be by giving up another connection. False if all are busy and stay
+    /// so.
+    pub(super) fn take(&self, slots: &Slots) -> bool {
+        let mut state = self.lock();
+        if state.taken < self.bound && state.queue.is_empty() {
+            state.taken += 1;
+            return true;
+        }
+        let ticket = state.next_ticket;
+        state.next_ticket += 1;
+        state.queue.push_back(ticket);
+        let lasting = state.in_vain.is_some_and(|at| at.elapsed() < PATIENCE);
+        let patience = if lasting { GRACE } else { PATIENCE };
+        let start = Instant::now();
+        loop {
+            let first = state.queue.front() == Some(&ticket);
+            let seated = first && state.taken < self.bound;
+            // Whoever is evicted leaves as soon as its thread runs.
+            let evicted = first && !seated && slots.evict_one(GRACE);
+            let left = patience.saturating_sub(start.elapsed());
+            let wait = match (first, evicted) {
+                (true, true) => GRACE,
+                (true, false) => TICK.min(left),
+                (false, _) => left,
+            };
+            if seated || wait.is_zero() {
+                state.queue.retain(|waiting| *waiting != ticket);
+                if seated {
+                    state.taken += 1;
+                } else {
+                    state.in_vain = Some(Instant::now());
+                }
+                self.moved.notify_all();
+                return seated;
+            }
+            let waited = self.moved.wait_timeout(state, wait);
+            (state, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    /// Leaves a seat.
+    pub(super) fn leave(&self) {
+        let mut state = self.lock();
+        state.taken -= 1;
+        if !state.queue.is_empty() {
+            self.moved.notify_all();
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

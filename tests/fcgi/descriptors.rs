@@ -1,0 +1,186 @@
+//! Where listening sockets come from, and what is none.
+
+use std::fs;
+use std::fs::File;
+use std::net::{TcpListener, TcpStream};
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::process::{Command, Stdio};
+
+use nginx_mail_auth::fcgi::listener::Listener;
+use rustix::process::Signal;
+
+use super::toy::{Toy, wait_until};
+use super::wire::{Answer, Client, request};
+
+fn serves(mut client: Client) {
+    client.send(&request(1, false, &[("USER", "alice")]));
+    assert_eq!(client.answer(), Answer::ok("alice"));
+    assert_eq!(client.rest(), b"");
+}
+
+#[test]
+fn what_does_not_listen_on_descriptor_0_is_no_fastcgi() {
+    let unix = UnixStream::pair().unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let tcp = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    let kinds: [(&str, Stdio); 5] = [
+        ("file", File::open("/etc/passwd").unwrap().into()),
+        ("pipe", Stdio::piped()),
+        ("/dev/null", Stdio::null()),
+        ("connected Unix socket", OwnedFd::from(unix.0).into()),
+        ("connected TCP socket", OwnedFd::from(tcp).into()),
+    ];
+    for (kind, stdin) in kinds {
+        assert!(
+            Toy::listening("fd0").stdin(stdin).try_start().is_none(),
+            "{kind}"
+        );
+    }
+    let closed = Toy::under_shell("exec \"$0\" \"$@\" <&-", "fd0");
+    assert!(closed.try_start().is_none(), "closed");
+    // `script` gives its command a terminal, but needs no shell words of ours.
+    let terminal = "exe=$0 args=\"$*\" exec script -qec '\"$exe\" $args' /dev/null";
+    assert!(
+        Toy::under_shell(terminal, "fd0").try_start().is_none(),
+        "terminal"
+    );
+    let cgi = Toy::listening("fd0").variable("GATEWAY_INTERFACE", "CGI/1.1");
+    let listening = OwnedFd::from(listener);
+    assert!(cgi.stdin(listening).try_start().is_none(), "CGI variables");
+}
+
+#[test]
+fn what_listens_on_descriptor_0_is_served() {
+    for address in ["127.0.0.1:0", "[::1]:0"] {
+        let listener = TcpListener::bind(address).unwrap();
+        let address = listener.local_addr().unwrap();
+        let toy = Toy::listening("fd0").stdin(OwnedFd::from(listener)).start();
+        serves(TcpStream::connect(address).unwrap().into());
+        drop(toy);
+    }
+    let path = std::env::temp_dir().join(format!("fd0-{}", std::process::id()));
+    let listener = UnixListener::bind(&path).unwrap();
+    let mut toy = Toy::listening("fd0").stdin(OwnedFd::from(listener)).start();
+    serves(UnixStream::connect(&path).unwrap().into());
+    toy.signal(Signal::TERM);
+    assert_eq!(toy.exit().code(), Some(0));
+    // It is not ours to remove.
+    fs::remove_file(path).unwrap();
+}
+
+#[test]
+fn a_nonblocking_listener_is_served_without_spinning() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.set_nonblocking(true).unwrap();
+    let address = listener.local_addr().unwrap();
+    let toy = Toy::listening("fd0").stdin(OwnedFd::from(listener)).start();
+    for _ in 0..10 {
+        serves(TcpStream::connect(address).unwrap().into());
+        let mut asleep = 0;
+        wait_until("it sleeps again and stays so", || {
+            asleep = if toy.sleeps() { asleep + 1 } else { 0 };
+            asleep == 10
+        });
+    }
+}
+
+#[test]
+fn closed_output_does_no_harm() {
+    let path = std::env::temp_dir().join(format!("closed-{}", std::process::id()));
+    let listener = UnixListener::bind(&path).unwrap();
+    let mut child = Command::new("/bin/sh")
+        .args(["-c", "exec \"$0\" \"$@\" >&- 2>&-"])
+        .arg(std::env::current_exe().unwrap())
+        .args(["fcgi::toy::serve", "--exact", "--ignored", "--nocapture"])
+        .envs([
+            ("TOY_LISTEN", "fd0"),
+            ("TOY_CONNECTIONS", "4"),
+            ("TOY_OPENED", "0"),
+        ])
+        .envs([("TOY_IDLE", "1000"), ("TOY_READ", "1000")])
+        .stdin(OwnedFd::from(listener))
+        .spawn()
+        .unwrap();
+    serves(UnixStream::connect(&path).unwrap().into());
+    // Something to log.
+    let mut client: Client = UnixStream::connect(&path).unwrap().into();
+    client.send(b"GET / HTTP/1.0\r\n\r\n");
+    drop(client);
+    serves(UnixStream::connect(&path).unwrap().into());
+    child.kill().unwrap();
+    child.wait().unwrap();
+    fs::remove_file(path).unwrap();
+}
+
+#[test]
+fn sockets_from_systemd_are_served() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let toy = Toy::listening("systemd")
+        .variable("LISTEN_FDS", "1")
+        .variable("LISTEN_FDS_FIRST_FD", "0")
+        .stdin(OwnedFd::from(listener))
+        .start();
+    serves(TcpStream::connect(address).unwrap().into());
+    drop(toy);
+    assert!(Toy::listening("systemd").try_start().is_none());
+}
+
+#[test]
+fn spawn_fcgi_starts_it() {
+    let dir = std::env::temp_dir().join(format!("spawn-{}", std::process::id()));
+    fs::create_dir(&dir).unwrap();
+    let (path, pid) = (dir.join("socket"), dir.join("pid"));
+    let status = Command::new("spawn-fcgi")
+        .args([
+            "-s".as_ref(),
+            path.as_os_str(),
+            "-P".as_ref(),
+            pid.as_os_str(),
+            "--".as_ref(),
+        ])
+        .arg(std::env::current_exe().unwrap())
+        .args(["fcgi::toy::serve", "--exact", "--ignored", "--nocapture"])
+        .envs([
+            ("TOY_LISTEN", "fd0"),
+            ("TOY_CONNECTIONS", "4"),
+            ("TOY_OPENED", "0"),
+        ])
+        .envs([("TOY_IDLE", "1000"), ("TOY_READ", "1000")])
+        .stdout(Stdio::null())
+        .status()
+        .expect("spawn-fcgi (Debian: spawn-fcgi)");
+    assert!(status.success());
+    serves(UnixStream::connect(&path).unwrap().into());
+    let pid: i32 = fs::read_to_string(&pid).unwrap().trim().parse().unwrap();
+    let pid = rustix::process::Pid::from_raw(pid).unwrap();
+    rustix::process::kill_process(pid, Signal::TERM).unwrap();
+    wait_until("nobody listens", || UnixStream::connect(&path).is_err());
+    fs::remove_dir_all(dir).unwrap();
+}
+
+#[test]
+fn a_socket_file_is_only_taken_over_from_the_dead() {
+    let dir = std::env::temp_dir().join(format!("bind-{}", std::process::id()));
+    fs::create_dir(&dir).unwrap();
+    let path = dir.join("socket");
+    let address = format!("unix:{}", path.to_str().unwrap());
+    // Stale: whoever made it is gone.
+    drop(UnixListener::bind(&path).unwrap());
+    let first = Listener::bind(&address, 0o620).unwrap();
+    let file = fs::metadata(&path).unwrap();
+    assert!(file.file_type().is_socket());
+    assert_eq!(file.permissions().mode() & 0o777, 0o620);
+    let error = Listener::bind(&address, 0o660).unwrap_err();
+    assert_eq!(error.to_string(), "another program serves this socket");
+    UnixStream::connect(&path).unwrap();
+    drop(first);
+    fs::remove_file(&path).unwrap();
+    fs::write(&path, "text").unwrap();
+    let error = Listener::bind(&address, 0o660).unwrap_err();
+    assert_eq!(error.to_string(), "the file exists and is no socket");
+    assert_eq!(fs::read(&path).unwrap(), b"text");
+    fs::remove_dir_all(dir).unwrap();
+}
