@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 use nginx_mail_auth::config::{Config, UsersConfig};
 use nginx_mail_auth::problem::Problem;
 
+use crate::util::TempDir;
+
 /// What a key is in the fixtures; it may be part of no message.
 const MARKER: &str = "hunter2";
 
@@ -14,28 +16,11 @@ fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// A folder of its own for one test.
-struct Folder(PathBuf);
-
-impl Folder {
-    fn new(test: &str) -> Self {
-        let path = std::env::temp_dir().join(format!("nma-config-{test}-{}", std::process::id()));
-        fs::create_dir_all(&path).unwrap();
-        Self(path)
-    }
-
-    fn write(&self, name: &str, content: &str, mode: u32) -> PathBuf {
-        let path = self.0.join(name);
-        fs::write(&path, content).unwrap();
-        fs::set_permissions(&path, Permissions::from_mode(mode)).unwrap();
-        path
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
+/// Writes a file with these permissions.
+fn write(folder: &TempDir, name: &str, content: &str, mode: u32) -> PathBuf {
+    let path = folder.write(name, content);
+    fs::set_permissions(&path, Permissions::from_mode(mode)).unwrap();
+    path
 }
 
 /// Lines without the folder in front.
@@ -47,14 +32,14 @@ fn lines(problems: &[Problem], folder: &Path) -> String {
         .collect()
 }
 
-fn problems_of(folder: &Folder, content: &str) -> String {
-    let path = folder.write("auth.toml", content, 0o600);
-    lines(&Config::load(&path).err().unwrap(), &folder.0)
+fn problems_of(folder: &TempDir, content: &str) -> String {
+    let path = write(folder, "auth.toml", content, 0o600);
+    lines(&Config::load(&path).err().unwrap(), folder.path())
 }
 
 #[test]
 fn bad_files_get_exactly_these_messages() {
-    let folder = Folder::new("bad");
+    let folder = TempDir::new();
     let fixtures = fs::read_dir(root().join("tests/data/config")).unwrap();
     let mut seen = 0;
     for entry in fixtures {
@@ -80,12 +65,12 @@ fn bad_files_get_exactly_these_messages() {
 
 #[test]
 fn the_script_of_the_readme() {
-    let folder = Folder::new("script");
+    let folder = TempDir::new();
     let content = fs::read_to_string(root().join("examples/php-script.toml")).unwrap();
-    let config = Config::load(&folder.write("auth.toml", &content, 0o644)).unwrap();
+    let config = Config::load(&write(&folder, "auth.toml", &content, 0o644)).unwrap();
     assert_eq!(config.users, [UsersConfig::Accept]);
     assert_eq!(
-        lines(&config.warnings, &folder.0),
+        lines(&config.warnings, folder.path()),
         "auth.toml:2:9: users.store: accept takes every login with every password: the mail \
          servers must check them again; one that does not do so for SMTP becomes an open relay\n"
     );
@@ -94,14 +79,19 @@ fn the_script_of_the_readme() {
 
 #[test]
 fn keys_come_from_the_file_or_from_another() {
-    let folder = Folder::new("keys");
+    let folder = TempDir::new();
     let rest =
         "[routes]\ndefault = \"192.0.2.1\"\n[[users]]\nstore = \"file\"\npath = \"passwd\"\n";
     let load = |nginx: &str, mode| {
-        let path = folder.write("auth.toml", &format!("[nginx]\n{nginx}\n{rest}"), mode);
-        Config::load(&path).map_err(|problems| lines(&problems, &folder.0))
+        let path = write(
+            &folder,
+            "auth.toml",
+            &format!("[nginx]\n{nginx}\n{rest}"),
+            mode,
+        );
+        Config::load(&path).map_err(|problems| lines(&problems, folder.path()))
     };
-    let warnings = |config: &Config| lines(&config.warnings, &folder.0);
+    let warnings = |config: &Config| lines(&config.warnings, folder.path());
 
     let config = load("key = \"hunter2\"", 0o600).unwrap();
     assert!(config.nginx_key.as_ref().unwrap().matches(b"hunter2"));
@@ -111,25 +101,28 @@ fn keys_come_from_the_file_or_from_another() {
         "auth.toml: holds secrets and may be read by everybody (mode 0644): chmod o-r\n"
     );
 
-    folder.write("key", "hunter2\r\nnot this\n", 0o640);
+    write(&folder, "key", "hunter2\r\nnot this\n", 0o640);
     let config = load("key-file = \"key\"", 0o644).unwrap();
     assert!(config.nginx_key.as_ref().unwrap().matches(b"hunter2"));
     assert_eq!(warnings(&config), "");
     let files: Vec<_> = config.files.iter().map(|(path, _)| path.clone()).collect();
-    assert_eq!(files, [folder.0.join("auth.toml"), folder.0.join("key")]);
+    assert_eq!(
+        files,
+        [folder.path().join("auth.toml"), folder.path().join("key")]
+    );
 
-    folder.write("key", "hunter2", 0o644);
+    write(&folder, "key", "hunter2", 0o644);
     assert_eq!(
         warnings(&load("key-file = \"key\"", 0o644).unwrap()),
         "key: holds secrets and may be read by everybody (mode 0644): chmod o-r\n"
     );
     let error = |nginx: &str| load(nginx, 0o600).err().unwrap();
-    folder.write("key", "hunter2", 0o620);
+    write(&folder, "key", "hunter2", 0o620);
     assert_eq!(
         error("key-file = \"key\""),
         "auth.toml:2:12: nginx.key-file: key: may be written by others (mode 0620): chmod go-w\n"
     );
-    folder.write("key", "\nhunter2", 0o600);
+    write(&folder, "key", "\nhunter2", 0o600);
     assert_eq!(
         error("key-file = \"key\""),
         "auth.toml:2:12: nginx.key-file: the key is empty\n"
@@ -143,17 +136,17 @@ fn keys_come_from_the_file_or_from_another() {
 
 #[test]
 fn a_file_that_others_may_write_is_refused() {
-    let folder = Folder::new("writable");
-    let path = folder.write("auth.toml", "", 0o666);
+    let folder = TempDir::new();
+    let path = write(&folder, "auth.toml", "", 0o666);
     assert_eq!(
-        lines(&Config::load(&path).err().unwrap(), &folder.0),
+        lines(&Config::load(&path).err().unwrap(), folder.path()),
         "auth.toml: may be written by others (mode 0666): chmod go-w\n"
     );
 }
 
 #[test]
 fn no_wrong_value_gets_into_a_message() {
-    let folder = Folder::new("secrets");
+    let folder = TempDir::new();
     for line in [
         "key = hunter2",
         "key = \"hunter2",

@@ -236,7 +236,7 @@ fn remove<'i>(table: &mut DeTable<'i>, path: &[Step]) -> Option<Spanned<DeValue<
         [Step::Key(key), rest @ ..] => match (table.get_mut(key.as_str())?.get_mut(), rest) {
             (DeValue::Table(inner), rest) => remove(inner, rest),
             (DeValue::Array(array), [Step::Element(number), rest @ ..]) => {
-                match array.iter_mut().nth(*number)?.get_mut() {
+                match array.get_mut(*number)?.get_mut() {
                     DeValue::Table(inner) => remove(inner, rest),
                     _ => None,
                 }
