@@ -63,8 +63,12 @@ impl Server {
     /// once if there are none, after 6.5 seconds at the latest. SIGHUP reloads.
     ///
     /// Threads still wait in `accept` when it returns: the caller is to end the process. An error
-    /// if no thread can be started or signals cannot be caught.
+    /// if there is no listener, no thread can be started or signals cannot be caught.
     pub fn run(self, app: impl Application) -> io::Result<()> {
+        if self.listeners.is_empty() {
+            let what = "nothing to listen on";
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, what));
+        }
         // Before the first accept, so that no signal finds a request with nobody to finish it.
         let mut signals = Signals::new([SIGHUP, SIGTERM, SIGINT, SIGUSR1])?;
         let shared = Arc::new(Shared::new(self, app));

@@ -159,13 +159,25 @@ fn two_listeners_share_the_bound_and_neither_starves() {
         .start();
     let unix = || Client::from(std::os::unix::net::UnixStream::connect(toy.path()).unwrap());
     for _ in 0..20 {
-        let kept: Vec<Client> = (0..10).map(|_| toy.connect()).collect();
+        let kept: Vec<Client> = (0..6).map(|_| toy.connect()).collect();
         let mut client = unix();
         client.send(&alice(false));
         assert_eq!(client.answer(), Answer::ok("alice"));
         drop(kept);
-        let kept: Vec<Client> = (0..10).map(|_| unix()).collect();
+        let kept: Vec<Client> = (0..6).map(|_| unix()).collect();
         is_served(&toy);
         drop(kept);
     }
+}
+
+#[test]
+fn a_peer_that_reads_no_answers_is_given_up() {
+    let toy = Toy::listening("unix:SOCKET").read_ms(200).start();
+    let mut client = toy.connect();
+    let get_values = b"\x01\x09\0\0\0\x10\0\0\x0e\0FCGI_MAX_CONNS".repeat(1000);
+    // Far more than the sockets' buffers hold.
+    for _ in 0..1000 {
+        client.send_if_open(&get_values);
+    }
+    is_served(&toy);
 }
