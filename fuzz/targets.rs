@@ -18,8 +18,11 @@ use nginx_mail_auth::secret::{
 use nginx_mail_auth::store::UserStore as _;
 use nginx_mail_auth::store::file::{FileStore, Settings};
 
+/// Takes any bytes at all.
+pub(crate) type Target = fn(&[u8]);
+
 /// Every target by name.
-pub(crate) const ALL: [(&str, fn(&[u8])); 7] = [
+pub(crate) const ALL: [(&str, Target); 7] = [
     ("records", records),
     ("connection", connection),
     ("request", request),
