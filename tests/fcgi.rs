@@ -1,11 +1,5 @@
 //! The FastCGI transport over real sockets, in a process of its own.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::panic,
-    reason = "what fails here is a test"
-)]
-
 mod bounds;
 mod descriptors;
 mod signals;
