@@ -3,5 +3,7 @@
 mod answers;
 mod cgi;
 mod config;
+mod e2e;
 mod hashes;
+mod php_script;
 mod util;
