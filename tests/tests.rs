@@ -1,10 +1,16 @@
 //! One test binary: a module for each thing that is driven.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
 
 mod answers;
 mod cgi;
 mod config;
+mod e2e;
 mod fcgi;
 mod fuzz;
 mod hashes;
+mod php_script;
 mod util;

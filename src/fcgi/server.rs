@@ -189,11 +189,13 @@ impl<A: Application> Shared<A> {
                 if catch_unwind(AssertUnwindSafe(serve)).is_err() {
                     log::error!("a request failed by a bug; its connection is closed");
                 }
-                slot.clear();
+                // Counted out before it is closed: a peer that has seen the close may come again at
+                // once, and must find the place free.
                 if seated {
                     self.seats.leave();
                 }
                 self.connections.fetch_sub(1, SeqCst);
+                slot.clear();
                 conn.reset();
                 out.clear();
                 out.shrink_to(1024);

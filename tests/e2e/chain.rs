@@ -1,0 +1,221 @@
+//! Each way from mail client to mail server: who is let in, to which mailbox, and who is not.
+
+use std::fs;
+use std::sync::Arc;
+
+use super::clients::{Client, Outcome, Try};
+use super::fronts::{Front, MailProxy, Way};
+use super::mailhosts::{MailHosts, greeting};
+use super::people::{MISROUTED, PEOPLE, STRANGERS};
+use super::process::wait_until;
+
+/// What nginx sends as X-Auth-Key.
+pub(crate) const KEY: &str = "a key of the tests";
+
+/// The text that refused clients get to see.
+const REFUSED: &str = "Invalid login or password";
+
+/// The configuration and the password file of the program.
+pub(crate) fn files(hosts: &MailHosts) -> [(&'static str, Vec<u8>); 2] {
+    let mut config = format!(
+        "[nginx]\n\
+         key = \"{KEY}\"\n\
+         [[users]]\n\
+         store = \"file\"\n\
+         path = \"users\"\n\
+         [routes]\n\
+         default = \"mailhost02\"\n\
+         [routes.first-letter]\n\
+         acfg = \"mailhost01\"\n\
+         [hosts]\n"
+    );
+    for host in &hosts.hosts {
+        config += &format!(
+            "{} = {{ address = \"{}\", imap = {}, pop3 = {}, smtp = {} }}\n",
+            host.name, host.address, host.imap, host.pop3, host.smtp
+        );
+    }
+    let mut users = Vec::new();
+    for (person, hash) in &hosts.hashes {
+        users.extend_from_slice(person.login);
+        users.extend_from_slice(format!(":{hash}::::::{}\n", person.extra).as_bytes());
+    }
+    [("auth.toml", config.into_bytes()), ("users", users)]
+}
+
+/// Everybody through one front.
+struct Chain {
+    hosts: Arc<MailHosts>,
+    way: Way,
+    front: Front,
+    proxy: MailProxy,
+}
+
+impl Chain {
+    fn start(way: Way) -> Self {
+        let hosts = MailHosts::shared();
+        let files = files(&hosts);
+        let front = Front::start(way, &files);
+        let proxy = MailProxy::start(&front, KEY);
+        Self {
+            hosts,
+            way,
+            front,
+            proxy,
+        }
+    }
+
+    /// Everybody gets in with every client, and finds the own mailbox.
+    fn lets_people_in(&self) {
+        for client in Client::ALL {
+            let tries: Vec<_> = PEOPLE
+                .iter()
+                .enumerate()
+                .map(|(number, person)| Try {
+                    login: person.login,
+                    password: person.password,
+                    subject: format!("{:?}-{client:?}-{number}", self.way),
+                })
+                .collect();
+            let outcomes = self.run(client, &tries);
+            for ((person, outcome), one) in PEOPLE.iter().zip(outcomes).zip(&tries) {
+                let host = &self.hosts.hosts[person.at];
+                let who = format!("{client:?} as {}", person.login.escape_ascii());
+                let Outcome::In(message) = outcome else {
+                    panic!("{who}: {outcome:?}; {}", self.front.logged());
+                };
+                if client.protocol() == "smtp" {
+                    let sender = format!(
+                        "(Authenticated sender: {})",
+                        String::from_utf8_lossy(person.login)
+                    );
+                    let what = format!("the message of {who} at {}", host.name);
+                    wait_until(&what, || {
+                        sent_messages(host).any(|message| message.contains(&one.subject))
+                    });
+                    let message = sent_messages(host).find(|text| text.contains(&one.subject));
+                    let message = message.unwrap();
+                    // Postfix shows only what is plain in a comment.
+                    if person.login.iter().all(u8::is_ascii_alphanumeric) {
+                        assert!(message.contains(&sender), "{who}: {message}");
+                    }
+                } else {
+                    let expected = greeting(host.name, person);
+                    assert!(message.contains(&expected), "{who}: {message:?}");
+                }
+            }
+        }
+    }
+
+    /// Nobody else gets in, and the program says so itself.
+    fn keeps_strangers_out(&self) {
+        for client in Client::ALL {
+            let tries = STRANGERS.map(|(login, password)| Try {
+                login,
+                password,
+                subject: "from-a-stranger".into(),
+            });
+            let outcomes = self.run(client, &tries);
+            for (one, outcome) in tries.iter().zip(outcomes) {
+                let who = format!("{client:?} as {}", one.login.escape_ascii());
+                let Outcome::Out(reason) = outcome else {
+                    panic!("{who} was let in: {outcome:?}");
+                };
+                let shown = !client.shows_reason() || reason.contains(REFUSED);
+                assert!(shown, "{who}: {reason}");
+            }
+        }
+    }
+
+    /// The mail servers really are two: each refuses the other's users.
+    fn the_wrong_mail_server_refuses(&self) {
+        for client in Client::ALL {
+            let one = Try {
+                login: MISROUTED.login,
+                password: MISROUTED.password,
+                subject: "misrouted".into(),
+            };
+            let outcomes = self.run(client, &[one]);
+            let [Outcome::Out(reason)] = outcomes.as_slice() else {
+                panic!("{client:?}: {outcomes:?}");
+            };
+            assert!(!reason.contains(REFUSED), "{client:?}: {reason}");
+        }
+    }
+
+    fn run(&self, client: Client, tries: &[Try<'_>]) -> Vec<Outcome> {
+        let port = self.proxy.port(client.protocol());
+        client.run(port, tries, self.front.folder.path())
+    }
+
+    /// One line for each decision, and no password in any.
+    fn logs_decisions_and_no_password(&self) {
+        let log = self.front.logged();
+        for (login, protocol, cause) in [
+            ("alice", "imap", "accepted"),
+            ("alice", "pop3", "accepted"),
+            ("alice", "smtp", "accepted"),
+            ("alice", "imap", "wrong-password"),
+            ("nobody", "smtp", "unknown-user"),
+            (r"m\xfcller", "pop3", "accepted"),
+        ] {
+            let found = log.lines().any(|line| {
+                let login = format!("login=\"{login}\" protocol={protocol} client=127.0.0.1 ");
+                line.contains(&login) && line.contains(&format!(" cause={cause}"))
+            });
+            // Apache escapes backslashes of CGI programs' stderr once more.
+            let escaped = login.replace('\\', r"\\");
+            let again = log.lines().any(|line| {
+                line.contains(&format!("{escaped}")) && line.contains(&format!("cause={cause}"))
+            });
+            assert!(
+                found || again,
+                "no {cause} of {login} with {protocol}: {log}"
+            );
+        }
+        let passwords = PEOPLE.iter().map(|person| person.password);
+        for password in passwords.chain(STRANGERS.map(|(_, password)| password)) {
+            // As typed, as nginx escapes it, and as logs escape it.
+            let typed = String::from_utf8_lossy(password).into_owned();
+            let sent = typed.replace('%', "%25").replace(' ', "%20");
+            for form in [typed, sent, password.escape_ascii().to_string()] {
+                assert!(!log.contains(&form), "the log has the password {form}");
+            }
+        }
+        assert!(!log.contains(KEY), "the log has the key");
+    }
+}
+
+/// What Postfix has delivered at this host.
+fn sent_messages(host: &super::mailhosts::MailHost) -> impl Iterator<Item = String> {
+    let files = fs::read_dir(host.sent.join("new")).into_iter().flatten();
+    files.map(|file| String::from_utf8_lossy(&fs::read(file.unwrap().path()).unwrap()).into())
+}
+
+fn the_whole_chain(way: Way) {
+    let chain = Chain::start(way);
+    chain.lets_people_in();
+    chain.keeps_strangers_out();
+    chain.the_wrong_mail_server_refuses();
+    chain.logs_decisions_and_no_password();
+}
+
+#[test]
+fn through_apache_with_mod_cgid() {
+    the_whole_chain(Way::Cgid);
+}
+
+#[test]
+fn through_apache_with_mod_fcgid() {
+    the_whole_chain(Way::Fcgid);
+}
+
+#[test]
+fn through_apache_with_mod_proxy_fcgi() {
+    the_whole_chain(Way::ProxyFcgi);
+}
+
+#[test]
+fn through_nginx_with_fastcgi_pass() {
+    the_whole_chain(Way::Nginx);
+}

@@ -1,0 +1,13 @@
+//! Real servers on 127.0.0.0/8: mail clients → nginx → a web server → the program, and from there
+//! nginx → the mail servers. None of it is ever skipped; what is missing fails by its Debian name.
+
+pub(crate) mod process;
+
+mod alike;
+mod chain;
+mod clients;
+mod fronts;
+mod graceful;
+mod mailhosts;
+mod people;
+mod snippets;

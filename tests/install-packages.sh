@@ -1,0 +1,47 @@
+#!/usr/bin/env bash
+# Installs what the tests need, from Debian's packages; as root. Does nothing if all is there.
+# Services that come along are not started: the tests start their own.
+set -euo pipefail
+
+packages=(
+    # To build: the linker, and the libraries for a static binary.
+    gcc libc6-dev
+    # The web servers, and what runs beside them.
+    apache2 libapache2-mod-fcgid nginx libnginx-mod-mail lighttpd
+    libfcgi-dev libfcgi-bin spawn-fcgi php-cgi php-fpm
+    # The mail servers and mail clients.
+    dovecot-core dovecot-imapd dovecot-pop3d postfix curl python3
+    # What others make password hashes, certificates and load with.
+    apache2-utils openssl whois
+)
+
+is_there() {
+    # nginx may be one of the packages nginx-light, nginx-full and so on.
+    [ "$1" = nginx ] && command -v nginx >/dev/null && return
+    [ "$(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null)" = installed ]
+}
+
+missing=()
+for package in "${packages[@]}"; do
+    is_there "$package" || missing+=("$package")
+done
+[ ${#missing[@]} -eq 0 ] && exit 0
+
+if [ "$(id -u)" -ne 0 ]; then
+    echo "missing: ${missing[*]}; run this as root to install them" >&2
+    exit 1
+fi
+
+# Debian asks this file whether a package may start its service (invoke-rc.d(8)).
+policy=/usr/sbin/policy-rc.d
+if [ ! -e "$policy" ]; then
+    trap 'rm -f "$policy"' EXIT
+    printf '#!/bin/sh\nexit 101\n' >"$policy"
+    chmod 755 "$policy"
+fi
+
+export DEBIAN_FRONTEND=noninteractive
+# Without questions and without a mail system of the machine's own.
+echo "postfix postfix/main_mailer_type select No configuration" | debconf-set-selections
+apt-get update -qq
+apt-get install -qq -y --no-install-recommends "${missing[@]}"
