@@ -14,8 +14,10 @@ use super::process::program;
 /// nginx's buffer for the status line and all headers (`ngx_mail_auth_http_init_process`).
 const NGINX_READS: usize = 1024;
 
+type Headers = Vec<(&'static str, Vec<u8>)>;
+
 /// Requests: what is behind /mail in the URL, and headers.
-fn requests() -> Vec<(&'static str, Vec<(&'static str, Vec<u8>)>)> {
+fn requests() -> Vec<(&'static str, Headers)> {
     let request = |login: &[u8], password: &[u8], protocol: &str| {
         vec![
             ("Auth-Method", b"plain".to_vec()),

@@ -166,7 +166,7 @@ impl Chain {
             // Apache escapes backslashes of CGI programs' stderr once more.
             let escaped = login.replace('\\', r"\\");
             let again = log.lines().any(|line| {
-                line.contains(&format!("{escaped}")) && line.contains(&format!("cause={cause}"))
+                line.contains(&escaped) && line.contains(&format!("cause={cause}"))
             });
             assert!(
                 found || again,
