@@ -165,9 +165,9 @@ impl Chain {
             });
             // Apache escapes backslashes of CGI programs' stderr once more.
             let escaped = login.replace('\\', r"\\");
-            let again = log.lines().any(|line| {
-                line.contains(&escaped) && line.contains(&format!("cause={cause}"))
-            });
+            let again = log
+                .lines()
+                .any(|line| line.contains(&escaped) && line.contains(&format!("cause={cause}")));
             assert!(
                 found || again,
                 "no {cause} of {login} with {protocol}: {log}"
