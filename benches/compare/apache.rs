@@ -8,18 +8,35 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use crate::Outcome;
-use crate::lab::{CONFIG, Lab, give_to_apache, is_root};
+use crate::lab::{Lab, give_to_apache, is_root};
 use crate::process::{self, wait_for};
-use crate::wire::Address;
 
-/// How the program is reached.
+/// How the program is reached: by one of the snippets under `apache/`, as they are shipped.
 pub(crate) enum Way<'a> {
     /// mod_proxy_fcgi, to a server that runs already. PHP-FPM needs the script's name.
-    ProxyFcgi(&'a Address, Option<PathBuf>),
+    ProxyFcgi(&'a Path, Option<PathBuf>),
     /// mod_fcgid, which starts the program.
     Fcgid(&'a Path),
     /// mod_cgid, which starts the program for every request.
     Cgid(&'a Path),
+}
+
+impl Way<'_> {
+    fn snippet(&self) -> &'static str {
+        match self {
+            Self::ProxyFcgi(..) => "proxy-fcgi.conf",
+            Self::Fcgid(_) => "fcgid.conf",
+            Self::Cgid(_) => "cgi.conf",
+        }
+    }
+
+    fn modules(&self) -> &'static [&'static str] {
+        match self {
+            Self::ProxyFcgi(..) => &["proxy", "proxy_fcgi"],
+            Self::Fcgid(_) => &["fcgid"],
+            Self::Cgid(_) => &["cgid"],
+        }
+    }
 }
 
 /// A running Apache; ends with the value.
@@ -29,12 +46,19 @@ pub(crate) struct Apache {
 }
 
 /// Modules of every variant.
-const MODULES: [&str; 5] = ["mpm_event", "authz_core", "alias", "env", "reqtimeout"];
+const MODULES: [&str; 6] = [
+    "mpm_event",
+    "authz_core",
+    "authz_host",
+    "alias",
+    "env",
+    "reqtimeout",
+];
 
 impl Apache {
-    /// Starts one in a folder of this name.
-    pub(crate) fn start(lab: &Lab, name: &str, way: &Way<'_>) -> Outcome<Self> {
-        let folder = lab.path(name);
+    /// Starts one in a folder of its own.
+    pub(crate) fn start(lab: &Lab, way: &Way<'_>) -> Outcome<Self> {
+        let folder = lab.free("apache");
         fs::create_dir(&folder)?;
         let address = TcpListener::bind(("127.0.0.1", 0))?.local_addr()?;
         let text = configuration(lab, &folder, address, way)?;
@@ -63,9 +87,8 @@ impl Apache {
         process::cpu(self.child.id())
     }
 
-    /// CPU time of the processes of `program` that Apache started and that still run, and how
-    /// many they are.
-    pub(crate) fn cpu_of_program(&self, program: &Path) -> Outcome<(Duration, usize)> {
+    /// CPU time of the processes of `program` that Apache started and that still run.
+    pub(crate) fn cpu_of_program(&self, program: &Path) -> Outcome<Duration> {
         process::cpu_of_program(self.child.id(), program)
     }
 }
@@ -76,87 +99,80 @@ impl Drop for Apache {
     }
 }
 
+/// Of the server around the snippet, only what it cannot run without.
 fn configuration(lab: &Lab, folder: &Path, address: SocketAddr, way: &Way<'_>) -> Outcome<String> {
     let here = folder.display();
-    let mut text = format!("ServerRoot {here}\nServerName localhost\nListen {address}\n");
-    let more: &[&str] = match way {
-        Way::ProxyFcgi(..) => &["proxy", "proxy_fcgi"],
-        Way::Fcgid(_) => &["fcgid"],
-        Way::Cgid(_) => &["cgid"],
-    };
-    for module in MODULES.iter().chain(more) {
+    let mut text = format!(
+        "ServerRoot {here}\nServerName localhost\nListen {address}\n\
+         PidFile {here}/pid\nErrorLog {here}/error.log\nLogLevel warn\nMutex file:{here} default\n"
+    );
+    for module in MODULES.iter().chain(way.modules()) {
         let path = format!("/usr/lib/apache2/modules/mod_{module}.so");
         let _infallible = writeln!(text, "LoadModule {module}_module {path}");
     }
     if is_root() {
         text.push_str("User www-data\nGroup www-data\n");
     }
-    let _infallible = write!(
-        text,
-        "PidFile {here}/pid\nErrorLog {here}/error.log\nLogLevel warn\nMutex file:{here} default\n\
-         <Location /mail/auth>\n  Require all granted\n</Location>\n"
-    );
-    let config = lab.path("auth.toml");
-    let config = config.display();
-    let way = match way {
-        Way::ProxyFcgi(address, script) => {
-            let target = match address {
-                Address::Unix(path) => format!("unix:{}|fcgi://localhost", path.display()),
-                Address::Tcp(address) => format!("fcgi://{address}"),
-            };
-            // With ProxyPass, PHP-FPM would look for a file called /mail/auth.
-            let name = script
-                .as_deref()
-                .unwrap_or(Path::new("/usr/lib/cgi-bin/auth"));
-            format!(
-                "Alias /mail/auth {}\n<Location /mail/auth>\n  SetHandler \"proxy:{target}\"\n\
-                 </Location>\n",
-                name.display()
-            )
-        }
-        Way::Fcgid(program) => {
+    match way {
+        Way::ProxyFcgi(..) => {}
+        Way::Fcgid(_) => {
             let sockets = folder.join("sockets");
             give_to_apache(&sockets)?;
-            format!(
-                "FcgidIPCDir {}\nFcgidProcessTableFile {here}/shm\n\
-                 FcgidInitialEnv {CONFIG} {config}\n{}\
-                 ScriptAlias /mail/auth {}\n<Location /mail/auth>\n  SetHandler fcgid-script\n  \
-                 Options +ExecCGI\n</Location>\n",
-                sockets.display(),
-                shipped_fcgid_settings()?,
-                program.display()
-            )
+            let _infallible = writeln!(
+                text,
+                "FcgidIPCDir {}\nFcgidProcessTableFile {here}/shm",
+                sockets.display()
+            );
         }
-        Way::Cgid(program) => format!(
-            "ScriptSock {here}/cgid.sock\nSetEnv {CONFIG} {config}\n\
-             ScriptAlias /mail/auth {}\n<Location /mail/auth>\n  Options +ExecCGI\n</Location>\n",
-            program.display()
-        ),
-    };
-    text.push_str(&way);
+        Way::Cgid(_) => {
+            let _infallible = writeln!(text, "ScriptSock {here}/cgid.sock");
+        }
+    }
+    text.push_str(&snippet(lab, way)?);
     Ok(text)
 }
 
-/// The lines of the shipped `apache/fcgid.conf` that tune mod_fcgid; not those that say which
-/// program to start, and with what environment.
-fn shipped_fcgid_settings() -> Outcome<String> {
-    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("apache/fcgid.conf");
-    let text = fs::read_to_string(&file).map_err(|e| format!("{}: {e}", file.display()))?;
-    let tuning = |line: &&str| {
-        let line = line.trim_start();
-        line.starts_with("Fcgid")
-            && ![
-                "FcgidWrapper",
-                "FcgidInitialEnv",
-                "FcgidIPCDir",
-                "FcgidProcessTableFile",
-            ]
-            .iter()
-            .any(|other| line.starts_with(other))
+/// The shipped snippet, with the paths of this run.
+fn snippet(lab: &Lab, way: &Way<'_>) -> Outcome<String> {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("apache")
+        .join(way.snippet());
+    let text = fs::read_to_string(&file).map_err(|error| format!("{}: {error}", file.display()))?;
+    let config = lab.path("auth.toml");
+    let text = match way {
+        Way::ProxyFcgi(socket, script) => {
+            let text = define(&text, "NGINX_MAIL_AUTH_SOCKET", socket)?;
+            match script {
+                None => text,
+                Some(script) => {
+                    let target = "|fcgi://nginx-mail-auth";
+                    replace(
+                        &text,
+                        &format!("{target}/"),
+                        &format!("{target}{}", script.display()),
+                    )?
+                }
+            }
+        }
+        Way::Fcgid(program) | Way::Cgid(program) => {
+            let text = define(&text, "NGINX_MAIL_AUTH_PROGRAM", program)?;
+            define(&text, "NGINX_MAIL_AUTH_TOML", &config)?
+        }
     };
-    Ok(text
-        .lines()
-        .filter(tuning)
-        .map(|line| format!("{}\n", line.trim_start()))
-        .collect())
+    Ok(text)
+}
+
+/// Gives the administrator's `Define` line another value.
+fn define(text: &str, name: &str, value: &Path) -> Outcome<String> {
+    let start = format!("Define {name} ");
+    let line = text.lines().find(|line| line.starts_with(&start));
+    let line = line.ok_or_else(|| format!("no line {start:?} in the snippet"))?;
+    replace(text, line, &format!("{start}{}", value.display()))
+}
+
+fn replace(text: &str, old: &str, new: &str) -> Outcome<String> {
+    if !text.contains(old) {
+        return Err(format!("no {old:?} in the snippet").into());
+    }
+    Ok(text.replacen(old, new, 1))
 }

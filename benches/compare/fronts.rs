@@ -6,27 +6,18 @@ use crate::Outcome;
 use crate::apache::{Apache, Way};
 use crate::http::{self, SLOW};
 use crate::lab::{Lab, Program};
-use crate::race::{Contestant, Series, race};
+use crate::race::{Contestant, Series, race, race_anew};
 use crate::report::{Table, Target};
+use crate::wire::Address;
 
 /// Processes of the servers that answer one request at a time: one for each client.
 const WORKERS: usize = 8;
 
+/// How often servers are started anew.
+const STARTS: usize = 3;
+
 pub(crate) fn proxy_fcgi(lab: &Lab) -> Outcome<()> {
-    let programs = [Program::Ours, Program::PhpFpm, Program::Libfcgi];
-    let mut pairs = Vec::new();
-    for program in programs {
-        let server = lab.serve(program, WORKERS)?;
-        let script = (program == Program::PhpFpm).then(|| lab.path("mail-auth.php"));
-        let way = Way::ProxyFcgi(&server.address, script);
-        let apache = Apache::start(lab, &format!("proxy-{}", pairs.len()), &way)?;
-        pairs.push((program, server, apache));
-    }
-    let mut contestants = Vec::new();
-    for (program, server, apache) in &pairs {
-        contestants.push(behind(lab, *program, apache, Box::new(|| server.cpu())));
-    }
-    let series = race(&mut contestants, rounds(lab).0)?;
+    let series = race_anew(STARTS, || proxy_fcgi_once(lab))?;
     let mut table = Table::new();
     if let [ours, php, c] = series.as_slice() {
         table.rate("mod_proxy_fcgi", ours, php, Target::AtLeast(1.2));
@@ -39,19 +30,33 @@ pub(crate) fn proxy_fcgi(lab: &Lab) -> Outcome<()> {
     Ok(())
 }
 
-pub(crate) fn fcgid(lab: &Lab) -> Outcome<()> {
-    let programs = [Program::Ours, Program::Libfcgi].map(|program| (program, lab.program(program)));
+fn proxy_fcgi_once(lab: &Lab) -> Outcome<Vec<Series>> {
     let mut pairs = Vec::new();
-    for (program, path) in &programs {
-        let apache = Apache::start(lab, &format!("fcgid-{}", pairs.len()), &Way::Fcgid(path))?;
-        pairs.push((*program, path, apache));
+    for program in [Program::Ours, Program::PhpFpm, Program::Libfcgi] {
+        let server = lab.serve(program, WORKERS)?;
+        let script = (program == Program::PhpFpm).then(|| lab.path("mail-auth.php"));
+        let Address::Unix(socket) = &server.address else {
+            return Err(
+                "the snippet for mod_proxy_fcgi wants a Unix socket: leave --tcp out".into(),
+            );
+        };
+        let apache = Apache::start(lab, &Way::ProxyFcgi(socket, script))?;
+        pairs.push((program, server, apache));
     }
     let mut contestants = Vec::new();
-    for (program, path, apache) in &pairs {
-        let cpu = || Ok(apache.cpu_of_program(path)?.0);
-        contestants.push(behind(lab, *program, apache, Box::new(cpu)));
+    for (program, server, apache) in &pairs {
+        contestants.push(behind(
+            lab,
+            program.name(),
+            apache,
+            Box::new(|| server.cpu()),
+        ));
     }
-    let series = race(&mut contestants, rounds(lab).0)?;
+    race(&mut contestants, rounds(lab).0)
+}
+
+pub(crate) fn fcgid(lab: &Lab) -> Outcome<()> {
+    let series = race_anew(STARTS, || fcgid_once(lab))?;
     let mut table = Table::new();
     if let [ours, c] = series.as_slice() {
         table.rate("mod_fcgid", ours, c, Target::AtLeast(0.97));
@@ -59,32 +64,28 @@ pub(crate) fn fcgid(lab: &Lab) -> Outcome<()> {
     }
     table.print("Behind mod_fcgid with the shipped settings, 8 clients");
     stalls(&series);
-    for (program, path, apache) in &pairs {
-        let (_, running) = apache.cpu_of_program(path)?;
-        println!("{}: {running} processes at the end", program.name());
-    }
     Ok(())
 }
 
-pub(crate) fn cgid(lab: &Lab) -> Outcome<()> {
-    let programs = [
-        ("ours", lab.path("ours-cgi")),
-        ("C, dynamic", lab.path("cgi")),
-    ];
+fn fcgid_once(lab: &Lab) -> Outcome<Vec<Series>> {
     let mut pairs = Vec::new();
-    for (name, path) in &programs {
-        pairs.push((
-            *name,
-            Apache::start(lab, &format!("cgid-{}", pairs.len()), &Way::Cgid(path))?,
-        ));
+    for program in [Program::Ours, Program::Libfcgi] {
+        let path = lab.program(program);
+        let apache = Apache::start(lab, &Way::Fcgid(&path))?;
+        // What the snippet tells the administrator to do, so that the pool is whole.
+        http::burst(apache.address)?;
+        pairs.push((program, path, apache));
     }
     let mut contestants = Vec::new();
-    for (name, apache) in &pairs {
-        let mut contestant = behind(lab, Program::Ours, apache, Box::new(|| apache.cpu()));
-        contestant.name = name;
-        contestants.push(contestant);
+    for (program, path, apache) in &pairs {
+        let cpu = || apache.cpu_of_program(path);
+        contestants.push(behind(lab, program.name(), apache, Box::new(cpu)));
     }
-    let series = race(&mut contestants, rounds(lab).0)?;
+    race(&mut contestants, rounds(lab).0)
+}
+
+pub(crate) fn cgid(lab: &Lab) -> Outcome<()> {
+    let series = race_anew(STARTS, || cgid_once(lab))?;
     let mut table = Table::new();
     if let [ours, c] = series.as_slice() {
         table.rate("mod_cgid", ours, c, Target::AtLeast(0.95));
@@ -95,32 +96,49 @@ pub(crate) fn cgid(lab: &Lab) -> Outcome<()> {
     Ok(())
 }
 
+fn cgid_once(lab: &Lab) -> Outcome<Vec<Series>> {
+    let mut pairs = Vec::new();
+    for (name, file) in [("ours", "ours-cgi"), ("C, dynamic", "cgi")] {
+        pairs.push((name, Apache::start(lab, &Way::Cgid(&lab.path(file)))?));
+    }
+    let mut contestants = Vec::new();
+    for (name, apache) in &pairs {
+        contestants.push(behind(lab, name, apache, Box::new(|| apache.cpu())));
+    }
+    race(&mut contestants, rounds(lab).0)
+}
+
 type Cpu<'a> = Box<dyn Fn() -> Outcome<Duration> + 'a>;
 
-fn behind<'a>(lab: &Lab, program: Program, apache: &'a Apache, cpu: Cpu<'a>) -> Contestant<'a> {
+fn behind<'a>(lab: &Lab, name: &'static str, apache: &'a Apache, cpu: Cpu<'a>) -> Contestant<'a> {
     let (_, time) = rounds(lab);
     Contestant {
-        name: program.name(),
+        name,
         load: Box::new(move || http::load(apache.address, time)),
         cpu,
     }
 }
 
 fn rounds(lab: &Lab) -> (usize, Duration) {
-    lab.options.rounds(15, Duration::from_millis(1000))
+    lab.options.rounds(7, Duration::from_millis(1000))
 }
 
 /// Prints the longest waits: mod_fcgid sleeps a second where it has no process to give.
 fn stalls(all: &[Series]) {
-    println!();
+    println!(
+        "\n| waits | requests | of them ≥ {:.1} s | longest | first round: ≥ {0:.1} s | longest |",
+        SLOW.as_secs_f64()
+    );
+    println!("|---|---|---|---|---|---|");
     for series in all {
         println!(
-            "{}: {} requests, {} of them ≥ {:.1} s, longest {:.0} ms",
+            "| {} | {} | {} | {:.0} ms | {} | {:.0} ms |",
             series.name,
             series.requests(),
             series.slow(),
-            SLOW.as_secs_f64(),
-            series.longest().as_secs_f64() * 1e3
+            series.longest().as_secs_f64() * 1e3,
+            series.first.slow,
+            series.first.longest.as_secs_f64() * 1e3
         );
     }
 }

@@ -21,9 +21,18 @@ const GIVE_UP: Duration = Duration::from_secs(60);
 
 /// Lets eight clients ask for as long as `time`.
 pub(crate) fn load(address: SocketAddr, time: Duration) -> Outcome<Round> {
+    crowd(address, CLIENTS, time)
+}
+
+/// Asks from more clients than there will be, so that mod_fcgid starts all processes that it may.
+pub(crate) fn burst(address: SocketAddr) -> Outcome<()> {
+    crowd(address, 8 * CLIENTS, Duration::from_secs(3)).map(drop)
+}
+
+fn crowd(address: SocketAddr, clients: usize, time: Duration) -> Outcome<Round> {
     let start = Instant::now();
     let parts: Vec<Result<Round, String>> = thread::scope(|scope| {
-        let clients: Vec<_> = (0..CLIENTS)
+        let clients: Vec<_> = (0..clients)
             .map(|first| scope.spawn(move || one(address, first, start, time)))
             .collect();
         clients

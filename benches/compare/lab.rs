@@ -79,6 +79,15 @@ impl Lab {
         self.folder.join(name)
     }
 
+    /// A name in the folder that nothing has yet.
+    pub(crate) fn free(&self, name: &str) -> PathBuf {
+        let names = (0..).map(|number| self.path(&format!("{name}-{number}")));
+        names
+            .into_iter()
+            .find(|path| !path.exists())
+            .unwrap_or_default()
+    }
+
     /// The program that is to run as CGI program or under mod_fcgid.
     pub(crate) fn program(&self, program: Program) -> PathBuf {
         self.path(match program {
@@ -154,7 +163,7 @@ impl Lab {
             let address = Address::Tcp(listener.local_addr()?);
             (listener.into(), address)
         } else {
-            let path = self.free_socket(program);
+            let path = self.free("socket");
             (UnixListener::bind(&path)?.into(), Address::Unix(path))
         };
         let mut children = Vec::new();
@@ -175,7 +184,7 @@ impl Lab {
             let free = TcpListener::bind(("127.0.0.1", 0))?.local_addr()?;
             (free.to_string(), Address::Tcp(free))
         } else {
-            let path = self.free_socket(Program::PhpFpm);
+            let path = self.free("socket");
             (path.display().to_string(), Address::Unix(path))
         };
         let log = self.path("php-fpm.log").display().to_string();
@@ -196,14 +205,6 @@ impl Lab {
             .spawn()?;
         let children = vec![child];
         Ok(Server { children, address })
-    }
-
-    fn free_socket(&self, program: Program) -> PathBuf {
-        let name = program.name().replace([' ', ','], "-");
-        let free = (0..).map(|n| self.path(&format!("{name}-{n}.sock")));
-        free.into_iter()
-            .find(|path| !path.exists())
-            .unwrap_or_default()
     }
 }
 

@@ -72,15 +72,14 @@ pub(crate) fn cpu(root: u32) -> Outcome<Duration> {
     Ok(tree(root)?.iter().map(|stat| stat.cpu).sum())
 }
 
-/// CPU time of those descendants that run `program`, as long as they live, and how many they are.
-pub(crate) fn cpu_of_program(root: u32, program: &Path) -> Outcome<(Duration, usize)> {
-    let running: Vec<Stat> = tree(root)?
-        .into_iter()
-        .filter(|stat| {
-            fs::read_link(format!("/proc/{}/exe", stat.pid)).is_ok_and(|exe| exe == program)
-        })
-        .collect();
-    Ok((running.iter().map(|stat| stat.own_cpu).sum(), running.len()))
+/// CPU time of those descendants that run `program`, as long as they live.
+pub(crate) fn cpu_of_program(root: u32, program: &Path) -> Outcome<Duration> {
+    let runs = |stat: &Stat| {
+        fs::read_link(format!("/proc/{}/exe", stat.pid)).is_ok_and(|exe| exe == program)
+    };
+    let all = tree(root)?;
+    let running = all.iter().filter(|stat| runs(stat));
+    Ok(running.map(|stat| stat.own_cpu).sum())
 }
 
 /// A size in kB out of /proc/PID/status, such as `VmRSS`.

@@ -24,9 +24,26 @@ pub(crate) struct Contestant<'a> {
     pub(crate) cpu: Box<dyn Fn() -> Outcome<Duration> + 'a>,
 }
 
+/// Runs races with servers that `start` starts anew each time, and joins them. How fast an Apache
+/// is depends on its luck at the start, too: which CPUs its processes began on.
+pub(crate) fn race_anew(
+    times: usize,
+    mut start: impl FnMut() -> Outcome<Vec<Series>>,
+) -> Outcome<Vec<Series>> {
+    let mut all = start()?;
+    for _ in 1..times {
+        for (series, more) in all.iter_mut().zip(start()?) {
+            series.extend(more);
+        }
+    }
+    Ok(all)
+}
+
 /// All rounds of one contestant.
 pub(crate) struct Series {
     pub(crate) name: &'static str,
+    /// The one that does not count: the server has just started.
+    pub(crate) first: Round,
     rounds: Vec<Round>,
     cpu: Duration,
 }
@@ -37,9 +54,8 @@ pub(crate) struct Series {
 pub(crate) fn race(contestants: &mut [Contestant<'_>], rounds: usize) -> Outcome<Vec<Series>> {
     let mut all = Vec::new();
     for contestant in contestants.iter_mut() {
-        // Stalls at the start matter, so that what was slow in the first round is kept.
-        let warm = (contestant.load)()?;
-        all.push((Vec::with_capacity(rounds), (contestant.cpu)()?, warm));
+        let first = (contestant.load)()?;
+        all.push((Vec::with_capacity(rounds), (contestant.cpu)()?, first));
     }
     for _ in 0..rounds {
         for (contestant, (series, ..)) in contestants.iter_mut().zip(&mut all) {
@@ -49,13 +65,10 @@ pub(crate) fn race(contestants: &mut [Contestant<'_>], rounds: usize) -> Outcome
     contestants
         .iter()
         .zip(all)
-        .map(|(contestant, (mut rounds, before, warm))| {
-            if let Some(first) = rounds.first_mut() {
-                first.slow += warm.slow;
-                first.longest = first.longest.max(warm.longest);
-            }
+        .map(|(contestant, (rounds, before, first))| {
             Ok(Series {
                 name: contestant.name,
+                first,
                 rounds,
                 cpu: (contestant.cpu)()?.saturating_sub(before),
             })
@@ -64,6 +77,14 @@ pub(crate) fn race(contestants: &mut [Contestant<'_>], rounds: usize) -> Outcome
 }
 
 impl Series {
+    /// Adds the rounds of another race, with servers that were started anew.
+    pub(crate) fn extend(&mut self, other: Self) {
+        self.first.slow += other.first.slow;
+        self.first.longest = self.first.longest.max(other.first.longest);
+        self.rounds.extend(other.rounds);
+        self.cpu += other.cpu;
+    }
+
     fn rates(&self) -> Vec<f64> {
         let rate = |round: &Round| round.requests as f64 / round.elapsed.as_secs_f64();
         self.rounds.iter().map(rate).collect()
