@@ -1,0 +1,116 @@
+//! FastCGI directly on the socket, client and servers on one CPU.
+
+use std::time::{Duration, Instant};
+
+use crate::Outcome;
+use crate::lab::{Lab, Program, Server};
+use crate::process::{pin, unpin};
+use crate::race::{Contestant, Round, race};
+use crate::report::{Table, Target};
+use crate::requests::{CASES, Connection, PASSWORD, check_refusal};
+use crate::wire::{Checked, Client};
+
+/// Ours first; everybody is compared with it.
+const PROGRAMS: [Program; 4] = [
+    Program::Ours,
+    Program::Libfcgi,
+    Program::FastcgiCrate,
+    Program::PhpFpm,
+];
+
+/// Requests between two looks at the clock.
+const BURST: usize = 32;
+
+pub(crate) fn compare(lab: &Lab) -> Outcome<()> {
+    pin(&lab.options.cpu.to_string())?;
+    let mut table = Table::new();
+    for connection in [Connection::New, Connection::Kept] {
+        one(lab, connection, &mut table)?;
+    }
+    table.print(&format!(
+        "On the socket ({}), client and server on one CPU",
+        if lab.options.tcp { "TCP" } else { "Unix" }
+    ));
+    unpin()
+}
+
+fn one(lab: &Lab, connection: Connection, table: &mut Table) -> Outcome<()> {
+    let servers = PROGRAMS
+        .iter()
+        .map(|program| lab.serve(*program, 1))
+        .collect::<Outcome<Vec<Server>>>()?;
+    let (rounds, time) = lab.options.rounds(31, Duration::from_millis(300));
+    let mut contestants = Vec::new();
+    for (program, server) in PROGRAMS.iter().zip(&servers) {
+        let mut load = Load::new(lab, server, connection)
+            .map_err(|error| format!("{}: {error}", program.name()))?;
+        contestants.push(Contestant {
+            name: program.name(),
+            load: Box::new(move || load.round(time)),
+            cpu: Box::new(|| server.cpu()),
+        });
+    }
+    let series = race(&mut contestants, rounds)?;
+    let [ours, peers @ ..] = series.as_slice() else {
+        return Ok(());
+    };
+    for (peer, program) in peers.iter().zip(PROGRAMS.iter().skip(1)) {
+        let (rate, cpu) = if *program == Program::Libfcgi {
+            (Target::AtLeast(1.0), Target::AtMost(1.0))
+        } else {
+            (Target::Open, Target::Open)
+        };
+        table.rate(connection.name(), ours, peer, rate);
+        table.cpu(connection.name(), ours, peer, cpu);
+    }
+    Ok(())
+}
+
+/// One client with its requests, all of them checked.
+pub(crate) struct Load {
+    client: Client,
+    requests: Vec<Checked>,
+}
+
+impl Load {
+    pub(crate) fn new(lab: &Lab, server: &Server, connection: Connection) -> Outcome<Self> {
+        let mut client = Client::new(server.address.clone(), connection);
+        let script = lab.path("mail-auth.php").display().to_string();
+        let mut requests = Vec::new();
+        for case in CASES {
+            let request = case
+                .variables(Some(PASSWORD), &script)
+                .fastcgi(connection)?;
+            let check = move |answer: &[u8]| case.check(answer);
+            requests.push(Checked::new(&mut client, request, check)?);
+            // Accepting everything is not enough.
+            let without_password = case.variables(None, &script).fastcgi(connection)?;
+            Checked::new(&mut client, without_password, check_refusal)?;
+        }
+        Ok(Self { client, requests })
+    }
+
+    /// Asks every request once.
+    pub(crate) fn once(&mut self) -> Outcome<usize> {
+        for request in &self.requests {
+            request.ask(&mut self.client)?;
+        }
+        Ok(self.requests.len())
+    }
+
+    fn round(&mut self, time: Duration) -> Outcome<Round> {
+        let start = Instant::now();
+        let mut requests = 0;
+        while start.elapsed() < time {
+            for request in self.requests.iter().cycle().take(BURST) {
+                request.ask(&mut self.client)?;
+            }
+            requests += BURST as u64;
+        }
+        Ok(Round {
+            requests,
+            elapsed: start.elapsed(),
+            ..Round::default()
+        })
+    }
+}
