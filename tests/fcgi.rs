@@ -4,7 +4,7 @@ mod bounds;
 mod descriptors;
 mod signals;
 mod toy;
-mod wire;
+pub(crate) mod wire;
 
 use std::io::Read;
 use std::net::TcpStream;

@@ -13,4 +13,5 @@ mod fcgi;
 mod fuzz;
 mod hashes;
 mod php_script;
+mod serve;
 mod util;

@@ -6,7 +6,7 @@ use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
 /// A whole request with these variables, each shorter than 64 KiB.
-pub(super) fn request(id: u8, keep: bool, params: &[(&str, &str)]) -> Vec<u8> {
+pub(crate) fn request(id: u8, keep: bool, params: &[(&str, &str)]) -> Vec<u8> {
     let mut content = Vec::new();
     for (name, value) in params {
         for length in [name.len(), value.len()] {
@@ -26,19 +26,19 @@ pub(super) fn request(id: u8, keep: bool, params: &[(&str, &str)]) -> Vec<u8> {
 
 /// What came before END_REQUEST.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Answer(pub(super) String);
+pub(crate) struct Answer(pub(crate) String);
 
 impl Answer {
-    pub(super) fn ok(user: &str) -> Self {
+    pub(crate) fn ok(user: &str) -> Self {
         Self(format!("Status: 200 OK\nX-Toy: {user}\n\n"))
     }
 }
 
-pub(super) trait Stream: Read + Write + Send {}
+pub(crate) trait Stream: Read + Write + Send {}
 impl<T: Read + Write + Send> Stream for T {}
 
 /// A web server's connection.
-pub(super) struct Client(Box<dyn Stream>);
+pub(crate) struct Client(Box<dyn Stream>);
 
 /// Longer than anything that a test waits for.
 const PATIENCE: Option<Duration> = Some(Duration::from_secs(20));
@@ -66,11 +66,11 @@ impl Read for Client {
 
 impl Client {
     #[track_caller]
-    pub(super) fn send(&mut self, bytes: &[u8]) {
+    pub(crate) fn send(&mut self, bytes: &[u8]) {
         self.0.write_all(bytes).unwrap();
     }
 
-    pub(super) fn send_if_open(&mut self, bytes: &[u8]) {
+    pub(crate) fn send_if_open(&mut self, bytes: &[u8]) {
         match self.0.write_all(bytes).map_err(|error| error.kind()) {
             Ok(()) | Err(ErrorKind::BrokenPipe | ErrorKind::ConnectionReset) => {}
             Err(kind) => panic!("{kind}"),
@@ -79,7 +79,7 @@ impl Client {
 
     /// Reads the records of one answer, of which the last is a good END_REQUEST.
     #[track_caller]
-    pub(super) fn answer(&mut self) -> Answer {
+    pub(crate) fn answer(&mut self) -> Answer {
         let mut stdout = Vec::new();
         loop {
             let mut header = [0; 8];
@@ -104,7 +104,7 @@ impl Client {
 
     /// What comes up to the orderly end of the connection.
     #[track_caller]
-    pub(super) fn rest(&mut self) -> Vec<u8> {
+    pub(crate) fn rest(&mut self) -> Vec<u8> {
         let mut rest = Vec::new();
         self.0.read_to_end(&mut rest).unwrap();
         rest
