@@ -39,7 +39,8 @@ pub fn run(path: &Path) -> io::Result<()> {
         }
     }
     // The script's user at a terminal, not a web server.
-    if environment.is_empty() && io::stdin().is_terminal() {
+    let asks = |(name, _): &(OsString, OsString)| name.as_bytes().starts_with(b"HTTP_AUTH_");
+    if !environment.iter().any(asks) && io::stdin().is_terminal() {
         eprint!("{HINT}");
     }
     let mut stdout = io::stdout().lock();

@@ -383,3 +383,35 @@ fn a_retry_is_offered_up_to_the_last_attempt() {
         assert!(server.log().contains(&line), "{}", server.log());
     }
 }
+
+/// Under CGI the environment holds the password, and memory does under FastCGI too.
+#[test]
+fn others_of_the_same_user_cannot_read_its_environment() {
+    let unprivileged = |program: &str| {
+        let mut command = Command::new("setpriv");
+        if rustix::process::geteuid().is_root() {
+            command.args(["--reuid=65534", "--regid=65534", "--clear-groups"]);
+        }
+        command
+            .arg(program)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null());
+        command
+    };
+    let dir = TempDir::new();
+    let listener = UnixListener::bind(dir.path().join("socket")).unwrap();
+    let config = dir.write("auth.toml", "");
+    let mut child = unprivileged(env!("CARGO_BIN_EXE_nginx-mail-auth"))
+        .arg("--config")
+        .arg(config)
+        .stdin(OwnedFd::from(listener))
+        .spawn()
+        .unwrap();
+    // Its answer shows that it has started.
+    assert_eq!(ask(&dir.path().join("socket"), "alice", "one"), TEMPORARY);
+    let environ = format!("/proc/{}/environ", child.id());
+    let read = unprivileged("cat").arg(&environ).status().unwrap();
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert!(!read.success());
+}
