@@ -3,6 +3,10 @@
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
 
 use nginx_mail_auth::config::{Config, UsersConfig};
 use nginx_mail_auth::problem::Problem;
@@ -172,4 +176,24 @@ fn no_wrong_value_gets_into_a_message() {
         let messages = problems_of(&folder, &format!("[nginx]\nkey = {value}\n"));
         assert!(!messages.contains("1234"), "{messages}");
     }
+}
+
+/// The threads that look names up log what fails, while the command has the same stderr.
+#[test]
+fn check_of_a_name_that_dns_does_not_know_ends() {
+    let folder = TempDir::new();
+    let content = "[[users]]\nstore = \"accept\"\n[routes]\ndefault = \"no-such-host.invalid\"\n";
+    let path = write(&folder, "auth.toml", content, 0o600);
+    let mut command = Command::new(env!("CARGO_BIN_EXE_nginx-mail-auth"));
+    command.arg("--config").arg(&path).arg("check");
+    let (done, ended) = mpsc::channel();
+    thread::spawn(move || done.send(command.output().unwrap()));
+    let output = ended.recv_timeout(Duration::from_secs(60)).unwrap();
+    assert_eq!(output.status.code(), Some(78));
+    let errors = String::from_utf8(output.stderr).unwrap();
+    let place = format!(
+        "{}:4:11: routes.default: cannot resolve no-such-host.invalid: ",
+        path.display()
+    );
+    assert!(errors.contains(&place), "{errors}");
 }

@@ -139,40 +139,41 @@ impl Name {
 
     /// Does a lookup that was entered as running.
     fn finish(&self, resolver: &dyn Resolver) {
-        let found = resolver.resolve(&self.name).and_then(usable);
+        let result = resolver.resolve(&self.name).and_then(usable);
+        let before = self.last_good();
+        if let Ok(address) = result {
+            *self.address.write().unwrap_or_else(PoisonError::into_inner) = Some(address);
+        }
+        let failure = result
+            .as_ref()
+            .err()
+            .map(|error| (Instant::now(), format!("{}: {error}", self.name)));
         let mut lookup = self.lookup();
         lookup.running = false;
-        match found {
-            Ok(address) => self.found(address, &mut lookup),
-            Err(error) => self.failed(&error, &mut lookup),
-        }
+        let failed_before = std::mem::replace(&mut lookup.failed, failure).is_some();
         drop(lookup);
         self.finished.notify_all();
+        // Last, and without a lock: the log may block.
+        self.log(&result, before, failed_before);
     }
 
-    fn found(&self, address: IpAddr, lookup: &mut Lookup) {
-        let before = self
-            .address
-            .write()
-            .unwrap_or_else(PoisonError::into_inner)
-            .replace(address);
-        if lookup.failed.take().is_some() {
-            log::warn!("{} can be resolved again: {address}", self.name);
-        } else if before.is_some_and(|before| before != address) {
-            log::info!("{} is now {address}", self.name);
-        }
-    }
-
-    /// Warns at the first failure in a row only.
-    fn failed(&self, error: &io::Error, lookup: &mut Lookup) {
-        let why = format!("{}: {error}", self.name);
-        if lookup.failed.is_none() {
-            match self.last_good() {
-                Some(address) => log::warn!("cannot resolve {why}; {address} stays in use"),
-                None => log::warn!("cannot resolve {why}"),
+    /// Tells each change once, not each lookup.
+    fn log(&self, result: &io::Result<IpAddr>, before: Option<IpAddr>, failed_before: bool) {
+        let name = &self.name;
+        match (result, before) {
+            (Ok(address), _) if failed_before => {
+                log::warn!("{name} can be resolved again: {address}");
             }
+            (Ok(address), Some(before)) if before != *address => {
+                log::info!("{name} is now {address}");
+            }
+            (Err(_), _) if failed_before => {}
+            (Err(error), Some(before)) => {
+                log::warn!("cannot resolve {name}: {error}; {before} stays in use");
+            }
+            (Err(error), None) => log::warn!("cannot resolve {name}: {error}"),
+            (Ok(_), _) => {}
         }
-        lookup.failed = Some((Instant::now(), why));
     }
 
     /// Why there is no good address.
