@@ -232,9 +232,8 @@ fn the_program_answers_as_the_php_script_does() {
         );
         let program = request.answer_of(
             Command::new(env!("CARGO_BIN_EXE_nginx-mail-auth"))
-                .arg("--config")
-                .arg(&config)
-                .env_clear(),
+                .env_clear()
+                .env("NGINX_MAIL_AUTH_CONFIG", &config),
         );
         let expected = request.expected();
         match expected {
