@@ -104,7 +104,7 @@ fn configuration(lab: &Lab, folder: &Path, address: SocketAddr, way: &Way<'_>) -
     let here = folder.display();
     let mut text = format!(
         "ServerRoot {here}\nServerName localhost\nListen {address}\n\
-         PidFile {here}/pid\nErrorLog {here}/error.log\nLogLevel warn\nMutex file:{here} default\n"
+         PidFile {here}/pid\nErrorLog {here}/error.log\nLogLevel warn\n"
     );
     for module in MODULES.iter().chain(way.modules()) {
         let path = format!("/usr/lib/apache2/modules/mod_{module}.so");

@@ -70,7 +70,8 @@ impl Lab {
         fs::copy(ours("cgi", own), lab.path("ours-cgi"))?;
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/php-script.toml");
         lab.configure(&fs::read_to_string(script)?)?;
-        fs::copy(sources.join("mail-auth.php"), lab.path("mail-auth.php"))?;
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/php/mail-auth.php");
+        fs::copy(script, lab.path("mail-auth.php"))?;
         Ok(lab)
     }
 
