@@ -5,6 +5,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use clap::Parser as _;
+use log::LevelFilter;
 use nginx_mail_auth::cli::{Cli, Command, config_path};
 use nginx_mail_auth::commands::{self, EX_CONFIG};
 use nginx_mail_auth::fcgi::Limits;
@@ -40,10 +41,14 @@ fn run() -> Result<ExitCode, Box<dyn Error>> {
     match cli.command {
         None => answer(&config),
         Some(Command::Serve { listen }) => serve(&config, &listen),
-        Some(command) => match commands::run(&command, &config) {
-            Some(result) => Ok(result?.into()),
-            None => Ok(ExitCode::FAILURE),
-        },
+        Some(command) => {
+            // They print what they find themselves.
+            log::set_max_level(LevelFilter::Off);
+            match commands::run(&command, &config) {
+                Some(result) => Ok(result?.into()),
+                None => Ok(ExitCode::FAILURE),
+            }
+        }
     }
 }
 
