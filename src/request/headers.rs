@@ -1,0 +1,255 @@
+//! The headers of one request as they came, and what each of them says.
+
+use std::net::IpAddr;
+
+use super::{Client, Envelope, Protocol, Tls};
+use crate::params::Params;
+use crate::refusal::Refusal;
+use crate::secret::{Password, Proof, SharedKey};
+
+/// The headers that nginx sends.
+#[derive(Clone, Copy)]
+pub(super) enum Header {
+    AuthMethod,
+    AuthUser,
+    AuthPass,
+    AuthSalt,
+    AuthProtocol,
+    AuthLoginAttempt,
+    ClientIp,
+    ClientHost,
+    ProxyProtocolAddr,
+    ProxyProtocolPort,
+    ProxyProtocolServerAddr,
+    ProxyProtocolServerPort,
+    AuthSmtpHelo,
+    AuthSmtpFrom,
+    AuthSmtpTo,
+    AuthSsl,
+    AuthSslProtocol,
+    AuthSslCipher,
+    AuthSslVerify,
+    AuthSslSubject,
+    AuthSslIssuer,
+    AuthSslSerial,
+    AuthSslFingerprint,
+    AuthSslCert,
+    XAuthKey,
+}
+
+impl Header {
+    /// How many there are.
+    const COUNT: usize = Self::XAuthKey as usize + 1;
+
+    /// The header behind a CGI variable.
+    fn from_variable(variable: &[u8]) -> Option<Self> {
+        Some(match variable.strip_prefix(b"HTTP_")? {
+            b"AUTH_METHOD" => Self::AuthMethod,
+            b"AUTH_USER" => Self::AuthUser,
+            b"AUTH_PASS" => Self::AuthPass,
+            b"AUTH_SALT" => Self::AuthSalt,
+            b"AUTH_PROTOCOL" => Self::AuthProtocol,
+            b"AUTH_LOGIN_ATTEMPT" => Self::AuthLoginAttempt,
+            b"CLIENT_IP" => Self::ClientIp,
+            b"CLIENT_HOST" => Self::ClientHost,
+            b"PROXY_PROTOCOL_ADDR" => Self::ProxyProtocolAddr,
+            b"PROXY_PROTOCOL_PORT" => Self::ProxyProtocolPort,
+            b"PROXY_PROTOCOL_SERVER_ADDR" => Self::ProxyProtocolServerAddr,
+            b"PROXY_PROTOCOL_SERVER_PORT" => Self::ProxyProtocolServerPort,
+            b"AUTH_SMTP_HELO" => Self::AuthSmtpHelo,
+            b"AUTH_SMTP_FROM" => Self::AuthSmtpFrom,
+            b"AUTH_SMTP_TO" => Self::AuthSmtpTo,
+            b"AUTH_SSL" => Self::AuthSsl,
+            b"AUTH_SSL_PROTOCOL" => Self::AuthSslProtocol,
+            b"AUTH_SSL_CIPHER" => Self::AuthSslCipher,
+            b"AUTH_SSL_VERIFY" => Self::AuthSslVerify,
+            b"AUTH_SSL_SUBJECT" => Self::AuthSslSubject,
+            b"AUTH_SSL_ISSUER" => Self::AuthSslIssuer,
+            b"AUTH_SSL_SERIAL" => Self::AuthSslSerial,
+            b"AUTH_SSL_FINGERPRINT" => Self::AuthSslFingerprint,
+            b"AUTH_SSL_CERT" => Self::AuthSslCert,
+            b"X_AUTH_KEY" => Self::XAuthKey,
+            _ => return None,
+        })
+    }
+
+    /// Its name, as nginx writes it.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::AuthMethod => "Auth-Method",
+            Self::AuthUser => "Auth-User",
+            Self::AuthPass => "Auth-Pass",
+            Self::AuthSalt => "Auth-Salt",
+            Self::AuthProtocol => "Auth-Protocol",
+            Self::AuthLoginAttempt => "Auth-Login-Attempt",
+            Self::ClientIp => "Client-IP",
+            Self::ClientHost => "Client-Host",
+            Self::ProxyProtocolAddr => "Proxy-Protocol-Addr",
+            Self::ProxyProtocolPort => "Proxy-Protocol-Port",
+            Self::ProxyProtocolServerAddr => "Proxy-Protocol-Server-Addr",
+            Self::ProxyProtocolServerPort => "Proxy-Protocol-Server-Port",
+            Self::AuthSmtpHelo => "Auth-SMTP-Helo",
+            Self::AuthSmtpFrom => "Auth-SMTP-From",
+            Self::AuthSmtpTo => "Auth-SMTP-To",
+            Self::AuthSsl => "Auth-SSL",
+            Self::AuthSslProtocol => "Auth-SSL-Protocol",
+            Self::AuthSslCipher => "Auth-SSL-Cipher",
+            Self::AuthSslVerify => "Auth-SSL-Verify",
+            Self::AuthSslSubject => "Auth-SSL-Subject",
+            Self::AuthSslIssuer => "Auth-SSL-Issuer",
+            Self::AuthSslSerial => "Auth-SSL-Serial",
+            Self::AuthSslFingerprint => "Auth-SSL-Fingerprint",
+            Self::AuthSslCert => "Auth-SSL-Cert",
+            Self::XAuthKey => "X-Auth-Key",
+        }
+    }
+}
+
+/// The headers of one request, raw.
+pub(super) struct Headers<'a> {
+    values: [Option<&'a [u8]>; Header::COUNT],
+    twice: Option<Header>,
+}
+
+impl<'a> Headers<'a> {
+    pub(super) fn collect(params: &Params<'a>) -> Self {
+        let mut headers = Self {
+            values: [None; Header::COUNT],
+            twice: None,
+        };
+        for (name, value) in params.iter() {
+            let Some(header) = Header::from_variable(name) else {
+                continue;
+            };
+            let place = &mut headers.values[header as usize];
+            if place.is_some() {
+                headers.twice = Some(header);
+            }
+            *place = Some(value);
+        }
+        headers
+    }
+
+    pub(super) fn get(&self, header: Header) -> Option<&'a [u8]> {
+        self.values[header as usize]
+    }
+
+    pub(super) fn show_key(&self, key: Option<&SharedKey>) -> Result<(), Refusal> {
+        let Some(key) = key else { return Ok(()) };
+        let once = !matches!(self.twice, Some(Header::XAuthKey));
+        let shown = self
+            .get(Header::XAuthKey)
+            .is_some_and(|offered| key.matches(offered));
+        if once && shown {
+            Ok(())
+        } else {
+            Err(Refusal::WrongKey)
+        }
+    }
+
+    /// Some fronts let a mail client of theirs add a header that CGI gives the same name as one
+    /// of nginx's; then nobody can tell which is which.
+    pub(super) fn each_once(&self) -> Result<(), Refusal> {
+        self.twice.map_or(Ok(()), |header| {
+            Err(Refusal::DuplicateHeader(header.name()))
+        })
+    }
+
+    pub(super) fn protocol(&self) -> Protocol {
+        Protocol::from_word(self.get(Header::AuthProtocol).unwrap_or_default())
+    }
+
+    pub(super) fn proof(&self, pass: &[u8]) -> Result<Proof, Refusal> {
+        let digest = || decoded(pass).ok_or(Refusal::BadEscape("Auth-Pass"));
+        let salt = || self.get(Header::AuthSalt).unwrap_or_default().to_vec();
+        match self.get(Header::AuthMethod).unwrap_or_default() {
+            b"plain" | b"" => Ok(Proof::Password(Password::new(digest()?)?)),
+            b"cram-md5" => Ok(Proof::CramMd5 {
+                salt: salt(),
+                digest: digest()?,
+            }),
+            b"apop" => Ok(Proof::Apop {
+                salt: salt(),
+                digest: digest()?,
+            }),
+            b"external" => Ok(Proof::External),
+            b"none" => Ok(Proof::None),
+            _ => Err(Refusal::UnknownMethod),
+        }
+    }
+
+    /// No header stands for the first attempt; one that is no number for none that can be counted.
+    pub(super) fn attempt(&self) -> Option<u32> {
+        self.get(Header::AuthLoginAttempt).map_or(Some(1), number)
+    }
+
+    pub(super) fn client(&self) -> Client<'a> {
+        let end = |address, port| Some((self.address(address)?, number(self.get(port)?)?));
+        Client {
+            address: self.address(Header::ClientIp),
+            host: self.get(Header::ClientHost),
+            proxied_from: end(Header::ProxyProtocolAddr, Header::ProxyProtocolPort),
+            proxied_to: end(
+                Header::ProxyProtocolServerAddr,
+                Header::ProxyProtocolServerPort,
+            ),
+        }
+    }
+
+    pub(super) fn address(&self, header: Header) -> Option<IpAddr> {
+        address(self.get(header)?)
+    }
+
+    pub(super) fn envelope(&self, proof: &Proof) -> Option<Envelope<'a>> {
+        matches!(proof, Proof::None).then(|| Envelope {
+            helo: self.get(Header::AuthSmtpHelo).unwrap_or_default(),
+            from: self.get(Header::AuthSmtpFrom).unwrap_or_default(),
+            to: self.get(Header::AuthSmtpTo).unwrap_or_default(),
+        })
+    }
+
+    pub(super) fn tls(&self) -> Option<Tls<'a>> {
+        (self.get(Header::AuthSsl)? == b"on").then(|| Tls {
+            protocol: self.get(Header::AuthSslProtocol),
+            cipher: self.get(Header::AuthSslCipher),
+            verify: self.get(Header::AuthSslVerify),
+            subject: self.get(Header::AuthSslSubject),
+            issuer: self.get(Header::AuthSslIssuer),
+            serial: self.get(Header::AuthSslSerial),
+            fingerprint: self.get(Header::AuthSslFingerprint),
+            cert: self.get(Header::AuthSslCert),
+        })
+    }
+}
+
+/// An address without port and brackets.
+pub(super) fn address(text: &[u8]) -> Option<IpAddr> {
+    std::str::from_utf8(text).ok()?.parse().ok()
+}
+
+/// A decimal number without sign.
+fn number<T: std::str::FromStr>(digits: &[u8]) -> Option<T> {
+    if !digits.iter().all(u8::is_ascii_digit) {
+        return None;
+    }
+    std::str::from_utf8(digits).ok()?.parse().ok()
+}
+
+/// Undoes `ngx_escape_uri` with NGX_ESCAPE_MAIL_AUTH, once and bytewise: `%XX` is a byte, `+` is
+/// a plus. nginx escapes every `%`, so one without two hexadecimal digits is not from nginx.
+pub(super) fn decoded(escaped: &[u8]) -> Option<Vec<u8>> {
+    let mut bytes = Vec::with_capacity(escaped.len());
+    let mut rest = escaped;
+    while let Some((&first, after)) = rest.split_first() {
+        if first != b'%' {
+            bytes.push(first);
+            rest = after;
+            continue;
+        }
+        let (pair, after) = after.split_first_chunk::<2>()?;
+        let [high, low] = pair.map(|digit| char::from(digit).to_digit(16));
+        bytes.push(u8::try_from(high? * 16 + low?).ok()?);
+        rest = after;
+    }
+    Some(bytes)
+}
