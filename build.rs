@@ -7,8 +7,11 @@
 //! macros of our dependencies unless `--target` is given, and a plain `cargo build --release`
 //! must be enough. A static position-independent executable would take a fifth longer to start: it
 //! writes its relocations into pages that are otherwise only mapped. What address randomisation
-//! guards against is memory unsafety, and this program forbids unsafe code. Host names still follow /etc/nsswitch.conf: glibc's `files` and `dns` are
-//! linked in, other modules are loaded when a name is looked up.
+//! guards against is memory unsafety, and this program forbids unsafe code.
+//!
+//! One thing does not work in a static program: glibc loads most modules that /etc/nsswitch.conf
+//! names for host names (`myhostname`, `resolve`, `mdns4_minimal`) together with a second libc, and
+//! crashes in it. So `cfg(static_glibc)` is set, and the resolver then asks getent(1).
 //!
 //! `NGINX_MAIL_AUTH_LINK=dynamic` at build time asks for the usual linking.
 
@@ -32,6 +35,7 @@ const STAND_INS: [(&str, &str); 3] = [
 fn main() -> io::Result<()> {
     println!("cargo:rerun-if-changed=build.rs");
     println!("cargo:rerun-if-env-changed=NGINX_MAIL_AUTH_LINK");
+    println!("cargo:rustc-check-cfg=cfg(static_glibc)");
     let setting = |name: &str| env::var(name).unwrap_or_default();
     let native_glibc = setting("CARGO_CFG_TARGET_OS") == "linux"
         && setting("CARGO_CFG_TARGET_ENV") == "gnu"
@@ -52,6 +56,7 @@ fn main() -> io::Result<()> {
     for (name, script) in STAND_INS {
         fs::write(folder.join(name), script)?;
     }
+    println!("cargo:rustc-cfg=static_glibc");
     println!("cargo:rustc-link-arg-bins=-static");
     println!("cargo:rustc-link-arg-bins=-no-pie");
     println!("cargo:rustc-link-arg-bins=-L{}", folder.display());

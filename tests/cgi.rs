@@ -216,3 +216,26 @@ fn a_stdout_that_takes_nothing_is_an_error_and_no_panic() {
     assert_eq!(output.status.code(), Some(1));
     assert!(!stderr(&output).contains("panic"));
 }
+
+#[test]
+fn a_host_name_goes_out_as_an_address() {
+    let dir = TempDir::new();
+    let config = |host: &str| {
+        let text = format!("[[users]]\nstore = \"accept\"\n[routes]\ndefault = \"{host}\"\n");
+        dir.write("auth.toml", text)
+    };
+    let mut command = program();
+    command
+        .envs(ALICE)
+        .env("NGINX_MAIL_AUTH_CONFIG", config("localhost"));
+    let output = command.output().unwrap();
+    let lines: Vec<_> = stdout(&output).lines().collect();
+    assert!(
+        ["Auth-Server: 127.0.0.1", "Auth-Server: ::1"].contains(&lines[1]),
+        "{lines:?}"
+    );
+    config("nowhere.invalid");
+    let output = command.output().unwrap();
+    assert_eq!(stdout(&output), TEMPORARY);
+    assert!(stderr(&output).contains("cause=host-trouble detail=\"nowhere.invalid: "));
+}

@@ -14,9 +14,11 @@ use crate::request::{Login, Protocol};
 use crate::store::Account;
 
 mod names;
+mod system;
 mod table;
 
-pub use names::{Resolver, System};
+pub use names::Resolver;
+pub use system::System;
 pub use table::{Bad, Host, HostId, Ports, Table, Target};
 
 use names::{Name, Timing, keep_fresh};

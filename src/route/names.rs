@@ -1,7 +1,7 @@
 //! Mail servers that are given by name: where DNS says they are, or said last.
 
 use std::io;
-use std::net::{IpAddr, ToSocketAddrs as _};
+use std::net::IpAddr;
 use std::num::NonZeroU16;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
@@ -19,19 +19,6 @@ const LOOKUPS_AT_ONCE: usize = 8;
 pub trait Resolver: Send + Sync + 'static {
     /// The first address of `name`. May take as long as it likes.
     fn resolve(&self, name: &str) -> io::Result<IpAddr>;
-}
-
-/// The system's resolver: /etc/nsswitch.conf, /etc/hosts, DNS.
-#[derive(Clone, Copy, Debug)]
-pub struct System;
-
-impl Resolver for System {
-    fn resolve(&self, name: &str) -> io::Result<IpAddr> {
-        let first = (name, 0).to_socket_addrs()?.next();
-        first
-            .map(|address| address.ip())
-            .ok_or_else(|| io::Error::other("it has no address"))
-    }
 }
 
 impl<F: Fn(&str) -> io::Result<IpAddr> + Send + Sync + 'static> Resolver for F {
