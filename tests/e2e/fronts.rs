@@ -87,7 +87,13 @@ impl Front {
         let (uid, gid) = ids_of(WEB_USER, "base-passwd");
         // Where the tests are built, www-data may not even look.
         let own = home.join("nginx-mail-auth");
-        fs::copy(env!("CARGO_BIN_EXE_nginx-mail-auth"), &own).unwrap();
+        // By another process: what this one has open for writing, a child that another test starts
+        // meanwhile holds open too, and the kernel starts no such file (ETXTBSY).
+        let copied = Command::new("cp")
+            .arg(env!("CARGO_BIN_EXE_nginx-mail-auth"))
+            .arg(&own)
+            .status();
+        assert!(copied.unwrap().success());
         for (name, content) in files {
             put(&home.join(name), content, gid);
         }
