@@ -121,7 +121,7 @@ fn malformed_connections_touch_no_other() {
     ];
     let mut kept = toy.connect();
     let before = toy.usage();
-    for index in 0..1000 {
+    for index in 0..10_000 {
         let mut client = toy.connect();
         // It may be closed while this is being sent.
         client.send_if_open(&bad[index % bad.len()]);
