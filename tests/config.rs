@@ -3,6 +3,8 @@
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
 use nginx_mail_auth::config::{Config, UsersConfig};
 use nginx_mail_auth::problem::Problem;
@@ -172,4 +174,39 @@ fn no_wrong_value_gets_into_a_message() {
         let messages = problems_of(&folder, &format!("[nginx]\nkey = {value}\n"));
         assert!(!messages.contains("1234"), "{messages}");
     }
+}
+
+/// The program's exit status; it must not take longer than DNS may.
+fn status_of(command: &mut Command) -> Option<i32> {
+    let mut child = command
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let started = Instant::now();
+    while started.elapsed() < Duration::from_secs(30) {
+        if let Some(status) = child.try_wait().unwrap() {
+            return status.code();
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    None
+}
+
+fn program(config: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_nginx-mail-auth"));
+    command.arg("--config").arg(config);
+    command
+}
+
+#[test]
+fn commands_end_though_a_name_has_no_address() {
+    let folder = TempDir::new();
+    let content = "[[users]]\nstore = \"accept\"\n[routes]\ndefault = \"none.invalid\"\n";
+    let config = write(&folder, "auth.toml", content, 0o600);
+    assert_eq!(status_of(program(&config).arg("check")), Some(78));
+    assert_eq!(status_of(program(&config).args(["test", "alice"])), Some(1));
 }

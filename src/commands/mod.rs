@@ -79,8 +79,8 @@ impl From<io::Error> for CommandError {
 /// Runs a command with the configuration file at `config`; `None` for [`Command::Serve`], which
 /// is none of these.
 pub fn run(command: &Command, config: &Path) -> Option<Result<Outcome, CommandError>> {
-    let mut out = io::stdout().lock();
-    let mut err = io::stderr().lock();
+    // Not locked: threads that look names up write to the log, and the command waits for them.
+    let (mut out, mut err) = (io::stdout(), io::stderr());
     let result = run_with(command, config, &mut Console, &mut out, &mut err)?;
     let result = result.and_then(|outcome| {
         out.flush()?;
