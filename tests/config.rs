@@ -210,3 +210,13 @@ fn commands_end_though_a_name_has_no_address() {
     assert_eq!(status_of(program(&config).arg("check")), Some(78));
     assert_eq!(status_of(program(&config).args(["test", "alice"])), Some(1));
 }
+
+#[test]
+fn a_file_full_of_errors_is_soon_read() {
+    let folder = TempDir::new();
+    let started = Instant::now();
+    let lines = problems_of(&folder, &"[\n".repeat(300_000));
+    assert!(started.elapsed() < Duration::from_secs(10));
+    assert_eq!(lines.lines().count(), 101);
+    assert!(lines.contains("has more problems, which are not shown"));
+}
