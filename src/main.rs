@@ -97,10 +97,11 @@ fn serve(config: &Path, addresses: &[String]) -> Result<ExitCode, Box<dyn Error>
 
 /// `FCGI_WEB_SERVER_ADDRS` (FastCGI 1.0, 3.2).
 fn web_servers() -> Result<Option<WebServers>, Box<dyn Error>> {
-    let Ok(list) = std::env::var("FCGI_WEB_SERVER_ADDRS") else {
+    let Some(list) = std::env::var_os("FCGI_WEB_SERVER_ADDRS") else {
         return Ok(None);
     };
-    match WebServers::parse(&list) {
+    // What is no text is no address either: it must not let everybody in.
+    match WebServers::parse(&list.to_string_lossy()) {
         Ok(servers) => Ok(Some(servers)),
         Err(error) => Err(format!("FCGI_WEB_SERVER_ADDRS is no list of addresses: {error}").into()),
     }

@@ -220,3 +220,15 @@ fn a_file_full_of_errors_is_soon_read() {
     assert_eq!(lines.lines().count(), 101);
     assert!(lines.contains("has more problems, which are not shown"));
 }
+
+#[test]
+fn web_servers_that_are_no_text_are_an_error() {
+    use std::os::unix::ffi::OsStrExt as _;
+    let folder = TempDir::new();
+    let content = "[[users]]\nstore = \"accept\"\n[routes]\ndefault = \"192.0.2.1\"\n";
+    let config = write(&folder, "auth.toml", content, 0o600);
+    let list = std::ffi::OsStr::from_bytes(b"\xff");
+    let mut serve = program(&config);
+    serve.args(["serve", "--listen", "127.0.0.1:0"]);
+    assert_eq!(status_of(serve.env("FCGI_WEB_SERVER_ADDRS", list)), Some(1));
+}
