@@ -232,3 +232,24 @@ fn web_servers_that_are_no_text_are_an_error() {
     serve.args(["serve", "--listen", "127.0.0.1:0"]);
     assert_eq!(status_of(serve.env("FCGI_WEB_SERVER_ADDRS", list)), Some(1));
 }
+
+#[test]
+fn a_key_file_that_is_there_again_is_soon_seen() {
+    use nginx_mail_auth::fcgi::Application as _;
+    use nginx_mail_auth::{live::Live, params::Params};
+    let folder = TempDir::new();
+    let content = "[nginx]\nkey-file = \"key\"\n[[users]]\nstore = \"accept\"\n\
+                   [routes]\ndefault = \"192.0.2.1\"\n";
+    let config = write(&folder, "auth.toml", content, 0o600);
+    let key = write(&folder, "key", "hunter2", 0o600);
+    let live = Live::open(&config).ok().unwrap();
+    let look = || {
+        std::thread::sleep(Duration::from_millis(1100));
+        live.respond(&Params::bounded(0), &mut Vec::new());
+        live.current().unwrap().config().nginx_key.clone().unwrap()
+    };
+    fs::remove_file(&key).unwrap();
+    assert!(look().matches(b"hunter2"));
+    write(&folder, "key", "hunter3", 0o600);
+    assert!(look().matches(b"hunter3"));
+}
