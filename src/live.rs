@@ -128,6 +128,12 @@ impl Live {
     fn load(&self, watch: &mut Watch) {
         let mut files = Watched::new();
         let before = self.current();
+        // A load that fails may not tell which files it would need: those of the version in force
+        // are the ones that are likely to come right again.
+        let before_files = before.iter().flat_map(|before| &before.config().files);
+        let known: Watched = before_files
+            .map(|(path, _)| (path.clone(), fingerprint(path).ok()))
+            .collect();
         let opened = Service::open(&self.path, Lifetime::Server, before.as_deref(), &mut files);
         watch.loaded = Instant::now();
         watch.looked = watch.loaded;
@@ -141,7 +147,10 @@ impl Live {
                 *self.current.write().unwrap_or_else(PoisonError::into_inner) = service;
                 watch.problems.clear();
             }
-            Err(problems) => watch.problems = problems,
+            Err(problems) => {
+                watch.problems = problems;
+                files.extend(known);
+            }
         }
         watch.files = files;
     }

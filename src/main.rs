@@ -1,8 +1,10 @@
 //! The program: picks what to do from the environment, descriptor 0 and the command line.
 
 use std::error::Error;
+use std::io;
 use std::path::Path;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use clap::Parser as _;
 use log::LevelFilter;
@@ -13,6 +15,7 @@ use nginx_mail_auth::fcgi::listener::{self, Listener, WebServers};
 use nginx_mail_auth::fcgi::server::Server;
 use nginx_mail_auth::live::Live;
 use nginx_mail_auth::{cgi, harden, journal};
+use signal_hook::consts::SIGHUP;
 
 fn main() -> ExitCode {
     harden::process();
@@ -58,6 +61,7 @@ fn answer(config: &Path) -> Result<ExitCode, Box<dyn Error>> {
         cgi::run(config)?;
         return Ok(ExitCode::SUCCESS);
     };
+    outlive_early_reload()?;
     let live = Live::open_anyway(config);
     let limits = live
         .current()
@@ -74,6 +78,7 @@ fn answer(config: &Path) -> Result<ExitCode, Box<dyn Error>> {
 
 /// Serves FastCGI on these addresses and on the sockets that systemd passes.
 fn serve(config: &Path, addresses: &[String]) -> Result<ExitCode, Box<dyn Error>> {
+    outlive_early_reload()?;
     let live = match Live::open(config) {
         Ok(live) => live,
         Err(problems) => {
@@ -100,12 +105,20 @@ fn serve(config: &Path, addresses: &[String]) -> Result<ExitCode, Box<dyn Error>
     Ok(ExitCode::SUCCESS)
 }
 
+/// Keeps SIGHUP from ending the process while it loads. It has nothing to do yet: what changes
+/// meanwhile is seen at the next look at the files.
+fn outlive_early_reload() -> io::Result<()> {
+    signal_hook::flag::register(SIGHUP, Arc::default())?;
+    Ok(())
+}
+
 /// `FCGI_WEB_SERVER_ADDRS` (FastCGI 1.0, 3.2).
 fn web_servers() -> Result<Option<WebServers>, Box<dyn Error>> {
-    let Ok(list) = std::env::var("FCGI_WEB_SERVER_ADDRS") else {
+    let Some(list) = std::env::var_os("FCGI_WEB_SERVER_ADDRS") else {
         return Ok(None);
     };
-    match WebServers::parse(&list) {
+    // What is no text is no address either: it must not let everybody in.
+    match WebServers::parse(&list.to_string_lossy()) {
         Ok(servers) => Ok(Some(servers)),
         Err(error) => Err(format!("FCGI_WEB_SERVER_ADDRS is no list of addresses: {error}").into()),
     }

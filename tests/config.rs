@@ -3,10 +3,10 @@
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::sync::mpsc;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use nginx_mail_auth::config::{Config, UsersConfig};
 use nginx_mail_auth::problem::Problem;
@@ -196,4 +196,82 @@ fn check_of_a_name_that_dns_does_not_know_ends() {
         path.display()
     );
     assert!(errors.contains(&place), "{errors}");
+}
+
+/// The program's exit status; it must not take longer than DNS may.
+fn status_of(command: &mut Command) -> Option<i32> {
+    let mut child = command
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let started = Instant::now();
+    while started.elapsed() < Duration::from_secs(30) {
+        if let Some(status) = child.try_wait().unwrap() {
+            return status.code();
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    None
+}
+
+fn program(config: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_nginx-mail-auth"));
+    command.arg("--config").arg(config);
+    command
+}
+
+#[test]
+fn commands_end_though_a_name_has_no_address() {
+    let folder = TempDir::new();
+    let content = "[[users]]\nstore = \"accept\"\n[routes]\ndefault = \"none.invalid\"\n";
+    let config = write(&folder, "auth.toml", content, 0o600);
+    assert_eq!(status_of(program(&config).arg("check")), Some(78));
+    assert_eq!(status_of(program(&config).args(["test", "alice"])), Some(1));
+}
+
+#[test]
+fn a_file_full_of_errors_is_soon_read() {
+    let folder = TempDir::new();
+    let started = Instant::now();
+    let lines = problems_of(&folder, &"[\n".repeat(300_000));
+    assert!(started.elapsed() < Duration::from_secs(10));
+    assert_eq!(lines.lines().count(), 101);
+    assert!(lines.contains("has more problems, which are not shown"));
+}
+
+#[test]
+fn web_servers_that_are_no_text_are_an_error() {
+    use std::os::unix::ffi::OsStrExt as _;
+    let folder = TempDir::new();
+    let content = "[[users]]\nstore = \"accept\"\n[routes]\ndefault = \"192.0.2.1\"\n";
+    let config = write(&folder, "auth.toml", content, 0o600);
+    let list = std::ffi::OsStr::from_bytes(b"\xff");
+    let mut serve = program(&config);
+    serve.args(["serve", "--listen", "127.0.0.1:0"]);
+    assert_eq!(status_of(serve.env("FCGI_WEB_SERVER_ADDRS", list)), Some(1));
+}
+
+#[test]
+fn a_key_file_that_is_there_again_is_soon_seen() {
+    use nginx_mail_auth::fcgi::Application as _;
+    use nginx_mail_auth::{live::Live, params::Params};
+    let folder = TempDir::new();
+    let content = "[nginx]\nkey-file = \"key\"\n[[users]]\nstore = \"accept\"\n\
+                   [routes]\ndefault = \"192.0.2.1\"\n";
+    let config = write(&folder, "auth.toml", content, 0o600);
+    let key = write(&folder, "key", "hunter2", 0o600);
+    let live = Live::open(&config).ok().unwrap();
+    let look = || {
+        std::thread::sleep(Duration::from_millis(1100));
+        live.respond(&Params::bounded(0), &mut Vec::new());
+        live.current().unwrap().config().nginx_key.clone().unwrap()
+    };
+    fs::remove_file(&key).unwrap();
+    assert!(look().matches(b"hunter2"));
+    write(&folder, "key", "hunter3", 0o600);
+    assert!(look().matches(b"hunter3"));
 }

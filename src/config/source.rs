@@ -75,7 +75,8 @@ impl Source<'_> {
             return Read { file, whole: true };
         }
         let mut broken = BrokenLines::default();
-        for error in &errors {
+        // Each costs a search through the file for its place.
+        for error in errors.iter().take(MAX_PROBLEMS) {
             let place = self.place(error.span().unwrap_or(0..0).start);
             // One slip can make several errors; the first says it best.
             if !broken.contains(place.0) {
@@ -85,6 +86,13 @@ impl Source<'_> {
                     ..Problem::new(self.path, error.message())
                 });
             }
+        }
+        if errors.len() > MAX_PROBLEMS {
+            problems.push(self.more());
+            return Read {
+                file: File::default(),
+                whole: false,
+            };
         }
         let (table, _) = DeTable::parse_recoverable(self.text);
         let mut rest = Vec::new();
@@ -125,11 +133,12 @@ impl Source<'_> {
             let key = Some(dotted(&path));
             problems.push(self.problem(&span, key, reworded(error.message(), kind)));
         }
-        problems.push(Problem::new(
-            self.path,
-            "has more problems, which are not shown",
-        ));
+        problems.push(self.more());
         File::default()
+    }
+
+    fn more(&self) -> Problem {
+        Problem::new(self.path, "has more problems, which are not shown")
     }
 }
 

@@ -134,6 +134,10 @@ impl FileStore {
         if bytes.len() as u64 > MAX_FILE_BYTES {
             return whole("the file is larger than 4 GiB");
         }
+        // It would be part of the first login, which then nobody could type.
+        if bytes.starts_with(b"\xef\xbb\xbf") {
+            return whole("the file starts with a byte order mark: save it without");
+        }
         if !lines(&bytes).any(|(_, text)| Line::cut(text).is_some()) {
             return whole("there is no user in it");
         }

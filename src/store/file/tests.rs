@@ -179,3 +179,17 @@ fn debug_shows_no_secret() {
         assert!(!format!("{store:?} {account:?}").contains("marker"));
     }
 }
+
+#[test]
+fn a_byte_order_mark_is_no_part_of_a_login() {
+    let settings = Settings {
+        path: "users".into(),
+        allow_weak_schemes: true,
+    };
+    let bytes = b"\xef\xbb\xbfalice:{PLAIN}x\n".to_vec();
+    let problems = FileStore::load(bytes, &settings).err().unwrap();
+    assert_eq!(
+        problems[0].to_string(),
+        "users: the file starts with a byte order mark: save it without"
+    );
+}
