@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::io::{self, IsTerminal as _, Write as _};
 use std::os::unix::ffi::OsStrExt as _;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::time::Instant;
 
@@ -26,7 +27,14 @@ pub fn run(path: &Path) -> io::Result<()> {
         .collect();
     let mut out = Vec::with_capacity(crate::answer::MAX_ANSWER_BYTES);
     match params(&environment) {
-        Ok(params) => respond(path, &params, started, &mut out),
+        Ok(params) => {
+            let respond = || respond(path, &params, started, &mut out);
+            if catch_unwind(AssertUnwindSafe(respond)).is_err() {
+                out.clear();
+                let (why, outline) = (Trouble::Panic.into(), Outline::of(&params));
+                refuse(why, &outline, &Messages::default(), started, &mut out);
+            }
+        }
         Err(TooManyPairs) => {
             let nothing = Outline::of(&Params::bounded(0));
             refuse(

@@ -4,6 +4,7 @@ use std::fs::{File, Metadata, OpenOptions};
 use std::io::{self, Read as _};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::Path;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rustix::fs::OFlags;
 
@@ -28,6 +29,19 @@ impl Fingerprint {
             device: metadata.dev(),
             size: metadata.len(),
         }
+    }
+}
+
+impl Fingerprint {
+    /// Whether the file has changed within `span` before `now`: then whoever writes it may not be
+    /// done. A time of change that lies in the future says nothing.
+    pub fn is_fresh(&self, now: SystemTime, span: Duration) -> bool {
+        let since = now.duration_since(UNIX_EPOCH).unwrap_or_default();
+        let (seconds, nanos) = self.changed;
+        let changed = u64::try_from(seconds).ok().zip(u32::try_from(nanos).ok());
+        changed
+            .and_then(|(seconds, nanos)| since.checked_sub(Duration::new(seconds, nanos)))
+            .is_some_and(|age| age < span)
     }
 }
 

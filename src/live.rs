@@ -3,13 +3,14 @@
 //! mod_fcgid sends no signal when a file has changed, so the files are looked at as requests come,
 //! at most once a second. A broken version is reported once and the one before stays in force.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, RwLock, TryLockError};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use crate::answer::Messages;
 use crate::fcgi::{Application, NoRequest};
-use crate::files::fingerprint;
+use crate::files::{Fingerprint, fingerprint};
 use crate::params::Params;
 use crate::problem::Problem;
 use crate::refusal::{Refusal, Trouble};
@@ -18,6 +19,10 @@ use crate::service::{Lifetime, Service, Watched, refuse};
 
 /// How long the files are taken to be unchanged after a look.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
+
+/// How long a file must have been left alone before it is loaded: one that is written in place is
+/// half a file for a moment, and half a file can look whole.
+const SETTLED: Duration = Duration::from_millis(300);
 
 /// How long after a failed load it is tried again though no file seems to have changed: what it
 /// lacks may be a file that it never got to.
@@ -37,6 +42,17 @@ struct Watch {
     looked: Instant,
     loaded: Instant,
     problems: Vec<Problem>,
+}
+
+impl Watch {
+    /// The files that are not what they were, as they are now; `None` for one that is gone.
+    fn changed(&self) -> Vec<Option<Fingerprint>> {
+        let now = |(path, seen): &(PathBuf, Option<Fingerprint>)| {
+            let now = fingerprint(path).ok();
+            (now != *seen).then_some(now)
+        };
+        self.files.iter().filter_map(now).collect()
+    }
 }
 
 impl Live {
@@ -97,13 +113,18 @@ impl Live {
         if watch.looked.elapsed() < LOOK_AGAIN {
             return;
         }
-        watch.looked = Instant::now();
-        let changed = watch
-            .files
+        let changed = watch.changed();
+        let now = SystemTime::now();
+        if changed
             .iter()
-            .any(|(path, seen)| fingerprint(path).ok() != *seen);
+            .flatten()
+            .any(|file| file.is_fresh(now, SETTLED))
+        {
+            return;
+        }
+        watch.looked = Instant::now();
         let overdue = !watch.problems.is_empty() && watch.loaded.elapsed() >= TRY_AGAIN;
-        if changed || overdue {
+        if !changed.is_empty() || overdue {
             self.load_and_report(&mut watch);
         }
     }
@@ -171,7 +192,9 @@ impl Live {
 
 impl Application for Live {
     fn respond(&self, params: &Params<'_>, out: &mut Vec<u8>) {
-        self.look();
+        if catch_unwind(AssertUnwindSafe(|| self.look())).is_err() {
+            log::error!("looking for changed files failed by a bug");
+        }
         match self.current() {
             Some(service) => service.respond(params, out),
             None => {
@@ -192,6 +215,9 @@ impl Application for Live {
     }
 
     fn reload(&self) {
-        self.load_and_report(&mut self.lock_watch());
+        let mut watch = self.lock_watch();
+        // Whoever asks wants to hear of the problems again.
+        watch.problems.clear();
+        self.load_and_report(&mut watch);
     }
 }

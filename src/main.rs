@@ -91,7 +91,9 @@ fn serve(config: &Path, addresses: &[String]) -> Result<ExitCode, Box<dyn Error>
     let service = live.current().ok_or("no configuration is loaded")?;
     let mut listeners = listener::from_systemd()?;
     for address in addresses {
-        listeners.push(Listener::bind(address, service.config().socket_mode)?);
+        let listener = Listener::bind(address, service.config().socket_mode)
+            .map_err(|error| format!("cannot listen on {address}: {error}"))?;
+        listeners.push(listener);
     }
     if listeners.is_empty() {
         return Err("nowhere to listen: give --listen ADDRESS, or a socket from systemd".into());

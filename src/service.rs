@@ -55,8 +55,37 @@ impl Service {
         before: Option<&Self>,
         watched: &mut Watched,
     ) -> Result<Self, Vec<Problem>> {
+        let (service, problems) = Self::assemble(path, lifetime, before, watched);
+        match service {
+            Some(service) if problems.is_empty() => Ok(service),
+            _ => Err(problems),
+        }
+    }
+
+    /// Looks for everything that is wrong, also with what a broken configuration names: all
+    /// problems, then all warnings.
+    pub fn inspect(path: &Path) -> (Vec<Problem>, Vec<Problem>) {
+        let (service, mut problems) = Self::assemble(path, Lifetime::Server, None, &mut Vec::new());
+        let Some(service) = service else {
+            return (problems, Vec::new());
+        };
+        problems.extend(service.unresolved());
+        (problems, service.warnings)
+    }
+
+    /// Makes what can be made. With any problem, the result is not one to answer with: a store
+    /// may be missing in it, or a key.
+    fn assemble(
+        path: &Path,
+        lifetime: Lifetime,
+        before: Option<&Self>,
+        watched: &mut Watched,
+    ) -> (Option<Self>, Vec<Problem>) {
         watched.push((path.to_path_buf(), fingerprint(path).ok()));
-        let config = Config::load(path)?;
+        let (config, mut problems) = match Config::salvage(path) {
+            Ok(salvaged) => salvaged,
+            Err(problem) => return (None, vec![problem]),
+        };
         watched.extend(
             config
                 .files
@@ -65,22 +94,22 @@ impl Service {
                 .map(|(path, seen)| (path.clone(), Some(seen.clone()))),
         );
         let mut warnings = config.warnings.clone();
-        let mut problems = Vec::new();
         let mut stores: Vec<Box<dyn UserStore>> = Vec::new();
         for users in &config.users {
             match users {
                 UsersConfig::Accept => stores.push(Box::new(AcceptStore)),
-                UsersConfig::File(settings) => {
+                UsersConfig::File { settings, place } => {
                     watched.push((settings.path.clone(), fingerprint(&settings.path).ok()));
                     match open_file(settings, lifetime, &mut warnings) {
                         Ok(store) => stores.push(Box::new(store)),
-                        Err(found) => problems.extend(found),
+                        Err(found) => problems.extend(
+                            found
+                                .into_iter()
+                                .map(|problem| named_in(path, *place, problem)),
+                        ),
                     }
                 }
             }
-        }
-        if !problems.is_empty() {
-            return Err(problems);
         }
         let (routes, hashes) = match lifetime {
             Lifetime::OneRequest => (Routes::lazy(&config.routes, System), NonZeroUsize::MIN),
@@ -99,10 +128,11 @@ impl Service {
             hashing,
             retry: config.retry,
         };
-        Ok(Self {
+        let service = Self {
             warnings,
             ..Self::new(config, gate)
-        })
+        };
+        (Some(service), problems)
     }
 
     /// A service made of parts that are at hand.
@@ -240,6 +270,19 @@ fn write_refusal(answer: &Answer, protocol: Protocol, messages: &Messages, out: 
         out.extend_from_slice(b"Auth-Status: ");
         out.extend_from_slice(Messages::TEMPORARY.as_bytes());
         out.extend_from_slice(b"\n\n");
+    }
+}
+
+/// A problem with a file as a whole stands where the configuration names the file.
+fn named_in(config: &Path, place: (usize, usize), problem: Problem) -> Problem {
+    if problem.place.is_some() {
+        return problem;
+    }
+    Problem {
+        file: config.to_owned(),
+        place: Some(place),
+        key: Some("users.path".to_owned()),
+        message: format!("{}: {}", problem.file.display(), problem.message),
     }
 }
 

@@ -211,7 +211,7 @@ fn status_of(command: &mut Command) -> Option<i32> {
         if let Some(status) = child.try_wait().unwrap() {
             return status.code();
         }
-        std::thread::sleep(Duration::from_millis(20));
+        thread::sleep(Duration::from_millis(20));
     }
     child.kill().unwrap();
     child.wait().unwrap();
@@ -266,7 +266,7 @@ fn a_key_file_that_is_there_again_is_soon_seen() {
     let key = write(&folder, "key", "hunter2", 0o600);
     let live = Live::open(&config).ok().unwrap();
     let look = || {
-        std::thread::sleep(Duration::from_millis(1100));
+        thread::sleep(Duration::from_millis(1100));
         live.respond(&Params::bounded(0), &mut Vec::new());
         live.current().unwrap().config().nginx_key.clone().unwrap()
     };

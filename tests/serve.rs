@@ -202,7 +202,6 @@ fn a_broken_version_is_reported_once_with_its_place_and_the_old_one_stays() {
             !reports().is_empty()
         });
         // Another look finds the same and says nothing.
-        server.signal(Signal::HUP);
         let looked = Instant::now();
         wait_until("some looks", || {
             assert_eq!(server.ask("alice", "one"), accepted("192.0.2.1"));

@@ -90,7 +90,7 @@ pub(super) fn test(
 fn tell(step: &Step<'_>, users: &[UsersConfig], out: &mut impl Write) -> io::Result<()> {
     let store = |number: usize| match users.get(number) {
         Some(UsersConfig::Accept) => "accept".to_owned(),
-        Some(UsersConfig::File(settings)) => format!("file {}", settings.path.display()),
+        Some(UsersConfig::File { settings, .. }) => format!("file {}", settings.path.display()),
         None => number.to_string(),
     };
     match step {

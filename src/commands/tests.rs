@@ -143,7 +143,7 @@ fn check_of_what_is_broken() {
     let (_, err, outcome) = folder.run(&["check"], &[]);
     assert_eq!(
         err,
-        "none: cannot be read: No such file or directory (os error 2)\n"
+        "auth.toml:4:8: users.path: none: cannot be read: No such file or directory (os error 2)\n"
     );
     assert_eq!(outcome, Outcome::BrokenConfig);
 

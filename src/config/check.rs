@@ -24,12 +24,14 @@ use crate::store::file::Settings;
 
 mod routes;
 
-/// Checks what could be read. `problems` are those of form, found before.
+/// Checks what could be read. `problems` are those of form, found before; they come back with all
+/// others, in the order of their places. Where there are any, the configuration is not one to work
+/// with, only one to look for more of them.
 pub(super) fn check(
     source: Source<'_>,
     read: Read,
     problems: Vec<Problem>,
-) -> Result<Config, Vec<Problem>> {
+) -> (Config, Vec<Problem>) {
     let mut checker = Checker {
         source,
         problems,
@@ -37,21 +39,13 @@ pub(super) fn check(
         files: Vec::new(),
     };
     let config = checker.config(read);
-    let Checker {
-        mut problems,
-        warnings,
-        files,
-        ..
-    } = checker;
-    if problems.is_empty() {
-        return Ok(Config {
-            warnings,
-            files,
-            ..config
-        });
-    }
-    problems.sort_by_key(|problem| problem.place);
-    Err(problems)
+    checker.problems.sort_by_key(|problem| problem.place);
+    let config = Config {
+        warnings: checker.warnings,
+        files: checker.files,
+        ..config
+    };
+    (config, checker.problems)
 }
 
 /// Collects problems. Where there is one, its functions give some value that would do, so that
@@ -101,7 +95,7 @@ impl Checker<'_> {
         }
         let hosts_from_store = users.iter().any(|users| match users {
             UsersConfig::Accept => false,
-            UsersConfig::File(_) => true,
+            UsersConfig::File { .. } => true,
         });
         if !routes.has_routes() && !hosts_from_store {
             self.report(
@@ -154,12 +148,17 @@ impl Checker<'_> {
             }
             "file" => {
                 let path = self.path("users.path", span, users.path.as_ref())?;
-                Some(UsersConfig::File(Settings {
+                let settings = Settings {
                     path,
                     allow_weak_schemes: users
                         .allow_weak_schemes
                         .is_some_and(|allow| *allow.get_ref()),
-                }))
+                };
+                let named = users.path.map_or(span.start, |path| path.span().start);
+                Some(UsersConfig::File {
+                    settings,
+                    place: self.source.place(named),
+                })
             }
             other => {
                 self.report(

@@ -61,15 +61,31 @@ pub enum UsersConfig {
     /// Everybody, with every password.
     Accept,
     /// A password file.
-    File(Settings),
+    File {
+        /// Which, and how it is read.
+        settings: Settings,
+        /// Line and column at which the configuration names it.
+        place: (usize, usize),
+    },
 }
 
 impl Config {
     /// Reads and checks the file at `path`, and the files that it names keys in. The error has
     /// all problems in the order of their places, at least one.
     pub fn load(path: &Path) -> Result<Self, Vec<Problem>> {
+        let (config, problems) = Self::salvage(path).map_err(|problem| vec![problem])?;
+        if problems.is_empty() {
+            Ok(config)
+        } else {
+            Err(problems)
+        }
+    }
+
+    /// The same, but what could be made of the file comes beside its problems. If there are any,
+    /// that is not for work: only to look for more of them in what it names.
+    pub(crate) fn salvage(path: &Path) -> Result<(Self, Vec<Problem>), Problem> {
         let trusted = read_trusted(path, MAX_FILE_BYTES, Secrecy::Secret)?;
-        let mut config = Self::parse(path, &Zeroizing::new(trusted.bytes))?;
+        let (mut config, problems) = Self::check(path, &Zeroizing::new(trusted.bytes))?;
         config
             .files
             .insert(0, (path.to_owned(), trusted.fingerprint));
@@ -78,22 +94,31 @@ impl Config {
         config
             .warnings
             .extend(trusted.warning.filter(|_| holds_key));
-        Ok(config)
+        Ok((config, problems))
     }
 
     /// Checks the content of the file at `path`. Reads no file but those that it names keys in.
     pub fn parse(path: &Path, bytes: &[u8]) -> Result<Self, Vec<Problem>> {
+        let (config, problems) = Self::check(path, bytes).map_err(|problem| vec![problem])?;
+        if problems.is_empty() {
+            Ok(config)
+        } else {
+            Err(problems)
+        }
+    }
+
+    fn check(path: &Path, bytes: &[u8]) -> Result<(Self, Vec<Problem>), Problem> {
         let text = std::str::from_utf8(bytes).map_err(|error| {
             // Valid up to there, so this cannot fail.
             let text = std::str::from_utf8(&bytes[..error.valid_up_to()]).unwrap_or_default();
             let mut problem = Problem::new(path, "is not UTF-8");
             problem.place = Some(Source { path, text }.place(text.len()));
-            vec![problem]
+            problem
         })?;
         let mut problems = Vec::new();
         let source = Source { path, text };
         let read = source.read(&mut problems);
-        check::check(source, read, problems)
+        Ok(check::check(source, read, problems))
     }
 
     /// Password hashes computed at once.

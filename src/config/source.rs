@@ -34,7 +34,7 @@ pub(super) struct Read {
 }
 
 impl Source<'_> {
-    /// A problem at a place of this text; an empty span stands for no place.
+    /// A problem at a place of this text; what the whole lacks stands at its beginning.
     pub(super) fn problem(
         &self,
         span: &Range<usize>,
@@ -43,7 +43,7 @@ impl Source<'_> {
     ) -> Problem {
         Problem {
             file: self.path.to_owned(),
-            place: (span.end > 0).then(|| self.place(span.start)),
+            place: Some(self.place(span.start)),
             key,
             message: message.into(),
         }

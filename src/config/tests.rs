@@ -11,7 +11,6 @@ use serde::Deserialize as _;
 use toml::de::{DeTable, Deserializer};
 
 use super::file::File;
-use super::source::Source;
 use super::*;
 
 fn example(name: &str) -> (PathBuf, String) {
@@ -23,10 +22,7 @@ fn example(name: &str) -> (PathBuf, String) {
 }
 
 fn checked(path: &Path, text: &str) -> Result<Config, Vec<Problem>> {
-    let source = Source { path, text };
-    let mut problems = Vec::new();
-    let read = source.read(&mut problems);
-    check::check(source, read, problems)
+    Config::parse(path, text.as_bytes())
 }
 
 fn settled(config: &Config) -> impl PartialEq + std::fmt::Debug + use<> {
@@ -43,7 +39,11 @@ fn the_full_example_has_every_default() {
     let full = checked(&path, &text).unwrap();
     let least = checked(&path, "[[users]]\nstore = \"file\"\npath = \"passwd\"\n").unwrap();
     assert_eq!(settled(&full), settled(&least));
-    assert_eq!(full.users, least.users);
+    let store = |config: &Config| match config.users.as_slice() {
+        [UsersConfig::File { settings, .. }] => settings.clone(),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(store(&full), store(&least));
     assert!(full.nginx_key.is_none());
     assert!(!full.routes.has_routes());
 }
@@ -59,10 +59,13 @@ fn the_defaults() {
     let port = |number| NonZeroU16::new(number).unwrap();
     assert_eq!(
         least.users,
-        [UsersConfig::File(Settings {
-            path: "/etc/passwd".into(),
-            allow_weak_schemes: false
-        })]
+        [UsersConfig::File {
+            settings: Settings {
+                path: "/etc/passwd".into(),
+                allow_weak_schemes: false
+            },
+            place: (3, 8)
+        }]
     );
     assert_eq!(least.messages, Messages::default());
     assert_eq!(least.retry, None);
