@@ -101,7 +101,10 @@ impl Service {
                 UsersConfig::File { settings, place } => {
                     watched.push((settings.path.clone(), fingerprint(&settings.path).ok()));
                     match open_file(settings, lifetime, &mut warnings) {
-                        Ok(store) => stores.push(Box::new(store)),
+                        Ok(store) => {
+                            warnings.extend(unknown_hosts(&config, settings, &store));
+                            stores.push(Box::new(store));
+                        }
                         Err(found) => problems.extend(
                             found
                                 .into_iter()
@@ -271,6 +274,24 @@ fn write_refusal(answer: &Answer, protocol: Protocol, messages: &Messages, out: 
         out.extend_from_slice(Messages::TEMPORARY.as_bytes());
         out.extend_from_slice(b"\n\n");
     }
+}
+
+/// The hosts that users have and nobody knows the address of.
+fn unknown_hosts(
+    config: &Config,
+    settings: &file::Settings,
+    store: &FileStore,
+) -> impl Iterator<Item = Problem> {
+    let unknown = |(host, _): &(&String, &usize)| config.routes.declared(host).is_none();
+    let names = store.host_names().iter().filter(unknown);
+    names.map(|(host, line)| Problem {
+        file: settings.path.clone(),
+        place: Some((*line, 1)),
+        key: None,
+        message: format!(
+            "host={host} is neither in [hosts] nor an address: its users get the temporary failure"
+        ),
+    })
 }
 
 /// A problem with a file as a whole stands where the configuration names the file.

@@ -158,6 +158,21 @@ fn check_of_what_is_broken() {
 }
 
 #[test]
+fn check_warns_of_hosts_that_nobody_knows() {
+    let folder = working("hosts");
+    let users = "a:!::::::host=mailhost01\nb:!::::::host=192.0.2.9\nc:!::::::host=there\n";
+    folder.write("users", users);
+    let (out, err, outcome) = folder.run(&["check"], &[]);
+    assert_eq!(out, "auth.toml: ok\n");
+    assert_eq!(
+        err,
+        "warning: users:3:1: host=there is neither in [hosts] nor an address: \
+         its users get the temporary failure\n"
+    );
+    assert_eq!(outcome, Outcome::Done);
+}
+
+#[test]
 fn test_tells_step_by_step_why() {
     let folder = working("steps");
     let (out, err, outcome) = folder.run(&["test", "alice", "--protocol", "pop3"], &["hunter2"]);

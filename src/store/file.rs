@@ -1,8 +1,10 @@
 //! The password file: Dovecot's passwd-file format, of which htpasswd's is a part.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::hash::{DefaultHasher, Hasher};
 use std::io::BufRead;
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::OnceLock;
 
@@ -23,6 +25,8 @@ mod line;
 pub const MAX_FILE_BYTES: u64 = u32::MAX as u64;
 /// How many problems of one file are told; of the others, their number.
 const MAX_PROBLEMS: usize = 20;
+/// How many names of hosts are kept for a look at whether they are known.
+const MAX_HOST_NAMES: usize = 1000;
 /// How many lines go into the key of the decoys.
 const KEY_LINES: usize = 8;
 /// How many lines without usable secret are passed over for a decoy.
@@ -49,6 +53,7 @@ pub struct FileStore {
     keyed: DefaultHasher,
     lookup: Lookup,
     warnings: Vec<Problem>,
+    host_names: BTreeMap<String, usize>,
 }
 
 enum Lookup {
@@ -84,17 +89,21 @@ impl FileStore {
         let mut problems = Problems::default();
         let mut warnings = Problems::default();
         let mut entries = Vec::new();
+        let mut host_names = BTreeMap::new();
         for (number, (offset, text)) in lines(&store.bytes).enumerate() {
             let Some(line) = Line::cut(text) else {
                 continue;
             };
             entries.push(index::entry(store.hash(line.login), offset as u32));
-            if let Err(flaw) = line.account(store.weak) {
-                let list = match &flaw.kind {
-                    FlawKind::Secret(error) if error.is_choice() => &mut warnings,
-                    _ => &mut problems,
-                };
-                list.add(|| problem(settings, number + 1, &flaw));
+            match line.account(store.weak) {
+                Ok(account) => note_host(&mut host_names, account.host, number + 1),
+                Err(flaw) => {
+                    let list = match &flaw.kind {
+                        FlawKind::Secret(error) if error.is_choice() => &mut warnings,
+                        _ => &mut problems,
+                    };
+                    list.add(|| problem(settings, number + 1, &flaw));
+                }
             }
         }
         entries.sort_unstable();
@@ -103,6 +112,7 @@ impl FileStore {
             return Err(problems.finish(settings));
         }
         store.warnings = warnings.finish(settings);
+        store.host_names = host_names;
         store.lookup = Lookup::Indexed(Index::of_sorted(&entries));
         Ok(store)
     }
@@ -119,6 +129,12 @@ impl FileStore {
     /// What is wrong with single logins, which cannot be checked for it; the others can.
     pub fn warnings(&self) -> &[Problem] {
         &self.warnings
+    }
+
+    /// The names that users have as `host`, but for addresses, each with the first line that has
+    /// it; up to a bound. Somebody must know where they are.
+    pub fn host_names(&self) -> &BTreeMap<String, usize> {
+        &self.host_names
     }
 
     fn new(bytes: Vec<u8>, settings: &Settings) -> Result<Self, Vec<Problem>> {
@@ -151,6 +167,7 @@ impl FileStore {
             bytes,
             lookup: Lookup::Scanned(OnceLock::new()),
             warnings: Vec::new(),
+            host_names: BTreeMap::new(),
         })
     }
 
@@ -256,6 +273,15 @@ impl FileStore {
                 });
             }
         }
+    }
+}
+
+fn note_host(host_names: &mut BTreeMap<String, usize>, host: Option<String>, line: usize) {
+    if let Some(host) = host
+        && host_names.len() < MAX_HOST_NAMES
+        && host.parse::<IpAddr>().is_err()
+    {
+        host_names.entry(host).or_insert(line);
     }
 }
 
