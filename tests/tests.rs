@@ -14,4 +14,5 @@ mod fuzz;
 mod hashes;
 mod php_script;
 mod serve;
+mod users;
 mod util;

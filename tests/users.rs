@@ -1,0 +1,126 @@
+//! Who gets in by a password file, and what the others are told and the log says.
+
+use std::process::{Command, Stdio};
+
+use crate::util::TempDir;
+
+const OK: &str = "Auth-Status: OK";
+const REFUSED: &str = "Auth-Status: Invalid login or password";
+const TEMPORARY: &str = "Auth-Status: Temporary server problem, try again later";
+
+const CONFIG: &str = "\
+[[users]]
+store = \"file\"
+path = \"users\"
+allow-weak-schemes = true
+[routes]
+default = \"192.0.2.1\"
+";
+
+const USERS: &str = "\
+alice:{PLAIN}right
+off:{PLAIN}right::::::nologin
+off-too:{PLAIN}right::::::nologin=n host=192.0.2.9
+locked:!{PLAIN}right
+star:*
+empty:
+open:::::::nopassword
+office:{PLAIN}right::::::allow_nets=192.0.2.0/24,2001:db8::/32
+other:{CRAM-MD5}9a3f
+lost:{PLAIN}right::::::host=nowhere
+";
+
+/// Status and cause for a login.
+fn ask(dir: &TempDir, login: &str, password: &str, client: &str) -> (String, String) {
+    let output = Command::new(env!("CARGO_BIN_EXE_nginx-mail-auth"))
+        .env_clear()
+        .env("NGINX_MAIL_AUTH_CONFIG", dir.path().join("auth.toml"))
+        .env("HTTP_AUTH_USER", login)
+        .env("HTTP_AUTH_PASS", password)
+        .env("HTTP_AUTH_PROTOCOL", "imap")
+        .env("HTTP_CLIENT_IP", client)
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    let answer = String::from_utf8(output.stdout).unwrap();
+    let log = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(
+        answer.contains("Auth-Server"),
+        answer.starts_with("Auth-Status: OK\n")
+    );
+    assert!(!log.contains("right"), "{log}");
+    let (_, cause) = log.split_once(" cause=").unwrap();
+    let cause = cause.split(' ').next().unwrap();
+    (answer.lines().next().unwrap().to_owned(), cause.to_owned())
+}
+
+#[test]
+fn each_kind_of_user_gets_its_answer() {
+    let dir = TempDir::new();
+    dir.write("auth.toml", CONFIG);
+    dir.write("users", USERS);
+    for (login, password, client, status, cause) in [
+        ("alice", "right", "198.51.100.1", OK, "accepted"),
+        ("alice", "wrong", "198.51.100.1", REFUSED, "wrong-password"),
+        ("alice", "", "198.51.100.1", REFUSED, "wrong-password"),
+        ("Alice", "right", "198.51.100.1", REFUSED, "unknown-user"),
+        ("nobody", "right", "198.51.100.1", REFUSED, "unknown-user"),
+        ("", "right", "198.51.100.1", REFUSED, "unknown-user"),
+        ("off", "right", "198.51.100.1", REFUSED, "disabled"),
+        ("off", "wrong", "198.51.100.1", REFUSED, "wrong-password"),
+        ("off-too", "right", "198.51.100.1", REFUSED, "disabled"),
+        ("locked", "right", "198.51.100.1", REFUSED, "no-password"),
+        ("star", "*", "198.51.100.1", REFUSED, "no-password"),
+        ("empty", "", "198.51.100.1", REFUSED, "no-password"),
+        ("open", "right", "198.51.100.1", REFUSED, "no-password"),
+        ("office", "right", "192.0.2.200", OK, "accepted"),
+        ("office", "right", "2001:db8:1::1", OK, "accepted"),
+        (
+            "office",
+            "right",
+            "198.51.100.1",
+            REFUSED,
+            "network-not-allowed",
+        ),
+        ("office", "right", "unix:", REFUSED, "network-not-allowed"),
+        ("office", "wrong", "192.0.2.200", REFUSED, "wrong-password"),
+        ("other", "right", "198.51.100.1", TEMPORARY, "store-trouble"),
+        ("lost", "right", "198.51.100.1", TEMPORARY, "host-trouble"),
+        ("lost", "wrong", "198.51.100.1", REFUSED, "wrong-password"),
+    ] {
+        let expected = (status.to_owned(), cause.to_owned());
+        assert_eq!(
+            ask(&dir, login, password, client),
+            expected,
+            "{login} {password} {client}"
+        );
+    }
+}
+
+#[test]
+fn a_weak_hash_that_is_not_allowed_is_our_fault() {
+    let dir = TempDir::new();
+    dir.write("auth.toml", CONFIG.replace("= true", "= false"));
+    dir.write("users", USERS);
+    let expected = (TEMPORARY.to_owned(), "store-trouble".to_owned());
+    assert_eq!(ask(&dir, "alice", "right", "192.0.2.7"), expected);
+}
+
+#[test]
+fn the_first_store_that_knows_a_login_decides() {
+    let dir = TempDir::new();
+    dir.write(
+        "auth.toml",
+        CONFIG.replace("[routes]", "[[users]]\nstore = \"accept\"\n[routes]"),
+    );
+    dir.write("users", USERS);
+    for (login, status, cause) in [
+        ("alice", REFUSED, "wrong-password"),
+        ("locked", REFUSED, "no-password"),
+        ("other", TEMPORARY, "store-trouble"),
+        ("nobody", OK, "accepted"),
+    ] {
+        let expected = (status.to_owned(), cause.to_owned());
+        assert_eq!(ask(&dir, login, "wrong", "192.0.2.7"), expected, "{login}");
+    }
+}
