@@ -69,10 +69,24 @@ pub struct Trusted {
     pub warning: Option<Problem>,
 }
 
+/// How often a file that changes while it is read is read again. One that another was just put in
+/// place of is a change too: the second reading gets the other.
+const TRIES: usize = 3;
+
 /// Reads a regular file of at most `max` bytes that belongs to root or to the user we run as, and
-/// that neither its group nor others may write. One that changes while it is read is an error,
-/// so half a file is never taken for the whole.
+/// that neither its group nor others may write. One that keeps changing while it is read is an
+/// error, so half a file is never taken for the whole.
 pub fn read_trusted(path: &Path, max: u64, secrecy: Secrecy) -> Result<Trusted, Problem> {
+    for _ in 0..TRIES {
+        if let Some(trusted) = read_once(path, max, secrecy)? {
+            return Ok(trusted);
+        }
+    }
+    Err(Problem::new(path, "is being written at the moment"))
+}
+
+/// `None` if the file changed meanwhile.
+fn read_once(path: &Path, max: u64, secrecy: Secrecy) -> Result<Option<Trusted>, Problem> {
     let problem = |message: String| Problem::new(path, message);
     let unreadable = |error: io::Error| problem(format!("cannot be read: {error}"));
     // Non-blocking: a FIFO in the file's place would keep us waiting for a writer.
@@ -96,14 +110,14 @@ pub fn read_trusted(path: &Path, max: u64, secrecy: Secrecy) -> Result<Trusted, 
         return Err(too_large());
     }
     if fingerprint != Fingerprint::of(&after) || bytes.len() as u64 != before.len() {
-        return Err(problem("is being written at the moment".into()));
+        return Ok(None);
     }
     let exposed = secrecy == Secrecy::Secret && before.mode() & 0o004 != 0;
-    Ok(Trusted {
+    Ok(Some(Trusted {
         bytes,
         fingerprint,
         warning: exposed.then(|| problem(exposure(&before))),
-    })
+    }))
 }
 
 /// Why the file cannot be trusted.
