@@ -142,6 +142,7 @@ pub(crate) fn password_file(data: &[u8]) {
     let settings = Settings {
         path: "/nonexistent/users".into(),
         allow_weak_schemes: true,
+        app_passwords: None,
     };
     let Ok(indexed) = FileStore::load(data.to_vec(), &settings) else {
         return;
@@ -149,12 +150,12 @@ pub(crate) fn password_file(data: &[u8]) {
     let lazy = FileStore::lazy(data.to_vec(), &settings).expect("it has a user");
     for name in [&b"alice"[..], b"bob", b"", b"nobody"] {
         let login = Login::new(name.to_vec()).expect("a good login");
-        let found = indexed.find(&login);
+        let found = indexed.account(&login);
         if name.is_empty() {
             assert!(matches!(found, Ok(None)));
         }
         if name == b"alice" {
-            assert_eq!(format!("{found:?}"), format!("{:?}", lazy.find(&login)));
+            assert_eq!(format!("{found:?}"), format!("{:?}", lazy.account(&login)));
         }
         assert!(indexed.decoy(&login).is_some());
     }

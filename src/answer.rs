@@ -11,6 +11,7 @@ use std::num::{NonZeroU16, NonZeroU32};
 
 use crate::refusal::Refusal;
 use crate::request::Protocol;
+use crate::secret::Password;
 
 /// The most bytes of an answer. nginx reads the whole HTTP header into 1,024 bytes, and Apache
 /// adds up to 200 of its own.
@@ -133,6 +134,8 @@ pub enum Answer {
         upstream: Upstream,
         /// The login that the mail server is to see, where it is another than the one typed.
         user: Option<Vec<u8>>,
+        /// The password that the mail server is to see, where it is another than the one typed.
+        password: Option<Password>,
     },
     /// The login may not in.
     Refuse {
@@ -193,12 +196,19 @@ impl Answer {
         out: &mut Vec<u8>,
     ) -> Result<(), Unsayable> {
         match self {
-            Self::Accept { upstream, user } => {
+            Self::Accept {
+                upstream,
+                user,
+                password,
+            } => {
                 header(out, "Auth-Status", b"OK")?;
                 number(out, "Auth-Server", upstream.address());
                 number(out, "Auth-Port", upstream.port());
                 if let Some(user) = user {
                     header(out, "Auth-User", user)?;
+                }
+                if let Some(password) = password {
+                    header(out, "Auth-Pass", password.reveal())?;
                 }
             }
             Self::Refuse { why, wait } => {

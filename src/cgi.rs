@@ -12,7 +12,8 @@ use crate::cli::HINT;
 use crate::params::{Params, TooManyPairs};
 use crate::refusal::{Refusal, Trouble};
 use crate::request::Outline;
-use crate::service::{Lifetime, Service, refuse};
+use crate::service::{Service, refuse};
+use crate::store::open::Lifetime;
 
 /// The most meta-variables that are looked at. nginx sends up to 25 headers.
 const MAX_VARIABLES: usize = 512;

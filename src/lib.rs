@@ -29,6 +29,7 @@ pub mod gate;
 pub mod harden;
 pub mod journal;
 pub mod live;
+pub mod logins;
 pub mod params;
 pub mod problem;
 pub mod refusal;
@@ -37,4 +38,6 @@ pub mod route;
 pub mod secret;
 pub mod service;
 pub mod store;
+#[cfg(feature = "tls")]
+pub mod tls;
 pub mod turnstile;

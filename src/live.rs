@@ -15,7 +15,8 @@ use crate::params::Params;
 use crate::problem::Problem;
 use crate::refusal::{Refusal, Trouble};
 use crate::request::Outline;
-use crate::service::{Lifetime, Service, Watched, refuse};
+use crate::service::{Service, Watched, refuse};
+use crate::store::open::Lifetime;
 
 /// How long the files are taken to be unchanged after a look.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);

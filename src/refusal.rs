@@ -38,6 +38,13 @@ pub enum Refusal {
     WrongPassword,
     /// The user has no password that could be right.
     NoPassword,
+    /// The password is the right one, but its time is over.
+    PasswordExpired,
+    /// The password is the right one, but not for this protocol.
+    ProtocolNotAllowed,
+    /// The client proves itself by a digest, and what is stored of this user's password cannot be
+    /// compared with one.
+    DigestNotPossible,
     /// The user is switched off.
     Disabled,
     /// The user may not come from this network.
@@ -106,6 +113,9 @@ impl fmt::Display for Refusal {
             Self::UnknownUser => "unknown-user",
             Self::WrongPassword => "wrong-password",
             Self::NoPassword => "no-password",
+            Self::PasswordExpired => "password-expired",
+            Self::ProtocolNotAllowed => "protocol-not-allowed",
+            Self::DigestNotPossible => "digest-not-possible",
             Self::Disabled => "disabled",
             Self::NetworkNotAllowed => "network-not-allowed",
             Self::Temporary(trouble) => match trouble {

@@ -73,6 +73,12 @@ impl Login {
         &self.0
     }
 
+    /// What stands before the last `@`; all of it without one.
+    pub fn local(&self) -> &[u8] {
+        let at = self.0.iter().rposition(|byte| *byte == b'@');
+        self.0.get(..at.unwrap_or(self.0.len())).unwrap_or_default()
+    }
+
     /// What follows the last `@`; `None` without one.
     pub fn domain(&self) -> Option<&[u8]> {
         let at = self.0.iter().rposition(|byte| *byte == b'@')?;

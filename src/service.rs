@@ -7,31 +7,17 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use crate::answer::{Answer, Messages};
-use crate::config::{Config, UsersConfig};
-use crate::files::{Fingerprint, Secrecy, fingerprint, read_trusted};
-use crate::gate::{Admission, Gate, Step};
+use crate::config::Config;
+use crate::files::{Fingerprint, fingerprint};
+use crate::gate::{Admission, Chain, Gate, Step};
 use crate::journal::Decision;
 use crate::params::Params;
 use crate::problem::Problem;
 use crate::refusal::{Refusal, Trouble};
 use crate::request::{AuthRequest, Outline, Protocol};
 use crate::route::{Routes, System};
-use crate::store::UserStore;
-use crate::store::accept::AcceptStore;
-use crate::store::file::{self, FileStore};
+use crate::store::open::{Lifetime, open};
 use crate::turnstile::Turnstile;
-
-/// The most bytes of a password file: ten million users with long hashes.
-const MAX_USERS_FILE_BYTES: u64 = 2 << 30;
-
-/// How long the process will use what it opens.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Lifetime {
-    /// For one request (CGI): look up no more than that needs.
-    OneRequest,
-    /// For as long as the server runs: index files and resolve names beforehand.
-    Server,
-}
 
 /// The configuration and what it opened; it never changes. A reload makes a new one.
 pub struct Service {
@@ -93,27 +79,11 @@ impl Service {
                 .skip(1)
                 .map(|(path, seen)| (path.clone(), Some(seen.clone()))),
         );
+        let opened = open(&config, lifetime);
+        watched.extend(opened.watched);
+        problems.extend(opened.problems);
         let mut warnings = config.warnings.clone();
-        let mut stores: Vec<Box<dyn UserStore>> = Vec::new();
-        for users in &config.users {
-            match users {
-                UsersConfig::Accept => stores.push(Box::new(AcceptStore)),
-                UsersConfig::File { settings, place } => {
-                    watched.push((settings.path.clone(), fingerprint(&settings.path).ok()));
-                    match open_file(settings, lifetime, &mut warnings) {
-                        Ok(store) => {
-                            warnings.extend(unknown_hosts(&config, settings, &store));
-                            stores.push(Box::new(store));
-                        }
-                        Err(found) => problems.extend(
-                            found
-                                .into_iter()
-                                .map(|problem| named_in(path, *place, problem)),
-                        ),
-                    }
-                }
-            }
-        }
+        warnings.extend(opened.warnings);
         let (routes, hashes) = match lifetime {
             Lifetime::OneRequest => (Routes::lazy(&config.routes, System), NonZeroUsize::MIN),
             Lifetime::Server => {
@@ -124,12 +94,27 @@ impl Service {
                 )
             }
         };
-        let hashing = Turnstile::new(hashes);
+        let hashing = match &config.hash_locks {
+            None => Turnstile::new(hashes),
+            Some(folder) => {
+                Turnstile::shared(config.max_hashes(), folder).unwrap_or_else(|error| {
+                    problems.push(Problem {
+                        file: config.path.clone(),
+                        place: None,
+                        key: Some("limits.hash-locks".to_owned()),
+                        message: format!("{}: {error}", folder.display()),
+                    });
+                    Turnstile::new(hashes)
+                })
+            }
+        };
         let gate = Gate {
-            stores,
+            logins: config.logins.clone(),
+            masters: opened.masters,
+            chain: Chain::new(opened.sources, hashing, config.remembered_logins),
             routes,
-            hashing,
             retry: config.retry,
+            deadline: config.deadline,
         };
         let service = Self {
             warnings,
@@ -222,10 +207,15 @@ impl Service {
         note: &mut impl FnMut(Step<'_>),
     ) -> (Answer, Option<Arc<str>>) {
         match self.gate.admit(request, note) {
-            Ok(Admission { destination, user }) => {
+            Ok(Admission {
+                destination,
+                user,
+                password,
+            }) => {
                 let answer = Answer::Accept {
                     upstream: destination.upstream,
                     user,
+                    password,
                 };
                 (answer, Some(destination.host))
             }
@@ -274,51 +264,4 @@ fn write_refusal(answer: &Answer, protocol: Protocol, messages: &Messages, out: 
         out.extend_from_slice(Messages::TEMPORARY.as_bytes());
         out.extend_from_slice(b"\n\n");
     }
-}
-
-/// The hosts that users have and nobody knows the address of.
-fn unknown_hosts(
-    config: &Config,
-    settings: &file::Settings,
-    store: &FileStore,
-) -> impl Iterator<Item = Problem> {
-    let unknown = |(host, _): &(&String, &usize)| config.routes.declared(host).is_none();
-    let names = store.host_names().iter().filter(unknown);
-    names.map(|(host, line)| Problem {
-        file: settings.path.clone(),
-        place: Some((*line, 1)),
-        key: None,
-        message: format!(
-            "host={host} is neither in [hosts] nor an address: its users get the temporary failure"
-        ),
-    })
-}
-
-/// A problem with a file as a whole stands where the configuration names the file.
-fn named_in(config: &Path, place: (usize, usize), problem: Problem) -> Problem {
-    if problem.place.is_some() {
-        return problem;
-    }
-    Problem {
-        file: config.to_owned(),
-        place: Some(place),
-        key: Some("users.path".to_owned()),
-        message: format!("{}: {}", problem.file.display(), problem.message),
-    }
-}
-
-fn open_file(
-    settings: &file::Settings,
-    lifetime: Lifetime,
-    warnings: &mut Vec<Problem>,
-) -> Result<FileStore, Vec<Problem>> {
-    let read = read_trusted(&settings.path, MAX_USERS_FILE_BYTES, Secrecy::Secret)
-        .map_err(|problem| vec![problem])?;
-    warnings.extend(read.warning);
-    let store = match lifetime {
-        Lifetime::OneRequest => FileStore::lazy(read.bytes, settings)?,
-        Lifetime::Server => FileStore::load(read.bytes, settings)?,
-    };
-    warnings.extend_from_slice(store.warnings());
-    Ok(store)
 }

@@ -4,13 +4,12 @@ use std::num::NonZeroU16;
 use std::path::Path;
 
 use nginx_mail_auth::config::Config;
-use nginx_mail_auth::gate::Gate;
+use nginx_mail_auth::gate::{Chain, Gate, Source, Then};
 use nginx_mail_auth::params::Params;
-use nginx_mail_auth::request::Login;
 use nginx_mail_auth::route::{Routes, System};
-use nginx_mail_auth::secret::Proof;
+use nginx_mail_auth::secret::Password;
 use nginx_mail_auth::service::Service;
-use nginx_mail_auth::store::{Account, StoreError, UserStore};
+use nginx_mail_auth::store::{Account, Passwords, Question, StoreError, UserStore};
 use nginx_mail_auth::turnstile::Turnstile;
 
 use crate::util::{Random, TempDir};
@@ -38,8 +37,8 @@ two = "2001:db8::2"
 struct Erratic;
 
 impl UserStore for Erratic {
-    fn find(&self, login: &Login) -> Result<Option<Account>, StoreError> {
-        let random = &mut Random::seeded(login.as_bytes().iter().fold(7, |sum, byte| {
+    fn find(&self, asked: &Question<'_>) -> Result<Option<Account>, StoreError> {
+        let random = &mut Random::seeded(asked.login.as_bytes().iter().fold(7, |sum, byte| {
             u64::from(*byte).wrapping_add(31u64.wrapping_mul(sum))
         }));
         if random.one_in(2000) {
@@ -61,7 +60,7 @@ impl UserStore for Erratic {
             "three",
         ];
         Ok(Some(Account {
-            secret: None,
+            passwords: Passwords::AskStore,
             user: random.one_in(2).then(|| {
                 let long = random.below(900) as usize;
                 let length = if random.one_in(2) { long } else { long % 8 };
@@ -75,10 +74,23 @@ impl UserStore for Erratic {
             port: NonZeroU16::new(random.below(70000) as u16).filter(|_| random.one_in(2)),
             disabled: random.one_in(9),
             allow_nets: random.one_in(9).then(Vec::new),
+            upstream_password: random.one_in(4).then(|| {
+                let length = random.below(300) as usize;
+                let bytes = random.bytes(length);
+                let clean = bytes
+                    .into_iter()
+                    .filter(|byte| !matches!(byte, 0 | 10 | 13));
+                Password::new(clean.collect()).unwrap()
+            }),
         }))
     }
 
-    fn verify(&self, account: &Account, _: &Proof) -> Result<bool, StoreError> {
+    fn verify(
+        &self,
+        _: &Question<'_>,
+        account: &mut Account,
+        _: &Password,
+    ) -> Result<bool, StoreError> {
         Ok(account.port.is_none_or(|port| port.get() % 5 != 0))
     }
 }
@@ -118,11 +130,20 @@ fn auth_server_is_there_if_and_only_if_the_status_is_ok() {
 
 fn service(path: &Path) -> Service {
     let config = Config::load(path).unwrap();
+    let source = Source {
+        name: "erratic".to_owned(),
+        store: Box::new(Erratic),
+        domains: None,
+        wrong: Then::Stop,
+        trouble: Then::Stop,
+    };
     let gate = Gate {
-        stores: vec![Box::new(Erratic)],
+        logins: config.logins.clone(),
+        masters: None,
+        chain: Chain::new(vec![source], Turnstile::new(config.max_hashes()), 0),
         routes: Routes::open(&config.routes, System, None),
-        hashing: Turnstile::new(config.max_hashes()),
         retry: config.retry,
+        deadline: config.deadline,
     };
     Service::new(config, gate)
 }

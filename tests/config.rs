@@ -8,7 +8,7 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use nginx_mail_auth::config::{Config, UsersConfig};
+use nginx_mail_auth::config::{Config, StoreConfig};
 use nginx_mail_auth::problem::Problem;
 
 use crate::util::TempDir;
@@ -72,7 +72,8 @@ fn the_script_of_the_readme() {
     let folder = TempDir::new();
     let content = fs::read_to_string(root().join("examples/php-script.toml")).unwrap();
     let config = Config::load(&write(&folder, "auth.toml", &content, 0o644)).unwrap();
-    assert_eq!(config.users, [UsersConfig::Accept]);
+    let stores: Vec<_> = config.users.iter().map(|users| &users.store).collect();
+    assert_eq!(stores, [&StoreConfig::Accept]);
     assert_eq!(
         lines(&config.warnings, folder.path()),
         "auth.toml:2:9: users.store: accept takes every login with every password: the mail \

@@ -3,17 +3,19 @@
 use std::io::{self, Write};
 use std::net::IpAddr;
 use std::path::Path;
+use std::time::Instant;
 
 use super::password::{Ask, ask};
 use super::{CommandError, Outcome, complain, warn};
 use crate::answer::Answer;
-use crate::config::UsersConfig;
-use crate::gate::Step;
+use crate::config::{Config, StoreConfig, UsersConfig};
+use crate::gate::{Step, Then};
 use crate::refusal::Refusal;
 use crate::request::{AuthRequest, Client, Login, Protocol};
 use crate::secret::Proof;
-use crate::service::{Lifetime, Service};
-use crate::store::Account;
+use crate::service::Service;
+use crate::store::open::Lifetime;
+use crate::store::{Account, Passwords};
 
 /// What nginx would send.
 pub(super) struct Attempt<'a> {
@@ -53,13 +55,14 @@ pub(super) fn test(
         envelope: None,
         tls: None,
     };
-    let users = &service.config().users;
-    let mut written = Ok(());
-    let (mut answer, _) = service.decide(&request, &mut |step| {
-        if written.is_ok() {
-            written = tell(&step, users, out);
-        }
-    });
+    let mut teller = Teller {
+        config: service.config(),
+        last: Instant::now(),
+        out,
+        written: Ok(()),
+    };
+    let (mut answer, _) = service.decide(&request, &mut |step| teller.hear(&step));
+    let written = teller.written;
     written?;
     let messages = &service.config().messages;
     let mut headers = Vec::new();
@@ -86,39 +89,104 @@ pub(super) fn test(
     Ok(outcome)
 }
 
-/// One line for one step.
-fn tell(step: &Step<'_>, users: &[UsersConfig], out: &mut impl Write) -> io::Result<()> {
-    let store = |number: usize| match users.get(number) {
-        Some(UsersConfig::Accept) => "accept".to_owned(),
-        Some(UsersConfig::File { settings, .. }) => format!("file {}", settings.path.display()),
-        None => number.to_string(),
-    };
-    match step {
-        Step::NotIn(number) => writeln!(out, "store {}: no such login", store(*number)),
-        Step::FoundIn(number, account) => {
-            let known = match users.get(*number) {
-                Some(UsersConfig::Accept) => "takes every login with every password".to_owned(),
-                _ => describe(account),
-            };
-            writeln!(out, "store {}: {known}", store(*number))
+/// Tells each step in a line, and how long it took.
+struct Teller<'a, W> {
+    config: &'a Config,
+    last: Instant,
+    out: &'a mut W,
+    written: io::Result<()>,
+}
+
+impl<W: Write> Teller<'_, W> {
+    fn hear(&mut self, step: &Step<'_>) {
+        let took = self.last.elapsed();
+        self.last = Instant::now();
+        if self.written.is_ok() {
+            let line = self.line(step);
+            let ms = took.as_secs_f64() * 1000.0;
+            self.written = writeln!(self.out, "{line} [{ms:.3} ms]");
         }
-        Step::Proven => writeln!(out, "password: right"),
-        Step::Admitted => writeln!(out, "account: may log in from there"),
-        Step::Routed(destination) => writeln!(
-            out,
-            "route: {}, to host {}\nmail server: {}",
-            destination.rule,
-            destination.host.escape_debug(),
-            destination.upstream
-        ),
+    }
+
+    fn line(&self, step: &Step<'_>) -> String {
+        match step {
+            Step::Renamed(login) => {
+                format!("login: becomes {}", login.as_bytes().escape_ascii())
+            }
+            Step::AsMaster(master) => format!("master: {}", master.escape_ascii()),
+            Step::NotAsked(number) => {
+                format!("store {}: not asked about this domain", self.store(*number))
+            }
+            Step::NotIn(number) => format!("store {}: no such login", self.store(*number)),
+            Step::FoundIn(number, account) => {
+                format!("store {}: {}", self.store(*number), describe(account))
+            }
+            Step::FitsPassword(number, label) => {
+                let which = label.map_or_else(
+                    || "password".to_owned(),
+                    |label| format!("app password {}", label.escape_debug()),
+                );
+                format!("store {}: {which} fits", self.store(*number))
+            }
+            Step::Wrong(number, why) => format!(
+                "store {}: {why}{}",
+                self.store(*number),
+                self.then(*number, |users| users.wrong)
+            ),
+            Step::InTrouble(number, what) => {
+                let why = Refusal::from((*what).clone());
+                let detail = why.detail().unwrap_or_default().escape_debug().to_string();
+                format!(
+                    "store {}: cannot say: {why}: {detail}{}",
+                    self.store(*number),
+                    self.then(*number, |users| users.trouble)
+                )
+            }
+            Step::Proven => "password: right".to_owned(),
+            Step::Admitted => "account: may log in from there".to_owned(),
+            Step::Routed(destination) => format!(
+                "route: {}, to host {}\nmail server: {}",
+                destination.rule,
+                destination.host.escape_debug(),
+                destination.upstream
+            ),
+        }
+    }
+
+    fn store(&self, number: usize) -> String {
+        let Some(users) = self.config.users.get(number) else {
+            return number.to_string();
+        };
+        match &users.store {
+            StoreConfig::File(settings) => {
+                format!("{} {}", users.name, settings.path.display())
+            }
+            _ => users.name.clone(),
+        }
+    }
+
+    fn then(&self, number: usize, what: impl Fn(&UsersConfig) -> Then) -> &'static str {
+        match self.config.users.get(number).map(what) {
+            Some(Then::Next) => "; the next store is asked",
+            _ => "",
+        }
     }
 }
 
-/// What a store knows, but for the secret itself.
+/// What a store knows, but for the secrets themselves.
 fn describe(account: &Account) -> String {
-    let mut words = match &account.secret {
-        Some(secret) => format!("found, scheme {}", secret.scheme()),
-        None => "found, without a password".to_owned(),
+    let mut words = match &account.passwords {
+        Passwords::Any => "takes every login with every password".to_owned(),
+        Passwords::AskStore => "will check the password itself".to_owned(),
+        Passwords::Stored(credentials) => match credentials.as_slice() {
+            [] => "found, without a password".to_owned(),
+            [only] => format!("found, scheme {}", only.secret.scheme()),
+            [first, rest @ ..] => format!(
+                "found, scheme {}, and {} more passwords",
+                first.secret.scheme(),
+                rest.len()
+            ),
+        },
     };
     if account.disabled {
         words.push_str(", switched off (nologin)");

@@ -12,7 +12,7 @@ use zeroize::Zeroizing;
 
 use super::file;
 use super::source::{Read, Source};
-use super::{Config, MAX_KEY_FILE_BYTES, UsersConfig};
+use super::{Config, MAX_KEY_FILE_BYTES, StoreConfig, UsersConfig};
 use crate::answer::{Messages, Text};
 use crate::fcgi;
 use crate::files::{Fingerprint, Secrecy, read_trusted};
@@ -20,9 +20,16 @@ use crate::gate::Retry;
 use crate::problem::Problem;
 use crate::route::Table;
 use crate::secret::SharedKey;
-use crate::store::file::Settings;
 
+#[cfg(feature = "ldap")]
+mod ldap;
+mod logins;
+#[cfg(feature = "remote")]
+mod remote;
 mod routes;
+#[cfg(feature = "sql")]
+mod sql;
+mod users;
 
 /// Checks what could be read. `problems` are those of form, found before; they come back with all
 /// others, in the order of their places. Where there are any, the configuration is not one to work
@@ -75,6 +82,19 @@ impl Checker<'_> {
                 temporary: self.text("messages.temporary", file.messages.temporary),
             },
             retry: self.retry(&file.answers),
+            logins: self.logins(file.logins),
+            master: self.master(file.master),
+            deadline: Duration::from_secs(self.number(
+                "limits.deadline",
+                &file.limits.deadline,
+                1..=30,
+            )),
+            remembered_logins: self.number(
+                "limits.remembered-logins",
+                &file.limits.remembered_logins,
+                0..=10_000_000,
+            ),
+            hash_locks: self.folder("limits.hash-locks", file.limits.hash_locks.as_ref()),
             log_level: self.level(&file.log),
             fastcgi: self.fastcgi(&file.fastcgi),
             socket_mode: self.mode("fastcgi.socket-mode", &file.fastcgi.socket_mode),
@@ -93,10 +113,9 @@ impl Checker<'_> {
         if users.is_empty() {
             self.report(&(0..0), "users", "no [[users]]: nobody could log in");
         }
-        let hosts_from_store = users.iter().any(|users| match users {
-            UsersConfig::Accept => false,
-            UsersConfig::File { .. } => true,
-        });
+        let hosts_from_store = users
+            .iter()
+            .any(|users| !matches!(users.store, StoreConfig::Accept));
         if !routes.has_routes() && !hosts_from_store {
             self.report(
                 &(0..0),
@@ -106,78 +125,7 @@ impl Checker<'_> {
         }
     }
 
-    //-------- Users ---------------------------------------------------------
-
-    fn users(&mut self, all: Vec<Spanned<file::Users>>) -> Vec<UsersConfig> {
-        let mut checked = Vec::new();
-        for users in all {
-            let span = users.span();
-            if checked.contains(&UsersConfig::Accept) {
-                self.warn(
-                    &span,
-                    "users",
-                    "is never asked: a store before it accepts everybody",
-                );
-            }
-            checked.extend(self.one_users(&span, users.into_inner()));
-        }
-        checked
-    }
-
-    fn one_users(&mut self, span: &Range<usize>, users: file::Users) -> Option<UsersConfig> {
-        const STORES: &str = "known stores: \"accept\", \"file\"";
-        let Some(store) = &users.store else {
-            self.report(span, "users.store", format!("is missing; {STORES}"));
-            return None;
-        };
-        match store.get_ref().as_str() {
-            "accept" => {
-                self.foreign("users.path", store, users.path.as_ref());
-                self.foreign(
-                    "users.allow-weak-schemes",
-                    store,
-                    users.allow_weak_schemes.as_ref(),
-                );
-                self.warn(
-                    &store.span(),
-                    "users.store",
-                    "accept takes every login with every password: the mail servers must check \
-                     them again; one that does not do so for SMTP becomes an open relay",
-                );
-                Some(UsersConfig::Accept)
-            }
-            "file" => {
-                let path = self.path("users.path", span, users.path.as_ref())?;
-                let settings = Settings {
-                    path,
-                    allow_weak_schemes: users
-                        .allow_weak_schemes
-                        .is_some_and(|allow| *allow.get_ref()),
-                };
-                let named = users.path.map_or(span.start, |path| path.span().start);
-                Some(UsersConfig::File {
-                    settings,
-                    place: self.source.place(named),
-                })
-            }
-            other => {
-                self.report(
-                    &store.span(),
-                    "users.store",
-                    format!("there is no store {other:?}; {STORES}"),
-                );
-                None
-            }
-        }
-    }
-
-    /// A key that belongs to another store.
-    fn foreign<T>(&mut self, key: &str, store: &Spanned<String>, value: Option<&Spanned<T>>) {
-        if let Some(value) = value {
-            let message = format!("store {:?} has no such key", store.get_ref());
-            self.report(&value.span(), key, message);
-        }
-    }
+    //-------- Files ---------------------------------------------------------
 
     fn path(
         &mut self,
@@ -193,6 +141,11 @@ impl Checker<'_> {
             Some(path) => return Some(self.beside(path.get_ref())),
         }
         None
+    }
+
+    fn folder(&mut self, key: &str, path: Option<&Spanned<String>>) -> Option<PathBuf> {
+        let path = path?;
+        self.path(key, &path.span(), Some(path))
     }
 
     /// Paths are relative to the configuration file.
@@ -224,10 +177,16 @@ impl Checker<'_> {
 
     fn key_from_file(&mut self, file: &Spanned<String>) -> Option<SharedKey> {
         const KEY: &str = "nginx.key-file";
-        let path = self.path(KEY, &file.span(), Some(file))?;
+        let line = self.first_line(KEY, file)?;
+        self.key(&file.span(), KEY, line)
+    }
+
+    /// The first line of a file that holds a secret. The file is watched from then on.
+    fn first_line(&mut self, key: &str, file: &Spanned<String>) -> Option<Zeroizing<Vec<u8>>> {
+        let path = self.path(key, &file.span(), Some(file))?;
         match read_trusted(&path, MAX_KEY_FILE_BYTES, Secrecy::Secret) {
             Err(problem) => {
-                self.report(&file.span(), KEY, problem.to_string());
+                self.report(&file.span(), key, problem.to_string());
                 None
             }
             Ok(trusted) => {
@@ -239,7 +198,7 @@ impl Checker<'_> {
                     .next()
                     .unwrap_or_default();
                 let line = line.strip_suffix(b"\r").unwrap_or(line);
-                self.key(&file.span(), KEY, Zeroizing::new(line.to_vec()))
+                Some(Zeroizing::new(line.to_vec()))
             }
         }
     }
@@ -335,6 +294,26 @@ impl Checker<'_> {
     fn port(&mut self, key: &str, port: &Spanned<i64>) -> NonZeroU16 {
         let number = self.number(key, port, 1..=u16::MAX);
         NonZeroU16::new(number).unwrap_or(NonZeroU16::MIN)
+    }
+
+    /// One of some words, and what it stands for; the first of them where it is none.
+    fn word<T: Copy>(
+        &mut self,
+        key: &str,
+        word: &Spanned<String>,
+        words: &[(&str, T)],
+    ) -> Option<T> {
+        let found = words.iter().find(|(known, _)| known == word.get_ref());
+        if found.is_none() {
+            let known: Vec<_> = words.iter().map(|(word, _)| format!("{word:?}")).collect();
+            let message = format!(
+                "must be one of {}, not {:?}",
+                known.join(", "),
+                word.get_ref()
+            );
+            self.report(&word.span(), key, message);
+        }
+        found.or(words.first()).map(|(_, meaning)| *meaning)
     }
 
     /// The number, or the least that is allowed.

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::marker::PhantomData;
 
 use serde::Deserialize;
 use serde::de::value::MapAccessDeserializer;
@@ -18,9 +19,17 @@ pub(super) struct File {
     pub(super) nginx: Nginx,
     /// Where users come from, asked in this order; the first that knows a login decides.
     pub(super) users: Vec<Spanned<Users>>,
+    pub(super) logins: Logins,
+    pub(super) master: Master,
+    pub(super) external: External,
+    pub(super) inbound: Inbound,
+    pub(super) oauth: OAuth,
     pub(super) routes: Routes,
     /// Mail servers by name.
     pub(super) hosts: BTreeMap<Spanned<String>, Spanned<HostEntry>>,
+    /// Users on their way from one host to another.
+    pub(super) moves: BTreeMap<Spanned<String>, Spanned<Move>>,
+    pub(super) probes: Probes,
     pub(super) ports: Ports,
     pub(super) messages: Messages,
     pub(super) answers: Answers,
@@ -40,17 +49,213 @@ pub(super) struct Nginx {
     pub(super) key_file: Option<Spanned<String>>,
 }
 
-/// One `[[users]]`. Which keys it may have depends on `store`.
+/// One `[[users]]`. Which keys it may have depends on `store`: [`super::check`] has the list.
 #[derive(Default, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub(super) struct Users {
-    /// `accept`: everybody, with every password; the mail server itself checks.
-    /// `file`: the password file at `path`.
+    /// `accept`, `file`, `sql`, `ldap`, `imap`, `pop3` or `http`.
     pub(super) store: Option<Spanned<String>>,
+    /// What the log and the commands call it. Default: the word in `store`.
+    pub(super) name: Option<Spanned<String>>,
+    /// The domains whose logins it is asked about; `""` stands for logins without one. Default:
+    /// all.
+    pub(super) domains: Option<Spanned<Vec<Spanned<String>>>>,
+    /// What follows a wrong password: `stop`, the login is refused, or `next`, the next store is
+    /// asked. Default: "stop".
+    pub(super) wrong: Option<Spanned<String>>,
+    /// What follows where the store cannot say: `stop`, the temporary failure, or `next`.
+    /// Default: "stop".
+    pub(super) trouble: Option<Spanned<String>>,
     /// `file`: the password file, in the form of Dovecot's passwd-file or of htpasswd.
     pub(super) path: Option<Spanned<String>>,
-    /// `file`: whether hashes that are fast to guess are taken too. Default: false.
+    /// `file`: a file with further passwords of the same logins.
+    pub(super) app_passwords_path: Option<Spanned<String>>,
+    /// `file`, `sql`, `ldap`: whether hashes that are fast to guess are taken too. Default: false.
     pub(super) allow_weak_schemes: Option<Spanned<bool>>,
+    /// `sql`, `ldap`: the scheme of stored passwords that name none, such as "SHA512-CRYPT".
+    pub(super) default_scheme: Option<Spanned<String>>,
+    /// `sql`, `imap`, `pop3`, `http`: where it is.
+    pub(super) url: Option<Spanned<String>>,
+    /// `ldap`: where it is; the first that answers is asked.
+    pub(super) urls: Option<Spanned<Vec<Spanned<String>>>>,
+    /// `sql`: a file whose first line is the password of the URL's user.
+    pub(super) password_file: Option<Spanned<String>>,
+    /// `sql`: the statement that gives one row for a login.
+    pub(super) query: Option<Spanned<String>>,
+    /// `sql`: the statement that gives the app passwords of a login.
+    pub(super) app_passwords_query: Option<Spanned<String>>,
+    /// `sql`: `off`, `prefer`, `require` or `verify`. Default: "verify", but "off" on this machine.
+    pub(super) tls: Option<Spanned<String>>,
+    /// `ldap`, `imap`, `pop3`: whether an unencrypted connection is upgraded before it is used.
+    /// Default: false.
+    pub(super) starttls: Option<Spanned<bool>>,
+    /// Certificates, in PEM form, that are trusted in place of the system's.
+    pub(super) ca_file: Option<Spanned<String>>,
+    /// Connections at once, 1 to 1000. Default: 4.
+    pub(super) connections: Option<Spanned<i64>>,
+    /// Seconds that connecting may take, 1 to 60. Default: 2.
+    pub(super) connect_timeout: Option<Spanned<i64>>,
+    /// Seconds that one question may take in all, 1 to 60. Default: 4.
+    pub(super) timeout: Option<Spanned<i64>>,
+    /// `ldap`, `imap`, `pop3`, `http`: seconds that a right password is remembered, at most 3600.
+    /// Default: 0, not at all.
+    pub(super) cache: Option<Spanned<i64>>,
+    /// `ldap`: `bind`, `search-bind` or `compare`.
+    pub(super) auth: Option<Spanned<String>>,
+    /// `ldap`: the template of a user's DN, with `{login}`, `{local}` and `{domain}`.
+    pub(super) user_dn: Option<Spanned<String>>,
+    /// `ldap`: who searches.
+    pub(super) bind_dn: Option<Spanned<String>>,
+    /// `ldap`: a file whose first line is the password of `bind-dn`.
+    pub(super) bind_password_file: Option<Spanned<String>>,
+    /// `ldap`: where users are searched.
+    pub(super) base: Option<Spanned<String>>,
+    /// `ldap`: `base`, `one` or `sub`. Default: "sub".
+    pub(super) scope: Option<Spanned<String>>,
+    /// `ldap`: the template of the filter that finds a user.
+    pub(super) filter: Option<Spanned<String>>,
+    /// `ldap`: the attribute with the stored password. Default: "userPassword".
+    pub(super) password_attribute: Option<Spanned<String>>,
+    /// `ldap`: the attribute with the user's host.
+    pub(super) host_attribute: Option<Spanned<String>>,
+    /// `ldap`: the attribute with the port on it.
+    pub(super) port_attribute: Option<Spanned<String>>,
+    /// `ldap`: the attribute with the login that the mail server is to see.
+    pub(super) login_attribute: Option<Spanned<String>>,
+    /// `ldap`: the attribute that switches a user off, whatever its value but "FALSE".
+    pub(super) nologin_attribute: Option<Spanned<String>>,
+    /// `http`: headers that are sent along.
+    pub(super) headers: Option<Spanned<BTreeMap<Spanned<String>, Spanned<String>>>>,
+    /// `http`: a file whose first line is sent as X-Auth-Key.
+    pub(super) key_file: Option<Spanned<String>>,
+    /// `http`: texts of Auth-Status that mean that the other service cannot say.
+    pub(super) temporary: Option<Spanned<Vec<Spanned<String>>>>,
+}
+
+/// `[logins]`: what is made of a login before anybody is asked about it, in the order of the keys.
+#[derive(Default, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct Logins {
+    /// Whether upper case ASCII letters become lower case. Default: false.
+    pub(super) lower_case: bool,
+    /// Domains that are cut off, together with the `@`. Default: none.
+    pub(super) strip_domains: Vec<Spanned<String>>,
+    /// The domain of logins that have none. Default: they stay as they are.
+    pub(super) default_domain: Option<Spanned<String>>,
+    /// `"sales@example.org" = "alice@example.org"`.
+    pub(super) aliases: BTreeMap<Spanned<String>, Spanned<String>>,
+}
+
+/// `[master]`: logins such as `alice*support`, with the password of `support`.
+#[derive(Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct Master {
+    /// What stands between user and master. Default: "*".
+    pub(super) separator: Spanned<String>,
+    /// The password file of the masters. Default: there are none.
+    pub(super) path: Option<Spanned<String>>,
+    /// Whether hashes that are fast to guess are taken too. Default: false.
+    pub(super) allow_weak_schemes: bool,
+}
+
+impl Default for Master {
+    fn default() -> Self {
+        Self {
+            separator: unplaced("*".to_owned()),
+            path: None,
+            allow_weak_schemes: false,
+        }
+    }
+}
+
+/// `[external]`: clients that show a certificate.
+#[derive(Default, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct External {
+    /// What in the certificate is the login: `common-name`, `email`, `subject`. Default: such
+    /// clients are refused.
+    pub(super) login: Option<Spanned<String>>,
+    /// The issuer that the certificate must have, as nginx writes it. Default: any that nginx
+    /// trusts.
+    pub(super) issuer: Option<Spanned<String>>,
+}
+
+/// `[inbound]`: mail that comes in from other servers (`smtp_auth none`).
+#[derive(Default, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct Inbound {
+    /// The domains that mail is taken for. Default: none.
+    pub(super) domains: Vec<Spanned<String>>,
+    /// The host that takes it. Default: that of the recipient, as if it were a login.
+    pub(super) host: Option<Spanned<String>>,
+    /// Whether the recipient must be a user of some store. Default: false.
+    pub(super) known_users_only: Option<Spanned<bool>>,
+}
+
+/// `[oauth]`: bearer tokens in place of passwords (`xoauth2`, `oauthbearer`).
+#[derive(Default, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct OAuth {
+    /// Where tokens are introspected (RFC 7662).
+    pub(super) introspection_url: Option<Spanned<String>>,
+    /// Who we are there.
+    pub(super) client_id: Option<Spanned<String>>,
+    /// A file whose first line is our secret there.
+    pub(super) client_secret_file: Option<Spanned<String>>,
+    /// Keys of signed tokens (RFC 7517); read again when it changes.
+    pub(super) jwks_file: Option<Spanned<String>>,
+    /// Who must have issued a token.
+    pub(super) issuer: Option<Spanned<String>>,
+    /// Whom it must be meant for.
+    pub(super) audience: Option<Spanned<String>>,
+    /// What it must allow.
+    pub(super) scope: Option<Spanned<String>>,
+    /// The claim that names the login. Default: "email".
+    pub(super) login_claim: Option<Spanned<String>>,
+    /// Certificates that are trusted in place of the system's.
+    pub(super) ca_file: Option<Spanned<String>>,
+    /// Seconds that an introspection may take, 1 to 60. Default: 4.
+    pub(super) timeout: Option<Spanned<i64>>,
+    /// Where a client that is refused may find out more; part of the Auth-Error-SASL.
+    pub(super) configuration_url: Option<Spanned<String>>,
+}
+
+/// `[probes]`: how mail servers with several addresses are watched.
+#[derive(Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct Probes {
+    /// `greeting`, `connect` or `off`. Default: "greeting".
+    pub(super) kind: Spanned<String>,
+    /// Seconds between two probes of one address, 1 to 3600. Default: 10.
+    pub(super) interval: Spanned<i64>,
+    /// Milliseconds that a probe may take, 50 to 10000. Default: 1000.
+    pub(super) timeout_ms: Spanned<i64>,
+}
+
+impl Default for Probes {
+    fn default() -> Self {
+        Self {
+            kind: unplaced("greeting".to_owned()),
+            interval: unplaced(10),
+            timeout_ms: unplaced(1000),
+        }
+    }
+}
+
+/// One of `[moves]`: users on their way from one host to another. Its name can stand wherever a
+/// host's can.
+#[derive(Default, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct Move {
+    /// The host that they come from. Required.
+    pub(super) old: Option<Spanned<String>>,
+    /// The host that they go to. Required.
+    pub(super) new: Option<Spanned<String>>,
+    /// How many percent of them have arrived. Default: 0.
+    pub(super) moved: Option<Spanned<i64>>,
+    /// Up to how many percent they are on their way, and get the temporary failure. Default:
+    /// as many as have arrived.
+    pub(super) moving: Option<Spanned<i64>>,
 }
 
 /// `[routes]`: which host a login goes to. By exact login, else by domain, else by first letter,
@@ -93,8 +298,20 @@ pub(super) struct HostEntry(pub(super) Host);
 #[derive(Default, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub(super) struct Host {
-    /// An address, or a DNS name. Required.
+    /// An address, or a DNS name. Required, unless there are `addresses`, or `state` is `moving`.
     pub(super) address: Option<Spanned<String>>,
+    /// Several of them: the users are shared out among those that answer.
+    pub(super) addresses: Option<Spanned<Vec<Spanned<AddressEntry>>>>,
+    /// `serving`, or `moving`: its users get the temporary failure. Default: "serving".
+    pub(super) state: Option<Spanned<String>>,
+    /// Who may log in there for everybody, where the user's own password is not known.
+    pub(super) master_login: Option<Spanned<String>>,
+    /// A file whose first line is the password of `master-login`.
+    pub(super) master_password_file: Option<Spanned<String>>,
+    /// What stands between the user's login and `master-login`. Default: "*".
+    pub(super) master_separator: Option<Spanned<String>>,
+    /// `when-needed`, or `always`. Default: "when-needed".
+    pub(super) master_use: Option<Spanned<String>>,
     /// The port for all protocols. Default: those of `[ports]`.
     pub(super) port: Option<Spanned<i64>>,
     /// The port for IMAP. Default: `port`.
@@ -105,31 +322,77 @@ pub(super) struct Host {
     pub(super) smtp: Option<Spanned<i64>>,
 }
 
+/// One of a host's `addresses`: a table, or just the address as a string.
+#[expect(dead_code, reason = "for the pools")]
+pub(super) struct AddressEntry(pub(super) Address);
+
+/// One of a host's `addresses`.
+#[derive(Default, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct Address {
+    /// An address, or a DNS name. Required.
+    pub(super) address: Option<Spanned<String>>,
+    /// How many users it gets, compared with the others, 1 to 1000. Default: 1.
+    pub(super) weight: Option<Spanned<i64>>,
+    /// Whether it gets users only while all others are dead. Default: false.
+    pub(super) backup: Option<Spanned<bool>>,
+    /// Whether it gets no users at all. Default: false.
+    pub(super) drain: Option<Spanned<bool>>,
+}
+
 /// By hand, as serde's untagged enums lose the places of errors.
+struct StringOrTable<T>(PhantomData<T>);
+
+/// What may be written as a string alone: its address.
+trait FromAddress: Sized {
+    fn from_address(address: String) -> Self;
+}
+
+impl FromAddress for Host {
+    fn from_address(address: String) -> Self {
+        Self {
+            address: Some(unplaced(address)),
+            ..Self::default()
+        }
+    }
+}
+
+impl FromAddress for Address {
+    fn from_address(address: String) -> Self {
+        Self {
+            address: Some(unplaced(address)),
+            ..Self::default()
+        }
+    }
+}
+
+impl<'de, T: FromAddress + Deserialize<'de>> Visitor<'de> for StringOrTable<T> {
+    type Value = T;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a string or a table")
+    }
+
+    fn visit_str<E: Error>(self, address: &str) -> Result<T, E> {
+        Ok(T::from_address(address.to_owned()))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<T, A::Error> {
+        T::deserialize(MapAccessDeserializer::new(map))
+    }
+}
+
 impl<'de> Deserialize<'de> for HostEntry {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct StringOrTable;
+        let visitor = StringOrTable(PhantomData);
+        deserializer.deserialize_any(visitor).map(Self)
+    }
+}
 
-        impl<'de> Visitor<'de> for StringOrTable {
-            type Value = HostEntry;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a string or a table")
-            }
-
-            fn visit_str<E: Error>(self, address: &str) -> Result<HostEntry, E> {
-                Ok(HostEntry(Host {
-                    address: Some(unplaced(address.to_owned())),
-                    ..Host::default()
-                }))
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<HostEntry, A::Error> {
-                Host::deserialize(MapAccessDeserializer::new(map)).map(HostEntry)
-            }
-        }
-
-        deserializer.deserialize_any(StringOrTable)
+impl<'de> Deserialize<'de> for AddressEntry {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let visitor = StringOrTable(PhantomData);
+        deserializer.deserialize_any(visitor).map(Self)
     }
 }
 
@@ -185,6 +448,9 @@ pub(super) struct Answers {
     pub(super) retry_wait: Spanned<i64>,
     /// The attempt after which nginx closes the connection all the same, 1 to 1000. Default: 10.
     pub(super) max_attempts: Spanned<i64>,
+    /// Whether refusals start with the codes that mail clients act on (RFC 5530, RFC 3206,
+    /// RFC 4954). Default: false.
+    pub(super) codes: bool,
 }
 
 impl Default for Answers {
@@ -192,6 +458,7 @@ impl Default for Answers {
         Self {
             retry_wait: unplaced(0),
             max_attempts: unplaced(10),
+            codes: false,
         }
     }
 }
@@ -235,12 +502,23 @@ impl Default for FastCgi {
 pub(super) struct Limits {
     /// Password hashes computed at once, at most 1024. Default: 0, as many as there are cores.
     pub(super) max_hashes: Spanned<i64>,
+    /// A folder in which all processes of this machine count them together. Default: each process
+    /// counts its own.
+    pub(super) hash_locks: Option<Spanned<String>>,
+    /// Logins whose right password is remembered, as a keyed digest in memory, so that it need not
+    /// be hashed again; at most 10000000. Default: 100000, 0 for none.
+    pub(super) remembered_logins: Spanned<i64>,
+    /// Seconds after which a decision is given up, 1 to 30. Default: 5.
+    pub(super) deadline: Spanned<i64>,
 }
 
 impl Default for Limits {
     fn default() -> Self {
         Self {
             max_hashes: unplaced(0),
+            hash_locks: None,
+            remembered_logins: unplaced(100_000),
+            deadline: unplaced(5),
         }
     }
 }

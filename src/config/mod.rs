@@ -1,18 +1,21 @@
 //! The configuration, checked: what the program uses, free of how it is written.
 
+use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use zeroize::Zeroizing;
 
 use crate::answer::Messages;
 use crate::fcgi;
 use crate::files::{Fingerprint, Secrecy, read_trusted};
-use crate::gate::Retry;
+use crate::gate::{Retry, Then};
+use crate::logins::LoginRules;
 use crate::problem::Problem;
 use crate::route::Table;
 use crate::secret::SharedKey;
-use crate::store::file::Settings;
+use crate::store;
 
 mod check;
 mod file;
@@ -34,6 +37,10 @@ pub struct Config {
     pub nginx_key: Option<SharedKey>,
     /// Where users come from, in the order in which they are asked. There is at least one.
     pub users: Vec<UsersConfig>,
+    /// What is made of a login before anybody is asked about it.
+    pub logins: LoginRules,
+    /// Who may log in as somebody else.
+    pub master: Option<MasterConfig>,
     /// Which mail server each login goes to.
     pub routes: Table,
     /// What mail clients get to see.
@@ -49,24 +56,83 @@ pub struct Config {
     /// Password hashes computed at once; `None` for as many as there are cores, which takes so
     /// long to find out that a CGI program does not ask.
     pub max_hashes: Option<NonZeroUsize>,
+    /// The folder through which all processes of this machine count their password hashes
+    /// together.
+    pub hash_locks: Option<PathBuf>,
+    /// How many right passwords need not be hashed again.
+    pub remembered_logins: usize,
+    /// How long a decision may take.
+    pub deadline: Duration,
     /// Every file that was read, in the version that was.
     pub files: Vec<(PathBuf, Fingerprint)>,
     /// What works, but is worth a look.
     pub warnings: Vec<Problem>,
 }
 
-/// One source of users.
+/// One `[[users]]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum UsersConfig {
+pub struct UsersConfig {
+    /// What the log and the commands call it.
+    pub name: String,
+    /// The domains whose logins it is asked about, in lower case; an empty one stands for logins
+    /// without a domain. `None`: all.
+    pub domains: Option<Vec<String>>,
+    /// What follows a wrong password.
+    pub wrong: Then,
+    /// What follows where the store cannot say.
+    pub trouble: Then,
+    /// The store itself.
+    pub store: StoreConfig,
+    /// Where the configuration says all that.
+    pub places: Places,
+}
+
+/// The store of one `[[users]]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum StoreConfig {
     /// Everybody, with every password.
     Accept,
     /// A password file.
-    File {
-        /// Which, and how it is read.
-        settings: Settings,
-        /// Line and column at which the configuration names it.
-        place: (usize, usize),
-    },
+    File(store::file::Settings),
+    /// A database.
+    #[cfg(feature = "sql")]
+    Sql(store::sql::Settings),
+    /// A directory.
+    #[cfg(feature = "ldap")]
+    Ldap(store::ldap::Settings),
+    /// A mail server.
+    #[cfg(feature = "remote")]
+    Server(store::server::Settings),
+    /// Another `auth_http` service.
+    #[cfg(feature = "remote")]
+    Http(store::http::Settings),
+}
+
+/// Lines and columns, from 1, of a table and its keys.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Places {
+    /// The table as a whole.
+    pub whole: (usize, usize),
+    /// The values of the keys that are there.
+    pub keys: BTreeMap<&'static str, (usize, usize)>,
+}
+
+impl Places {
+    /// The place of a key's value; that of the table if it is not there.
+    pub fn of(&self, key: &str) -> (usize, usize) {
+        self.keys.get(key).copied().unwrap_or(self.whole)
+    }
+}
+
+/// `[master]`, if there are masters.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MasterConfig {
+    /// What stands between the user's login and the master's.
+    pub separator: Vec<u8>,
+    /// Their password file.
+    pub settings: store::file::Settings,
+    /// Line and column at which the configuration names it.
+    pub place: (usize, usize),
 }
 
 impl Config {

@@ -130,8 +130,14 @@ impl Source<'_> {
             let kind = removed
                 .as_ref()
                 .map_or("value", |value| value.get_ref().type_str());
-            let key = Some(dotted(&path));
-            problems.push(self.problem(&span, key, reworded(error.message(), kind)));
+            let key = dotted(&path);
+            let array = if key == "users" {
+                "an array of tables"
+            } else {
+                "an array"
+            };
+            let message = reworded(error.message(), kind, array);
+            problems.push(self.problem(&span, Some(key), message));
         }
         problems.push(self.more());
         File::default()
@@ -188,13 +194,23 @@ fn find(table: &DeTable<'_>, span: &Range<usize>) -> Option<Vec<Step>> {
     })
 }
 
-/// An array anywhere but in `[[users]]`: serde would take it for a table without keys.
+/// The keys that have arrays of values, and how deep their tables are.
+const LISTS: [(usize, &str); 5] = [
+    (1, "domains"),
+    (1, "urls"),
+    (1, "temporary"),
+    (1, "strip-domains"),
+    (2, "addresses"),
+];
+
+/// An array where none belongs: serde would take it for a table without keys.
 fn stray_array(table: &DeTable<'_>) -> Option<Vec<Step>> {
     let is_table = |value: &Value<'_>| value.get_ref().is_table();
     search(table, |depth, key, value| match value.get_ref() {
-        DeValue::Array(array) => {
-            depth > 0 || key.get_ref() != "users" || !array.iter().all(is_table)
+        DeValue::Array(array) if depth == 0 && key.get_ref() == "users" => {
+            !array.iter().all(is_table)
         }
+        DeValue::Array(_) => !LISTS.contains(&(depth, key.get_ref())),
         _ => false,
     })
 }
@@ -282,8 +298,9 @@ pub(super) fn written(key: &str) -> String {
 
 //------------ Wording -------------------------------------------------------
 
-/// serde's message without the value that it quotes. `kind` is the kind of that value.
-fn reworded(message: &str, kind: &str) -> String {
+/// serde's message without the value that it quotes. `kind` is the kind of that value, `array`
+/// what a sequence is called where it belongs.
+fn reworded(message: &str, kind: &str, array: &str) -> String {
     if message.starts_with("unknown field `") {
         return match message.rfind("`, expected ") {
             Some(end) => format!("unknown key, {}", &message[end + "`, ".len()..]),
@@ -292,7 +309,7 @@ fn reworded(message: &str, kind: &str) -> String {
     }
     let wanted = match message.rsplit_once(", expected ") {
         Some((_, "i64")) => "an integer",
-        Some((_, "a sequence")) => "an array of tables",
+        Some((_, "a sequence")) => array,
         Some((_, wanted)) if wanted.starts_with("struct ") || wanted == "a map" => "a table",
         Some((_, wanted @ ("a string" | "a boolean" | "a string or a table"))) => wanted,
         _ => return format!("this {kind} cannot be used here"),

@@ -28,6 +28,12 @@ fn checked(path: &Path, text: &str) -> Result<Config, Vec<Problem>> {
 fn settled(config: &Config) -> impl PartialEq + std::fmt::Debug + use<> {
     (
         (config.messages.clone(), config.retry, config.log_level),
+        (
+            config.logins.clone(),
+            config.master.clone(),
+            config.deadline,
+        ),
+        (config.hash_locks.clone(), config.remembered_logins),
         (config.fastcgi, config.socket_mode, config.max_hashes),
         (config.routes.ports, config.routes.resolve_ttl),
     )
@@ -40,7 +46,12 @@ fn the_full_example_has_every_default() {
     let least = checked(&path, "[[users]]\nstore = \"file\"\npath = \"passwd\"\n").unwrap();
     assert_eq!(settled(&full), settled(&least));
     let store = |config: &Config| match config.users.as_slice() {
-        [UsersConfig::File { settings, .. }] => settings.clone(),
+        [
+            UsersConfig {
+                store: StoreConfig::File(settings),
+                ..
+            },
+        ] => settings.clone(),
         other => panic!("{other:?}"),
     };
     assert_eq!(store(&full), store(&least));
@@ -59,12 +70,20 @@ fn the_defaults() {
     let port = |number| NonZeroU16::new(number).unwrap();
     assert_eq!(
         least.users,
-        [UsersConfig::File {
-            settings: Settings {
+        [UsersConfig {
+            name: "file".to_owned(),
+            domains: None,
+            wrong: Then::Stop,
+            trouble: Then::Stop,
+            store: StoreConfig::File(store::file::Settings {
                 path: "/etc/passwd".into(),
-                allow_weak_schemes: false
+                allow_weak_schemes: false,
+                app_passwords: None,
+            }),
+            places: Places {
+                whole: (1, 1),
+                keys: [("path", (3, 8))].into(),
             },
-            place: (3, 8)
         }]
     );
     assert_eq!(least.messages, Messages::default());
@@ -121,6 +140,7 @@ fn the_full_example_has_every_key() {
             .collect();
         let keys = match section.as_str() {
             "hosts" => keys("[hosts.x]"),
+            "moves" => keys("[moves.x]"),
             _ => keys(&header),
         };
         for key in keys {

@@ -62,6 +62,15 @@ impl Password {
     }
 }
 
+/// In a time that does not depend on where two passwords differ.
+impl PartialEq for Password {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.as_slice().ct_eq(other.0.as_slice()).into()
+    }
+}
+
+impl Eq for Password {}
+
 impl fmt::Debug for Password {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Password(..)")

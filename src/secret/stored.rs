@@ -11,7 +11,7 @@ use zeroize::Zeroizing;
 
 use super::digest::{Digested, digest};
 use super::scheme::{Prefix, Scheme, WeakSchemes};
-use super::{Proof, argon2, bcrypt, crypt, md5_crypt, pbkdf2, sha_crypt, yescrypt};
+use super::{Password, Proof, argon2, bcrypt, crypt, md5_crypt, pbkdf2, sha_crypt, yescrypt};
 
 /// The longest text that is looked at. The longest that any tool writes is 200 bytes.
 const MAX_STORED_BYTES: usize = 1024;
@@ -29,6 +29,7 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
 /// It cannot be printed; where it is the password itself, its memory is wiped when it goes.
 #[derive(Clone)]
 pub struct Secret {
+    stored: Zeroizing<Vec<u8>>,
     scheme: Scheme,
     form: Form,
     decoy: bool,
@@ -65,6 +66,7 @@ impl Secret {
             return Err(SecretError::Weak(scheme));
         }
         Ok(Some(Self {
+            stored: Zeroizing::new(stored.to_vec()),
             scheme,
             form,
             decoy: false,
@@ -92,6 +94,7 @@ impl Secret {
     /// A secret that matches nothing and costs what those that [`Secret::hash`] makes cost.
     pub fn dummy() -> Self {
         Self {
+            stored: Zeroizing::default(),
             scheme: Scheme::Argon2id,
             form: Form::Argon2(argon2::Stored::dummy()),
             decoy: true,
@@ -102,6 +105,19 @@ impl Secret {
     #[cfg(test)]
     pub(crate) fn would_match(&self, password: &[u8]) -> bool {
         self.form.matches(password)
+    }
+
+    /// The text that it was read from; empty for one that matches nothing.
+    pub(crate) fn stored(&self) -> &[u8] {
+        &self.stored
+    }
+
+    /// The password in clear, if that is what is stored and if it can be one.
+    pub fn in_clear(&self) -> Option<Password> {
+        match &self.form {
+            Form::Plain(password) if !self.decoy => Password::new(password.to_vec()).ok(),
+            _ => None,
+        }
     }
 
     /// The scheme it was stored with.

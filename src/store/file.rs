@@ -13,7 +13,7 @@ use zeroize::Zeroizing;
 
 use self::index::Index;
 use self::line::{Flaw, FlawKind, Line};
-use super::{Account, StoreError, UserStore};
+use super::{Account, Question, StoreError, UserStore};
 use crate::problem::Problem;
 use crate::request::Login;
 use crate::secret::{Secret, WeakSchemes};
@@ -39,6 +39,8 @@ pub struct Settings {
     pub path: PathBuf,
     /// Whether weak schemes may be used; [`Scheme::is_weak`](crate::secret::Scheme::is_weak).
     pub allow_weak_schemes: bool,
+    /// A file with further passwords of the same logins.
+    pub app_passwords: Option<PathBuf>,
 }
 
 /// The users of a password file.
@@ -171,6 +173,23 @@ impl FileStore {
         })
     }
 
+    /// What the file says of a login; `Ok(None)` if it is not in it.
+    pub fn account(&self, login: &Login) -> Result<Option<Account>, StoreError> {
+        let offset = match self.lines_of(login) {
+            Lines::None => return Ok(None),
+            Lines::One(offset) => offset,
+            Lines::Several(offset) => {
+                return Err(self.unusable(offset, &"the login is there twice"));
+            }
+        };
+        let Some(line) = self.line_at(offset) else {
+            return Ok(None);
+        };
+        line.account(self.weak)
+            .map(Some)
+            .map_err(|flaw| self.unusable(offset, &flaw.kind))
+    }
+
     /// The lines that have this login.
     fn lines_of(&self, login: &Login) -> Lines {
         match &self.lookup {
@@ -286,20 +305,8 @@ fn note_host(host_names: &mut BTreeMap<String, usize>, host: Option<String>, lin
 }
 
 impl UserStore for FileStore {
-    fn find(&self, login: &Login) -> Result<Option<Account>, StoreError> {
-        let offset = match self.lines_of(login) {
-            Lines::None => return Ok(None),
-            Lines::One(offset) => offset,
-            Lines::Several(offset) => {
-                return Err(self.unusable(offset, &"the login is there twice"));
-            }
-        };
-        let Some(line) = self.line_at(offset) else {
-            return Ok(None);
-        };
-        line.account(self.weak)
-            .map(Some)
-            .map_err(|flaw| self.unusable(offset, &flaw.kind))
+    fn find(&self, asked: &Question<'_>) -> Result<Option<Account>, StoreError> {
+        self.account(asked.login)
     }
 
     /// The secret of another user, who is the same for each login as long as those lines stay as

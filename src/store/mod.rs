@@ -3,24 +3,54 @@
 use std::fmt;
 use std::net::IpAddr;
 use std::num::NonZeroU16;
+use std::time::{Instant, SystemTime};
 
-use crate::request::Login;
-use crate::secret::{Proof, Secret};
+use crate::request::{Login, Protocol};
+use crate::secret::{Password, Secret};
 
 pub mod accept;
 pub mod file;
+#[cfg(feature = "remote")]
+pub mod http;
+#[cfg(feature = "ldap")]
+pub mod ldap;
+pub mod open;
+#[cfg(feature = "remote")]
+pub mod server;
+#[cfg(feature = "sql")]
+pub mod sql;
+
+/// What a store is asked.
+#[derive(Clone, Copy, Debug)]
+pub struct Question<'a> {
+    /// The login, after the rules of `[logins]`.
+    pub login: &'a Login,
+    /// The mail protocol of the client.
+    pub protocol: Protocol,
+    /// The address of the mail client, if nginx says one.
+    pub client: Option<IpAddr>,
+    /// When the answer must be there. A store that cannot keep it says that it is
+    /// [unavailable](StoreError::Unavailable).
+    pub deadline: Instant,
+}
 
 /// A directory of users: one `[[users]]` of the configuration.
 pub trait UserStore: Send + Sync {
-    /// Looks `login` up; `Ok(None)` means that the store answered and has no such user.
-    fn find(&self, login: &Login) -> Result<Option<Account>, StoreError>;
+    /// Looks the login up; `Ok(None)` means that the store answered and has no such user.
+    fn find(&self, asked: &Question<'_>) -> Result<Option<Account>, StoreError>;
 
-    /// Checks `proof`; `Ok(false)` is a plain no. Override only where the store itself must do it.
-    fn verify(&self, account: &Account, proof: &Proof) -> Result<bool, StoreError> {
-        Ok(account
-            .secret
-            .as_ref()
-            .is_some_and(|secret| secret.matches(proof)))
+    /// Checks a password where only the store itself can: that of an account whose passwords are
+    /// [`Passwords::AskStore`]. It may fill in more of the account. `Ok(false)` is a plain no.
+    ///
+    /// An empty password is never right; the gate does not even ask.
+    fn verify(
+        &self,
+        _asked: &Question<'_>,
+        _account: &mut Account,
+        _password: &Password,
+    ) -> Result<bool, StoreError> {
+        let what = "this store checks no passwords itself";
+        Err(StoreError::Unavailable(what.to_owned()))
     }
 
     /// A secret that costs as much to check as that of a user of this store: the time of an
@@ -28,13 +58,19 @@ pub trait UserStore: Send + Sync {
     fn decoy(&self, _login: &Login) -> Option<Secret> {
         None
     }
+
+    /// Tries everything for real by `deadline`: connects, prepares, binds. What is to be mended
+    /// comes back in words, one entry each, without any secret.
+    fn test(&self, _deadline: Instant) -> Vec<String> {
+        Vec::new()
+    }
 }
 
 /// What a store knows of one login.
 #[derive(Clone, Debug, Default)]
 pub struct Account {
-    /// The stored secret; `None` for a user that cannot log in with one.
-    pub secret: Option<Secret>,
+    /// What the user can log in with.
+    pub passwords: Passwords,
     /// The login that the mail server is to see in place of the one that was typed.
     pub user: Option<Vec<u8>>,
     /// The mail server of this user: a name of `[hosts]` or an address.
@@ -45,6 +81,55 @@ pub struct Account {
     pub disabled: bool,
     /// The networks that the user may come from (Dovecot's `allow_nets`); `None` for all.
     pub allow_nets: Option<Vec<Network>>,
+    /// The password that the mail server is to see in place of the one that was typed, where the
+    /// store knows it.
+    pub upstream_password: Option<Password>,
+}
+
+/// What a user can log in with.
+#[derive(Clone, Debug)]
+pub enum Passwords {
+    /// Any of these secrets; with none of them, the user has no password.
+    Stored(Vec<Credential>),
+    /// Only the store itself can tell ([`UserStore::verify`]).
+    AskStore,
+    /// Every password, also the empty one: the mail server itself checks.
+    Any,
+}
+
+/// A user without a password.
+impl Default for Passwords {
+    fn default() -> Self {
+        Self::Stored(Vec::new())
+    }
+}
+
+/// One secret of a user: the password itself, or an app password with its limits.
+#[derive(Clone, Debug)]
+pub struct Credential {
+    /// The stored secret.
+    pub secret: Secret,
+    /// What the user calls it; `None` for the password itself.
+    pub label: Option<String>,
+    /// The protocols that it is good for; `None` for all.
+    pub protocols: Option<Vec<Protocol>>,
+    /// The networks that it may be used from; `None` for all.
+    pub allow_nets: Option<Vec<Network>>,
+    /// When it ends.
+    pub expires: Option<SystemTime>,
+}
+
+/// A password without limits.
+impl From<Secret> for Credential {
+    fn from(secret: Secret) -> Self {
+        Self {
+            secret,
+            label: None,
+            protocols: None,
+            allow_nets: None,
+            expires: None,
+        }
+    }
 }
 
 /// A network in CIDR form.
@@ -96,12 +181,15 @@ pub enum StoreError {
     /// What is stored for this login cannot be used: an unknown or forbidden scheme, a hash that
     /// is damaged or asks for too much. The text says what and where, and holds no secret.
     Unusable(String),
+    /// The store cannot be asked: it is down, too slow, or answers what cannot be understood. The
+    /// text says what was tried, and holds no secret.
+    Unavailable(String),
 }
 
 impl fmt::Display for StoreError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Unusable(what) => f.write_str(what),
+            Self::Unusable(what) | Self::Unavailable(what) => f.write_str(what),
         }
     }
 }

@@ -207,6 +207,7 @@ fn mutations_of_password_files_never_panic_and_are_read_alike() {
     let settings = Settings {
         path: PathBuf::from("users"),
         allow_weak_schemes: true,
+        app_passwords: None,
     };
     assert!(FileStore::load(file.clone().into_bytes(), &settings).is_ok());
     let mut random = Random::new();
@@ -224,7 +225,7 @@ fn mutations_of_password_files_never_panic_and_are_read_alike() {
         let Some(Ok(login)) = login.map(|login| Login::new(login.to_vec())) else {
             continue;
         };
-        let found = |store: &FileStore| store.find(&login).map(|account| format!("{account:?}"));
+        let found = |store: &FileStore| store.account(&login).map(|account| format!("{account:?}"));
         assert_eq!(found(&loaded), found(&lazy), "{}", mutated.escape_ascii());
         assert!(loaded.decoy(&login).is_some() && lazy.decoy(&login).is_some());
     }

@@ -7,7 +7,7 @@ use std::num::NonZeroU16;
 
 use crate::request::{Login, MAX_LOGIN_BYTES};
 use crate::secret::{Secret, SecretError, WeakSchemes};
-use crate::store::{Account, Network};
+use crate::store::{Account, Credential, Network, Passwords};
 
 /// The longest line taken. The extra fields may list networks.
 const MAX_LINE_BYTES: usize = 8192;
@@ -118,10 +118,11 @@ impl<'a> Line<'a> {
                 at += field.len() + 1;
             }
         }
-        account.secret = self
+        let secret = self
             .secret(weak)
             .map_err(|error| flaw(password_at, FlawKind::Secret(error)))?
             .filter(|_| usable);
+        account.passwords = Passwords::Stored(secret.into_iter().map(Credential::from).collect());
         Ok(account)
     }
 }
@@ -192,6 +193,13 @@ mod tests {
         line.account(WeakSchemes::Allowed).unwrap()
     }
 
+    fn passwords(account: &Account) -> usize {
+        match &account.passwords {
+            Passwords::Stored(credentials) => credentials.len(),
+            other => panic!("{other:?}"),
+        }
+    }
+
     fn flaw(line: &[u8]) -> (usize, FlawKind) {
         let line = Line::cut(line).unwrap();
         let flaw = line.account(WeakSchemes::Refused).unwrap_err();
@@ -204,7 +212,7 @@ mod tests {
             "alice:{PLAIN}x:1000:1000::/home/alice::host=2001:db8::1 port=1143 \
              user=alice@example.com allow_nets=local,192.0.2.0/24,::1 nologin userdb_mail=maildir:~",
         );
-        assert!(account.secret.is_some());
+        assert_eq!(passwords(&account), 1);
         assert_eq!(account.host.as_deref(), Some("2001:db8::1"));
         assert_eq!(account.port, NonZeroU16::new(1143));
         assert_eq!(account.user.as_deref(), Some(&b"alice@example.com"[..]));
@@ -215,7 +223,7 @@ mod tests {
     #[test]
     fn a_line_of_htpasswd() {
         let account = account("bob:{SHA}EfatjsUqKYSrqv18O1FlA3hcIHI=\r");
-        assert!(account.secret.is_some());
+        assert_eq!(passwords(&account), 1);
         assert_eq!((account.host, account.disabled), (None, false));
     }
 
@@ -231,7 +239,7 @@ mod tests {
             "a:{PLAIN}x::::::nopassword",
             "a:{PLAIN}x::::::host=h nopassword=y",
         ] {
-            assert!(account(line).secret.is_none(), "{line}");
+            assert_eq!(passwords(&account(line)), 0, "{line}");
         }
     }
 

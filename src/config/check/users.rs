@@ -1,0 +1,224 @@
+//! `[[users]]`: which store, what follows its outcomes, and whether its keys are its own.
+
+use std::ops::Range;
+
+use toml::Spanned;
+
+use super::Checker;
+use crate::config::{Places, StoreConfig, UsersConfig, file};
+use crate::gate::Then;
+use crate::store::file::Settings;
+
+/// The words that `store` may be.
+const STORES: [&str; 7] = ["accept", "file", "sql", "ldap", "imap", "pop3", "http"];
+
+/// A key of `[[users]]`, where it stands if it does, and the stores that have it.
+type Key = (&'static str, Option<Range<usize>>, &'static [&'static str]);
+
+/// Every key but those that all stores have.
+fn keys(users: &file::Users) -> Vec<Key> {
+    fn at<T>(value: &Option<Spanned<T>>) -> Option<Range<usize>> {
+        value.as_ref().map(Spanned::span)
+    }
+    const NETWORK: &[&str] = &["sql", "ldap", "imap", "pop3", "http"];
+    vec![
+        ("path", at(&users.path), &["file"]),
+        (
+            "app-passwords-path",
+            at(&users.app_passwords_path),
+            &["file"],
+        ),
+        (
+            "allow-weak-schemes",
+            at(&users.allow_weak_schemes),
+            &["file", "sql", "ldap"],
+        ),
+        (
+            "default-scheme",
+            at(&users.default_scheme),
+            &["sql", "ldap"],
+        ),
+        ("url", at(&users.url), &["sql", "imap", "pop3", "http"]),
+        ("urls", at(&users.urls), &["ldap"]),
+        ("password-file", at(&users.password_file), &["sql"]),
+        ("query", at(&users.query), &["sql"]),
+        (
+            "app-passwords-query",
+            at(&users.app_passwords_query),
+            &["sql"],
+        ),
+        ("tls", at(&users.tls), &["sql"]),
+        ("starttls", at(&users.starttls), &["ldap", "imap", "pop3"]),
+        ("ca-file", at(&users.ca_file), NETWORK),
+        ("connections", at(&users.connections), &["sql", "ldap"]),
+        ("connect-timeout", at(&users.connect_timeout), NETWORK),
+        ("timeout", at(&users.timeout), NETWORK),
+        ("cache", at(&users.cache), &["ldap", "imap", "pop3", "http"]),
+        ("auth", at(&users.auth), &["ldap"]),
+        ("user-dn", at(&users.user_dn), &["ldap"]),
+        ("bind-dn", at(&users.bind_dn), &["ldap"]),
+        (
+            "bind-password-file",
+            at(&users.bind_password_file),
+            &["ldap"],
+        ),
+        ("base", at(&users.base), &["ldap"]),
+        ("scope", at(&users.scope), &["ldap"]),
+        ("filter", at(&users.filter), &["ldap"]),
+        (
+            "password-attribute",
+            at(&users.password_attribute),
+            &["ldap"],
+        ),
+        ("host-attribute", at(&users.host_attribute), &["ldap"]),
+        ("port-attribute", at(&users.port_attribute), &["ldap"]),
+        ("login-attribute", at(&users.login_attribute), &["ldap"]),
+        ("nologin-attribute", at(&users.nologin_attribute), &["ldap"]),
+        ("headers", at(&users.headers), &["http"]),
+        ("key-file", at(&users.key_file), &["http"]),
+        ("temporary", at(&users.temporary), &["http"]),
+    ]
+}
+
+impl Checker<'_> {
+    pub(super) fn users(&mut self, all: Vec<Spanned<file::Users>>) -> Vec<UsersConfig> {
+        let mut checked: Vec<UsersConfig> = Vec::new();
+        for users in all {
+            let span = users.span();
+            let accepts_all =
+                |users: &UsersConfig| users.store == StoreConfig::Accept && users.domains.is_none();
+            if checked.iter().any(accepts_all) {
+                self.warn(
+                    &span,
+                    "users",
+                    "is never asked: a store before it accepts everybody",
+                );
+            }
+            checked.extend(self.one_users(&span, &users.into_inner()));
+        }
+        checked
+    }
+
+    fn one_users(&mut self, span: &Range<usize>, users: &file::Users) -> Option<UsersConfig> {
+        let known = || {
+            let words = STORES.map(|word| format!("{word:?}"));
+            format!("known stores: {}", words.join(", "))
+        };
+        let Some(store) = &users.store else {
+            self.report(span, "users.store", format!("is missing; {}", known()));
+            return None;
+        };
+        let word = store.get_ref().as_str();
+        if !STORES.contains(&word) {
+            let message = format!("there is no store {word:?}; {}", known());
+            self.report(&store.span(), "users.store", message);
+            return None;
+        }
+        let keys = keys(users);
+        for (key, place, stores) in &keys {
+            if let Some(place) = place
+                && !stores.contains(&word)
+            {
+                let message = format!("store {word:?} has no such key");
+                self.report(place, &format!("users.{key}"), message);
+            }
+        }
+        let places = Places {
+            whole: self.source.place(span.start),
+            keys: keys
+                .into_iter()
+                .filter_map(|(key, place, _)| Some((key, self.source.place(place?.start))))
+                .collect(),
+        };
+        let name = match &users.name {
+            Some(name) => self.store_name(name),
+            None => word.to_owned(),
+        };
+        let domains = users.domains.as_ref().map(|domains| {
+            if domains.get_ref().is_empty() {
+                let message = "is empty: the store would never be asked";
+                self.report(&domains.span(), "users.domains", message);
+            }
+            let domains = domains.get_ref().iter();
+            domains
+                .filter_map(|domain| match domain.get_ref().as_str() {
+                    "" => Some(String::new()),
+                    _ => self.domain("users.domains", domain),
+                })
+                .collect()
+        });
+        let wrong = self.then("users.wrong", users.wrong.as_ref());
+        let trouble = self.then("users.trouble", users.trouble.as_ref());
+        let store = self.store(span, store, users)?;
+        Some(UsersConfig {
+            name,
+            domains,
+            wrong,
+            trouble,
+            store,
+            places,
+        })
+    }
+
+    fn store(
+        &mut self,
+        span: &Range<usize>,
+        store: &Spanned<String>,
+        users: &file::Users,
+    ) -> Option<StoreConfig> {
+        match store.get_ref().as_str() {
+            "accept" => {
+                self.warn(
+                    &store.span(),
+                    "users.store",
+                    "accept takes every login with every password: the mail servers must check \
+                     them again; one that does not do so for SMTP becomes an open relay",
+                );
+                Some(StoreConfig::Accept)
+            }
+            "file" => {
+                let path = self.path("users.path", span, users.path.as_ref())?;
+                let app_passwords = users
+                    .app_passwords_path
+                    .as_ref()
+                    .and_then(|path| self.path("users.app-passwords-path", span, Some(path)));
+                Some(StoreConfig::File(Settings {
+                    path,
+                    allow_weak_schemes: users
+                        .allow_weak_schemes
+                        .as_ref()
+                        .is_some_and(|allow| *allow.get_ref()),
+                    app_passwords,
+                }))
+            }
+            #[cfg(feature = "sql")]
+            "sql" => self.sql(span, users).map(StoreConfig::Sql),
+            #[cfg(feature = "ldap")]
+            "ldap" => self.ldap(span, users).map(StoreConfig::Ldap),
+            #[cfg(feature = "remote")]
+            "imap" | "pop3" => self.server(span, store, users).map(StoreConfig::Server),
+            #[cfg(feature = "remote")]
+            "http" => self.http(span, users).map(StoreConfig::Http),
+            other => {
+                // All that are no store at all are gone by now.
+                let message = format!("this program was built without the store {other:?}");
+                self.report(&store.span(), "users.store", message);
+                None
+            }
+        }
+    }
+
+    fn store_name(&mut self, name: &Spanned<String>) -> String {
+        let text = name.get_ref();
+        if text.is_empty() || text.len() > 64 || !text.chars().all(|c| c.is_ascii_graphic()) {
+            let message = "must be 1 to 64 characters of printable ASCII without blanks";
+            self.report(&name.span(), "users.name", message);
+        }
+        text.clone()
+    }
+
+    fn then(&mut self, key: &str, word: Option<&Spanned<String>>) -> Then {
+        word.and_then(|word| self.word(key, word, &[("stop", Then::Stop), ("next", Then::Next)]))
+            .unwrap_or_default()
+    }
+}

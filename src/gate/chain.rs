@@ -1,0 +1,340 @@
+//! The stores in their order: who knows a login, and whether what the client brings is right.
+
+use std::num::NonZeroUsize;
+use std::time::SystemTime;
+
+use crate::refusal::{Refusal, Trouble};
+use crate::request::Login;
+use crate::secret::{Password, Proof, Secret};
+use crate::store::{Account, Credential, Network, Passwords, Question, UserStore};
+use crate::turnstile::{Turn, Turnstile};
+
+use super::Step;
+use super::verified::Verified;
+
+/// The most secrets of one user that are tried: each may take a tenth of a second.
+pub const MAX_CREDENTIALS: usize = 32;
+
+/// One `[[users]]` at work.
+pub struct Source {
+    /// What the log and the commands call it.
+    pub name: String,
+    /// Where its users are.
+    pub store: Box<dyn UserStore>,
+    /// The domains whose logins it is asked about, in lower case; an empty one stands for logins
+    /// without a domain. `None`: all.
+    pub domains: Option<Vec<Box<[u8]>>>,
+    /// What follows a wrong password.
+    pub wrong: Then,
+    /// What follows where the store cannot say.
+    pub trouble: Then,
+}
+
+/// What follows an outcome that is not success.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Then {
+    /// It is the last word.
+    #[default]
+    Stop,
+    /// The next store is asked.
+    Next,
+}
+
+impl Source {
+    fn serves(&self, login: &Login) -> bool {
+        let domain = login.domain().unwrap_or_default();
+        self.domains.as_ref().is_none_or(|domains| {
+            domains
+                .iter()
+                .any(|served| served.eq_ignore_ascii_case(domain))
+        })
+    }
+
+    fn find(&self, asked: &Question<'_>) -> Result<Option<Account>, Trouble> {
+        self.store
+            .find(asked)
+            .map_err(|error| Trouble::Store(format!("{}: {error}", self.name)))
+    }
+}
+
+/// Somebody who has proven who they are.
+#[derive(Clone, Debug)]
+pub struct Proven {
+    /// What is known of the user.
+    pub account: Account,
+    /// Which password it was, if not the one that the mail server knows too.
+    pub app_password: Option<String>,
+    /// The password in clear, where the client did not send it but the store has it.
+    pub stored_password: Option<Password>,
+}
+
+impl Proven {
+    /// By the password that the mail server knows too, or without any.
+    pub fn new(account: Account) -> Self {
+        Self {
+            account,
+            app_password: None,
+            stored_password: None,
+        }
+    }
+}
+
+/// All stores, and what bounds the work of asking them.
+pub struct Chain {
+    sources: Vec<Source>,
+    hashing: Turnstile,
+    verified: Verified,
+}
+
+/// What one store says of a login and its proof.
+enum Said {
+    Yes(Box<Proven>),
+    No(Refusal),
+    Unknown,
+}
+
+impl Chain {
+    /// Stores that are asked in order. `hashing` bounds the password hashes computed at once;
+    /// `remembered` is how many right passwords need not be hashed again.
+    pub fn new(sources: Vec<Source>, hashing: Turnstile, remembered: usize) -> Self {
+        Self {
+            sources,
+            hashing,
+            verified: Verified::new(NonZeroUsize::new(remembered)),
+        }
+    }
+
+    /// The stores.
+    pub fn sources(&self) -> &[Source] {
+        &self.sources
+    }
+
+    /// Asks one store after the other whether the login and its proof are right.
+    ///
+    /// A store that does not know the login leaves it to the next one. After a wrong password, or
+    /// where a store cannot say, the next one is asked only if [`Source`] has it so. If none says
+    /// yes then, a store that could not say makes it the temporary failure: it might have.
+    pub fn authenticate(
+        &self,
+        asked: &Question<'_>,
+        proof: &Proof,
+        note: &mut impl FnMut(Step<'_>),
+    ) -> Result<Proven, Refusal> {
+        self.walk(asked, note, |number, source, account, note| {
+            self.prove(number, source, asked, account, proof, note)
+        })
+        .map_err(|lost| match lost {
+            Lost::Refused(why) => why,
+            Lost::Unknown => self.unknown(asked, proof),
+        })
+    }
+
+    /// Looks a login up that has proven itself otherwise, or need not.
+    pub fn look_up(
+        &self,
+        asked: &Question<'_>,
+        note: &mut impl FnMut(Step<'_>),
+    ) -> Result<Account, Refusal> {
+        self.walk(asked, note, |_, _, account, _| {
+            Ok(Said::Yes(Box::new(Proven::new(account))))
+        })
+        .map(|proven| proven.account)
+        .map_err(|lost| match lost {
+            Lost::Refused(why) => why,
+            Lost::Unknown => Refusal::UnknownUser,
+        })
+    }
+
+    fn walk<N: FnMut(Step<'_>)>(
+        &self,
+        asked: &Question<'_>,
+        note: &mut N,
+        mut judge: impl FnMut(usize, &Source, Account, &mut N) -> Result<Said, Trouble>,
+    ) -> Result<Proven, Lost> {
+        let mut trouble = None;
+        let mut refused = None;
+        for (number, source) in self.sources.iter().enumerate() {
+            if !source.serves(asked.login) {
+                note(Step::NotAsked(number));
+                continue;
+            }
+            let said = source.find(asked).and_then(|found| match found {
+                None => {
+                    note(Step::NotIn(number));
+                    Ok(Said::Unknown)
+                }
+                Some(account) => {
+                    note(Step::FoundIn(number, &account));
+                    judge(number, source, account, note)
+                }
+            });
+            match said {
+                Ok(Said::Yes(proven)) => return Ok(*proven),
+                Ok(Said::Unknown) => {}
+                Ok(Said::No(why)) => {
+                    note(Step::Wrong(number, &why));
+                    if source.wrong == Then::Stop {
+                        // A store before this one that could not say had let this one decide.
+                        return Err(Lost::Refused(why));
+                    }
+                    refused = Some(why);
+                }
+                Err(what) => {
+                    note(Step::InTrouble(number, &what));
+                    if source.trouble == Then::Stop {
+                        return Err(Lost::Refused(what.into()));
+                    }
+                    trouble.get_or_insert(what);
+                }
+            }
+        }
+        Err(match (trouble, refused) {
+            (Some(trouble), _) => Lost::Refused(trouble.into()),
+            (None, Some(why)) => Lost::Refused(why),
+            (None, None) => Lost::Unknown,
+        })
+    }
+
+    fn prove(
+        &self,
+        number: usize,
+        source: &Source,
+        asked: &Question<'_>,
+        mut account: Account,
+        proof: &Proof,
+        note: &mut impl FnMut(Step<'_>),
+    ) -> Result<Said, Trouble> {
+        let credentials = match (&mut account.passwords, proof) {
+            (Passwords::Stored(credentials), _) => std::mem::take(credentials),
+            (Passwords::Any, Proof::Password(_)) => {
+                return Ok(Said::Yes(Box::new(Proven::new(account))));
+            }
+            (Passwords::AskStore, Proof::Password(password)) => {
+                // An unauthenticated bind succeeds (RFC 4513, 5.1.2), so nobody is asked.
+                let right = !password.reveal().is_empty()
+                    && source
+                        .store
+                        .verify(asked, &mut account, password)
+                        .map_err(|error| Trouble::Store(format!("{}: {error}", source.name)))?;
+                return Ok(if right {
+                    Said::Yes(Box::new(Proven::new(account)))
+                } else {
+                    Said::No(Refusal::WrongPassword)
+                });
+            }
+            // A digest can only be compared with that of a password that is at hand.
+            (Passwords::Any | Passwords::AskStore, _) => {
+                return Ok(Said::No(Refusal::DigestNotPossible));
+            }
+        };
+        if credentials.is_empty() {
+            self.spend_time(asked, proof)?;
+            return Ok(Said::No(Refusal::NoPassword));
+        }
+        let mut why = Refusal::WrongPassword;
+        for credential in credentials.iter().take(MAX_CREDENTIALS) {
+            if !self.fits(&credential.secret, asked, proof)? {
+                continue;
+            }
+            match unusable_now(credential, asked) {
+                Some(limit) => why = limit,
+                None => {
+                    note(Step::FitsPassword(number, credential.label.as_deref()));
+                    return Ok(Said::Yes(Box::new(Proven {
+                        account,
+                        app_password: credential.label.clone(),
+                        stored_password: credential.secret.in_clear(),
+                    })));
+                }
+            }
+        }
+        Ok(Said::No(why))
+    }
+
+    /// Checks a proof against one secret, within the bounds of the work.
+    pub(super) fn fits(
+        &self,
+        secret: &Secret,
+        asked: &Question<'_>,
+        proof: &Proof,
+    ) -> Result<bool, Trouble> {
+        if !secret.is_heavy() {
+            return Ok(secret.matches(proof));
+        }
+        let Proof::Password(password) = proof else {
+            return Ok(false);
+        };
+        let tag = self.verified.tag(secret, password);
+        if tag.is_some_and(|tag| self.verified.knows(tag)) {
+            return Ok(true);
+        }
+        let _turn = self.turn(asked)?;
+        let right = secret.matches(proof);
+        if right && let Some(tag) = tag {
+            self.verified.remember(tag);
+        }
+        Ok(right)
+    }
+
+    /// Nobody knows the login. The work is done all the same, so that the time of the answer does
+    /// not tell who exists.
+    fn unknown(&self, asked: &Question<'_>, proof: &Proof) -> Refusal {
+        match self.spend_time(asked, proof) {
+            Ok(()) => Refusal::UnknownUser,
+            Err(trouble) => trouble.into(),
+        }
+    }
+
+    /// Does the work of checking a password where there is nothing to check it against.
+    pub(super) fn spend_time(&self, asked: &Question<'_>, proof: &Proof) -> Result<(), Trouble> {
+        let decoy = self
+            .sources
+            .iter()
+            .filter(|source| source.serves(asked.login))
+            .find_map(|source| source.store.decoy(asked.login));
+        if let Some(secret) = decoy {
+            std::hint::black_box(self.fits(&secret, asked, proof)?);
+        }
+        Ok(())
+    }
+
+    fn turn(&self, asked: &Question<'_>) -> Result<Turn<'_>, Trouble> {
+        self.hashing.enter(asked.deadline).ok_or(Trouble::Busy)
+    }
+}
+
+/// Why nobody said yes.
+enum Lost {
+    Refused(Refusal),
+    Unknown,
+}
+
+/// What keeps the right password from being good for this login, here and now.
+fn unusable_now(credential: &Credential, asked: &Question<'_>) -> Option<Refusal> {
+    let now = SystemTime::now();
+    if credential.expires.is_some_and(|end| end <= now) {
+        Some(Refusal::PasswordExpired)
+    } else if credential
+        .protocols
+        .as_ref()
+        .is_some_and(|protocols| !protocols.contains(&asked.protocol))
+    {
+        Some(Refusal::ProtocolNotAllowed)
+    } else if !may_come(credential.allow_nets.as_deref(), asked) {
+        Some(Refusal::NetworkNotAllowed)
+    } else {
+        None
+    }
+}
+
+/// Whether the client comes from one of these networks, if there are any to come from.
+pub(super) fn may_come(networks: Option<&[Network]>, asked: &Question<'_>) -> bool {
+    networks.is_none_or(|networks| {
+        asked
+            .client
+            .is_some_and(|address| networks.iter().any(|network| network.contains(address)))
+    })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,160 @@
+//! The decision, whole: who may in, and which mail server is theirs.
+
+use std::num::NonZeroU32;
+use std::time::{Duration, Instant};
+
+use crate::logins::LoginRules;
+use crate::refusal::{Refusal, Trouble};
+use crate::request::{AuthRequest, Login};
+use crate::route::{Destination, Routes};
+use crate::secret::{Password, Proof};
+use crate::store::{Account, Question};
+
+mod chain;
+mod master;
+mod verified;
+
+pub use chain::{Chain, MAX_CREDENTIALS, Proven, Source, Then};
+pub use master::Masters;
+
+use chain::may_come;
+
+/// When a refused client may try again on its connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Retry {
+    /// Seconds that nginx holds the refusal back.
+    pub wait: NonZeroU32,
+    /// The attempt after which nginx is to close the connection.
+    pub max_attempts: u32,
+}
+
+/// Decides about logins. It knows no header and no transport.
+pub struct Gate {
+    /// What is made of a login before anybody is asked about it.
+    pub logins: LoginRules,
+    /// Who may log in as somebody else.
+    pub masters: Option<Masters>,
+    /// Where users are.
+    pub chain: Chain,
+    /// Where each login's mail server is.
+    pub routes: Routes,
+    /// `None`: nginx closes the connection after a refusal.
+    pub retry: Option<Retry>,
+    /// How long a decision may take. nginx waits for 60 s, mod_fcgid for 40 s, most mail clients
+    /// for 30 s.
+    pub deadline: Duration,
+}
+
+/// A login that may in.
+#[derive(Clone, Debug)]
+pub struct Admission {
+    /// The mail server, and what led to it.
+    pub destination: Destination,
+    /// The login that the mail server is to see, if another.
+    pub user: Option<Vec<u8>>,
+    /// The password that the mail server is to see, if another.
+    pub password: Option<Password>,
+}
+
+/// What happened on the way to a decision, for the `test` command. Stores count from 0.
+#[derive(Clone, Copy, Debug)]
+pub enum Step<'a> {
+    /// The rules of `[logins]` made another login of it.
+    Renamed(&'a Login),
+    /// Somebody wants to log in as another: the master's name.
+    AsMaster(&'a [u8]),
+    /// The store is not asked about logins of this domain.
+    NotAsked(usize),
+    /// The store does not know the login.
+    NotIn(usize),
+    /// The store knows the login.
+    FoundIn(usize, &'a Account),
+    /// One of the passwords that the store has fits; its label, if it is an app password.
+    FitsPassword(usize, Option<&'a str>),
+    /// The store says no.
+    Wrong(usize, &'a Refusal),
+    /// The store cannot say.
+    InTrouble(usize, &'a Trouble),
+    /// The client has proven to be who it says.
+    Proven,
+    /// The user may log in, from there; now the mail server is chosen.
+    Admitted,
+    /// The mail server.
+    Routed(&'a Destination),
+}
+
+impl Gate {
+    /// Decides, telling `note` each step.
+    pub fn admit(
+        &self,
+        request: &AuthRequest<'_>,
+        note: &mut impl FnMut(Step<'_>),
+    ) -> Result<Admission, Refusal> {
+        let deadline = Instant::now() + self.deadline;
+        let masters = self.masters.as_ref();
+        let (typed, master) = match masters.and_then(|masters| masters.split(&request.login)) {
+            Some((user, master)) => (user, Some(master)),
+            None => (request.login.clone(), None),
+        };
+        let login = self.logins.canonical(&typed)?;
+        if login != typed {
+            note(Step::Renamed(&login));
+        }
+        let asked = Question {
+            login: &login,
+            protocol: request.protocol,
+            client: request.client.address,
+            deadline,
+        };
+        let proven = match (&request.proof, masters.zip(master.as_ref())) {
+            (Proof::Password(_), Some((masters, master))) => {
+                note(Step::AsMaster(master.as_bytes()));
+                masters.authenticate(master, &asked, &request.proof, &self.chain)?;
+                Proven::new(self.chain.look_up(&asked, note)?)
+            }
+            (Proof::Password(_), None) => self.chain.authenticate(&asked, &request.proof, note)?,
+            (Proof::CramMd5 { .. }, _) => return Err(Refusal::UnsupportedMethod("cram-md5")),
+            (Proof::Apop { .. }, _) => return Err(Refusal::UnsupportedMethod("apop")),
+            (Proof::External, _) => return Err(Refusal::UnsupportedMethod("external")),
+            (Proof::None, _) => return Err(Refusal::UnsupportedMethod("none")),
+        };
+        note(Step::Proven);
+        let account = &proven.account;
+        // Only now, so that a user who is switched off looks like one with another password.
+        if account.disabled {
+            return Err(Refusal::Disabled);
+        }
+        // A master comes from the networks of the masters.
+        if master.is_none() && !may_come(account.allow_nets.as_deref(), &asked) {
+            return Err(Refusal::NetworkNotAllowed);
+        }
+        note(Step::Admitted);
+        let destination = self.routes.choose(&login, request.protocol, account)?;
+        note(Step::Routed(&destination));
+        let user = match (&account.user, masters.zip(master.as_ref())) {
+            (Some(user), None) => Some(user.clone()),
+            (user, Some((masters, master))) => {
+                let user = user.as_deref().unwrap_or(login.as_bytes());
+                Some(masters.join(user, master)).filter(|user| user != request.login.as_bytes())
+            }
+            (None, None) => (login != request.login).then(|| login.as_bytes().to_vec()),
+        };
+        Ok(Admission {
+            destination,
+            user,
+            password: account.upstream_password.clone(),
+        })
+    }
+
+    /// Seconds to hold a refusal back, so that the client may try again on its connection.
+    pub fn wait(&self, request: &AuthRequest<'_>) -> Option<NonZeroU32> {
+        let retry = self.retry?;
+        match request.proof {
+            // A retry after these crashes nginx's worker before 1.29.7 (CVE-2026-27651).
+            Proof::CramMd5 { .. } | Proof::Apop { .. } => None,
+            Proof::Password(_) | Proof::External | Proof::None => {
+                (request.attempt? < retry.max_attempts).then_some(retry.wait)
+            }
+        }
+    }
+}

@@ -1,0 +1,175 @@
+//! Right passwords that need not be hashed again.
+
+use std::collections::HashSet;
+use std::num::NonZeroUsize;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use hmac::{Hmac, KeyInit, Mac};
+use rustix::rand::{GetRandomFlags, getrandom};
+use sha2::Sha256;
+use zeroize::Zeroizing;
+
+use crate::secret::{Password, Secret};
+
+/// Remembers that a password was right for a stored hash.
+///
+/// What is kept is a keyed digest of the two together, with a key that is made anew for each
+/// process and never leaves it: no password can be read or tried from it elsewhere. The stored
+/// hash is part of it, and the store is asked for that at every login; so a changed or deleted one
+/// counts at once, and nothing can be stale. A wrong password is always hashed.
+pub(super) struct Verified {
+    /// `None`: nothing is remembered.
+    memory: Option<Memory>,
+}
+
+/// The digest of one stored hash and its password.
+pub(super) type Tag = u128;
+
+struct Memory {
+    key: Zeroizing<[u8; 32]>,
+    /// How many tags one generation holds.
+    bound: usize,
+    generations: Mutex<Generations>,
+}
+
+/// The younger one is filled; when it is full it becomes the older one, and what was in that and
+/// not asked for since is forgotten.
+#[derive(Default)]
+struct Generations {
+    younger: HashSet<Tag>,
+    older: HashSet<Tag>,
+}
+
+impl Verified {
+    /// Remembers up to so many. Without random bytes for a key, nothing is remembered.
+    pub(super) fn new(bound: Option<NonZeroUsize>) -> Self {
+        let memory = bound.and_then(|bound| {
+            let mut key = Zeroizing::new([0; 32]);
+            // Up to 256 bytes come whole (getrandom(2)).
+            let got = getrandom(&mut *key, GetRandomFlags::empty()).ok()?;
+            (got == key.len()).then(|| Memory {
+                key,
+                bound: bound.get().div_ceil(2),
+                generations: Mutex::default(),
+            })
+        });
+        Self { memory }
+    }
+
+    /// The tag of a stored hash with a password; `None` if nothing is remembered.
+    pub(super) fn tag(&self, secret: &Secret, password: &Password) -> Option<Tag> {
+        let memory = self.memory.as_ref()?;
+        let mut mac = <Hmac<Sha256> as KeyInit>::new_from_slice(&*memory.key).ok()?;
+        // With its length, so that no other pair makes the same bytes.
+        let stored = secret.stored();
+        mac.update(&(stored.len() as u64).to_le_bytes());
+        mac.update(stored);
+        mac.update(password.reveal());
+        let digest = mac.finalize().into_bytes();
+        let (half, _) = digest.split_first_chunk::<16>()?;
+        Some(Tag::from_le_bytes(*half))
+    }
+
+    /// Whether this was right before.
+    pub(super) fn knows(&self, tag: Tag) -> bool {
+        let Some(memory) = &self.memory else {
+            return false;
+        };
+        let mut generations = memory.lock();
+        if generations.younger.contains(&tag) {
+            return true;
+        }
+        let known = generations.older.remove(&tag);
+        if known {
+            memory.keep(&mut generations, tag);
+        }
+        known
+    }
+
+    /// Remembers that this was right.
+    pub(super) fn remember(&self, tag: Tag) {
+        if let Some(memory) = &self.memory {
+            memory.keep(&mut memory.lock(), tag);
+        }
+    }
+}
+
+impl Memory {
+    fn lock(&self) -> MutexGuard<'_, Generations> {
+        self.generations
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn keep(&self, generations: &mut Generations, tag: Tag) {
+        if generations.younger.len() >= self.bound {
+            generations.older = std::mem::take(&mut generations.younger);
+        }
+        generations.younger.insert(tag);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::secret::WeakSchemes;
+
+    fn secret(text: &str) -> Secret {
+        Secret::parse(text.as_bytes(), WeakSchemes::Allowed)
+            .unwrap()
+            .unwrap()
+    }
+
+    fn password(text: &str) -> Password {
+        Password::new(text.into()).unwrap()
+    }
+
+    fn tag(verified: &Verified, stored: &str, typed: &str) -> Tag {
+        verified.tag(&secret(stored), &password(typed)).unwrap()
+    }
+
+    #[test]
+    fn only_the_very_same_pair_is_known() {
+        let verified = Verified::new(NonZeroUsize::new(10));
+        verified.remember(tag(&verified, "{PLAIN}ab", "cd"));
+        assert!(verified.knows(tag(&verified, "{PLAIN}ab", "cd")));
+        for (stored, typed) in [
+            ("{PLAIN}ab", "ce"),
+            ("{PLAIN}ax", "cd"),
+            ("{PLAIN}abc", "d"),
+            ("{PLAIN}a", "bcd"),
+        ] {
+            assert!(
+                !verified.knows(tag(&verified, stored, typed)),
+                "{stored} {typed}"
+            );
+        }
+        // Another process has another key.
+        let other = Verified::new(NonZeroUsize::new(10));
+        assert_ne!(
+            tag(&verified, "{PLAIN}ab", "cd"),
+            tag(&other, "{PLAIN}ab", "cd")
+        );
+    }
+
+    #[test]
+    fn the_bound_holds_and_what_is_used_stays() {
+        let verified = Verified::new(NonZeroUsize::new(100));
+        verified.remember(0);
+        for tag in 1..10_000 {
+            verified.remember(tag);
+            assert!(verified.knows(0));
+        }
+        let memory = verified.memory.as_ref().unwrap().lock();
+        assert!(memory.younger.len() + memory.older.len() <= 100);
+        assert!(!memory.younger.contains(&1) && !memory.older.contains(&1));
+    }
+
+    #[test]
+    fn nothing_is_remembered_if_nothing_shall_be() {
+        let verified = Verified::new(None);
+        assert_eq!(verified.tag(&secret("{PLAIN}a"), &password("b")), None);
+        verified.remember(1);
+        assert!(!verified.knows(1));
+    }
+}

@@ -1,0 +1,112 @@
+//! What is made of a login before anybody is asked about it.
+
+use std::collections::BTreeMap;
+
+use crate::refusal::Refusal;
+use crate::request::Login;
+
+/// The rules of `[logins]`, in the order in which they are applied. Each is applied once; what
+/// comes out is not looked at again.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LoginRules {
+    /// Whether upper case ASCII letters become lower case.
+    pub lower_case: bool,
+    /// Domains, in lower case, that are cut off together with the `@`.
+    pub strip_domains: Vec<String>,
+    /// The domain of logins that have none by now.
+    pub default_domain: Option<String>,
+    /// Other names of logins. With `lower_case`, the names are in lower case.
+    pub aliases: BTreeMap<Vec<u8>, Vec<u8>>,
+}
+
+impl LoginRules {
+    /// The login that stores and routes see. It can become too long by its new domain.
+    pub fn canonical(&self, typed: &Login) -> Result<Login, Refusal> {
+        let mut login = typed.as_bytes().to_vec();
+        if self.lower_case {
+            login.make_ascii_lowercase();
+        }
+        let stripped = typed.domain().is_some_and(|domain| {
+            let is = |strip: &String| strip.as_bytes().eq_ignore_ascii_case(domain);
+            self.strip_domains.iter().any(is)
+        });
+        if stripped {
+            login.truncate(typed.local().len());
+        }
+        if let Some(domain) = &self.default_domain
+            && !login.is_empty()
+            && !login.contains(&b'@')
+        {
+            login.push(b'@');
+            login.extend_from_slice(domain.as_bytes());
+        }
+        match self.aliases.get(&login) {
+            Some(canonical) => Login::new(canonical.clone()),
+            None => Login::new(login),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn login(text: &str) -> Login {
+        Login::new(text.as_bytes().to_vec()).unwrap()
+    }
+
+    fn rules() -> LoginRules {
+        let alias = |from: &str, to: &str| (from.as_bytes().to_vec(), to.as_bytes().to_vec());
+        LoginRules {
+            lower_case: true,
+            strip_domains: vec!["old.example".to_owned()],
+            default_domain: Some("example.org".to_owned()),
+            aliases: BTreeMap::from([
+                alias("sales@example.org", "alice@example.org"),
+                alias("alice@example.org", "never"),
+                alias("a@b", "Bob"),
+            ]),
+        }
+    }
+
+    #[test]
+    fn rules_are_applied_in_order_and_once() {
+        for (typed, canonical) in [
+            ("bob", "bob@example.org"),
+            ("Bob@Example.ORG", "bob@example.org"),
+            ("Sales", "alice@example.org"),
+            ("bob@OLD.example", "bob@example.org"),
+            ("sales@old.example", "alice@example.org"),
+            ("alice", "never"),
+            ("a@b", "Bob"),
+            ("@old.example", ""),
+            ("", ""),
+            ("x@y@old.example", "x@y"),
+            ("x@old.example@y", "x@old.example@y"),
+        ] {
+            let made = rules().canonical(&login(typed)).unwrap();
+            assert_eq!(made, login(canonical), "{typed}");
+        }
+    }
+
+    #[test]
+    fn without_rules_a_login_stays_as_it_is() {
+        for typed in ["Bob", "", "bob@Example.org", "a*b"] {
+            let made = LoginRules::default().canonical(&login(typed)).unwrap();
+            assert_eq!(made, login(typed));
+        }
+    }
+
+    #[test]
+    fn one_that_becomes_too_long_is_refused() {
+        let long = login(&"a".repeat(250));
+        assert_eq!(rules().canonical(&long), Err(Refusal::LoginTooLong));
+    }
+
+    #[test]
+    fn bytes_that_are_no_text_stay() {
+        let odd = Login::new(b"\xe9\xff".to_vec()).unwrap();
+        let made = rules().canonical(&odd).unwrap();
+        assert_eq!(made.as_bytes(), b"\xe9\xff@example.org");
+    }
+}
