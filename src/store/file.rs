@@ -5,7 +5,7 @@ use std::fmt;
 use std::hash::{DefaultHasher, Hasher};
 use std::io::BufRead;
 use std::net::IpAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use sha2::{Digest, Sha256};
@@ -13,13 +13,16 @@ use zeroize::Zeroizing;
 
 use self::index::Index;
 use self::line::{Flaw, FlawKind, Line};
-use super::{Account, Question, StoreError, UserStore};
+use super::{Account, Passwords, Question, StoreError, UserStore};
 use crate::problem::Problem;
 use crate::request::Login;
 use crate::secret::{Secret, WeakSchemes};
 
+mod apps;
 mod index;
 mod line;
+
+pub use apps::AppPasswords;
 
 /// The largest file, which lines can be found in by 32 bits: 4 GiB, some 30 million logins.
 pub const MAX_FILE_BYTES: u64 = u32::MAX as u64;
@@ -43,6 +46,16 @@ pub struct Settings {
     pub app_passwords: Option<PathBuf>,
 }
 
+impl Settings {
+    /// The same in the words of the schemes.
+    pub fn weak(&self) -> WeakSchemes {
+        match self.allow_weak_schemes {
+            true => WeakSchemes::Allowed,
+            false => WeakSchemes::Refused,
+        }
+    }
+}
+
 /// The users of a password file.
 ///
 /// The file is kept as it is, and a line is read when its login is asked for. Logins are compared
@@ -56,12 +69,13 @@ pub struct FileStore {
     lookup: Lookup,
     warnings: Vec<Problem>,
     host_names: BTreeMap<String, usize>,
+    apps: Option<AppPasswords>,
 }
 
 enum Lookup {
     Indexed(Index),
     /// What the one search found, and for which login.
-    Scanned(OnceLock<(Login, Scan)>),
+    Scanned(Box<OnceLock<(Login, Scan)>>),
 }
 
 /// What one search through the whole file found.
@@ -104,16 +118,16 @@ impl FileStore {
                         FlawKind::Secret(error) if error.is_choice() => &mut warnings,
                         _ => &mut problems,
                     };
-                    list.add(|| problem(settings, number + 1, &flaw));
+                    list.add(|| problem(&settings.path, number + 1, &flaw));
                 }
             }
         }
         entries.sort_unstable();
         store.find_duplicates(&entries, settings, &mut problems);
         if !problems.list.is_empty() {
-            return Err(problems.finish(settings));
+            return Err(problems.finish(&settings.path));
         }
-        store.warnings = warnings.finish(settings);
+        store.warnings = warnings.finish(&settings.path);
         store.host_names = host_names;
         store.lookup = Lookup::Indexed(Index::of_sorted(&entries));
         Ok(store)
@@ -126,6 +140,15 @@ impl FileStore {
     /// [`StoreError`].
     pub fn lazy(bytes: Vec<u8>, settings: &Settings) -> Result<Self, Vec<Problem>> {
         Self::new(bytes, settings)
+    }
+
+    /// Lets users in with these passwords too, also those whose own is locked.
+    #[must_use]
+    pub fn with_app_passwords(self, apps: AppPasswords) -> Self {
+        Self {
+            apps: Some(apps),
+            ..self
+        }
     }
 
     /// What is wrong with single logins, which cannot be checked for it; the others can.
@@ -161,15 +184,13 @@ impl FileStore {
         }
         Ok(Self {
             path: settings.path.clone(),
-            weak: match settings.allow_weak_schemes {
-                true => WeakSchemes::Allowed,
-                false => WeakSchemes::Refused,
-            },
+            weak: settings.weak(),
             keyed: keyed_hasher(&bytes),
             bytes,
-            lookup: Lookup::Scanned(OnceLock::new()),
+            lookup: Lookup::Scanned(Box::default()),
             warnings: Vec::new(),
             host_names: BTreeMap::new(),
+            apps: None,
         })
     }
 
@@ -185,9 +206,13 @@ impl FileStore {
         let Some(line) = self.line_at(offset) else {
             return Ok(None);
         };
-        line.account(self.weak)
-            .map(Some)
-            .map_err(|flaw| self.unusable(offset, &flaw.kind))
+        let mut account = line
+            .account(self.weak)
+            .map_err(|flaw| self.unusable(offset, &flaw.kind))?;
+        if let (Some(apps), Passwords::Stored(credentials)) = (&self.apps, &mut account.passwords) {
+            credentials.extend(apps.of(login)?);
+        }
+        Ok(Some(account))
     }
 
     /// The lines that have this login.
@@ -380,11 +405,11 @@ impl Problems {
         }
     }
 
-    fn finish(mut self, settings: &Settings) -> Vec<Problem> {
+    fn finish(mut self, path: &Path) -> Vec<Problem> {
         self.list.sort_by_key(|problem| problem.place);
         if self.more > 0 {
             self.list.push(Problem {
-                file: settings.path.clone(),
+                file: path.to_owned(),
                 place: None,
                 key: None,
                 message: format!("and {} more of this kind", self.more),
@@ -394,9 +419,9 @@ impl Problems {
     }
 }
 
-fn problem(settings: &Settings, line: usize, flaw: &Flaw) -> Problem {
+fn problem(path: &Path, line: usize, flaw: &Flaw) -> Problem {
     Problem {
-        file: settings.path.clone(),
+        file: path.to_owned(),
         place: Some((line, flaw.at + 1)),
         key: None,
         message: flaw.kind.to_string(),

@@ -14,6 +14,7 @@ pub mod file;
 pub mod http;
 #[cfg(feature = "ldap")]
 pub mod ldap;
+mod limits;
 pub mod open;
 #[cfg(feature = "remote")]
 pub mod server;

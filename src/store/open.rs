@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::UserStore;
 use super::accept::AcceptStore;
-use super::file::{self, FileStore};
+use super::file::{self, AppPasswords, FileStore};
 use crate::config::{Config, StoreConfig, UsersConfig};
 use crate::files::{Secrecy, fingerprint, read_trusted};
 use crate::gate::{Masters, Source};
@@ -141,10 +141,20 @@ impl Opened {
         };
         let open = |warnings: &mut Vec<Problem>| {
             let bytes = read(&settings.path, warnings)?;
-            match lifetime {
+            let store = match lifetime {
                 Lifetime::OneRequest => FileStore::lazy(bytes, settings),
                 Lifetime::Server => FileStore::load(bytes, settings),
-            }
+            }?;
+            let Some(path) = &settings.app_passwords else {
+                return Ok(store);
+            };
+            let (bytes, weak) = (read(path, warnings)?, settings.weak());
+            let apps = match lifetime {
+                Lifetime::OneRequest => AppPasswords::lazy(bytes, path.clone(), weak),
+                Lifetime::Server => AppPasswords::load(bytes, path.clone(), weak),
+            }?;
+            warnings.extend_from_slice(apps.warnings());
+            Ok(store.with_app_passwords(apps))
         };
         let result: Result<FileStore, Vec<Problem>> = open(&mut self.warnings);
         match result {

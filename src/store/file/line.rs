@@ -7,7 +7,7 @@ use std::num::NonZeroU16;
 
 use crate::request::{Login, MAX_LOGIN_BYTES};
 use crate::secret::{Secret, SecretError, WeakSchemes};
-use crate::store::{Account, Credential, Network, Passwords};
+use crate::store::{Account, Credential, Passwords, limits};
 
 /// The longest line taken. The extra fields may list networks.
 const MAX_LINE_BYTES: usize = 8192;
@@ -79,10 +79,12 @@ impl<'a> Line<'a> {
         Secret::parse(self.stored(), weak)
     }
 
-    /// Reads the whole line. A flaw of the structure comes before one of the secret.
-    pub(super) fn account(&self, weak: WeakSchemes) -> Result<Account, Flaw> {
-        let flaw = |at, kind| Flaw { at, kind };
-        let structure = |at, what| flaw(at, FlawKind::Structure(what));
+    /// What follows the login, if the line could be one at all.
+    pub(super) fn checked_rest(&self) -> Result<&'a [u8], Flaw> {
+        let structure = |at, what| Flaw {
+            at,
+            kind: FlawKind::Structure(what),
+        };
         let Some(rest) = self.rest else {
             return Err(structure(0, "no colon follows the login"));
         };
@@ -102,6 +104,15 @@ impl<'a> Line<'a> {
         if let Some(at) = rest.iter().position(|byte| *byte == 0) {
             return Err(structure(password_at + at, "the line holds a NUL byte"));
         }
+        Ok(rest)
+    }
+
+    /// Reads the whole line. A flaw of the structure comes before one of the secret.
+    pub(super) fn account(&self, weak: WeakSchemes) -> Result<Account, Flaw> {
+        let rest = self.checked_rest()?;
+        let flaw = |at, kind| Flaw { at, kind };
+        let structure = |at, what| flaw(at, FlawKind::Structure(what));
+        let password_at = self.login.len() + 1;
         let mut account = Account::default();
         let mut usable = true;
         let extra = rest
@@ -150,7 +161,8 @@ fn read_extra(field: &[u8], account: &mut Account) -> Result<Extra, &'static str
         b"nologin" => account.disabled = true,
         b"nopassword" => return Ok(Extra::NoPassword),
         b"allow_nets" => {
-            let networks = read_networks(value).ok_or("allow_nets is no list of networks")?;
+            let networks = str::from_utf8(value).ok().and_then(limits::networks);
+            let networks = networks.ok_or("allow_nets is no list of networks")?;
             account.allow_nets.get_or_insert_default().extend(networks);
         }
         _ => {}
@@ -172,16 +184,6 @@ fn read_port(value: &[u8]) -> Option<NonZeroU16> {
 fn read_user(value: &[u8]) -> Option<Vec<u8>> {
     let login = Login::new(value.to_vec()).ok()?;
     (!login.as_bytes().is_empty()).then(|| value.to_vec())
-}
-
-/// Reads a list of networks. Dovecot's `local`, a client on a Unix socket, is none of them.
-fn read_networks(value: &[u8]) -> Option<Vec<Network>> {
-    str::from_utf8(value)
-        .ok()?
-        .split(',')
-        .filter(|network| *network != "local")
-        .map(Network::parse)
-        .collect()
 }
 
 #[cfg(test)]

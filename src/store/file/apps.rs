@@ -1,0 +1,204 @@
+//! App passwords in a file: `login:{SCHEME}hash:label:extra fields`, any number of lines a login.
+//!
+//! The extra fields are `protocols=imap,smtp`, `allow_nets=192.0.2.0/24` and `expires=2027-01-31`.
+
+use std::fmt;
+use std::hash::{DefaultHasher, Hasher as _};
+use std::path::PathBuf;
+
+use zeroize::Zeroizing;
+
+use super::index::{self, Index};
+use super::line::{Flaw, FlawKind, Line};
+use super::{Problems, keyed_hasher, lines, problem};
+use crate::gate::MAX_CREDENTIALS;
+use crate::problem::Problem;
+use crate::request::Login;
+use crate::secret::WeakSchemes;
+use crate::store::{Credential, StoreError, limits};
+
+/// The longest label.
+const MAX_LABEL_BYTES: usize = 64;
+
+/// The app passwords of a file's users. The users themselves stand in the password file: a login
+/// that is only here has no account.
+pub struct AppPasswords {
+    path: PathBuf,
+    weak: WeakSchemes,
+    bytes: Zeroizing<Vec<u8>>,
+    keyed: DefaultHasher,
+    /// `None`: the file is searched when a login is asked for.
+    index: Option<Index>,
+    warnings: Vec<Problem>,
+}
+
+impl AppPasswords {
+    /// Checks every line and makes an index of the logins. All problems come back, up to a bound.
+    pub fn load(bytes: Vec<u8>, path: PathBuf, weak: WeakSchemes) -> Result<Self, Vec<Problem>> {
+        let mut apps = Self::lazy(bytes, path, weak)?;
+        let mut problems = Problems::default();
+        let mut warnings = Problems::default();
+        let mut entries = Vec::new();
+        for (number, (offset, text)) in lines(&apps.bytes).enumerate() {
+            let Some(line) = Line::cut(text) else {
+                continue;
+            };
+            entries.push(index::entry(apps.hash(line.login), offset as u32));
+            if let Err(flaw) = credential(&line, apps.weak) {
+                let list = match &flaw.kind {
+                    FlawKind::Secret(error) if error.is_choice() => &mut warnings,
+                    _ => &mut problems,
+                };
+                list.add(|| problem(&apps.path, number + 1, &flaw));
+            }
+        }
+        entries.sort_unstable();
+        apps.index = Some(Index::of_sorted(&entries));
+        if !problems.list.is_empty() {
+            return Err(problems.finish(&apps.path));
+        }
+        apps.warnings = warnings.finish(&apps.path);
+        Ok(apps)
+    }
+
+    /// Checks nothing, and searches the file when a login is asked for. A file without any line is
+    /// as good as another.
+    pub fn lazy(bytes: Vec<u8>, path: PathBuf, weak: WeakSchemes) -> Result<Self, Vec<Problem>> {
+        let bytes = Zeroizing::new(bytes);
+        let whole = |message: &str| Err(vec![Problem::new(&path, message)]);
+        if bytes.len() as u64 > super::MAX_FILE_BYTES {
+            return whole("the file is larger than 4 GiB");
+        }
+        if bytes.starts_with(b"\xef\xbb\xbf") {
+            return whole("the file starts with a byte order mark: save it without");
+        }
+        Ok(Self {
+            keyed: keyed_hasher(&bytes),
+            path,
+            weak,
+            bytes,
+            index: None,
+            warnings: Vec::new(),
+        })
+    }
+
+    /// What is wrong with single lines, which cannot be used for it.
+    pub fn warnings(&self) -> &[Problem] {
+        &self.warnings
+    }
+
+    /// The app passwords of a login, in the order of the file. One that cannot be used is passed
+    /// over: the user has others.
+    pub(super) fn of(&self, login: &Login) -> Result<Vec<Credential>, StoreError> {
+        let mut found = Vec::new();
+        let mut take = |offset: usize, text: &[u8]| {
+            let Some(line) = Line::cut(text).filter(|line| line.login == login.as_bytes()) else {
+                return Ok(());
+            };
+            match credential(&line, self.weak) {
+                Ok(credential) => found.extend(credential),
+                Err(Flaw {
+                    kind: FlawKind::Secret(error),
+                    ..
+                }) if error.is_choice() => {}
+                Err(flaw) => return Err(self.unusable(offset, &flaw.kind)),
+            }
+            if found.len() >= MAX_CREDENTIALS {
+                let what = format!("the login has more than {} passwords", MAX_CREDENTIALS - 1);
+                return Err(self.unusable(offset, &what));
+            }
+            Ok(())
+        };
+        match &self.index {
+            Some(index) => {
+                for offset in index.with_hash(self.hash(login.as_bytes())) {
+                    let rest = self.bytes.get(offset..).unwrap_or_default();
+                    let text = lines(rest).next().map_or(&[][..], |(_, text)| text);
+                    take(offset, text)?;
+                }
+            }
+            None => {
+                for (offset, text) in lines(&self.bytes) {
+                    take(offset, text)?;
+                }
+            }
+        }
+        Ok(found)
+    }
+
+    fn unusable(&self, offset: usize, what: &dyn fmt::Display) -> StoreError {
+        let before = self.bytes.get(..offset).unwrap_or_default();
+        let number = before.iter().filter(|byte| **byte == b'\n').count() + 1;
+        StoreError::Unusable(format!("{}:{number}: {what}", self.path.display()))
+    }
+
+    fn hash(&self, login: &[u8]) -> u32 {
+        let mut hasher = self.keyed.clone();
+        hasher.write(login);
+        (hasher.finish() >> 32) as u32
+    }
+}
+
+/// Reads a line; `Ok(None)` for one whose password field is locked.
+fn credential(line: &Line<'_>, weak: WeakSchemes) -> Result<Option<Credential>, Flaw> {
+    let rest = line.checked_rest()?;
+    let start = line.login.len() + 1;
+    let structure = |at, what| Flaw {
+        at,
+        kind: FlawKind::Structure(what),
+    };
+    let mut fields = rest.splitn(3, |byte| *byte == b':');
+    let stored = fields.next().unwrap_or_default();
+    let label_at = start + stored.len() + 1;
+    let Some(label) = fields.next() else {
+        return Err(structure(start, "no label follows the password"));
+    };
+    let label = str::from_utf8(label)
+        .ok()
+        .filter(|label| (1..=MAX_LABEL_BYTES).contains(&label.len()))
+        .filter(|label| !label.chars().any(char::is_control))
+        .ok_or_else(|| structure(label_at, "the label is not 1 to 64 bytes of plain text"))?;
+    let (mut protocols, mut allow_nets, mut expires) = (None, None, None);
+    let mut at = label_at + label.len() + 1;
+    let extra = fields.next().unwrap_or_default();
+    for field in extra.split(|byte| matches!(byte, b' ' | b'\t' | b'\r')) {
+        let flaw = |what| structure(at, what);
+        let text = str::from_utf8(field).map_err(|_| flaw("this extra field is not UTF-8"))?;
+        match text.split_once('=') {
+            Some(("protocols", list)) => {
+                let read = limits::protocols(list);
+                protocols = Some(read.ok_or_else(|| flaw("protocols are imap, pop3 and smtp"))?);
+            }
+            Some(("allow_nets", list)) => {
+                let read = limits::networks(list);
+                allow_nets = Some(read.ok_or_else(|| flaw("allow_nets is no list of networks"))?);
+            }
+            Some(("expires", end)) => {
+                let read = limits::expiry(end);
+                expires = Some(read.ok_or_else(|| flaw("expires is no date"))?);
+            }
+            None if text.is_empty() => {}
+            // A limit that is misspelt must not be no limit.
+            _ => {
+                return Err(flaw(
+                    "extra fields are protocols=, allow_nets= and expires=",
+                ));
+            }
+        }
+        at += field.len() + 1;
+    }
+    let secret = line.secret(weak).map_err(|error| Flaw {
+        at: start,
+        kind: FlawKind::Secret(error),
+    })?;
+    Ok(secret.map(|secret| Credential {
+        secret,
+        label: Some(label.to_owned()),
+        protocols,
+        allow_nets,
+        expires,
+    }))
+}
+
+#[cfg(test)]
+mod tests;

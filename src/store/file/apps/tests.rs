@@ -1,0 +1,118 @@
+//! Tests of app passwords in a file.
+
+use super::*;
+use crate::secret::{Password, Proof};
+
+const GOOD: &str = "\
+# phones and scripts\r
+alice:{PLAIN}phone:phone
+bob:{PLAIN}x:bob's
+alice:{PLAIN}scan:the scanner:protocols=smtp allow_nets=192.0.2.0/24,::1 expires=2027-01-31\r
+alice:*:lost
+";
+
+fn load(text: &str) -> Result<AppPasswords, Vec<Problem>> {
+    AppPasswords::load(text.into(), "apps".into(), WeakSchemes::Allowed)
+}
+
+fn both(text: &str) -> [AppPasswords; 2] {
+    let lazy = AppPasswords::lazy(text.into(), "apps".into(), WeakSchemes::Allowed);
+    [load(text).unwrap(), lazy.unwrap()]
+}
+
+fn login(text: &str) -> Login {
+    Login::new(text.into()).unwrap()
+}
+
+#[test]
+fn each_login_has_its_own_in_the_order_of_the_file() {
+    for apps in both(GOOD) {
+        let found = apps.of(&login("alice")).unwrap();
+        let labels: Vec<_> = found.iter().map(|one| one.label.as_deref()).collect();
+        assert_eq!(labels, [Some("phone"), Some("the scanner")]);
+        let proof = Proof::Password(Password::new(b"scan".to_vec()).unwrap());
+        let fits: Vec<_> = found.iter().map(|one| one.secret.matches(&proof)).collect();
+        assert_eq!(fits, [false, true]);
+        let [phone, scanner] = found.as_slice() else {
+            panic!()
+        };
+        assert!(phone.protocols.is_none() && phone.allow_nets.is_none() && phone.expires.is_none());
+        assert_eq!(scanner.protocols.as_ref().map(Vec::len), Some(1));
+        assert_eq!(scanner.allow_nets.as_ref().map(Vec::len), Some(2));
+        assert!(scanner.expires.is_some());
+        assert_eq!(apps.of(&login("bob")).unwrap().len(), 1);
+        for name in ["carol", "", "Alice", "alice:{PLAIN}phone"] {
+            assert!(apps.of(&login(name)).unwrap().is_empty(), "{name}");
+        }
+    }
+}
+
+#[test]
+fn a_flaw_has_a_place_and_a_limit_that_is_misspelt_is_one() {
+    for (line, place, message) in [
+        ("alice:{PLAIN}x", 7, "no label follows the password"),
+        (
+            "alice:{PLAIN}x:",
+            16,
+            "the label is not 1 to 64 bytes of plain text",
+        ),
+        ("alice", 1, "no colon follows the login"),
+        (":{PLAIN}x:y", 1, "the login is empty"),
+        (
+            "a:{PLAIN}x:y:protocols=imaps",
+            14,
+            "protocols are imap, pop3 and smtp",
+        ),
+        (
+            "a:{PLAIN}x:y:protocols=imap allow_nets=",
+            29,
+            "allow_nets is no list of networks",
+        ),
+        ("a:{PLAIN}x:y:expires=never", 14, "expires is no date"),
+        (
+            "a:{PLAIN}x:y:expire=2027-01-31",
+            14,
+            "extra fields are protocols=, allow_nets= and expires=",
+        ),
+        (
+            "a:{PLAIN}x:y:nologin",
+            14,
+            "extra fields are protocols=, allow_nets= and expires=",
+        ),
+        ("a:{ROT13}x:y", 3, "the password scheme is not known"),
+    ] {
+        let text = format!("# one\n{line}\n");
+        let problems = load(&text).err().unwrap();
+        assert_eq!(problems.len(), 1, "{line}");
+        assert_eq!(
+            problems[0].to_string(),
+            format!("apps:2:{place}: {message}")
+        );
+        let lazy = AppPasswords::lazy(text.into(), "apps".into(), WeakSchemes::Allowed).unwrap();
+        let name = line.split(':').next().unwrap();
+        if !name.is_empty() {
+            let error = lazy.of(&login(name)).unwrap_err().to_string();
+            assert_eq!(error, format!("apps:2: {message}"));
+        }
+    }
+}
+
+#[test]
+fn one_that_is_not_allowed_is_passed_over() {
+    let text = "alice:{PLAIN}a:weak\nalice:{SSHA256}Vt+j3ChFbtQnwVE3hxJFqGvS5LpAL1KGF+EXJ4cIBJhzYWx0c2FsdA==:good\n";
+    let apps = AppPasswords::load(text.into(), "apps".into(), WeakSchemes::Refused).unwrap();
+    assert_eq!(apps.warnings().len(), 1);
+    assert_eq!(apps.of(&login("alice")).unwrap().len(), 1);
+}
+
+#[test]
+fn too_many_are_our_trouble() {
+    let line = |number: usize| format!("alice:{{PLAIN}}x{number}:y\n");
+    for apps in both(&(0..31).map(line).collect::<String>()) {
+        assert_eq!(apps.of(&login("alice")).unwrap().len(), 31);
+    }
+    for apps in both(&(0..32).map(line).collect::<String>()) {
+        let error = apps.of(&login("alice")).unwrap_err().to_string();
+        assert_eq!(error, "apps:32: the login has more than 31 passwords");
+    }
+}
