@@ -16,7 +16,7 @@ use crate::problem::Problem;
 use crate::refusal::{Refusal, Trouble};
 use crate::request::{AuthRequest, Outline, Protocol};
 use crate::route::{Routes, System};
-use crate::store::open::{Lifetime, open};
+use crate::store::open::{Lifetime, open, try_all};
 use crate::turnstile::Turnstile;
 
 /// The configuration and what it opened; it never changes. A reload makes a new one.
@@ -48,13 +48,15 @@ impl Service {
         }
     }
 
-    /// Looks for everything that is wrong, also with what a broken configuration names: all
-    /// problems, then all warnings.
+    /// Looks for everything that is wrong, also with what a broken configuration names, and tries
+    /// every store for real: all problems, then all warnings.
     pub fn inspect(path: &Path) -> (Vec<Problem>, Vec<Problem>) {
         let (service, mut problems) = Self::assemble(path, Lifetime::Server, None, &mut Vec::new());
         let Some(service) = service else {
             return (problems, Vec::new());
         };
+        let (config, chain) = (&service.config, &service.gate.chain);
+        problems.extend(try_all(config, chain.sources(), config.deadline));
         problems.extend(service.unresolved());
         (problems, service.warnings)
     }

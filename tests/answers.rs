@@ -131,6 +131,7 @@ fn auth_server_is_there_if_and_only_if_the_status_is_ok() {
 fn service(path: &Path) -> Service {
     let config = Config::load(path).unwrap();
     let source = Source {
+        table: 0,
         name: "erratic".to_owned(),
         store: Box::new(Erratic),
         domains: None,

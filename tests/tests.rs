@@ -7,6 +7,7 @@
 
 mod answers;
 mod cgi;
+mod chains;
 mod config;
 mod e2e;
 mod fcgi;

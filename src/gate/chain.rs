@@ -17,6 +17,8 @@ pub const MAX_CREDENTIALS: usize = 32;
 
 /// One `[[users]]` at work.
 pub struct Source {
+    /// Which `[[users]]` it is, from 0.
+    pub table: usize,
     /// What the log and the commands call it.
     pub name: String,
     /// Where its users are.
@@ -120,8 +122,8 @@ impl Chain {
         proof: &Proof,
         note: &mut impl FnMut(Step<'_>),
     ) -> Result<Proven, Refusal> {
-        self.walk(asked, note, |number, source, account, note| {
-            self.prove(number, source, asked, account, proof, note)
+        self.walk(asked, note, |source, account, note| {
+            self.prove(source, asked, account, proof, note)
         })
         .map_err(|lost| match lost {
             Lost::Refused(why) => why,
@@ -135,7 +137,7 @@ impl Chain {
         asked: &Question<'_>,
         note: &mut impl FnMut(Step<'_>),
     ) -> Result<Account, Refusal> {
-        self.walk(asked, note, |_, _, account, _| {
+        self.walk(asked, note, |_, account, _| {
             Ok(Said::Yes(Box::new(Proven::new(account))))
         })
         .map(|proven| proven.account)
@@ -149,11 +151,12 @@ impl Chain {
         &self,
         asked: &Question<'_>,
         note: &mut N,
-        mut judge: impl FnMut(usize, &Source, Account, &mut N) -> Result<Said, Trouble>,
+        mut judge: impl FnMut(&Source, Account, &mut N) -> Result<Said, Trouble>,
     ) -> Result<Proven, Lost> {
         let mut trouble = None;
         let mut refused = None;
-        for (number, source) in self.sources.iter().enumerate() {
+        for source in &self.sources {
+            let number = source.table;
             if !source.serves(asked.login) {
                 note(Step::NotAsked(number));
                 continue;
@@ -165,7 +168,7 @@ impl Chain {
                 }
                 Some(account) => {
                     note(Step::FoundIn(number, &account));
-                    judge(number, source, account, note)
+                    judge(source, account, note)
                 }
             });
             match said {
@@ -173,11 +176,10 @@ impl Chain {
                 Ok(Said::Unknown) => {}
                 Ok(Said::No(why)) => {
                     note(Step::Wrong(number, &why));
-                    if source.wrong == Then::Stop {
-                        // A store before this one that could not say had let this one decide.
-                        return Err(Lost::Refused(why));
-                    }
                     refused = Some(why);
+                    if source.wrong == Then::Stop {
+                        break;
+                    }
                 }
                 Err(what) => {
                     note(Step::InTrouble(number, &what));
@@ -197,7 +199,6 @@ impl Chain {
 
     fn prove(
         &self,
-        number: usize,
         source: &Source,
         asked: &Question<'_>,
         mut account: Account,
@@ -239,7 +240,10 @@ impl Chain {
             match unusable_now(credential, asked) {
                 Some(limit) => why = limit,
                 None => {
-                    note(Step::FitsPassword(number, credential.label.as_deref()));
+                    note(Step::FitsPassword(
+                        source.table,
+                        credential.label.as_deref(),
+                    ));
                     return Ok(Said::Yes(Box::new(Proven {
                         account,
                         app_password: credential.label.clone(),

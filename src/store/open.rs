@@ -1,6 +1,7 @@
 //! The stores of a configuration, opened.
 
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use super::UserStore;
 use super::accept::AcceptStore;
@@ -51,7 +52,7 @@ pub struct Opened {
 /// asked again at each login.
 pub fn open(config: &Config, lifetime: Lifetime) -> Opened {
     let mut opened = Opened::default();
-    for users in &config.users {
+    for (table, users) in config.users.iter().enumerate() {
         let Some(store) = opened.store(config, users, lifetime) else {
             continue;
         };
@@ -60,6 +61,7 @@ pub fn open(config: &Config, lifetime: Lifetime) -> Opened {
             domains.iter().map(bytes).collect()
         });
         opened.sources.push(Source {
+            table,
             name: users.name.clone(),
             store,
             domains,
@@ -81,6 +83,26 @@ pub fn open(config: &Config, lifetime: Lifetime) -> Opened {
         });
     }
     opened
+}
+
+/// Tries every store for real, each within `patience`; what is to be mended, where the
+/// configuration has that store.
+pub fn try_all(config: &Config, sources: &[Source], patience: Duration) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    for source in sources {
+        let faults = source.store.test(Instant::now() + patience);
+        let place = config
+            .users
+            .get(source.table)
+            .map(|users| users.places.whole);
+        problems.extend(faults.into_iter().map(|message| Problem {
+            file: config.path.clone(),
+            place,
+            key: Some("users".to_owned()),
+            message: format!("store {}: {message}", source.name),
+        }));
+    }
+    problems
 }
 
 impl Opened {

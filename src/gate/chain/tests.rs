@@ -1,1 +1,292 @@
+//! Chains of stores that say what the test tells them to.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant, UNIX_EPOCH};
+
+use super::*;
+use crate::request::Protocol;
+use crate::secret::WeakSchemes;
+use crate::store::StoreError;
+
+/// What a store says.
+#[derive(Clone)]
+enum Says {
+    Unknown,
+    Cannot,
+    Stored(&'static [&'static str]),
+    /// Asked itself, it knows this one password.
+    Asks(&'static str),
+    Anything,
+}
+
+struct Fake(Says, Arc<AtomicUsize>);
+
+impl UserStore for Fake {
+    fn find(&self, _: &Question<'_>) -> Result<Option<Account>, StoreError> {
+        let passwords = match &self.0 {
+            Says::Unknown => return Ok(None),
+            Says::Cannot => return Err(StoreError::Unavailable("it is down".to_owned())),
+            Says::Stored(texts) => {
+                Passwords::Stored(texts.iter().map(|text| secret(text).into()).collect())
+            }
+            Says::Asks(_) => Passwords::AskStore,
+            Says::Anything => Passwords::Any,
+        };
+        Ok(Some(Account {
+            passwords,
+            ..Account::default()
+        }))
+    }
+
+    fn verify(
+        &self,
+        _: &Question<'_>,
+        account: &mut Account,
+        password: &Password,
+    ) -> Result<bool, StoreError> {
+        self.1.fetch_add(1, Ordering::SeqCst);
+        account.host = Some("filled-in".to_owned());
+        match &self.0 {
+            Says::Asks(right) => Ok(password.reveal() == right.as_bytes()),
+            _ => panic!("asked without need"),
+        }
+    }
+}
+
+fn secret(text: &str) -> Secret {
+    Secret::parse(text.as_bytes(), WeakSchemes::Allowed)
+        .unwrap()
+        .unwrap()
+}
+
+fn source(says: Says, wrong: Then, trouble: Then) -> Source {
+    Source {
+        table: 0,
+        name: "fake".to_owned(),
+        store: Box::new(Fake(says, Arc::default())),
+        domains: None,
+        wrong,
+        trouble,
+    }
+}
+
+fn chain(mut sources: Vec<Source>) -> Chain {
+    for (table, source) in sources.iter_mut().enumerate() {
+        source.table = table;
+    }
+    Chain::new(sources, Turnstile::new(NonZeroUsize::MIN), 10)
+}
+
+fn question(login: &Login) -> Question<'_> {
+    Question {
+        login,
+        protocol: Protocol::Imap,
+        client: Some([192, 0, 2, 7].into()),
+        deadline: Instant::now() + Duration::from_secs(5),
+    }
+}
+
+fn proof(text: &str) -> Proof {
+    Proof::Password(Password::new(text.into()).unwrap())
+}
+
+fn ask(chain: &Chain, login: &str, password: &str) -> Result<Proven, Refusal> {
+    let login = Login::new(login.into()).unwrap();
+    chain.authenticate(&question(&login), &proof(password), &mut |_| {})
+}
+
+fn down() -> Refusal {
+    Refusal::Temporary(Trouble::Store("fake: it is down".to_owned()))
+}
+
+/// Every pair of outcomes with every pair of actions of the first store.
+#[test]
+fn what_follows_each_outcome() {
+    use Says::{Asks, Cannot, Stored, Unknown};
+    use Then::{Next, Stop};
+    let (right, wrong) = (Stored(&["{PLAIN}pw"]), Stored(&["{PLAIN}other"]));
+    for (first, wrong_then, trouble_then, second, expected) in [
+        (Unknown, Stop, Stop, right.clone(), Ok(())),
+        (Unknown, Stop, Stop, Unknown, Err(Refusal::UnknownUser)),
+        (
+            Unknown,
+            Stop,
+            Stop,
+            wrong.clone(),
+            Err(Refusal::WrongPassword),
+        ),
+        (Unknown, Stop, Stop, Cannot, Err(down())),
+        (right.clone(), Stop, Stop, Cannot, Ok(())),
+        (
+            wrong.clone(),
+            Stop,
+            Stop,
+            right.clone(),
+            Err(Refusal::WrongPassword),
+        ),
+        (wrong.clone(), Next, Stop, right.clone(), Ok(())),
+        (
+            wrong.clone(),
+            Next,
+            Stop,
+            Unknown,
+            Err(Refusal::WrongPassword),
+        ),
+        (wrong.clone(), Next, Stop, Cannot, Err(down())),
+        (
+            Asks("other"),
+            Stop,
+            Stop,
+            right.clone(),
+            Err(Refusal::WrongPassword),
+        ),
+        (Asks("other"), Next, Stop, right.clone(), Ok(())),
+        (
+            Stored(&[]),
+            Stop,
+            Stop,
+            right.clone(),
+            Err(Refusal::NoPassword),
+        ),
+        (Stored(&[]), Next, Stop, right.clone(), Ok(())),
+        (Cannot, Stop, Stop, right.clone(), Err(down())),
+        (Cannot, Next, Stop, right.clone(), Err(down())),
+        (Cannot, Stop, Next, right.clone(), Ok(())),
+        // It might have said yes.
+        (Cannot, Stop, Next, Unknown, Err(down())),
+        (Cannot, Stop, Next, wrong.clone(), Err(down())),
+    ] {
+        let chain = chain(vec![
+            source(first, wrong_then, trouble_then),
+            source(second, Stop, Stop),
+        ]);
+        assert_eq!(ask(&chain, "alice", "pw").map(drop), expected);
+    }
+    let nobody_knows = chain(vec![
+        source(Cannot, Stop, Next),
+        source(wrong, Next, Next),
+        source(Unknown, Stop, Stop),
+    ]);
+    assert_eq!(ask(&nobody_knows, "alice", "pw").map(drop), Err(down()));
+}
+
+#[test]
+fn a_store_is_asked_about_its_domains_only() {
+    let mut first = source(Says::Stored(&["{PLAIN}one"]), Then::Stop, Then::Stop);
+    first.domains = Some(vec![b"example.org"[..].into(), b""[..].into()]);
+    let second = source(Says::Stored(&["{PLAIN}two"]), Then::Stop, Then::Stop);
+    let chain = chain(vec![first, second]);
+    for (login, password) in [
+        ("a@example.org", "one"),
+        ("a@Example.ORG", "one"),
+        ("a", "one"),
+        ("a@", "one"),
+        ("a@sub.example.org", "two"),
+        ("example.org@b", "two"),
+        ("a@example.org@b", "two"),
+    ] {
+        assert!(ask(&chain, login, password).is_ok(), "{login}");
+    }
+}
+
+#[test]
+fn an_empty_password_is_never_asked_about() {
+    let asked = Arc::new(AtomicUsize::new(0));
+    let mut one = source(Says::Unknown, Then::Stop, Then::Stop);
+    one.store = Box::new(Fake(Says::Asks(""), Arc::clone(&asked)));
+    let chain = chain(vec![one]);
+    assert_eq!(ask(&chain, "a", "").map(drop), Err(Refusal::WrongPassword));
+    assert_eq!(asked.load(Ordering::SeqCst), 0);
+    assert_eq!(ask(&chain, "a", "x").map(drop), Err(Refusal::WrongPassword));
+    assert_eq!(asked.load(Ordering::SeqCst), 1);
+}
+
+#[test]
+fn a_store_that_is_asked_fills_in_the_account() {
+    let chain = chain(vec![source(Says::Asks("pw"), Then::Stop, Then::Stop)]);
+    let proven = ask(&chain, "a", "pw").unwrap();
+    assert_eq!(proven.account.host.as_deref(), Some("filled-in"));
+}
+
+#[test]
+fn a_digest_needs_a_password_that_is_at_hand() {
+    let login = Login::new(b"a".to_vec()).unwrap();
+    let proof = Proof::Apop {
+        salt: b"<1.2@x>".to_vec(),
+        digest: vec![b'0'; 32],
+    };
+    for says in [Says::Asks("x"), Says::Anything] {
+        let chain = chain(vec![source(says, Then::Stop, Then::Stop)]);
+        let refused = chain.authenticate(&question(&login), &proof, &mut |_| {});
+        assert_eq!(refused.map(drop), Err(Refusal::DigestNotPossible));
+    }
+}
+
+#[test]
+fn an_app_password_is_good_within_its_limits_only() {
+    let login = Login::new(b"a".to_vec()).unwrap();
+    let asked = question(&login);
+    let credential = |change: fn(&mut Credential)| {
+        let mut credential = Credential::from(secret("{PLAIN}pw"));
+        change(&mut credential);
+        unusable_now(&credential, &asked)
+    };
+    let net = |text: &str| Network::parse(text).unwrap();
+    assert_eq!(credential(|_| {}), None);
+    assert_eq!(
+        credential(|one| one.expires = Some(UNIX_EPOCH)),
+        Some(Refusal::PasswordExpired)
+    );
+    assert_eq!(
+        credential(|one| one.expires = Some(SystemTime::now() + Duration::from_secs(60))),
+        None
+    );
+    assert_eq!(
+        credential(|one| one.protocols = Some(vec![Protocol::Smtp])),
+        Some(Refusal::ProtocolNotAllowed)
+    );
+    let from = |network| Credential {
+        allow_nets: Some(vec![net(network)]),
+        ..Credential::from(secret("{PLAIN}pw"))
+    };
+    assert_eq!(unusable_now(&from("192.0.2.0/24"), &asked), None);
+    assert_eq!(
+        unusable_now(&from("192.0.3.0/24"), &asked),
+        Some(Refusal::NetworkNotAllowed)
+    );
+    let unknown = Question {
+        client: None,
+        ..asked
+    };
+    assert_eq!(
+        unusable_now(&from("0.0.0.0/0"), &unknown),
+        Some(Refusal::NetworkNotAllowed)
+    );
+}
+
+/// 50,000 rounds of SHA512-CRYPT: some 10 ms the first time, microseconds from then on. What is
+/// asserted is that the hash is not computed, by its turn that nobody gives back.
+#[test]
+fn a_right_password_is_hashed_once_and_a_wrong_one_always() {
+    let text = Secret::hash(
+        crate::secret::Scheme::Sha256Crypt,
+        &Password::new(b"pw".to_vec()).unwrap(),
+    )
+    .unwrap();
+    let stored: &'static [&'static str] = vec![&*text.leak()].leak();
+    let chain = chain(vec![source(Says::Stored(stored), Then::Stop, Then::Stop)]);
+    assert!(ask(&chain, "a", "pw").is_ok());
+    let login = Login::new(b"a".to_vec()).unwrap();
+    let at_once = Question {
+        deadline: Instant::now(),
+        ..question(&login)
+    };
+    let _taken = chain.turn(&question(&login)).unwrap();
+    let again = |password| chain.authenticate(&at_once, &proof(password), &mut |_| {});
+    assert!(again("pw").is_ok());
+    assert_eq!(
+        again("pW").map(drop),
+        Err(Refusal::Temporary(Trouble::Busy))
+    );
+}
