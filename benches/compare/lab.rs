@@ -135,6 +135,21 @@ impl Lab {
         Ok(())
     }
 
+    /// Our program without any feature: users from a password file only.
+    pub(crate) fn build_least(&self) -> Outcome<PathBuf> {
+        let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.toml");
+        let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("least");
+        run(Command::new(env!("CARGO"))
+            .args(["build", "--quiet", "--release", "--no-default-features"])
+            .arg("--manifest-path")
+            .arg(manifest)
+            .arg("--target-dir")
+            .arg(&target))?;
+        let least = self.path("ours-least");
+        fs::copy(target.join("release/nginx-mail-auth"), &least)?;
+        Ok(least)
+    }
+
     /// Starts a server; `workers` processes of it, where one serves one connection at a time.
     pub(crate) fn serve(&self, program: Program, workers: usize) -> Outcome<Server> {
         let mut server = match program {
