@@ -203,7 +203,7 @@ impl Opened {
 #[cfg(feature = "remote")]
 fn cached<S: UserStore + 'static>(
     opened: Result<S, Vec<Fault>>,
-    lifetime: std::time::Duration,
+    lifetime: Duration,
 ) -> Result<Box<dyn UserStore>, Vec<Fault>> {
     let store = opened?;
     Ok(match lifetime.is_zero() {

@@ -286,4 +286,50 @@ mod tests {
             assert!(said.is_err(), "{text}: {said:?}");
         }
     }
+
+    /// Lines at random, of the kinds that matter: a yes is never taken from where none is said.
+    #[test]
+    fn no_mixture_of_lines_is_a_yes_without_a_status_of_ok_alone() {
+        const LINES: [&str; 16] = [
+            "HTTP/1.0 200 OK",
+            "Auth-Status: OK",
+            "auth-status:OK",
+            "Auth-Status: ok",
+            "Auth-Status: no",
+            "Auth-Status:",
+            "Auth-Status: WAIT",
+            "Auth-Server: 192.0.2.9",
+            "Auth-Server: x",
+            "Auth-Port: 143",
+            "Auth-Port: 0",
+            "Auth-User: al",
+            "Auth-Pass: p",
+            "Auth-Pass: \0",
+            "X: y",
+            "X y",
+        ];
+        let mut state: u64 = 1;
+        let mut yes = 0;
+        for _ in 0..200_000 {
+            let mut chosen = Vec::new();
+            for _ in 0..6 {
+                // Numbers from a linear congruential generator, of which the upper bits are good.
+                state = state
+                    .wrapping_mul(6_364_136_223_846_793_005)
+                    .wrapping_add(1);
+                chosen.push(LINES[(state >> 60) as usize]);
+            }
+            let text = chosen.join("\n");
+            if let Ok(Verdict::Yes(_)) = read(&text) {
+                yes += 1;
+                let status = |line: &&&str| line.to_ascii_lowercase().starts_with("auth-status");
+                let said: Vec<_> = chosen.iter().filter(status).collect();
+                assert!(!said.is_empty(), "{text}");
+                assert!(said.iter().all(|line| line.ends_with("OK")), "{text}");
+                assert!(chosen.contains(&"Auth-Server: 192.0.2.9"), "{text}");
+                assert!(chosen.contains(&"Auth-Port: 143"), "{text}");
+            }
+        }
+        assert!(yes > 100, "{yes}");
+    }
 }
