@@ -14,6 +14,7 @@
 //!   [`answer`] and nowhere else; why a login is refused is a [`refusal::Refusal`].
 //! - [`gate`] decides: it asks the [`store`]s, has [`secret`]s checked, and takes the mail server
 //!   from the [`route`]s. It knows no header.
+//! - Other servers are spoken to over connections of `net`, with certificates checked as `tls` says.
 //! - [`config`] reads the TOML, with [`files`] that must be trustworthy and [`problem`]s that have a
 //!   place. [`service`] is one version of it at work, [`live`] the one in force while a server
 //!   runs. [`journal`] is the log.
@@ -30,6 +31,8 @@ pub mod harden;
 pub mod journal;
 pub mod live;
 pub mod logins;
+#[cfg(feature = "remote")]
+pub mod net;
 pub mod params;
 pub mod problem;
 pub mod refusal;

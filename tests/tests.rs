@@ -14,6 +14,8 @@ mod fcgi;
 mod fuzz;
 mod hashes;
 mod php_script;
+#[cfg(feature = "remote")]
+mod remote;
 mod serve;
 mod users;
 mod util;

@@ -67,8 +67,12 @@ struct Checker<'a> {
 impl Checker<'_> {
     fn config(&mut self, Read { file, whole }: Read) -> Config {
         let nginx_key = self.nginx_key(file.nginx);
+        let any_users = !file.users.is_empty();
         let users = self.users(file.users);
         let routes = self.table(file.routes, file.hosts, &file.ports);
+        if whole && !any_users {
+            self.report(&(0..0), "users", "no [[users]]: nobody could log in");
+        }
         if whole {
             self.complete(&users, &routes);
         }
@@ -110,9 +114,6 @@ impl Checker<'_> {
 
     /// What must be there; not asked of a file that could be read in part only.
     fn complete(&mut self, users: &[UsersConfig], routes: &Table) {
-        if users.is_empty() {
-            self.report(&(0..0), "users", "no [[users]]: nobody could log in");
-        }
         let hosts_from_store = users
             .iter()
             .any(|users| !matches!(users.store, StoreConfig::Accept));

@@ -13,8 +13,9 @@ const GETENT: &str = "/usr/bin/getent";
 #[derive(Clone, Copy, Debug)]
 pub struct System;
 
-impl Resolver for System {
-    fn resolve(&self, name: &str) -> io::Result<IpAddr> {
+impl System {
+    /// All addresses of `name`, each once, at least one. May take as long as it likes.
+    pub fn all(self, name: &str) -> io::Result<Vec<IpAddr>> {
         if cfg!(static_glibc) {
             match ask_getent(GETENT, name) {
                 // Where there is no getent there are no modules for it either.
@@ -22,14 +23,20 @@ impl Resolver for System {
                 answer => return answer,
             }
         }
-        let first = (name, 0).to_socket_addrs()?.next();
-        first.map(|address| address.ip()).ok_or_else(no_address)
+        let found = (name, 0).to_socket_addrs()?;
+        each_once(found.map(|address| address.ip()))
+    }
+}
+
+impl Resolver for System {
+    fn resolve(&self, name: &str) -> io::Result<IpAddr> {
+        self.all(name)?.first().copied().ok_or_else(no_address)
     }
 }
 
 /// Has another program look a name up. A statically linked one cannot load the modules that
 /// /etc/nsswitch.conf may name.
-fn ask_getent(program: &str, name: &str) -> io::Result<IpAddr> {
+fn ask_getent(program: &str, name: &str) -> io::Result<Vec<IpAddr>> {
     let output = Command::new(program)
         .args(["ahosts", "--", name])
         // Under CGI it holds the password.
@@ -39,8 +46,24 @@ fn ask_getent(program: &str, name: &str) -> io::Result<IpAddr> {
         .output()?;
     // A line for each address and type of socket, the address first.
     let text = String::from_utf8_lossy(&output.stdout);
-    let first = text.split_ascii_whitespace().next().unwrap_or_default();
-    first.parse().map_err(|_| no_address())
+    let firsts = text
+        .lines()
+        .filter_map(|line| line.split_ascii_whitespace().next());
+    each_once(firsts.filter_map(|address| address.parse().ok()))
+}
+
+/// In the order of the system, which puts those first that are likely to be reached (RFC 6724).
+fn each_once(found: impl Iterator<Item = IpAddr>) -> io::Result<Vec<IpAddr>> {
+    let mut addresses = Vec::new();
+    for address in found {
+        if !addresses.contains(&address) {
+            addresses.push(address);
+        }
+    }
+    match addresses.is_empty() {
+        true => Err(no_address()),
+        false => Ok(addresses),
+    }
 }
 
 fn no_address() -> io::Error {
@@ -53,10 +76,16 @@ mod tests {
 
     #[test]
     fn getent_says_what_the_library_says() {
-        let [by_getent, by_library] =
-            [ask_getent(GETENT, "localhost"), System.resolve("localhost")];
-        assert!(by_getent.unwrap().is_loopback());
-        assert!(by_library.unwrap().is_loopback());
+        let [by_getent, by_library] = [ask_getent(GETENT, "localhost"), System.all("localhost")];
+        for mut addresses in [by_getent.unwrap(), by_library.unwrap()] {
+            assert!(addresses.iter().all(IpAddr::is_loopback), "{addresses:?}");
+            let count = addresses.len();
+            addresses.sort_unstable();
+            addresses.dedup();
+            assert_eq!(addresses.len(), count, "{addresses:?}");
+            assert!(count > 0);
+        }
+        assert!(System.resolve("localhost").unwrap().is_loopback());
         let error = ask_getent(GETENT, "nowhere.invalid").unwrap_err();
         assert_eq!(error.to_string(), "it has no address");
         let error = ask_getent(GETENT, "--help").unwrap_err();

@@ -1,24 +1,350 @@
-//! The http store.
+//! The store that hands the question to another `auth_http` service, as nginx itself would.
 
+use std::fmt;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use zeroize::Zeroizing;
+
+use self::answer::{Reply, Verdict};
 use super::open::{Fault, Lifetime};
-use super::{Account, Question, StoreError, UserStore};
+use super::outage::{Outage, Trouble};
+use super::{Account, Passwords, Question, StoreError, UserStore};
+use crate::net::{Endpoint, LineError, Names, Stream, Trust};
+use crate::request::{Login, Protocol};
+use crate::route::System;
+use crate::secret::Password;
 
-/// As configured.
+mod answer;
+mod question;
+
+/// The most bytes of an answer's header. nginx takes 1,024.
+const MAX_HEADER: usize = 8192;
+
+/// Who `check` asks about: nobody has this login, and nobody an empty password.
+const NOBODY: &str = "nginx-mail-auth-check";
+
+/// Another `auth_http` service as configured.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Settings {}
+pub struct Settings {
+    /// Where it is.
+    pub url: Url,
+    /// Headers that are sent along, checked for what may stand in one.
+    pub headers: Vec<(String, String)>,
+    /// The value of `X-Auth-Key`.
+    pub key: Option<Key>,
+    /// Certificates in PEM form that are trusted in place of the system's.
+    pub ca_file: Option<PathBuf>,
+    /// The texts of `Auth-Status` by which the service says that it cannot say.
+    pub temporary: Vec<String>,
+    /// How long connecting may take, with the TLS handshake of https.
+    pub connect_timeout: Duration,
+    /// How long one question may take in all.
+    pub timeout: Duration,
+    /// How long a right password is remembered; zero for not at all.
+    pub cache: Duration,
+}
 
-/// The store.
-pub struct HttpStore {}
+/// A key that the other service wants to see. It cannot be printed, and is wiped when it goes.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Key(Zeroizing<Vec<u8>>);
+
+impl Key {
+    /// Takes the bytes of a header's value.
+    pub fn new(bytes: Zeroizing<Vec<u8>>) -> Self {
+        Self(bytes)
+    }
+}
+
+impl fmt::Debug for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Key(..)")
+    }
+}
+
+//------------ Url -----------------------------------------------------------
+
+/// The URL of an `auth_http` service, in the forms of nginx and with https.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Url {
+    /// Where it listens.
+    pub endpoint: Endpoint,
+    /// Whether by TLS.
+    pub tls: bool,
+    /// What stands in `Host`: the host without the port, and `localhost` for a Unix socket.
+    host: String,
+    /// What is asked for, with the query.
+    uri: String,
+}
+
+impl Url {
+    /// Reads `http://host:port/uri`, `https://host:port/uri` or `unix:/path:/uri`. The error says
+    /// what is wrong with it.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        const FORMS: &str =
+            "must be http://host:port/uri, https://host:port/uri or unix:/path:/uri";
+        if !text.bytes().all(|byte| byte.is_ascii_graphic()) {
+            return Err("must be printable ASCII without blanks".to_owned());
+        }
+        let (tls, rest) = match (text.strip_prefix("https://"), text.strip_prefix("http://")) {
+            (Some(rest), _) => (true, rest),
+            (None, Some(rest)) => (false, rest),
+            (None, None) if text.starts_with("unix:") => (false, text),
+            (None, None) => return Err(FORMS.to_owned()),
+        };
+        if let Some(unix) = rest.strip_prefix("unix:") {
+            let (path, uri) = unix.split_once(':').unwrap_or((unix, ""));
+            if tls || !path.starts_with('/') {
+                return Err(FORMS.to_owned());
+            }
+            return Ok(Self {
+                endpoint: Endpoint::Unix(path.into()),
+                tls,
+                host: "localhost".to_owned(),
+                uri: uri_of(uri),
+            });
+        }
+        let end = rest.find(['/', '?']).unwrap_or(rest.len());
+        let (authority, uri) = rest.split_at_checked(end).unwrap_or((rest, ""));
+        if authority.contains('@') {
+            return Err("cannot hold a user or password".to_owned());
+        }
+        let port = if tls { HTTPS } else { HTTP };
+        let endpoint = Endpoint::parse(authority, port)?;
+        let host = match authority.rfind([':', ']']) {
+            Some(at)
+                if authority
+                    .get(at..)
+                    .is_some_and(|rest| rest.starts_with(':')) =>
+            {
+                authority.get(..at).unwrap_or(authority)
+            }
+            _ => authority,
+        };
+        Ok(Self {
+            endpoint,
+            tls,
+            host: host.to_owned(),
+            uri: uri_of(uri),
+        })
+    }
+}
+
+const HTTP: std::num::NonZeroU16 = std::num::NonZeroU16::new(80).unwrap();
+const HTTPS: std::num::NonZeroU16 = std::num::NonZeroU16::new(443).unwrap();
+
+/// nginx asks for `/` where there is none.
+fn uri_of(text: &str) -> String {
+    match text {
+        "" => "/".to_owned(),
+        text => text.to_owned(),
+    }
+}
+
+impl fmt::Display for Url {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (&self.endpoint, self.tls) {
+            (Endpoint::Unix(path), _) => write!(f, "unix:{}:{}", path.display(), self.uri),
+            (endpoint, true) => write!(f, "https://{endpoint}{}", self.uri),
+            (endpoint, false) => write!(f, "http://{endpoint}{}", self.uri),
+        }
+    }
+}
+
+//------------ HttpStore -----------------------------------------------------
+
+/// Another service that knows who its users are, and where their mail is. It cannot be asked
+/// whether somebody exists, so every login is one of its users until it has refused the password.
+pub struct HttpStore {
+    settings: Settings,
+    names: Names,
+    trust: Trust,
+    outage: Outage,
+}
 
 impl HttpStore {
-    /// Opens it.
-    pub fn open(_settings: &Settings, _lifetime: Lifetime) -> Result<Self, Vec<Fault>> {
-        Ok(Self {})
+    /// A store that connects when it is asked. A server has the certificates that it trusts
+    /// loaded now, so that it does not start with ones that cannot be used.
+    pub fn open(settings: &Settings, lifetime: Lifetime) -> Result<Self, Vec<Fault>> {
+        let store = Self {
+            names: Names::new(|name| System.all(name)),
+            trust: Trust::new(settings.ca_file.clone()),
+            outage: Outage::default(),
+            settings: settings.clone(),
+        };
+        if settings.url.tls && lifetime == Lifetime::Server {
+            store.trust.config().map_err(|message| {
+                vec![Fault {
+                    key: "ca-file",
+                    message,
+                }]
+            })?;
+        }
+        Ok(store)
+    }
+
+    fn connect(&self, deadline: Instant) -> Result<Stream, Trouble> {
+        let url = &self.settings.url;
+        let connected = deadline.min(Instant::now() + self.settings.connect_timeout);
+        let mut stream = Stream::connect(&url.endpoint, &self.names, connected)
+            .map_err(|error| Trouble::Server(format!("cannot connect: {error}")))?;
+        if let (true, Endpoint::Tcp { host, .. }) = (url.tls, &url.endpoint) {
+            let config = self.trust.config().map_err(Trouble::Server)?;
+            stream
+                .start_tls(config, host)
+                .map_err(|error| Trouble::Server(format!("TLS: {error}")))?;
+        }
+        stream.set_deadline(deadline);
+        Ok(stream)
+    }
+
+    /// Asks, and reads the answer up to the end of its header; then nobody listens any more, as
+    /// with nginx.
+    fn ask(&self, asked: &Question<'_>, password: &[u8]) -> Result<Reply, Trouble> {
+        let deadline = asked.deadline.min(Instant::now() + self.settings.timeout);
+        let mut stream = self.connect(deadline)?;
+        stream
+            .send(&question::question(&self.settings, asked, password))
+            .map_err(|error| Trouble::Server(format!("{error}, sending the question")))?;
+        let mut reply = Reply::default();
+        let mut room = MAX_HEADER;
+        loop {
+            let line = stream.line(room).map_err(|error| {
+                Trouble::Server(match error {
+                    LineError::Closed => "it closed the connection within its answer".to_owned(),
+                    LineError::TooLong => format!("its answer is over {MAX_HEADER} bytes long"),
+                    LineError::Io(error) => format!("{error}, waiting for the answer"),
+                })
+            })?;
+            if line.is_empty() {
+                return Ok(reply);
+            }
+            room = room.saturating_sub(line.len() + 1);
+            reply.add(&line).map_err(Trouble::Server)?;
+        }
     }
 }
 
 impl UserStore for HttpStore {
     fn find(&self, _asked: &Question<'_>) -> Result<Option<Account>, StoreError> {
-        Ok(None)
+        Ok(Some(Account {
+            passwords: Passwords::AskStore,
+            ..Account::default()
+        }))
+    }
+
+    fn verify(
+        &self,
+        asked: &Question<'_>,
+        account: &mut Account,
+        password: &Password,
+    ) -> Result<bool, StoreError> {
+        if password.reveal().is_empty() {
+            return Ok(false);
+        }
+        let verdict = self
+            .ask(asked, password.reveal())
+            .and_then(|reply| reply.verdict(&self.settings.temporary));
+        self.outage.note(&self.settings.url, &verdict);
+        match verdict {
+            Ok(Verdict::Yes(found)) => {
+                account.host = Some(found.server.to_string());
+                account.port = Some(found.port);
+                if found.user.is_some() {
+                    account.user = found.user;
+                }
+                account.upstream_password = found.password;
+                Ok(true)
+            }
+            Ok(Verdict::No) => Ok(false),
+            Err(trouble) => Err(StoreError::Unavailable(format!(
+                "{}: {trouble}",
+                self.settings.url
+            ))),
+        }
+    }
+
+    /// Asks about a login that nobody has, with an empty password. Any answer of the protocol
+    /// will do.
+    fn test(&self, deadline: Instant) -> Vec<String> {
+        let problem = |what: &dyn fmt::Display| vec![format!("{}: {what}", self.settings.url)];
+        let Ok(login) = Login::new(NOBODY.as_bytes().to_vec()) else {
+            return Vec::new();
+        };
+        let asked = Question {
+            login: &login,
+            protocol: Protocol::Imap,
+            client: None,
+            deadline,
+        };
+        match self.ask(&asked, b"") {
+            Err(trouble) => problem(&trouble),
+            Ok(reply) if !reply.has_status() => problem(&reply.without_status()),
+            Ok(_) => Vec::new(),
+        }
+    }
+}
+
+impl fmt::Debug for HttpStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HttpStore")
+            .field("settings", &self.settings)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn urls() {
+        for (text, written, host) in [
+            (
+                "http://127.0.0.1:9000/auth",
+                "http://127.0.0.1:9000/auth",
+                "127.0.0.1",
+            ),
+            ("http://auth", "http://auth:80/", "auth"),
+            (
+                "https://auth.example.org?x=/y",
+                "https://auth.example.org:443?x=/y",
+                "auth.example.org",
+            ),
+            ("http://[::1]:8080/a:b", "http://[::1]:8080/a:b", "[::1]"),
+            ("http://[::1]/", "http://[::1]:80/", "[::1]"),
+            (
+                "unix:/run/auth.sock:/cgi-bin/auth?a",
+                "unix:/run/auth.sock:/cgi-bin/auth?a",
+                "localhost",
+            ),
+            ("unix:/run/auth.sock", "unix:/run/auth.sock:/", "localhost"),
+            (
+                "http://unix:/run/auth.sock:/x",
+                "unix:/run/auth.sock:/x",
+                "localhost",
+            ),
+        ] {
+            let url = Url::parse(text).unwrap();
+            assert_eq!(url.to_string(), written);
+            assert_eq!(url.host, host);
+        }
+        for bad in [
+            "",
+            "auth.example.org/auth",
+            "ftp://auth",
+            "http://",
+            "http:///auth",
+            "http://user:secret@auth/",
+            "http://auth/a b",
+            "http://auth/a\r\nX: y",
+            "http://auth/gr\u{fc}n",
+            "unix:relative:/x",
+            "https://unix:/run/x:/",
+            "http://auth:0/",
+        ] {
+            let error = Url::parse(bad).unwrap_err();
+            assert!(!error.contains("secret"), "{error}");
+        }
     }
 }

@@ -9,6 +9,10 @@ use crate::request::{Login, Protocol};
 use crate::secret::{Password, Secret};
 
 pub mod accept;
+#[cfg(any(feature = "ldap", feature = "remote"))]
+pub mod cached;
+#[cfg(feature = "remote")]
+mod codes;
 pub mod file;
 #[cfg(feature = "remote")]
 pub mod http;
@@ -16,6 +20,8 @@ pub mod http;
 pub mod ldap;
 mod limits;
 pub mod open;
+#[cfg(feature = "remote")]
+mod outage;
 #[cfg(feature = "remote")]
 pub mod server;
 #[cfg(feature = "sql")]

@@ -126,11 +126,15 @@ impl Opened {
             #[cfg(feature = "ldap")]
             StoreConfig::Ldap(settings) => boxed(super::ldap::LdapStore::open(settings, lifetime)),
             #[cfg(feature = "remote")]
-            StoreConfig::Server(settings) => {
-                boxed(super::server::ServerStore::open(settings, lifetime))
-            }
+            StoreConfig::Server(settings) => cached(
+                super::server::ServerStore::open(settings, lifetime),
+                settings.cache,
+            ),
             #[cfg(feature = "remote")]
-            StoreConfig::Http(settings) => boxed(super::http::HttpStore::open(settings, lifetime)),
+            StoreConfig::Http(settings) => cached(
+                super::http::HttpStore::open(settings, lifetime),
+                settings.cache,
+            ),
         };
         opened
             .map_err(|faults| {
@@ -195,7 +199,20 @@ impl Opened {
     }
 }
 
-#[cfg(any(feature = "sql", feature = "ldap", feature = "remote"))]
+/// A store whose yes is remembered for so long.
+#[cfg(feature = "remote")]
+fn cached<S: UserStore + 'static>(
+    opened: Result<S, Vec<Fault>>,
+    lifetime: Duration,
+) -> Result<Box<dyn UserStore>, Vec<Fault>> {
+    let store = opened?;
+    Ok(match lifetime.is_zero() {
+        true => Box::new(store),
+        false => Box::new(super::cached::Cached::new(store, lifetime)),
+    })
+}
+
+#[cfg(any(feature = "sql", feature = "ldap"))]
 fn boxed<S: UserStore + 'static>(
     opened: Result<S, Vec<Fault>>,
 ) -> Result<Box<dyn UserStore>, Vec<Fault>> {

@@ -6,7 +6,7 @@ pub(crate) mod process;
 mod alike;
 mod chain;
 mod clients;
-mod fronts;
+pub(crate) mod fronts;
 mod graceful;
 mod mailhosts;
 mod people;

@@ -1,30 +1,233 @@
 //! `store = "imap"`, `"pop3"` and `"http"`.
 
+use std::collections::BTreeMap;
+use std::num::NonZeroU16;
 use std::ops::Range;
+use std::path::PathBuf;
+use std::time::Duration;
 
 use toml::Spanned;
 
 use super::Checker;
+use crate::answer::Messages;
 use crate::config::file;
-use crate::store::{http, server};
+use crate::files::fingerprint;
+use crate::net::Endpoint;
+use crate::store::http::{self, Key, Url};
+use crate::store::server::{self, Dialect, Security};
+
+/// The header that a key is sent in.
+const KEY_HEADER: &str = "X-Auth-Key";
+
+/// What nginx sends itself; a second one would make the question ambiguous.
+const BUILT_IN: [&str; 7] = [
+    "Host",
+    "Auth-Method",
+    "Auth-User",
+    "Auth-Pass",
+    "Auth-Protocol",
+    "Auth-Login-Attempt",
+    "Client-IP",
+];
+
+/// A scheme, what it means, and its port.
+type Scheme = (&'static str, Security, u16);
 
 impl Checker<'_> {
     pub(super) fn server(
         &mut self,
         span: &Range<usize>,
-        _store: &Spanned<String>,
-        _users: &file::Users,
+        store: &Spanned<String>,
+        users: &file::Users,
     ) -> Option<server::Settings> {
-        self.report(span, "users.store", "is not there yet");
-        None
+        let (dialect, schemes): (_, [Scheme; 2]) = match store.get_ref().as_str() {
+            "imap" => (
+                Dialect::Imap,
+                [
+                    ("imap://", Security::None, 143),
+                    ("imaps://", Security::Tls, 993),
+                ],
+            ),
+            _ => (
+                Dialect::Pop3,
+                [
+                    ("pop3://", Security::None, 110),
+                    ("pop3s://", Security::Tls, 995),
+                ],
+            ),
+        };
+        let url = self.url(span, users)?;
+        let found = schemes.iter().find_map(|(scheme, security, port)| {
+            let rest = url.get_ref().strip_prefix(scheme)?;
+            let port = NonZeroU16::new(*port)?;
+            Some(match rest.strip_suffix('/').unwrap_or(rest) {
+                user if user.contains('@') => Err("cannot hold a user or password".to_owned()),
+                authority => Endpoint::parse(authority, port).map(|place| (place, *security)),
+            })
+        });
+        let [(plain, ..), (encrypted, ..)] = schemes;
+        let (endpoint, security) = match found {
+            Some(Ok(found)) => found,
+            Some(Err(message)) => {
+                self.report(&url.span(), "users.url", message);
+                return None;
+            }
+            None => {
+                let message = format!("must be {plain}host:port or {encrypted}host:port");
+                self.report(&url.span(), "users.url", message);
+                return None;
+            }
+        };
+        let starttls = users.starttls.as_ref();
+        let security = match starttls {
+            Some(starttls) if *starttls.get_ref() && security == Security::Tls => {
+                let message =
+                    format!("is of no use with {encrypted}, which encrypts from the start");
+                self.report(&starttls.span(), "users.starttls", message);
+                security
+            }
+            Some(starttls) if *starttls.get_ref() => Security::StartTls,
+            _ => security,
+        };
+        let encrypted = security != Security::None;
+        if !encrypted && !endpoint.is_local() {
+            let message = "passwords go there unencrypted: use starttls, or a URL with s";
+            self.warn(&url.span(), "users.url", message);
+        }
+        let [connect_timeout, timeout, cache] = self.times(users);
+        Some(server::Settings {
+            dialect,
+            endpoint,
+            security,
+            ca_file: self.ca_file(users, encrypted),
+            connect_timeout,
+            timeout,
+            cache,
+        })
     }
 
     pub(super) fn http(
         &mut self,
         span: &Range<usize>,
-        _users: &file::Users,
+        users: &file::Users,
     ) -> Option<http::Settings> {
-        self.report(span, "users.store", "is not there yet");
-        None
+        let key = users.key_file.as_ref().and_then(|file| {
+            let key = self.first_line("users.key-file", file)?;
+            self.key(&file.span(), "users.key-file", key.clone())?;
+            Some(Key::new(key))
+        });
+        let headers = users.headers.as_ref().map(Spanned::get_ref);
+        let headers = headers.map_or_else(Vec::new, |headers| self.headers(headers, &key));
+        let url = self.url(span, users)?;
+        let parsed = match Url::parse(url.get_ref()) {
+            Ok(parsed) => parsed,
+            Err(message) => {
+                self.report(&url.span(), "users.url", message);
+                return None;
+            }
+        };
+        if !parsed.tls && !parsed.endpoint.is_local() {
+            let message = "passwords go there unencrypted: use https";
+            self.warn(&url.span(), "users.url", message);
+        }
+        let temporary = match &users.temporary {
+            None => vec![Messages::TEMPORARY.to_owned()],
+            Some(texts) => texts
+                .get_ref()
+                .iter()
+                .map(|text| {
+                    // As the header is read.
+                    if text.get_ref().trim_matches(' ') != text.get_ref() {
+                        let message = "starts or ends with a blank, as no Auth-Status does";
+                        self.report(&text.span(), "users.temporary", message);
+                    }
+                    text.get_ref().clone()
+                })
+                .collect(),
+        };
+        let [connect_timeout, timeout, cache] = self.times(users);
+        Some(http::Settings {
+            ca_file: self.ca_file(users, parsed.tls),
+            url: parsed,
+            headers,
+            key,
+            temporary,
+            connect_timeout,
+            timeout,
+            cache,
+        })
+    }
+
+    fn url<'u>(
+        &mut self,
+        span: &Range<usize>,
+        users: &'u file::Users,
+    ) -> Option<&'u Spanned<String>> {
+        if users.url.is_none() {
+            self.report(span, "users.url", "is missing");
+        }
+        users.url.as_ref()
+    }
+
+    /// For connecting, for the whole question, and for remembering.
+    fn times(&mut self, users: &file::Users) -> [Duration; 3] {
+        let mut seconds = |key, value: &Option<Spanned<i64>>, default, range| {
+            let value = value.as_ref();
+            let seconds = value.map_or(default, |value| self.number(key, value, range));
+            Duration::from_secs(seconds)
+        };
+        [
+            seconds("users.connect-timeout", &users.connect_timeout, 2, 1..=60),
+            seconds("users.timeout", &users.timeout, 4, 1..=60),
+            seconds("users.cache", &users.cache, 0, 0..=3600),
+        ]
+    }
+
+    /// The file is watched: certificates have an end.
+    fn ca_file(&mut self, users: &file::Users, encrypted: bool) -> Option<PathBuf> {
+        let file = users.ca_file.as_ref()?;
+        let path = self.path("users.ca-file", &file.span(), Some(file))?;
+        if !encrypted {
+            let message = "is of no use: the connection is not encrypted";
+            self.warn(&file.span(), "users.ca-file", message);
+        }
+        if let Ok(fingerprint) = fingerprint(&path) {
+            self.files.push((path.clone(), fingerprint));
+        }
+        Some(path)
+    }
+
+    fn headers(
+        &mut self,
+        headers: &BTreeMap<Spanned<String>, Spanned<String>>,
+        key: &Option<Key>,
+    ) -> Vec<(String, String)> {
+        let mut sent: Vec<(String, String)> = Vec::new();
+        for (name, value) in headers {
+            let full = format!("users.headers.{}", name.get_ref());
+            let is = |known: &str| name.get_ref().eq_ignore_ascii_case(known);
+            let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
+            if name.get_ref().is_empty() || !name.get_ref().bytes().all(plain) {
+                let message = "is no name for a header: letters, digits and hyphens";
+                self.report(&name.span(), &full, message);
+            } else if BUILT_IN.iter().any(|known| is(known)) {
+                let message = "is sent anyway, with what is to be asked";
+                self.report(&name.span(), &full, message);
+            } else if key.is_some() && is(KEY_HEADER) {
+                let message = "comes from key-file already: only one of the two";
+                self.report(&name.span(), &full, message);
+            } else if sent.iter().any(|(other, _)| is(other)) {
+                let message = "is there twice: names of headers have no case";
+                self.report(&name.span(), &full, message);
+            }
+            let text = value.get_ref();
+            if text.trim_matches(' ') != text || text.chars().any(char::is_control) {
+                let message =
+                    "must be one line without control characters, and no blank at either end";
+                self.report(&value.span(), &full, message);
+            }
+            sent.push((name.get_ref().clone(), text.clone()));
+        }
+        sent
     }
 }

@@ -1,0 +1,143 @@
+//! A socket whose every call ends by a deadline.
+
+use std::io::{self, ErrorKind, Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::time::Instant;
+
+use rustix::net::sockopt::{Timeout, set_socket_timeout};
+use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with};
+
+use super::{remaining, timed_out};
+
+/// A connected socket. What is not done by the deadline fails with [`ErrorKind::TimedOut`].
+pub(super) struct Socket {
+    kind: Kind,
+    pub(super) deadline: Instant,
+}
+
+enum Kind {
+    Tcp(TcpStream),
+    Unix(UnixStream),
+}
+
+impl Socket {
+    pub(super) fn tcp(address: SocketAddr, deadline: Instant) -> io::Result<Self> {
+        let stream = TcpStream::connect_timeout(&address, remaining(deadline)?)?;
+        // Small questions and answers in turn: waiting for more to send only costs time.
+        stream.set_nodelay(true)?;
+        Ok(Self {
+            kind: Kind::Tcp(stream),
+            deadline,
+        })
+    }
+
+    pub(super) fn unix(path: &Path, deadline: Instant) -> io::Result<Self> {
+        let socket = socket_with(
+            AddressFamily::UNIX,
+            SocketType::STREAM,
+            SocketFlags::CLOEXEC,
+            None,
+        )?;
+        // Where too many wait to be accepted, connecting waits too, for as long as sending may.
+        set_socket_timeout(&socket, Timeout::Send, Some(remaining(deadline)?))?;
+        connect(&socket, &SocketAddrUnix::new(path)?).map_err(|error| too_late(error.into()))?;
+        Ok(Self {
+            kind: Kind::Unix(UnixStream::from(socket)),
+            deadline,
+        })
+    }
+
+    /// Says that nothing more will be sent.
+    pub(super) fn end(&self) -> io::Result<()> {
+        match &self.kind {
+            Kind::Tcp(stream) => stream.shutdown(Shutdown::Write),
+            Kind::Unix(stream) => stream.shutdown(Shutdown::Write),
+        }
+    }
+
+    /// Does `call` with the time that is left as its limit.
+    fn in_time(
+        &mut self,
+        limit: Timeout,
+        mut call: impl FnMut(&mut Kind) -> io::Result<usize>,
+    ) -> io::Result<usize> {
+        loop {
+            set_socket_timeout(self.kind.as_fd(), limit, Some(remaining(self.deadline)?))?;
+            match call(&mut self.kind) {
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                result => return result.map_err(too_late),
+            }
+        }
+    }
+}
+
+/// A time-out of a socket says that the call would block (socket(7)).
+fn too_late(error: io::Error) -> io::Error {
+    match error.kind() {
+        ErrorKind::WouldBlock => timed_out(),
+        _ => error,
+    }
+}
+
+impl AsFd for Kind {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        match self {
+            Self::Tcp(stream) => stream.as_fd(),
+            Self::Unix(stream) => stream.as_fd(),
+        }
+    }
+}
+
+impl Read for Socket {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.in_time(Timeout::Recv, |kind| match kind {
+            Kind::Tcp(stream) => stream.read(buffer),
+            Kind::Unix(stream) => stream.read(buffer),
+        })
+    }
+}
+
+impl Write for Socket {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.in_time(Timeout::Send, |kind| match kind {
+            Kind::Tcp(stream) => stream.write(bytes),
+            Kind::Unix(stream) => stream.write(bytes),
+        })
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::net::UnixListener;
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn a_unix_socket_that_nobody_accepts_from_ends_in_time() {
+        let folder = std::env::temp_dir().join(format!("mail-auth-net-{}", std::process::id()));
+        let _none_yet = std::fs::remove_file(&folder);
+        let listener = UnixListener::bind(&folder).unwrap();
+        rustix::net::listen(&listener, 0).unwrap();
+        let mut waiting = Vec::new();
+        let error = loop {
+            let start = Instant::now();
+            let socket = Socket::unix(&folder, start + Duration::from_millis(100));
+            assert!(start.elapsed() < Duration::from_secs(2));
+            match socket {
+                Ok(socket) => waiting.push(socket),
+                Err(error) => break error,
+            }
+            assert!(waiting.len() < 10);
+        };
+        assert_eq!(error.kind(), ErrorKind::TimedOut);
+        std::fs::remove_file(&folder).unwrap();
+    }
+}

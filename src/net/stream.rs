@@ -1,0 +1,208 @@
+//! A connection that is read by lines, with or without TLS.
+
+use std::fmt;
+use std::io::{self, ErrorKind, Read as _, Write as _};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Instant;
+
+use rustls::pki_types::ServerName;
+use rustls::{ClientConfig, ClientConnection, StreamOwned};
+use zeroize::Zeroizing;
+
+use super::socket::Socket;
+use super::{Endpoint, Names, address_of, remaining};
+
+/// Bytes that one read may bring.
+const BUFFER_BYTES: usize = 4096;
+
+/// A connection to another server. Every call ends by the deadline, however slowly the other side
+/// sends. What was received is wiped when it goes: it may hold a password.
+pub struct Stream {
+    link: Link,
+    buffer: Zeroizing<Vec<u8>>,
+    /// How much of `buffer` has been taken.
+    taken: usize,
+}
+
+enum Link {
+    Plain(Socket),
+    Tls(Box<StreamOwned<ClientConnection, Socket>>),
+    /// A TLS handshake has failed.
+    Broken,
+}
+
+/// Why there is no line.
+#[derive(Debug)]
+pub enum LineError {
+    /// The other side closed the connection.
+    Closed,
+    /// The line is longer than it may be.
+    TooLong,
+    /// The connection failed, or the deadline has passed.
+    Io(io::Error),
+}
+
+impl fmt::Display for LineError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Closed => f.write_str("the connection was closed"),
+            Self::TooLong => f.write_str("a line is too long"),
+            Self::Io(error) => error.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for LineError {}
+
+impl Stream {
+    /// Connects by `deadline`, which then holds for all that follows. A host with several
+    /// addresses is tried at each, and none of them may use up the time of the others.
+    pub fn connect(endpoint: &Endpoint, names: &Names, deadline: Instant) -> io::Result<Self> {
+        let socket = match endpoint {
+            Endpoint::Unix(path) => Socket::unix(path, deadline)?,
+            Endpoint::Tcp { host, port } => {
+                if let Some(address) = address_of(host) {
+                    Socket::tcp(SocketAddr::new(address, port.get()), deadline)?
+                } else {
+                    let name = host.to_str();
+                    let addresses = names.addresses(&name, deadline)?;
+                    let places = addresses
+                        .iter()
+                        .map(|address| SocketAddr::new(*address, port.get()));
+                    any(places, deadline).inspect_err(|_| names.doubt(&name))?
+                }
+            }
+        };
+        Ok(Self {
+            link: Link::Plain(socket),
+            buffer: Zeroizing::new(Vec::with_capacity(BUFFER_BYTES)),
+            taken: 0,
+        })
+    }
+
+    /// Sets when everything from now on must be done.
+    pub fn set_deadline(&mut self, deadline: Instant) {
+        match &mut self.link {
+            Link::Plain(socket) => socket.deadline = deadline,
+            Link::Tls(tls) => tls.sock.deadline = deadline,
+            Link::Broken => {}
+        }
+    }
+
+    /// Changes to TLS, and checks that the certificate is for `host`.
+    ///
+    /// What the other side sent before it cannot be told from what somebody in between put there
+    /// to be taken for a part of the encrypted conversation (CVE-2011-0411), so it is an error.
+    pub fn start_tls(
+        &mut self,
+        config: &Arc<ClientConfig>,
+        host: &ServerName<'static>,
+    ) -> io::Result<()> {
+        if self.taken < self.buffer.len() {
+            let message = "it sent data ahead of the TLS handshake";
+            return Err(io::Error::new(ErrorKind::InvalidData, message));
+        }
+        let Link::Plain(socket) = std::mem::replace(&mut self.link, Link::Broken) else {
+            return Err(io::Error::other("TLS was started already"));
+        };
+        let connection = ClientConnection::new(Arc::clone(config), host.clone())
+            .map_err(|error| io::Error::new(ErrorKind::InvalidData, error))?;
+        let mut tls = Box::new(StreamOwned::new(connection, socket));
+        while tls.conn.is_handshaking() {
+            tls.conn.complete_io(&mut tls.sock)?;
+        }
+        self.link = Link::Tls(tls);
+        Ok(())
+    }
+
+    /// Sends all of `bytes`.
+    pub fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
+        match &mut self.link {
+            Link::Plain(socket) => socket.write_all(bytes),
+            Link::Tls(tls) => tls.write_all(bytes).and_then(|()| tls.flush()),
+            Link::Broken => Err(ErrorKind::NotConnected.into()),
+        }
+    }
+
+    /// The next line, without its end; at most `max` bytes.
+    pub fn line(&mut self, max: usize) -> Result<Zeroizing<Vec<u8>>, LineError> {
+        let mut line = Zeroizing::new(Vec::with_capacity(max + 1));
+        loop {
+            let rest = self.buffer.get(self.taken..).unwrap_or_default();
+            let end = rest.iter().position(|byte| *byte == b'\n');
+            let part = rest.get(..end.unwrap_or(rest.len())).unwrap_or_default();
+            // The carriage return does not count.
+            if line.len() + part.len() > max + 1 {
+                return Err(LineError::TooLong);
+            }
+            line.extend_from_slice(part);
+            self.taken += part.len();
+            if end.is_some() {
+                self.taken += 1;
+                if line.last() == Some(&b'\r') {
+                    line.pop();
+                }
+                return match line.len() > max {
+                    true => Err(LineError::TooLong),
+                    false => Ok(line),
+                };
+            }
+            if self.fill().map_err(LineError::Io)? == 0 {
+                return Err(LineError::Closed);
+            }
+        }
+    }
+
+    /// Says that nothing more will be sent, and reads until the other side does so too, by
+    /// `deadline` and up to a bound. Whether that works out does not matter any more.
+    pub fn close(mut self, deadline: Instant) {
+        /// Reads that a farewell may take.
+        const MOST_READS: usize = 16;
+        self.set_deadline(deadline);
+        let _ended = match &mut self.link {
+            Link::Plain(socket) => socket.end(),
+            Link::Tls(tls) => {
+                tls.conn.send_close_notify();
+                tls.flush()
+            }
+            Link::Broken => return,
+        };
+        for _ in 0..MOST_READS {
+            if !matches!(self.fill(), Ok(1..)) {
+                return;
+            }
+        }
+    }
+
+    /// Reads what there is into the buffer, which has been taken whole; 0 at the end.
+    fn fill(&mut self) -> io::Result<usize> {
+        self.taken = 0;
+        self.buffer.resize(BUFFER_BYTES, 0);
+        let read = match &mut self.link {
+            Link::Plain(socket) => socket.read(&mut self.buffer),
+            Link::Tls(tls) => tls.read(&mut self.buffer),
+            Link::Broken => Ok(0),
+        };
+        self.buffer.truncate(*read.as_ref().unwrap_or(&0));
+        read
+    }
+}
+
+/// Connects to the first of these that can be reached.
+fn any(places: impl ExactSizeIterator<Item = SocketAddr>, deadline: Instant) -> io::Result<Socket> {
+    let mut failed = io::Error::other("the name has no address");
+    let mut left = u32::try_from(places.len()).unwrap_or(u32::MAX);
+    for place in places {
+        let share = remaining(deadline)? / left;
+        match Socket::tcp(place, Instant::now() + share) {
+            Ok(mut socket) => {
+                socket.deadline = deadline;
+                return Ok(socket);
+            }
+            Err(error) => failed = io::Error::new(error.kind(), format!("{place}: {error}")),
+        }
+        left -= 1;
+    }
+    Err(failed)
+}

@@ -1,0 +1,81 @@
+//! The codes that mail servers put before the text of a refusal, for programs to read.
+
+/// Codes of a refusal that does not say that the password is wrong: the server is out of order,
+/// the mailbox is in use, or the question was not one that it answers. IMAP's are of RFC 5530, 3,
+/// POP3's of RFC 2449, 8.1.1 and RFC 3206, 4.
+///
+/// `CONTACTADMIN`, `EXPIRED`, `AUTHORIZATIONFAILED` and `NOPERM` are not among them: this user is
+/// not to get in, and trying again later does not help.
+const CANNOT_SAY: [&str; 10] = [
+    "UNAVAILABLE",
+    "SERVERBUG",
+    "CLIENTBUG",
+    "CORRUPTION",
+    "INUSE",
+    "LIMIT",
+    "PRIVACYREQUIRED",
+    "SYS",
+    "IN-USE",
+    "LOGIN-DELAY",
+];
+
+/// The code at the head of a text: `UNAVAILABLE` of `[UNAVAILABLE] Try again`, `SYS/TEMP` of
+/// `[SYS/TEMP] Try again`, without what may follow it in the brackets.
+pub(super) fn code(text: &[u8]) -> Option<&str> {
+    let inside = text.trim_ascii_start().strip_prefix(b"[")?;
+    let end = inside.iter().position(|byte| *byte == b']')?;
+    let words = std::str::from_utf8(inside.get(..end)?).ok()?;
+    words.split_ascii_whitespace().next()
+}
+
+/// The code by which a refusal with this text says nothing about the password, if it has one.
+pub(super) fn cannot_say(text: &[u8]) -> Option<&'static str> {
+    // "/" parts the levels of a code; who does not know the lower ones goes by the upper
+    // (RFC 3206, 3).
+    let family = code(text)?.split('/').next()?;
+    let mut known = CANNOT_SAY.iter().copied();
+    known.find(|known| known.eq_ignore_ascii_case(family))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn some_refusals_say_nothing_about_the_password() {
+        for text in [
+            "[UNAVAILABLE] Temporary authentication failure.",
+            "[unavailable]",
+            " [SERVERBUG] Oops",
+            "[INUSE] x",
+            "[LIMIT] Maximum number of connections exceeded",
+            "[PRIVACYREQUIRED] Plaintext authentication disallowed",
+            "[SYS/TEMP] Try again",
+            "[SYS/PERM] Ask someone",
+            "[SYS/TEMP/DISK] Try again",
+            "[IN-USE] Maildrop is locked",
+            "[LOGIN-DELAY] Minimum is 5 minutes",
+        ] {
+            assert!(cannot_say(text.as_bytes()).is_some(), "{text}");
+        }
+        for text in [
+            "",
+            "Invalid login or password",
+            "[AUTHENTICATIONFAILED] Authentication failed.",
+            "[AUTH] Authentication failed.",
+            "[EXPIRED] Change it",
+            "[CONTACTADMIN] Locked",
+            "[ALERT] UNAVAILABLE",
+            "[UNAVAILABLE",
+            "UNAVAILABLE]",
+            "[] x",
+            "[SYSTEM] x",
+            "Sorry [UNAVAILABLE]",
+            "[\u{fc}] x",
+        ] {
+            assert_eq!(cannot_say(text.as_bytes()), None, "{text}");
+        }
+        assert_eq!(cannot_say(b"[UNAVAILABLE\xff] x"), None);
+        assert_eq!(cannot_say(b"[LIMIT 5] x"), Some("LIMIT"));
+    }
+}

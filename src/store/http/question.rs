@@ -1,0 +1,154 @@
+//! The question to another service: what nginx sends (`ngx_mail_auth_http_create_request` in
+//! ngx_mail_auth_http_module.c).
+
+use zeroize::Zeroizing;
+
+use super::Settings;
+use crate::store::Question;
+
+/// The whole of it. There is room for all before a byte is written, so that no copy of the
+/// password is left behind by growing.
+pub(super) fn question(
+    settings: &Settings,
+    asked: &Question<'_>,
+    password: &[u8],
+) -> Zeroizing<Vec<u8>> {
+    let user = escaped(asked.login.as_bytes());
+    let pass = escaped(password);
+    // nginx says "unix:" of a client that has no address.
+    let client = asked
+        .client
+        .map_or_else(|| "unix:".to_owned(), |address| address.to_string());
+    let key = settings.key.as_ref().map(|key| key.0.as_slice());
+    let own = settings
+        .headers
+        .iter()
+        .map(|(name, value)| (name.as_str(), value.as_bytes()));
+    let headers = [
+        ("Host", settings.url.host.as_bytes()),
+        ("Auth-Method", b"plain"),
+        ("Auth-User", &user),
+        ("Auth-Pass", &pass),
+        ("Auth-Protocol", asked.protocol.word().as_bytes()),
+        ("Auth-Login-Attempt", b"1"),
+        ("Client-IP", client.as_bytes()),
+    ];
+    let parts: Vec<&[u8]> = ["GET ", settings.url.uri.as_str(), " HTTP/1.0\r\n"]
+        .iter()
+        .map(|part| part.as_bytes())
+        .chain(
+            headers
+                .into_iter()
+                .chain(own)
+                .chain(key.map(|key| ("X-Auth-Key", key)))
+                .flat_map(|(name, value)| [name.as_bytes(), b": ", value, b"\r\n"]),
+        )
+        .chain([b"\r\n".as_slice()])
+        .collect();
+    Zeroizing::new(parts.concat())
+}
+
+/// Control bytes, space and `%` as `%XX`, all others as they are (`NGX_ESCAPE_MAIL_AUTH` of
+/// `ngx_escape_uri` in ngx_string.c).
+fn escaped(value: &[u8]) -> Zeroizing<Vec<u8>> {
+    const DIGITS: &[u8; 16] = b"0123456789ABCDEF";
+    let digit = |four: u8| DIGITS.get(usize::from(four & 15)).copied().unwrap_or(b'0');
+    let mut escaped = Zeroizing::new(Vec::with_capacity(value.len() * 3));
+    for byte in value {
+        match byte {
+            0..=b' ' | b'%' => escaped.extend([b'%', digit(byte >> 4), digit(*byte)]),
+            _ => escaped.push(*byte),
+        }
+    }
+    escaped
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, Instant};
+
+    use super::*;
+    use crate::request::{Login, Protocol};
+    use crate::store::http::{Key, Url};
+
+    fn settings() -> Settings {
+        Settings {
+            url: Url::parse("http://auth.example.org:8080/mail/auth?x").unwrap(),
+            headers: Vec::new(),
+            key: None,
+            ca_file: None,
+            temporary: Vec::new(),
+            connect_timeout: Duration::from_secs(2),
+            timeout: Duration::from_secs(4),
+            cache: Duration::ZERO,
+        }
+    }
+
+    fn asked(login: &Login) -> Question<'_> {
+        Question {
+            login,
+            protocol: Protocol::Pop3,
+            client: Some([192, 0, 2, 7].into()),
+            deadline: Instant::now(),
+        }
+    }
+
+    /// The bytes that nginx 1.31 sent for this login, but for its port.
+    #[test]
+    fn it_is_what_nginx_sends() {
+        let login = Login::new(b"a b%+&\xe9,;=\"q".to_vec()).unwrap();
+        let sent = question(&settings(), &asked(&login), b"p w");
+        let wanted = b"GET /mail/auth?x HTTP/1.0\r\n\
+            Host: auth.example.org\r\n\
+            Auth-Method: plain\r\n\
+            Auth-User: a%20b%25+&\xe9,;=\"q\r\n\
+            Auth-Pass: p%20w\r\n\
+            Auth-Protocol: pop3\r\n\
+            Auth-Login-Attempt: 1\r\n\
+            Client-IP: 192.0.2.7\r\n\
+            \r\n";
+        assert_eq!(
+            sent.escape_ascii().to_string(),
+            wanted.escape_ascii().to_string()
+        );
+    }
+
+    #[test]
+    fn own_headers_and_the_key_come_last() {
+        let mut settings = settings();
+        settings.headers = vec![("X-Site".to_owned(), "one two".to_owned())];
+        settings.key = Some(Key::new(Zeroizing::new(b"marker key".to_vec())));
+        assert!(!format!("{settings:?}").contains("marker"));
+        let login = Login::new(Vec::new()).unwrap();
+        let mut asked = asked(&login);
+        asked.client = None;
+        let sent = question(&settings, &asked, b"");
+        let text = String::from_utf8(sent.to_vec()).unwrap();
+        assert!(text.contains("Auth-User: \r\nAuth-Pass: \r\n"), "{text}");
+        let end = "Client-IP: unix:\r\nX-Site: one two\r\nX-Auth-Key: marker key\r\n\r\n";
+        assert!(text.ends_with(end), "{text}");
+    }
+
+    #[test]
+    fn every_byte_comes_back() {
+        let all: Vec<u8> = (0..=255).collect();
+        let sent = escaped(&all);
+        assert!(!sent.iter().any(|byte| *byte <= b' '));
+        assert!(sent.starts_with(b"%00%01%02"));
+        assert_eq!(sent.len(), 256 + 2 * 34);
+        let mut back = Vec::new();
+        let mut rest = sent.as_slice();
+        while let [first, tail @ ..] = rest {
+            rest = tail;
+            if *first == b'%' {
+                let (digits, tail) = rest.split_at(2);
+                let digits = std::str::from_utf8(digits).unwrap();
+                back.push(u8::from_str_radix(digits, 16).unwrap());
+                rest = tail;
+            } else {
+                back.push(*first);
+            }
+        }
+        assert_eq!(back, all);
+    }
+}

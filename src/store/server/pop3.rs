@@ -1,0 +1,245 @@
+//! A login to a POP3 server (RFC 1939, with the extensions of RFC 2449 and RFC 5034).
+
+use super::{END, Tls, Trouble, line, no, quoted, sasl_plain, send};
+use crate::net::Stream;
+use crate::secret::Password;
+
+/// The most capabilities that a server may list.
+const MAX_LINES: usize = 100;
+
+/// The most bytes of a command with its line end (RFC 2449, 4).
+const MAX_COMMAND: usize = 255;
+
+/// What ends a connection in order, and releases the mailbox.
+pub(super) const FAREWELL: &[u8] = b"QUIT\r\n";
+
+/// How login and password are sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Way {
+    /// By AUTH PLAIN, which can carry any byte.
+    Sasl,
+    /// By USER and PASS, which cannot.
+    UserPass,
+}
+
+/// Reads the greeting, starts TLS where it is to be, and finds out how to log in.
+pub(super) fn open(stream: &mut Stream, tls: Option<Tls<'_>>) -> Result<Way, Trouble> {
+    let greeting = line(stream, "the greeting")?;
+    if !matches!(Reply::read(&greeting), Some(Reply::Ok)) {
+        let what = format!("greets with {}, not as a POP3 server", quoted(&greeting));
+        return Err(Trouble::Server(what));
+    }
+    if let Some(tls) = tls {
+        send(stream, &[b"STLS", END], "STLS")?;
+        let answer = line(stream, "the answer to STLS")?;
+        if !matches!(Reply::read(&answer), Some(Reply::Ok)) {
+            let what = format!("refuses STLS: {}", quoted(&answer));
+            return Err(Trouble::Server(what));
+        }
+        tls.start(stream)?;
+    }
+    let offered = capabilities(stream)?;
+    choose(offered).ok_or_else(|| {
+        let what = match tls {
+            None => "takes no passwords over this connection: it may want starttls or pop3s",
+            Some(_) => "takes no passwords",
+        };
+        Trouble::Server(what.to_owned())
+    })
+}
+
+/// Sends login and password, and reads what the server makes of them.
+pub(super) fn log_in(
+    stream: &mut Stream,
+    way: Way,
+    login: &[u8],
+    password: &Password,
+) -> Result<bool, Trouble> {
+    const WHAT: &str = "login and password";
+    match way {
+        Way::Sasl => {
+            // In the command itself there would be room for short ones only.
+            send(stream, &[b"AUTH PLAIN", END], WHAT)?;
+            let answer = line(stream, "the answer to AUTH")?;
+            if !(*answer == b"+" || answer.starts_with(b"+ ")) {
+                // It has no password yet, so this is not about one.
+                return Err(Trouble::Server(
+                    "refuses the AUTH PLAIN that it offers".to_owned(),
+                ));
+            }
+            send(stream, &[&sasl_plain(login, password), END], WHAT)?;
+        }
+        Way::UserPass => {
+            let password = password.reveal();
+            if !is_argument(login, "USER ") || login.contains(&b' ') {
+                return Err(cannot_carry("login"));
+            }
+            if !is_argument(password, "PASS ") {
+                return Err(cannot_carry("password"));
+            }
+            send(stream, &[b"USER ", login, END], WHAT)?;
+            if !verdict(stream)? {
+                return Ok(false);
+            }
+            send(stream, &[b"PASS ", password, END], WHAT)?;
+        }
+    }
+    verdict(stream)
+}
+
+/// Whether this can stand behind a keyword: printable ASCII characters (RFC 1939, 3). A password
+/// may have spaces, between others: they belong to it, as PASS has but one argument (RFC 1939, 7).
+fn is_argument(value: &[u8], keyword: &str) -> bool {
+    let printable = value.iter().all(|byte| (b' '..=b'~').contains(byte));
+    let trimmed = value.trim_ascii().len() == value.len();
+    printable && trimmed && keyword.len() + value.len() + b"\r\n".len() <= MAX_COMMAND
+}
+
+fn cannot_carry(what: &str) -> Trouble {
+    Trouble::Login(format!(
+        "has no AUTH PLAIN, and USER and PASS cannot carry this {what}"
+    ))
+}
+
+/// The server's word on a login.
+fn verdict(stream: &mut Stream) -> Result<bool, Trouble> {
+    let answer = line(stream, "the answer to the login")?;
+    match Reply::read(&answer) {
+        Some(Reply::Ok) => Ok(true),
+        Some(Reply::Refused(text)) => no(text),
+        None => Err(Trouble::Server("answers what is not POP3".to_owned())),
+    }
+}
+
+//------------ Replies -------------------------------------------------------
+
+/// A status indicator and what follows it (RFC 1939, 3).
+#[derive(Debug, PartialEq, Eq)]
+enum Reply<'a> {
+    Ok,
+    Refused(&'a [u8]),
+}
+
+impl<'a> Reply<'a> {
+    /// "Servers MUST send the "+OK" and "-ERR" in upper case."
+    fn read(line: &'a [u8]) -> Option<Self> {
+        let text = |indicator: &[u8]| {
+            let rest = line.strip_prefix(indicator)?;
+            (rest.is_empty() || rest.starts_with(b" ")).then_some(rest)
+        };
+        match (text(b"+OK"), text(b"-ERR")) {
+            (Some(_), _) => Some(Self::Ok),
+            (None, refused) => refused.map(Self::Refused),
+        }
+    }
+}
+
+//------------ Capabilities --------------------------------------------------
+
+/// What of a server's offer matters here.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Capabilities {
+    user: bool,
+    sasl_plain: bool,
+}
+
+impl Capabilities {
+    fn read(&mut self, line: &[u8]) {
+        let mut words = line.split(|byte| *byte == b' ');
+        let first = words.next().unwrap_or_default();
+        if first.eq_ignore_ascii_case(b"USER") {
+            self.user = true;
+        } else if first.eq_ignore_ascii_case(b"SASL") {
+            self.sasl_plain |= words.any(|word| word.eq_ignore_ascii_case(b"PLAIN"));
+        }
+    }
+}
+
+/// What the server offers; `None` if it does not know the question (RFC 2449, 5).
+fn capabilities(stream: &mut Stream) -> Result<Option<Capabilities>, Trouble> {
+    const WHAT: &str = "the answer to CAPA";
+    send(stream, &[b"CAPA", END], "CAPA")?;
+    let first = line(stream, WHAT)?;
+    match Reply::read(&first) {
+        Some(Reply::Ok) => {}
+        Some(Reply::Refused(_)) => return Ok(None),
+        None => return Err(Trouble::Server("answers what is not POP3".to_owned())),
+    }
+    let mut offered = Capabilities::default();
+    for _ in 0..MAX_LINES {
+        let capability = line(stream, WHAT)?;
+        if *capability == b"." {
+            return Ok(Some(offered));
+        }
+        offered.read(&capability);
+    }
+    Err(Trouble::Server("lists capabilities without end".to_owned()))
+}
+
+/// A server that knows no CAPA has USER and PASS.
+fn choose(offered: Option<Capabilities>) -> Option<Way> {
+    match offered {
+        Some(Capabilities {
+            sasl_plain: true, ..
+        }) => Some(Way::Sasl),
+        None | Some(Capabilities { user: true, .. }) => Some(Way::UserPass),
+        Some(_) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn replies() {
+        for (line, reply) in [
+            ("+OK", Some(Reply::Ok)),
+            ("+OK ready", Some(Reply::Ok)),
+            ("-ERR", Some(Reply::Refused(b""))),
+            ("-ERR [AUTH] no", Some(Reply::Refused(b" [AUTH] no"))),
+            ("+OKAY", None),
+            ("+ok", None),
+            ("-ERROR", None),
+            ("+", None),
+            ("* OK", None),
+            ("", None),
+        ] {
+            assert_eq!(Reply::read(line.as_bytes()), reply, "{line}");
+        }
+    }
+
+    #[test]
+    fn the_safest_way_that_is_offered() {
+        for (offer, way) in [
+            (&["TOP", "SASL LOGIN PLAIN", "USER"][..], Some(Way::Sasl)),
+            (&["sasl plain"], Some(Way::Sasl)),
+            (&["SASL PLAINER", "USER"], Some(Way::UserPass)),
+            (&["USER"], Some(Way::UserPass)),
+            (&["SASL CRAM-MD5", "UIDL"], None),
+            (&[], None),
+        ] {
+            let mut offered = Capabilities::default();
+            offer.iter().for_each(|line| offered.read(line.as_bytes()));
+            assert_eq!(choose(Some(offered)), way, "{offer:?}");
+        }
+        assert_eq!(choose(None), Some(Way::UserPass));
+    }
+
+    #[test]
+    fn what_user_and_pass_can_carry() {
+        for (value, can) in [
+            (&b"sesame"[..], true),
+            (b"pass  word", true),
+            (b" leading", false),
+            (b"trailing ", false),
+            (b"tab\tbed", false),
+            (b"gr\xfcn", false),
+            (b"\x7f", false),
+            (&[b'x'; 248], true),
+            (&[b'x'; 249], false),
+        ] {
+            assert_eq!(is_argument(value, "PASS "), can, "{}", value.escape_ascii());
+        }
+    }
+}

@@ -1,0 +1,13 @@
+//! The stores that ask another server: imap, pop3 and http.
+
+mod certificates;
+mod config;
+mod dovecot;
+mod fake;
+mod faults;
+mod hops;
+mod http;
+mod logins;
+mod outages;
+mod program;
+mod sayings;

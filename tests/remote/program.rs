@@ -1,0 +1,141 @@
+//! The built program with a configuration, asked about logins.
+
+use std::fmt::Write as _;
+use std::fs::{self, File};
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use crate::e2e::process::{Server, wait_until};
+use crate::fcgi::wire::{Client, request};
+use crate::util::TempDir;
+
+pub(crate) const REFUSED: &str = "Auth-Status: Invalid login or password\n\n";
+pub(crate) const TEMPORARY: &str = "Auth-Status: Temporary server problem, try again later\n\n";
+/// Where the routes of [`with_store`] lead.
+pub(crate) const ACCEPTED: &str = "Auth-Status: OK\nAuth-Server: 192.0.2.1\nAuth-Port: 143\n\n";
+
+/// A configuration with one `[[users]]`.
+pub(crate) fn with_store(keys: &str) -> String {
+    format!("[[users]]\n{keys}\n[routes]\ndefault = \"192.0.2.1\"\n")
+}
+
+/// The program as a FastCGI server; it ends when this goes.
+pub(crate) struct Program {
+    _server: Server,
+    folder: TempDir,
+}
+
+impl Program {
+    pub(crate) fn serve(config: &str) -> Self {
+        let folder = TempDir::new();
+        folder.write("auth.toml", config);
+        let socket = folder.path().join("socket");
+        let mut command = Command::new(env!("CARGO_BIN_EXE_nginx-mail-auth"));
+        command
+            .env_clear()
+            .arg("--config")
+            .arg(folder.path().join("auth.toml"))
+            .args(["serve", "--listen"])
+            .arg(format!("unix:{}", socket.display()));
+        let mut server = Server::start(&mut command, folder.path().join("log"));
+        server.wait_for("the socket", || UnixStream::connect(&socket).is_ok());
+        Self {
+            _server: server,
+            folder,
+        }
+    }
+
+    pub(crate) fn log(&self) -> String {
+        fs::read_to_string(self.folder.path().join("log")).unwrap()
+    }
+
+    /// Whether everything has come to the log that was to come.
+    pub(crate) fn wait_for_log(&self, part: &str) {
+        wait_until(part, || self.log().contains(part));
+    }
+
+    pub(crate) fn ask(&self, login: &[u8], password: &[u8]) -> String {
+        self.ask_for("imap", login, password)
+    }
+
+    pub(crate) fn ask_for(&self, protocol: &str, login: &[u8], password: &[u8]) -> String {
+        let socket = self.folder.path().join("socket");
+        let mut client = Client::from(UnixStream::connect(socket).unwrap());
+        let (login, password) = (escaped(login), escaped(password));
+        client.send(&request(1, false, &question(protocol, &login, &password)));
+        client.answer().0
+    }
+
+    /// Asks, and sees to it that the answer comes within this time.
+    #[track_caller]
+    pub(crate) fn ask_within(&self, limit: Duration, login: &[u8], password: &[u8]) -> String {
+        let start = Instant::now();
+        let answer = self.ask(login, password);
+        let took = start.elapsed();
+        assert!(took <= limit, "took {took:?}\n{}", self.log());
+        answer
+    }
+}
+
+/// One request as a CGI program; what it said, and what it logged.
+pub(crate) fn run_as_cgi(config: &str, login: &[u8], password: &[u8]) -> (String, String) {
+    let folder = TempDir::new();
+    let config = folder.write("auth.toml", config);
+    let (login, password) = (escaped(login), escaped(password));
+    let output = Command::new(env!("CARGO_BIN_EXE_nginx-mail-auth"))
+        .env_clear()
+        .env("GATEWAY_INTERFACE", "CGI/1.1")
+        .env("NGINX_MAIL_AUTH_CONFIG", config)
+        .envs(question("imap", &login, &password))
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    (text(&output.stdout), text(&output.stderr))
+}
+
+/// `check` of a configuration: exit code, and what it complains about.
+pub(crate) fn check(config: &str) -> (i32, String) {
+    let folder = TempDir::new();
+    let config = folder.write("auth.toml", config);
+    let complaints = folder.path().join("complaints");
+    let Output { status, .. } = Command::new(env!("CARGO_BIN_EXE_nginx-mail-auth"))
+        .env_clear()
+        .arg("--config")
+        .arg(config)
+        .arg("check")
+        .stdin(Stdio::null())
+        .stderr(File::create(&complaints).unwrap())
+        .output()
+        .unwrap();
+    let said = fs::read_to_string(complaints).unwrap();
+    let folder = format!("{}/", folder.path().display());
+    (status.code().unwrap(), said.replace(&folder, ""))
+}
+
+fn question<'a>(protocol: &'a str, login: &'a str, password: &'a str) -> [(&'a str, &'a str); 4] {
+    [
+        ("HTTP_AUTH_USER", login),
+        ("HTTP_AUTH_PASS", password),
+        ("HTTP_AUTH_PROTOCOL", protocol),
+        ("HTTP_CLIENT_IP", "192.0.2.7"),
+    ]
+}
+
+/// Every byte escaped, which is more than nginx does.
+fn escaped(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        write!(text, "%{byte:02X}").unwrap();
+        text
+    })
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).unwrap()
+}
+
+/// A key with a path as its value.
+pub(crate) fn path_key(key: &str, path: &Path) -> String {
+    format!("{key} = {:?}\n", path.display().to_string())
+}

@@ -1,0 +1,269 @@
+//! What an IMAP or POP3 server may say in turn, and what the client gets then.
+
+use super::dovecot::Way;
+use super::fake::Fake;
+use super::faults::{LIMIT, LOGIN, PASSWORD, asking, imap, pop3};
+use super::program::{ACCEPTED, REFUSED, TEMPORARY};
+
+/// What the fake server says in turn, and what the client gets.
+type Case = (&'static [&'static str], &'static str);
+
+#[test]
+fn what_an_imap_server_says() {
+    const CASES: [Case; 27] = [
+        (
+            &[
+                "* OK hi\r\n",
+                "* CAPABILITY AUTH=PLAIN SASL-IR\r\nb OK\r\n",
+                "c OK in\r\n",
+            ],
+            ACCEPTED,
+        ),
+        (
+            &[
+                "* OK [CAPABILITY AUTH=PLAIN SASL-IR] hi\r\n",
+                "* CAPABILITY X\r\nc OK in\r\n",
+            ],
+            ACCEPTED,
+        ),
+        (
+            &[
+                "* OK [CAPABILITY AUTH=PLAIN] hi\r\n",
+                "+\r\n",
+                "* 3 EXISTS\r\nc ok\r\n",
+            ],
+            ACCEPTED,
+        ),
+        (
+            &["* OK [CAPABILITY AUTH=PLAIN] hi\n", "+ \n", "c NO sorry\n"],
+            REFUSED,
+        ),
+        (
+            &[
+                "* OK [CAPABILITY AUTH=PLAIN] hi\n",
+                "+ \n",
+                "c NO [AUTHENTICATIONFAILED] sorry\n",
+            ],
+            REFUSED,
+        ),
+        (
+            &[
+                "* OK [CAPABILITY AUTH=PLAIN] hi\n",
+                "+ \n",
+                "c NO [CONTACTADMIN] locked\n",
+            ],
+            REFUSED,
+        ),
+        (
+            &[
+                "* OK [CAPABILITY AUTH=PLAIN] hi\n",
+                "+ \n",
+                "c NO [UNAVAILABLE] later\n",
+            ],
+            TEMPORARY,
+        ),
+        (
+            &[
+                "* OK [CAPABILITY AUTH=PLAIN] hi\n",
+                "+ \n",
+                "c NO [SERVERBUG] later\n",
+            ],
+            TEMPORARY,
+        ),
+        (
+            &[
+                "* OK [CAPABILITY AUTH=PLAIN] hi\n",
+                "+ \n",
+                "c NO [INUSE] later\n",
+            ],
+            TEMPORARY,
+        ),
+        (
+            &[
+                "* OK [CAPABILITY AUTH=PLAIN] hi\n",
+                "+ \n",
+                "c NO [LIMIT] later\n",
+            ],
+            TEMPORARY,
+        ),
+        (
+            &["* OK [CAPABILITY AUTH=PLAIN] hi\n", "+ \n", "c BAD what\n"],
+            TEMPORARY,
+        ),
+        (
+            &["* OK [CAPABILITY AUTH=PLAIN] hi\n", "+ \n", "d OK in\n"],
+            TEMPORARY,
+        ),
+        (
+            &["* OK [CAPABILITY AUTH=PLAIN] hi\n", "+ \n", "* OK in\n"],
+            TEMPORARY,
+        ),
+        (
+            &["* OK [CAPABILITY AUTH=PLAIN] hi\n", "+ \n", "c OKAY\n"],
+            TEMPORARY,
+        ),
+        (
+            &[
+                "* OK [CAPABILITY AUTH=PLAIN] hi\n",
+                "+ \n",
+                "* BYE\r\nc OK in\n",
+            ],
+            TEMPORARY,
+        ),
+        (
+            &["* OK [CAPABILITY AUTH=PLAIN] hi\n", "+ \n", "+ more\n"],
+            TEMPORARY,
+        ),
+        (
+            &["* OK [CAPABILITY AUTH=PLAIN] hi\n", "c NO sorry\n"],
+            TEMPORARY,
+        ),
+        (&["* OK [CAPABILITY LOGINDISABLED] hi\n"], TEMPORARY),
+        (&["* OK hi\n", "b NO\n"], TEMPORARY),
+        (&["* OK hi\n", "b BAD\n"], TEMPORARY),
+        (&["* BYE go away\n"], TEMPORARY),
+        (
+            &["* PREAUTH hello alice\n", "c OK in\n", "c OK in\n"],
+            TEMPORARY,
+        ),
+        (&["+OK hello\r\n", "c OK in\r\n", "c OK in\r\n"], TEMPORARY),
+        (&["HTTP/1.0 400 Bad Request\r\n\r\n"], TEMPORARY),
+        (&["\0\0\0\0\n"], TEMPORARY),
+        (&["c OK in\r\nc OK in\r\nb OK in\r\n"], TEMPORARY),
+        (&[""], TEMPORARY),
+    ];
+    says(imap(), &CASES);
+}
+
+#[test]
+fn what_a_pop3_server_says() {
+    const CASES: [Case; 21] = [
+        (
+            &[
+                "+OK hi\r\n",
+                "+OK\r\nSASL PLAIN\r\n.\r\n",
+                "+ \r\n",
+                "+OK in\r\n",
+            ],
+            ACCEPTED,
+        ),
+        (
+            &[
+                "+OK hi\r\n",
+                "+OK\r\nSASL PLAIN\r\n.\r\n",
+                "+\r\n",
+                "+OK\r\n",
+            ],
+            ACCEPTED,
+        ),
+        (
+            &[
+                "+OK hi\r\n",
+                "+OK\r\nUSER\r\n.\r\n",
+                "+OK\r\n",
+                "+OK in\r\n",
+            ],
+            ACCEPTED,
+        ),
+        (
+            &["+OK hi\r\n", "-ERR what\r\n", "+OK\r\n", "+OK in\r\n"],
+            ACCEPTED,
+        ),
+        (
+            &["+OK hi\r\n", "-ERR what\r\n", "+OK\r\n", "-ERR sorry\r\n"],
+            REFUSED,
+        ),
+        (
+            &["+OK hi\r\n", "-ERR what\r\n", "-ERR never heard of\r\n"],
+            REFUSED,
+        ),
+        (
+            &[
+                "+OK hi\r\n",
+                "-ERR what\r\n",
+                "+OK\r\n",
+                "-ERR [AUTH] sorry\r\n",
+            ],
+            REFUSED,
+        ),
+        (
+            &[
+                "+OK hi\r\n",
+                "-ERR what\r\n",
+                "+OK\r\n",
+                "-ERR [SYS/TEMP] later\r\n",
+            ],
+            TEMPORARY,
+        ),
+        (
+            &[
+                "+OK hi\r\n",
+                "-ERR what\r\n",
+                "+OK\r\n",
+                "-ERR [SYS/PERM] broken\r\n",
+            ],
+            TEMPORARY,
+        ),
+        (
+            &[
+                "+OK hi\r\n",
+                "-ERR what\r\n",
+                "+OK\r\n",
+                "-ERR [IN-USE] locked\r\n",
+            ],
+            TEMPORARY,
+        ),
+        (
+            &[
+                "+OK hi\r\n",
+                "-ERR what\r\n",
+                "+OK\r\n",
+                "-ERR [LOGIN-DELAY] wait\r\n",
+            ],
+            TEMPORARY,
+        ),
+        (
+            &["+OK hi\r\n", "-ERR what\r\n", "-ERR [SYS/TEMP] later\r\n"],
+            TEMPORARY,
+        ),
+        (
+            &["+OK hi\r\n", "+OK\r\nSASL PLAIN\r\n.\r\n", "-ERR no\r\n"],
+            TEMPORARY,
+        ),
+        (
+            &[
+                "+OK hi\r\n",
+                "+OK\r\nSASL PLAIN\r\n.\r\n",
+                "+OK\r\n",
+                "+OK\r\n",
+            ],
+            TEMPORARY,
+        ),
+        (&["+OK hi\r\n", "+OK\r\nSASL CRAM-MD5\r\n.\r\n"], TEMPORARY),
+        (
+            &["+OK hi\r\n", "-ERR what\r\n", "+OK\r\n", "+OKAY\r\n"],
+            TEMPORARY,
+        ),
+        (
+            &["+OK hi\r\n", "-ERR what\r\n", "+OK\r\n", "OK\r\n"],
+            TEMPORARY,
+        ),
+        (&["-ERR go away\r\n"], TEMPORARY),
+        (&["* OK hi\r\n", "+OK\r\n", "+OK\r\n"], TEMPORARY),
+        (&["220 mail ESMTP\r\n"], TEMPORARY),
+        (&[""], TEMPORARY),
+    ];
+    says(pop3(), &CASES);
+}
+
+fn says(way: Way, cases: &[Case]) {
+    for (lines, wanted) in cases {
+        // However the bytes come.
+        for fake in [Fake::saying(lines), Fake::spelling(lines)] {
+            let program = asking(way, &fake);
+            let answer = program.ask_within(LIMIT, LOGIN, PASSWORD);
+            assert_eq!(answer, *wanted, "{lines:?}\n{}", program.log());
+            assert!(!program.log().contains("marker"), "{}", program.log());
+        }
+    }
+}
