@@ -24,6 +24,8 @@ use crate::secret::SharedKey;
 #[cfg(feature = "ldap")]
 mod ldap;
 mod logins;
+#[cfg(any(feature = "ldap", feature = "remote"))]
+mod outgoing;
 #[cfg(feature = "remote")]
 mod remote;
 mod routes;
