@@ -31,7 +31,7 @@ pub mod harden;
 pub mod journal;
 pub mod live;
 pub mod logins;
-#[cfg(feature = "remote")]
+#[cfg(any(feature = "ldap", feature = "remote"))]
 pub mod net;
 pub mod params;
 pub mod problem;

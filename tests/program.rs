@@ -56,10 +56,6 @@ impl Program {
         wait_until(part, || self.log().contains(part));
     }
 
-    pub(crate) fn wait_for_log_after(&self, length: usize, part: &str) {
-        wait_until(part, || self.log()[length..].contains(part));
-    }
-
     pub(crate) fn ask(&self, login: &[u8], password: &[u8]) -> String {
         self.ask_for("imap", login, password)
     }

@@ -8,6 +8,7 @@
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::rand::{GetRandomFlags, getrandom};
@@ -17,6 +18,7 @@ use self::connection::{Access, Connection, Fault, Found};
 use self::dn::Dn;
 use self::filter::FilledFilter;
 use self::message::{Entry, Outcome, Search};
+use self::pace::Pace;
 use self::pool::{Pool, Role, Searcher};
 use super::open::{Fault as OpenFault, Lifetime};
 use super::{Account, Passwords, Question, StoreError, UserStore};
@@ -32,6 +34,7 @@ mod dn;
 mod entry;
 mod filter;
 mod message;
+mod pace;
 mod pool;
 mod template;
 mod test;
@@ -121,6 +124,7 @@ pub struct LdapStore {
     wanted: Vec<String>,
     /// The last secret that was read, as a decoy.
     decoy: Mutex<Option<Secret>>,
+    pace: Pace,
 }
 
 impl LdapStore {
@@ -159,6 +163,7 @@ impl LdapStore {
             settings: settings.clone(),
             wanted,
             decoy: Mutex::default(),
+            pace: Pace::default(),
         })
     }
 
@@ -310,7 +315,9 @@ impl LdapStore {
             return Ok(false);
         }
         let outcome = self.pool.ask(Role::Bind, deadline, |connection| {
+            let started = Instant::now();
             let outcome = connection.bind(name, password.reveal())?;
+            self.pace.note(started.elapsed());
             if outcome.code == Code::SUCCESS {
                 then(connection)?;
             }
@@ -330,17 +337,26 @@ impl LdapStore {
         self.search(connection, (dn, Scope::Base), &every, 1, deadline)
     }
 
-    /// Does what checking the password of somebody costs, with a name that nobody has.
-    fn bind_as_nobody(&self, base: &[u8]) {
+    /// Does what checking the password of somebody costs, with a name that nobody has. The server
+    /// computes no hash for that, so the rest of the time is waited for.
+    ///
+    /// A name that somebody has would not do: failed binds may lock the account.
+    fn bind_as_nobody(&self, login: &Login, base: &[u8]) {
         let (Some(nobody), Some(password)) = (random_word(), random_word()) else {
             return;
         };
         let separator: &[u8] = if base.is_empty() { b"" } else { b"," };
         let name = [b"cn=", nobody.as_bytes(), separator, base].concat();
         let deadline = Instant::now() + DECOY_TIME;
-        let _whatever = self.pool.ask_aside(Role::Bind, deadline, |connection| {
-            connection.bind(&name, password.as_bytes())
+        let pace = self.pace.of(login).min(DECOY_TIME);
+        let took = self.pool.ask_aside(Role::Bind, deadline, |connection| {
+            let started = Instant::now();
+            connection.bind(&name, password.as_bytes())?;
+            Ok(started.elapsed())
         });
+        if let Some(took) = took {
+            thread::sleep(pace.saturating_sub(took));
+        }
     }
 
     /// The secret of somebody, if none was read yet.
@@ -421,7 +437,7 @@ impl UserStore for LdapStore {
         let base = lookup.base.fill(login)?;
         match &self.settings.auth {
             Auth::Bind(_) | Auth::SearchBind => {
-                self.bind_as_nobody(&base);
+                self.bind_as_nobody(login, &base);
                 None
             }
             Auth::Compare(stored) => {
