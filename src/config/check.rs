@@ -21,6 +21,7 @@ use crate::problem::Problem;
 use crate::route::Table;
 use crate::secret::SharedKey;
 
+mod hosts;
 #[cfg(feature = "ldap")]
 mod ldap;
 mod logins;
@@ -68,7 +69,13 @@ impl Checker<'_> {
     fn config(&mut self, Read { file, whole }: Read) -> Config {
         let nginx_key = self.nginx_key(file.nginx);
         let users = self.users(file.users);
-        let routes = self.table(file.routes, file.hosts, &file.ports);
+        let routes = self.table(
+            file.routes,
+            file.hosts,
+            &file.moves,
+            &file.probes,
+            &file.ports,
+        );
         if whole {
             self.complete(&users, &routes);
         }
