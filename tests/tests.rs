@@ -14,6 +14,7 @@ mod fcgi;
 mod fuzz;
 mod hashes;
 mod php_script;
+mod routes;
 mod serve;
 mod users;
 mod util;

@@ -121,6 +121,11 @@ impl Server {
         });
     }
 
+    /// Sends a signal to the server and all that it started.
+    pub(crate) fn signal_all(&self, signal: Signal) {
+        kill_process_group(self.pid(), signal).unwrap();
+    }
+
     fn pid(&self) -> Pid {
         Pid::from_child(&self.child)
     }
