@@ -64,6 +64,8 @@ pub enum Trouble {
     NoRoute,
     /// The host of this login is not known or has no address at the moment.
     Host(String),
+    /// The user is on the way from one host to another.
+    Moving(String),
     /// Too many password hashes are being computed.
     Busy,
     /// The answer would have broken a rule of the protocol.
@@ -87,9 +89,12 @@ impl Refusal {
         match self {
             Self::DuplicateHeader(name) | Self::BadEscape(name) => Some(Cow::Borrowed(name)),
             Self::UnsupportedMethod(method) => Some(Cow::Borrowed(method)),
-            Self::Temporary(Trouble::Store(what) | Trouble::Host(what) | Trouble::Answer(what)) => {
-                Some(Cow::Borrowed(what))
-            }
+            Self::Temporary(
+                Trouble::Store(what)
+                | Trouble::Host(what)
+                | Trouble::Moving(what)
+                | Trouble::Answer(what),
+            ) => Some(Cow::Borrowed(what)),
             _ => None,
         }
     }
@@ -123,6 +128,7 @@ impl fmt::Display for Refusal {
                 Trouble::Store(_) => "store-trouble",
                 Trouble::NoRoute => "no-route",
                 Trouble::Host(_) => "host-trouble",
+                Trouble::Moving(_) => "moving",
                 Trouble::Busy => "busy",
                 Trouble::Answer(_) => "bad-answer",
                 Trouble::Overloaded => "overloaded",

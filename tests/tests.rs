@@ -16,6 +16,7 @@ mod hashes;
 mod php_script;
 #[cfg(feature = "remote")]
 mod remote;
+mod routes;
 mod serve;
 mod users;
 mod util;

@@ -21,6 +21,7 @@ use crate::problem::Problem;
 use crate::route::Table;
 use crate::secret::SharedKey;
 
+mod hosts;
 #[cfg(feature = "ldap")]
 mod ldap;
 mod logins;
@@ -69,7 +70,13 @@ impl Checker<'_> {
         let nginx_key = self.nginx_key(file.nginx);
         let any_users = !file.users.is_empty();
         let users = self.users(file.users);
-        let routes = self.table(file.routes, file.hosts, &file.ports);
+        let routes = self.table(
+            file.routes,
+            file.hosts,
+            &file.moves,
+            &file.probes,
+            &file.ports,
+        );
         if whole && !any_users {
             self.report(&(0..0), "users", "no [[users]]: nobody could log in");
         }

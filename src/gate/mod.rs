@@ -129,7 +129,7 @@ impl Gate {
             return Err(Refusal::NetworkNotAllowed);
         }
         note(Step::Admitted);
-        let destination = self.routes.choose(&login, request.protocol, account)?;
+        let destination = self.routes.choose_by(&asked, account)?;
         note(Step::Routed(&destination));
         let user = match (&account.user, masters.zip(master.as_ref())) {
             (Some(user), None) => Some(user.clone()),
