@@ -71,6 +71,21 @@ pub struct Proven {
 }
 
 impl Proven {
+    /// By a certificate. The mail server takes the user's own password, if it is known.
+    pub fn by_certificate(account: Account) -> Self {
+        let clear = match &account.passwords {
+            Passwords::Stored(credentials) => credentials
+                .iter()
+                .filter(|credential| credential.label.is_none())
+                .find_map(|credential| credential.secret.in_clear()),
+            Passwords::Any | Passwords::AskStore => None,
+        };
+        Self {
+            stored_password: clear,
+            ..Self::new(account)
+        }
+    }
+
     /// By the password that the mail server knows too, or without any.
     pub fn new(account: Account) -> Self {
         Self {
@@ -233,6 +248,10 @@ impl Chain {
             return Ok(Said::No(Refusal::NoPassword));
         }
         let mut why = Refusal::WrongPassword;
+        let comparable = |credential: &Credential| credential.secret.can_check(proof);
+        if !credentials.iter().any(comparable) {
+            return Ok(Said::No(Refusal::DigestNotPossible));
+        }
         for credential in credentials.iter().take(MAX_CREDENTIALS) {
             if !self.fits(&credential.secret, asked, proof)? {
                 continue;

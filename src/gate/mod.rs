@@ -4,8 +4,9 @@ use std::num::NonZeroU32;
 use std::time::{Duration, Instant};
 
 use crate::logins::LoginRules;
+use crate::method::{Methods, inbound};
 use crate::refusal::{Refusal, Trouble};
-use crate::request::{AuthRequest, Login};
+use crate::request::{AuthRequest, Login, Protocol};
 use crate::route::{Destination, Routes};
 use crate::secret::{Password, Proof};
 use crate::store::{Account, Question};
@@ -34,6 +35,8 @@ pub struct Gate {
     pub logins: LoginRules,
     /// Who may log in as somebody else.
     pub masters: Option<Masters>,
+    /// What else but passwords shows who a client is.
+    pub methods: Methods,
     /// Where users are.
     pub chain: Chain,
     /// Where each login's mail server is.
@@ -54,6 +57,9 @@ pub struct Admission {
     pub user: Option<Vec<u8>>,
     /// The password that the mail server is to see, if another.
     pub password: Option<Password>,
+    /// Whether there is no password for the mail server at all: the client sent none, and nobody
+    /// knows one. nginx then lets only SMTP clients in.
+    pub needs_password: bool,
 }
 
 /// What happened on the way to a decision, for the `test` command. Stores count from 0.
@@ -91,12 +97,20 @@ impl Gate {
         note: &mut impl FnMut(Step<'_>),
     ) -> Result<Admission, Refusal> {
         let deadline = Instant::now() + self.deadline;
-        let masters = self.masters.as_ref();
+        if let Proof::None = request.proof {
+            return self.take_mail(request, deadline, note);
+        }
+        // Digests and certificates are made for one login, not for two.
+        let by_password = matches!(request.proof, Proof::Password(_));
+        let masters = self.masters.as_ref().filter(|_| by_password);
         let (typed, master) = match masters.and_then(|masters| masters.split(&request.login)) {
             Some((user, master)) => (user, Some(master)),
             None => (request.login.clone(), None),
         };
-        let login = self.logins.canonical(&typed)?;
+        let login = match request.proof {
+            Proof::External => self.methods.certified(request, &self.logins)?,
+            _ => self.logins.canonical(&typed)?,
+        };
         if login != typed {
             note(Step::Renamed(&login));
         }
@@ -112,11 +126,16 @@ impl Gate {
                 masters.authenticate(master, &asked, &request.proof, &self.chain)?;
                 Proven::new(self.chain.look_up(&asked, note)?)
             }
-            (Proof::Password(_), None) => self.chain.authenticate(&asked, &request.proof, note)?,
-            (Proof::CramMd5 { .. }, _) => return Err(Refusal::UnsupportedMethod("cram-md5")),
-            (Proof::Apop { .. }, _) => return Err(Refusal::UnsupportedMethod("apop")),
-            (Proof::External, _) => return Err(Refusal::UnsupportedMethod("external")),
-            (Proof::None, _) => return Err(Refusal::UnsupportedMethod("none")),
+            (Proof::Password(_) | Proof::CramMd5(_) | Proof::Apop(_), _) => {
+                self.chain.authenticate(&asked, &request.proof, note)?
+            }
+            (Proof::Token(token), _) => {
+                self.methods.check(token, &asked, &self.logins)?;
+                Proven::new(self.chain.look_up(&asked, note)?)
+            }
+            (Proof::External | Proof::None, _) => {
+                Proven::by_certificate(self.chain.look_up(&asked, note)?)
+            }
         };
         note(Step::Proven);
         let account = &proven.account;
@@ -139,10 +158,76 @@ impl Gate {
             }
             (None, None) => (login != request.login).then(|| login.as_bytes().to_vec()),
         };
+        let password = account
+            .upstream_password
+            .clone()
+            .or(proven.stored_password.filter(|_| !request.proof.is_password()));
+        let needs_password = password.is_none() && !request.proof.is_password();
+        if needs_password && request.protocol != Protocol::Smtp {
+            // nginx would not go on without one ("did not send password").
+            return Err(Trouble::PasswordNeeded.into());
+        }
         Ok(Admission {
             destination,
             user,
-            password: account.upstream_password.clone(),
+            password,
+            needs_password,
+        })
+    }
+
+    /// Decides about mail that another server brings: whether it is taken, and by which host.
+    fn take_mail(
+        &self,
+        request: &AuthRequest<'_>,
+        deadline: Instant,
+        note: &mut impl FnMut(Step<'_>),
+    ) -> Result<Admission, Refusal> {
+        let (settings, recipient) = self.methods.recipient(request)?;
+        let login = self
+            .logins
+            .canonical(&recipient)
+            .map_err(|_| Refusal::RelayDenied("the address is too long"))?;
+        if login != recipient {
+            note(Step::Renamed(&login));
+        }
+        let asked = Question {
+            login: &login,
+            protocol: request.protocol,
+            client: request.client.address,
+            deadline,
+        };
+        let known = if settings.asks_stores() {
+            match self.chain.look_up(&asked, note) {
+                Err(Refusal::UnknownUser) => None,
+                found => Some(found?),
+            }
+        } else {
+            None
+        };
+        if known.is_none() && settings.recipients == inbound::Recipients::KnownUsers {
+            return Err(Refusal::UnknownRecipient);
+        }
+        // What a user may not do, and from where, is no matter of their mail.
+        let known = known.unwrap_or_default();
+        let takes = match &settings.host {
+            Some(host) => Account {
+                host: Some(host.clone()),
+                ..Account::default()
+            },
+            None => Account {
+                host: known.host,
+                port: known.port,
+                ..Account::default()
+            },
+        };
+        note(Step::Admitted);
+        let destination = self.routes.choose(&login, request.protocol, &takes)?;
+        note(Step::Routed(&destination));
+        Ok(Admission {
+            destination,
+            user: None,
+            password: None,
+            needs_password: false,
         })
     }
 
@@ -151,8 +236,8 @@ impl Gate {
         let retry = self.retry?;
         match request.proof {
             // A retry after these crashes nginx's worker before 1.29.7 (CVE-2026-27651).
-            Proof::CramMd5 { .. } | Proof::Apop { .. } => None,
-            Proof::Password(_) | Proof::External | Proof::None => {
+            Proof::CramMd5(_) | Proof::Apop(_) => None,
+            Proof::Password(_) | Proof::External | Proof::None | Proof::Token(_) => {
                 (request.attempt? < retry.max_attempts).then_some(retry.wait)
             }
         }
