@@ -146,12 +146,12 @@ impl Messages {
     /// For mail to nobody.
     pub const UNKNOWN_RECIPIENT: &str = "No such user here";
 
-    fn of(&self, why: &Refusal) -> &str {
-        match why {
-            Refusal::RelayDenied(_) => Self::RELAY_DENIED,
-            Refusal::UnknownRecipient => Self::UNKNOWN_RECIPIENT,
-            why if why.is_temporary() => self.temporary.as_str(),
-            _ => self.refused.as_str(),
+    fn of(&self, why: &Refusal, dialogue: Dialogue) -> &str {
+        match (why, dialogue) {
+            (Refusal::Temporary(_), _) => self.temporary.as_str(),
+            (_, Dialogue::Login(_) | Dialogue::Token(_)) => self.refused.as_str(),
+            (Refusal::UnknownRecipient, Dialogue::Inbound) => Self::UNKNOWN_RECIPIENT,
+            (_, Dialogue::Inbound) => Self::RELAY_DENIED,
         }
     }
 
@@ -178,7 +178,9 @@ impl Messages {
     fn smtp_code(&self, why: &Refusal, dialogue: Dialogue) -> Option<&'static str> {
         let smtp = |protocol| protocol == Protocol::Smtp;
         match (dialogue, why.is_temporary(), self.codes) {
-            (Dialogue::Login(protocol) | Dialogue::Token(protocol), _, _) if !smtp(protocol) => None,
+            (Dialogue::Login(protocol) | Dialogue::Token(protocol), _, _) if !smtp(protocol) => {
+                None
+            }
             (Dialogue::Inbound, true, _) => Some("451 4.3.0"),
             (Dialogue::Inbound, false, _) => Some(match why {
                 // RFC 3463, 3.2
@@ -295,7 +297,7 @@ impl Answer {
                 }
             }
             Self::Refuse { why, wait } => {
-                let status = [messages.head(why, dialogue), messages.of(why)].concat();
+                let status = [messages.head(why, dialogue), messages.of(why, dialogue)].concat();
                 header(out, "Auth-Status", status.as_bytes())?;
                 if let Some(code) = messages.smtp_code(why, dialogue) {
                     header(out, "Auth-Error-Code", code.as_bytes())?;

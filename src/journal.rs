@@ -214,7 +214,7 @@ mod tests {
         // Incoming mail has a recipient, and no login.
         for (login, recipient) in [(&long[..], None), (b"", Some(&long[..]))] {
             let mut decision = decision(login, Some(&refusal));
-            (decision.host, decision.recipient) = (Some(&host), recipient);
+            (decision.host, decision.recipient) = (Some(host.as_str()), recipient);
             assert!(decision.to_string().len() <= 1024 - "2026-01-01T00:00:00Z".len() - 40);
         }
     }

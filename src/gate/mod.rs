@@ -158,10 +158,9 @@ impl Gate {
             }
             (None, None) => (login != request.login).then(|| login.as_bytes().to_vec()),
         };
-        let password = account
-            .upstream_password
-            .clone()
-            .or(proven.stored_password.filter(|_| !request.proof.is_password()));
+        let password = account.upstream_password.clone().or(proven
+            .stored_password
+            .filter(|_| !request.proof.is_password()));
         let needs_password = password.is_none() && !request.proof.is_password();
         if needs_password && request.protocol != Protocol::Smtp {
             // nginx would not go on without one ("did not send password").

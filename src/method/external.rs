@@ -211,9 +211,15 @@ mod tests {
                 let tls = Tls { subject, ..GOOD };
                 for asked in ["", "alice"] {
                     let found = settings(from).login(&login(asked), Some(&tls), &rules());
-                    let whole = from == Subject && asked.is_empty() && subject != Some(b"")
+                    let whole = from == Subject
+                        && asked.is_empty()
+                        && subject != Some(b"")
                         && subject.is_some();
-                    assert_eq!(found.is_ok(), whole, "{from:?} {subject:?} {asked}: {found:?}");
+                    assert_eq!(
+                        found.is_ok(),
+                        whole,
+                        "{from:?} {subject:?} {asked}: {found:?}"
+                    );
                 }
             }
         }
@@ -227,7 +233,11 @@ mod tests {
             ..GOOD
         };
         for asked in ["", "@example.com"] {
-            assert!(settings(Email).login(&login(asked), Some(&tls), &strip).is_err());
+            assert!(
+                settings(Email)
+                    .login(&login(asked), Some(&tls), &strip)
+                    .is_err()
+            );
         }
     }
 
@@ -242,7 +252,12 @@ mod tests {
             settings.login(&login("alice"), Some(&tls), &rules())
         };
         assert!(ask(Some(b"CN=Our CA")).is_ok());
-        for issuer in [None, Some(&b""[..]), Some(b"CN=Our CA,O=x"), Some(b"CN=our ca")] {
+        for issuer in [
+            None,
+            Some(&b""[..]),
+            Some(b"CN=Our CA,O=x"),
+            Some(b"CN=our ca"),
+        ] {
             let refused = Refusal::WrongCertificate("it has another issuer");
             assert_eq!(ask(issuer), Err(refused));
         }

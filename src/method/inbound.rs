@@ -101,7 +101,11 @@ mod tests {
             let refused = Refusal::RelayDenied("it is not for one of our domains");
             assert_eq!(ask(to), Err(refused), "{}", to.escape_ascii());
         }
-        for to in [&b""[..], b"RCPT TO:<bob%example.org@example.com>", b"RCPT TO:<>"] {
+        for to in [
+            &b""[..],
+            b"RCPT TO:<bob%example.org@example.com>",
+            b"RCPT TO:<>",
+        ] {
             assert!(matches!(ask(to), Err(Refusal::RelayDenied(_))));
         }
     }

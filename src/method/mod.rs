@@ -34,7 +34,10 @@ pub struct Methods {
 
 impl Methods {
     /// Opens what the configuration names. The files that matter are in `watched` from then on.
-    #[cfg_attr(not(feature = "oauth"), expect(unused_variables, reason = "opens tokens only"))]
+    #[cfg_attr(
+        not(feature = "oauth"),
+        expect(unused_variables, reason = "opens tokens only")
+    )]
     pub fn open(
         config: &Config,
         lifetime: Lifetime,

@@ -161,7 +161,8 @@ fn unquoted(text: &[u8]) -> Option<(Vec<u8>, &[u8])> {
     }
 }
 
-/// Nothing, or blanks before each `KEYWORD` or `KEYWORD=value` (RFC 5321, 4.1.2).
+/// Nothing, or blanks before each `KEYWORD` or `KEYWORD=value` (RFC 5321, 4.1.2). Angle brackets
+/// might look like another path.
 fn parameters(mut rest: &[u8]) -> Result<(), NotUnderstood> {
     let bad = NotUnderstood::Parameters;
     while !rest.is_empty() {
@@ -180,7 +181,7 @@ fn parameters(mut rest: &[u8]) -> Result<(), NotUnderstood> {
         }
         rest = match after.strip_prefix(b"=") {
             None => after,
-            Some(value) => match run(value, |byte| byte != b'=' && byte != b' ') {
+            Some(value) => match run(value, |byte| !b"= <>".contains(&byte)) {
                 ([], _) => return Err(bad),
                 (_, after) => after,
             },
@@ -197,7 +198,8 @@ fn run(text: &[u8], of: impl Fn(u8) -> bool) -> (&[u8], &[u8]) {
 
 /// Parts between dots, none of them empty.
 fn is_dotted(text: &[u8]) -> bool {
-    text.split(|byte| *byte == b'.').all(|part| !part.is_empty())
+    text.split(|byte| *byte == b'.')
+        .all(|part| !part.is_empty())
 }
 
 /// `atext` (RFC 5322, 3.2.3), and what lies beyond ASCII (RFC 6531, 3.3).
@@ -230,12 +232,27 @@ mod tests {
                 "bob@example.com",
             ),
             (b"RCPT TO:<bob@example.com> RRVS", "bob@example.com"),
-            (b"RCPT TO:<a.b+c=d_e/f'g@example.com>", "a.b+c=d_e/f\\'g@example.com"),
-            (b"RCPT TO:<\"john doe\"@example.com>", "john doe@example.com"),
-            (b"RCPT TO:<\"a\\\"\\b\\\\\"@example.com>", "a\\\"b\\\\@example.com"),
+            (
+                b"RCPT TO:<a.b+c=d_e/f'g@example.com>",
+                "a.b+c=d_e/f\\'g@example.com",
+            ),
+            (
+                b"RCPT TO:<\"john doe\"@example.com>",
+                "john doe@example.com",
+            ),
+            (
+                b"RCPT TO:<\"a\\\"\\b\\\\\"@example.com>",
+                "a\\\"b\\\\@example.com",
+            ),
             (b"RCPT TO:<\"..\"@example.com>", "..@example.com"),
-            (b"RCPT TO:<gr\xc3\xbcn@b\xc3\xbccher.example>", "gr\\xc3\\xbcn@b\\xc3\\xbccher.example"),
-            (b"RCPT TO:<bob@xn--bcher-kva.example>", "bob@xn--bcher-kva.example"),
+            (
+                b"RCPT TO:<gr\xc3\xbcn@b\xc3\xbccher.example>",
+                "gr\\xc3\\xbcn@b\\xc3\\xbccher.example",
+            ),
+            (
+                b"RCPT TO:<bob@xn--bcher-kva.example>",
+                "bob@xn--bcher-kva.example",
+            ),
         ] {
             assert_eq!(address(line), expected);
         }
@@ -314,6 +331,7 @@ mod tests {
             (b"RCPT TO:<a@b> -X", Parameters),
             (b"RCPT TO:<a@b> X=", Parameters),
             (b"RCPT TO:<a@b> X=Y=Z", Parameters),
+            (b"RCPT TO:<a@b> X=<c@d>", Parameters),
             (b"RCPT TO:<a@b>\t", Bytes),
             (b"RCPT\tTO:<a@b>", Bytes),
             (b"RCPT TO:<a\0@b>", Bytes),

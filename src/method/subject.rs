@@ -42,7 +42,9 @@ pub(crate) fn attribute(subject: &[u8], names: &[&str]) -> Result<Vec<u8>, BadSu
             return Err(BadSubject::Form);
         }
         let (value, after) = value(after.get(1..).unwrap_or_default())?;
-        if names.iter().any(|known| name.eq_ignore_ascii_case(known.as_bytes()))
+        if names
+            .iter()
+            .any(|known| name.eq_ignore_ascii_case(known.as_bytes()))
             && found.replace(value).is_some()
         {
             return Err(BadSubject::Ambiguous);
@@ -121,14 +123,22 @@ mod tests {
             (b"O=x\\,CN=bob,CN=alice", b"alice"),
             (b"O=,CN=alice", b"alice"),
             (b"CN=Smith\\, Carol", b"Smith, Carol"),
-            (b"CN=a\\+b\\\"c\\\\d\\<e\\>f\\;g=h/i", b"a+b\"c\\d<e>f;g=h/i"),
+            (
+                b"CN=a\\+b\\\"c\\\\d\\<e\\>f\\;g=h/i",
+                b"a+b\"c\\d<e>f;g=h/i",
+            ),
             (b"CN=\\#x\\ ", b"#x "),
             (b"CN=gr\\C3\\BCn", b"gr\xc3\xbcn"),
             (b"CN=gr\\c3\\bcn", b"gr\xc3\xbcn"),
             (b"CN=a\\00b", b"a\0b"),
             (b"CN=alice,CNX=bob,XCN=bob", b"alice"),
         ] {
-            assert_eq!(cn(subject).as_deref(), Ok(value), "{}", subject.escape_ascii());
+            assert_eq!(
+                cn(subject).as_deref(),
+                Ok(value),
+                "{}",
+                subject.escape_ascii()
+            );
         }
     }
 

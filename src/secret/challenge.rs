@@ -67,7 +67,8 @@ fn is_nginx_challenge(challenge: &[u8]) -> bool {
         let dot = numbers.iter().position(|byte| *byte == b'.')?;
         Some((numbers.get(..dot)?, numbers.get(dot + 1..)?, host))
     };
-    let number = |text: &[u8]| (1..=20).contains(&text.len()) && text.iter().all(u8::is_ascii_digit);
+    let number =
+        |text: &[u8]| (1..=20).contains(&text.len()) && text.iter().all(u8::is_ascii_digit);
     let named = |host: &[u8]| {
         let fits = |byte: &u8| byte.is_ascii_graphic() && !matches!(byte, b'<' | b'>' | b'@');
         !host.is_empty() && host.iter().all(fits)
@@ -79,6 +80,7 @@ fn is_nginx_challenge(challenge: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::secret::{Proof, Secret, WeakSchemes};
 
     const DIGEST: &[u8] = b"b913a602c7eda7a495b4e6e7334d3890";
 
@@ -89,7 +91,11 @@ mod tests {
             b"<18446744073709551615.1@x>",
             b"<0.0@my_host>",
         ] {
-            assert!(Answered::new(good, DIGEST).is_ok(), "{}", good.escape_ascii());
+            assert!(
+                Answered::new(good, DIGEST).is_ok(),
+                "{}",
+                good.escape_ascii()
+            );
         }
         let long = [b"<1.2@".as_slice(), &[b'x'; 300], b">"].concat();
         for bad in [
@@ -117,6 +123,34 @@ mod tests {
         ] {
             let refused = Answered::new(bad, DIGEST).unwrap_err();
             assert_eq!(refused, BadAnswer::Challenge, "{}", bad.escape_ascii());
+        }
+    }
+
+    #[test]
+    fn digests_are_compared_where_the_password_is_at_hand() {
+        const CHALLENGE: &[u8] = b"<1896.697170952@postoffice.reston.mci.net>";
+        let secret = |text: &str| Secret::parse(text.as_bytes(), WeakSchemes::Allowed).unwrap();
+        let answered = |digest: &[u8]| Answered::new(CHALLENGE, digest).unwrap();
+        // RFC 2195, 2; and the MD5 of challenge and password.
+        let cram = Proof::CramMd5(answered(DIGEST));
+        let apop = Proof::Apop(answered(b"d16ff9ac2a65d209022d7eb541ecf24d"));
+        let wrong = [
+            Proof::CramMd5(answered(&[b'0'; 32])),
+            Proof::Apop(answered(&[b'0'; 32])),
+        ];
+        let plain = secret("{PLAIN}tanstaaftanstaaf").unwrap();
+        assert!(plain.matches(&cram) && plain.matches(&apop));
+        assert!(plain.can_check(&cram) && plain.can_check(&apop));
+        // What `doveadm pw -s CRAM-MD5` makes of it.
+        let kept =
+            secret("{CRAM-MD5}d06d4e1b26fccaa4b0b61801132340a354b21152711fb604ca3e035e7015116b")
+                .unwrap();
+        assert!(kept.matches(&cram) && !kept.matches(&apop));
+        assert!(kept.can_check(&cram) && !kept.can_check(&apop));
+        for stored in [&plain, &kept] {
+            assert!(!wrong.iter().any(|proof| stored.matches(proof)));
+            let decoy = stored.clone().into_decoy();
+            assert!(![&cram, &apop].into_iter().any(|proof| decoy.matches(proof)));
         }
     }
 

@@ -121,7 +121,8 @@ mod tests {
             ),
             (
                 vec![0xaa; 80],
-                b"Test Using Larger Than Block-Size Key and Larger Than One Block-Size Data".to_vec(),
+                b"Test Using Larger Than Block-Size Key and Larger Than One Block-Size Data"
+                    .to_vec(),
                 "6f630fad67cda0ee1fb1f562db3aa53e",
             ),
         ] {
@@ -145,7 +146,10 @@ mod tests {
             let states = CramMd5::parse(&hex(kept)).unwrap();
             assert!(states.matches(&password));
             assert!(!states.matches(b"secret "));
-            assert_eq!(states.digest(b"<1.2@x>"), CramMd5::of(&password).digest(b"<1.2@x>"));
+            assert_eq!(
+                states.digest(b"<1.2@x>"),
+                CramMd5::of(&password).digest(b"<1.2@x>")
+            );
         }
         assert!(CramMd5::parse(&[0; 31]).is_none());
         assert!(CramMd5::parse(&[0; 33]).is_none());

@@ -47,7 +47,16 @@ mod tests {
             assert_eq!(format!("{token:?}"), "Token(..)");
         }
         for bad in [
-            &b""[..], b"=", b"a b", b"a=b", b"a\r\n", b"a\0", b"a&b", b"a%41", b"a\"", b"\xe9",
+            &b""[..],
+            b"=",
+            b"a b",
+            b"a=b",
+            b"a\r\n",
+            b"a\0",
+            b"a&b",
+            b"a%41",
+            b"a\"",
+            b"\xe9",
             &[b'x'; 8193],
         ] {
             assert!(Token::new(bad.to_vec()).is_none(), "{}", bad.escape_ascii());

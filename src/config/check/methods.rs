@@ -62,8 +62,8 @@ impl Checker<'_> {
         if inbound.domains.is_empty() {
             let place = inbound.host.as_ref().map(Spanned::span);
             if let Some(place) = place.or(known_users_only.map(Spanned::span)) {
-                let message = "is missing: no mail would be taken";
-                self.report(&place, "inbound.domains", message);
+                let message = "is missing: no mail is taken";
+                self.warn(&place, "inbound.domains", message);
             }
             return None;
         }
@@ -214,9 +214,11 @@ mod tokens {
 
         fn introspection(&mut self, oauth: &file::OAuth) -> Option<IntrospectionSettings> {
             let timeout = oauth.timeout.as_ref();
-            let timeout = timeout.map_or(4, |seconds| self.number("oauth.timeout", seconds, 1..=60));
+            let timeout =
+                timeout.map_or(4, |seconds| self.number("oauth.timeout", seconds, 1..=60));
             let client = self.client(oauth);
-            let url = self.web_address("oauth.introspection-url", oauth.introspection_url.as_ref()?);
+            let url =
+                self.web_address("oauth.introspection-url", oauth.introspection_url.as_ref()?);
             let ca_file = oauth.ca_file.as_ref();
             let ca_file =
                 ca_file.and_then(|path| self.path("oauth.ca-file", &path.span(), Some(path)));
@@ -262,7 +264,9 @@ mod tokens {
             let parsed: Option<Uri> = text.parse().ok();
             let host = parsed.as_ref().and_then(Uri::host).unwrap_or_default();
             let here = matches!(host, "localhost" | "[::1]")
-                || host.parse::<std::net::Ipv4Addr>().is_ok_and(|host| host.is_loopback());
+                || host
+                    .parse::<std::net::Ipv4Addr>()
+                    .is_ok_and(|host| host.is_loopback());
             let whole = !host.is_empty() && !text.contains(['@', '#']);
             let message = match parsed.as_ref().and_then(Uri::scheme_str) {
                 Some("https") if whole => return Some(text.clone()),

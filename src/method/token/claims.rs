@@ -68,7 +68,10 @@ impl Rules {
                 .flat_map(words)
                 .flat_map(|words| words.split(' '))
                 .collect();
-            if !scope.split_ascii_whitespace().all(|word| granted.contains(&word)) {
+            if !scope
+                .split_ascii_whitespace()
+                .all(|word| granted.contains(&word))
+            {
                 return Err("its scope is too small");
             }
         }
@@ -166,27 +169,48 @@ mod tests {
             (json!({"exp": 0}), "it has expired"),
             (json!({"exp": -1}), "it has expired"),
             (json!({"exp": "4000000000"}), "it has a date that is none"),
-            (json!({"exp": [4_000_000_000_u64]}), "it has a date that is none"),
+            (
+                json!({"exp": [4_000_000_000_u64]}),
+                "it has a date that is none",
+            ),
             (json!({"nbf": NOW + 31.0}), "it is not valid yet"),
             (json!({"nbf": "x"}), "it has a date that is none"),
             (json!({"iss": null}), "it is from another issuer"),
-            (json!({"iss": "https://id.example/"}), "it is from another issuer"),
-            (json!({"iss": ["https://id.example"]}), "it is from another issuer"),
+            (
+                json!({"iss": "https://id.example/"}),
+                "it is from another issuer",
+            ),
+            (
+                json!({"iss": ["https://id.example"]}),
+                "it is from another issuer",
+            ),
             (json!({"aud": null}), "it is meant for somebody else"),
             (json!({"aud": "mail2"}), "it is meant for somebody else"),
             (json!({"aud": []}), "it is meant for somebody else"),
-            (json!({"aud": {"mail": "mail"}}), "it is meant for somebody else"),
+            (
+                json!({"aud": {"mail": "mail"}}),
+                "it is meant for somebody else",
+            ),
             (json!({"scope": null}), "its scope is too small"),
             (json!({"scope": "imap"}), "its scope is too small"),
             (json!({"scope": "imap,smtp"}), "its scope is too small"),
             (json!({"scope": "imapsmtp"}), "its scope is too small"),
-            (json!({"scope": "imap", "scp": ["smtp"]}), "its scope is too small"),
+            (
+                json!({"scope": "imap", "scp": ["smtp"]}),
+                "its scope is too small",
+            ),
             (json!({"email": null}), "it names no login"),
             (json!({"email": ""}), "it names no login"),
             (json!({"email": ["alice@example.com"]}), "it names no login"),
             (json!({"email": true}), "it names no login"),
-            (json!({"email_verified": false}), "its e-mail address is not verified"),
-            (json!({"email_verified": "no"}), "its e-mail address is not verified"),
+            (
+                json!({"email_verified": false}),
+                "its e-mail address is not verified",
+            ),
+            (
+                json!({"email_verified": "no"}),
+                "its e-mail address is not verified",
+            ),
         ] {
             for source in [Source::Signature, Source::Introspection] {
                 let claims = claims(changes.clone());
@@ -212,7 +236,10 @@ mod tests {
             ..rules()
         };
         assert_eq!(ask(&anybody, json!({}), Source::Introspection), Ok(()));
-        assert_eq!(ask(&anybody, json!({"aud": null}), Source::Signature), Ok(()));
+        assert_eq!(
+            ask(&anybody, json!({"aud": null}), Source::Signature),
+            Ok(())
+        );
         assert_eq!(
             ask(&anybody, json!({}), Source::Signature),
             Err("it is meant for somebody, and no audience is configured")

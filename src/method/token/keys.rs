@@ -67,7 +67,10 @@ impl KeySet {
         let mut keys = Vec::new();
         let mut why = "there is no key in it";
         for value in set.keys {
-            match serde_json::from_value(value).map_err(|_| "a key has no kty").and_then(Jwk::key) {
+            match serde_json::from_value(value)
+                .map_err(|_| "a key has no kty")
+                .and_then(Jwk::key)
+            {
                 Ok(key) => keys.push(key),
                 Err(unusable) => why = unusable,
             }
@@ -95,7 +98,11 @@ impl KeySet {
         let (Some(signed), Some(signature)) = (signed, signature) else {
             return Err("it is no signed token");
         };
-        let mut fitting = self.0.iter().filter(|key| key.fits(&header, algorithm)).peekable();
+        let mut fitting = self
+            .0
+            .iter()
+            .filter(|key| key.fits(&header, algorithm))
+            .peekable();
         if fitting.peek().is_none() {
             return Err("it is signed with a key that is not known");
         }
@@ -132,7 +139,8 @@ impl Jwk {
         };
         let coordinate = |text: &Option<String>, length| {
             let fits = bytes(text)?.len() == length;
-            fits.then(|| text.clone().unwrap_or_default()).ok_or(damaged)
+            fits.then(|| text.clone().unwrap_or_default())
+                .ok_or(damaged)
         };
         let curve = |length| {
             let (x, y) = (coordinate(&self.x, length)?, coordinate(&self.y, length)?);

@@ -57,7 +57,9 @@ struct Service {
 
 impl Service {
     fn open(&self) -> Result<&Introspection, String> {
-        let opened = self.opened.get_or_init(|| Introspection::open(&self.settings));
+        let opened = self
+            .opened
+            .get_or_init(|| Introspection::open(&self.settings));
         opened.as_ref().map_err(Clone::clone)
     }
 }
@@ -99,7 +101,10 @@ impl Tokens {
         let Some(nobodys) = Token::new(b"nginx-mail-auth-check".to_vec()) else {
             return Vec::new();
         };
-        match service.open().and_then(|service| service.claims(&nobodys, deadline)) {
+        match service
+            .open()
+            .and_then(|service| service.claims(&nobodys, deadline))
+        {
             Ok(None) => Vec::new(),
             Ok(Some(_)) => vec!["introspection: a token that nobody issued is active".to_owned()],
             Err(what) => vec![what],
@@ -123,7 +128,9 @@ impl Tokens {
                 (claims, Source::Signature)
             }
             (_, Some(service)) => {
-                let told = service.open().and_then(|service| service.claims(token, deadline));
+                let told = service
+                    .open()
+                    .and_then(|service| service.claims(token, deadline));
                 let told = told.map_err(Trouble::Tokens)?;
                 let claims = told.ok_or(Refusal::BadToken("it is not active"))?;
                 (claims, Source::Introspection)
