@@ -13,6 +13,7 @@ mod e2e;
 mod fcgi;
 mod fuzz;
 mod hashes;
+mod methods;
 mod php_script;
 #[cfg(feature = "remote")]
 mod remote;

@@ -60,13 +60,13 @@ pub(super) fn test(
     teller.written?;
     let messages = &service.config().messages;
     let mut headers = Vec::new();
-    if let Err(unsayable) = answer.write(request.protocol, messages, &mut headers) {
+    if let Err(unsayable) = answer.write(request.dialogue(), messages, &mut headers) {
         let trouble = crate::refusal::Trouble::Answer(unsayable.to_string());
         answer = Answer::Refuse {
             why: Refusal::Temporary(trouble),
             wait: None,
         };
-        let _texts_are_checked = answer.write(request.protocol, messages, &mut headers);
+        let _texts_are_checked = answer.write(request.dialogue(), messages, &mut headers);
     }
     let outcome = match &answer {
         Answer::Accept { .. } => Outcome::Done,
