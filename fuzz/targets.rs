@@ -178,6 +178,7 @@ pub(crate) fn log(data: &[u8]) {
         login: Some(data),
         protocol: "imap",
         client: Some([192, 0, 2, 7].into()),
+        recipient: None,
         host: Some(Messages::REFUSED),
         refusal: Some(&refusal),
         peer: None,

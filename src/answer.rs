@@ -10,12 +10,13 @@ use std::net::IpAddr;
 use std::num::{NonZeroU16, NonZeroU32};
 
 use crate::refusal::Refusal;
-use crate::request::Protocol;
+use crate::request::{Method, Protocol};
 use crate::secret::Password;
 
-/// The most bytes of an answer. nginx reads the whole HTTP header into 1,024 bytes, and Apache
-/// adds up to 200 of its own.
-pub const MAX_ANSWER_BYTES: usize = 600;
+/// The most bytes of an answer. nginx reads the whole HTTP header into 1,024 bytes. Apache adds up
+/// to 200 of its own, and a CR to each line. What does not fit, such as the longest login with the
+/// longest password, becomes the temporary failure.
+pub const MAX_ANSWER_BYTES: usize = 800;
 
 /// The most bytes of a text for mail clients.
 pub const MAX_TEXT_BYTES: usize = 200;
@@ -97,6 +98,42 @@ pub struct Messages {
     pub refused: Text,
     /// Where the fault is ours and the client should keep its password and come again.
     pub temporary: Text,
+    /// Whether codes that clients act on go with them.
+    pub codes: Codes,
+    /// What goes with every token that is refused: `Auth-Error-SASL`, in base64.
+    pub sasl_error: Option<String>,
+}
+
+/// Whether refused logins get a code besides the text.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Codes {
+    /// Only what keeps SMTP clients from asking for another password when the fault is ours.
+    #[default]
+    Few,
+    /// Those of RFC 5530, RFC 3206 and RFC 4954.
+    All,
+}
+
+/// Whom an answer is for: nginx makes something else of it in each case.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Dialogue {
+    /// Somebody who wants to log in.
+    Login(Protocol),
+    /// Somebody who wants to log in with a token: in a dialogue of SASL (RFC 7628).
+    Token(Protocol),
+    /// Another mail server that brings mail.
+    Inbound,
+}
+
+impl Dialogue {
+    /// By what nginx says; a method that it does not know is a login.
+    pub fn new(protocol: Protocol, method: Option<Method>) -> Self {
+        match (protocol, method) {
+            (Protocol::Smtp, Some(Method::None)) => Self::Inbound,
+            (protocol, Some(Method::Token)) => Self::Token(protocol),
+            (protocol, _) => Self::Login(protocol),
+        }
+    }
 }
 
 impl Messages {
@@ -104,12 +141,58 @@ impl Messages {
     pub const REFUSED: &str = "Invalid login or password";
     /// The text of [`Messages::temporary`] where nothing is configured.
     pub const TEMPORARY: &str = "Temporary server problem, try again later";
+    /// For mail that is not taken: what Postfix says.
+    pub const RELAY_DENIED: &str = "Relay access denied";
+    /// For mail to nobody.
+    pub const UNKNOWN_RECIPIENT: &str = "No such user here";
 
-    fn of(&self, why: &Refusal) -> &Text {
-        if why.is_temporary() {
-            &self.temporary
-        } else {
-            &self.refused
+    fn of(&self, why: &Refusal, dialogue: Dialogue) -> &str {
+        match (why, dialogue) {
+            (Refusal::Temporary(_), _) => self.temporary.as_str(),
+            (_, Dialogue::Login(_) | Dialogue::Token(_)) => self.refused.as_str(),
+            (Refusal::UnknownRecipient, Dialogue::Inbound) => Self::UNKNOWN_RECIPIENT,
+            (_, Dialogue::Inbound) => Self::RELAY_DENIED,
+        }
+    }
+
+    /// The code at the head of the text: nginx passes that on for IMAP and POP3, and ignores
+    /// `Auth-Error-Code` there. All refusals have the same one.
+    fn head(&self, why: &Refusal, dialogue: Dialogue) -> &'static str {
+        let (Codes::All, Dialogue::Login(protocol) | Dialogue::Token(protocol)) =
+            (self.codes, dialogue)
+        else {
+            return "";
+        };
+        match (protocol, why.is_temporary()) {
+            // RFC 5530, 3
+            (Protocol::Imap, false) => "[AUTHENTICATIONFAILED] ",
+            (Protocol::Imap, true) => "[UNAVAILABLE] ",
+            // RFC 3206, 4 and 5
+            (Protocol::Pop3, false) => "[AUTH] ",
+            (Protocol::Pop3, true) => "[SYS/TEMP] ",
+            (Protocol::Smtp, _) => "",
+        }
+    }
+
+    /// What nginx answers an SMTP client with in place of its own 535 5.7.0.
+    fn smtp_code(&self, why: &Refusal, dialogue: Dialogue) -> Option<&'static str> {
+        let smtp = |protocol| protocol == Protocol::Smtp;
+        match (dialogue, why.is_temporary(), self.codes) {
+            (Dialogue::Login(protocol) | Dialogue::Token(protocol), _, _) if !smtp(protocol) => {
+                None
+            }
+            (Dialogue::Inbound, true, _) => Some("451 4.3.0"),
+            (Dialogue::Inbound, false, _) => Some(match why {
+                // RFC 3463, 3.2
+                Refusal::UnknownRecipient => "550 5.1.1",
+                _ => "550 5.7.1",
+            }),
+            // RFC 4954, 6
+            (_, true, Codes::All) => Some("454 4.7.0"),
+            (_, false, Codes::All) => Some("535 5.7.8"),
+            // Without it nginx says 535, and clients ask their users for a new password.
+            (_, true, Codes::Few) => Some("451 4.3.0"),
+            (_, false, Codes::Few) => None,
         }
     }
 }
@@ -119,6 +202,8 @@ impl Default for Messages {
         Self {
             refused: Text(Self::REFUSED.into()),
             temporary: Text(Self::TEMPORARY.into()),
+            codes: Codes::default(),
+            sasl_error: None,
         }
     }
 }
@@ -171,12 +256,12 @@ impl Answer {
     /// Appends the headers and the blank line that ends them, or leaves `out` as it was.
     pub fn write(
         &self,
-        protocol: Protocol,
+        dialogue: Dialogue,
         messages: &Messages,
         out: &mut Vec<u8>,
     ) -> Result<(), Unsayable> {
         let start = out.len();
-        let written = self.headers(protocol, messages, out);
+        let written = self.headers(dialogue, messages, out);
         let long = out.len() - start > MAX_ANSWER_BYTES;
         let result = written.and(if long {
             Err(Unsayable::TooLong)
@@ -191,7 +276,7 @@ impl Answer {
 
     fn headers(
         &self,
-        protocol: Protocol,
+        dialogue: Dialogue,
         messages: &Messages,
         out: &mut Vec<u8>,
     ) -> Result<(), Unsayable> {
@@ -212,10 +297,15 @@ impl Answer {
                 }
             }
             Self::Refuse { why, wait } => {
-                header(out, "Auth-Status", messages.of(why).as_str().as_bytes())?;
-                if protocol == Protocol::Smtp && why.is_temporary() {
-                    // Without it nginx says 535, and clients ask their users for a new password.
-                    header(out, "Auth-Error-Code", b"451 4.3.0")?;
+                let status = [messages.head(why, dialogue), messages.of(why, dialogue)].concat();
+                header(out, "Auth-Status", status.as_bytes())?;
+                if let Some(code) = messages.smtp_code(why, dialogue) {
+                    header(out, "Auth-Error-Code", code.as_bytes())?;
+                }
+                if let (Dialogue::Token(_), Some(error), false) =
+                    (dialogue, &messages.sasl_error, why.is_temporary())
+                {
+                    header(out, "Auth-Error-SASL", error.as_bytes())?;
                 }
                 if let Some(wait) = wait {
                     number(out, "Auth-Wait", wait);

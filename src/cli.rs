@@ -21,6 +21,7 @@ nginx-mail-auth answers the auth_http requests of NGINX's mail proxy, and there 
 environment. A web server starts it as CGI or FastCGI program. By hand:
   HTTP_AUTH_USER=alice HTTP_AUTH_PASS=secret HTTP_AUTH_PROTOCOL=imap nginx-mail-auth
   nginx-mail-auth test alice     asks for the password and tells step by step why
+  nginx-mail-auth route alice    tells where alice goes and why
   nginx-mail-auth check          looks at the configuration
   nginx-mail-auth help           all commands
 ";
@@ -63,6 +64,20 @@ pub enum Command {
     /// The password is asked for at the terminal, or read from the first line of the input.
     /// Exit status 0 if the login may in, 1 if not, 78 if the configuration is broken.
     Test {
+        /// The login, as a user types it
+        login: String,
+        /// The mail protocol
+        #[arg(long, default_value = "imap")]
+        protocol: ProtocolWord,
+        /// The address that the mail client comes from
+        #[arg(long, value_name = "ADDRESS")]
+        client_ip: Option<IpAddr>,
+    },
+    /// Show where a login goes and why, without its password
+    ///
+    /// Probes the mail servers of a host that has several. Exit status 0 if it goes somewhere, 1
+    /// if it gets nowhere at the moment, 78 if the configuration is broken.
+    Route {
         /// The login, as a user types it
         login: String,
         /// The mail protocol

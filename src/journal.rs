@@ -58,6 +58,8 @@ pub struct Decision<'a> {
     pub protocol: &'static str,
     /// The mail client.
     pub client: Option<IpAddr>,
+    /// The recipient of incoming mail, which has no login.
+    pub recipient: Option<&'a [u8]>,
     /// The mail server's name in the configuration.
     pub host: Option<&'a str>,
     /// `None` for a login that was let in.
@@ -92,6 +94,9 @@ impl fmt::Display for Decision<'_> {
             self.protocol,
             OrDash(self.client)
         )?;
+        if let Some(recipient) = self.recipient {
+            write!(f, " rcpt={}", Quoted(recipient))?;
+        }
         match self.host {
             Some(host) => write!(f, " host={}", Quoted(host.as_bytes()))?,
             None => f.write_str(" host=-")?,
@@ -160,6 +165,7 @@ mod tests {
             login: Some(login),
             protocol: "imap",
             client: Some([192, 0, 2, 7].into()),
+            recipient: None,
             host: refusal.is_none().then_some("mailhost01"),
             refusal,
             peer: None,
@@ -179,6 +185,16 @@ mod tests {
             "login=\"alice\" protocol=imap client=192.0.2.7 host=- \
              answer=refused cause=wrong-password ms=0.215"
         );
+        let inbound = Decision {
+            recipient: Some(b"bob@example.org"),
+            protocol: "smtp",
+            ..decision(b"", Some(&Refusal::RelayDenied("why")))
+        };
+        assert_eq!(
+            inbound.to_string(),
+            "login=\"\" protocol=smtp client=192.0.2.7 rcpt=\"bob@example.org\" host=- \
+             answer=refused cause=relay-denied detail=\"why\" ms=0.215"
+        );
     }
 
     #[test]
@@ -194,8 +210,12 @@ mod tests {
     fn a_line_is_at_most_1024_bytes_long() {
         let refusal = Refusal::Temporary(Trouble::Store("\0".repeat(5000)));
         let host = "\u{e9}".repeat(500);
-        let mut decision = decision(&[0xff; 5000], Some(&refusal));
-        decision.host = Some(&host);
-        assert!(decision.to_string().len() <= 1024 - "2026-01-01T00:00:00Z".len() - 40);
+        let long = [0xff; 5000];
+        // Incoming mail has a recipient, and no login.
+        for (login, recipient) in [(&long[..], None), (b"", Some(&long[..]))] {
+            let mut decision = decision(login, Some(&refusal));
+            (decision.host, decision.recipient) = (Some(host.as_str()), recipient);
+            assert!(decision.to_string().len() <= 1024 - "2026-01-01T00:00:00Z".len() - 40);
+        }
     }
 }

@@ -13,7 +13,7 @@
 //! - What nginx asks is read in [`request`] and nowhere else; what it is told is written in
 //!   [`answer`] and nowhere else; why a login is refused is a [`refusal::Refusal`].
 //! - [`gate`] decides: it asks the [`store`]s, has [`secret`]s checked, and takes the mail server
-//!   from the [`route`]s. It knows no header.
+//!   from the [`route`]s. It knows no header. [`method`] has the other ways to show who one is.
 //! - Other servers are spoken to over connections of `net`, with certificates checked as `tls` says.
 //! - [`config`] reads the TOML, with [`files`] that must be trustworthy and [`problem`]s that have a
 //!   place. [`service`] is one version of it at work, [`live`] the one in force while a server
@@ -31,6 +31,7 @@ pub mod harden;
 pub mod journal;
 pub mod live;
 pub mod logins;
+pub mod method;
 #[cfg(any(feature = "ldap", feature = "remote"))]
 pub mod net;
 pub mod params;

@@ -88,10 +88,14 @@ fn serve(config: &Path, addresses: &[String]) -> Result<ExitCode, Box<dyn Error>
             return Ok(ExitCode::from(EX_CONFIG));
         }
     };
-    let service = live.current().ok_or("no configuration is loaded")?;
+    // Not the service itself: it would stay at work after it has been replaced.
+    let (limits, socket_mode) = live
+        .current()
+        .map(|service| (service.config().fastcgi, service.config().socket_mode))
+        .ok_or("no configuration is loaded")?;
     let mut listeners = listener::from_systemd()?;
     for address in addresses {
-        let listener = Listener::bind(address, service.config().socket_mode)
+        let listener = Listener::bind(address, socket_mode)
             .map_err(|error| format!("cannot listen on {address}: {error}"))?;
         listeners.push(listener);
     }
@@ -100,7 +104,7 @@ fn serve(config: &Path, addresses: &[String]) -> Result<ExitCode, Box<dyn Error>
     }
     Server {
         listeners,
-        limits: service.config().fastcgi,
+        limits,
         web_servers: web_servers()?,
     }
     .run(live)?;

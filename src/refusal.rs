@@ -24,7 +24,11 @@ pub enum Refusal {
     BadPassword,
     /// The password is longer than 512 bytes.
     PasswordTooLong,
-    /// An `Auth-Method` that nginx has and this version cannot check.
+    /// A challenge that nginx did not make: `Auth-Salt` is missing or of another form.
+    BadChallenge,
+    /// The answer to a challenge is not a digest in hex.
+    BadDigest,
+    /// An `Auth-Method` that is known, and not configured.
     UnsupportedMethod(&'static str),
     /// An `Auth-Method` that is not known at all.
     UnknownMethod,
@@ -45,6 +49,16 @@ pub enum Refusal {
     /// The client proves itself by a digest, and what is stored of this user's password cannot be
     /// compared with one.
     DigestNotPossible,
+    /// There is no client certificate that nginx has verified.
+    NoCertificate(&'static str),
+    /// The client certificate is not one of this login.
+    WrongCertificate(&'static str),
+    /// The token is not in force, or not one of this login.
+    BadToken(&'static str),
+    /// Incoming mail that is not for one of our domains, as far as can be told.
+    RelayDenied(&'static str),
+    /// Incoming mail for one of our domains, but for nobody there.
+    UnknownRecipient,
     /// The user is switched off.
     Disabled,
     /// The user may not come from this network.
@@ -64,8 +78,14 @@ pub enum Trouble {
     NoRoute,
     /// The host of this login is not known or has no address at the moment.
     Host(String),
+    /// The user is on the way from one host to another.
+    Moving(String),
     /// Too many password hashes are being computed.
     Busy,
+    /// The service that knows about tokens could not say.
+    Tokens(String),
+    /// The mail server asks for a password, and nobody here knows one in clear.
+    PasswordNeeded,
     /// The answer would have broken a rule of the protocol.
     Answer(String),
     /// All connections are in use.
@@ -87,9 +107,21 @@ impl Refusal {
         match self {
             Self::DuplicateHeader(name) | Self::BadEscape(name) => Some(Cow::Borrowed(name)),
             Self::UnsupportedMethod(method) => Some(Cow::Borrowed(method)),
-            Self::Temporary(Trouble::Store(what) | Trouble::Host(what) | Trouble::Answer(what)) => {
-                Some(Cow::Borrowed(what))
-            }
+            Self::NoCertificate(why)
+            | Self::WrongCertificate(why)
+            | Self::BadToken(why)
+            | Self::RelayDenied(why) => Some(Cow::Borrowed(why)),
+            Self::Temporary(
+                Trouble::Store(what)
+                | Trouble::Host(what)
+                | Trouble::Moving(what)
+                | Trouble::Tokens(what)
+                | Trouble::Answer(what),
+            ) => Some(Cow::Borrowed(what)),
+            Self::Temporary(Trouble::PasswordNeeded) => Some(Cow::Borrowed(
+                "the mail server asks for a password: neither the client nor a store has it in \
+                 clear, and the host has no master-login",
+            )),
             _ => None,
         }
     }
@@ -106,6 +138,8 @@ impl fmt::Display for Refusal {
             Self::LoginTooLong => "login-too-long",
             Self::BadPassword => "bad-password",
             Self::PasswordTooLong => "password-too-long",
+            Self::BadChallenge => "bad-challenge",
+            Self::BadDigest => "bad-digest",
             Self::UnsupportedMethod(_) => "unsupported-method",
             Self::UnknownMethod => "unknown-method",
             Self::TooLarge => "request-too-large",
@@ -116,6 +150,11 @@ impl fmt::Display for Refusal {
             Self::PasswordExpired => "password-expired",
             Self::ProtocolNotAllowed => "protocol-not-allowed",
             Self::DigestNotPossible => "digest-not-possible",
+            Self::NoCertificate(_) => "no-certificate",
+            Self::WrongCertificate(_) => "wrong-certificate",
+            Self::BadToken(_) => "bad-token",
+            Self::RelayDenied(_) => "relay-denied",
+            Self::UnknownRecipient => "unknown-recipient",
             Self::Disabled => "disabled",
             Self::NetworkNotAllowed => "network-not-allowed",
             Self::Temporary(trouble) => match trouble {
@@ -123,7 +162,10 @@ impl fmt::Display for Refusal {
                 Trouble::Store(_) => "store-trouble",
                 Trouble::NoRoute => "no-route",
                 Trouble::Host(_) => "host-trouble",
+                Trouble::Moving(_) => "moving",
                 Trouble::Busy => "busy",
+                Trouble::Tokens(_) => "token-trouble",
+                Trouble::PasswordNeeded => "password-needed",
                 Trouble::Answer(_) => "bad-answer",
                 Trouble::Overloaded => "overloaded",
                 Trouble::Aborted => "aborted",

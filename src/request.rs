@@ -5,16 +5,18 @@
 
 use std::net::IpAddr;
 
+use crate::answer::Dialogue;
 use crate::params::Params;
 use crate::refusal::Refusal;
-use crate::secret::{BadPassword, Proof, SharedKey};
+use crate::secret::{BadAnswer, BadPassword, Proof, SharedKey};
 
 /// The most bytes of a login, decoded: what a mail address may have (RFC 5321, 4.5.3.1.3).
 pub const MAX_LOGIN_BYTES: usize = 254;
 
 mod headers;
 
-use headers::{Header, Headers, address, decoded};
+pub(crate) use headers::decoded;
+use headers::{Header, Headers, address};
 
 //------------ Protocol ------------------------------------------------------
 
@@ -45,6 +47,39 @@ impl Protocol {
             Self::Imap => "imap",
             Self::Pop3 => "pop3",
             Self::Smtp => "smtp",
+        }
+    }
+}
+
+//------------ Method --------------------------------------------------------
+
+/// nginx's `Auth-Method`: how the client shows who it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Method {
+    /// `plain`.
+    Plain,
+    /// `cram-md5`.
+    CramMd5,
+    /// `apop`.
+    Apop,
+    /// `external`.
+    External,
+    /// `none`.
+    None,
+    /// `xoauth2` and `oauthbearer`.
+    Token,
+}
+
+impl Method {
+    /// The method of a proof.
+    pub fn of(proof: &Proof) -> Self {
+        match proof {
+            Proof::Password(_) => Self::Plain,
+            Proof::CramMd5(_) => Self::CramMd5,
+            Proof::Apop(_) => Self::Apop,
+            Proof::External => Self::External,
+            Proof::None => Self::None,
+            Proof::Token(_) => Self::Token,
         }
     }
 }
@@ -153,6 +188,11 @@ pub struct Tls<'a> {
 }
 
 impl<'a> AuthRequest<'a> {
+    /// Whom the answer is for.
+    pub fn dialogue(&self) -> Dialogue {
+        Dialogue::new(self.protocol, Some(Method::of(&self.proof)))
+    }
+
     /// Reads and checks a request. With `key` set, one that does not bring it is refused before
     /// anything else in it is looked at.
     pub fn from_params(params: &Params<'a>, key: Option<&SharedKey>) -> Result<Self, Refusal> {
@@ -190,6 +230,8 @@ impl<'a> AuthRequest<'a> {
 pub struct Outline<'a> {
     /// The mail protocol.
     pub protocol: Protocol,
+    /// `Auth-Method`; `None` if it is not known.
+    pub method: Option<Method>,
     /// `Auth-User` as it came, escaped; `None` if there is none or if it is not to be believed.
     pub user: Option<&'a [u8]>,
     /// `Client-IP`.
@@ -199,6 +241,11 @@ pub struct Outline<'a> {
 }
 
 impl<'a> Outline<'a> {
+    /// Whom the answer is for.
+    pub fn dialogue(&self) -> Dialogue {
+        Dialogue::new(self.protocol, self.method)
+    }
+
     /// Reads what is there; never fails.
     pub fn of(params: &Params<'a>) -> Self {
         let headers = Headers::collect(params);
@@ -206,9 +253,19 @@ impl<'a> Outline<'a> {
         let peer = params.iter().find(|(name, _)| *name == b"REMOTE_ADDR");
         Self {
             protocol: headers.protocol(),
+            method: headers.method(),
             user: headers.get(Header::AuthUser).filter(|_| !stale),
             client: headers.address(Header::ClientIp),
             peer: peer.and_then(|(_, value)| address(value)),
+        }
+    }
+}
+
+impl From<BadAnswer> for Refusal {
+    fn from(bad: BadAnswer) -> Self {
+        match bad {
+            BadAnswer::Challenge => Self::BadChallenge,
+            BadAnswer::Digest => Self::BadDigest,
         }
     }
 }

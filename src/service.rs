@@ -6,15 +6,16 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
-use crate::answer::{Answer, Messages};
+use crate::answer::{Answer, Dialogue, Messages};
 use crate::config::Config;
 use crate::files::{Fingerprint, fingerprint};
 use crate::gate::{Admission, Chain, Gate, Step};
 use crate::journal::Decision;
+use crate::method::{Methods, inbound};
 use crate::params::Params;
 use crate::problem::Problem;
 use crate::refusal::{Refusal, Trouble};
-use crate::request::{AuthRequest, Outline, Protocol};
+use crate::request::{AuthRequest, Outline};
 use crate::route::{Routes, System};
 use crate::store::open::{Lifetime, open, try_all};
 use crate::turnstile::Turnstile;
@@ -84,6 +85,7 @@ impl Service {
         let opened = open(&config, lifetime);
         watched.extend(opened.watched);
         problems.extend(opened.problems);
+        let methods = Methods::open(&config, lifetime, watched, &mut problems);
         let mut warnings = config.warnings.clone();
         warnings.extend(opened.warnings);
         let (routes, hashes) = match lifetime {
@@ -113,6 +115,7 @@ impl Service {
         let gate = Gate {
             logins: config.logins.clone(),
             masters: opened.masters,
+            methods,
             chain: Chain::new(opened.sources, hashing, config.remembered_logins),
             routes,
             retry: config.retry,
@@ -179,18 +182,20 @@ impl Service {
             Err(why) => return refuse(why, &Outline::of(params), messages, started, out),
         };
         let (mut answer, host) = self.decide(&request, &mut |_| {});
-        if let Err(unsayable) = answer.write(request.protocol, messages, out) {
+        if let Err(unsayable) = answer.write(request.dialogue(), messages, out) {
             let why = Refusal::Temporary(Trouble::Answer(unsayable.to_string()));
             answer = Answer::Refuse {
                 why,
                 wait: self.gate.wait(&request),
             };
-            write_refusal(&answer, request.protocol, messages, out);
+            write_refusal(&answer, request.dialogue(), messages, out);
         }
+        let recipient = request.envelope.map(|envelope| inbound::shown(envelope.to));
         Decision {
             login: Some(request.login.as_bytes()),
             protocol: request.protocol.word(),
             client: request.client.address,
+            recipient: recipient.as_deref(),
             host: host.as_deref(),
             refusal: match &answer {
                 Answer::Accept { .. } => None,
@@ -242,7 +247,7 @@ pub fn refuse(
 ) {
     let trusted = why != Refusal::WrongKey;
     let answer = Answer::Refuse { why, wait: None };
-    write_refusal(&answer, outline.protocol, messages, out);
+    write_refusal(&answer, outline.dialogue(), messages, out);
     let Answer::Refuse { why, .. } = &answer else {
         return;
     };
@@ -250,6 +255,7 @@ pub fn refuse(
         login: outline.user.filter(|_| trusted),
         protocol: outline.protocol.word(),
         client: outline.client.filter(|_| trusted),
+        recipient: None,
         host: None,
         refusal: Some(why),
         peer: outline.peer.filter(|_| !trusted),
@@ -260,8 +266,8 @@ pub fn refuse(
 
 /// A refusal consists of checked texts and numbers; should one break a rule all the same, the
 /// client still gets an answer.
-fn write_refusal(answer: &Answer, protocol: Protocol, messages: &Messages, out: &mut Vec<u8>) {
-    if answer.write(protocol, messages, out).is_err() {
+fn write_refusal(answer: &Answer, dialogue: Dialogue, messages: &Messages, out: &mut Vec<u8>) {
+    if answer.write(dialogue, messages, out).is_err() {
         out.extend_from_slice(b"Auth-Status: ");
         out.extend_from_slice(Messages::TEMPORARY.as_bytes());
         out.extend_from_slice(b"\n\n");

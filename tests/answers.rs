@@ -5,6 +5,7 @@ use std::path::Path;
 
 use nginx_mail_auth::config::Config;
 use nginx_mail_auth::gate::{Chain, Gate, Source, Then};
+use nginx_mail_auth::method::Methods;
 use nginx_mail_auth::params::Params;
 use nginx_mail_auth::route::{Routes, System};
 use nginx_mail_auth::secret::Password;
@@ -142,6 +143,11 @@ fn service(path: &Path) -> Service {
     let gate = Gate {
         logins: config.logins.clone(),
         masters: None,
+        methods: Methods {
+            external: config.external.clone(),
+            inbound: config.inbound.clone(),
+            ..Methods::default()
+        },
         chain: Chain::new(vec![source], Turnstile::new(config.max_hashes()), 0),
         routes: Routes::open(&config.routes, System, None),
         retry: config.retry,

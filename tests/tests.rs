@@ -17,11 +17,13 @@ mod fuzz;
 mod hashes;
 #[cfg(feature = "ldap")]
 mod ldap;
+mod methods;
 mod php_script;
 #[cfg(any(feature = "ldap", feature = "remote"))]
 mod program;
 #[cfg(feature = "remote")]
 mod remote;
+mod routes;
 mod serve;
 mod users;
 mod util;

@@ -26,7 +26,7 @@ star:*
 empty:
 open:::::::nopassword
 office:{PLAIN}right::::::allow_nets=192.0.2.0/24,2001:db8::/32
-other:{CRAM-MD5}9a3f
+other:{DIGEST-MD5}9a3f
 lost:{PLAIN}right::::::host=nowhere
 ";
 

@@ -12,6 +12,7 @@ mod check;
 mod docs;
 mod hash;
 mod password;
+mod route;
 mod test;
 
 use password::{Ask, Console};
@@ -21,7 +22,7 @@ use password::{Ask, Console};
 pub enum Outcome {
     /// As wished.
     Done,
-    /// `test`: the login may not in.
+    /// `test`: the login may not in; `route`: it gets nowhere.
     Refused,
     /// The configuration, or what it names, cannot be used.
     BrokenConfig,
@@ -116,6 +117,18 @@ fn run_with(
                 client: *client_ip,
             };
             test::test(config, &attempt, ask, out, err)
+        }
+        Command::Route {
+            login,
+            protocol,
+            client_ip,
+        } => {
+            let attempt = test::Attempt {
+                login,
+                protocol: (*protocol).into(),
+                client: *client_ip,
+            };
+            route::route(config, &attempt, out, err)
         }
         Command::Hash { scheme, login } => hash::hash(*scheme, login.as_deref(), ask, out),
         Command::Man => docs::man(out),

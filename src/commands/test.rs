@@ -55,24 +55,18 @@ pub(super) fn test(
         envelope: None,
         tls: None,
     };
-    let mut teller = Teller {
-        config: service.config(),
-        last: Instant::now(),
-        out,
-        written: Ok(()),
-    };
+    let mut teller = Teller::new(service.config(), out);
     let (mut answer, _) = service.decide(&request, &mut |step| teller.hear(&step));
-    let written = teller.written;
-    written?;
+    teller.written?;
     let messages = &service.config().messages;
     let mut headers = Vec::new();
-    if let Err(unsayable) = answer.write(request.protocol, messages, &mut headers) {
+    if let Err(unsayable) = answer.write(request.dialogue(), messages, &mut headers) {
         let trouble = crate::refusal::Trouble::Answer(unsayable.to_string());
         answer = Answer::Refuse {
             why: Refusal::Temporary(trouble),
             wait: None,
         };
-        let _texts_are_checked = answer.write(request.protocol, messages, &mut headers);
+        let _texts_are_checked = answer.write(request.dialogue(), messages, &mut headers);
     }
     let outcome = match &answer {
         Answer::Accept { .. } => Outcome::Done,
@@ -90,15 +84,25 @@ pub(super) fn test(
 }
 
 /// Tells each step in a line, and how long it took.
-struct Teller<'a, W> {
+pub(super) struct Teller<'a, W> {
     config: &'a Config,
     last: Instant,
     out: &'a mut W,
-    written: io::Result<()>,
+    /// Whether all could be written so far.
+    pub(super) written: io::Result<()>,
 }
 
-impl<W: Write> Teller<'_, W> {
-    fn hear(&mut self, step: &Step<'_>) {
+impl<'a, W: Write> Teller<'a, W> {
+    pub(super) fn new(config: &'a Config, out: &'a mut W) -> Self {
+        Self {
+            config,
+            last: Instant::now(),
+            out,
+            written: Ok(()),
+        }
+    }
+
+    pub(super) fn hear(&mut self, step: &Step<'_>) {
         let took = self.last.elapsed();
         self.last = Instant::now();
         if self.written.is_ok() {
@@ -144,12 +148,16 @@ impl<W: Write> Teller<'_, W> {
             }
             Step::Proven => "password: right".to_owned(),
             Step::Admitted => "account: may log in from there".to_owned(),
-            Step::Routed(destination) => format!(
-                "route: {}, to host {}\nmail server: {}",
-                destination.rule,
-                destination.host.escape_debug(),
-                destination.upstream
-            ),
+            Step::Routed(destination) => {
+                let passage = destination.passage.as_ref();
+                format!(
+                    "route: {}, {}to host {}\nmail server: {}",
+                    destination.rule,
+                    passage.map_or_else(String::new, |passage| format!("{passage}, ")),
+                    destination.host.escape_debug(),
+                    destination.upstream
+                )
+            }
         }
     }
 

@@ -13,7 +13,7 @@ use zeroize::Zeroizing;
 use super::file;
 use super::source::{Read, Source};
 use super::{Config, MAX_KEY_FILE_BYTES, StoreConfig, UsersConfig};
-use crate::answer::{Messages, Text};
+use crate::answer::{Codes, Messages, Text};
 use crate::fcgi;
 use crate::files::{Fingerprint, Secrecy, read_trusted};
 use crate::gate::Retry;
@@ -21,9 +21,11 @@ use crate::problem::Problem;
 use crate::route::Table;
 use crate::secret::SharedKey;
 
+mod hosts;
 #[cfg(feature = "ldap")]
 mod ldap;
 mod logins;
+mod methods;
 #[cfg(any(feature = "ldap", feature = "remote"))]
 mod outgoing;
 #[cfg(feature = "remote")]
@@ -71,25 +73,44 @@ impl Checker<'_> {
         let nginx_key = self.nginx_key(file.nginx);
         let any_users = !file.users.is_empty();
         let users = self.users(file.users);
-        let routes = self.table(file.routes, file.hosts, &file.ports);
+        let routes = self.table(
+            file.routes,
+            file.hosts,
+            &file.moves,
+            &file.probes,
+            &file.ports,
+        );
+        let inbound = self.inbound(&file.inbound, &routes);
         if whole && !any_users {
             self.report(&(0..0), "users", "no [[users]]: nobody could log in");
         }
         if whole {
             self.complete(&users, &routes);
         }
+        let oauth = self.oauth(&file.oauth);
+        let messages = Messages {
+            refused: self.text("messages.refused", file.messages.refused),
+            temporary: self.text("messages.temporary", file.messages.temporary),
+            codes: if file.answers.codes {
+                Codes::All
+            } else {
+                Codes::Few
+            },
+            sasl_error: oauth.sasl_error,
+        };
         Config {
             path: self.source.path.to_owned(),
             nginx_key,
             users,
             routes,
-            messages: Messages {
-                refused: self.text("messages.refused", file.messages.refused),
-                temporary: self.text("messages.temporary", file.messages.temporary),
-            },
+            messages,
             retry: self.retry(&file.answers),
             logins: self.logins(file.logins),
             master: self.master(file.master),
+            external: self.external(&file.external),
+            inbound,
+            #[cfg(feature = "oauth")]
+            oauth: oauth.config,
             deadline: Duration::from_secs(self.number(
                 "limits.deadline",
                 &file.limits.deadline,

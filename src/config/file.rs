@@ -324,7 +324,6 @@ pub(super) struct Host {
 }
 
 /// One of a host's `addresses`: a table, or just the address as a string.
-#[expect(dead_code, reason = "for the pools")]
 pub(super) struct AddressEntry(pub(super) Address);
 
 /// One of a host's `addresses`.

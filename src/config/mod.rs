@@ -12,6 +12,7 @@ use crate::fcgi;
 use crate::files::{Fingerprint, Secrecy, read_trusted};
 use crate::gate::{Retry, Then};
 use crate::logins::LoginRules;
+use crate::method;
 use crate::problem::Problem;
 use crate::route::Table;
 use crate::secret::SharedKey;
@@ -41,6 +42,13 @@ pub struct Config {
     pub logins: LoginRules,
     /// Who may log in as somebody else.
     pub master: Option<MasterConfig>,
+    /// Clients that show a certificate.
+    pub external: Option<method::external::Settings>,
+    /// Mail from other servers.
+    pub inbound: Option<method::inbound::Settings>,
+    /// Bearer tokens.
+    #[cfg(feature = "oauth")]
+    pub oauth: Option<OAuthConfig>,
     /// Which mail server each login goes to.
     pub routes: Table,
     /// What mail clients get to see.
@@ -122,6 +130,16 @@ impl Places {
     pub fn of(&self, key: &str) -> (usize, usize) {
         self.keys.get(key).copied().unwrap_or(self.whole)
     }
+}
+
+/// `[oauth]`, if tokens are taken.
+#[cfg(feature = "oauth")]
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OAuthConfig {
+    /// Which, and who vouches for them.
+    pub settings: method::token::Settings,
+    /// Where the configuration says all that.
+    pub places: Places,
 }
 
 /// `[master]`, if there are masters.

@@ -36,6 +36,7 @@ fn settled(config: &Config) -> impl PartialEq + std::fmt::Debug + use<> {
         (config.hash_locks.clone(), config.remembered_logins),
         (config.fastcgi, config.socket_mode, config.max_hashes),
         (config.routes.ports, config.routes.resolve_ttl),
+        config.routes.probes,
     )
 }
 
@@ -110,6 +111,14 @@ fn the_defaults() {
         }
     );
     assert_eq!(least.routes.resolve_ttl, Duration::from_secs(300));
+    assert_eq!(
+        least.routes.probes,
+        crate::route::Probes {
+            kind: crate::route::ProbeKind::Greeting,
+            interval: Duration::from_secs(10),
+            timeout: Duration::from_millis(1000),
+        }
+    );
 }
 
 /// serde tells the keys of a table when it meets one that is not among them.

@@ -4,7 +4,8 @@ use std::num::NonZeroUsize;
 use std::time::SystemTime;
 
 use crate::refusal::{Refusal, Trouble};
-use crate::request::Login;
+use crate::request::{AuthRequest, Login};
+use crate::route::{Destination, OwnPassword};
 use crate::secret::{Password, Proof, Secret};
 use crate::store::{Account, Credential, Network, Passwords, Question, UserStore};
 use crate::turnstile::{Turn, Turnstile};
@@ -71,12 +72,51 @@ pub struct Proven {
 }
 
 impl Proven {
+    /// By a certificate. The mail server takes the user's own password, if it is known.
+    pub fn by_certificate(account: Account) -> Self {
+        let clear = match &account.passwords {
+            Passwords::Stored(credentials) => credentials
+                .iter()
+                .filter(|credential| credential.label.is_none())
+                .find_map(|credential| credential.secret.in_clear()),
+            Passwords::Any | Passwords::AskStore => None,
+        };
+        Self {
+            stored_password: clear,
+            ..Self::new(account)
+        }
+    }
+
     /// By the password that the mail server knows too, or without any.
     pub fn new(account: Account) -> Self {
         Self {
             account,
             app_password: None,
             stored_password: None,
+        }
+    }
+
+    /// What is known of the password that the mail server asks for.
+    pub(super) fn own_password(
+        &self,
+        request: &AuthRequest<'_>,
+        destination: &Destination,
+    ) -> OwnPassword {
+        let known = self.account.upstream_password.as_ref();
+        if let Some(password) = known {
+            return OwnPassword::Known(password.clone());
+        }
+        // A mail server that has no login for us must know app passwords too.
+        if self.app_password.is_some() && destination.master.is_some() {
+            return OwnPassword::Unknown;
+        }
+        match request.proof {
+            // The forks of nginx that have tokens pass them on.
+            Proof::Password(_) | Proof::Token(_) => OwnPassword::Sent,
+            Proof::CramMd5(_) | Proof::Apop(_) | Proof::External | Proof::None => self
+                .stored_password
+                .clone()
+                .map_or(OwnPassword::Unknown, OwnPassword::Known),
         }
     }
 }
@@ -233,6 +273,10 @@ impl Chain {
             return Ok(Said::No(Refusal::NoPassword));
         }
         let mut why = Refusal::WrongPassword;
+        let comparable = |credential: &Credential| credential.secret.can_check(proof);
+        if !credentials.iter().any(comparable) {
+            return Ok(Said::No(Refusal::DigestNotPossible));
+        }
         for credential in credentials.iter().take(MAX_CREDENTIALS) {
             if !self.fits(&credential.secret, asked, proof)? {
                 continue;

@@ -4,9 +4,10 @@ use std::num::NonZeroU32;
 use std::time::{Duration, Instant};
 
 use crate::logins::LoginRules;
+use crate::method::{Methods, inbound};
 use crate::refusal::{Refusal, Trouble};
-use crate::request::{AuthRequest, Login};
-use crate::route::{Destination, Routes};
+use crate::request::{AuthRequest, Login, Protocol};
+use crate::route::{Credentials, Destination, NoPassword, OwnPassword, Routes};
 use crate::secret::{Password, Proof};
 use crate::store::{Account, Question};
 
@@ -34,6 +35,8 @@ pub struct Gate {
     pub logins: LoginRules,
     /// Who may log in as somebody else.
     pub masters: Option<Masters>,
+    /// What else but passwords shows who a client is.
+    pub methods: Methods,
     /// Where users are.
     pub chain: Chain,
     /// Where each login's mail server is.
@@ -91,12 +94,20 @@ impl Gate {
         note: &mut impl FnMut(Step<'_>),
     ) -> Result<Admission, Refusal> {
         let deadline = Instant::now() + self.deadline;
-        let masters = self.masters.as_ref();
+        if let Proof::None = request.proof {
+            return self.take_mail(request, deadline, note);
+        }
+        // Digests and certificates are made for one login, not for two.
+        let by_password = matches!(request.proof, Proof::Password(_));
+        let masters = self.masters.as_ref().filter(|_| by_password);
         let (typed, master) = match masters.and_then(|masters| masters.split(&request.login)) {
             Some((user, master)) => (user, Some(master)),
             None => (request.login.clone(), None),
         };
-        let login = self.logins.canonical(&typed)?;
+        let login = match request.proof {
+            Proof::External => self.methods.certified(request, &self.logins)?,
+            _ => self.logins.canonical(&typed)?,
+        };
         if login != typed {
             note(Step::Renamed(&login));
         }
@@ -112,11 +123,16 @@ impl Gate {
                 masters.authenticate(master, &asked, &request.proof, &self.chain)?;
                 Proven::new(self.chain.look_up(&asked, note)?)
             }
-            (Proof::Password(_), None) => self.chain.authenticate(&asked, &request.proof, note)?,
-            (Proof::CramMd5 { .. }, _) => return Err(Refusal::UnsupportedMethod("cram-md5")),
-            (Proof::Apop { .. }, _) => return Err(Refusal::UnsupportedMethod("apop")),
-            (Proof::External, _) => return Err(Refusal::UnsupportedMethod("external")),
-            (Proof::None, _) => return Err(Refusal::UnsupportedMethod("none")),
+            (Proof::Password(_) | Proof::CramMd5(_) | Proof::Apop(_), _) => {
+                self.chain.authenticate(&asked, &request.proof, note)?
+            }
+            (Proof::Token(token), _) => {
+                self.methods.check(token, &asked, &self.logins)?;
+                Proven::new(self.chain.look_up(&asked, note)?)
+            }
+            (Proof::External | Proof::None, _) => {
+                Proven::by_certificate(self.chain.look_up(&asked, note)?)
+            }
         };
         note(Step::Proven);
         let account = &proven.account;
@@ -129,20 +145,86 @@ impl Gate {
             return Err(Refusal::NetworkNotAllowed);
         }
         note(Step::Admitted);
-        let destination = self.routes.choose(&login, request.protocol, account)?;
+        let destination = self.routes.choose_by(&asked, account)?;
         note(Step::Routed(&destination));
-        let user = match (&account.user, masters.zip(master.as_ref())) {
-            (Some(user), None) => Some(user.clone()),
-            (user, Some((masters, master))) => {
-                let user = user.as_deref().unwrap_or(login.as_bytes());
-                Some(masters.join(user, master)).filter(|user| user != request.login.as_bytes())
+        let known_as = account.user.as_deref().unwrap_or(login.as_bytes());
+        let other = |user: &[u8]| (user != request.login.as_bytes()).then(|| user.to_vec());
+        let (user, own) = match masters.zip(master.as_ref()) {
+            // A mail server that has no login for us may know the masters themselves.
+            Some((masters, master)) if destination.master.is_none() => {
+                (other(&masters.join(known_as, master)), OwnPassword::Sent)
             }
-            (None, None) => (login != request.login).then(|| login.as_bytes().to_vec()),
+            Some(_) => (other(known_as), OwnPassword::Unknown),
+            None => (other(known_as), proven.own_password(request, &destination)),
+        };
+        // nginx does not go on without a password ("did not send password") but for SMTP.
+        let credentials = match destination.credentials(login.as_bytes(), user.clone(), own) {
+            Ok(credentials) => credentials,
+            Err(NoPassword) if request.protocol == Protocol::Smtp => Credentials {
+                user,
+                password: None,
+            },
+            Err(NoPassword) => return Err(Trouble::PasswordNeeded.into()),
         };
         Ok(Admission {
             destination,
-            user,
-            password: account.upstream_password.clone(),
+            user: credentials.user,
+            password: credentials.password,
+        })
+    }
+
+    /// Decides about mail that another server brings: whether it is taken, and by which host.
+    fn take_mail(
+        &self,
+        request: &AuthRequest<'_>,
+        deadline: Instant,
+        note: &mut impl FnMut(Step<'_>),
+    ) -> Result<Admission, Refusal> {
+        let (settings, recipient) = self.methods.recipient(request)?;
+        let login = self
+            .logins
+            .canonical(&recipient)
+            .map_err(|_| Refusal::RelayDenied("the address is too long"))?;
+        if login != recipient {
+            note(Step::Renamed(&login));
+        }
+        let asked = Question {
+            login: &login,
+            protocol: request.protocol,
+            client: request.client.address,
+            deadline,
+        };
+        let known = if settings.asks_stores() {
+            match self.chain.look_up(&asked, note) {
+                Err(Refusal::UnknownUser) => None,
+                found => Some(found?),
+            }
+        } else {
+            None
+        };
+        if known.is_none() && settings.recipients == inbound::Recipients::KnownUsers {
+            return Err(Refusal::UnknownRecipient);
+        }
+        // What a user may not do, and from where, is no matter of their mail.
+        let known = known.unwrap_or_default();
+        let takes = match &settings.host {
+            Some(host) => Account {
+                host: Some(host.clone()),
+                ..Account::default()
+            },
+            None => Account {
+                host: known.host,
+                port: known.port,
+                ..Account::default()
+            },
+        };
+        note(Step::Admitted);
+        let destination = self.routes.choose_by(&asked, &takes)?;
+        note(Step::Routed(&destination));
+        Ok(Admission {
+            destination,
+            user: None,
+            password: None,
         })
     }
 
@@ -151,8 +233,8 @@ impl Gate {
         let retry = self.retry?;
         match request.proof {
             // A retry after these crashes nginx's worker before 1.29.7 (CVE-2026-27651).
-            Proof::CramMd5 { .. } | Proof::Apop { .. } => None,
-            Proof::Password(_) | Proof::External | Proof::None => {
+            Proof::CramMd5(_) | Proof::Apop(_) => None,
+            Proof::Password(_) | Proof::External | Proof::None | Proof::Token(_) => {
                 (request.attempt? < retry.max_attempts).then_some(retry.wait)
             }
         }

@@ -1,7 +1,7 @@
 //! A socket whose every call ends by a deadline.
 
 use std::io::{self, ErrorKind, Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
@@ -48,14 +48,6 @@ impl Socket {
             kind: Kind::Unix(UnixStream::from(socket)),
             deadline,
         })
-    }
-
-    /// Says that nothing more will be sent.
-    pub(super) fn end(&self) -> io::Result<()> {
-        match &self.kind {
-            Kind::Tcp(stream) => stream.shutdown(Shutdown::Write),
-            Kind::Unix(stream) => stream.shutdown(Shutdown::Write),
-        }
     }
 
     /// Does `call` with the time that is left as its limit.

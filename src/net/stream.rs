@@ -156,20 +156,12 @@ impl Stream {
         }
     }
 
-    /// Says that nothing more will be sent, and reads until the other side does so too, by
-    /// `deadline` and up to a bound. Whether that works out does not matter any more.
-    pub fn close(mut self, deadline: Instant) {
+    /// Reads until the other side closes the connection, by `deadline` and up to a bound. Whether
+    /// it does no longer matters.
+    pub fn until_closed(mut self, deadline: Instant) {
         /// Reads that a farewell may take.
         const MOST_READS: usize = 16;
         self.set_deadline(deadline);
-        let _ended = match &mut self.link {
-            Link::Plain(socket) => socket.end(),
-            Link::Tls(tls) => {
-                tls.conn.send_close_notify();
-                tls.flush()
-            }
-            Link::Broken => return,
-        };
         for _ in 0..MOST_READS {
             if !matches!(self.fill(), Ok(1..)) {
                 return;

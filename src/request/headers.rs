@@ -2,10 +2,10 @@
 
 use std::net::IpAddr;
 
-use super::{Client, Envelope, Protocol, Tls};
+use super::{Client, Envelope, Method, Protocol, Tls};
 use crate::params::Params;
 use crate::refusal::Refusal;
-use crate::secret::{Password, Proof, SharedKey};
+use crate::secret::{Answered, Password, Proof, SharedKey, Token};
 
 /// The headers that nginx sends.
 #[derive(Clone, Copy)]
@@ -160,22 +160,36 @@ impl<'a> Headers<'a> {
     }
 
     pub(super) fn proof(&self, pass: &[u8]) -> Result<Proof, Refusal> {
-        let digest = || decoded(pass).ok_or(Refusal::BadEscape("Auth-Pass"));
-        let salt = || self.get(Header::AuthSalt).unwrap_or_default().to_vec();
-        match self.get(Header::AuthMethod).unwrap_or_default() {
-            b"plain" | b"" => Ok(Proof::Password(Password::new(digest()?)?)),
-            b"cram-md5" => Ok(Proof::CramMd5 {
-                salt: salt(),
-                digest: digest()?,
-            }),
-            b"apop" => Ok(Proof::Apop {
-                salt: salt(),
-                digest: digest()?,
-            }),
-            b"external" => Ok(Proof::External),
-            b"none" => Ok(Proof::None),
-            _ => Err(Refusal::UnknownMethod),
+        let pass = || decoded(pass).ok_or(Refusal::BadEscape("Auth-Pass"));
+        let answered = || {
+            let challenge = self.get(Header::AuthSalt).unwrap_or_default();
+            Ok::<_, Refusal>(Answered::new(challenge, &pass()?)?)
+        };
+        match self.method() {
+            Some(Method::Plain) => Ok(Proof::Password(Password::new(pass()?)?)),
+            Some(Method::CramMd5) => Ok(Proof::CramMd5(answered()?)),
+            Some(Method::Apop) => Ok(Proof::Apop(answered()?)),
+            Some(Method::External) => Ok(Proof::External),
+            Some(Method::None) => Ok(Proof::None),
+            Some(Method::Token) => match Token::new(pass()?) {
+                Some(token) => Ok(Proof::Token(token)),
+                None => Err(Refusal::BadToken("it is too long, or no token at all")),
+            },
+            None => Err(Refusal::UnknownMethod),
         }
+    }
+
+    /// How the client shows who it is; `None` if that is not known.
+    pub(super) fn method(&self) -> Option<Method> {
+        Some(match self.get(Header::AuthMethod).unwrap_or_default() {
+            b"plain" | b"" => Method::Plain,
+            b"cram-md5" => Method::CramMd5,
+            b"apop" => Method::Apop,
+            b"external" => Method::External,
+            b"none" => Method::None,
+            b"xoauth2" | b"oauthbearer" => Method::Token,
+            _ => return None,
+        })
     }
 
     /// No header stands for the first attempt; one that is no number for none that can be counted.
@@ -237,7 +251,7 @@ fn number<T: std::str::FromStr>(digits: &[u8]) -> Option<T> {
 
 /// Undoes `ngx_escape_uri` with NGX_ESCAPE_MAIL_AUTH, once and bytewise: `%XX` is a byte, `+` is
 /// a plus. nginx escapes every `%`, so one without two hexadecimal digits is not from nginx.
-pub(super) fn decoded(escaped: &[u8]) -> Option<Vec<u8>> {
+pub(crate) fn decoded(escaped: &[u8]) -> Option<Vec<u8>> {
     let mut bytes = Vec::with_capacity(escaped.len());
     let mut rest = escaped;
     while let Some((&first, after)) = rest.split_first() {

@@ -155,24 +155,82 @@ fn a_header_that_comes_twice_is_refused() {
 
 #[test]
 fn methods() {
-    let with = |method: &'static [u8]| {
-        AuthRequest::from_params(&params(&[("HTTP_AUTH_METHOD", Some(method))]), None)
+    const DIGEST: &[u8] = b"0123456789abcdefABCDEF0123456789";
+    let with = |method: &'static [u8], pass: &'static [u8]| {
+        let params = params(&[
+            ("HTTP_AUTH_METHOD", Some(method)),
+            ("HTTP_AUTH_PASS", Some(pass)),
+            ("HTTP_AUTH_SALT", Some(b"<123.456@mail.example>")),
+        ]);
+        AuthRequest::from_params(&params, None).map(|request| {
+            assert_eq!(Outline::of(&params).dialogue(), request.dialogue());
+            (Method::of(&request.proof), request.dialogue())
+        })
     };
-    assert!(matches!(with(b"").unwrap().proof, Proof::Password(_)));
-    assert!(matches!(
-        with(b"cram-md5").unwrap().proof,
-        Proof::CramMd5 { .. }
-    ));
-    assert!(matches!(with(b"apop").unwrap().proof, Proof::Apop { .. }));
-    assert!(matches!(with(b"external").unwrap().proof, Proof::External));
-    for unknown in [
+    let login = Dialogue::Login(Protocol::Imap);
+    for (word, pass, method) in [
+        (&b""[..], &b"secret"[..], Method::Plain),
+        (b"plain", b"secret", Method::Plain),
+        (b"cram-md5", DIGEST, Method::CramMd5),
+        (b"apop", DIGEST, Method::Apop),
+        // What is left of an earlier attempt.
+        (b"external", b"%", Method::External),
+        (b"none", b"%", Method::None),
+    ] {
+        assert_eq!(with(word, pass), Ok((method, login)));
+    }
+    for word in [&b"xoauth2"[..], b"oauthbearer"] {
+        let token = Dialogue::Token(Protocol::Imap);
+        assert_eq!(with(word, b"e30.e30.x_-"), Ok((Method::Token, token)));
+        assert!(with(word, &[b'a'; 8192]).is_ok());
+        for bad in [&b""[..], b"a%20b", b"a%0d%0a", b"a=b", &[b'a'; 8193]] {
+            let refused = with(word, bad).unwrap_err();
+            assert!(matches!(refused, Refusal::BadToken(_)), "{refused:?}");
+        }
+    }
+    for word in [
         &b"PLAIN"[..],
-        b"xoauth2",
-        b"oauthbearer",
+        b"XOAUTH2",
         b"login",
         b"plain ",
+        b"cram-md5,plain",
     ] {
-        assert_eq!(with(unknown).unwrap_err(), Refusal::UnknownMethod);
+        assert_eq!(with(word, DIGEST).unwrap_err(), Refusal::UnknownMethod);
+    }
+}
+
+#[test]
+fn answers_to_a_challenge_are_checked_before_anybody_is_asked() {
+    for method in [&b"cram-md5"[..], b"apop"] {
+        let with = |salt, pass| {
+            refused(&[
+                ("HTTP_AUTH_METHOD", Some(method)),
+                ("HTTP_AUTH_SALT", salt),
+                ("HTTP_AUTH_PASS", Some(pass)),
+            ])
+        };
+        for salt in [
+            None,
+            Some(&b""[..]),
+            Some(b"<>"),
+            Some(b"x"),
+            Some(b"<1.2@x>\n"),
+        ] {
+            assert_eq!(with(salt, &[b'0'; 32]), Refusal::BadChallenge);
+        }
+        for pass in [
+            &b""[..],
+            &[b'0'; 31],
+            &[b'0'; 33],
+            &[b'x'; 32],
+            &[b'0'; 600],
+        ] {
+            assert_eq!(with(Some(b"<1.2@x>"), pass), Refusal::BadDigest);
+        }
+        assert_eq!(
+            with(Some(b"<1.2@x>"), b"%"),
+            Refusal::BadEscape("Auth-Pass")
+        );
     }
 }
 
@@ -194,7 +252,10 @@ fn method_none_brings_the_envelope_and_no_login() {
     let envelope = request.envelope.unwrap();
     assert_eq!(envelope.helo, b"\xe9\x00");
     assert_eq!(envelope.from, b"mail   from:<a@b%41>");
-    assert_eq!(Outline::of(&params).user, None);
+    let outline = Outline::of(&params);
+    assert_eq!(outline.user, None);
+    assert_eq!(outline.dialogue(), Dialogue::Inbound);
+    assert_eq!(request.dialogue(), Dialogue::Inbound);
 }
 
 #[test]

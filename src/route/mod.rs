@@ -1,4 +1,8 @@
 //! Which mail server a login goes to: login → host → address and port.
+//!
+//! What the store says of the user comes first, then the routes of the configuration. Both name a
+//! host, or a move between two hosts, where the login's [`Place`] decides. A host is one mail
+//! server, or several that share its users by their [`Score`]s, as long as probes find them alive.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -9,55 +13,119 @@ use std::thread;
 
 use crate::answer::Upstream;
 use crate::problem::Problem;
-use crate::refusal::Trouble;
-use crate::request::{Login, Protocol};
-use crate::store::Account;
 
+mod choose;
+mod explain;
+mod host;
+mod master;
+mod moves;
 mod names;
+mod place;
+mod probe;
 mod system;
 mod table;
+mod watch;
 
+pub use explain::{Candidate, Explanation};
+pub use host::{Host, Ports, Role, Server, State, Target};
+pub use master::{Credentials, MasterLogin, MasterUse, NoPassword, OwnPassword};
+pub use moves::{Move, Passage, Stage};
 pub use names::Resolver;
+pub use place::{Place, Score};
+pub use probe::{ProbeKind, Probes};
 pub use system::System;
-pub use table::{Bad, Host, HostId, Ports, Table, Target};
+pub use table::{Aim, Bad, HostId, Table};
+pub use watch::Health;
 
 use names::{Name, Timing, keep_fresh};
+use watch::Watchman;
 
 /// The routes at work: a [`Table`], and the addresses of its hosts.
 pub struct Routes {
     table: Table,
-    /// Where each host of the table is.
-    whereabouts: Vec<Whereabouts>,
+    /// Where the servers of each host of the table are.
+    whereabouts: Vec<Vec<Whereabouts>>,
     resolver: Arc<dyn Resolver>,
     timing: Timing,
+    probing: Probing,
     /// When it is dropped, the thread that looks names up again ends.
     _refreshing: Option<Sender<()>>,
 }
 
-/// Where a host is.
+/// Where a mail server is.
 enum Whereabouts {
     Fixed(IpAddr),
     Named(Arc<Name>),
+    /// Nobody is sent there, so nobody needs to know.
+    Unused,
 }
 
 impl Whereabouts {
     fn name(&self) -> Option<&Arc<Name>> {
         match self {
-            Self::Fixed(_) => None,
+            Self::Fixed(_) | Self::Unused => None,
             Self::Named(name) => Some(name),
+        }
+    }
+
+    /// Where it is, as far as that is known.
+    fn known(&self) -> Option<IpAddr> {
+        match self {
+            Self::Fixed(address) => Some(*address),
+            Self::Named(name) => name.last_good(),
+            Self::Unused => None,
+        }
+    }
+
+    /// Where it is; in bounded time.
+    fn find(&self, resolver: &Arc<dyn Resolver>, timing: Timing) -> Result<IpAddr, String> {
+        match self {
+            Self::Fixed(address) => Ok(*address),
+            Self::Named(name) => name.address(resolver, timing),
+            Self::Unused => Err("gets no users".to_owned()),
         }
     }
 }
 
+/// How it is known which of several mail servers are alive.
+enum Probing {
+    /// They are taken to be.
+    Off,
+    /// They are probed when they are needed.
+    InLine,
+    /// They have been probed before.
+    Background(Watchman),
+}
+
 /// Where a login goes.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Destination {
     /// The host's name as configured.
     pub host: Arc<str>,
     /// What decided.
     pub rule: Rule,
+    /// The move that led to the host.
+    pub passage: Option<Passage>,
     /// The mail server.
     pub upstream: Upstream,
+    /// Who may log in there for everybody.
+    pub master: Option<Arc<MasterLogin>>,
+}
+
+impl Destination {
+    /// What nginx is to log in with there. `login` is the login that nginx has, `user` the one
+    /// that the mail server is to see, if another; `own` is what is known of the user's password.
+    ///
+    /// The error is only for a user whose own password is not known, at a host without a master
+    /// login. Whether that matters depends on the protocol: for SMTP, nginx need not log in.
+    pub fn credentials(
+        &self,
+        login: &[u8],
+        user: Option<Vec<u8>>,
+        own: OwnPassword,
+    ) -> Result<Credentials, NoPassword> {
+        master::credentials(self.master.as_deref(), login, user, own)
+    }
 }
 
 /// What decides about a login's host.
@@ -89,13 +157,16 @@ impl fmt::Display for Rule {
 
 impl Routes {
     /// For a server: looks all names up, which takes 5 seconds at most, and again and again in a
-    /// thread of its own. Names that DNS has no answer for keep the address that they have in
-    /// `before`, the routes that these replace.
+    /// thread of its own; probes hosts with several addresses in threads of their own, once
+    /// somebody is to be sent there. Names that DNS has no answer for keep the address that they
+    /// have in `before`, the routes that these replace, and what is known of mail servers is taken
+    /// over too.
     pub fn open(table: &Table, resolver: impl Resolver, before: Option<&Self>) -> Self {
         Self::start(table.clone(), Arc::new(resolver), before, Timing::default())
     }
 
-    /// For a single request: only the name that is needed is looked up, when it is.
+    /// For a single request: only the names that are needed are looked up, and only the servers
+    /// that come into question are probed, when they are.
     pub fn lazy(table: &Table, resolver: impl Resolver) -> Self {
         Self::idle(table.clone(), Arc::new(resolver), None, Timing::default())
     }
@@ -107,27 +178,38 @@ impl Routes {
         timing: Timing,
     ) -> Self {
         let mut routes = Self::idle(table, resolver, before, timing);
-        let names: Vec<_> = routes.names().cloned().collect();
+        routes.look_names_up();
+        if matches!(routes.probing, Probing::InLine) {
+            let watchman = Watchman::new(routes.table.probes);
+            if let Some(Probing::Background(old)) = before.map(|before| &before.probing) {
+                watchman.take_over(old, |address| routes.is_in_a_pool(address));
+            }
+            routes.probing = Probing::Background(watchman);
+        }
+        routes
+    }
+
+    fn look_names_up(&mut self) {
+        let names: Vec<_> = self.names().cloned().collect();
         if names.is_empty() {
-            return routes;
+            return;
         }
         let known = names.iter().all(|name| name.last_good().is_some());
         let (refreshing, stop) = mpsc::channel();
         let (first, first_done) = mpsc::channel();
-        let (resolver, ttl) = (Arc::clone(&routes.resolver), routes.table.resolve_ttl);
+        let (resolver, ttl) = (Arc::clone(&self.resolver), self.table.resolve_ttl);
         let started = thread::Builder::new()
             .name("resolver".into())
             .spawn(move || keep_fresh(&names, &*resolver, ttl, &stop, &first));
         match started {
             Ok(_detached) => {
-                routes._refreshing = Some(refreshing);
+                self._refreshing = Some(refreshing);
                 if !known {
-                    let _in_time_or_not = first_done.recv_timeout(timing.patience);
+                    let _in_time_or_not = first_done.recv_timeout(self.timing.patience);
                 }
             }
             Err(error) => log::error!("host names are not looked up again: no thread: {error}"),
         }
-        routes
     }
 
     fn idle(
@@ -136,74 +218,53 @@ impl Routes {
         before: Option<&Self>,
         timing: Timing,
     ) -> Self {
-        let whereabouts = table.hosts().iter().map(|host| match &host.target {
-            Target::Address(address) => Whereabouts::Fixed(*address),
-            Target::Name(name) => {
-                let last_good = before.and_then(|before| before.last_good(name));
-                Whereabouts::Named(Arc::new(Name::new(Arc::clone(name), last_good)))
+        let locate = |host: &Host, server: &Server| {
+            if host.state == State::Moving || server.role == Role::Drained {
+                return Whereabouts::Unused;
             }
-        });
+            match &server.target {
+                Target::Address(address) => Whereabouts::Fixed(*address),
+                Target::Name(name) => {
+                    let last_good = before.and_then(|before| before.last_good(name));
+                    Whereabouts::Named(Arc::new(Name::new(Arc::clone(name), last_good)))
+                }
+            }
+        };
+        let all = table.hosts().iter();
+        let whereabouts = all
+            .map(|host| {
+                host.servers
+                    .iter()
+                    .map(|server| locate(host, server))
+                    .collect()
+            })
+            .collect();
+        let probing = match table.probes.kind {
+            ProbeKind::Off => Probing::Off,
+            ProbeKind::Greeting | ProbeKind::Connect => Probing::InLine,
+        };
         Self {
-            whereabouts: whereabouts.collect(),
+            whereabouts,
             table,
             resolver,
             timing,
+            probing,
             _refreshing: None,
         }
     }
 
-    /// The mail server for a login that may in. What the store says of the account goes first.
-    pub fn choose(
-        &self,
-        login: &Login,
-        protocol: Protocol,
-        account: &Account,
-    ) -> Result<Destination, Trouble> {
-        let (host, rule) = match &account.host {
-            Some(host) => match self.table.declared(host) {
-                Some(id) => (id, Rule::User),
-                None => return self.address_of_account(host, protocol, account),
-            },
-            None => self.table.find(login).ok_or(Trouble::NoRoute)?,
-        };
-        let index = host.index();
-        let host = &self.table.hosts()[index];
-        let address = match &self.whereabouts[index] {
-            Whereabouts::Fixed(address) => *address,
-            Whereabouts::Named(name) => name
-                .address(&self.resolver, self.timing)
-                .map_err(Trouble::Host)?,
-        };
-        let port = account.port.unwrap_or_else(|| host.ports.of(protocol));
-        destination(Arc::clone(&host.name), rule, Upstream::new(address, port))
-    }
-
-    /// The host of an account that is none of `[hosts]`: it must be an address.
-    fn address_of_account(
-        &self,
-        host: &str,
-        protocol: Protocol,
-        account: &Account,
-    ) -> Result<Destination, Trouble> {
-        let address: IpAddr = host.parse().map_err(|_| {
-            Trouble::Host(format!("{host}: neither a host of [hosts] nor an address"))
-        })?;
-        let port = account
-            .port
-            .unwrap_or_else(|| self.table.ports.of(protocol));
-        destination(host.into(), Rule::User, Upstream::new(address, port))
-    }
-
-    /// The hosts that have no address at the moment, as problems of the configuration `file`.
+    /// The mail servers that have no address at the moment, as problems of the configuration
+    /// `file`.
     pub fn unresolved(&self, file: &Path) -> Vec<Problem> {
         let hosts = self.table.hosts().iter().zip(&self.whereabouts);
-        hosts
-            .filter_map(|(host, whereabouts)| {
+        let servers = hosts.flat_map(|(host, whereabouts)| host.servers.iter().zip(whereabouts));
+        servers
+            .filter_map(|(server, whereabouts)| {
                 let trouble = whereabouts.name()?.trouble()?;
                 Some(Problem {
                     file: file.to_owned(),
-                    place: host.place,
-                    key: Some(host.key.clone()),
+                    place: server.place,
+                    key: Some(server.key.clone()),
                     message: format!("cannot resolve {trouble}"),
                 })
             })
@@ -217,24 +278,17 @@ impl Routes {
     }
 
     fn names(&self) -> impl Iterator<Item = &Arc<Name>> {
-        self.whereabouts.iter().filter_map(Whereabouts::name)
+        self.whereabouts
+            .iter()
+            .flatten()
+            .filter_map(Whereabouts::name)
     }
-}
 
-fn destination(
-    host: Arc<str>,
-    rule: Rule,
-    upstream: Option<Upstream>,
-) -> Result<Destination, Trouble> {
-    match upstream {
-        Some(upstream) => Ok(Destination {
-            host,
-            rule,
-            upstream,
-        }),
-        None => Err(Trouble::Host(format!(
-            "{host}: not the address of a mail server"
-        ))),
+    fn is_in_a_pool(&self, address: IpAddr) -> bool {
+        let pools = self.whereabouts.iter().filter(|servers| servers.len() > 1);
+        pools
+            .flatten()
+            .any(|server| server.known() == Some(address))
     }
 }
 

@@ -1,15 +1,16 @@
-//! The routes as configured: hosts, and which logins go to which.
+//! The routes as configured: hosts, moves, and which logins go to which.
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::net::IpAddr;
-use std::num::NonZeroU16;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::Rule;
-use crate::answer::Upstream;
-use crate::request::{Login, MAX_LOGIN_BYTES, Protocol};
+use super::host::{Host, Ports, Server, State, Target};
+use super::moves::Move;
+use super::probe::Probes;
+use crate::request::{Login, MAX_LOGIN_BYTES};
 
 /// Hosts and routes, checked. Every route leads to a host of the table.
 #[derive(Clone, Debug)]
@@ -19,17 +20,21 @@ pub struct Table {
     declared: usize,
     /// The others by name.
     others: BTreeMap<Arc<str>, HostId>,
+    /// Sorted by name.
+    moves: Vec<Move>,
     /// Both sorted by key.
-    logins: Vec<(Box<[u8]>, HostId)>,
-    domains: Vec<(Box<[u8]>, HostId)>,
-    letters: [Option<HostId>; 128],
-    default: Option<HostId>,
+    logins: Vec<(Box<[u8]>, Aim)>,
+    domains: Vec<(Box<[u8]>, Aim)>,
+    letters: [Option<Aim>; 128],
+    default: Option<Aim>,
     /// Whether logins are compared in lower case, and so stored.
     fold_case: bool,
     /// The ports of hosts that have none of their own.
     pub ports: Ports,
     /// After how long a DNS name is looked up again.
     pub resolve_ttl: Duration,
+    /// How mail servers are probed.
+    pub probes: Probes,
 }
 
 /// A host's number in its table.
@@ -37,55 +42,27 @@ pub struct Table {
 pub struct HostId(u32);
 
 impl HostId {
+    #[cfg(test)]
+    pub(super) const FIRST: Self = Self(0);
+
     /// The index of the host in [`Table::hosts`].
     pub(super) fn index(self) -> usize {
         self.0 as usize
     }
 }
 
-/// One mail server as configured.
-#[derive(Clone, Debug)]
-pub struct Host {
-    /// Its name in the configuration.
-    pub name: Arc<str>,
-    /// Where it is.
-    pub target: Target,
-    /// Its ports.
-    pub ports: Ports,
-    /// The place in the configuration that gives its address, and the key there.
-    pub place: Option<(usize, usize)>,
-    /// See `place`.
-    pub key: String,
-}
-
-/// Where a mail server is.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Target {
-    /// At this address, one that [`Upstream`] takes.
-    Address(IpAddr),
-    /// Where DNS says that this name is.
-    Name(Arc<str>),
-}
-
-/// One port for each protocol.
+/// What a name leads to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Ports {
-    /// For IMAP.
-    pub imap: NonZeroU16,
-    /// For POP3.
-    pub pop3: NonZeroU16,
-    /// For SMTP.
-    pub smtp: NonZeroU16,
+pub enum Aim {
+    /// A host.
+    Host(HostId),
+    /// One of two hosts, by the login: the index of a move in its table.
+    Move(u32),
 }
 
-impl Ports {
-    /// The port for `protocol`.
-    pub fn of(&self, protocol: Protocol) -> NonZeroU16 {
-        match protocol {
-            Protocol::Imap => self.imap,
-            Protocol::Pop3 => self.pop3,
-            Protocol::Smtp => self.smtp,
-        }
+impl From<HostId> for Aim {
+    fn from(host: HostId) -> Self {
+        Self::Host(host)
     }
 }
 
@@ -153,6 +130,7 @@ impl Table {
             declared: declared.len(),
             hosts: declared,
             others: BTreeMap::new(),
+            moves: Vec::new(),
             logins: Vec::new(),
             domains: Vec::new(),
             letters: [None; 128],
@@ -160,6 +138,7 @@ impl Table {
             fold_case: false,
             ports,
             resolve_ttl,
+            probes: Probes::OFF,
         }
     }
 
@@ -169,22 +148,49 @@ impl Table {
         self.fold_case = true;
     }
 
-    /// The host of `[hosts]` with this name.
-    pub fn declared(&self, name: &str) -> Option<HostId> {
+    /// The moves of `[moves]`, of which no two have the same name.
+    pub fn add_moves(&mut self, mut moves: Vec<Move>) {
+        moves.sort_by(|a, b| a.name.cmp(&b.name));
+        self.moves = moves;
+    }
+
+    /// The host of `[hosts]`, or else the move of `[moves]`, with this name.
+    pub fn declared(&self, name: &str) -> Option<Aim> {
+        if let Some(host) = self.declared_host(name) {
+            return Some(Aim::Host(host));
+        }
+        let index = self.moves.binary_search_by(|known| (*known.name).cmp(name));
+        Some(Aim::Move(u32::try_from(index.ok()?).ok()?))
+    }
+
+    fn declared_host(&self, name: &str) -> Option<HostId> {
         let hosts = &self.hosts[..self.declared];
         let index = hosts.binary_search_by(|host| (*host.name).cmp(name)).ok()?;
         Some(HostId(u32::try_from(index).ok()?))
     }
 
-    /// The host that a route means: one of `[hosts]`, else `name` is taken as an address or a DNS
-    /// name itself, as the original script does. `place` and `key` say where it stands.
+    /// What a route means: a name of `[hosts]` or `[moves]`, else an address or a DNS name
+    /// itself, as in the original script. `place` and `key` say where it stands.
+    pub fn aim(
+        &mut self,
+        name: &str,
+        place: impl FnOnce() -> (usize, usize),
+        key: &str,
+    ) -> Result<Aim, Bad> {
+        match self.declared(name) {
+            Some(aim) => Ok(aim),
+            None => self.host(name, place, key).map(Aim::Host),
+        }
+    }
+
+    /// The same, where a move cannot stand.
     pub fn host(
         &mut self,
         name: &str,
         place: impl FnOnce() -> (usize, usize),
         key: &str,
     ) -> Result<HostId, Bad> {
-        if let Some(id) = self.declared(name) {
+        if let Some(id) = self.declared_host(name) {
             return Ok(id);
         }
         if let Some(id) = self.others.get(name) {
@@ -196,27 +202,27 @@ impl Table {
         self.others.insert(Arc::clone(&name), id);
         self.hosts.push(Host {
             name,
-            target,
+            servers: vec![Server::only(target, Some(place()), key.to_owned())],
+            state: State::Serving,
             ports: self.ports,
-            place: Some(place()),
-            key: key.to_owned(),
+            master: None,
         });
         Ok(id)
     }
 
     /// Routes one login.
-    pub fn route_login(&mut self, login: &str, host: HostId) -> Result<(), Bad> {
+    pub fn route_login(&mut self, login: &str, aim: Aim) -> Result<(), Bad> {
         let checked = Login::new(login.as_bytes().to_vec()).map_err(|_| Bad::Login)?;
         let key = if self.fold_case {
             checked.as_bytes().to_ascii_lowercase()
         } else {
             checked.as_bytes().to_vec()
         };
-        insert(&mut self.logins, key, host)
+        insert(&mut self.logins, key, aim)
     }
 
     /// Routes all logins of a domain.
-    pub fn route_domain(&mut self, domain: &str, host: HostId) -> Result<(), Bad> {
+    pub fn route_domain(&mut self, domain: &str, aim: Aim) -> Result<(), Bad> {
         let stray = |byte: u8| byte == b'@' || byte == b' ' || byte.is_ascii_control();
         if domain.is_empty() {
             Err(Bad::Empty)
@@ -224,12 +230,12 @@ impl Table {
             Err(Bad::Domain)
         } else {
             let key = domain.to_ascii_lowercase().into_bytes();
-            insert(&mut self.domains, key, host)
+            insert(&mut self.domains, key, aim)
         }
     }
 
     /// Routes all logins that start with one of `letters`: `acfg`, `a-m`, `a-cx`.
-    pub fn route_letters(&mut self, letters: &str, host: HostId) -> Result<(), Bad> {
+    pub fn route_letters(&mut self, letters: &str, aim: Aim) -> Result<(), Bad> {
         let mut routed = self.letters;
         for letter in each_letter(letters)? {
             for letter in [letter, self.other_case(letter)] {
@@ -237,7 +243,7 @@ impl Table {
                 if place.is_some() {
                     return Err(Bad::LetterTwice(char::from(letter)));
                 }
-                *place = Some(host);
+                *place = Some(aim);
                 if self.other_case(letter) == letter {
                     break;
                 }
@@ -248,8 +254,8 @@ impl Table {
     }
 
     /// Routes all other logins.
-    pub fn route_default(&mut self, host: HostId) {
-        self.default = Some(host);
+    pub fn route_default(&mut self, aim: Aim) {
+        self.default = Some(aim);
     }
 
     /// Whether there is any route.
@@ -265,9 +271,14 @@ impl Table {
         &self.hosts
     }
 
-    /// Which host a login goes to, and by which rule: exact login, else domain, else first
+    /// The move with this index, as an [`Aim`] has it.
+    pub(super) fn move_at(&self, index: u32) -> Option<&Move> {
+        self.moves.get(index as usize)
+    }
+
+    /// What a login is routed to, and by which rule: exact login, else domain, else first
     /// letter, else the default.
-    pub fn find(&self, login: &Login) -> Option<(HostId, Rule)> {
+    pub fn find(&self, login: &Login) -> Option<(Aim, Rule)> {
         let typed = login.as_bytes();
         // On the stack: this happens at every request.
         let mut buffer = [0; MAX_LOGIN_BYTES];
@@ -277,18 +288,18 @@ impl Table {
         let compared = if self.fold_case { &*folded } else { typed };
         let domain = login.domain().map_or(0, <[u8]>::len);
         let domain = &folded[folded.len() - domain..];
-        if let Some(host) = look_up(&self.logins, compared) {
-            Some((host, Rule::Login))
-        } else if let Some(host) = look_up(&self.domains, domain) {
-            Some((host, Rule::Domain))
-        } else if let Some(host) = self.first_letter(typed) {
-            Some((host, Rule::FirstLetter))
+        if let Some(aim) = look_up(&self.logins, compared) {
+            Some((aim, Rule::Login))
+        } else if let Some(aim) = look_up(&self.domains, domain) {
+            Some((aim, Rule::Domain))
+        } else if let Some(aim) = self.first_letter(typed) {
+            Some((aim, Rule::FirstLetter))
         } else {
-            self.default.map(|host| (host, Rule::Default))
+            self.default.map(|aim| (aim, Rule::Default))
         }
     }
 
-    fn first_letter(&self, login: &[u8]) -> Option<HostId> {
+    fn first_letter(&self, login: &[u8]) -> Option<Aim> {
         *self.letters.get(usize::from(*login.first()?))?
     }
 
@@ -302,56 +313,17 @@ impl Table {
     }
 }
 
-impl Target {
-    /// Reads an address, or a DNS name that cannot be mistaken for one.
-    pub fn parse(text: &str) -> Result<Self, Bad> {
-        if text.is_empty() {
-            return Err(Bad::Empty);
-        }
-        if let Ok(address) = text.parse() {
-            return match Upstream::new(address, NonZeroU16::MIN) {
-                Some(_) => Ok(Self::Address(address)),
-                None => Err(Bad::Address(address)),
-            };
-        }
-        if is_dns_name(text) {
-            Ok(Self::Name(text.into()))
-        } else {
-            Err(Bad::HostName(text.to_owned()))
-        }
-    }
-}
-
-/// Letters, digits, hyphens and underscores in labels of 1 to 63 (RFC 1123, 2.1). The last one is
-/// no number: getaddrinfo would take `10.1` and `0x7f000001` for IPv4 addresses.
-fn is_dns_name(text: &str) -> bool {
-    let name = text.strip_suffix('.').unwrap_or(text);
-    let label = |label: &str| {
-        (1..=63).contains(&label.len())
-            && !label.starts_with('-')
-            && !label.ends_with('-')
-            && label
-                .bytes()
-                .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
-    };
-    let last = name.rsplit('.').next().unwrap_or_default();
-    let hex = last.strip_prefix("0x").or_else(|| last.strip_prefix("0X"));
-    let number = last.bytes().all(|byte| byte.is_ascii_digit())
-        || hex.is_some_and(|digits| digits.bytes().all(|byte| byte.is_ascii_hexdigit()));
-    name.len() <= 253 && name.split('.').all(label) && !number
-}
-
-fn insert(routes: &mut Vec<(Box<[u8]>, HostId)>, key: Vec<u8>, host: HostId) -> Result<(), Bad> {
+fn insert(routes: &mut Vec<(Box<[u8]>, Aim)>, key: Vec<u8>, aim: Aim) -> Result<(), Bad> {
     match routes.binary_search_by(|(other, _)| (**other).cmp(&key)) {
         Ok(_) => Err(Bad::Twice),
         Err(place) => {
-            routes.insert(place, (key.into(), host));
+            routes.insert(place, (key.into(), aim));
             Ok(())
         }
     }
 }
 
-fn look_up(routes: &[(Box<[u8]>, HostId)], key: &[u8]) -> Option<HostId> {
+fn look_up(routes: &[(Box<[u8]>, Aim)], key: &[u8]) -> Option<Aim> {
     let index = routes.binary_search_by(|(other, _)| (**other).cmp(key));
     index.ok().map(|index| routes[index].1)
 }

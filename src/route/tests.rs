@@ -8,6 +8,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use super::*;
+use crate::refusal::Trouble;
+use crate::request::{Login, Protocol};
+use crate::store::{Account, Question};
+
+mod pools;
 
 /// What a lookup gets.
 #[derive(Clone, Copy)]
@@ -63,12 +68,14 @@ fn ports(imap: u16, pop3: u16, smtp: u16) -> Ports {
 }
 
 fn host(name: &str, target: &str, ports: Ports) -> Host {
+    let target = Target::parse(target).unwrap();
+    let key = format!("hosts.{name}");
     Host {
         name: name.into(),
-        target: Target::parse(target).unwrap(),
+        servers: vec![Server::only(target, Some((7, 8)), key)],
+        state: State::Serving,
         ports,
-        place: Some((7, 8)),
-        key: format!("hosts.{name}"),
+        master: None,
     }
 }
 
@@ -195,10 +202,8 @@ fn a_store_cannot_send_users_just_anywhere() {
             ..Account::default()
         };
         let login = Login::new(b"alice".to_vec()).unwrap();
-        assert_eq!(
-            routes.choose(&login, Protocol::Imap, &account),
-            Err(Trouble::Host(why.into()))
-        );
+        let chosen = routes.choose(&login, Protocol::Imap, &account);
+        assert_eq!(chosen.err(), Some(Trouble::Host(why.into())));
     }
 }
 
@@ -325,6 +330,23 @@ fn without_an_address_the_wait_is_bounded_and_the_others_do_not_suffer() {
             .collect::<Vec<_>>(),
         ["auth.toml:7:8: hosts.one: cannot resolve one.test: no answer from DNS"]
     );
+}
+
+#[test]
+fn a_lookup_is_waited_for_until_the_deadline_only() {
+    let dns = Dns::new(&[("one.test", Reply::Silence)]);
+    let routes = lazy(table("one.test", "192.0.2.2", NEVER), &dns, TIMING);
+    let started = Instant::now();
+    let asked = Question {
+        login: &Login::new(b"alice".to_vec()).unwrap(),
+        protocol: Protocol::Imap,
+        client: None,
+        deadline: started + Duration::from_millis(50),
+    };
+    let chosen = routes.choose_by(&asked, &Account::default());
+    let trouble = Trouble::Host("one.test: no answer from DNS".into());
+    assert_eq!(chosen.err(), Some(trouble));
+    assert!(started.elapsed() < TIMING.patience / 2);
 }
 
 #[test]

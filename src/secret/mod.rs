@@ -7,6 +7,8 @@ use zeroize::Zeroizing;
 
 mod argon2;
 mod bcrypt;
+mod challenge;
+mod cram_md5;
 mod crypt;
 mod digest;
 mod hashing;
@@ -15,12 +17,15 @@ mod pbkdf2;
 mod scheme;
 mod sha_crypt;
 mod stored;
+mod token;
 mod unix64;
 mod yescrypt;
 
+pub use challenge::{Answered, BadAnswer};
 pub use hashing::HashError;
 pub use scheme::{NotMade, Scheme, WeakSchemes};
 pub use stored::{Secret, SecretError};
+pub use token::{MAX_TOKEN_BYTES, Token};
 
 /// The most bytes that a password may have. Some hashes take time that grows with the password;
 /// a longer one is refused before any is computed.
@@ -84,24 +89,16 @@ impl fmt::Debug for Password {
 pub enum Proof {
     /// `plain`: the password itself.
     Password(Password),
-    /// `cram-md5`: the keyed digest of the salt (RFC 2195).
-    CramMd5 {
-        /// The challenge, `Auth-Salt`, with its angle brackets.
-        salt: Vec<u8>,
-        /// The digest in hex, as the client sent it.
-        digest: Vec<u8>,
-    },
-    /// `apop`: the digest of salt and password (RFC 1939, 7).
-    Apop {
-        /// The challenge, `Auth-Salt`, with its angle brackets.
-        salt: Vec<u8>,
-        /// The digest in hex, as the client sent it.
-        digest: Vec<u8>,
-    },
+    /// `cram-md5`: the digest of the challenge, keyed with the password (RFC 2195).
+    CramMd5(Answered),
+    /// `apop`: the digest of challenge and password (RFC 1939, 7).
+    Apop(Answered),
     /// `external`: the client's certificate. `Auth-Pass` may be stale and is not looked at.
     External,
     /// `none`: nothing, incoming SMTP. `Auth-User` and `Auth-Pass` are not looked at.
     None,
+    /// `xoauth2` and `oauthbearer` of freenginx and Angie: a token in place of the password.
+    Token(Token),
 }
 
 //------------ SharedKey -----------------------------------------------------

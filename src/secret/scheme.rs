@@ -39,6 +39,8 @@ pub enum Scheme {
     Yescrypt,
     /// PBKDF2 with HMAC-SHA-1 in Dovecot's form: `{PBKDF2}`.
     Pbkdf2,
+    /// What CRAM-MD5 needs of the password: `{CRAM-MD5}`, `{HMAC-MD5}`.
+    CramMd5,
     /// Argon2i: `{ARGON2I}`.
     Argon2i,
     /// Argon2id: `{ARGON2ID}`.
@@ -86,6 +88,7 @@ impl Scheme {
             Self::BlfCrypt => "blf-crypt",
             Self::Yescrypt => "yescrypt",
             Self::Pbkdf2 => "pbkdf2",
+            Self::CramMd5 => "cram-md5",
             Self::Argon2i => "argon2i",
             Self::Argon2id => "argon2id",
         }
@@ -95,7 +98,7 @@ impl Scheme {
     ///
     /// Weak is what gives passwords away once the file leaks: the password itself, every digest
     /// without salt (one table serves for all users), and all that rests on MD5 or is one round
-    /// of SHA-1, whatever its salt. Dovecot 2.4 draws the line at MD5 and SHA-1 too
+    /// of SHA-1, whatever its salt. What is stored for CRAM-MD5 even opens it as it is. Dovecot 2.4 draws the line at MD5 and SHA-1 too
     /// (`auth_allow_weak_schemes`); it lets `{PLAIN}` and unsalted `{SHA256}` pass, which is not
     /// followed here. One round of salted SHA-2 is no good choice either, but no table breaks it.
     pub fn is_weak(self) -> bool {
@@ -108,7 +111,8 @@ impl Scheme {
             | Self::Sha256
             | Self::Sha512
             | Self::Md5Crypt
-            | Self::Apr1 => true,
+            | Self::Apr1
+            | Self::CramMd5 => true,
             Self::Ssha256
             | Self::Ssha512
             | Self::Sha256Crypt
@@ -162,6 +166,8 @@ pub(super) enum Prefix {
     Plain,
     /// A digest in hex or base64.
     Digest(Scheme),
+    /// Two states of MD5, in hex.
+    CramMd5,
     /// A crypt(3) form, which names itself: `$6$…`.
     Crypt,
     /// `$1$…`, or an MD5 digest: Dovecot takes both under these names.
@@ -174,9 +180,7 @@ pub(super) enum Prefix {
 
 /// Dovecot's schemes that are not checked here: those that exist for one challenge-response
 /// mechanism, and those that look at a part of the password only.
-const UNSUPPORTED: [&str; 15] = [
-    "CRAM-MD5",
-    "HMAC-MD5",
+const UNSUPPORTED: [&str; 13] = [
     "DIGEST-MD5",
     "SCRAM-SHA-1",
     "SCRAM-SHA-256",
@@ -195,7 +199,7 @@ const UNSUPPORTED: [&str; 15] = [
 impl Prefix {
     /// Reads the name, without braces and encoding; case does not matter.
     pub(super) fn from_name(name: &[u8]) -> Option<Self> {
-        const KNOWN: [(&str, Prefix); 23] = [
+        const KNOWN: [(&str, Prefix); 25] = [
             ("PLAIN", Prefix::Plain),
             ("CLEAR", Prefix::Plain),
             ("CLEARTEXT", Prefix::Plain),
@@ -219,6 +223,8 @@ impl Prefix {
             ("ARGON2I", Prefix::Crypt),
             ("ARGON2ID", Prefix::Crypt),
             ("PBKDF2", Prefix::Pbkdf2),
+            ("CRAM-MD5", Prefix::CramMd5),
+            ("HMAC-MD5", Prefix::CramMd5),
         ];
         let is = |known: &str| known.as_bytes().eq_ignore_ascii_case(name);
         KNOWN
@@ -250,8 +256,8 @@ mod tests {
             Some(Prefix::Digest(Scheme::Ssha1))
         );
         assert_eq!(
-            Prefix::from_name(b"cram-md5"),
-            Some(Prefix::Unsupported("CRAM-MD5"))
+            Prefix::from_name(b"digest-md5"),
+            Some(Prefix::Unsupported("DIGEST-MD5"))
         );
         assert_eq!(Prefix::from_name(b"ROT13"), None);
     }

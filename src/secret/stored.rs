@@ -5,10 +5,12 @@ use std::fmt;
 use base64::Engine;
 use base64::alphabet;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+use md5::Md5;
 use sha2::Sha256;
 use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
+use super::cram_md5::CramMd5;
 use super::digest::{Digested, digest};
 use super::scheme::{Prefix, Scheme, WeakSchemes};
 use super::{Password, Proof, argon2, bcrypt, crypt, md5_crypt, pbkdf2, sha_crypt, yescrypt};
@@ -46,6 +48,7 @@ pub(super) enum Form {
     Yescrypt(yescrypt::Yescrypt),
     Pbkdf2(pbkdf2::Pbkdf2),
     Argon2(argon2::Stored),
+    CramMd5(CramMd5),
 }
 
 impl Secret {
@@ -75,11 +78,32 @@ impl Secret {
 
     /// Whether `proof` fits. An empty password never does.
     pub fn matches(&self, proof: &Proof) -> bool {
-        let Proof::Password(password) = proof else {
-            return false;
+        let fits = match proof {
+            Proof::Password(password) => {
+                let password = password.reveal();
+                !password.is_empty() && self.form.matches(password)
+            }
+            Proof::CramMd5(answered) => self
+                .form
+                .cram_md5(answered.challenge())
+                .is_some_and(|digest| digest.ct_eq(answered.digest()).into()),
+            Proof::Apop(answered) => self
+                .form
+                .apop(answered.challenge())
+                .is_some_and(|digest| digest.ct_eq(answered.digest().as_slice()).into()),
+            Proof::External | Proof::None | Proof::Token(_) => false,
         };
-        let password = password.reveal();
-        !password.is_empty() && self.form.matches(password) && !self.decoy
+        fits && !self.decoy
+    }
+
+    /// Whether a proof of this kind can be compared with what is stored.
+    pub fn can_check(&self, proof: &Proof) -> bool {
+        match proof {
+            Proof::Password(_) => true,
+            Proof::CramMd5(_) => matches!(self.form, Form::Plain(_) | Form::CramMd5(_)),
+            Proof::Apop(_) => matches!(self.form, Form::Plain(_)),
+            Proof::External | Proof::None | Proof::Token(_) => false,
+        }
     }
 
     /// The same secret as one that costs as much but matches nothing.
@@ -129,7 +153,7 @@ impl Secret {
     /// only so many may run at once.
     pub fn is_heavy(&self) -> bool {
         match self.form {
-            Form::Plain(_) | Form::Digest(_) | Form::Md5Crypt(_) => false,
+            Form::Plain(_) | Form::Digest(_) | Form::Md5Crypt(_) | Form::CramMd5(_) => false,
             Form::ShaCrypt(_)
             | Form::Bcrypt(_)
             | Form::Yescrypt(_)
@@ -159,6 +183,24 @@ impl Form {
             Self::Yescrypt(hash) => hash.matches(password),
             Self::Pbkdf2(hash) => hash.matches(password),
             Self::Argon2(hash) => hash.matches(password),
+            Self::CramMd5(states) => states.matches(password),
+        }
+    }
+
+    /// The right answer to a challenge of `cram-md5`, where that can be told.
+    fn cram_md5(&self, challenge: &[u8]) -> Option<[u8; 16]> {
+        match self {
+            Self::Plain(password) => Some(CramMd5::of(password).digest(challenge)),
+            Self::CramMd5(states) => Some(states.digest(challenge)),
+            _ => None,
+        }
+    }
+
+    /// The right answer to a challenge of `apop`, where that can be told.
+    fn apop(&self, challenge: &[u8]) -> Option<Vec<u8>> {
+        match self {
+            Self::Plain(password) => Some(digest::<Md5>(&[challenge, password])),
+            _ => None,
         }
     }
 }
@@ -197,6 +239,14 @@ fn parse_form(stored: &[u8]) -> Result<(Scheme, Form), SecretError> {
             Scheme::Pbkdf2,
             Form::Pbkdf2(pbkdf2::Pbkdf2::parse(&decoded)?),
         )),
+        Prefix::CramMd5 => {
+            let bytes = Zeroizing::new(encoding.unwrap_or(Encoding::Hex).decode(text)?);
+            let states = CramMd5::parse(&bytes).ok_or(SecretError::Damaged("not 32 bytes long"))?;
+            if states.matches(b"") {
+                return Err(SecretError::Damaged("the password is empty"));
+            }
+            Ok((Scheme::CramMd5, Form::CramMd5(states)))
+        }
         Prefix::Unsupported(name) => Err(SecretError::Unsupported(name)),
     }
 }

@@ -164,7 +164,7 @@ impl ServerStore {
             Dialect::Pop3 => pop3::FAREWELL,
         };
         if stream.send(farewell).is_ok() {
-            stream.close(deadline);
+            stream.until_closed(deadline);
         }
     }
 }

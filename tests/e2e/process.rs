@@ -122,7 +122,6 @@ impl Server {
     }
 
     /// Sends a signal to the server and all that it started.
-    #[cfg(any(feature = "sql", feature = "ldap", feature = "remote"))]
     pub(crate) fn signal_all(&self, signal: Signal) {
         kill_process_group(self.pid(), signal).unwrap();
     }

@@ -112,6 +112,12 @@ fn damaged_hashes_are_refused() {
         "$argon2id$v=19$m=64,t=1$c29tZXNhbHQ$MTIzNDU2Nzg5MDEyMzQ1Ng",
         "$argon2id$v=19$m=1,t=1,p=1$c29tZXNhbHQ$MTIzNDU2Nzg5MDEyMzQ1Ng",
         "$argon2id$v=19$m=64,t=0,p=1$c29tZXNhbHQ$MTIzNDU2Nzg5MDEyMzQ1Ng",
+        "{CRAM-MD5}x",
+        "{CRAM-MD5}cd3ba7deaad6e5ca23448ba42e379747a9e0f7f1fbc00c8a81bbaac395731b",
+        "{CRAM-MD5}cd3ba7deaad6e5ca23448ba42e379747a9e0f7f1fbc00c8a81bbaac395731b5600",
+        "{CRAM-MD5.B64}cd3ba7deaad6e5ca23448ba42e379747a9e0f7f1fbc00c8a81bbaac395731b56",
+        // Of the empty password.
+        "{CRAM-MD5}00747cf2ffaf11c5ea4a64979c3901fc1d20dee13f480bb598f7d8575b23e61b",
         "{ROT13}x",
         "password",
         "x",
@@ -126,7 +132,6 @@ fn damaged_hashes_are_refused() {
 #[test]
 fn known_schemes_that_are_not_checked_here_are_told_apart() {
     for stored in [
-        "{CRAM-MD5}x",
         "{scram-sha-256}4096,x,y,z",
         "{DIGEST-MD5}x",
         "{OTP}x",

@@ -1,6 +1,13 @@
 //! Servers that lie, stammer or hang: never is anybody let in for it, and never later than asked.
 
-use std::time::Duration;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use nginx_mail_auth::config::Config;
+use nginx_mail_auth::request::{Login, Protocol};
+use nginx_mail_auth::secret::Password;
+use nginx_mail_auth::store::open::{Lifetime, open};
+use nginx_mail_auth::store::{Account, Question};
 
 use super::fake::{
     Act, BIND, Fake, Request, SEARCH, bound, done, element, entry, message, reference, result,
@@ -50,6 +57,39 @@ fn an_empty_password_costs_no_connection() {
     let program = Program::serve(&with_store(&keys(&fake)));
     assert_eq!(program.ask(b"alice", b""), REFUSED);
     assert_eq!(fake.count(BIND), 1);
+}
+
+/// The store refuses it by itself, whoever asks: also one whose name would be empty.
+#[test]
+fn the_store_itself_binds_nobody_without_a_password() {
+    let fake = Fake::answering(accept_all);
+    for keys in [bind_keys(&fake), keys(&fake)] {
+        let config = Config::parse(Path::new("auth.toml"), with_store(&keys).as_bytes()).unwrap();
+        let opened = open(&config, Lifetime::OneRequest);
+        let store = &opened.sources[0].store;
+        let login = Login::new(b"alice".to_vec()).unwrap();
+        let asked = Question {
+            login: &login,
+            protocol: Protocol::Imap,
+            client: None,
+            deadline: Instant::now() + Duration::from_secs(20),
+        };
+        for (handle, password, right) in [
+            (ALICE, "", false),
+            ("", "x", keys.contains("\"bind\"")),
+            (ALICE, "x", true),
+        ] {
+            let mut account = Account {
+                handle: Some(handle.into()),
+                ..Account::default()
+            };
+            let password = Password::new(password.into()).unwrap();
+            let before = fake.count(BIND);
+            let said = store.verify(&asked, &mut account, &password);
+            assert_eq!(said, Ok(right), "{keys}");
+            assert_eq!(fake.count(BIND) - before, usize::from(right));
+        }
+    }
 }
 
 /// Each search gets this answer, and each bind would succeed.

@@ -1,4 +1,4 @@
-//! `[hosts]`, `[routes]` and `[ports]` to a [`Table`].
+//! `[routes]`, `[moves]`, `[probes]` and `[ports]` to a [`Table`].
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -8,15 +8,20 @@ use toml::Spanned;
 use super::Checker;
 use crate::config::file;
 use crate::config::source::written;
-use crate::route::{Bad, Host, HostId, Ports, Table, Target};
+use crate::route::{Aim, Bad, HostId, Move, Ports, ProbeKind, Probes, Table, Target};
+
+type Moves = BTreeMap<Spanned<String>, Spanned<file::Move>>;
 
 impl Checker<'_> {
     pub(super) fn table(
         &mut self,
         routes: file::Routes,
         hosts: BTreeMap<Spanned<String>, Spanned<file::HostEntry>>,
+        moves: &Moves,
+        probes: &file::Probes,
         ports: &file::Ports,
     ) -> Table {
+        let probes = self.probes(probes);
         let ports = Ports {
             imap: self.port("ports.imap", &ports.imap),
             pop3: self.port("ports.pop3", &ports.pop3),
@@ -24,10 +29,16 @@ impl Checker<'_> {
         };
         let hosts = hosts
             .into_iter()
-            .map(|(name, host)| self.host(&name, host, ports))
+            .map(|(name, host)| self.host(&name, host, ports, probes.kind))
             .collect();
         let ttl = self.number("routes.resolve-ttl", &routes.resolve_ttl, 1..=86_400);
         let mut table = Table::new(hosts, ports, Duration::from_secs(ttl));
+        table.probes = probes;
+        let moves: Vec<_> = moves
+            .iter()
+            .filter_map(|(name, users)| self.one_move(&mut table, moves, name, users))
+            .collect();
+        table.add_moves(moves);
         if routes.fold_case {
             table.fold_case();
         }
@@ -50,7 +61,7 @@ impl Checker<'_> {
         table: &mut Table,
         section: &str,
         routes: impl IntoIterator<Item = (&'r Spanned<String>, &'r Spanned<String>)>,
-        add: impl Fn(&mut Table, &str, HostId) -> Result<(), Bad>,
+        add: impl Fn(&mut Table, &str, Aim) -> Result<(), Bad>,
     ) {
         for (what, host) in routes {
             let key = format!("routes.{section}.{}", written(what.get_ref()));
@@ -63,75 +74,113 @@ impl Checker<'_> {
         }
     }
 
-    /// The host that a route names.
-    fn target(&mut self, table: &mut Table, key: String, host: &Spanned<String>) -> Option<HostId> {
-        let (name, span, source) = (host.get_ref(), host.span(), self.source);
-        let known = table.hosts().len();
-        match table.host(name, || source.place(span.start), &key) {
-            Ok(id) => {
-                // A name without a dot is rarely found in DNS, and easily misspelt.
-                if table.hosts().len() > known
-                    && !name.contains('.')
-                    && matches!(table.hosts()[known].target, Target::Name(_))
-                {
-                    let message = format!("{name:?} is none of [hosts], so DNS is asked for it");
-                    self.warn(&span, &key, message);
-                }
-                Some(id)
-            }
-            Err(bad) => {
-                self.report(&span, &key, bad.to_string());
-                None
-            }
+    /// What a route names.
+    fn target(&mut self, table: &mut Table, key: String, name: &Spanned<String>) -> Option<Aim> {
+        match table.declared(name.get_ref()) {
+            Some(aim) => Some(aim),
+            None => self.host_named(table, key, name).map(Aim::Host),
         }
     }
 
-    fn host(
+    /// The host with this name; an address or a DNS name is one itself.
+    fn host_named(
         &mut self,
-        name: &Spanned<String>,
-        entry: Spanned<file::HostEntry>,
-        ports: Ports,
-    ) -> Host {
-        let span = entry.span();
-        let host = entry.into_inner().0;
-        let key = format!("hosts.{}", written(name.get_ref()));
-        if name.get_ref().is_empty() {
-            self.report(&name.span(), &key, "a host must have a name");
-        }
-        let mut port = |word: &str, own: &Option<Spanned<i64>>| {
-            let own = own.as_ref()?;
-            Some(self.port(&format!("{key}.{word}"), own))
-        };
-        let all = port("port", &host.port);
-        let ports = Ports {
-            imap: port("imap", &host.imap).or(all).unwrap_or(ports.imap),
-            pop3: port("pop3", &host.pop3).or(all).unwrap_or(ports.pop3),
-            smtp: port("smtp", &host.smtp).or(all).unwrap_or(ports.smtp),
-        };
-        // One that is written as a string has no place but that of the whole entry.
-        let (span, key) = match host.address.as_ref().map(Spanned::span) {
-            Some(own) if own.end == 0 => (span, key),
-            Some(own) => (own, format!("{key}.address")),
-            None => (span, format!("{key}.address")),
-        };
-        let target = match host.address.map(Spanned::into_inner) {
-            None => Err("is missing".to_owned()),
-            Some(address) => Target::parse(&address).map_err(|bad| match bad {
-                Bad::HostName(name) => format!("{name:?} is neither an address nor a DNS name"),
-                bad => bad.to_string(),
-            }),
-        };
-        let target = target.unwrap_or_else(|message| {
-            self.report(&span, &key, message);
-            // Stays in the table, so that its routes are not complained about as well.
-            Target::Name(name.get_ref().as_str().into())
+        table: &mut Table,
+        key: String,
+        host: &Spanned<String>,
+    ) -> Option<HostId> {
+        let (name, span, source) = (host.get_ref(), host.span(), self.source);
+        let known = table.hosts().len();
+        let id = table.host(name, || source.place(span.start), &key);
+        // A name without a dot is rarely found in DNS, and easily misspelt.
+        let new = table.hosts().get(known);
+        let in_dns = new.is_some_and(|new| {
+            let named = |target: &Target| matches!(target, Target::Name(_));
+            new.servers.iter().any(|server| named(&server.target))
         });
-        Host {
+        if in_dns && !name.contains('.') {
+            let message = format!("{name:?} is none of [hosts], so DNS is asked for it");
+            self.warn(&span, &key, message);
+        }
+        id.map_err(|bad| self.report(&span, &key, bad.to_string()))
+            .ok()
+    }
+
+    //-------- Moves and probes ----------------------------------------------
+
+    fn one_move(
+        &mut self,
+        table: &mut Table,
+        all: &Moves,
+        name: &Spanned<String>,
+        users: &Spanned<file::Move>,
+    ) -> Option<Move> {
+        let key = format!("moves.{}", written(name.get_ref()));
+        if name.get_ref().is_empty() {
+            self.report(&name.span(), &key, "a move must have a name");
+        } else if table.declared(name.get_ref()).is_some() {
+            self.report(&name.span(), &key, "is the name of a host too");
+        }
+        let (span, users) = (users.span(), users.get_ref());
+        let mut end = |word: &str, host: &Option<Spanned<String>>| {
+            let key = format!("{key}.{word}");
+            let Some(host) = host else {
+                self.report(&span, &key, "is missing");
+                return None;
+            };
+            if table.declared(host.get_ref()).is_none() && all.contains_key(host.get_ref().as_str())
+            {
+                self.report(&host.span(), &key, "must be a host, not a move");
+                return None;
+            }
+            self.host_named(table, key, host)
+        };
+        let (old, new) = (end("old", &users.old), end("new", &users.new));
+        if let Some(host) = &users.new
+            && old.is_some()
+            && old == new
+        {
+            self.report(
+                &host.span(),
+                &format!("{key}.new"),
+                "is the same host as old",
+            );
+        }
+        let mut percent = |word: &str, percent: &Option<Spanned<i64>>| {
+            let percent = percent.as_ref()?;
+            Some(self.number(&format!("{key}.{word}"), percent, 0..=100))
+        };
+        let moved = percent("moved", &users.moved).unwrap_or(0);
+        let moving = percent("moving", &users.moving).unwrap_or(moved);
+        if let Some(written) = &users.moving
+            && moving < moved
+        {
+            let message = "must not be less than moved";
+            self.report(&written.span(), &format!("{key}.moving"), message);
+        }
+        // With one end only, so that routes that lead here are not complained about as well.
+        Some(Move {
             name: name.get_ref().as_str().into(),
-            place: matches!(target, Target::Name(_)).then(|| self.source.place(span.start)),
-            target,
-            ports,
-            key,
+            old: old.or(new)?,
+            new: new.or(old)?,
+            moved,
+            moving,
+        })
+    }
+
+    fn probes(&mut self, probes: &file::Probes) -> Probes {
+        let kinds = [
+            ("greeting", ProbeKind::Greeting),
+            ("connect", ProbeKind::Connect),
+            ("off", ProbeKind::Off),
+        ];
+        let kind = self.word("probes.kind", &probes.kind, &kinds);
+        let interval = self.number("probes.interval", &probes.interval, 1..=3600);
+        let timeout = self.number("probes.timeout-ms", &probes.timeout_ms, 50..=10_000);
+        Probes {
+            kind: kind.unwrap_or(ProbeKind::Greeting),
+            interval: Duration::from_secs(interval),
+            timeout: Duration::from_millis(timeout),
         }
     }
 }

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use super::*;
 use crate::request::Protocol;
+use crate::secret::Answered;
 use crate::secret::WeakSchemes;
 use crate::store::StoreError;
 
@@ -212,10 +213,7 @@ fn a_store_that_is_asked_fills_in_the_account() {
 #[test]
 fn a_digest_needs_a_password_that_is_at_hand() {
     let login = Login::new(b"a".to_vec()).unwrap();
-    let proof = Proof::Apop {
-        salt: b"<1.2@x>".to_vec(),
-        digest: vec![b'0'; 32],
-    };
+    let proof = Proof::Apop(Answered::new(b"<1.2@x>", &[b'0'; 32]).unwrap());
     for says in [Says::Asks("x"), Says::Anything] {
         let chain = chain(vec![source(says, Then::Stop, Then::Stop)]);
         let refused = chain.authenticate(&question(&login), &proof, &mut |_| {});

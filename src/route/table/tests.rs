@@ -1,5 +1,7 @@
 //! Which login goes where, and what cannot be configured.
 
+use std::num::NonZeroU16;
+
 use super::*;
 
 fn ports() -> Ports {
@@ -15,14 +17,16 @@ fn table() -> Table {
     Table::new(Vec::new(), ports(), Duration::from_secs(300))
 }
 
-fn host(table: &mut Table, name: &str) -> HostId {
-    table.host(name, || (1, 1), "routes").unwrap()
+fn host(table: &mut Table, name: &str) -> Aim {
+    table.aim(name, || (1, 1), "routes").unwrap()
 }
 
 fn found<'a>(table: &'a Table, login: &[u8]) -> Option<(&'a str, Rule)> {
     let login = Login::new(login.to_vec()).unwrap();
-    let (host, rule) = table.find(&login)?;
-    Some((&table.hosts()[host.index()].name, rule))
+    match table.find(&login)? {
+        (Aim::Host(host), rule) => Some((&table.hosts()[host.index()].name, rule)),
+        (Aim::Move(index), rule) => Some((&table.move_at(index)?.name, rule)),
+    }
 }
 
 #[test]

@@ -110,14 +110,14 @@ fn a_file_without_users_is_refused() {
 
 #[test]
 fn a_scheme_that_is_not_taken_concerns_its_login_only() {
-    let text = b"weak:{PLAIN}x\nstrange:{CRAM-MD5}abc\ngood:{SSHA256}xybuwjCTcU8Y0T/pQpzcuuIia7DEYULuJFv8d+/WmkrJLW6/\n";
+    let text = b"weak:{PLAIN}x\nstrange:{DIGEST-MD5}abc\ngood:{SSHA256}xybuwjCTcU8Y0T/pQpzcuuIia7DEYULuJFv8d+/WmkrJLW6/\n";
     let store = FileStore::load(text.to_vec(), &settings(false)).unwrap();
     let warnings: Vec<String> = store.warnings().iter().map(Problem::to_string).collect();
     assert_eq!(
         warnings,
         [
             "users:1:6: the password scheme plain is weak, and allow-weak-schemes is not set",
-            "users:2:9: passwords stored as CRAM-MD5 cannot be checked",
+            "users:2:9: passwords stored as DIGEST-MD5 cannot be checked",
         ]
     );
     let lazy = FileStore::lazy(text.to_vec(), &settings(false)).unwrap();
@@ -125,7 +125,7 @@ fn a_scheme_that_is_not_taken_concerns_its_login_only() {
         assert!(store.account(&login("good")).unwrap().is_some());
         assert_eq!(
             store.account(&login("strange")).unwrap_err().to_string(),
-            "users:2: passwords stored as CRAM-MD5 cannot be checked"
+            "users:2: passwords stored as DIGEST-MD5 cannot be checked"
         );
         assert!(store.account(&login("weak")).is_err());
     }
@@ -147,7 +147,7 @@ fn decoys_are_stable_and_spread_and_match_nothing() {
     for n in 0..200 {
         match n % 4 {
             0 => text += &format!("user{n}:\n"),
-            1 => text += &format!("user{n}:{{CRAM-MD5}}x\n"),
+            1 => text += &format!("user{n}:{{DIGEST-MD5}}x\n"),
             _ => text += &format!("user{n}:{{PLAIN}}{n}\n"),
         }
     }
@@ -177,7 +177,7 @@ fn decoy_line(store: &FileStore, login: &Login) -> Option<usize> {
 
 #[test]
 fn there_is_a_decoy_where_nobody_has_a_password() {
-    for store in both("a:\nb:*\nc:{CRAM-MD5}x\n") {
+    for store in both("a:\nb:*\nc:{DIGEST-MD5}x\n") {
         assert!(store.decoy(&login("a")).unwrap().is_heavy());
         assert!(!store.decoy(&login("x")).unwrap().matches(&proof("x")));
     }

@@ -1,0 +1,171 @@
+//! `route`: where a login goes, and all that led there, without its password.
+
+use std::io::{self, Write};
+use std::path::Path;
+use std::time::Instant;
+
+use super::test::{Attempt, Teller};
+use super::{CommandError, Outcome, complain, warn};
+use crate::gate::Step;
+use crate::refusal::{Refusal, Trouble};
+use crate::request::Login;
+use crate::route::{Candidate, Explanation, MasterUse, Role};
+use crate::service::Service;
+use crate::store::open::Lifetime;
+use crate::store::{Account, Passwords, Question};
+
+/// Prints the way of a login, and where it ends.
+pub(super) fn route(
+    config: &Path,
+    attempt: &Attempt<'_>,
+    out: &mut impl Write,
+    err: &mut impl Write,
+) -> Result<Outcome, CommandError> {
+    let service = match Service::open(config, Lifetime::OneRequest, None, &mut Vec::new()) {
+        Ok(service) => service,
+        Err(problems) => {
+            complain(&problems, err)?;
+            return Ok(Outcome::BrokenConfig);
+        }
+    };
+    warn(service.warnings(), err)?;
+    let login = Login::new(attempt.login.as_bytes().to_vec()).map_err(|refusal| {
+        CommandError::Input(format!("the login is always refused: {refusal}"))
+    })?;
+    match walk(&service, login, attempt, out)? {
+        None => Ok(Outcome::Done),
+        Some(why) => {
+            let word = if why.is_temporary() {
+                "temporary failure"
+            } else {
+                "refused"
+            };
+            match why.detail() {
+                Some(detail) => writeln!(out, "{word}: {why}: {}", detail.escape_debug())?,
+                None => writeln!(out, "{word}: {why}")?,
+            }
+            Ok(Outcome::Refused)
+        }
+    }
+}
+
+/// Prints each step; what comes back is why the login gets nowhere.
+fn walk(
+    service: &Service,
+    typed: Login,
+    attempt: &Attempt<'_>,
+    out: &mut impl Write,
+) -> io::Result<Option<Refusal>> {
+    let gate = service.gate();
+    let mut teller = Teller::new(service.config(), out);
+    let login = match gate.logins.canonical(&typed) {
+        Ok(login) => login,
+        Err(why) => return Ok(Some(why)),
+    };
+    if login != typed {
+        teller.hear(&Step::Renamed(&login));
+    }
+    let asked = Question {
+        login: &login,
+        protocol: attempt.protocol,
+        client: attempt.client,
+        deadline: Instant::now() + gate.deadline,
+    };
+    let found = gate.chain.look_up(&asked, &mut |step| teller.hear(&step));
+    teller.written?;
+    let account = match found {
+        Ok(account) => account,
+        Err(why) => return Ok(Some(why)),
+    };
+    if matches!(account.passwords, Passwords::AskStore) {
+        writeln!(
+            out,
+            "note: only with a password does this store tell for sure whether it knows the login, \
+             and where it goes"
+        )?;
+    }
+    let way = gate.routes.explain(&asked, &account);
+    tell(&way, &login, &account, out)?;
+    let refusal = match way.outcome {
+        Err(trouble) => Some(Refusal::Temporary(trouble)),
+        Ok(_) => None,
+    };
+    Ok(refused(&account, attempt).or(refusal))
+}
+
+/// Why the user may not log in wherever the way leads.
+fn refused(account: &Account, attempt: &Attempt<'_>) -> Option<Refusal> {
+    if account.disabled {
+        return Some(Refusal::Disabled);
+    }
+    // Without an address, nobody has asked about one.
+    let (networks, client) = account.allow_nets.as_ref().zip(attempt.client)?;
+    let allowed = networks.iter().any(|network| network.contains(client));
+    (!allowed).then_some(Refusal::NetworkNotAllowed)
+}
+
+fn tell(
+    way: &Explanation,
+    login: &Login,
+    account: &Account,
+    out: &mut impl Write,
+) -> io::Result<()> {
+    let Some((rule, host)) = &way.host else {
+        return Ok(());
+    };
+    match &way.passage {
+        Some(passage) => writeln!(out, "route: {rule}, to {passage}")?,
+        None => writeln!(out, "route: {rule}, to host {}", host.escape_debug())?,
+    }
+    if way.passage.is_some() && !matches!(way.outcome, Err(Trouble::Moving(_))) {
+        writeln!(out, "host: {}", host.escape_debug())?;
+    }
+    for candidate in &way.candidates {
+        writeln!(out, "  {}", describe(candidate))?;
+    }
+    let Ok(destination) = &way.outcome else {
+        return Ok(());
+    };
+    writeln!(out, "mail server: {}", destination.upstream)?;
+    if let Some(master) = &destination.master {
+        let user = account.user.as_deref().unwrap_or(login.as_bytes());
+        let when = match master.usage {
+            MasterUse::Always => "always",
+            MasterUse::WhenNeeded => "where the user's own password is not known",
+        };
+        writeln!(
+            out,
+            "logs in there as: {}{}{}, {when}",
+            user.escape_ascii(),
+            master.separator.escape_debug(),
+            master.login.escape_debug()
+        )?;
+    }
+    Ok(())
+}
+
+/// `192.0.2.1: score 13.945, weight 1, alive`.
+fn describe(candidate: &Candidate) -> String {
+    let mut words = format!("{}: ", candidate.written);
+    if let Ok(address) = &candidate.address
+        && address.to_string() != candidate.written
+    {
+        words.push_str(&format!("at {address}, "));
+    }
+    if let Some(score) = candidate.score {
+        words.push_str(&format!("score {score}, weight {}, ", candidate.weight));
+    }
+    match (candidate.role, &candidate.address) {
+        (Role::Drained, _) => words.push_str("drained"),
+        (role, address) => {
+            if role == Role::Backup {
+                words.push_str("backup, ");
+            }
+            match address {
+                Ok(_) => words.push_str(&candidate.health.to_string()),
+                Err(why) => words.push_str(&format!("cannot be resolved: {why}")),
+            }
+        }
+    }
+    words
+}

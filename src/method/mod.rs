@@ -1,0 +1,109 @@
+//! How a client shows who it is where it does not send a password: by a certificate, by a token,
+//! or, for mail from other servers, not at all. Digests of passwords are a matter of
+//! [`crate::secret`].
+
+use crate::config::Config;
+use crate::logins::LoginRules;
+use crate::problem::Problem;
+use crate::refusal::Refusal;
+use crate::request::{AuthRequest, Login};
+use crate::secret::Token;
+use crate::service::Watched;
+use crate::store::Question;
+use crate::store::open::Lifetime;
+
+pub mod external;
+pub mod inbound;
+#[cfg(feature = "oauth")]
+pub mod token;
+
+mod recipient;
+mod subject;
+
+/// What is configured of all that; clients of the rest are refused.
+#[derive(Default)]
+pub struct Methods {
+    /// `[external]`.
+    pub external: Option<external::Settings>,
+    /// `[inbound]`.
+    pub inbound: Option<inbound::Settings>,
+    /// `[oauth]`.
+    #[cfg(feature = "oauth")]
+    pub tokens: Option<token::Tokens>,
+}
+
+impl Methods {
+    /// Opens what the configuration names. The files that matter are in `watched` from then on.
+    #[cfg_attr(
+        not(feature = "oauth"),
+        expect(unused_variables, clippy::ptr_arg, reason = "opens tokens only")
+    )]
+    pub fn open(
+        config: &Config,
+        lifetime: Lifetime,
+        watched: &mut Watched,
+        problems: &mut Vec<Problem>,
+    ) -> Self {
+        Self {
+            external: config.external.clone(),
+            inbound: config.inbound.clone(),
+            #[cfg(feature = "oauth")]
+            tokens: config.oauth.as_ref().and_then(|oauth| {
+                let opened = token::Tokens::open(&oauth.settings, lifetime, watched);
+                let problem = |fault: crate::store::open::Fault| Problem {
+                    file: config.path.clone(),
+                    place: Some(oauth.places.of(fault.key)),
+                    key: Some(format!("oauth.{}", fault.key)),
+                    message: fault.message,
+                };
+                opened.map_err(|fault| problems.push(problem(fault))).ok()
+            }),
+        }
+    }
+
+    /// The login of the client's certificate, after the rules of `[logins]`.
+    pub fn certified(
+        &self,
+        request: &AuthRequest<'_>,
+        rules: &LoginRules,
+    ) -> Result<Login, Refusal> {
+        let settings = self.external.as_ref();
+        let settings = settings.ok_or(Refusal::UnsupportedMethod("external"))?;
+        settings.login(&request.login, request.tls.as_ref(), rules)
+    }
+
+    /// Whether the token is in force and that of this login.
+    #[cfg(feature = "oauth")]
+    pub fn check(
+        &self,
+        token: &Token,
+        asked: &Question<'_>,
+        rules: &LoginRules,
+    ) -> Result<(), Refusal> {
+        let tokens = self.tokens.as_ref();
+        let tokens = tokens.ok_or(Refusal::UnsupportedMethod("token"))?;
+        tokens.check(token, asked.login, rules, asked.deadline)
+    }
+
+    /// This build cannot check tokens.
+    #[cfg(not(feature = "oauth"))]
+    pub fn check(
+        &self,
+        _token: &Token,
+        _asked: &Question<'_>,
+        _rules: &LoginRules,
+    ) -> Result<(), Refusal> {
+        Err(Refusal::UnsupportedMethod("token"))
+    }
+
+    /// Whom incoming mail is for, if it is taken.
+    pub fn recipient(
+        &self,
+        request: &AuthRequest<'_>,
+    ) -> Result<(&inbound::Settings, Login), Refusal> {
+        let settings = self.inbound.as_ref();
+        let settings = settings.ok_or(Refusal::RelayDenied("there is no [inbound]"))?;
+        let envelope = request.envelope.as_ref();
+        Ok((settings, settings.recipient(request.protocol, envelope)?))
+    }
+}

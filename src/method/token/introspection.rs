@@ -1,0 +1,198 @@
+//! The service that issued a token is asked about it (RFC 7662).
+
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::{Map, Value};
+use ureq::Agent;
+use ureq::tls::{Certificate, RootCerts, TlsConfig};
+use zeroize::Zeroizing;
+
+use crate::secret::{Password, Token};
+
+/// The most bytes of an answer that are read; most have some hundred.
+const MAX_BODY_BYTES: u64 = 64 << 10;
+/// The most bytes of its headers.
+const MAX_HEADER_BYTES: usize = 16 << 10;
+/// The least time in which asking again makes sense.
+const LEAST: Duration = Duration::from_millis(10);
+
+/// Where to ask, and who we are there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// `https://…`; `http://` only to this machine, as tokens go there in clear.
+    pub url: String,
+    /// Our name and our secret there (RFC 6749, 2.3.1).
+    pub client: Option<(String, Password)>,
+    /// Certificates that are trusted in place of the system's.
+    pub ca_file: Option<PathBuf>,
+    /// How long an answer may take.
+    pub timeout: Duration,
+}
+
+/// The service.
+pub(super) struct Introspection {
+    url: String,
+    authorization: Option<Zeroizing<String>>,
+    timeout: Duration,
+    agent: Agent,
+    /// Keeps no connections, so that it cannot take one that the service has closed meanwhile.
+    fresh: Agent,
+}
+
+impl Introspection {
+    /// Reads the certificates; connects nowhere.
+    pub(super) fn open(settings: &Settings) -> Result<Self, String> {
+        let tls = settings.url.starts_with("https:").then(|| {
+            let trusted = crate::tls::trusted(settings.ca_file.as_deref())?;
+            let trusted: Vec<_> = trusted
+                .iter()
+                .map(|certificate| Certificate::from_der(certificate).to_owned())
+                .collect();
+            let provider = std::sync::Arc::new(rustls::crypto::ring::default_provider());
+            Ok::<_, String>(
+                TlsConfig::builder()
+                    .root_certs(RootCerts::new_with_certs(&trusted))
+                    .unversioned_rustls_crypto_provider(provider)
+                    .build(),
+            )
+        });
+        let tls = tls.transpose()?.unwrap_or_default();
+        let agent = |connections| -> Agent {
+            Agent::config_builder()
+                .tls_config(tls.clone())
+                // Under CGI, HTTP_PROXY is a header of the request (CVE-2016-5385).
+                .proxy(None)
+                .max_redirects(0)
+                .http_status_as_error(false)
+                .max_response_header_size(MAX_HEADER_BYTES)
+                .max_idle_connections(connections)
+                .user_agent("nginx-mail-auth")
+                .accept("application/json")
+                .build()
+                .new_agent()
+        };
+        let authorization = settings.client.as_ref().map(|(id, secret)| {
+            let mut pair = Zeroizing::new(Vec::new());
+            encode(id.as_bytes(), &mut pair);
+            pair.push(b':');
+            encode(secret.reveal(), &mut pair);
+            let pair = Zeroizing::new(STANDARD.encode(pair.as_slice()));
+            Zeroizing::new(format!("Basic {}", pair.as_str()))
+        });
+        Ok(Self {
+            url: settings.url.clone(),
+            authorization,
+            timeout: settings.timeout,
+            agent: agent(4),
+            fresh: agent(0),
+        })
+    }
+
+    /// What the service says of a token: its claims, or that it is not in force. An error means
+    /// that it could not say; it holds nothing of the token.
+    pub(super) fn claims(
+        &self,
+        token: &Token,
+        deadline: Instant,
+    ) -> Result<Option<Map<String, Value>>, String> {
+        let deadline = deadline.min(Instant::now() + self.timeout);
+        let mut form = Zeroizing::new(b"token_type_hint=access_token&token=".to_vec());
+        encode(token.reveal(), &mut form);
+        let told = self.ask(&self.agent, &form, deadline);
+        // The connection may be one that the service has given up. Asking twice does no harm.
+        let told = match told {
+            Err(Failed::Connection(_)) if deadline > Instant::now() + LEAST => {
+                self.ask(&self.fresh, &form, deadline)
+            }
+            told => told,
+        };
+        let mut claims = told.map_err(|failed| match failed {
+            Failed::Connection(what) | Failed::Answer(what) => format!("introspection: {what}"),
+        })?;
+        match claims.remove("active") {
+            Some(Value::Bool(true)) => Ok(Some(claims)),
+            Some(Value::Bool(false)) => Ok(None),
+            _ => Err("introspection: the answer does not say whether the token is active".into()),
+        }
+    }
+
+    fn ask(
+        &self,
+        agent: &Agent,
+        form: &[u8],
+        deadline: Instant,
+    ) -> Result<Map<String, Value>, Failed> {
+        let left = deadline.saturating_duration_since(Instant::now());
+        let mut request = agent
+            .post(&self.url)
+            .config()
+            .timeout_global(Some(left.max(LEAST)))
+            .build()
+            .content_type("application/x-www-form-urlencoded");
+        if let Some(authorization) = &self.authorization {
+            request = request.header("Authorization", authorization.as_str());
+        }
+        let mut response = request.send(form)?;
+        if response.status() != 200 {
+            let status = response.status().as_u16();
+            return Err(Failed::Answer(format!("it answers with status {status}")));
+        }
+        let body = response
+            .body_mut()
+            .with_config()
+            .limit(MAX_BODY_BYTES)
+            .read_to_vec()?;
+        // serde's error would quote the answer.
+        serde_json::from_slice(&body)
+            .map_err(|_| Failed::Answer("its answer is no JSON object".to_owned()))
+    }
+}
+
+/// Why there are no claims.
+enum Failed {
+    /// The connection broke, or there was none.
+    Connection(String),
+    /// What came over it cannot be used.
+    Answer(String),
+}
+
+impl From<ureq::Error> for Failed {
+    fn from(error: ureq::Error) -> Self {
+        match error {
+            ureq::Error::Timeout(_) => Self::Answer("it takes too long".to_owned()),
+            ureq::Error::BodyExceedsLimit(_) => Self::Answer("its answer is too long".to_owned()),
+            error => Self::Connection(error.to_string()),
+        }
+    }
+}
+
+/// Appends what stands for these bytes in a form (`application/x-www-form-urlencoded`).
+fn encode(bytes: &[u8], out: &mut Vec<u8>) {
+    const DIGITS: &[u8; 16] = b"0123456789ABCDEF";
+    for byte in bytes {
+        if byte.is_ascii_alphanumeric() || b"-._*".contains(byte) {
+            out.push(*byte);
+        } else {
+            let digit = |half: u8| DIGITS[usize::from(half & 15)];
+            out.extend_from_slice(&[b'%', digit(byte >> 4), digit(*byte)]);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_has_a_meaning_in_a_form_is_escaped() {
+        let mut out = Vec::new();
+        encode(b"aZ0-._*~ +/=&%\xe9:", &mut out);
+        assert_eq!(
+            String::from_utf8(out).unwrap(),
+            "aZ0-._*%7E%20%2B%2F%3D%26%25%E9%3A"
+        );
+    }
+}

@@ -1,0 +1,213 @@
+//! Signed tokens (RFC 7519, RFC 7515) and the public keys that they are checked with (RFC 7517).
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use jsonwebtoken::{Algorithm, DecodingKey, crypto};
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+/// The most keys of a set that are looked at; services have two or three.
+const MAX_KEYS: usize = 64;
+
+/// The shortest RSA modulus: "A key of size 2048 bits or larger MUST be used" (RFC 7518, 3.3).
+const MIN_RSA_BYTES: usize = 256;
+/// The longest: checking a signature takes time that grows with its square.
+const MAX_RSA_BYTES: usize = 1024;
+
+/// The keys of a JWKS file that can check a signature.
+pub(super) struct KeySet(Vec<Key>);
+
+struct Key {
+    id: Option<String>,
+    key: DecodingKey,
+    algorithms: &'static [Algorithm],
+    only: Option<String>,
+}
+
+/// A JSON Web Key (RFC 7517, 4), as much as matters of it.
+#[derive(Deserialize)]
+struct Jwk {
+    kty: String,
+    #[serde(rename = "use")]
+    usage: Option<String>,
+    key_ops: Option<Vec<String>>,
+    alg: Option<String>,
+    kid: Option<String>,
+    crv: Option<String>,
+    n: Option<String>,
+    e: Option<String>,
+    x: Option<String>,
+    y: Option<String>,
+}
+
+/// A JOSE header (RFC 7515, 4.1), as much as matters of it. A key, or where to get one, may stand
+/// in it; it is not looked at, as anybody can write that.
+#[derive(Deserialize)]
+struct Header {
+    alg: String,
+    kid: Option<String>,
+    typ: Option<String>,
+    crit: Option<Value>,
+}
+
+impl KeySet {
+    /// Reads a JWKS file. Keys of other kinds and for other uses are passed over (RFC 7517, 5);
+    /// the error says why there is none left.
+    pub(super) fn parse(text: &[u8]) -> Result<Self, String> {
+        #[derive(Deserialize)]
+        struct Set {
+            keys: Vec<Value>,
+        }
+
+        let set: Set = serde_json::from_slice(text)
+            .map_err(|error| format!("this is no JSON Web Key Set: {error}"))?;
+        if set.keys.len() > MAX_KEYS {
+            return Err(format!("there are more than {MAX_KEYS} keys in it"));
+        }
+        let mut keys = Vec::new();
+        let mut why = "there is no key in it";
+        for value in set.keys {
+            match serde_json::from_value(value)
+                .map_err(|_| "a key has no kty")
+                .and_then(Jwk::key)
+            {
+                Ok(key) => keys.push(key),
+                Err(unusable) => why = unusable,
+            }
+        }
+        if keys.is_empty() {
+            return Err(format!("no key in it can be used: {why}"));
+        }
+        Ok(Self(keys))
+    }
+
+    /// The claims of a token that one of these keys has signed; otherwise what is wrong with it.
+    pub(super) fn claims(&self, token: &[u8]) -> Result<Map<String, Value>, &'static str> {
+        let [header, claims, signature] = parts(token).ok_or("it is no signed token")?;
+        let header: Header = json(header).ok_or("its header cannot be read")?;
+        if header.crit.is_some() {
+            return Err("it asks for an extension that is not known");
+        }
+        if !header.typ.as_deref().is_none_or(is_access_token) {
+            return Err("it is a token of another kind");
+        }
+        // A name, not `none`; which key it fits, the key says.
+        let algorithm = algorithm(&header.alg).ok_or("its algorithm is not taken")?;
+        let signed = token.get(..token.len() - signature.len() - 1);
+        let signature = str::from_utf8(signature).ok();
+        let (Some(signed), Some(signature)) = (signed, signature) else {
+            return Err("it is no signed token");
+        };
+        let mut fitting = self
+            .0
+            .iter()
+            .filter(|key| key.fits(&header, algorithm))
+            .peekable();
+        if fitting.peek().is_none() {
+            return Err("it is signed with a key that is not known");
+        }
+        let right = |key: &Key| crypto::verify(signature, signed, &key.key, algorithm);
+        if !fitting.any(|key| right(key).is_ok_and(|right| right)) {
+            return Err("its signature is wrong");
+        }
+        json(claims).ok_or("its claims cannot be read")
+    }
+}
+
+impl Key {
+    fn fits(&self, header: &Header, algorithm: Algorithm) -> bool {
+        let named = header.kid.is_none() || header.kid == self.id;
+        let only = self.only.as_ref().is_none_or(|only| *only == header.alg);
+        named && only && self.algorithms.contains(&algorithm)
+    }
+}
+
+impl Jwk {
+    /// A key whose kind, and not the token's header, says which algorithms go with it.
+    fn key(self) -> Result<Key, &'static str> {
+        use Algorithm::*;
+        let verifies = |ops: &Vec<String>| ops.iter().any(|op| op == "verify");
+        if self.usage.as_deref().is_some_and(|usage| usage != "sig")
+            || !self.key_ops.as_ref().is_none_or(verifies)
+        {
+            return Err("a key is not for signatures");
+        }
+        let damaged = "a key is damaged";
+        let bytes = |text: &Option<String>| {
+            let text = text.as_ref().ok_or(damaged)?;
+            URL_SAFE_NO_PAD.decode(text).map_err(|_| damaged)
+        };
+        let coordinate = |text: &Option<String>, length| {
+            let fits = bytes(text)?.len() == length;
+            fits.then(|| text.clone().unwrap_or_default())
+                .ok_or(damaged)
+        };
+        let curve = |length| {
+            let (x, y) = (coordinate(&self.x, length)?, coordinate(&self.y, length)?);
+            DecodingKey::from_ec_components(&x, &y).map_err(|_| damaged)
+        };
+        let (key, algorithms): (_, &'static [Algorithm]) =
+            match (self.kty.as_str(), self.crv.as_deref()) {
+                ("RSA", _) => {
+                    let (n, e) = (bytes(&self.n)?, bytes(&self.e)?);
+                    if !(MIN_RSA_BYTES..=MAX_RSA_BYTES).contains(&n.len()) {
+                        return Err("an RSA key is shorter than 2048 or longer than 8192 bits");
+                    }
+                    let key = DecodingKey::from_rsa_raw_components(&n, &e);
+                    (key, &[RS256, RS384, RS512, PS256, PS384, PS512])
+                }
+                ("EC", Some("P-256")) => (curve(32)?, &[ES256]),
+                ("EC", Some("P-384")) => (curve(48)?, &[ES384]),
+                ("OKP", Some("Ed25519")) => {
+                    let x = coordinate(&self.x, 32)?;
+                    let key = DecodingKey::from_ed_components(&x).map_err(|_| damaged)?;
+                    (key, &[EdDSA])
+                }
+                // Whoever can check such a token could have made it.
+                ("oct", _) => return Err("a key is a shared secret"),
+                _ => return Err("a key is of another kind"),
+            };
+        Ok(Key {
+            id: self.kid,
+            key,
+            algorithms,
+            only: self.alg,
+        })
+    }
+}
+
+/// The algorithms of public keys (RFC 7518, 3.1; RFC 8037, 3.1).
+fn algorithm(name: &str) -> Option<Algorithm> {
+    use Algorithm::*;
+    Some(match name {
+        "RS256" => RS256,
+        "RS384" => RS384,
+        "RS512" => RS512,
+        "PS256" => PS256,
+        "PS384" => PS384,
+        "PS512" => PS512,
+        "ES256" => ES256,
+        "ES384" => ES384,
+        "EdDSA" | "Ed25519" => EdDSA,
+        _ => return None,
+    })
+}
+
+/// `JWT`, or what RFC 9068, 2.1 names it.
+fn is_access_token(kind: &str) -> bool {
+    let kind = kind.to_ascii_lowercase();
+    let kind = kind.strip_prefix("application/").unwrap_or(&kind);
+    matches!(kind, "jwt" | "at+jwt")
+}
+
+/// The three parts of a signed token, still encoded (RFC 7515, 7.1).
+pub(super) fn parts(token: &[u8]) -> Option<[&[u8]; 3]> {
+    let mut parts = token.split(|byte| *byte == b'.');
+    let three = [parts.next()?, parts.next()?, parts.next()?];
+    let whole = parts.next().is_none() && three.iter().all(|part| !part.is_empty());
+    whole.then_some(three)
+}
+
+fn json<T: serde::de::DeserializeOwned>(part: &[u8]) -> Option<T> {
+    serde_json::from_slice(&URL_SAFE_NO_PAD.decode(part).ok()?).ok()
+}

@@ -1,0 +1,270 @@
+//! The mail server of one login: its way by store and routes, then one of the host's servers.
+
+use std::net::IpAddr;
+use std::num::NonZeroU16;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::names::Timing;
+use super::probe::{Fault, probe};
+use super::watch::{SLACK, Watched};
+use super::{
+    Aim, Destination, Health, Host, HostId, Passage, Place, Ports, Probing, Role, Routes, Rule,
+    Score, Stage, State, Whereabouts,
+};
+use crate::answer::Upstream;
+use crate::refusal::Trouble;
+use crate::request::{Login, Protocol};
+use crate::store::{Account, Question};
+
+/// The longest that a request of a server waits for what is not known yet of several addresses.
+const POOL_PATIENCE: Duration = Duration::from_secs(2);
+
+/// The most dead addresses that are named in one text.
+const MAX_NAMED: usize = 8;
+
+/// The way of a login, before any mail server is looked at.
+pub(super) struct Way {
+    pub(super) rule: Rule,
+    pub(super) passage: Option<Passage>,
+    pub(super) end: End,
+}
+
+pub(super) enum End {
+    Host(HostId),
+    /// What the store says is none of `[hosts]`, but an address.
+    Address(IpAddr),
+}
+
+impl Routes {
+    /// The mail server for a login that may in. What the store says of the account goes first.
+    ///
+    /// It waits for DNS, and for mail servers of which nothing is known yet, for 5 seconds at
+    /// most.
+    pub fn choose(
+        &self,
+        login: &Login,
+        protocol: Protocol,
+        account: &Account,
+    ) -> Result<Destination, Trouble> {
+        self.choose_by(
+            &Question {
+                login,
+                protocol,
+                client: None,
+                deadline: Instant::now() + self.timing.patience,
+            },
+            account,
+        )
+    }
+
+    /// The same by a deadline. A server that there is no time left to probe is taken to be alive.
+    pub fn choose_by(
+        &self,
+        asked: &Question<'_>,
+        account: &Account,
+    ) -> Result<Destination, Trouble> {
+        let way = self.way(asked.login, account)?;
+        self.follow(&way, asked, account, |id, host, port| {
+            let until = self.patient_until(asked);
+            let ranking = host.ranking(asked.login);
+            if let Probing::Background(watchman) = &self.probing {
+                let known = ranking.iter().filter_map(|(index, _)| {
+                    let address = self.whereabouts(id, *index).known()?;
+                    Some(Watched::new(address, port, asked.protocol))
+                });
+                watchman.watch(known);
+            }
+            first_alive(host, &ranking, |index| {
+                let address = self.find(id, index, until)?;
+                let server = Watched::new(address, port, asked.protocol);
+                match self.health(server, until) {
+                    Health::Dead(why) => Err(format!("{address}: {why}")),
+                    Health::Alive | Health::Unknown => Ok(address),
+                }
+            })
+        })
+    }
+
+    /// What the store says, else what the routes say.
+    pub(super) fn way(&self, login: &Login, account: &Account) -> Result<Way, Trouble> {
+        let (aim, rule) = match &account.host {
+            None => self.table.find(login).ok_or(Trouble::NoRoute)?,
+            Some(host) => match self.table.declared(host) {
+                Some(aim) => (aim, Rule::User),
+                None => {
+                    let unknown = |_| {
+                        let what = "neither a host of [hosts] nor an address";
+                        Trouble::Host(format!("{host}: {what}"))
+                    };
+                    return Ok(Way {
+                        rule: Rule::User,
+                        passage: None,
+                        end: End::Address(host.parse().map_err(unknown)?),
+                    });
+                }
+            },
+        };
+        let (end, passage) = match aim {
+            Aim::Host(host) => (host, None),
+            Aim::Move(index) => {
+                let users = self.table.move_at(index).ok_or(Trouble::NoRoute)?;
+                let place = Place::of(login);
+                let stage = users.stage(place);
+                let passage = Passage {
+                    name: Arc::clone(&users.name),
+                    place,
+                    stage,
+                };
+                let host = match stage {
+                    Stage::Old | Stage::Moving => users.old,
+                    Stage::New => users.new,
+                };
+                (host, Some(passage))
+            }
+        };
+        Ok(Way {
+            rule,
+            passage,
+            end: End::Host(end),
+        })
+    }
+
+    /// The end of a way; `pick` takes one of several addresses for a port.
+    pub(super) fn follow(
+        &self,
+        way: &Way,
+        asked: &Question<'_>,
+        account: &Account,
+        pick: impl FnOnce(HostId, &Host, NonZeroU16) -> Result<IpAddr, Trouble>,
+    ) -> Result<Destination, Trouble> {
+        if let Some(passage) = &way.passage
+            && passage.stage == Stage::Moving
+        {
+            return Err(Trouble::Moving(passage.to_string()));
+        }
+        let port_of = |ports: Ports| account.port.unwrap_or_else(|| ports.of(asked.protocol));
+        let (name, address, port, master) = match way.end {
+            End::Address(address) => {
+                let name = account.host.as_deref().unwrap_or_default().into();
+                (name, address, port_of(self.table.ports), None)
+            }
+            End::Host(id) => {
+                let host = &self.table.hosts()[id.index()];
+                let name = Arc::clone(&host.name);
+                let port = port_of(host.ports);
+                if host.state == State::Moving {
+                    let what = format!("{name}: its users are being moved");
+                    return Err(Trouble::Moving(what));
+                }
+                let address = match host.servers.as_slice() {
+                    [only] if only.role != Role::Drained => {
+                        self.find(id, 0, asked.deadline).map_err(Trouble::Host)?
+                    }
+                    _ => pick(id, host, port)?,
+                };
+                (name, address, port, host.master.clone())
+            }
+        };
+        let upstream = Upstream::new(address, port)
+            .ok_or_else(|| Trouble::Host(format!("{name}: not the address of a mail server")))?;
+        Ok(Destination {
+            host: name,
+            rule: way.rule,
+            passage: way.passage.clone(),
+            upstream,
+            master,
+        })
+    }
+
+    fn whereabouts(&self, host: HostId, server: usize) -> &Whereabouts {
+        let servers = self.whereabouts.get(host.index());
+        servers
+            .and_then(|servers| servers.get(server))
+            .unwrap_or(&Whereabouts::Unused)
+    }
+
+    /// Where a server is; DNS is waited for until then, and no longer than it may take.
+    pub(super) fn find(
+        &self,
+        host: HostId,
+        server: usize,
+        until: Instant,
+    ) -> Result<IpAddr, String> {
+        let left = until.saturating_duration_since(Instant::now());
+        let timing = Timing {
+            patience: self.timing.patience.min(left),
+            ..self.timing
+        };
+        self.whereabouts(host, server).find(&self.resolver, timing)
+    }
+
+    /// Until when it is waited for what is not known of one of several servers. In a server, a
+    /// name that DNS does not know is as good as dead: nobody waits for it as long as for the only
+    /// one.
+    pub(super) fn patient_until(&self, asked: &Question<'_>) -> Instant {
+        let patience = match &self.probing {
+            Probing::InLine => return asked.deadline,
+            Probing::Off => POOL_PATIENCE,
+            Probing::Background(_) => POOL_PATIENCE.min(self.table.probes.timeout + SLACK),
+        };
+        asked.deadline.min(Instant::now() + patience)
+    }
+
+    fn health(&self, server: Watched, until: Instant) -> Health {
+        match &self.probing {
+            Probing::Off => Health::Unknown,
+            Probing::Background(watchman) => {
+                watchman.watch([server]);
+                watchman.health(&server, until)
+            }
+            Probing::InLine => self.probe_now(server, until),
+        }
+    }
+
+    pub(super) fn probe_now(&self, server: Watched, until: Instant) -> Health {
+        let probes = self.table.probes;
+        let left = until.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Health::Unknown;
+        }
+        let timeout = probes.timeout.min(left);
+        match probe(probes.kind, server.address, server.protocol, timeout) {
+            Ok(()) => Health::Alive,
+            Err(Fault::Dead(why)) => {
+                log::debug!("mail server {server} is dead: {why}");
+                Health::Dead(why.into())
+            }
+            Err(Fault::Ours(why)) => {
+                log::warn!("mail server {server} cannot be probed: {why}");
+                Health::Unknown
+            }
+        }
+    }
+}
+
+/// The first address of a ranking that can be used; `find` gives it, or says why not.
+pub(super) fn first_alive(
+    host: &Host,
+    ranking: &[(usize, Score)],
+    mut find: impl FnMut(usize) -> Result<IpAddr, String>,
+) -> Result<IpAddr, Trouble> {
+    let mut dead = Vec::new();
+    for (index, _) in ranking {
+        match find(*index) {
+            Ok(address) => return Ok(address),
+            Err(why) => dead.push(why),
+        }
+    }
+    let name = &host.name;
+    if dead.is_empty() {
+        return Err(Trouble::Host(format!("{name}: all addresses are drained")));
+    }
+    let more = dead.len().saturating_sub(MAX_NAMED);
+    dead.truncate(MAX_NAMED);
+    let dead = dead.join("; ");
+    Err(Trouble::Host(match more {
+        0 => format!("{name}: no address is alive: {dead}"),
+        _ => format!("{name}: no address is alive: {dead}; and {more} more"),
+    }))
+}

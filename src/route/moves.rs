@@ -1,0 +1,142 @@
+//! Users on their way from one host to another: `old -> moving -> new`.
+
+use std::fmt;
+use std::sync::Arc;
+
+use super::place::Place;
+use super::table::HostId;
+
+/// A move as configured. Its name stands where a host's can.
+#[derive(Clone, Debug)]
+pub struct Move {
+    /// Its name in the configuration.
+    pub name: Arc<str>,
+    /// The host that users come from.
+    pub old: HostId,
+    /// The host that they go to.
+    pub new: HostId,
+    /// How many percent have arrived.
+    pub moved: u8,
+    /// Up to how many percent are on their way; not less than `moved`.
+    pub moving: u8,
+}
+
+/// How far a user of a move is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Stage {
+    /// Still at the old host.
+    Old,
+    /// At neither: the temporary failure.
+    Moving,
+    /// At the new host.
+    New,
+}
+
+impl Move {
+    /// How far the user with this place is. With a larger `moved` or `moving` nobody is less far.
+    pub fn stage(&self, place: Place) -> Stage {
+        if place.is_below(self.moved) {
+            Stage::New
+        } else if place.is_below(self.moving) {
+            Stage::Moving
+        } else {
+            Stage::Old
+        }
+    }
+}
+
+impl fmt::Display for Stage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Old => "old",
+            Self::Moving => "moving",
+            Self::New => "new",
+        })
+    }
+}
+
+/// The move that a login's way goes through.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Passage {
+    /// The name of the move.
+    pub name: Arc<str>,
+    /// The login's place.
+    pub place: Place,
+    /// How far that is.
+    pub stage: Stage,
+}
+
+/// `move old-to-new: place 47.80 %, moving`.
+impl fmt::Display for Passage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = self.name.escape_debug();
+        write!(f, "move {name}: place {}, {}", self.place, self.stage)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::request::Login;
+
+    fn stages(moved: u8, moving: u8) -> Vec<Stage> {
+        let host = HostId::FIRST;
+        let users = Move {
+            name: "m".into(),
+            old: host,
+            new: host,
+            moved,
+            moving,
+        };
+        let login = |number| Login::new(format!("user{number}").into_bytes()).unwrap();
+        (0..2000)
+            .map(|number| users.stage(Place::of(&login(number))))
+            .collect()
+    }
+
+    #[test]
+    fn nobody_goes_back_when_percentages_rise() {
+        let steps = [(0, 0), (0, 10), (10, 10), (10, 45), (45, 45), (45, 100)];
+        let mut before = stages(0, 0);
+        assert!(before.iter().all(|stage| *stage == Stage::Old));
+        for (moved, moving) in steps {
+            let now = stages(moved, moving);
+            assert!(before.iter().zip(&now).all(|(before, now)| before <= now));
+            let count = |stage| now.iter().filter(|now| **now == stage).count();
+            // Within 3 % of all.
+            let near = |count: usize, percent: u8| count.abs_diff(20 * usize::from(percent)) < 60;
+            assert!(near(count(Stage::New), moved), "{moved} {moving}");
+            assert!(
+                near(count(Stage::Moving), moving - moved),
+                "{moved} {moving}"
+            );
+            before = now;
+        }
+        assert!(stages(100, 100).iter().all(|stage| *stage == Stage::New));
+    }
+
+    #[test]
+    fn alice_by_percentages() {
+        // Her place is 47.80 %.
+        let alice = Place::of(&Login::new(b"alice@example.org".to_vec()).unwrap());
+        let host = HostId::FIRST;
+        for (moved, moving, stage) in [
+            (0, 0, Stage::Old),
+            (0, 47, Stage::Old),
+            (0, 48, Stage::Moving),
+            (47, 48, Stage::Moving),
+            (48, 48, Stage::New),
+            (48, 100, Stage::New),
+        ] {
+            let name = "m".into();
+            let users = Move {
+                name,
+                old: host,
+                new: host,
+                moved,
+                moving,
+            };
+            assert_eq!(users.stage(alice), stage, "{moved} {moving}");
+        }
+    }
+}

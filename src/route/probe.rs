@@ -1,0 +1,311 @@
+//! One look at one mail server: does it greet?
+//!
+//! As nginx does it (`ngx_mail_proxy_read_response` in ngx_mail_proxy_module.c), that is without
+//! TLS, and with nginx's idea of a good greeting. Then we take our leave, so that the server has
+//! nothing to complain about.
+
+use std::io::{self, Read as _, Write as _};
+use std::net::{SocketAddr, TcpStream};
+use std::time::{Duration, Instant};
+
+use rustix::io::Errno;
+
+use crate::request::Protocol;
+
+/// The most bytes of a greeting: what nginx has room for (`proxy_buffer`, a page).
+const MAX_GREETING_BYTES: usize = 4096;
+
+/// How long we wait for the server to end the connection after we have said goodbye, so that it
+/// never finds it gone.
+const GOODBYE: Duration = Duration::from_millis(100);
+
+/// How mail servers are probed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Probes {
+    /// What a probe does.
+    pub kind: ProbeKind,
+    /// The time between two probes of one server.
+    pub interval: Duration,
+    /// How long a probe may take.
+    pub timeout: Duration,
+}
+
+impl Probes {
+    /// Every server is taken to be alive.
+    pub const OFF: Self = Self {
+        kind: ProbeKind::Off,
+        interval: Duration::from_secs(3600),
+        timeout: Duration::ZERO,
+    };
+}
+
+/// What a probe does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ProbeKind {
+    /// It connects and waits for a good greeting.
+    Greeting,
+    /// It connects: for servers that wait for a PROXY header before they say anything.
+    Connect,
+    /// There are none.
+    Off,
+}
+
+/// Why a probe has not found a mail server that is alive.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Fault {
+    /// It is dead, in these words.
+    Dead(String),
+    /// We lack something, so nothing is known about it.
+    Ours(String),
+}
+
+/// Probes one mail server; takes no longer than `timeout` and [`GOODBYE`].
+pub(super) fn probe(
+    kind: ProbeKind,
+    address: SocketAddr,
+    protocol: Protocol,
+    timeout: Duration,
+) -> Result<(), Fault> {
+    let deadline = Instant::now() + timeout;
+    if kind == ProbeKind::Off {
+        return Ok(());
+    }
+    let late = |what: &str| Fault::Dead(format!("no {what} within {} ms", timeout.as_millis()));
+    // Zero is an error to the standard library.
+    let patience = timeout.max(Duration::from_millis(1));
+    let mut stream = match TcpStream::connect_timeout(&address, patience) {
+        Ok(stream) => stream,
+        Err(error) if is_late(&error) => return Err(late("connection")),
+        Err(error) => return Err(fault(&error)),
+    };
+    if kind == ProbeKind::Connect {
+        return Ok(());
+    }
+    let greeting = match greeting(&mut stream, deadline) {
+        Ok(greeting) => greeting,
+        Err(error) if is_late(&error) => return Err(late("greeting")),
+        Err(error) => return Err(fault(&error)),
+    };
+    let good: &[u8] = match protocol {
+        Protocol::Imap => b"* OK",
+        Protocol::Pop3 => b"+OK",
+        Protocol::Smtp => b"220",
+    };
+    if greeting.starts_with(good) {
+        take_leave(&mut stream, protocol);
+        Ok(())
+    } else if greeting.is_empty() {
+        Err(Fault::Dead("it hung up without a greeting".into()))
+    } else {
+        let greeting = greeting.trim_ascii_end();
+        let start = greeting.get(..60).unwrap_or(greeting).escape_ascii();
+        Err(Fault::Dead(format!("its greeting is \"{start}\"")))
+    }
+}
+
+/// The first line, with its end; less if the server ends it early or says too much.
+fn greeting(stream: &mut TcpStream, deadline: Instant) -> io::Result<Vec<u8>> {
+    let mut greeting = Vec::new();
+    let mut buffer = [0; 512];
+    while !greeting.contains(&b'\n') && greeting.len() < MAX_GREETING_BYTES {
+        let left = deadline.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Err(io::ErrorKind::TimedOut.into());
+        }
+        stream.set_read_timeout(Some(left))?;
+        match stream.read(&mut buffer) {
+            Ok(0) => return Ok(Vec::new()),
+            Ok(read) => greeting.extend_from_slice(buffer.get(..read).unwrap_or_default()),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(greeting)
+}
+
+/// Says goodbye and lets the server end the connection. What comes of it is not our concern.
+fn take_leave(stream: &mut TcpStream, protocol: Protocol) {
+    let goodbye: &[u8] = match protocol {
+        Protocol::Imap => b"a LOGOUT\r\n",
+        Protocol::Pop3 | Protocol::Smtp => b"QUIT\r\n",
+    };
+    let deadline = Instant::now() + GOODBYE;
+    let mut buffer = [0; 512];
+    let mut sent = stream
+        .set_write_timeout(Some(GOODBYE))
+        .and_then(|()| stream.write_all(goodbye))
+        .is_ok();
+    while sent {
+        let left = deadline.saturating_duration_since(Instant::now());
+        let waiting = !left.is_zero() && stream.set_read_timeout(Some(left)).is_ok();
+        sent = waiting && stream.read(&mut buffer).is_ok_and(|read| read > 0);
+    }
+}
+
+fn is_late(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock
+    )
+}
+
+/// Whose fault an error is. Where we have no descriptor or memory left, or no port of our own,
+/// all servers would seem dead at once.
+fn fault(error: &io::Error) -> Fault {
+    let ours = [
+        Errno::MFILE,
+        Errno::NFILE,
+        Errno::NOMEM,
+        Errno::NOBUFS,
+        Errno::ADDRNOTAVAIL,
+    ];
+    match Errno::from_io_error(error) {
+        Some(errno) if ours.contains(&errno) => Fault::Ours(error.to_string()),
+        _ => Fault::Dead(error.kind().to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::{Ipv4Addr, TcpListener};
+    use std::sync::mpsc;
+    use std::thread;
+
+    /// A server for one connection, which it hands to `serve`.
+    fn server(serve: impl FnOnce(TcpStream) + Send + 'static) -> SocketAddr {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let address = listener.local_addr().unwrap();
+        thread::spawn(move || serve(listener.accept().unwrap().0));
+        address
+    }
+
+    fn greets(greeting: &'static [u8]) -> SocketAddr {
+        server(move |mut stream| {
+            stream.write_all(greeting).unwrap();
+            let _until_it_is_closed = stream.read_to_end(&mut Vec::new());
+        })
+    }
+
+    const SHORT: Duration = Duration::from_millis(150);
+
+    fn greeting_of(
+        address: SocketAddr,
+        protocol: Protocol,
+        timeout: Duration,
+    ) -> Result<(), Fault> {
+        probe(ProbeKind::Greeting, address, protocol, timeout)
+    }
+
+    fn dead(why: &str) -> Result<(), Fault> {
+        Err(Fault::Dead(why.into()))
+    }
+
+    #[test]
+    fn greetings() {
+        use Protocol::{Imap, Pop3, Smtp};
+        let wrong = |start: &str| dead(&format!("its greeting is \"{start}\""));
+        let long = Duration::from_secs(10);
+        for (greeting, protocol, expected) in [
+            (&b"* OK [CAPABILITY IMAP4rev1] ready.\r\n"[..], Imap, Ok(())),
+            (b"* OK\r\n", Imap, Ok(())),
+            // nginx takes no greeting but OK.
+            (b"* PREAUTH hello\r\n", Imap, wrong("* PREAUTH hello")),
+            (b"* BYE too many\r\n", Imap, wrong("* BYE too many")),
+            (
+                b"220 mail.test ESMTP\r\n",
+                Imap,
+                wrong("220 mail.test ESMTP"),
+            ),
+            (b"+OK ready\r\n", Pop3, Ok(())),
+            (b"-ERR no\r\n", Pop3, wrong("-ERR no")),
+            (b"220 mail.test ESMTP\r\n", Smtp, Ok(())),
+            (b"220-one\r\n220 two\r\n", Smtp, Ok(())),
+            (b"421 busy\r\n", Smtp, wrong("421 busy")),
+            (b"\x1b[31m\xff\n", Smtp, wrong("\\x1b[31m\\xff")),
+            (b"\n", Smtp, wrong("")),
+        ] {
+            let what = greeting.escape_ascii();
+            let found = greeting_of(greets(greeting), protocol, long);
+            assert_eq!(found, expected, "{what}");
+        }
+    }
+
+    #[test]
+    fn a_greeting_without_end_is_cut() {
+        let endless = server(|mut stream| while stream.write_all(&[b'x'; 512]).is_ok() {});
+        let found = greeting_of(endless, Protocol::Imap, Duration::from_secs(10));
+        assert_eq!(
+            found,
+            dead(&format!("its greeting is \"{}\"", "x".repeat(60)))
+        );
+    }
+
+    #[test]
+    fn the_silent_the_slow_and_the_gone_are_dead_in_time() {
+        let silent = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let slow = server(|mut stream| {
+            for byte in b"* OK hello\r\n".repeat(100) {
+                if stream.write_all(&[byte]).is_err() {
+                    break;
+                }
+                thread::sleep(Duration::from_millis(40));
+            }
+        });
+        let hangs_up = server(|mut stream| {
+            let _ = stream.write_all(b"* OK");
+        });
+        let gone = {
+            let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+            listener.local_addr().unwrap()
+        };
+        for (address, why) in [
+            (silent.local_addr().unwrap(), "no greeting within 150 ms"),
+            (slow, "no greeting within 150 ms"),
+            (hangs_up, "it hung up without a greeting"),
+            (gone, "connection refused"),
+        ] {
+            let started = Instant::now();
+            assert_eq!(greeting_of(address, Protocol::Imap, SHORT), dead(why));
+            assert!(started.elapsed() < Duration::from_secs(5), "{why}");
+        }
+        let silent = silent.local_addr().unwrap();
+        let connected = probe(ProbeKind::Connect, silent, Protocol::Imap, SHORT);
+        assert_eq!(connected, Ok(()));
+        assert_eq!(probe(ProbeKind::Off, gone, Protocol::Imap, SHORT), Ok(()));
+    }
+
+    #[test]
+    fn it_says_goodbye_and_lets_the_server_close() {
+        for (protocol, greeting, goodbye) in [
+            (Protocol::Imap, &b"* OK\r\n"[..], &b"a LOGOUT\r\n"[..]),
+            (Protocol::Pop3, b"+OK\r\n", b"QUIT\r\n"),
+            (Protocol::Smtp, b"220 x\r\n", b"QUIT\r\n"),
+        ] {
+            let (heard, hear) = mpsc::channel();
+            let address = server(move |mut stream| {
+                stream.write_all(greeting).unwrap();
+                let mut said = vec![0; goodbye.len()];
+                stream.read_exact(&mut said).unwrap();
+                stream.write_all(b"bye\r\n").unwrap();
+                stream.shutdown(std::net::Shutdown::Write).unwrap();
+                // The end, and not a reset.
+                let end = stream.read(&mut [0]).map_err(|error| error.kind());
+                heard.send((said, end)).unwrap();
+            });
+            greeting_of(address, protocol, Duration::from_secs(10)).unwrap();
+            assert_eq!(hear.recv().unwrap(), (goodbye.to_vec(), Ok(0)));
+        }
+    }
+
+    #[test]
+    fn what_we_lack_says_nothing_about_the_server() {
+        let error = |errno: Errno| io::Error::from_raw_os_error(errno.raw_os_error());
+        for errno in [Errno::MFILE, Errno::NFILE, Errno::NOMEM] {
+            assert!(matches!(fault(&error(errno)), Fault::Ours(_)), "{errno}");
+        }
+        for errno in [Errno::CONNREFUSED, Errno::HOSTUNREACH, Errno::CONNRESET] {
+            assert!(matches!(fault(&error(errno)), Fault::Dead(_)), "{errno}");
+        }
+    }
+}

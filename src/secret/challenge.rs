@@ -1,0 +1,173 @@
+//! Answers to a challenge: what `cram-md5` and `apop` bring in place of a password.
+
+use std::fmt;
+
+use super::stored::from_hex;
+
+/// The longest challenge: two numbers, and a host name of the longest kind (RFC 1035, 2.3.4).
+const MAX_CHALLENGE_BYTES: usize = 300;
+
+/// A challenge that nginx made, and the digest with which a client answered it.
+///
+/// The challenge goes into the digest, so one that anybody else could have chosen proves nothing:
+/// only what looks like nginx's own is taken.
+#[derive(Clone)]
+pub struct Answered {
+    challenge: Vec<u8>,
+    digest: [u8; 16],
+}
+
+/// Why an answer to a challenge cannot be looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BadAnswer {
+    /// `Auth-Salt` is missing, or not as nginx makes it.
+    Challenge,
+    /// The digest is not 32 hexadecimal digits.
+    Digest,
+}
+
+impl Answered {
+    /// Checks `Auth-Salt` and the digest, which may be in either case.
+    pub fn new(challenge: &[u8], digest: &[u8]) -> Result<Self, BadAnswer> {
+        if !is_nginx_challenge(challenge) {
+            return Err(BadAnswer::Challenge);
+        }
+        let digest = from_hex(digest).and_then(|digest| digest.try_into().ok());
+        Ok(Self {
+            challenge: challenge.to_vec(),
+            digest: digest.ok_or(BadAnswer::Digest)?,
+        })
+    }
+
+    /// The challenge, with its angle brackets.
+    pub(super) fn challenge(&self) -> &[u8] {
+        &self.challenge
+    }
+
+    /// What the client made of it.
+    pub(super) fn digest(&self) -> &[u8; 16] {
+        &self.digest
+    }
+}
+
+/// Who has the digest can try passwords on it.
+impl fmt::Debug for Answered {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Answered(..)")
+    }
+}
+
+/// `<%ul.%T@%V>`: a random number, the time, the `server_name` (`ngx_mail_salt` in
+/// ngx_mail_handler.c).
+fn is_nginx_challenge(challenge: &[u8]) -> bool {
+    let parts = || {
+        let inner = challenge.strip_prefix(b"<")?.strip_suffix(b">")?;
+        let at = inner.iter().position(|byte| *byte == b'@')?;
+        let (numbers, host) = (inner.get(..at)?, inner.get(at + 1..)?);
+        let dot = numbers.iter().position(|byte| *byte == b'.')?;
+        Some((numbers.get(..dot)?, numbers.get(dot + 1..)?, host))
+    };
+    let number =
+        |text: &[u8]| (1..=20).contains(&text.len()) && text.iter().all(u8::is_ascii_digit);
+    let named = |host: &[u8]| {
+        let fits = |byte: &u8| byte.is_ascii_graphic() && !matches!(byte, b'<' | b'>' | b'@');
+        !host.is_empty() && host.iter().all(fits)
+    };
+    challenge.len() <= MAX_CHALLENGE_BYTES
+        && parts().is_some_and(|(random, time, host)| number(random) && number(time) && named(host))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::secret::{Proof, Secret, WeakSchemes};
+
+    const DIGEST: &[u8] = b"b913a602c7eda7a495b4e6e7334d3890";
+
+    #[test]
+    fn only_challenges_of_nginx_are_taken() {
+        for good in [
+            &b"<1585632142.1700000000@mail.example.com>"[..],
+            b"<18446744073709551615.1@x>",
+            b"<0.0@my_host>",
+        ] {
+            assert!(
+                Answered::new(good, DIGEST).is_ok(),
+                "{}",
+                good.escape_ascii()
+            );
+        }
+        let long = [b"<1.2@".as_slice(), &[b'x'; 300], b">"].concat();
+        for bad in [
+            &b""[..],
+            b"<>",
+            b"<@>",
+            b"<.@>",
+            b"<1.2@>",
+            b"<.2@x>",
+            b"<1.@x>",
+            b"<1@x>",
+            b"1.2@x",
+            b"<1.2@x",
+            b"<1.2@x>\r\n",
+            b" <1.2@x>",
+            b"<a.2@x>",
+            b"<-1.2@x>",
+            b"<1.2.3@x>",
+            b"<1.2@x@y>",
+            b"<1.2@x y>",
+            b"<1.2@x><1.2@x>",
+            b"<1.2@\xe9>",
+            b"<123456789012345678901.2@x>",
+            &long,
+        ] {
+            let refused = Answered::new(bad, DIGEST).unwrap_err();
+            assert_eq!(refused, BadAnswer::Challenge, "{}", bad.escape_ascii());
+        }
+    }
+
+    #[test]
+    fn digests_are_compared_where_the_password_is_at_hand() {
+        const CHALLENGE: &[u8] = b"<1896.697170952@postoffice.reston.mci.net>";
+        let secret = |text: &str| Secret::parse(text.as_bytes(), WeakSchemes::Allowed).unwrap();
+        let answered = |digest: &[u8]| Answered::new(CHALLENGE, digest).unwrap();
+        // RFC 2195, 2; and the MD5 of challenge and password.
+        let cram = Proof::CramMd5(answered(DIGEST));
+        let apop = Proof::Apop(answered(b"d16ff9ac2a65d209022d7eb541ecf24d"));
+        let wrong = [
+            Proof::CramMd5(answered(&[b'0'; 32])),
+            Proof::Apop(answered(&[b'0'; 32])),
+        ];
+        let plain = secret("{PLAIN}tanstaaftanstaaf").unwrap();
+        assert!(plain.matches(&cram) && plain.matches(&apop));
+        assert!(plain.can_check(&cram) && plain.can_check(&apop));
+        // What `doveadm pw -s CRAM-MD5` makes of it.
+        let kept =
+            secret("{CRAM-MD5}d06d4e1b26fccaa4b0b61801132340a354b21152711fb604ca3e035e7015116b")
+                .unwrap();
+        assert!(kept.matches(&cram) && !kept.matches(&apop));
+        assert!(kept.can_check(&cram) && !kept.can_check(&apop));
+        for stored in [&plain, &kept] {
+            assert!(!wrong.iter().any(|proof| stored.matches(proof)));
+            let decoy = stored.clone().into_decoy();
+            assert!(![&cram, &apop].into_iter().any(|proof| decoy.matches(proof)));
+        }
+    }
+
+    #[test]
+    fn a_digest_is_32_hexadecimal_digits_of_either_case() {
+        let of = |digest: &[u8]| Answered::new(b"<1.2@x>", digest).map(|answer| answer.digest);
+        assert_eq!(of(&DIGEST.to_ascii_uppercase()), of(DIGEST));
+        for bad in [
+            &b""[..],
+            &DIGEST[..31],
+            &DIGEST[..30],
+            &[DIGEST, b"00"].concat(),
+            &[&DIGEST[..31], b"g"].concat(),
+            &[&DIGEST[..31], b"\0"].concat(),
+            &[b'+'; 32],
+        ] {
+            assert_eq!(of(bad), Err(BadAnswer::Digest), "{}", bad.escape_ascii());
+        }
+    }
+}
