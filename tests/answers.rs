@@ -75,6 +75,7 @@ impl UserStore for Erratic {
             port: NonZeroU16::new(random.below(70000) as u16).filter(|_| random.one_in(2)),
             disabled: random.one_in(9),
             allow_nets: random.one_in(9).then(Vec::new),
+            handle: None,
             upstream_password: random.one_in(4).then(|| {
                 let length = random.below(300) as usize;
                 let bytes = random.bytes(length);

@@ -11,6 +11,8 @@ packages=(
     libfcgi-dev libfcgi-bin spawn-fcgi php-cgi php-fpm
     # The mail servers and mail clients.
     dovecot-core dovecot-imapd dovecot-pop3d postfix curl python3
+    # The directory.
+    slapd
     # What others make password hashes, certificates and load with.
     apache2-utils openssl whois
 )

@@ -6,6 +6,8 @@
 )]
 
 mod answers;
+#[cfg(any(feature = "ldap", feature = "remote"))]
+mod certificates;
 mod cgi;
 mod chains;
 mod config;
@@ -13,8 +15,12 @@ mod e2e;
 mod fcgi;
 mod fuzz;
 mod hashes;
+#[cfg(feature = "ldap")]
+mod ldap;
 mod methods;
 mod php_script;
+#[cfg(any(feature = "ldap", feature = "remote"))]
+mod program;
 #[cfg(feature = "remote")]
 mod remote;
 mod routes;

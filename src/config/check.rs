@@ -26,6 +26,8 @@ mod hosts;
 mod ldap;
 mod logins;
 mod methods;
+#[cfg(any(feature = "ldap", feature = "remote"))]
+mod outgoing;
 #[cfg(feature = "remote")]
 mod remote;
 mod routes;

@@ -102,13 +102,14 @@ pub(super) struct Users {
     pub(super) cache: Option<Spanned<i64>>,
     /// `ldap`: `bind`, `search-bind` or `compare`.
     pub(super) auth: Option<Spanned<String>>,
-    /// `ldap`: the template of a user's DN, with `{login}`, `{local}` and `{domain}`.
+    /// `ldap`: the template of a user's DN, with `{login}`, `{local}` and `{domain}`; for Active
+    /// Directory also of `user@domain` or `DOMAIN\user`.
     pub(super) user_dn: Option<Spanned<String>>,
-    /// `ldap`: who searches.
+    /// `ldap`: who searches, by DN or by a name that Active Directory knows. Default: anonymous.
     pub(super) bind_dn: Option<Spanned<String>>,
     /// `ldap`: a file whose first line is the password of `bind-dn`.
     pub(super) bind_password_file: Option<Spanned<String>>,
-    /// `ldap`: where users are searched.
+    /// `ldap`: where users are searched; a template too.
     pub(super) base: Option<Spanned<String>>,
     /// `ldap`: `base`, `one` or `sub`. Default: "sub".
     pub(super) scope: Option<Spanned<String>>,

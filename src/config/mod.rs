@@ -107,7 +107,7 @@ pub enum StoreConfig {
     Sql(store::sql::Settings),
     /// A directory.
     #[cfg(feature = "ldap")]
-    Ldap(store::ldap::Settings),
+    Ldap(Box<store::ldap::Settings>),
     /// A mail server.
     #[cfg(feature = "remote")]
     Server(store::server::Settings),

@@ -74,6 +74,12 @@ fn too_late(error: io::Error) -> io::Error {
     }
 }
 
+impl AsFd for Socket {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.kind.as_fd()
+    }
+}
+
 impl AsFd for Kind {
     fn as_fd(&self) -> BorrowedFd<'_> {
         match self {

@@ -13,6 +13,8 @@ use zeroize::Zeroizing;
 use super::socket::Socket;
 use super::{Endpoint, Names, address_of, remaining};
 
+mod messages;
+
 /// Bytes that one read may bring.
 const BUFFER_BYTES: usize = 4096;
 

@@ -91,6 +91,8 @@ pub struct Account {
     /// The password that the mail server is to see in place of the one that was typed, where the
     /// store knows it.
     pub upstream_password: Option<Password>,
+    /// What the store itself calls the user, for its own [`UserStore::verify`].
+    pub handle: Option<Vec<u8>>,
 }
 
 /// What a user can log in with.

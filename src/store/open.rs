@@ -124,7 +124,10 @@ impl Opened {
             #[cfg(feature = "sql")]
             StoreConfig::Sql(settings) => boxed(super::sql::SqlStore::open(settings, lifetime)),
             #[cfg(feature = "ldap")]
-            StoreConfig::Ldap(settings) => boxed(super::ldap::LdapStore::open(settings, lifetime)),
+            StoreConfig::Ldap(settings) => cached(
+                super::ldap::LdapStore::open(settings, lifetime),
+                settings.cache,
+            ),
             #[cfg(feature = "remote")]
             StoreConfig::Server(settings) => cached(
                 super::server::ServerStore::open(settings, lifetime),
@@ -200,7 +203,7 @@ impl Opened {
 }
 
 /// A store whose yes is remembered for so long.
-#[cfg(feature = "remote")]
+#[cfg(any(feature = "ldap", feature = "remote"))]
 fn cached<S: UserStore + 'static>(
     opened: Result<S, Vec<Fault>>,
     lifetime: Duration,
@@ -212,7 +215,7 @@ fn cached<S: UserStore + 'static>(
     })
 }
 
-#[cfg(any(feature = "sql", feature = "ldap"))]
+#[cfg(feature = "sql")]
 fn boxed<S: UserStore + 'static>(
     opened: Result<S, Vec<Fault>>,
 ) -> Result<Box<dyn UserStore>, Vec<Fault>> {

@@ -16,7 +16,7 @@ fn complaints(keys: &str) -> (Vec<String>, Vec<String>) {
     folder.write("ca.pem", "");
     folder.write("key", "marker\n");
     folder.write("empty-key", "\n");
-    let config = super::program::with_store(keys);
+    let config = crate::program::with_store(keys);
     let path = folder.write("auth.toml", &config);
     let prefix = format!("{}/auth.toml:", folder.path().display());
     let short = |problem: &nginx_mail_auth::problem::Problem| {
@@ -171,8 +171,8 @@ fn a_ca_file_that_cannot_be_used_is_named() {
             if let Some(content) = content {
                 folder.write("ca.pem", content);
             }
-            let keys = format!("{keys}\n{}", super::program::path_key("ca-file", &ca));
-            let (code, said) = super::program::check(&super::program::with_store(&keys));
+            let keys = format!("{keys}\n{}", crate::program::path_key("ca-file", &ca));
+            let (code, said) = crate::program::check(&crate::program::with_store(&keys));
             assert_eq!(code, 78, "{said}");
             let place = "auth.toml:4:11: users.ca-file: ";
             assert!(said.contains(place) && said.contains(message), "{said}");

@@ -12,9 +12,9 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use rustix::process::Signal;
 
-use super::certificates::Certificates;
-use super::program::path_key;
+use crate::certificates::Certificates;
 use crate::e2e::process::{Server, free_port, ids_of, installed, need_root, program};
+use crate::program::path_key;
 use crate::util::TempDir;
 
 const ADDRESS: Ipv4Addr = Ipv4Addr::LOCALHOST;

@@ -5,10 +5,10 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-use super::certificates::Certificates;
 use super::dovecot::Way;
 use super::fake::{Fake, Fault};
-use super::program::{ACCEPTED, Program, TEMPORARY, path_key, with_store};
+use crate::certificates::Certificates;
+use crate::program::{ACCEPTED, Program, TEMPORARY, path_key, with_store};
 
 pub(super) const LOGIN: &[u8] = b"alice";
 pub(super) const PASSWORD: &[u8] = b"marker-password";

@@ -1,7 +1,7 @@
 //! This program before another one of its kind, which stands behind nginx: one domain at a time.
 
-use super::program::{Program, REFUSED, TEMPORARY, check, path_key};
 use crate::e2e::fronts::{Front, Way};
+use crate::program::{Program, REFUSED, TEMPORARY, check, path_key};
 use crate::util::TempDir;
 
 /// The service that was there before, with a file of users.

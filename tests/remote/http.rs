@@ -7,11 +7,11 @@ use std::process::Command;
 use std::thread;
 use std::time::Duration;
 
-use super::certificates::Certificates;
 use super::fake::{Fake, Fault, Talk};
-use super::program::{ACCEPTED, Program, REFUSED, TEMPORARY, check, path_key, with_store};
+use crate::certificates::Certificates;
 use crate::e2e::fronts::LOCALHOST;
 use crate::e2e::process::{Server, free_port, program};
+use crate::program::{ACCEPTED, Program, REFUSED, TEMPORARY, check, path_key, with_store};
 use crate::util::TempDir;
 
 const LOGIN: &[u8] = b"alice";

@@ -5,9 +5,9 @@ use std::thread;
 
 use crate::e2e::process::wait_until;
 
-use super::certificates::Certificates;
 use super::dovecot::{Dovecot, UNNAMED, Way, users};
-use super::program::{ACCEPTED, Program, REFUSED, TEMPORARY, path_key, run_as_cgi, with_store};
+use crate::certificates::Certificates;
+use crate::program::{ACCEPTED, Program, REFUSED, TEMPORARY, path_key, run_as_cgi, with_store};
 
 #[test]
 fn right_wrong_unknown_and_disabled() {

@@ -1,6 +1,5 @@
 //! The stores that ask another server: imap, pop3 and http.
 
-mod certificates;
 mod config;
 mod dovecot;
 mod fake;
@@ -9,5 +8,4 @@ mod hops;
 mod http;
 mod logins;
 mod outages;
-mod program;
 mod sayings;

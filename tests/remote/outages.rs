@@ -8,8 +8,8 @@ use rustix::process::Signal;
 
 use super::dovecot::{Dovecot, Way};
 use super::fake::Fake;
-use super::program::{ACCEPTED, Program, REFUSED, TEMPORARY, check, with_store};
 use crate::e2e::process::wait_until;
+use crate::program::{ACCEPTED, Program, REFUSED, TEMPORARY, check, with_store};
 
 /// Longer than a `timeout` of one second, by what a busy machine may need.
 const LIMIT: Duration = Duration::from_millis(1500);

@@ -3,7 +3,7 @@
 use super::dovecot::Way;
 use super::fake::Fake;
 use super::faults::{LIMIT, LOGIN, PASSWORD, asking, imap, pop3};
-use super::program::{ACCEPTED, REFUSED, TEMPORARY};
+use crate::program::{ACCEPTED, REFUSED, TEMPORARY};
 
 /// What the fake server says in turn, and what the client gets.
 type Case = (&'static [&'static str], &'static str);

@@ -1,14 +1,341 @@
 //! `store = "ldap"`.
 
+use std::num::NonZeroUsize;
 use std::ops::Range;
+
+use toml::Spanned;
 
 use super::Checker;
 use crate::config::file;
-use crate::store::ldap::Settings;
+use crate::secret::{Password, Secret, WeakSchemes};
+use crate::store::ldap::{
+    Attributes, Auth, BindName, DnTemplate, FilterTemplate, Flaw, Lookup, Scope, SearchAs,
+    Settings, Stored, Url,
+};
+
+/// The words that `auth` may be.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Mode {
+    Bind,
+    SearchBind,
+    Compare,
+}
 
 impl Checker<'_> {
-    pub(super) fn ldap(&mut self, span: &Range<usize>, _users: &file::Users) -> Option<Settings> {
-        self.report(span, "users.store", "is not there yet");
-        None
+    pub(super) fn ldap(&mut self, span: &Range<usize>, users: &file::Users) -> Option<Settings> {
+        let before = self.problems.len();
+        let urls = self.urls(span, users);
+        let starttls = self.starttls(users, &urls);
+        let mode = self.mode_of_auth(span, users);
+        let auth = mode.and_then(|mode| self.auth(span, users, mode));
+        let lookup = mode.and_then(|mode| self.lookup(span, users, mode));
+        let search_as = self.search_as(users);
+        let attributes = self.attributes(users);
+        if let (Some(Auth::Bind(BindName::Name(_))), None) = (&auth, &lookup)
+            && attributes != Attributes::default()
+        {
+            let message = "is needed, with filter: of a user-dn that is no DN, no entry is known \
+                           that attributes could be read from";
+            self.report(span, "users.base", message);
+        }
+        if let (Some(search_as), None) = (&users.bind_dn, &lookup)
+            && self.problems.len() == before
+        {
+            let message = "is of no use without base and filter: nothing is searched";
+            self.report(&search_as.span(), "users.bind-dn", message);
+        }
+        self.warn_of_domains(users, auth.as_ref(), lookup.as_ref());
+        let [connect_timeout, timeout, cache] = self.times(users);
+        let encrypted = starttls || urls.iter().any(|(url, _)| url.is_encrypted());
+        let settings = Settings {
+            urls: urls.into_iter().map(|(url, _)| url).collect(),
+            starttls,
+            ca_file: self.ca_file(users, encrypted),
+            auth: auth?,
+            search_as,
+            lookup,
+            attributes,
+            connections: self.connections(users),
+            connect_timeout,
+            timeout,
+            cache,
+        };
+        (self.problems.len() == before).then_some(settings)
+    }
+
+    fn urls(&mut self, span: &Range<usize>, users: &file::Users) -> Vec<(Url, Range<usize>)> {
+        let Some(urls) = &users.urls else {
+            self.report(span, "users.urls", "is missing");
+            return Vec::new();
+        };
+        if urls.get_ref().is_empty() {
+            self.report(&urls.span(), "users.urls", "must not be empty");
+        }
+        let mut read = Vec::new();
+        for url in urls.get_ref() {
+            match Url::parse(url.get_ref()) {
+                Ok(parsed) => read.push((parsed, url.span())),
+                Err(what) => self.report(&url.span(), "users.urls", what),
+            }
+        }
+        read
+    }
+
+    fn starttls(&mut self, users: &file::Users, urls: &[(Url, Range<usize>)]) -> bool {
+        let on = users.starttls.as_ref().filter(|on| *on.get_ref());
+        match on {
+            Some(on) if !urls.is_empty() && !urls.iter().any(|(url, _)| url.can_start_tls()) => {
+                let message = "is for ldap:// only, and none of the urls is";
+                self.report(&on.span(), "users.starttls", message);
+            }
+            Some(_) => {}
+            None => {
+                for (url, span) in urls.iter().filter(|(url, _)| url.is_in_clear()) {
+                    let message = format!(
+                        "passwords go over the network in clear to {url}: set starttls = true, or \
+                         use ldaps://"
+                    );
+                    self.warn(span, "users.urls", message);
+                }
+            }
+        }
+        on.is_some()
+    }
+
+    fn mode_of_auth(&mut self, span: &Range<usize>, users: &file::Users) -> Option<Mode> {
+        const WORDS: [(&str, Mode); 3] = [
+            ("bind", Mode::Bind),
+            ("search-bind", Mode::SearchBind),
+            ("compare", Mode::Compare),
+        ];
+        let Some(auth) = &users.auth else {
+            let message = "is missing; it is one of \"bind\", \"search-bind\", \"compare\"";
+            self.report(span, "users.auth", message);
+            return None;
+        };
+        let known = WORDS.iter().any(|(word, _)| word == auth.get_ref());
+        self.word("users.auth", auth, &WORDS).filter(|_| known)
+    }
+
+    fn auth(&mut self, span: &Range<usize>, users: &file::Users, mode: Mode) -> Option<Auth> {
+        let only = |this: &mut Self, key: &str, place: Option<Range<usize>>, whose: &str| {
+            if let Some(place) = place {
+                this.report(&place, key, format!("is for auth = {whose:?} only"));
+            }
+        };
+        if mode != Mode::Bind {
+            let place = users.user_dn.as_ref().map(Spanned::span);
+            only(self, "users.user-dn", place, "bind");
+        }
+        if mode != Mode::Compare {
+            let attribute = users.password_attribute.as_ref().map(Spanned::span);
+            only(self, "users.password-attribute", attribute, "compare");
+            let scheme = users.default_scheme.as_ref().map(Spanned::span);
+            only(self, "users.default-scheme", scheme, "compare");
+            let weak = users.allow_weak_schemes.as_ref().map(Spanned::span);
+            only(self, "users.allow-weak-schemes", weak, "compare");
+        }
+        match mode {
+            Mode::SearchBind => Some(Auth::SearchBind),
+            Mode::Bind => {
+                let Some(user_dn) = &users.user_dn else {
+                    let message = "is missing; auth = \"bind\" needs it";
+                    self.report(span, "users.user-dn", message);
+                    return None;
+                };
+                let name = self.template("users.user-dn", user_dn, BindName::parse)?;
+                self.must_name_a_user("users.user-dn", user_dn, name.names_a_user());
+                Some(Auth::Bind(name))
+            }
+            Mode::Compare => {
+                let name = users.password_attribute.as_ref();
+                let attribute = self
+                    .attribute("users.password-attribute", name)
+                    .unwrap_or_else(|| "userPassword".to_owned());
+                let scheme = users.default_scheme.as_ref();
+                let default_scheme = scheme.map(|scheme| self.scheme(scheme));
+                let allowed = users
+                    .allow_weak_schemes
+                    .as_ref()
+                    .is_some_and(|on| *on.get_ref());
+                Some(Auth::Compare(Stored {
+                    attribute,
+                    default_scheme,
+                    weak: match allowed {
+                        true => WeakSchemes::Allowed,
+                        false => WeakSchemes::Refused,
+                    },
+                }))
+            }
+        }
+    }
+
+    /// A scheme that no program knows can be told by reading a secret that has it.
+    fn scheme(&mut self, scheme: &Spanned<String>) -> String {
+        use crate::secret::SecretError;
+        let probe = format!("{{{}}}x", scheme.get_ref());
+        let unknown = Secret::parse(probe.as_bytes(), WeakSchemes::Allowed);
+        if scheme.get_ref().contains(['{', '}'])
+            || matches!(
+                unknown,
+                Err(SecretError::UnknownScheme | SecretError::Unsupported(_))
+            )
+        {
+            let message = format!("there is no scheme {:?} here", scheme.get_ref());
+            self.report(&scheme.span(), "users.default-scheme", message);
+        }
+        scheme.get_ref().clone()
+    }
+
+    fn lookup(&mut self, span: &Range<usize>, users: &file::Users, mode: Mode) -> Option<Lookup> {
+        let scope = users.scope.as_ref().and_then(|scope| {
+            let words = [
+                ("base", Scope::Base),
+                ("one", Scope::One),
+                ("sub", Scope::Sub),
+            ];
+            self.word("users.scope", scope, &words)
+        });
+        let (base, filter) = match (&users.base, &users.filter) {
+            (Some(base), Some(filter)) => (base, filter),
+            (None, None) if mode == Mode::Bind => {
+                if let Some(scope) = &users.scope {
+                    let message = "is of no use without base and filter";
+                    self.report(&scope.span(), "users.scope", message);
+                }
+                return None;
+            }
+            (base, filter) => {
+                for (key, missing) in [
+                    ("users.base", base.is_none()),
+                    ("users.filter", filter.is_none()),
+                ] {
+                    if missing {
+                        self.report(span, key, "is missing; a search needs base and filter");
+                    }
+                }
+                return None;
+            }
+        };
+        let base = self.template("users.base", base, DnTemplate::parse);
+        let parsed = self.template("users.filter", filter, FilterTemplate::parse);
+        let (base, parsed) = (base?, parsed?);
+        let named = parsed.names_a_user() || base.names_a_user();
+        self.must_name_a_user("users.filter", filter, named);
+        Some(Lookup {
+            base,
+            scope: scope.unwrap_or_default(),
+            filter: parsed,
+        })
+    }
+
+    fn must_name_a_user(&mut self, key: &str, text: &Spanned<String>, does: bool) {
+        if !does {
+            let message =
+                "has neither {login} nor {local} in it: all logins would be the same user";
+            self.report(&text.span(), key, message);
+        }
+    }
+
+    /// `alice@example.org` and `alice@example.com` being the same user is rarely what is wanted.
+    fn warn_of_domains(
+        &mut self,
+        users: &file::Users,
+        auth: Option<&Auth>,
+        lookup: Option<&Lookup>,
+    ) {
+        let ignored = match (auth, lookup) {
+            (Some(Auth::Bind(name)), _) => name.ignores_domain(),
+            (_, Some(lookup)) => {
+                lookup.filter.ignores_domain() && lookup.base.is_same_for_domains()
+            }
+            _ => false,
+        };
+        let (key, text) = match auth {
+            Some(Auth::Bind(_)) => ("users.user-dn", &users.user_dn),
+            _ => ("users.filter", &users.filter),
+        };
+        if let Some(text) = text
+            && ignored
+            && users.domains.is_none()
+        {
+            let message = "takes {local} with whatever domain: list the domains in domains, or use \
+                           {login} or {domain}";
+            self.warn(&text.span(), key, message);
+        }
+    }
+
+    fn template<T>(
+        &mut self,
+        key: &str,
+        text: &Spanned<String>,
+        parse: impl FnOnce(&str) -> Result<T, Flaw>,
+    ) -> Option<T> {
+        parse(text.get_ref())
+            .map_err(|flaw| self.report(&text.span(), key, flaw.to_string()))
+            .ok()
+    }
+
+    fn search_as(&mut self, users: &file::Users) -> Option<SearchAs> {
+        const FILE: &str = "users.bind-password-file";
+        match (&users.bind_dn, &users.bind_password_file) {
+            (None, None) => None,
+            (None, Some(file)) => {
+                self.report(&file.span(), FILE, "is of no use without bind-dn");
+                None
+            }
+            (Some(dn), None) => {
+                self.report(&dn.span(), FILE, "is missing; bind-dn needs it");
+                None
+            }
+            (Some(dn), Some(file)) => {
+                if dn.get_ref().is_empty() {
+                    let message = "must not be empty; leave it out to search anonymously";
+                    self.report(&dn.span(), "users.bind-dn", message);
+                }
+                let line = self.first_line(FILE, file)?;
+                if line.is_empty() {
+                    // The bind would succeed, as one of nobody (RFC 4513, 5.1.2).
+                    self.report(&file.span(), FILE, "the password is empty");
+                }
+                match Password::new(line.to_vec()) {
+                    Ok(password) => Some(SearchAs {
+                        dn: dn.get_ref().clone(),
+                        password,
+                    }),
+                    Err(_) => {
+                        let message = "the password is too long, or holds a control character";
+                        self.report(&file.span(), FILE, message);
+                        None
+                    }
+                }
+            }
+        }
+    }
+
+    fn attributes(&mut self, users: &file::Users) -> Attributes {
+        Attributes {
+            host: self.attribute("users.host-attribute", users.host_attribute.as_ref()),
+            port: self.attribute("users.port-attribute", users.port_attribute.as_ref()),
+            login: self.attribute("users.login-attribute", users.login_attribute.as_ref()),
+            nologin: self.attribute("users.nologin-attribute", users.nologin_attribute.as_ref()),
+        }
+    }
+
+    fn attribute(&mut self, key: &str, name: Option<&Spanned<String>>) -> Option<String> {
+        let name = name?;
+        let of_name = |byte: u8| byte.is_ascii_alphanumeric() || b"-._;".contains(&byte);
+        if name.get_ref().is_empty() || !name.get_ref().bytes().all(of_name) {
+            self.report(&name.span(), key, "is no name of an attribute");
+        }
+        Some(name.get_ref().clone())
+    }
+
+    fn connections(&mut self, users: &file::Users) -> NonZeroUsize {
+        let connections = match &users.connections {
+            Some(connections) => self.number("users.connections", connections, 1..=1000),
+            None => 4,
+        };
+        NonZeroUsize::new(connections).unwrap_or(NonZeroUsize::MIN)
     }
 }

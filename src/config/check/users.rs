@@ -194,7 +194,7 @@ impl Checker<'_> {
             #[cfg(feature = "sql")]
             "sql" => self.sql(span, users).map(StoreConfig::Sql),
             #[cfg(feature = "ldap")]
-            "ldap" => self.ldap(span, users).map(StoreConfig::Ldap),
+            "ldap" => self.ldap(span, users).map(Box::new).map(StoreConfig::Ldap),
             #[cfg(feature = "remote")]
             "imap" | "pop3" => self.server(span, store, users).map(StoreConfig::Server),
             #[cfg(feature = "remote")]

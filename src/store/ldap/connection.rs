@@ -1,0 +1,231 @@
+//! One connection to a server, and one operation on it at a time.
+
+use std::fmt;
+use std::io::{self, ErrorKind};
+use std::time::{Duration, Instant};
+
+use super::ber::{Malformed, message_length};
+use super::code::Code;
+use super::message::{self, Entry, Outcome, Response, Search};
+use super::url::{Scheme, Url};
+use crate::net::{Endpoint, Names, Stream, Trust};
+
+/// How long a goodbye may keep us.
+const GOODBYE: Duration = Duration::from_millis(20);
+
+/// How connections are made.
+pub(super) struct Access {
+    pub(super) names: Names,
+    pub(super) trust: Trust,
+    pub(super) starttls: bool,
+}
+
+/// Why there is no answer.
+#[derive(Debug)]
+pub(super) enum Fault {
+    /// The other side has closed the connection. A kept one may just have been too old.
+    Closed,
+    /// The time is up.
+    TimedOut,
+    /// It cannot be reached, or TLS fails.
+    Io(io::Error),
+    /// Our certificates.
+    Trust(String),
+    /// It sends what it should not.
+    Protocol(&'static str),
+    /// It does not want to.
+    Refused(&'static str, Outcome),
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Closed => f.write_str("it closed the connection"),
+            Self::TimedOut => f.write_str("no answer in time"),
+            Self::Io(error) => error.fmt(f),
+            Self::Trust(what) => f.write_str(what),
+            Self::Protocol(what) => write!(f, "its answer is no LDAP: {what}"),
+            Self::Refused(what, outcome) => write!(f, "{what}: {outcome}"),
+        }
+    }
+}
+
+impl From<io::Error> for Fault {
+    fn from(error: io::Error) -> Self {
+        match error.kind() {
+            ErrorKind::TimedOut => Self::TimedOut,
+            ErrorKind::UnexpectedEof
+            | ErrorKind::ConnectionReset
+            | ErrorKind::ConnectionAborted
+            | ErrorKind::BrokenPipe => Self::Closed,
+            _ => Self::Io(error),
+        }
+    }
+}
+
+impl From<Malformed> for Fault {
+    fn from(Malformed(what): Malformed) -> Self {
+        Self::Protocol(what)
+    }
+}
+
+/// What a search found.
+pub(super) struct Found {
+    pub(super) entries: Vec<Entry>,
+    pub(super) outcome: Outcome,
+}
+
+/// A connection. Where an operation fails, it is of no further use.
+pub(super) struct Connection {
+    stream: Stream,
+    /// The number of the last message.
+    number: u32,
+}
+
+impl Connection {
+    /// Connects, with TLS where it is asked for, by `deadline`.
+    pub(super) fn open(url: &Url, access: &Access, deadline: Instant) -> Result<Self, Fault> {
+        let stream = Stream::connect(&url.endpoint, &access.names, deadline)?;
+        let mut connection = Self { stream, number: 0 };
+        let tls = match url.scheme {
+            Scheme::Ldaps => true,
+            Scheme::Ldap => access.starttls,
+            Scheme::Ldapi => false,
+        };
+        if let Endpoint::Tcp { host, .. } = &url.endpoint
+            && tls
+        {
+            if url.scheme == Scheme::Ldap {
+                connection.start_tls()?;
+            }
+            let config = access.trust.config().map_err(Fault::Trust)?;
+            connection.stream.start_tls(config, host)?;
+        }
+        Ok(connection)
+    }
+
+    /// Sets when what follows must be done.
+    pub(super) fn set_deadline(&mut self, deadline: Instant) {
+        self.stream.set_deadline(deadline);
+    }
+
+    /// Whether a kept connection can be used again, as far as can be told without asking.
+    pub(super) fn is_usable(&self) -> bool {
+        self.stream.is_quiet()
+    }
+
+    /// Asks the other side to listen for a TLS handshake.
+    fn start_tls(&mut self) -> Result<(), Fault> {
+        let id = self.next_number();
+        self.stream.send(&message::start_tls(id))?;
+        match self.receive()? {
+            Response::Extended(outcome) if outcome.code == Code::SUCCESS => Ok(()),
+            Response::Extended(outcome) => Err(Fault::Refused("StartTLS is refused", outcome)),
+            _ => Err(OTHER_QUESTION),
+        }
+    }
+
+    /// Binds with a password, which must not be empty: that would succeed whoever it is
+    /// (RFC 4513, 5.1.2).
+    pub(super) fn bind(&mut self, name: &[u8], password: &[u8]) -> Result<Outcome, Fault> {
+        debug_assert!(!name.is_empty() && !password.is_empty());
+        let id = self.next_number();
+        self.stream.send(&message::bind(id, name, password))?;
+        match self.receive()? {
+            Response::Bind(outcome) => present(outcome.without(password)),
+            _ => Err(OTHER_QUESTION),
+        }
+    }
+
+    /// Searches. Referrals are not followed.
+    pub(super) fn search(&mut self, asked: &Search<'_>) -> Result<Found, Fault> {
+        let id = self.next_number();
+        self.stream.send(&message::search(id, asked))?;
+        let mut entries = Vec::new();
+        loop {
+            match self.receive()? {
+                Response::Entry(entry) if entries.len() < asked.size_limit as usize => {
+                    entries.push(entry);
+                }
+                Response::Entry(_) => {
+                    return Err(Fault::Protocol(
+                        "there are more entries than were asked for",
+                    ));
+                }
+                Response::Reference => {}
+                Response::SearchDone(outcome) => {
+                    let outcome = present(outcome)?;
+                    return Ok(Found { entries, outcome });
+                }
+                _ => return Err(OTHER_QUESTION),
+            }
+        }
+    }
+
+    /// Compares a value with those of an attribute.
+    pub(super) fn compare(
+        &mut self,
+        dn: &[u8],
+        attribute: &str,
+        value: &[u8],
+    ) -> Result<Outcome, Fault> {
+        let id = self.next_number();
+        self.stream
+            .send(&message::compare(id, dn, attribute, value))?;
+        match self.receive()? {
+            Response::Compare(outcome) => present(outcome),
+            _ => Err(OTHER_QUESTION),
+        }
+    }
+
+    fn next_number(&mut self) -> u32 {
+        // 0 belongs to the server (RFC 4511, 4.1.1.1).
+        self.number = match self.number {
+            0x7fff_ffff => 1,
+            number => number + 1,
+        };
+        self.number
+    }
+
+    fn receive(&mut self) -> Result<Response, Fault> {
+        let length = loop {
+            let received = self.stream.received();
+            match message_length(received)? {
+                Some(length) if length <= received.len() => break length,
+                _ => {}
+            }
+            if self.stream.receive()? == 0 {
+                return Err(Fault::Closed);
+            }
+        };
+        let whole = self.stream.received().get(..length).unwrap_or_default();
+        let (number, response) = message::read(whole)?;
+        self.stream.take(length);
+        match number {
+            number if number == self.number => Ok(response),
+            // A "notice of disconnection" (RFC 4511, 4.4.1), or else it cannot matter to us.
+            0 => Err(Fault::Closed),
+            _ => Err(OTHER_QUESTION),
+        }
+    }
+}
+
+const OTHER_QUESTION: Fault = Fault::Protocol("it answers what was not asked");
+
+/// An outcome that says that this server cannot serve now is one of the server, not of the
+/// question.
+fn present(outcome: Outcome) -> Result<Outcome, Fault> {
+    match outcome.code {
+        Code::BUSY | Code::UNAVAILABLE => Err(Fault::Refused("it cannot serve now", outcome)),
+        _ => Ok(outcome),
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        let id = self.next_number();
+        self.stream.set_deadline(Instant::now() + GOODBYE);
+        // Whether it arrives does not matter.
+        let _sent = self.stream.send(&message::unbind(id));
+    }
+}

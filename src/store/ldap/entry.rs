@@ -1,0 +1,247 @@
+//! What the attributes of an entry say of a user.
+
+use std::num::NonZeroU16;
+
+use zeroize::Zeroizing;
+
+use super::message::Entry;
+use crate::request::Login;
+use crate::secret::{Secret, WeakSchemes};
+use crate::store::{Account, Credential, Passwords, StoreError};
+
+/// The names of the attributes that are looked at; `None` for what is kept elsewhere.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Attributes {
+    /// The user's host.
+    pub host: Option<String>,
+    /// The port on it.
+    pub port: Option<String>,
+    /// The login that the mail server is to see.
+    pub login: Option<String>,
+    /// If it is there and not `FALSE`, the user is switched off.
+    pub nologin: Option<String>,
+}
+
+impl Attributes {
+    /// Their names.
+    pub(super) fn names(&self) -> Vec<String> {
+        let all = [&self.host, &self.port, &self.login, &self.nologin];
+        all.into_iter().flatten().cloned().collect()
+    }
+
+    /// Fills in what the entry says. The error names the attribute.
+    pub(super) fn fill(&self, account: &mut Account, entry: &Entry) -> Result<(), StoreError> {
+        if let Some((name, value)) = one(entry, self.host.as_deref())? {
+            let host = str::from_utf8(value).ok().filter(|host| !host.is_empty());
+            let host = host.ok_or_else(|| unusable(name, "it is no text"))?;
+            account.host = Some(host.to_owned());
+        }
+        if let Some((name, value)) = one(entry, self.port.as_deref())? {
+            let digits = str::from_utf8(value).ok();
+            let digits = digits.filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()));
+            let port = digits.and_then(|digits| digits.parse::<NonZeroU16>().ok());
+            let port = port.ok_or_else(|| unusable(name, "it is no number from 1 to 65535"))?;
+            account.port = Some(port);
+        }
+        if let Some((name, value)) = one(entry, self.login.as_deref())? {
+            let login = Login::new(value.to_vec()).ok();
+            let login = login.filter(|login| !login.as_bytes().is_empty());
+            let login = login.ok_or_else(|| unusable(name, "it can be no login"))?;
+            account.user = Some(login.as_bytes().to_vec());
+        }
+        let off = |value: &Zeroizing<Vec<u8>>| !value.eq_ignore_ascii_case(b"FALSE");
+        account.disabled = values(entry, self.nologin.as_deref()).any(off);
+        Ok(())
+    }
+}
+
+/// How stored passwords are read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stored {
+    /// The attribute that they are in.
+    pub attribute: String,
+    /// The scheme of those that name none.
+    pub default_scheme: Option<String>,
+    /// Whether weak schemes may be used.
+    pub weak: WeakSchemes,
+}
+
+impl Stored {
+    /// The passwords of an entry; `None` if it has no such attribute, or none that we may see.
+    pub(super) fn passwords(&self, entry: &Entry) -> Result<Option<Passwords>, StoreError> {
+        let mut credentials = Vec::new();
+        let mut there = false;
+        for value in values(entry, Some(&self.attribute)) {
+            there = true;
+            let secret = match &self.default_scheme {
+                // "!" and "*" lock, and "$" begins what names itself.
+                Some(scheme)
+                    if !value.is_empty() && !value.starts_with(b"{") && !is_marked(value) =>
+                {
+                    let prefix = format!("{{{scheme}}}");
+                    let named = Zeroizing::new([prefix.as_bytes(), value].concat());
+                    Secret::parse(&named, self.weak)
+                }
+                _ => Secret::parse(value, self.weak),
+            };
+            let secret = secret.map_err(|error| unusable(&self.attribute, &error.to_string()))?;
+            credentials.extend(secret.map(Credential::from));
+        }
+        Ok(there.then_some(Passwords::Stored(credentials)))
+    }
+}
+
+fn is_marked(value: &[u8]) -> bool {
+    matches!(value, [b'!' | b'*' | b'$', ..])
+}
+
+fn values<'e>(
+    entry: &'e Entry,
+    name: Option<&str>,
+) -> impl Iterator<Item = &'e Zeroizing<Vec<u8>>> {
+    let wanted = entry.attributes.iter().filter(move |attribute| {
+        name.is_some_and(|name| attribute.name.eq_ignore_ascii_case(name.as_bytes()))
+    });
+    wanted.flat_map(|attribute| &attribute.values)
+}
+
+/// The only value of an attribute. Of several, none is the right one.
+fn one<'e, 'n>(
+    entry: &'e Entry,
+    name: Option<&'n str>,
+) -> Result<Option<(&'n str, &'e [u8])>, StoreError> {
+    let mut values = values(entry, name);
+    match (name, values.next(), values.next()) {
+        (Some(name), Some(_), Some(_)) => Err(unusable(name, "it has several values")),
+        (Some(name), Some(value), None) => Ok(Some((name, value))),
+        _ => Ok(None),
+    }
+}
+
+fn unusable(attribute: &str, what: &str) -> StoreError {
+    StoreError::Unusable(format!("attribute {attribute}: {what}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::ldap::message::Attribute;
+
+    fn entry(attributes: &[(&str, &[&[u8]])]) -> Entry {
+        let attribute = |(name, values): &(&str, &[&[u8]])| Attribute {
+            name: name.as_bytes().to_vec(),
+            values: values
+                .iter()
+                .map(|value| Zeroizing::new(value.to_vec()))
+                .collect(),
+        };
+        Entry {
+            dn: b"uid=a".to_vec(),
+            attributes: attributes.iter().map(attribute).collect(),
+        }
+    }
+
+    fn attributes() -> Attributes {
+        Attributes {
+            host: Some("mailHost".into()),
+            port: Some("mailPort".into()),
+            login: Some("uid".into()),
+            nologin: Some("locked".into()),
+        }
+    }
+
+    fn fill(found: &[(&str, &[&[u8]])]) -> Result<Account, String> {
+        let mut account = Account::default();
+        attributes()
+            .fill(&mut account, &entry(found))
+            .map(|()| account)
+            .map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn attributes_are_read_in_any_case() {
+        let account = fill(&[
+            ("MAILHOST", &[b"mx1"]),
+            ("mailport", &[b"1143"]),
+            ("uid", &[b"alice\xe9"]),
+            ("Locked", &[b"TRUE"]),
+        ])
+        .unwrap();
+        assert_eq!(account.host.as_deref(), Some("mx1"));
+        assert_eq!(account.port, NonZeroU16::new(1143));
+        assert_eq!(account.user.as_deref(), Some(&b"alice\xe9"[..]));
+        assert!(account.disabled);
+        let account = fill(&[("locked", &[b"false"]), ("other", &[b"x"])]).unwrap();
+        assert!(!account.disabled);
+        assert_eq!(account.host, None);
+    }
+
+    #[test]
+    fn values_that_cannot_be_used_name_their_attribute() {
+        for (name, values, what) in [
+            (
+                "mailHost",
+                &[&b"a"[..], b"b"][..],
+                "attribute mailHost: it has several values",
+            ),
+            ("mailHost", &[b"\xff"], "attribute mailHost: it is no text"),
+            ("mailHost", &[b""], "attribute mailHost: it is no text"),
+            (
+                "mailPort",
+                &[b"0"],
+                "attribute mailPort: it is no number from 1 to 65535",
+            ),
+            (
+                "mailPort",
+                &[b"+1"],
+                "attribute mailPort: it is no number from 1 to 65535",
+            ),
+            (
+                "mailPort",
+                &[b"65536"],
+                "attribute mailPort: it is no number from 1 to 65535",
+            ),
+            ("uid", &[b"a\nb"], "attribute uid: it can be no login"),
+            ("uid", &[b""], "attribute uid: it can be no login"),
+        ] {
+            assert_eq!(fill(&[(name, values)]).unwrap_err(), what);
+        }
+    }
+
+    #[test]
+    fn stored_passwords() {
+        let read = |default: Option<&str>, values: &[&[u8]]| {
+            let stored = Stored {
+                attribute: "userPassword".into(),
+                default_scheme: default.map(str::to_owned),
+                weak: WeakSchemes::Allowed,
+            };
+            match stored.passwords(&entry(&[("userpassword", values)])) {
+                Ok(Some(Passwords::Stored(all))) => {
+                    let schemes = all.iter().map(|one| one.secret.scheme().to_string());
+                    Ok(schemes.collect::<Vec<_>>().join(" "))
+                }
+                Ok(other) => panic!("{other:?}"),
+                Err(error) => Err(error.to_string()),
+            }
+        };
+        let ssha: &[u8] = b"{SSHA}W6ph5Mm5Pz8GgiULbPgzG37mj9hn2jRB";
+        assert!(
+            read(None, &[ssha]).is_ok_and(|scheme| scheme.eq_ignore_ascii_case("{ssha}")
+                || scheme.eq_ignore_ascii_case("ssha"))
+        );
+        assert_eq!(read(None, &[b"!"]), Ok(String::new()));
+        assert!(read(Some("PLAIN"), &[b"secret", ssha]).is_ok());
+        assert_eq!(read(Some("PLAIN"), &[b"!secret"]), Ok(String::new()));
+        let error = read(None, &[b"secret"]).unwrap_err();
+        assert!(error.starts_with("attribute userPassword: "), "{error}");
+        assert!(!error.contains("secret"));
+        assert!(read(None, &[ssha, b"{SASL}alice"]).is_err());
+        let nothing = Stored {
+            attribute: "userPassword".into(),
+            default_scheme: None,
+            weak: WeakSchemes::Refused,
+        };
+        assert!(matches!(nothing.passwords(&entry(&[])), Ok(None)));
+    }
+}

@@ -1,0 +1,494 @@
+//! The ldap store: users of a directory, who bind, or whose stored passwords are read.
+//!
+//! A hostile or broken server must cost no more than its own users' logins, so the few messages
+//! that a login takes are read here, with a bound on each (`ber`, `message`), and every wait ends
+//! by the deadline of the question (`crate::net`). No value of a login ever becomes a part of what
+//! is asked: in a filter it is a counted value, in a DN it is escaped.
+
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rustix::rand::{GetRandomFlags, getrandom};
+
+use self::code::{Code, active_directory_reason};
+use self::connection::{Access, Connection, Fault, Found};
+use self::dn::Dn;
+use self::filter::FilledFilter;
+use self::message::{Entry, Outcome, Search};
+use self::pace::Pace;
+use self::pool::{Pool, Role, Searcher};
+use super::open::{Fault as OpenFault, Lifetime};
+use super::{Account, Passwords, Question, StoreError, UserStore};
+use crate::net::{Names, Trust};
+use crate::request::Login;
+use crate::route::System;
+use crate::secret::{Password, Secret};
+
+mod ber;
+mod code;
+mod connection;
+mod dn;
+mod entry;
+mod filter;
+mod message;
+mod pace;
+mod pool;
+mod template;
+mod test;
+mod url;
+
+pub use dn::{BindName, DnTemplate};
+pub use entry::{Attributes, Stored};
+pub use filter::FilterTemplate;
+pub use message::Scope;
+pub use template::Flaw;
+pub use url::Url;
+
+/// How long the time of an unknown login may be spent on.
+const DECOY_TIME: Duration = Duration::from_millis(300);
+
+/// As configured.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// Servers that hold the same; at least one.
+    pub urls: Vec<Url>,
+    /// Whether a plain connection over a network is upgraded before it is used.
+    pub starttls: bool,
+    /// Certificates that are trusted in place of the system's.
+    pub ca_file: Option<PathBuf>,
+    /// How passwords are checked.
+    pub auth: Auth,
+    /// Who searches; nobody for an anonymous search.
+    pub search_as: Option<SearchAs>,
+    /// How a user's entry is found. Only where the user's DN is known without may it be missing.
+    pub lookup: Option<Lookup>,
+    /// What is read of it.
+    pub attributes: Attributes,
+    /// Logins that may be asked about at once.
+    pub connections: NonZeroUsize,
+    /// How long connecting may take, with TLS and the bind of who searches.
+    pub connect_timeout: Duration,
+    /// How long a question may take.
+    pub timeout: Duration,
+    /// How long a right password is remembered.
+    pub cache: Duration,
+}
+
+/// How passwords are checked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Auth {
+    /// The user binds, by a name that is made of the login.
+    Bind(BindName),
+    /// The user's entry is searched, then the user binds by its DN.
+    SearchBind,
+    /// The stored passwords are read, and checked here.
+    Compare(Stored),
+}
+
+/// Who searches.
+#[derive(Clone, Debug)]
+pub struct SearchAs {
+    /// The DN, or another name that the server takes.
+    pub dn: String,
+    /// The password, which is not empty.
+    pub password: Password,
+}
+
+/// Two passwords are compared for the sake of a reload only; nobody who tries to log in sees it.
+impl PartialEq for SearchAs {
+    fn eq(&self, other: &Self) -> bool {
+        self.dn == other.dn && self.password.reveal() == other.password.reveal()
+    }
+}
+
+impl Eq for SearchAs {}
+
+/// How a user's entry is found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Lookup {
+    /// Where.
+    pub base: DnTemplate,
+    /// How far below.
+    pub scope: Scope,
+    /// What it must be like.
+    pub filter: FilterTemplate,
+}
+
+/// The store.
+pub struct LdapStore {
+    settings: Settings,
+    pool: Pool,
+    wanted: Vec<String>,
+    /// The last secret that was read, as a decoy.
+    decoy: Mutex<Option<Secret>>,
+    pace: Pace,
+}
+
+impl LdapStore {
+    /// Opens it. Nothing is connected yet: a server that is down now may be up when somebody logs
+    /// in. For a server process the certificates are read, so that a file without any is told of.
+    pub fn open(settings: &Settings, lifetime: Lifetime) -> Result<Self, Vec<OpenFault>> {
+        let encrypted = settings.starttls || settings.urls.iter().any(Url::is_encrypted);
+        let access = Access {
+            names: Names::new(|name| System.all(name)),
+            trust: Trust::new(settings.ca_file.clone()),
+            starttls: settings.starttls,
+        };
+        if lifetime == Lifetime::Server
+            && encrypted
+            && let Err(message) = access.trust.config()
+        {
+            let key = "ca-file";
+            return Err(vec![OpenFault { key, message }]);
+        }
+        let searcher = settings.search_as.as_ref().map(|search_as| Searcher {
+            dn: search_as.dn.clone().into_bytes(),
+            password: search_as.password.clone(),
+        });
+        let mut wanted = settings.attributes.names();
+        if let Auth::Compare(stored) = &settings.auth {
+            wanted.push(stored.attribute.clone());
+        }
+        Ok(Self {
+            pool: Pool::new(
+                settings.urls.clone(),
+                access,
+                searcher,
+                settings.connections,
+                settings.connect_timeout,
+            ),
+            settings: settings.clone(),
+            wanted,
+            decoy: Mutex::default(),
+            pace: Pace::default(),
+        })
+    }
+
+    fn deadline(&self, asked: &Question<'_>) -> Instant {
+        asked.deadline.min(Instant::now() + self.settings.timeout)
+    }
+
+    /// The one entry of a login; `None` if there is none, or the login is such that there can be
+    /// none.
+    fn look_up(
+        &self,
+        lookup: &Lookup,
+        login: &Login,
+        deadline: Instant,
+    ) -> Result<Option<Entry>, StoreError> {
+        let (Some(base), Some(filter)) = (lookup.base.fill(login), lookup.filter.fill(login))
+        else {
+            return Ok(None);
+        };
+        let text = || format!("{} under {}", filter.text(), String::from_utf8_lossy(&base));
+        log::debug!("searching {}", text());
+        let found = self.pool.ask(Role::Search, deadline, |connection| {
+            // One more than there may be.
+            self.search(connection, (&base, lookup.scope), &filter, 2, deadline)
+        })?;
+        let Found { entries, outcome } = found;
+        match outcome.code {
+            Code::SUCCESS => {}
+            Code::SIZE_LIMIT_EXCEEDED if entries.len() > 1 => {}
+            // A base that is made of a login may well not be there.
+            Code::NO_SUCH_OBJECT | Code::INVALID_DN_SYNTAX if !lookup.base.is_fixed() => {
+                return Ok(None);
+            }
+            _ => {
+                return Err(StoreError::Unavailable(format!(
+                    "searching {}: {outcome}",
+                    text()
+                )));
+            }
+        }
+        let mut entries = entries.into_iter();
+        let (entry, more) = match (entries.next(), entries.next()) {
+            (None, _) => return Ok(None),
+            (Some(entry), more) => (entry, more.is_some()),
+        };
+        if more {
+            let what = format!("several entries are found by {}", text());
+            return Err(StoreError::Unusable(what));
+        }
+        // An empty DN would make the bind an anonymous one, which succeeds (RFC 4513, 5.1.2).
+        let under = |base| Dn::parse(&entry.dn).is_ok_and(|dn| dn.is_under(&base));
+        if entry.dn.is_empty() || !Dn::parse(&base).is_ok_and(under) {
+            let what = format!(
+                "the entry found by {} lies elsewhere: {}",
+                text(),
+                entry.dn.escape_ascii()
+            );
+            return Err(StoreError::Unusable(what));
+        }
+        Ok(Some(entry))
+    }
+
+    fn search(
+        &self,
+        connection: &mut Connection,
+        (base, scope): (&[u8], Scope),
+        filter: &FilledFilter,
+        size_limit: u32,
+        deadline: Instant,
+    ) -> Result<Found, Fault> {
+        let left = deadline.saturating_duration_since(Instant::now()).as_secs();
+        connection.search(&Search {
+            base,
+            scope,
+            size_limit,
+            // Nobody waits for the result any more then; 0 would be no limit.
+            time_limit: u32::try_from(left).unwrap_or(u32::MAX).saturating_add(1),
+            filter,
+            attributes: &self.wanted,
+        })
+    }
+
+    /// What the entry of a user says, before any password.
+    fn account(&self, entry: Entry, deadline: Instant) -> Result<Account, StoreError> {
+        let mut account = Account {
+            passwords: Passwords::AskStore,
+            ..Account::default()
+        };
+        self.settings.attributes.fill(&mut account, &entry)?;
+        if let Auth::Compare(stored) = &self.settings.auth {
+            account.passwords = match stored.passwords(&entry)? {
+                Some(passwords) => {
+                    self.note_decoy(&passwords);
+                    passwords
+                }
+                None => self.without_password(stored, &entry, deadline)?,
+            };
+        }
+        account.handle = Some(entry.dn);
+        Ok(account)
+    }
+
+    /// An entry came without passwords: either there are none, or we may not see them. Then every
+    /// user would look like one without a password, so it is found out.
+    fn without_password(
+        &self,
+        stored: &Stored,
+        entry: &Entry,
+        deadline: Instant,
+    ) -> Result<Passwords, StoreError> {
+        let outcome = self.pool.ask(Role::Search, deadline, |connection| {
+            connection.compare(&entry.dn, &stored.attribute, b"*")
+        })?;
+        match outcome.code {
+            Code::NO_SUCH_ATTRIBUTE => Ok(Passwords::Stored(Vec::new())),
+            Code::COMPARE_FALSE | Code::COMPARE_TRUE | Code::INSUFFICIENT_ACCESS => {
+                Err(StoreError::Unusable(format!(
+                    "attribute {}: bind-dn may not read it",
+                    stored.attribute
+                )))
+            }
+            _ => Err(StoreError::Unusable(format!(
+                "attribute {}: {outcome}",
+                stored.attribute
+            ))),
+        }
+    }
+
+    fn note_decoy(&self, passwords: &Passwords) {
+        if let Passwords::Stored(credentials) = passwords
+            && let Some(credential) = credentials.first()
+        {
+            let decoy = credential.secret.clone().into_decoy();
+            *self.decoy.lock().unwrap_or_else(PoisonError::into_inner) = Some(decoy);
+        }
+    }
+
+    /// Whether a user's bind succeeds. With `then`, the same connection goes on as that user.
+    fn bind(
+        &self,
+        name: &[u8],
+        login: &Login,
+        password: &Password,
+        deadline: Instant,
+        mut then: impl FnMut(&mut Connection) -> Result<(), Fault>,
+    ) -> Result<bool, StoreError> {
+        // Either would make it an anonymous one, which succeeds (RFC 4513, 5.1.1 and 5.1.2).
+        if name.is_empty() || password.reveal().is_empty() {
+            return Ok(false);
+        }
+        let outcome = self.pool.ask(Role::Bind, deadline, |connection| {
+            let started = Instant::now();
+            let outcome = connection.bind(name, password.reveal())?;
+            self.pace.note(started.elapsed());
+            if outcome.code == Code::SUCCESS {
+                then(connection)?;
+            }
+            Ok(outcome)
+        })?;
+        verdict(name, login, &outcome)
+    }
+
+    /// Reads what there is to know from the user's own entry, as that user.
+    fn read_own(
+        &self,
+        connection: &mut Connection,
+        dn: &[u8],
+        deadline: Instant,
+    ) -> Result<Found, Fault> {
+        let every = FilledFilter::present("objectClass");
+        self.search(connection, (dn, Scope::Base), &every, 1, deadline)
+    }
+
+    /// Does what checking the password of somebody costs, with a name that nobody has. The server
+    /// computes no hash for that, so the rest of the time is waited for.
+    ///
+    /// A name that somebody has would not do: failed binds may lock the account.
+    fn bind_as_nobody(&self, login: &Login, base: &[u8]) {
+        let (Some(nobody), Some(password)) = (random_word(), random_word()) else {
+            return;
+        };
+        let separator: &[u8] = if base.is_empty() { b"" } else { b"," };
+        let name = [b"cn=", nobody.as_bytes(), separator, base].concat();
+        let deadline = Instant::now() + DECOY_TIME;
+        let pace = self.pace.of(login).min(DECOY_TIME);
+        let took = self.pool.ask_aside(Role::Bind, deadline, |connection| {
+            let started = Instant::now();
+            connection.bind(&name, password.as_bytes())?;
+            Ok(started.elapsed())
+        });
+        if let Some(took) = took {
+            thread::sleep(pace.saturating_sub(took));
+        }
+    }
+
+    /// The secret of somebody, if none was read yet.
+    fn any_secret(&self, stored: &Stored, base: &[u8], scope: Scope) -> Option<Secret> {
+        let filter = FilledFilter::present(&stored.attribute);
+        let deadline = Instant::now() + DECOY_TIME;
+        let found = self.pool.ask_aside(Role::Search, deadline, |connection| {
+            self.search(connection, (base, scope), &filter, 1, deadline)
+        })?;
+        match stored.passwords(found.entries.first()?) {
+            Ok(Some(Passwords::Stored(credentials))) => {
+                Some(credentials.first()?.secret.clone().into_decoy())
+            }
+            _ => None,
+        }
+    }
+}
+
+impl UserStore for LdapStore {
+    /// In the mode "bind" without a lookup, every login is taken to be there: an unknown one then
+    /// looks like a wrong password.
+    fn find(&self, asked: &Question<'_>) -> Result<Option<Account>, StoreError> {
+        if let Auth::Bind(name) = &self.settings.auth
+            && name.fill(asked.login).is_none()
+        {
+            return Ok(None);
+        }
+        let Some(lookup) = &self.settings.lookup else {
+            return Ok(Some(Account {
+                passwords: Passwords::AskStore,
+                ..Account::default()
+            }));
+        };
+        let deadline = self.deadline(asked);
+        match self.look_up(lookup, asked.login, deadline)? {
+            Some(entry) => self.account(entry, deadline).map(Some),
+            None => Ok(None),
+        }
+    }
+
+    fn verify(
+        &self,
+        asked: &Question<'_>,
+        account: &mut Account,
+        password: &Password,
+    ) -> Result<bool, StoreError> {
+        let deadline = self.deadline(asked);
+        let name = match &self.settings.auth {
+            Auth::Bind(name) => name.fill(asked.login),
+            Auth::SearchBind => account.handle.clone(),
+            Auth::Compare(_) => None,
+        };
+        let Some(name) = name else {
+            return Ok(false);
+        };
+        let reads_own = self.settings.lookup.is_none() && !self.wanted.is_empty();
+        let mut own = None;
+        let right = self.bind(&name, asked.login, password, deadline, |connection| {
+            if reads_own {
+                own = Some(self.read_own(connection, &name, deadline)?);
+            }
+            Ok(())
+        })?;
+        if let Some(Found { entries, outcome }) = own.filter(|_| right) {
+            match (entries.first(), outcome.code) {
+                (Some(entry), Code::SUCCESS) => self.settings.attributes.fill(account, entry)?,
+                _ => {
+                    let what = format!("the user may not read the own entry: {outcome}");
+                    return Err(StoreError::Unusable(what));
+                }
+            }
+        }
+        Ok(right)
+    }
+
+    fn decoy(&self, login: &Login) -> Option<Secret> {
+        let lookup = self.settings.lookup.as_ref()?;
+        let base = lookup.base.fill(login)?;
+        match &self.settings.auth {
+            Auth::Bind(_) | Auth::SearchBind => {
+                self.bind_as_nobody(login, &base);
+                None
+            }
+            Auth::Compare(stored) => {
+                let seen = self
+                    .decoy
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .clone();
+                let decoy = seen.or_else(|| self.any_secret(stored, &base, lookup.scope));
+                Some(decoy.unwrap_or_else(Secret::dummy))
+            }
+        }
+    }
+
+    fn test(&self, deadline: Instant) -> Vec<String> {
+        test::run(self, deadline)
+    }
+}
+
+/// What the outcome of a user's bind means.
+fn verdict(name: &[u8], login: &Login, outcome: &Outcome) -> Result<bool, StoreError> {
+    match outcome.code {
+        Code::SUCCESS => Ok(true),
+        Code::INVALID_CREDENTIALS => {
+            if let Some(reason) = active_directory_reason(&outcome.diagnostic) {
+                log::debug!("{}: {reason}", name.escape_ascii());
+            }
+            Ok(false)
+        }
+        // Some servers say of an unknown DN what it is.
+        Code::NO_SUCH_OBJECT => Ok(false),
+        // A login that makes no name for this server, as one that is not UTF-8, is nobody's. Of
+        // one that could not be plainer, the template is at fault.
+        Code::INVALID_DN_SYNTAX if !is_plain(login) => Ok(false),
+        _ => Err(StoreError::Unavailable(format!(
+            "the bind as {}: {outcome}",
+            name.escape_ascii()
+        ))),
+    }
+}
+
+fn is_plain(login: &Login) -> bool {
+    let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"@.-_".contains(byte);
+    login.as_bytes().iter().all(plain)
+}
+
+/// A word that nobody can guess, of 32 characters.
+fn random_word() -> Option<String> {
+    let mut bytes = [0u8; 16];
+    // Up to 256 bytes come whole (getrandom(2)).
+    let got = getrandom(&mut bytes, GetRandomFlags::empty()).ok()?;
+    let digits = bytes.iter().map(|byte| format!("{byte:02x}"));
+    (got == bytes.len()).then(|| digits.collect())
+}

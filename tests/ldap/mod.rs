@@ -1,0 +1,10 @@
+//! The ldap store, with OpenLDAP's server and with servers that no honest one is like.
+
+pub(crate) mod slapd;
+
+mod check;
+mod fake;
+mod hostile;
+mod logins;
+mod outages;
+mod tls;
