@@ -2,9 +2,9 @@
 
 use std::time::SystemTime;
 
+use jiff::Timestamp;
 use jiff::civil::{Date, DateTime};
 use jiff::tz::TimeZone;
-use jiff::{Timestamp, ToSpan as _};
 
 use super::Network;
 use crate::request::Protocol;
@@ -30,7 +30,8 @@ pub(super) fn networks(list: &str) -> Option<Vec<Network>> {
         .collect()
 }
 
-/// Reads when something ends: `2027-01-31` (with that day, in UTC), `2027-01-31 12:00:00` and
+/// Reads when something ends: `2027-01-31` (as that day begins in UTC; chage(1) means the same),
+/// `2027-01-31 12:00:00` and
 /// `2027-01-31T12:00:00` (UTC), `2027-01-31T12:00:00+01:00`, or seconds since 1970.
 pub(super) fn expiry(text: &str) -> Option<SystemTime> {
     let text = text.trim();
@@ -39,8 +40,8 @@ pub(super) fn expiry(text: &str) -> Option<SystemTime> {
     } else if let Ok(instant) = text.parse::<Timestamp>() {
         instant
     } else if text.len() == "2027-01-31".len() {
-        let next = text.parse::<Date>().ok()?.checked_add(1.day()).ok()?;
-        next.to_zoned(TimeZone::UTC).ok()?.timestamp()
+        let day = text.parse::<Date>().ok()?;
+        day.to_zoned(TimeZone::UTC).ok()?.timestamp()
     } else {
         let moment = text.parse::<DateTime>().ok()?;
         moment.to_zoned(TimeZone::UTC).ok()?.timestamp()
@@ -59,13 +60,13 @@ mod tests {
         for (text, seconds) in [
             ("0", 0),
             ("1801440000", 1_801_440_000),
-            ("2027-01-31", 1_801_440_000),
+            ("2027-02-01", 1_801_440_000),
             ("2027-02-01 00:00:00", 1_801_440_000),
             ("2027-02-01T00:00:00", 1_801_440_000),
             ("2027-02-01T00:00:00Z", 1_801_440_000),
             ("2027-02-01T01:00:00+01:00", 1_801_440_000),
             ("2027-02-01 00:00:00.5", 1_801_440_000),
-            ("2028-02-29", 1_835_481_600),
+            ("2028-02-29", 1_835_395_200),
         ] {
             let whole = expiry(text).map(|end| end.duration_since(UNIX_EPOCH).unwrap().as_secs());
             assert_eq!(whole, Some(seconds), "{text}");
