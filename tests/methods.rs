@@ -30,6 +30,19 @@ pub(crate) fn ask(dir: &TempDir, variables: &[(&str, &str)]) -> (String, String)
     (text(output.stdout), text(output.stderr))
 }
 
+/// What `check` says of the configuration in the folder, and its exit code.
+pub(crate) fn check(dir: &TempDir) -> (String, Option<i32>) {
+    let output = Command::new(env!("CARGO_BIN_EXE_nginx-mail-auth"))
+        .env_clear()
+        .arg("--config")
+        .arg(dir.path().join("auth.toml"))
+        .arg("check")
+        .output()
+        .unwrap();
+    let text = [output.stderr, output.stdout].concat();
+    (String::from_utf8(text).unwrap(), output.status.code())
+}
+
 /// The word that the log has as cause.
 pub(crate) fn cause(log: &str) -> &str {
     let line = log.lines().last().unwrap_or_default();

@@ -15,7 +15,7 @@ use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use serde_json::{Value, json};
 
-use super::{REFUSED, TEMPORARY, TempDir, ask, cause};
+use super::{REFUSED, TEMPORARY, TempDir, ask, cause, check};
 use crate::e2e::process::program;
 use crate::serve::{Serving, wait_until};
 
@@ -747,17 +747,36 @@ fn settings_that_cannot_work() {
         ("jwks-file = \"broken.json\"", "warning: "),
     ] {
         dir.write("auth.toml", format!("{CONFIG}{settings}\n"));
-        let output = Command::new(env!("CARGO_BIN_EXE_nginx-mail-auth"))
-            .env_clear()
-            .arg("--config")
-            .arg(dir.path().join("auth.toml"))
-            .arg("check")
-            .output()
-            .unwrap();
-        let text =
-            String::from_utf8(output.stderr).unwrap() + &String::from_utf8(output.stdout).unwrap();
+        let (text, code) = check(&dir);
         assert!(text.contains(message), "{settings}: {text}");
         assert!(!text.contains("s3cret"), "{text}");
-        assert_eq!(output.status.code(), Some(78), "{text}");
+        assert_eq!(code, Some(78), "{text}");
+    }
+}
+
+/// `check` asks the service about a token that nobody issued.
+#[test]
+fn check_asks_the_service() {
+    let dir = TempDir::new();
+    let service = Service::start(Does::Says(200, "{\"active\":false}".to_owned()));
+    dir.write("users", USERS);
+    dir.write("auth.toml", service.config());
+    assert_eq!(check(&dir).1, Some(0), "{}", check(&dir).0);
+    for (does, message) in [
+        (
+            Does::Says(200, active().to_string()),
+            "a token that nobody issued is active",
+        ),
+        (
+            Does::Says(401, String::new()),
+            "introspection: it answers with status 401",
+        ),
+        (Does::Stalls, "introspection: it takes too long"),
+    ] {
+        service.does(does);
+        let (text, code) = check(&dir);
+        let place = "auth.toml:9:21: oauth.introspection-url: ";
+        assert!(text.contains(place) && text.contains(message), "{text}");
+        assert_eq!(code, Some(78));
     }
 }
