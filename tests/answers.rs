@@ -10,6 +10,7 @@ use nginx_mail_auth::params::Params;
 use nginx_mail_auth::route::{Routes, System};
 use nginx_mail_auth::secret::{Password, Secret, WeakSchemes};
 use nginx_mail_auth::service::Service;
+use nginx_mail_auth::store::open::Lifetime;
 use nginx_mail_auth::store::{Account, Credential, Passwords, Question, StoreError, UserStore};
 use nginx_mail_auth::turnstile::Turnstile;
 
@@ -154,11 +155,12 @@ fn service(path: &Path) -> Service {
     let gate = Gate {
         logins: config.logins.clone(),
         masters: None,
-        methods: Methods {
-            external: config.external.clone(),
-            inbound: config.inbound.clone(),
-            ..Methods::default()
-        },
+        methods: Methods::open(
+            &config,
+            Lifetime::OneRequest,
+            &mut Vec::new(),
+            &mut Vec::new(),
+        ),
         chain: Chain::new(vec![source], Turnstile::new(config.max_hashes()), 0),
         routes: Routes::open(&config.routes, System, None),
         retry: config.retry,
