@@ -50,7 +50,8 @@ impl Service {
     }
 
     /// Looks for everything that is wrong, also with what a broken configuration names, and tries
-    /// every store for real: all problems, then all warnings.
+    /// for real every store, and the service that knows about tokens: all problems, then all
+    /// warnings.
     pub fn inspect(path: &Path) -> (Vec<Problem>, Vec<Problem>) {
         let (service, mut problems) = Self::assemble(path, Lifetime::Server, None, &mut Vec::new());
         let Some(service) = service else {
@@ -58,6 +59,7 @@ impl Service {
         };
         let (config, chain) = (&service.config, &service.gate.chain);
         problems.extend(try_all(config, chain.sources(), config.deadline));
+        problems.extend(service.gate.methods.try_tokens(config));
         problems.extend(service.unresolved());
         (problems, service.warnings)
     }

@@ -8,11 +8,13 @@ use nginx_mail_auth::gate::{Chain, Gate, Source, Then};
 use nginx_mail_auth::method::Methods;
 use nginx_mail_auth::params::Params;
 use nginx_mail_auth::route::{Routes, System};
-use nginx_mail_auth::secret::Password;
+use nginx_mail_auth::secret::{Password, Secret, WeakSchemes};
 use nginx_mail_auth::service::Service;
-use nginx_mail_auth::store::{Account, Passwords, Question, StoreError, UserStore};
+use nginx_mail_auth::store::open::Lifetime;
+use nginx_mail_auth::store::{Account, Credential, Passwords, Question, StoreError, UserStore};
 use nginx_mail_auth::turnstile::Turnstile;
 
+use crate::methods::{CHALLENGE, cram_md5};
 use crate::util::{Random, TempDir};
 
 const CASES: u64 = 1_000_000;
@@ -22,6 +24,11 @@ const CONFIG: &str = r#"
 store = "accept"
 [answers]
 retry-wait = 3
+codes = true
+[external]
+login = "common-name"
+[inbound]
+domains = ["example.com"]
 [routes]
 default = "one"
 [routes.domain]
@@ -61,7 +68,12 @@ impl UserStore for Erratic {
             "three",
         ];
         Ok(Some(Account {
-            passwords: Passwords::AskStore,
+            passwords: if random.one_in(3) {
+                let secret = Secret::parse(b"{PLAIN}pw", WeakSchemes::Allowed);
+                Passwords::Stored(secret.unwrap().map(Credential::from).into_iter().collect())
+            } else {
+                Passwords::AskStore
+            },
             user: random.one_in(2).then(|| {
                 let long = random.below(900) as usize;
                 let length = if random.one_in(2) { long } else { long % 8 };
@@ -112,7 +124,7 @@ fn auth_server_is_there_if_and_only_if_the_status_is_ok() {
         }
         out.clear();
         service.respond(&params, &mut out);
-        let status = obey_all_rules(&out).unwrap_or_else(|broken| {
+        let status = obey_all_rules(&out, &pairs).unwrap_or_else(|broken| {
             panic!(
                 "case {case}: {broken}: {:?} for {params:?}",
                 out.escape_ascii().to_string()
@@ -120,7 +132,7 @@ fn auth_server_is_there_if_and_only_if_the_status_is_ok() {
         });
         match status {
             "OK" => accepted += 1,
-            "Temporary server problem, try again later" => temporary += 1,
+            _ if status.ends_with("Temporary server problem, try again later") => temporary += 1,
             _ => refused += 1,
         }
     }
@@ -143,11 +155,12 @@ fn service(path: &Path) -> Service {
     let gate = Gate {
         logins: config.logins.clone(),
         masters: None,
-        methods: Methods {
-            external: config.external.clone(),
-            inbound: config.inbound.clone(),
-            ..Methods::default()
-        },
+        methods: Methods::open(
+            &config,
+            Lifetime::OneRequest,
+            &mut Vec::new(),
+            &mut Vec::new(),
+        ),
         chain: Chain::new(vec![source], Turnstile::new(config.max_hashes()), 0),
         routes: Routes::open(&config.routes, System, None),
         retry: config.retry,
@@ -191,10 +204,27 @@ fn request(random: &mut Random) -> Vec<(Vec<u8>, Vec<u8>)> {
         push("HTTP_AUTH_PROTOCOL", word.into());
     }
     if random.one_in(3) {
-        let word = *random.pick(&[
-            "plain", "plain", "cram-md5", "apop", "external", "none", "x",
-        ]);
+        let word = *random.pick(&["plain", "plain", "apop", "external", "none", "xoauth2", "x"]);
         push("HTTP_AUTH_METHOD", word.into());
+    } else if random.one_in(4) {
+        pairs.retain(|(name, _)| name != b"HTTP_AUTH_PASS");
+        let mut push = |name: &str, value: &str| pairs.push((name.into(), value.into()));
+        push("HTTP_AUTH_METHOD", "cram-md5");
+        push("HTTP_AUTH_PASS", &cram_md5("pw"));
+        push("HTTP_AUTH_SALT", CHALLENGE);
+    }
+    let mut push = |name: &str, value: Vec<u8>| pairs.push((name.as_bytes().to_vec(), value));
+    if random.one_in(3) {
+        let tos = [
+            "RCPT TO:<a@example.com>",
+            "RCPT TO:<x@nowhere.example>",
+            "RCPT TO:<>",
+        ];
+        push("HTTP_AUTH_SMTP_TO", (*random.pick(&tos)).into());
+        push("HTTP_AUTH_SSL", b"on".to_vec());
+        push("HTTP_AUTH_SSL_VERIFY", b"SUCCESS".to_vec());
+        let subject = format!("CN={}{}", random.pick(&logins), random.below(1000));
+        push("HTTP_AUTH_SSL_SUBJECT", subject.into_bytes());
     }
     if random.one_in(3) {
         push(
@@ -209,9 +239,13 @@ fn request(random: &mut Random) -> Vec<(Vec<u8>, Vec<u8>)> {
 }
 
 /// The rules of an answer, read from the bytes as nginx reads them; gives the status.
-fn obey_all_rules(out: &[u8]) -> Result<&str, &'static str> {
-    if out.len() > 600 {
-        return Err("over 600 bytes");
+fn obey_all_rules<'a>(
+    out: &'a [u8],
+    pairs: &[(Vec<u8>, Vec<u8>)],
+) -> Result<&'a str, &'static str> {
+    // With 200 of Apache's, and a CR for each line.
+    if out.len() > 800 {
+        return Err("over 800 bytes");
     }
     let head = out
         .strip_suffix(b"\n\n")
@@ -259,6 +293,29 @@ fn obey_all_rules(out: &[u8]) -> Result<&str, &'static str> {
     }
     if status == "WAIT" {
         return Err("WAIT");
+    }
+    let asked = |name: &str| {
+        let found = pairs.iter().find(|(n, _)| n == name.as_bytes());
+        found.map_or(&b""[..], |(_, value)| value)
+    };
+    let (method, smtp) = (
+        asked("HTTP_AUTH_METHOD"),
+        asked("HTTP_AUTH_PROTOCOL") == b"smtp",
+    );
+    let (code, wait) = (get(b"Auth-Error-Code"), get(b"Auth-Wait"));
+    if status != "OK" && get(b"Auth-User").or(get(b"Auth-Pass")).is_some() {
+        return Err("a refusal that says a login or a password");
+    }
+    if wait.is_some() && (status == "OK" || method == b"cram-md5" || method == b"apop") {
+        return Err("a wait that nginx does not survive, or has no use for");
+    }
+    let wanted: &[&[u8]] = match (status, smtp, method) {
+        ("OK", _, _) | (_, false, _) => &[],
+        (_, true, b"none") => &[b"550 5.7.1", b"451 4.3.0"],
+        (_, true, _) => &[b"535 5.7.8", b"454 4.7.0"],
+    };
+    if !code.map_or(wanted.is_empty(), |code| wanted.contains(&code)) {
+        return Err("a code too many, too few, or of another kind");
     }
     if let (Some(server), Some(port)) = (server, port) {
         let server = std::str::from_utf8(server).unwrap();

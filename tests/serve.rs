@@ -367,20 +367,14 @@ fn a_retry_is_offered_up_to_the_last_attempt() {
     let config = format!("[answers]\nretry-wait = 2\nmax-attempts = 3\n{CONFIG}");
     let server = Serving::listening(&config, "alice:{PLAIN}one\n");
     let attempt = |number: &str, method: &str| {
-        let mut client = Client::from(UnixStream::connect(server.socket()).unwrap());
-        client.send(&request(
-            1,
-            false,
-            &[
-                ("HTTP_AUTH_METHOD", method),
-                ("HTTP_AUTH_USER", "alice"),
-                ("HTTP_AUTH_PASS", "0123456789abcdef0123456789abcdef"),
-                ("HTTP_AUTH_SALT", "<1.2@mail.example>"),
-                ("HTTP_AUTH_PROTOCOL", "pop3"),
-                ("HTTP_AUTH_LOGIN_ATTEMPT", number),
-            ],
-        ));
-        client.answer().0
+        server.answer(&[
+            ("HTTP_AUTH_METHOD", method),
+            ("HTTP_AUTH_USER", "alice"),
+            ("HTTP_AUTH_PASS", "0123456789abcdef0123456789abcdef"),
+            ("HTTP_AUTH_SALT", "<1.2@mail.example>"),
+            ("HTTP_AUTH_PROTOCOL", "pop3"),
+            ("HTTP_AUTH_LOGIN_ATTEMPT", number),
+        ])
     };
     let again = REFUSED.replace("\n\n", "\nAuth-Wait: 2\n\n");
     assert_eq!(attempt("1", "plain"), again);

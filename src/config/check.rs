@@ -80,7 +80,7 @@ impl Checker<'_> {
             &file.probes,
             &file.ports,
         );
-        let inbound = self.inbound(&file.inbound, &routes);
+        let inbound = self.inbound(&file.inbound, &users, &routes);
         if whole && !any_users {
             self.report(&(0..0), "users", "no [[users]]: nobody could log in");
         }

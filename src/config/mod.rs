@@ -116,6 +116,23 @@ pub enum StoreConfig {
     Http(store::http::Settings),
 }
 
+impl StoreConfig {
+    /// Whether it can tell who is a user without a password.
+    pub fn knows_its_users(&self) -> bool {
+        match self {
+            Self::Accept => false,
+            Self::File(_) => true,
+            #[cfg(feature = "sql")]
+            Self::Sql(_) => true,
+            // But with `auth = "bind"`, which looks nobody up.
+            #[cfg(feature = "ldap")]
+            Self::Ldap(_) => true,
+            #[cfg(feature = "remote")]
+            Self::Server(_) | Self::Http(_) => false,
+        }
+    }
+}
+
 /// Lines and columns, from 1, of a table and its keys.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Places {

@@ -183,3 +183,22 @@ fn what_the_full_example_has_behind_a_hash_is_good_too() {
     assert_eq!(config.routes.hosts().len(), 3);
     assert!(config.nginx_key.is_some());
 }
+
+#[cfg(feature = "oauth")]
+#[test]
+fn the_example_of_other_methods() {
+    let (path, text) = example("methods.toml");
+    let config = checked(&path, &text).unwrap();
+    assert!(config.warnings.is_empty(), "{:?}", config.warnings);
+    let domains = config.inbound.map(|inbound| inbound.domains);
+    assert_eq!(domains.unwrap_or_default(), ["example.org", "example.com"]);
+    assert!(config.external.is_some() && config.oauth.is_some());
+    assert_eq!(config.messages.codes, crate::answer::Codes::All);
+    // Fits into every answer.
+    assert!(
+        config
+            .messages
+            .sasl_error
+            .is_some_and(|error| error.len() < 300)
+    );
+}

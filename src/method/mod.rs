@@ -61,6 +61,28 @@ impl Methods {
         }
     }
 
+    /// Asks the service that knows about tokens; what is to be mended.
+    #[cfg(feature = "oauth")]
+    pub fn try_tokens(&self, config: &Config) -> Vec<Problem> {
+        let (Some(tokens), Some(oauth)) = (&self.tokens, &config.oauth) else {
+            return Vec::new();
+        };
+        let faults = tokens.test(std::time::Instant::now() + config.deadline);
+        let problem = |message| Problem {
+            file: config.path.clone(),
+            place: Some(oauth.places.of("introspection-url")),
+            key: Some("oauth.introspection-url".to_owned()),
+            message,
+        };
+        faults.into_iter().map(problem).collect()
+    }
+
+    /// This build cannot check tokens.
+    #[cfg(not(feature = "oauth"))]
+    pub fn try_tokens(&self, _config: &Config) -> Vec<Problem> {
+        Vec::new()
+    }
+
     /// The login of the client's certificate, after the rules of `[logins]`.
     pub fn certified(
         &self,

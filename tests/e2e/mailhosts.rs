@@ -22,6 +22,8 @@ pub(crate) struct MailHost {
     pub(crate) imap: u16,
     pub(crate) pop3: u16,
     pub(crate) smtp: u16,
+    /// Where Postfix takes mail of other servers for mail.test, without a login.
+    pub(crate) inbound: u16,
     /// Where Postfix delivers what is sent through it, a file per message.
     pub(crate) sent: PathBuf,
 }
@@ -61,6 +63,7 @@ impl MailHosts {
                 imap: free_port(address),
                 pop3: free_port(address),
                 smtp: free_port(address),
+                inbound: free_port(address),
                 sent: folder.path().join(name).join("sent"),
             }
         });
@@ -77,6 +80,7 @@ impl MailHosts {
             server[0].wait_for_port(host.address, host.imap);
             server[0].wait_for_port(host.address, host.pop3);
             server[1].wait_for_port(host.address, host.smtp);
+            server[1].wait_for_port(host.address, host.inbound);
         }
         Self {
             hosts,
@@ -178,7 +182,12 @@ impl MailHost {
             .replace("SASL", &format!("{}:{sasl}", self.address))
             .replace("UID", &mail.to_string())
             .replace("GID", &mail_group.to_string());
-        let listener = format!("{}:{} inet n - n - - smtpd\n", self.address, self.smtp);
+        let listener = format!(
+            "{address}:{} inet n - n - - smtpd\n{address}:{} inet n - n - - smtpd{INBOUND}\n",
+            self.smtp,
+            self.inbound,
+            address = self.address
+        );
         fs::write(config.join("main.cf"), main).unwrap();
         fs::write(config.join("master.cf"), listener + POSTFIX_MASTER).unwrap();
         Server::start(
@@ -295,6 +304,11 @@ virtual_minimum_uid = 1
 virtual_uid_maps = static:UID
 virtual_gid_maps = static:GID
 ";
+
+/// What a listener for mail of other servers has of its own.
+const INBOUND: &str = " -o smtpd_sasl_auth_enable=no \
+-o smtpd_relay_restrictions=reject_unauth_destination \
+-o smtpd_recipient_restrictions=reject_unauth_destination";
 
 const POSTFIX_MASTER: &str = "\
 cleanup  unix n - n - 0 cleanup

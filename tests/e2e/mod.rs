@@ -9,5 +9,6 @@ mod clients;
 pub(crate) mod fronts;
 mod graceful;
 mod mailhosts;
+mod methods;
 mod people;
 mod snippets;

@@ -3,7 +3,7 @@
 use nginx_mail_auth::method::inbound::{Recipients, Settings, shown};
 use nginx_mail_auth::request::{Envelope, Protocol};
 
-use super::{TempDir, ask, cause};
+use super::{TempDir, ask, cause, check};
 use crate::util::Random;
 
 const CASES: u32 = 200_000;
@@ -154,6 +154,45 @@ fn nobody_sends_mail_where_none_is_configured_or_with_another_protocol() {
         assert_eq!(answer, super::REFUSED);
         assert_eq!(cause(&log), "relay-denied");
     }
+}
+
+#[test]
+fn settings_that_cannot_work_or_do_too_much() {
+    for (settings, message, code) in [
+        (
+            "host = \"nowhere\"\n",
+            "9:8: inbound.host: \"nowhere\" is neither in [hosts] nor an address",
+            78,
+        ),
+        ("host = \"192.0.2.8\"\n", "", 0),
+    ] {
+        let dir = folder(settings);
+        let (text, status) = check(&dir);
+        assert!(text.contains(message), "{text}");
+        assert_eq!(status, Some(code), "{text}");
+    }
+    for domain in ["[192.0.2.1]", "a..b", "x_y", ".a", "a."] {
+        let dir = folder("");
+        dir.write(
+            "auth.toml",
+            CONFIG.replace("Other.example", domain) + ROUTES,
+        );
+        let (text, status) = check(&dir);
+        let message = "inbound.domains: no recipient can be there";
+        assert!(text.contains(message), "{text}");
+        assert_eq!(status, Some(78));
+    }
+    let dir = folder("known-users-only = true\n");
+    let (text, status) = check(&dir);
+    assert!(!text.contains("cannot tell") && status == Some(0), "{text}");
+    let accept = "[[users]]\nstore = \"accept\"\n[logins]";
+    dir.write(
+        "auth.toml",
+        CONFIG.replace("[logins]", accept) + "known-users-only = true\n" + ROUTES,
+    );
+    let (text, status) = check(&dir);
+    let message = "inbound.known-users-only: store accept cannot tell who is a user";
+    assert!(text.contains(message) && status == Some(0), "{text}");
 }
 
 #[test]

@@ -15,7 +15,7 @@ use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use serde_json::{Value, json};
 
-use super::{REFUSED, TEMPORARY, TempDir, ask, cause};
+use super::{REFUSED, TEMPORARY, TempDir, ask, cause, check};
 use crate::e2e::process::program;
 use crate::serve::{Serving, wait_until};
 
@@ -297,7 +297,7 @@ fn signed_tokens() {
 #[test]
 fn new_keys_count_without_a_restart_and_broken_ones_never() {
     let dir = TempDir::new();
-    let [old, new] = ["old", "new"].map(|name| Key::new(&dir, name, "EdDSA"));
+    let [old, new] = ["first", "second"].map(|name| Key::new(&dir, name, "EdDSA"));
     dir.write("jwks.json", jwks(&[&old]));
     let config = [CONFIG, "jwks-file = \"jwks.json\"\naudience = \"mail\"\n"].concat();
     let server = Serving::listening_in(dir, &config, USERS);
@@ -309,7 +309,10 @@ fn new_keys_count_without_a_restart_and_broken_ones_never() {
     assert_eq!(status(&old), "Auth-Status: OK");
     assert_ne!(status(&new), "Auth-Status: OK");
     server.replace("jwks.json", "{\"keys\": [");
-    wait_until("the complaint", || server.log().contains("oauth.jwks-file"));
+    wait_until("the complaint", || {
+        assert_eq!(status(&old), "Auth-Status: OK");
+        server.log().contains("oauth.jwks-file")
+    });
     assert_eq!(status(&old), "Auth-Status: OK");
     server.replace("jwks.json", &jwks(&[&new]));
     wait_until("the new key", || status(&new) == "Auth-Status: OK");
@@ -623,41 +626,30 @@ fn keys_and_service_together() {
 #[test]
 fn the_certificate_of_the_service_is_checked() {
     let dir = TempDir::new();
-    let path = |name: &str| dir.path().join(name).display().to_string();
-    let make = |name: &str, names: &str| {
-        let (key, cert) = (path(&format!("{name}.key")), path(&format!("{name}.pem")));
-        Key::openssl(
-            &[
-                "req",
-                "-x509",
-                "-newkey",
-                "ec",
-                "-pkeyopt",
-                "ec_paramgen_curve:P-256",
-                "-nodes",
-                "-days",
-                "2",
-                "-subj",
-                "/CN=x",
-                "-addext",
-                names,
-                "-keyout",
-                &key,
-                "-out",
-                &cert,
-            ],
-            None,
-        );
+    let path = |name: &str, end: &str| format!("{}/{name}.{end}", dir.path().display());
+    let make = |name: &str, names: &str, by: Option<&str>| {
+        let (key, cert) = (path(name, "key"), path(name, "pem"));
+        let mut arguments = vec!["req", "-x509", "-newkey", "ec", "-nodes", "-days", "2"];
+        arguments.extend(["-pkeyopt", "ec_paramgen_curve:P-256", "-subj", "/CN=x"]);
+        arguments.extend(["-addext", names, "-keyout", &key, "-out", &cert]);
+        let ca = by.map(|by| (path(by, "pem"), path(by, "key")));
+        if let Some((cert, key)) = &ca {
+            arguments.extend(["-addext", "basicConstraints=critical,CA:FALSE"]);
+            arguments.extend(["-CA", cert, "-CAkey", key]);
+        }
+        Key::openssl(&arguments, None);
         (key, cert)
     };
-    let (key, cert) = make("good", "subjectAltName=IP:127.0.0.1");
-    make("other", "subjectAltName=IP:127.0.0.1");
-    let (wrong_key, wrong_cert) = make("wrong", "subjectAltName=DNS:elsewhere.example");
+    make("ca", "keyUsage=keyCertSign", None);
+    make("other", "keyUsage=keyCertSign", None);
+    let (key, cert) = make("good", "subjectAltName=IP:127.0.0.1", Some("ca"));
+    let names = "subjectAltName=DNS:elsewhere.example";
+    let (wrong_key, wrong_cert) = make("wrong", names, Some("ca"));
     dir.write("users", USERS);
     for (key, cert, trusted, why) in [
-        (&key, &cert, "good.pem", "accepted"),
+        (&key, &cert, "ca.pem", "accepted"),
         (&key, &cert, "other.pem", "token-trouble"),
-        (&wrong_key, &wrong_cert, "wrong.pem", "token-trouble"),
+        (&wrong_key, &wrong_cert, "ca.pem", "token-trouble"),
     ] {
         let (port, asked) = serve_tls(key, cert);
         let settings =
@@ -755,17 +747,36 @@ fn settings_that_cannot_work() {
         ("jwks-file = \"broken.json\"", "warning: "),
     ] {
         dir.write("auth.toml", format!("{CONFIG}{settings}\n"));
-        let output = Command::new(env!("CARGO_BIN_EXE_nginx-mail-auth"))
-            .env_clear()
-            .arg("--config")
-            .arg(dir.path().join("auth.toml"))
-            .arg("check")
-            .output()
-            .unwrap();
-        let text =
-            String::from_utf8(output.stderr).unwrap() + &String::from_utf8(output.stdout).unwrap();
+        let (text, code) = check(&dir);
         assert!(text.contains(message), "{settings}: {text}");
         assert!(!text.contains("s3cret"), "{text}");
-        assert_eq!(output.status.code(), Some(78), "{text}");
+        assert_eq!(code, Some(78), "{text}");
+    }
+}
+
+/// `check` asks the service about a token that nobody issued.
+#[test]
+fn check_asks_the_service() {
+    let dir = TempDir::new();
+    let service = Service::start(Does::Says(200, "{\"active\":false}".to_owned()));
+    dir.write("users", USERS);
+    dir.write("auth.toml", service.config());
+    assert_eq!(check(&dir).1, Some(0), "{}", check(&dir).0);
+    for (does, message) in [
+        (
+            Does::Says(200, active().to_string()),
+            "a token that nobody issued is active",
+        ),
+        (
+            Does::Says(401, String::new()),
+            "introspection: it answers with status 401",
+        ),
+        (Does::Stalls, "introspection: it takes too long"),
+    ] {
+        service.does(does);
+        let (text, code) = check(&dir);
+        let place = "auth.toml:9:21: oauth.introspection-url: ";
+        assert!(text.contains(place) && text.contains(message), "{text}");
+        assert_eq!(code, Some(78));
     }
 }

@@ -3,7 +3,7 @@
 use toml::Spanned;
 
 use super::Checker;
-use crate::config::file;
+use crate::config::{UsersConfig, file};
 use crate::method::external::{self, CertificateLogin};
 use crate::method::inbound::{self, Recipients};
 use crate::route::Table;
@@ -43,10 +43,21 @@ impl Checker<'_> {
     pub(super) fn inbound(
         &mut self,
         inbound: &file::Inbound,
+        users: &[UsersConfig],
         routes: &Table,
     ) -> Option<inbound::Settings> {
         let known_users_only = inbound.known_users_only.as_ref();
         let known_users_only = known_users_only.filter(|only| *only.get_ref());
+        if let Some(only) = known_users_only {
+            for users in users.iter().filter(|users| !users.store.knows_its_users()) {
+                let message = format!(
+                    "store {} cannot tell who is a user, so all recipients that it is asked about \
+                     are",
+                    users.name
+                );
+                self.warn(&only.span(), "inbound.known-users-only", message);
+            }
+        }
         let domains: Vec<_> = inbound
             .domains
             .iter()
