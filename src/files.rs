@@ -120,6 +120,34 @@ fn read_once(path: &Path, max: u64, secrecy: Secrecy) -> Result<Option<Trusted>,
     }))
 }
 
+/// Which file it is, whatever is in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Identity {
+    inode: u64,
+    device: u64,
+}
+
+/// Looks at a file that something else is going to read: it must be one that [`read_trusted`] would
+/// take, of any size.
+pub fn identify_trusted(path: &Path) -> Result<Identity, Problem> {
+    let metadata = std::fs::metadata(path)
+        .map_err(|error| Problem::new(path, format!("cannot be read: {error}")))?;
+    match distrust(&metadata) {
+        Some(reason) => Err(Problem::new(path, reason)),
+        None => Ok(Identity {
+            inode: metadata.ino(),
+            device: metadata.dev(),
+        }),
+    }
+}
+
+/// That everybody may read a file with secrets, if so.
+pub fn warn_of_exposure(path: &Path) -> Option<Problem> {
+    let metadata = std::fs::metadata(path).ok()?;
+    let exposed = metadata.mode() & 0o004 != 0;
+    exposed.then(|| Problem::new(path, exposure(&metadata)))
+}
+
 /// Why the file cannot be trusted.
 fn distrust(metadata: &Metadata) -> Option<String> {
     let ours = rustix::process::geteuid().as_raw();

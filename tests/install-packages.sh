@@ -11,8 +11,8 @@ packages=(
     libfcgi-dev libfcgi-bin spawn-fcgi php-cgi php-fpm
     # The mail servers and mail clients.
     dovecot-core dovecot-imapd dovecot-pop3d postfix curl python3
-    # The directory.
-    slapd
+    # The directory, and the databases.
+    slapd postgresql mariadb-server sqlite3
     # What others make password hashes, certificates and load with.
     apache2-utils openssl whois
 )

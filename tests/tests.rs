@@ -25,5 +25,7 @@ mod program;
 mod remote;
 mod routes;
 mod serve;
+#[cfg(feature = "sql")]
+mod sql;
 mod users;
 mod util;

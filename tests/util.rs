@@ -23,6 +23,14 @@ impl TempDir {
         &self.0
     }
 
+    /// The folder, which somebody else removes.
+    #[cfg(feature = "sql")]
+    pub(crate) fn keep(self) -> PathBuf {
+        let path = self.0.clone();
+        std::mem::forget(self);
+        path
+    }
+
     /// Writes a file that only its owner may write and everyone may read.
     pub(crate) fn write(&self, name: &str, content: impl AsRef<[u8]>) -> PathBuf {
         let path = self.0.join(name);

@@ -48,12 +48,14 @@ pub(super) fn check(
         problems,
         warnings: Vec::new(),
         files: Vec::new(),
+        holds_secret: false,
     };
     let config = checker.config(read);
     checker.problems.sort_by_key(|problem| problem.place);
     let config = Config {
         warnings: checker.warnings,
         files: checker.files,
+        holds_secret: checker.holds_secret,
         ..config
     };
     (config, checker.problems)
@@ -66,6 +68,8 @@ struct Checker<'a> {
     problems: Vec<Problem>,
     warnings: Vec<Problem>,
     files: Vec<(PathBuf, Fingerprint)>,
+    /// Whether a secret stands in the file itself.
+    holds_secret: bool,
 }
 
 impl Checker<'_> {
@@ -132,6 +136,7 @@ impl Checker<'_> {
             )),
             files: Vec::new(),
             warnings: Vec::new(),
+            holds_secret: false,
         }
     }
 
@@ -191,6 +196,7 @@ impl Checker<'_> {
                 None
             }
             (Some(key), None) => {
+                self.holds_secret = true;
                 let span = key.span();
                 let key = key.into_inner().into_bytes();
                 self.key(&span, "nginx.key", Zeroizing::new(key))

@@ -89,7 +89,7 @@ pub(super) struct Users {
     /// `ldap`, `imap`, `pop3`: whether an unencrypted connection is upgraded before it is used.
     /// Default: false.
     pub(super) starttls: Option<Spanned<bool>>,
-    /// Certificates, in PEM form, that are trusted in place of the system's.
+    /// Certificates, in PEM form, that are trusted in place of the system's; `sql`: besides them.
     pub(super) ca_file: Option<Spanned<String>>,
     /// Connections at once, 1 to 1000. Default: 4.
     pub(super) connections: Option<Spanned<i64>>,

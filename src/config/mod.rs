@@ -75,6 +75,9 @@ pub struct Config {
     pub files: Vec<(PathBuf, Fingerprint)>,
     /// What works, but is worth a look.
     pub warnings: Vec<Problem>,
+    /// Whether a secret stands in the file itself: that everybody may read it is worth a word only
+    /// then.
+    pub holds_secret: bool,
 }
 
 /// One `[[users]]`.
@@ -104,7 +107,7 @@ pub enum StoreConfig {
     File(store::file::Settings),
     /// A database.
     #[cfg(feature = "sql")]
-    Sql(store::sql::Settings),
+    Sql(Box<store::sql::Settings>),
     /// A directory.
     #[cfg(feature = "ldap")]
     Ldap(Box<store::ldap::Settings>),
@@ -190,11 +193,10 @@ impl Config {
         config
             .files
             .insert(0, (path.to_owned(), trusted.fingerprint));
-        // Worth a word only if there is a secret in the file itself.
-        let holds_key = config.nginx_key.is_some() && config.files.len() == 1;
+        let holds_secret = config.holds_secret;
         config
             .warnings
-            .extend(trusted.warning.filter(|_| holds_key));
+            .extend(trusted.warning.filter(|_| holds_secret));
         Ok((config, problems))
     }
 

@@ -1,14 +1,260 @@
 //! `store = "sql"`.
 
+use std::net::IpAddr;
 use std::ops::Range;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use toml::Spanned;
+use zeroize::Zeroizing;
 
 use super::Checker;
 use crate::config::file;
-use crate::store::sql::Settings;
+use crate::files::{Secrecy, read_trusted, warn_of_exposure};
+use crate::secret::{Secret, SecretError, WeakSchemes};
+use crate::store::sql::network::{Address, DatabasePassword, Server, Tls};
+use crate::store::sql::row::Reading;
+use crate::store::sql::template::{Dialect, Template};
+use crate::store::sql::url::{Family, ServerUrl, Url};
+use crate::store::sql::{Kind, Settings};
+
+/// The most bytes of a file of certificates: those that a system trusts are a fifth of it.
+const MAX_CA_FILE_BYTES: u64 = 1024 * 1024;
 
 impl Checker<'_> {
-    pub(super) fn sql(&mut self, span: &Range<usize>, _users: &file::Users) -> Option<Settings> {
-        self.report(span, "users.store", "is not there yet");
+    pub(super) fn sql(&mut self, span: &Range<usize>, users: &file::Users) -> Option<Settings> {
+        let connections = self.sql_number("connections", users.connections.as_ref(), 4, 1000);
+        let connect_timeout =
+            self.sql_number("connect-timeout", users.connect_timeout.as_ref(), 2, 60);
+        let timeout = self.sql_number("timeout", users.timeout.as_ref(), 4, 60);
+        let timeout = Duration::from_secs(timeout.unsigned_abs());
+        let kind = self.sql_kind(span, users, timeout);
+        // Without a URL, nobody knows by which rules they are to be read.
+        let dialect = kind.as_ref().map(|kind| match kind {
+            Kind::Sqlite(_) => Dialect::Sqlite,
+            Kind::Postgres(_) => Dialect::Postgres,
+            Kind::Mysql(_) => Dialect::Mysql,
+        });
+        if users.query.is_none() {
+            self.report(span, "users.query", "is missing");
+        }
+        let query = self.statement("query", users.query.as_ref(), dialect);
+        let app_passwords = self.statement(
+            "app-passwords-query",
+            users.app_passwords_query.as_ref(),
+            dialect,
+        );
+        let default_scheme = users.default_scheme.as_ref();
+        if let Some(scheme) = default_scheme {
+            self.sql_scheme(scheme);
+        }
+        let allow_weak = users.allow_weak_schemes.as_ref();
+        Some(Settings {
+            kind: kind?,
+            query: query?,
+            app_passwords,
+            reading: Reading {
+                weak: match allow_weak.is_some_and(|allow| *allow.get_ref()) {
+                    true => WeakSchemes::Allowed,
+                    false => WeakSchemes::Refused,
+                },
+                default_scheme: default_scheme.map(|scheme| scheme.get_ref().clone()),
+            },
+            connections: usize::try_from(connections).unwrap_or(1),
+            connect_timeout: Duration::from_secs(connect_timeout.unsigned_abs()),
+            timeout,
+        })
+    }
+
+    fn sql_number(
+        &mut self,
+        key: &str,
+        number: Option<&Spanned<i64>>,
+        default: i64,
+        most: i64,
+    ) -> i64 {
+        number.map_or(default, |number| {
+            self.number(&format!("users.{key}"), number, 1..=most)
+        })
+    }
+
+    fn statement(
+        &mut self,
+        key: &str,
+        text: Option<&Spanned<String>>,
+        dialect: Option<Dialect>,
+    ) -> Option<Template> {
+        let text = text?;
+        Template::parse(text.get_ref(), dialect?)
+            .map_err(|error| {
+                self.report(&text.span(), &format!("users.{key}"), error.to_string());
+            })
+            .ok()
+    }
+
+    fn sql_scheme(&mut self, scheme: &Spanned<String>) {
+        let sample = format!("{{{}}}x", scheme.get_ref());
+        let message = match Secret::parse(sample.as_bytes(), WeakSchemes::Allowed) {
+            Err(SecretError::UnknownScheme) => "there is no such scheme".to_owned(),
+            Err(error @ SecretError::Unsupported(_)) => error.to_string(),
+            _ => return,
+        };
+        self.report(&scheme.span(), "users.default-scheme", message);
+    }
+
+    fn sql_kind(
+        &mut self,
+        span: &Range<usize>,
+        users: &file::Users,
+        timeout: Duration,
+    ) -> Option<Kind> {
+        const KEY: &str = "users.url";
+        let Some(url) = &users.url else {
+            self.report(span, KEY, "is missing");
+            return None;
+        };
+        match Url::parse(url.get_ref()) {
+            Err(what) => {
+                self.report(&url.span(), KEY, what);
+                None
+            }
+            Ok(Url::Sqlite(path)) => Some(Kind::Sqlite(self.sqlite(users, &path))),
+            Ok(Url::Server(parts)) => {
+                let family = parts.family;
+                let server = self.sql_server(users, url, parts, timeout);
+                Some(match family {
+                    Family::Postgres => Kind::Postgres(server),
+                    Family::Mysql => Kind::Mysql(server),
+                })
+            }
+        }
+    }
+
+    fn sqlite(&mut self, users: &file::Users, path: &str) -> PathBuf {
+        let network = [
+            (
+                "password-file",
+                users.password_file.as_ref().map(Spanned::span),
+            ),
+            ("tls", users.tls.as_ref().map(Spanned::span)),
+            ("ca-file", users.ca_file.as_ref().map(Spanned::span)),
+            (
+                "connect-timeout",
+                users.connect_timeout.as_ref().map(Spanned::span),
+            ),
+        ];
+        for (key, place) in network {
+            if let Some(place) = place {
+                self.report(&place, &format!("users.{key}"), "SQLite has no such key");
+            }
+        }
+        let path = self.beside(path);
+        self.warnings.extend(warn_of_exposure(&path));
+        path
+    }
+
+    fn sql_server(
+        &mut self,
+        users: &file::Users,
+        url: &Spanned<String>,
+        parts: ServerUrl,
+        timeout: Duration,
+    ) -> Server {
+        let port = parts.port.unwrap_or(parts.family.default_port());
+        let here = parts.host.as_deref().is_none_or(is_this_machine);
+        let address = match (parts.host, parts.socket) {
+            (Some(host), _) => Address::Tcp(host, port),
+            (None, socket) => Address::Unix(PathBuf::from(socket.unwrap_or_default()), port),
+        };
+        let words = [
+            ("verify", Tls::Verify),
+            ("off", Tls::Off),
+            ("prefer", Tls::Prefer),
+            ("require", Tls::Require),
+        ];
+        let tls = users
+            .tls
+            .as_ref()
+            .and_then(|tls| self.word("users.tls", tls, &words))
+            .unwrap_or(if here { Tls::Off } else { Tls::Verify });
+        if let (Some(key), Address::Unix(..)) = (&users.tls, &address)
+            && tls != Tls::Off
+        {
+            let message = "a Unix socket needs no TLS, and has none";
+            self.report(&key.span(), "users.tls", message);
+        }
+        if let Some(file) = &users.ca_file
+            && tls != Tls::Verify
+        {
+            let message = "is of use only with tls = \"verify\"";
+            self.report(&file.span(), "users.ca-file", message);
+        }
+        if matches!(tls, Tls::Off | Tls::Prefer) && !here {
+            let place = users.tls.as_ref().map_or(url.span(), Spanned::span);
+            let message = "password hashes travel over the network, to be read on the way";
+            self.warn(&place, "users.tls", message);
+        }
+        Server {
+            address,
+            user: parts.user,
+            password: self.sql_password(users, parts.password),
+            database: parts.database,
+            tls,
+            authorities: self.authorities(users.ca_file.as_ref()),
+            timeout,
+        }
+    }
+
+    fn sql_password(
+        &mut self,
+        users: &file::Users,
+        in_url: Option<Zeroizing<String>>,
+    ) -> Option<DatabasePassword> {
+        const KEY: &str = "users.password-file";
+        let Some(file) = &users.password_file else {
+            self.holds_secret |= in_url.is_some();
+            return in_url.map(DatabasePassword::new);
+        };
+        if in_url.is_some() {
+            let message = "there is a password in the url already: only one of the two";
+            self.report(&file.span(), KEY, message);
+        }
+        let line = self.first_line(KEY, file)?;
+        match str::from_utf8(&line) {
+            Ok("") => self.report(&file.span(), KEY, "the first line is empty"),
+            Ok(text) if text.bytes().any(|byte| byte == 0) => {
+                self.report(&file.span(), KEY, "the password holds a NUL byte");
+            }
+            Ok(text) => return Some(DatabasePassword::new(Zeroizing::new(text.to_owned()))),
+            Err(_) => self.report(&file.span(), KEY, "the password is not UTF-8"),
+        }
         None
     }
+
+    fn authorities(&mut self, file: Option<&Spanned<String>>) -> Option<Vec<u8>> {
+        const KEY: &str = "users.ca-file";
+        let file = file?;
+        let path = self.path(KEY, &file.span(), Some(file))?;
+        let what = match read_trusted(&path, MAX_CA_FILE_BYTES, Secrecy::Open) {
+            Err(problem) => problem.to_string(),
+            Ok(trusted) => {
+                let mark = b"-----BEGIN CERTIFICATE-----";
+                let has_any = trusted.bytes.windows(mark.len()).any(|text| text == mark);
+                self.files.push((path.clone(), trusted.fingerprint));
+                if has_any {
+                    return Some(trusted.bytes);
+                }
+                format!("{}: there is no certificate in it", path.display())
+            }
+        };
+        self.report(&file.span(), KEY, what);
+        None
+    }
+}
+
+fn is_this_machine(host: &str) -> bool {
+    host.eq_ignore_ascii_case("localhost")
+        || host
+            .parse::<IpAddr>()
+            .is_ok_and(|address| address.to_canonical().is_loopback())
 }

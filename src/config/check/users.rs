@@ -192,7 +192,7 @@ impl Checker<'_> {
                 }))
             }
             #[cfg(feature = "sql")]
-            "sql" => self.sql(span, users).map(StoreConfig::Sql),
+            "sql" => self.sql(span, users).map(Box::new).map(StoreConfig::Sql),
             #[cfg(feature = "ldap")]
             "ldap" => self.ldap(span, users).map(Box::new).map(StoreConfig::Ldap),
             #[cfg(feature = "remote")]

@@ -1,0 +1,80 @@
+//! What the time of an unknown login is spent on before any stored password has been seen.
+
+use crate::secret::{Secret, WeakSchemes};
+
+/// Passwords stored as other programs do it by default, each by its scheme's name.
+const SAMPLES: [(&str, &str); 4] = [
+    (
+        "SHA512-CRYPT",
+        "$6$saltsalt$8RWsOfwR6M6PpnoeQiEiWzNTPo1f0HjVYjDnLZhGx16aBFRkeqiHAzfXP/LgrOWMBMXqiU2pLrXsSOHNUyUm91",
+    ),
+    (
+        "SHA256-CRYPT",
+        "$5$saltsalt$hcyDOxdIg0p3xyqtpHh/v8Ph.am06tQaovp1KpEklb7",
+    ),
+    (
+        "BLF-CRYPT",
+        "$2y$10$liIphzQ3gPQhlDZdFeHAV.XUBK51xgrnfruWh3PbyXV3QOMLYuJda",
+    ),
+    ("MD5-CRYPT", "$1$saltsalt$4px9i58NU2Z2/vZOUlGjq."),
+];
+
+/// All schemes that hash but once: they take about as long.
+const DIGEST: &str = "{SHA}EfatjsUqKYSrqv18O1FlA3hcIHI=";
+
+/// A secret that nothing fits, and that takes as long as one of this scheme.
+///
+/// A program that runs for one request has seen no other secret: then `default-scheme` is all
+/// there is to go by.
+pub(super) fn of_scheme(scheme: Option<&str>) -> Secret {
+    let Some(name) = scheme else {
+        return Secret::dummy();
+    };
+    let name = name
+        .split('.')
+        .next()
+        .unwrap_or_default()
+        .to_ascii_uppercase();
+    let known = SAMPLES.iter().find(|(scheme, _)| *scheme == name);
+    let stored = match known {
+        Some((_, stored)) => *stored,
+        None if ["ARGON2", "CRYPT", "PBKDF2"]
+            .iter()
+            .any(|slow| name.starts_with(slow)) =>
+        {
+            return Secret::dummy();
+        }
+        None => DIGEST,
+    };
+    let sample = Secret::parse(stored.as_bytes(), WeakSchemes::Allowed);
+    sample
+        .ok()
+        .flatten()
+        .map_or_else(Secret::dummy, Secret::into_decoy)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::secret::{Password, Proof, Scheme};
+
+    #[test]
+    fn a_decoy_has_the_scheme_and_fits_nothing() {
+        for (name, scheme) in [
+            (Some("sha512-crypt"), Scheme::Sha512Crypt),
+            (Some("SHA256-CRYPT.B64"), Scheme::Sha256Crypt),
+            (Some("BLF-CRYPT"), Scheme::BlfCrypt),
+            (Some("MD5-CRYPT"), Scheme::Md5Crypt),
+            (Some("SSHA"), Scheme::Sha1),
+            (Some("PLAIN"), Scheme::Sha1),
+            (Some("CRYPT"), Scheme::Argon2id),
+            (Some("ARGON2I"), Scheme::Argon2id),
+            (None, Scheme::Argon2id),
+        ] {
+            let decoy = of_scheme(name);
+            assert_eq!(decoy.scheme(), scheme, "{name:?}");
+            let proof = Proof::Password(Password::new(b"x".to_vec()).unwrap());
+            assert!(!decoy.matches(&proof), "{name:?}");
+        }
+    }
+}

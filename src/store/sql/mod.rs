@@ -1,0 +1,281 @@
+//! `store = "sql"`: users in SQLite, PostgreSQL, MariaDB or MySQL, found by the administrator's own
+//! statement.
+//!
+//! [`template`] reads the statement, [`row`] what it gave. A `Database` is asked in time and over
+//! connections that are kept, whichever driver is behind it.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use super::open::{Fault, Lifetime};
+use super::{Account, Passwords, Question, StoreError, UserStore};
+use crate::gate::MAX_CREDENTIALS;
+use crate::request::Login;
+use crate::secret::Secret;
+
+mod database;
+mod decoy;
+mod moment;
+mod mysql;
+pub mod network;
+mod pool;
+mod postgres;
+pub mod row;
+mod sqlite;
+pub mod template;
+pub mod url;
+
+use database::{Asked, Database, Failure, Pooled, Rows};
+use network::Server;
+use row::{Reading, Row};
+use template::Template;
+
+/// A database as configured.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// Which one.
+    pub kind: Kind,
+    /// The statement that gives one row for a login.
+    pub query: Template,
+    /// The statement that gives the app passwords of a login.
+    pub app_passwords: Option<Template>,
+    /// How stored passwords are read.
+    pub reading: Reading,
+    /// Connections at once.
+    pub connections: usize,
+    /// How long connecting may take.
+    pub connect_timeout: Duration,
+    /// How long one question may take in all.
+    pub timeout: Duration,
+}
+
+/// Which database it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// A file of SQLite.
+    Sqlite(PathBuf),
+    /// PostgreSQL.
+    Postgres(Server),
+    /// MariaDB or MySQL.
+    Mysql(Server),
+}
+
+/// As the log calls it: where it is, without any secret.
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Sqlite(path) => write!(f, "SQLite {}", path.display()),
+            Self::Postgres(server) => write!(f, "PostgreSQL {server}"),
+            Self::Mysql(server) => write!(f, "MySQL {server}"),
+        }
+    }
+}
+
+/// Users in a database.
+///
+/// Which row a login has is up to the statement, and to the collation of the column that it
+/// compares: with one that ignores case, accents or blanks at the end, `Alice` gets the row of
+/// `alice`. The column `login` then says which login the mail server is to see.
+pub struct SqlStore {
+    database: Box<dyn Database>,
+    settings: Settings,
+    /// What an unknown login's time is spent on: the last secret that was seen. Before there is
+    /// one, `default-scheme` says how long that should take.
+    decoy: Mutex<Option<Secret>>,
+}
+
+impl SqlStore {
+    /// Opens it. For one request nothing is done before it is asked.
+    ///
+    /// For a server, both statements are prepared: what the database refuses is a [`Fault`]. One
+    /// that cannot be reached is no fault, unless it is a file: it is asked again at each login.
+    pub fn open(settings: &Settings, lifetime: Lifetime) -> Result<Self, Vec<Fault>> {
+        let database: Box<dyn Database> = match settings.kind.clone() {
+            Kind::Sqlite(path) => {
+                let driver = sqlite::Sqlite::new(path);
+                Box::new(Pooled::new(driver, settings, lifetime))
+            }
+            Kind::Postgres(server) => {
+                let driver = postgres::Postgres::new(server);
+                Box::new(Pooled::new(driver, settings, lifetime))
+            }
+            Kind::Mysql(server) => {
+                let driver = mysql::Mysql::new(server);
+                Box::new(Pooled::new(driver, settings, lifetime))
+            }
+        };
+        let store = Self {
+            database,
+            settings: settings.clone(),
+            decoy: Mutex::new(None),
+        };
+        if lifetime == Lifetime::Server {
+            match store.faults(Instant::now() + settings.timeout) {
+                Ok(faults) if faults.is_empty() => {}
+                Ok(faults) => return Err(faults),
+                Err(failure) => match (&settings.kind, failure) {
+                    (Kind::Sqlite(_), Failure::Lost(what)) => {
+                        return Err(vec![Fault {
+                            key: "url",
+                            message: what,
+                        }]);
+                    }
+                    (kind, failure) => {
+                        log::error!("{kind}: {failure}; it is asked again at each login");
+                    }
+                },
+            }
+        }
+        Ok(store)
+    }
+
+    /// What is wrong with the statements; the error is that nobody could be asked.
+    fn faults(&self, deadline: Instant) -> Result<Vec<Fault>, Failure> {
+        let statements = [
+            ("query", Some(&self.settings.query)),
+            ("app-passwords-query", self.settings.app_passwords.as_ref()),
+        ];
+        let given = statements
+            .iter()
+            .filter_map(|(key, statement)| Some((*key, (*statement)?)));
+        let (keys, statements): (Vec<_>, Vec<_>) = given.unzip();
+        let answers = self.database.columns(&statements, deadline)?;
+        let faults = keys.into_iter().zip(statements).zip(answers);
+        Ok(faults
+            .filter_map(|((key, statement), answer)| {
+                let message = fault(statement, answer)?;
+                Some(Fault { key, message })
+            })
+            .collect())
+    }
+
+    fn ask(
+        &self,
+        statement: &Template,
+        question: &Question<'_>,
+        most: usize,
+        deadline: Instant,
+    ) -> Result<Rows, StoreError> {
+        self.database
+            .query(statement, &Asked::new(question), most, deadline)
+            .map_err(|failure| StoreError::Unavailable(failure.to_string()))
+    }
+
+    /// Adds the app passwords to those that an account has.
+    fn add_app_passwords(
+        &self,
+        account: &mut Account,
+        statement: &Template,
+        question: &Question<'_>,
+        deadline: Instant,
+    ) -> Result<(), StoreError> {
+        let unusable = |what: String| StoreError::Unusable(format!("app-passwords-query: {what}"));
+        let Passwords::Stored(credentials) = &mut account.passwords else {
+            return Ok(());
+        };
+        let room = MAX_CREDENTIALS.saturating_sub(credentials.len());
+        let Rows::All(rows) = self.ask(statement, question, room, deadline)? else {
+            return Err(unusable(format!(
+                "there are more than {MAX_CREDENTIALS} passwords of this login"
+            )));
+        };
+        for row in &rows {
+            let read = self.settings.reading.app_password(row);
+            let credential = read.map_err(|flaw| unusable(flaw.to_string()))?;
+            credentials.extend(credential);
+        }
+        Ok(())
+    }
+
+    fn remember_decoy(&self, account: &Account) {
+        let Passwords::Stored(credentials) = &account.passwords else {
+            return;
+        };
+        if let Some(first) = credentials.first() {
+            let decoy = first.secret.clone().into_decoy();
+            *self.decoy.lock().unwrap_or_else(PoisonError::into_inner) = Some(decoy);
+        }
+    }
+}
+
+impl UserStore for SqlStore {
+    fn find(&self, asked: &Question<'_>) -> Result<Option<Account>, StoreError> {
+        let Settings {
+            query,
+            app_passwords,
+            reading,
+            timeout,
+            ..
+        } = &self.settings;
+        let deadline = asked.deadline.min(Instant::now() + *timeout);
+        let rows = match self.ask(query, asked, 1, deadline)? {
+            Rows::All(rows) => rows,
+            Rows::TooMany => {
+                let what = "query: there is more than one row for this login";
+                return Err(StoreError::Unusable(what.to_owned()));
+            }
+        };
+        let Some(row): Option<&Row> = rows.first() else {
+            return Ok(None);
+        };
+        let mut account = reading
+            .account(row)
+            .map_err(|flaw| StoreError::Unusable(format!("query: {flaw}")))?;
+        // As it was asked for: nobody need be told.
+        account.user = account.user.filter(|user| user != asked.login.as_bytes());
+        self.remember_decoy(&account);
+        if let Some(statement) = app_passwords {
+            self.add_app_passwords(&mut account, statement, asked, deadline)?;
+        }
+        Ok(Some(account))
+    }
+
+    fn decoy(&self, _login: &Login) -> Option<Secret> {
+        let last = self.decoy.lock().unwrap_or_else(PoisonError::into_inner);
+        let default = self.settings.reading.default_scheme.as_deref();
+        Some(last.clone().unwrap_or_else(|| decoy::of_scheme(default)))
+    }
+
+    fn test(&self, deadline: Instant) -> Vec<String> {
+        match self.faults(deadline) {
+            Err(failure) => vec![failure.to_string()],
+            Ok(faults) => faults
+                .into_iter()
+                .map(|Fault { key, message }| format!("{key}: {message}"))
+                .collect(),
+        }
+    }
+}
+
+/// What is wrong with a statement, by the columns that it gives.
+fn fault(statement: &Template, answer: Result<Vec<String>, Failure>) -> Option<String> {
+    let columns = match answer {
+        Ok(columns) => columns,
+        Err(failure) => return Some(failure.to_string()),
+    };
+    let named = |name: &str| {
+        columns
+            .iter()
+            .filter(|column| column.eq_ignore_ascii_case(name))
+            .count()
+    };
+    if columns.is_empty() {
+        // What a procedure gives is known only when it runs.
+        let procedure = statement
+            .sql
+            .trim_start()
+            .get(..4)
+            .is_some_and(|word| word.eq_ignore_ascii_case("call"));
+        return (!procedure).then(|| "the statement gives no rows".to_owned());
+    }
+    match named("password") {
+        0 => Some(format!(
+            "the statement gives no column password, only {}",
+            columns.join(", ")
+        )),
+        1 => None,
+        _ => Some("the statement gives two columns password".to_owned()),
+    }
+}

@@ -1,0 +1,214 @@
+//! MariaDB and MySQL.
+
+use std::time::Instant;
+
+use sqlx::mysql::{
+    MySqlArguments, MySqlConnectOptions, MySqlConnection, MySqlDatabaseError, MySqlRow,
+    MySqlSslMode,
+};
+use sqlx::{
+    Arguments as _, AssertSqlSafe, Column as _, ConnectOptions as _, Executor as _, Row as _,
+    SqlSafeStr as _, Statement as _, TypeInfo as _, ValueRef as _,
+};
+
+use super::database::{Asked, Driver, Failure, Rows};
+use super::network::{Address, Line, Server, Tls};
+use super::row::{Row, Value};
+use super::template::Template;
+
+/// A MariaDB or MySQL server.
+pub(super) struct Mysql {
+    server: Server,
+    options: MySqlConnectOptions,
+}
+
+impl Mysql {
+    pub(super) fn new(server: Server) -> Self {
+        let options = options(&server);
+        Self { server, options }
+    }
+}
+
+fn options(server: &Server) -> MySqlConnectOptions {
+    let mut options = MySqlConnectOptions::new()
+        .username(&server.user)
+        // The statement is to mean what it means in the server's own client.
+        .pipes_as_concat(false)
+        .no_engine_substitution(false)
+        .ssl_mode(match server.tls {
+            Tls::Off => MySqlSslMode::Disabled,
+            Tls::Prefer => MySqlSslMode::Preferred,
+            Tls::Require => MySqlSslMode::Required,
+            Tls::Verify => MySqlSslMode::VerifyIdentity,
+        })
+        .disable_statement_logging();
+    options = match &server.address {
+        Address::Tcp(host, port) => options.host(host).port(*port),
+        Address::Unix(path, _) => options.socket(path),
+    };
+    if let Some(password) = &server.password {
+        options = options.password(password.reveal());
+    }
+    if let Some(database) = &server.database {
+        options = options.database(database);
+    }
+    match &server.authorities {
+        Some(pem) => options.ssl_ca_from_pem(pem.clone()),
+        None => options,
+    }
+}
+
+impl Driver for Mysql {
+    type Connection = Line<MySqlConnection>;
+
+    fn connect(&self, deadline: Instant) -> Result<Line<MySqlConnection>, Failure> {
+        let mut line = Line::open(deadline, self.options.connect())?;
+        // A statement whose client has gone would run on. MariaDB knows the first, in seconds;
+        // MySQL the second, in milliseconds.
+        let timeout = self.server.timeout;
+        let limits = [
+            format!("SET SESSION max_statement_time={}", timeout.as_secs_f64()),
+            format!("SET SESSION max_execution_time={}", timeout.as_millis()),
+        ];
+        for limit in limits {
+            match line.run(deadline, async |connection: &mut MySqlConnection| {
+                connection.execute(AssertSqlSafe(limit)).await.map(drop)
+            }) {
+                Ok(()) => break,
+                Err(Failure::Refused(_)) => {}
+                Err(failure) => return Err(failure),
+            }
+        }
+        Ok(line)
+    }
+
+    fn query(
+        &self,
+        line: &mut Line<MySqlConnection>,
+        statement: &Template,
+        asked: &Asked<'_>,
+        most: usize,
+        deadline: Instant,
+    ) -> Result<Rows, Failure> {
+        let arguments = arguments(statement, asked)?;
+        let query = sqlx::query_with(AssertSqlSafe(statement.sql.clone()), arguments);
+        let mut count = 0;
+        let bounded = query.try_map(|row: MySqlRow| {
+            count += 1;
+            if count > most {
+                return Err(sqlx::Error::RowNotFound);
+            }
+            read(&row)
+        });
+        let is_text = statement.parameters.iter().all(|parameter| {
+            let value = asked.value(*parameter);
+            value.is_none_or(|bytes| str::from_utf8(bytes).is_ok())
+        });
+        let result = line.run(deadline, async |connection: &mut MySqlConnection| {
+            match bounded.fetch_all(connection).await {
+                // A column of text has none that is no text.
+                Err(error) if !is_text && is_bad_text(&error) => Ok(Vec::new()),
+                result => result,
+            }
+        });
+        if count > most {
+            return Ok(Rows::TooMany);
+        }
+        result.map(Rows::All)
+    }
+
+    fn columns(
+        &self,
+        line: &mut Line<MySqlConnection>,
+        statement: &Template,
+        deadline: Instant,
+    ) -> Result<Vec<String>, Failure> {
+        let sql = AssertSqlSafe(statement.sql.clone()).into_sql_str();
+        line.run(deadline, async |connection: &mut MySqlConnection| {
+            let prepared = connection.prepare(sql).await?;
+            let columns = prepared.columns().iter();
+            Ok(columns.map(|column| column.name().to_owned()).collect())
+        })
+    }
+}
+
+/// Text where it is UTF-8, else bytes: those are compared as they are, and use no index.
+fn arguments(statement: &Template, asked: &Asked<'_>) -> Result<MySqlArguments, Failure> {
+    let mut arguments = MySqlArguments::default();
+    for parameter in &statement.parameters {
+        match asked.value(*parameter) {
+            None => arguments.add(None::<&str>),
+            Some(bytes) => match str::from_utf8(bytes) {
+                Ok(text) => arguments.add(text),
+                Err(_) => arguments.add(bytes),
+            },
+        }
+        .map_err(Failure::refused)?;
+    }
+    Ok(arguments)
+}
+
+/// ER_INVALID_CHARACTER_STRING: bytes were to be compared as text.
+fn is_bad_text(error: &sqlx::Error) -> bool {
+    error
+        .as_database_error()
+        .and_then(|error| error.try_downcast_ref::<MySqlDatabaseError>())
+        .is_some_and(|error| error.number() == 1300)
+}
+
+fn read(row: &MySqlRow) -> Result<Row, sqlx::Error> {
+    let mut values = Vec::with_capacity(row.columns().len());
+    for (index, column) in row.columns().iter().enumerate() {
+        let raw = row.try_get_raw(index)?;
+        let name = raw.type_info().name().to_owned();
+        let bytes: Option<&[u8]> = row.try_get_unchecked(index)?;
+        let value = match bytes {
+            None => Value::Null,
+            Some(bytes) => value(&name, bytes).unwrap_or(Value::Other(name)),
+        };
+        values.push((column.name().to_owned(), value));
+    }
+    Ok(Row(values))
+}
+
+/// A value in binary form (MySQL internals, "Binary Protocol Value").
+fn value(kind: &str, bytes: &[u8]) -> Option<Value> {
+    let number = kind.strip_suffix(" UNSIGNED").unwrap_or(kind);
+    Some(match number {
+        "BOOLEAN" | "TINYINT" | "SMALLINT" | "MEDIUMINT" | "INT" | "BIGINT" | "YEAR" => {
+            integer(bytes, number == kind && kind != "YEAR")?
+        }
+        "BIT" => {
+            let mut eight = [0; 8];
+            let start = eight.len().checked_sub(bytes.len())?;
+            eight.get_mut(start..)?.copy_from_slice(bytes);
+            Value::Integer(i64::try_from(u64::from_be_bytes(eight)).ok()?)
+        }
+        "DATE" | "DATETIME" | "TIMESTAMP" => Value::bytes(moment(bytes)?),
+        "FLOAT" | "DOUBLE" | "TIME" | "GEOMETRY" | "NULL" => return None,
+        // Text, bytes, and what is sent as text: DECIMAL, ENUM, SET, JSON.
+        _ => Value::bytes(bytes),
+    })
+}
+
+fn integer(bytes: &[u8], signed: bool) -> Option<Value> {
+    let negative = signed && bytes.last().is_some_and(|byte| byte & 0x80 != 0);
+    let mut eight = [if negative { 0xff } else { 0 }; 8];
+    eight.get_mut(..bytes.len())?.copy_from_slice(bytes);
+    let number = i64::from_le_bytes(eight);
+    // What is too large for it is too large for everything that is asked here.
+    (signed || number >= 0).then_some(Value::Integer(number))
+}
+
+/// A length, then year, month, day; hour, minute, second; microseconds. What is zero at the end
+/// is left out.
+fn moment(bytes: &[u8]) -> Option<String> {
+    let (_, rest) = bytes.split_first()?;
+    let (date, rest) = rest.split_first_chunk::<4>()?;
+    let [y0, y1, month, day] = *date;
+    let year = u16::from_le_bytes([y0, y1]);
+    let [hour, minute, second] = *rest.first_chunk::<3>().unwrap_or(&[0; 3]);
+    Some(format!(
+        "{year:04}-{month:02}-{day:02} {hour:02}:{minute:02}:{second:02}"
+    ))
+}

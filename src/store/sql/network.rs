@@ -1,0 +1,215 @@
+//! What the databases on a network share: a connection with the runtime that drives it.
+//!
+//! Logins are answered by threads. So each connection has a runtime of its own, which runs on the
+//! thread that asks, and only while it asks: no thread waits for another, and a program that never
+//! asks has none of it.
+
+use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use sqlx::Connection;
+use tokio::runtime::{Builder, Runtime};
+use zeroize::Zeroizing;
+
+use super::database::Failure;
+
+/// How long a connection may take to say goodbye.
+const GOODBYE: Duration = Duration::from_millis(100);
+
+/// A database server as configured.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Server {
+    /// Where it is.
+    pub address: Address,
+    /// Who we are there.
+    pub user: String,
+    /// How we prove it.
+    pub password: Option<DatabasePassword>,
+    /// The database; `None` for the server's default.
+    pub database: Option<String>,
+    /// How the connection is protected.
+    pub tls: Tls,
+    /// Certificates in PEM form that are trusted besides those of the system.
+    pub authorities: Option<Vec<u8>>,
+    /// After which time the server itself is to give a statement up.
+    pub timeout: Duration,
+}
+
+/// Database and place.
+impl fmt::Display for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let database = self.database.as_deref().unwrap_or_default();
+        match &self.address {
+            Address::Tcp(host, port) => write!(f, "{database}@{host}:{port}"),
+            Address::Unix(path, _) => write!(f, "{database}@{}", path.display()),
+        }
+    }
+}
+
+/// Where a server is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Address {
+    /// A host, by name or address, and the port on it.
+    Tcp(String, u16),
+    /// A Unix socket; for PostgreSQL its folder, and the port that is part of the socket's name.
+    Unix(PathBuf, u16),
+}
+
+/// How a connection is protected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tls {
+    /// Not at all.
+    Off,
+    /// Encrypted if the server can; anybody could be the server.
+    Prefer,
+    /// Encrypted; anybody could be the server.
+    Require,
+    /// Encrypted, and the certificate must be one for that host.
+    Verify,
+}
+
+/// The password of our user there. It cannot be printed, and is wiped when it goes.
+#[derive(Clone, PartialEq, Eq)]
+pub struct DatabasePassword(Zeroizing<String>);
+
+impl DatabasePassword {
+    /// Takes it over.
+    pub fn new(password: Zeroizing<String>) -> Self {
+        Self(password)
+    }
+
+    /// For the driver.
+    pub(super) fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for DatabasePassword {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("DatabasePassword(..)")
+    }
+}
+
+/// A connection and the runtime that drives it.
+pub(super) struct Line<C: Connection> {
+    // Both are there until the line goes.
+    connection: Option<C>,
+    runtime: Option<Runtime>,
+    /// Whether the server waits for a question.
+    sound: bool,
+}
+
+impl<C: Connection> Line<C> {
+    /// Connects.
+    pub(super) fn open(
+        deadline: Instant,
+        connect: impl Future<Output = Result<C, sqlx::Error>>,
+    ) -> Result<Self, Failure> {
+        let runtime = Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(Failure::lost)?;
+        let mut line = Self {
+            connection: None,
+            runtime: Some(runtime),
+            sound: false,
+        };
+        let connected = line.wait(deadline, connect).map_err(|error| match error {
+            // Whoever refuses us has not seen a statement.
+            Failure::Refused(what) => Failure::Lost(what),
+            Failure::Late(_) => Failure::Lost("it did not answer in time".to_owned()),
+            lost @ Failure::Lost(_) => lost,
+        })?;
+        line.connection = Some(connected);
+        line.sound = true;
+        Ok(line)
+    }
+
+    /// Does something with the connection, until the deadline.
+    pub(super) fn run<T>(
+        &mut self,
+        deadline: Instant,
+        work: impl AsyncFnOnce(&mut C) -> Result<T, sqlx::Error>,
+    ) -> Result<T, Failure> {
+        let gone = || Failure::Lost("the connection is closed".to_owned());
+        let mut connection = self.connection.take().ok_or_else(gone)?;
+        self.sound = false;
+        let result = self.wait(deadline, work(&mut connection));
+        // A connection that was left in the middle of an answer is not used again.
+        self.sound = matches!(result, Ok(_) | Err(Failure::Refused(_)));
+        self.connection = Some(connection);
+        result
+    }
+
+    fn wait<T>(
+        &self,
+        deadline: Instant,
+        work: impl Future<Output = Result<T, sqlx::Error>>,
+    ) -> Result<T, Failure> {
+        let Some(runtime) = &self.runtime else {
+            return Err(Failure::Lost("the connection is closed".to_owned()));
+        };
+        let bounded = async { tokio::time::timeout_at(deadline.into(), work).await };
+        // The drivers trust the server to keep to the protocol.
+        match catch_unwind(AssertUnwindSafe(|| runtime.block_on(bounded))) {
+            Err(_) => Err(Failure::Lost(
+                "the driver failed on what the server sent".to_owned(),
+            )),
+            Ok(Err(_)) => Err(Failure::Late("the statement took too long".to_owned())),
+            Ok(Ok(result)) => result.map_err(|error| failure(&error)),
+        }
+    }
+}
+
+impl<C: Connection> Drop for Line<C> {
+    fn drop(&mut self) {
+        let Some(runtime) = self.runtime.take() else {
+            return;
+        };
+        if let Some(connection) = self.connection.take() {
+            // Without it, MariaDB's log has a line about an aborted connection.
+            if self.sound {
+                let goodbye = async { tokio::time::timeout(GOODBYE, connection.close()).await };
+                let _ = catch_unwind(AssertUnwindSafe(|| runtime.block_on(goodbye)));
+            } else {
+                let _within = runtime.enter();
+                drop(connection);
+            }
+        }
+        // A look-up of the host's name may still be under way on another thread.
+        runtime.shutdown_background();
+    }
+}
+
+fn failure(error: &sqlx::Error) -> Failure {
+    let sqlx::Error::Database(refusal) = error else {
+        return match error {
+            sqlx::Error::Io(error) => Failure::lost(error),
+            sqlx::Error::Tls(error) => Failure::lost(format_args!("TLS: {error}")),
+            other => Failure::lost(other),
+        };
+    };
+    let code = refusal.code().unwrap_or_default();
+    let mysql = refusal
+        .try_downcast_ref::<sqlx::mysql::MySqlDatabaseError>()
+        .map_or(0, sqlx::mysql::MySqlDatabaseError::number);
+    match (&*code, mysql) {
+        // PostgreSQL 15, appendix A: query_canceled, by statement_timeout; MySQL's
+        // ER_QUERY_TIMEOUT; MariaDB's ER_STATEMENT_TIMEOUT.
+        ("57014", _) | (_, 3024 | 1969) => Failure::Late("the statement took too long".to_owned()),
+        // PostgreSQL's classes of lost connections, of too few resources and of shutdowns; MySQL's
+        // and MariaDB's ER_SERVER_SHUTDOWN, ER_CONNECTION_KILLED, ER_CON_COUNT_ERROR,
+        // ER_CLIENT_INTERACTION_TIMEOUT.
+        (code, number)
+            if ["08", "53", "57P"]
+                .iter()
+                .any(|class| code.starts_with(class))
+                || matches!(number, 1053 | 1927 | 3169 | 1040 | 4031) =>
+        {
+            Failure::lost(refusal.message())
+        }
+        _ => Failure::refused(refusal.message()),
+    }
+}

@@ -1,0 +1,209 @@
+//! PostgreSQL.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::time::Instant;
+
+use sqlx::postgres::types::Oid;
+use sqlx::postgres::{PgArguments, PgConnectOptions, PgConnection, PgRow, PgSslMode, PgTypeKind};
+use sqlx::{
+    Arguments as _, AssertSqlSafe, Column as _, ConnectOptions as _, Executor as _, Row as _,
+    SqlSafeStr as _, Statement as _, Type, TypeInfo as _, ValueRef as _,
+};
+
+use super::database::{Asked, Driver, Failure, Rows};
+use super::network::{Address, Line, Server, Tls};
+use super::row::{Row, Value, network_text};
+use super::template::Template;
+
+/// Seconds from 1970 to 2000, which PostgreSQL counts from.
+const EPOCH: i64 = 946_684_800;
+
+/// The address families of `inet` and `cidr` in binary form (PGSQL_AF_INET, PGSQL_AF_INET6).
+const FAMILY_V4: u8 = 2;
+const FAMILY_V6: u8 = 3;
+
+/// A PostgreSQL server.
+pub(super) struct Postgres {
+    server: Server,
+    options: PgConnectOptions,
+}
+
+impl Postgres {
+    pub(super) fn new(server: Server) -> Self {
+        let options = options(&server);
+        Self { server, options }
+    }
+}
+
+fn options(server: &Server) -> PgConnectOptions {
+    let mut options = PgConnectOptions::new_without_pgpass()
+        .username(&server.user)
+        // Also in place of what PGPASSWORD says.
+        .password(
+            server
+                .password
+                .as_ref()
+                .map_or("", |password| password.reveal()),
+        )
+        // Its default is the user's name.
+        .database(server.database.as_deref().unwrap_or(&server.user))
+        .application_name("nginx-mail-auth")
+        // PgBouncer does not take it.
+        .extra_float_digits(None)
+        .ssl_mode(match server.tls {
+            Tls::Off => PgSslMode::Disable,
+            Tls::Prefer => PgSslMode::Prefer,
+            Tls::Require => PgSslMode::Require,
+            Tls::Verify => PgSslMode::VerifyFull,
+        })
+        .disable_statement_logging();
+    options = match &server.address {
+        Address::Tcp(host, port) => options.host(host).port(*port),
+        Address::Unix(path, port) => options.socket(path).port(*port),
+    };
+    match &server.authorities {
+        Some(pem) => options.ssl_root_cert_from_pem(pem.clone()),
+        None => options,
+    }
+}
+
+impl Driver for Postgres {
+    type Connection = Line<PgConnection>;
+
+    fn connect(&self, deadline: Instant) -> Result<Line<PgConnection>, Failure> {
+        let mut line = Line::open(deadline, self.options.connect())?;
+        // A statement whose client has gone would run on.
+        let limit = format!(
+            "SET statement_timeout TO {}",
+            self.server.timeout.as_millis()
+        );
+        match line.run(deadline, async move |connection: &mut PgConnection| {
+            connection.execute(AssertSqlSafe(limit)).await.map(drop)
+        }) {
+            Ok(()) | Err(Failure::Refused(_)) => Ok(line),
+            Err(failure) => Err(failure),
+        }
+    }
+
+    fn query(
+        &self,
+        line: &mut Line<PgConnection>,
+        statement: &Template,
+        asked: &Asked<'_>,
+        most: usize,
+        deadline: Instant,
+    ) -> Result<Rows, Failure> {
+        let Some(arguments) = arguments(statement, asked)? else {
+            return Ok(Rows::All(Vec::new()));
+        };
+        let query = sqlx::query_with(AssertSqlSafe(statement.sql.clone()), arguments);
+        let mut count = 0;
+        let bounded = query.try_map(|row: PgRow| {
+            count += 1;
+            if count > most {
+                return Err(sqlx::Error::RowNotFound);
+            }
+            read(&row)
+        });
+        let result = line.run(deadline, async |connection: &mut PgConnection| {
+            bounded.fetch_all(connection).await
+        });
+        if count > most {
+            return Ok(Rows::TooMany);
+        }
+        result.map(Rows::All)
+    }
+
+    fn columns(
+        &self,
+        line: &mut Line<PgConnection>,
+        statement: &Template,
+        deadline: Instant,
+    ) -> Result<Vec<String>, Failure> {
+        let sql = AssertSqlSafe(statement.sql.clone()).into_sql_str();
+        let types = vec![<str as Type<sqlx::Postgres>>::type_info(); statement.parameters.len()];
+        line.run(deadline, async |connection: &mut PgConnection| {
+            let prepared = connection.prepare_with(sql, &types).await?;
+            let columns = prepared.columns().iter();
+            Ok(columns.map(|column| column.name().to_owned()).collect())
+        })
+    }
+}
+
+/// All as text; `None` if a value is not UTF-8, which no text in the database can equal.
+fn arguments(statement: &Template, asked: &Asked<'_>) -> Result<Option<PgArguments>, Failure> {
+    let mut arguments = PgArguments::default();
+    for parameter in &statement.parameters {
+        let text = match asked.value(*parameter).map(str::from_utf8) {
+            None => None,
+            Some(Ok(text)) => Some(text),
+            Some(Err(_)) => return Ok(None),
+        };
+        arguments.add(text).map_err(Failure::refused)?;
+    }
+    Ok(Some(arguments))
+}
+
+fn read(row: &PgRow) -> Result<Row, sqlx::Error> {
+    let mut values = Vec::with_capacity(row.columns().len());
+    for (index, column) in row.columns().iter().enumerate() {
+        let raw = row.try_get_raw(index)?;
+        let value = if raw.is_null() {
+            Value::Null
+        } else {
+            let kind = raw.type_info();
+            let oid = kind.oid().map_or(0, |Oid(oid)| oid);
+            let is_enum = matches!(kind.kind(), PgTypeKind::Enum(_));
+            let bytes = raw.as_bytes().map_err(sqlx::Error::Decode)?;
+            value(
+                oid,
+                is_enum || kind.name().eq_ignore_ascii_case("citext"),
+                bytes,
+            )
+            .unwrap_or_else(|| Value::Other(kind.name().to_owned()))
+        };
+        values.push((column.name().to_owned(), value));
+    }
+    Ok(Row(values))
+}
+
+/// A value in binary form; the numbers are those of pg_type.dat.
+fn value(oid: u32, is_text: bool, bytes: &[u8]) -> Option<Value> {
+    Some(match oid {
+        16 => Value::Boolean(bytes != [0]),
+        // bytea, "char", name, text, json, unknown, varchar
+        17..=19 | 25 | 114 | 705 | 1043 => Value::bytes(bytes),
+        // The blanks at the end of a char(n) mean nothing (PostgreSQL 15, 8.3).
+        1042 => Value::bytes(bytes.trim_ascii_end()),
+        // int8, int2, int4, oid
+        20 => Value::Integer(i64::from_be_bytes(bytes.try_into().ok()?)),
+        21 => Value::Integer(i16::from_be_bytes(bytes.try_into().ok()?).into()),
+        23 => Value::Integer(i32::from_be_bytes(bytes.try_into().ok()?).into()),
+        26 => Value::Integer(u32::from_be_bytes(bytes.try_into().ok()?).into()),
+        // cidr, inet
+        650 | 869 => Value::bytes(network(bytes)?),
+        // date; timestamp and timestamptz, in microseconds. The greatest number is `infinity`.
+        1082 => match i32::from_be_bytes(bytes.try_into().ok()?) {
+            i32::MAX => Value::Null,
+            days => Value::Integer(i64::from(days) * 86_400 + EPOCH),
+        },
+        1114 | 1184 => match i64::from_be_bytes(bytes.try_into().ok()?) {
+            i64::MAX => Value::Null,
+            micros => Value::Integer(micros.div_euclid(1_000_000) + EPOCH),
+        },
+        _ if is_text => Value::bytes(bytes),
+        _ => return None,
+    })
+}
+
+/// Family, prefix, whether it is a cidr, length, address (network.c, `network_send`).
+fn network(bytes: &[u8]) -> Option<Vec<u8>> {
+    let (head, address) = bytes.split_first_chunk::<4>()?;
+    let [family, prefix, _, _] = *head;
+    let address = match family {
+        FAMILY_V4 => IpAddr::V4(Ipv4Addr::from(<[u8; 4]>::try_from(address).ok()?)),
+        FAMILY_V6 => IpAddr::V6(Ipv6Addr::from(<[u8; 16]>::try_from(address).ok()?)),
+        _ => return None,
+    };
+    Some(network_text(address, prefix))
+}

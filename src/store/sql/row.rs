@@ -1,0 +1,272 @@
+//! What a database gave back: its columns become an account and its app passwords.
+//!
+//! Column names are compared without regard to case, as SQL does. Where a value cannot be used,
+//! the whole login cannot be decided about: the flaw names the column.
+
+use std::fmt;
+use std::net::IpAddr;
+use std::num::NonZeroU16;
+
+use zeroize::Zeroizing;
+
+use super::moment;
+use crate::request::{Login, Protocol};
+use crate::secret::{Secret, WeakSchemes};
+use crate::store::{Account, Credential, Network, Passwords};
+
+/// The longest text of one column: a list of some two hundred networks.
+const MAX_VALUE_BYTES: usize = 8192;
+/// The longest name of a host (RFC 1035, 2.3.4).
+const MAX_HOST_BYTES: usize = 253;
+/// The longest label of an app password.
+const MAX_LABEL_BYTES: usize = 254;
+
+/// One value, whatever the database calls its type.
+#[derive(Clone)]
+pub enum Value {
+    /// NULL.
+    Null,
+    /// Any whole number.
+    Integer(i64),
+    /// A boolean, where the database has them.
+    Boolean(bool),
+    /// Text or bytes; dates and addresses too, as text. It may be a secret.
+    Bytes(Zeroizing<Vec<u8>>),
+    /// A type that nothing is made of; its name.
+    Other(String),
+}
+
+impl Value {
+    /// Text or bytes.
+    pub fn bytes(bytes: impl Into<Vec<u8>>) -> Self {
+        Self::Bytes(Zeroizing::new(bytes.into()))
+    }
+}
+
+/// One row: names and values, in the order of the statement.
+pub struct Row(pub Vec<(String, Value)>);
+
+/// A column whose value cannot be used, and why. It holds nothing of the value.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Flaw {
+    column: String,
+    what: String,
+}
+
+impl Flaw {
+    fn new(column: &str, what: impl Into<String>) -> Self {
+        Self {
+            column: column.to_owned(),
+            what: what.into(),
+        }
+    }
+}
+
+impl fmt::Display for Flaw {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "column {}: {}", self.column, self.what)
+    }
+}
+
+/// How stored passwords are read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reading {
+    /// Whether weak schemes may be used.
+    pub weak: WeakSchemes,
+    /// The scheme of those that name none.
+    pub default_scheme: Option<String>,
+}
+
+impl Reading {
+    /// The account of the one row that a query gave.
+    pub fn account(&self, row: &Row) -> Result<Account, Flaw> {
+        let secret = self.secret(row)?;
+        Ok(Account {
+            passwords: Passwords::Stored(secret.into_iter().map(Credential::from).collect()),
+            user: row.parsed("login", "is no acceptable login", login)?,
+            host: row.parsed("host", "is no name and no address", host)?,
+            port: row.parsed("port", "is not 1 to 65535", port)?,
+            disabled: row.flag("nologin")?,
+            allow_nets: row.networks()?,
+            ..Account::default()
+        })
+    }
+
+    /// The app password of one row; `None` for one that is locked.
+    pub fn app_password(&self, row: &Row) -> Result<Option<Credential>, Flaw> {
+        let secret = self.secret(row)?;
+        let limits = Credential {
+            label: row.parsed("label", "is no text of at most 254 bytes", label)?,
+            protocols: row.parsed(
+                "protocols",
+                "is no list of imap, pop3, smtp; NULL stands for all",
+                protocols,
+            )?,
+            allow_nets: row.networks()?,
+            expires: row.parsed(
+                "expires",
+                "is neither a date and time nor seconds since 1970; NULL stands for never",
+                |text| moment::parse(str::from_utf8(text).ok()?),
+            )?,
+            secret: match secret {
+                Some(secret) => secret,
+                None => return Ok(None),
+            },
+        };
+        Ok(Some(limits))
+    }
+
+    fn secret(&self, row: &Row) -> Result<Option<Secret>, Flaw> {
+        const COLUMN: &str = "password";
+        let stored = match row.get(COLUMN)? {
+            None => return Err(Flaw::new(COLUMN, "the query has no such column")),
+            Some(value) => text(COLUMN, value)?,
+        };
+        let Some(stored) = stored else {
+            return Err(Flaw::new(COLUMN, "is NULL"));
+        };
+        let bare = !matches!(stored.as_slice(), [] | [b'{' | b'$' | b'*' | b'!', ..]);
+        let stored = match &self.default_scheme {
+            Some(scheme) if bare => {
+                let prefix = [b"{", scheme.as_bytes(), b"}"].concat();
+                Zeroizing::new([&prefix[..], stored.as_slice()].concat())
+            }
+            _ => stored,
+        };
+        Secret::parse(&stored, self.weak).map_err(|error| Flaw::new(COLUMN, error.to_string()))
+    }
+}
+
+impl Row {
+    /// The value of a column; `None` if there is no such column. Two of one name are a flaw, as
+    /// nobody can say which is meant.
+    fn get(&self, column: &str) -> Result<Option<&Value>, Flaw> {
+        let mut named = self
+            .0
+            .iter()
+            .filter(|(name, _)| name.eq_ignore_ascii_case(column));
+        match (named.next(), named.next()) {
+            (Some(_), Some(_)) => Err(Flaw::new(column, "is there twice")),
+            (first, _) => Ok(first.map(|(_, value)| value)),
+        }
+    }
+
+    /// What `parse` makes of a column's text; `None` for NULL and for a column that is not there.
+    fn parsed<T>(
+        &self,
+        column: &str,
+        otherwise: &str,
+        parse: impl FnOnce(&[u8]) -> Option<T>,
+    ) -> Result<Option<T>, Flaw> {
+        let Some(text) = self
+            .get(column)?
+            .map_or(Ok(None), |value| text(column, value))?
+        else {
+            return Ok(None);
+        };
+        match parse(&text) {
+            Some(parsed) => Ok(Some(parsed)),
+            None => Err(Flaw::new(column, otherwise)),
+        }
+    }
+
+    /// `allow-nets`, or `allow_nets` as Dovecot's users have it.
+    fn networks(&self) -> Result<Option<Vec<Network>>, Flaw> {
+        let otherwise = "is no list of networks; NULL stands for everywhere";
+        let hyphen = self.parsed("allow-nets", otherwise, networks)?;
+        let underscore = self.parsed("allow_nets", otherwise, networks)?;
+        if hyphen.is_some() && underscore.is_some() {
+            return Err(Flaw::new(
+                "allow_nets",
+                "is there twice, once as allow-nets",
+            ));
+        }
+        Ok(hyphen.or(underscore))
+    }
+
+    /// Whether a column says yes. What is no clear no is a yes: it may lock somebody out, never
+    /// let somebody in.
+    fn flag(&self, column: &str) -> Result<bool, Flaw> {
+        const NO: [&str; 7] = ["", "0", "f", "false", "n", "no", "off"];
+        let value = self.get(column)?;
+        if let Some(Value::Boolean(yes)) = value {
+            return Ok(*yes);
+        }
+        let text = value.map_or(Ok(None), |value| text(column, value))?;
+        Ok(text.is_some_and(|text| {
+            let is = |no: &&str| text.trim_ascii().eq_ignore_ascii_case(no.as_bytes());
+            !NO.iter().any(is)
+        }))
+    }
+}
+
+/// The text of a value; `None` for NULL.
+fn text(column: &str, value: &Value) -> Result<Option<Zeroizing<Vec<u8>>>, Flaw> {
+    match value {
+        Value::Null => Ok(None),
+        Value::Integer(number) => Ok(Some(Zeroizing::new(number.to_string().into_bytes()))),
+        Value::Boolean(_) => Err(Flaw::new(column, "is a boolean, which says nothing here")),
+        Value::Bytes(bytes) if bytes.len() > MAX_VALUE_BYTES => {
+            Err(Flaw::new(column, "has more than 8192 bytes"))
+        }
+        Value::Bytes(bytes) => Ok(Some(bytes.clone())),
+        Value::Other(name) => Err(Flaw::new(
+            column,
+            format!("has the type {name}, which is not understood: cast it to text"),
+        )),
+    }
+}
+
+/// An empty one is none: the login that was typed.
+fn login(text: &[u8]) -> Option<Vec<u8>> {
+    let login = Login::new(text.to_vec()).ok()?;
+    (!login.as_bytes().is_empty()).then(|| text.to_vec())
+}
+
+fn host(text: &[u8]) -> Option<String> {
+    let host = str::from_utf8(text).ok()?;
+    let sound = (1..=MAX_HOST_BYTES).contains(&host.len())
+        && host.bytes().all(|byte| byte.is_ascii_graphic());
+    sound.then(|| host.to_owned())
+}
+
+fn port(text: &[u8]) -> Option<NonZeroU16> {
+    let digits = text.iter().all(u8::is_ascii_digit);
+    str::from_utf8(text).ok().filter(|_| digits)?.parse().ok()
+}
+
+fn label(text: &[u8]) -> Option<String> {
+    let label = str::from_utf8(text).ok()?;
+    (label.len() <= MAX_LABEL_BYTES).then(|| label.to_owned())
+}
+
+fn words(text: &[u8]) -> Option<impl Iterator<Item = &str>> {
+    let text = str::from_utf8(text).ok()?;
+    Some(text.split(',').map(str::trim))
+}
+
+fn protocols(text: &[u8]) -> Option<Vec<Protocol>> {
+    let protocol = |word: &str| match word.to_ascii_lowercase().as_str() {
+        "imap" => Some(Protocol::Imap),
+        "pop3" => Some(Protocol::Pop3),
+        "smtp" => Some(Protocol::Smtp),
+        _ => None,
+    };
+    words(text)?.map(protocol).collect()
+}
+
+/// Dovecot's `local`, a client on a Unix socket, is none of the networks.
+fn networks(text: &[u8]) -> Option<Vec<Network>> {
+    words(text)?
+        .filter(|network| *network != "local")
+        .map(Network::parse)
+        .collect()
+}
+
+/// The text form of an address and its prefix.
+pub(super) fn network_text(address: IpAddr, prefix: u8) -> Vec<u8> {
+    format!("{address}/{prefix}").into_bytes()
+}
+
+#[cfg(test)]
+mod tests;

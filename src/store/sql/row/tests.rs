@@ -1,0 +1,254 @@
+use super::*;
+use std::time::{Duration, UNIX_EPOCH};
+
+const STORED: &str = "{SHA}EfatjsUqKYSrqv18O1FlA3hcIHI=";
+
+fn reading() -> Reading {
+    Reading {
+        weak: WeakSchemes::Allowed,
+        default_scheme: None,
+    }
+}
+
+fn row(columns: &[(&str, Value)]) -> Row {
+    let owned = |(name, value): &(&str, Value)| ((*name).to_owned(), value.clone());
+    Row(columns.iter().map(owned).collect())
+}
+
+/// A row with a password, and one more column.
+fn with(column: &str, value: Value) -> Row {
+    row(&[("password", Value::bytes(*b"{PLAIN}x")), (column, value)])
+}
+
+fn text(text: &str) -> Value {
+    Value::bytes(text)
+}
+
+fn account(row: &Row) -> Account {
+    reading().account(row).unwrap()
+}
+
+fn flaw(row: &Row) -> String {
+    reading().account(row).unwrap_err().to_string()
+}
+
+fn secrets(account: &Account) -> usize {
+    match &account.passwords {
+        Passwords::Stored(credentials) => credentials.len(),
+        Passwords::AskStore | Passwords::Any => panic!("not stored"),
+    }
+}
+
+#[test]
+fn a_full_row() {
+    let account = account(&row(&[
+        ("id", Value::Integer(7)),
+        ("PASSWORD", text(STORED)),
+        ("Host", text("mailhost01")),
+        ("port", Value::Integer(1143)),
+        ("login", text("alice@example.org")),
+        ("nologin", Value::Null),
+        ("allow_nets", text("192.0.2.0/24, local, ::1")),
+        ("note", Value::Other("point".to_owned())),
+    ]));
+    assert_eq!(secrets(&account), 1);
+    assert_eq!(account.host.as_deref(), Some("mailhost01"));
+    assert_eq!(account.port, NonZeroU16::new(1143));
+    assert_eq!(account.user.as_deref(), Some(&b"alice@example.org"[..]));
+    assert_eq!(account.allow_nets.map(|networks| networks.len()), Some(2));
+    assert!(!account.disabled);
+}
+
+#[test]
+fn only_the_password_must_be_there() {
+    let account = account(&row(&[("password", text(STORED))]));
+    assert_eq!(
+        (account.host, account.port, account.user),
+        (None, None, None)
+    );
+    assert!(account.allow_nets.is_none() && !account.disabled);
+    assert_eq!(
+        flaw(&row(&[("pass", text("x"))])),
+        "column password: the query has no such column"
+    );
+}
+
+#[test]
+fn a_locked_password_is_none() {
+    for stored in ["", "*", "!", "!{PLAIN}x", "*LK*"] {
+        let account = account(&row(&[("password", text(stored))]));
+        assert_eq!(secrets(&account), 0, "{stored}");
+    }
+}
+
+#[test]
+fn flaws_name_the_column() {
+    let no_port = "column port: is not 1 to 65535";
+    let no_host = "column host: is no name and no address";
+    let no_login = "column login: is no acceptable login";
+    let no_scheme = "column password: the password scheme is not known";
+    for (row, message) in [
+        (
+            row(&[("password", Value::Null)]),
+            "column password: is NULL",
+        ),
+        (row(&[("password", text("{ROT13}secret"))]), no_scheme),
+        (row(&[("password", text("secret"))]), no_scheme),
+        (
+            row(&[("password", Value::Boolean(true))]),
+            "column password: is a boolean, which says nothing here",
+        ),
+        (
+            row(&[("password", Value::Other("_text".to_owned()))]),
+            "column password: has the type _text, which is not understood: cast it to text",
+        ),
+        (
+            row(&[("password", text(&"x".repeat(9000)))]),
+            "column password: has more than 8192 bytes",
+        ),
+        (
+            row(&[("password", text("a")), ("Password", text("b"))]),
+            "column password: is there twice",
+        ),
+        (with("port", Value::Integer(0)), no_port),
+        (with("port", Value::Integer(-1)), no_port),
+        (with("port", Value::Integer(65536)), no_port),
+        (with("port", text("imap")), no_port),
+        (with("port", text("")), no_port),
+        (with("host", text("10.0.0.1\r\nAuth-Status: OK")), no_host),
+        (with("host", text("")), no_host),
+        (with("host", Value::bytes(*b"h\xc3")), no_host),
+        (with("login", text("a\nb")), no_login),
+        (with("login", text("")), no_login),
+        (
+            with("allow-nets", text("")),
+            "column allow-nets: is no list of networks; NULL stands for everywhere",
+        ),
+        (
+            with("allow_nets", text("192.0.2.0/33")),
+            "column allow_nets: is no list of networks; NULL stands for everywhere",
+        ),
+    ] {
+        assert_eq!(flaw(&row), message);
+        assert!(!message.contains("secret"));
+    }
+}
+
+#[test]
+fn a_weak_scheme_must_be_allowed() {
+    let strict = Reading {
+        weak: WeakSchemes::Refused,
+        ..reading()
+    };
+    let flaw = strict.account(&with("x", Value::Null)).unwrap_err();
+    assert!(
+        flaw.to_string()
+            .starts_with("column password: the password scheme")
+    );
+    assert!(flaw.to_string().ends_with("allow-weak-schemes is not set"));
+}
+
+#[test]
+fn the_default_scheme_is_that_of_bare_passwords() {
+    let plain = Reading {
+        default_scheme: Some("PLAIN".to_owned()),
+        ..reading()
+    };
+    for (stored, known) in [
+        ("secret", true),
+        (STORED, true),
+        ("$apr1$abcdefgh$x", false),
+        ("{secret", false),
+        ("$ecret", false),
+    ] {
+        let read = plain.account(&row(&[("password", text(stored))]));
+        assert_eq!(read.is_ok(), known, "{stored}");
+    }
+    let locked = plain.account(&row(&[("password", text("*"))])).unwrap();
+    assert_eq!(secrets(&locked), 0);
+}
+
+#[test]
+fn nologin_is_yes_unless_it_is_a_clear_no() {
+    for no in [
+        Value::Null,
+        Value::Integer(0),
+        Value::Boolean(false),
+        text(""),
+        text(" "),
+        text("0"),
+        text("f"),
+        text("False"),
+        text("N"),
+        text("no"),
+        text("off"),
+    ] {
+        assert!(!account(&with("nologin", no)).disabled);
+    }
+    for yes in [
+        Value::Integer(1),
+        Value::Integer(-1),
+        Value::Boolean(true),
+        text("1"),
+        text("00"),
+        text("t"),
+        text("Y"),
+        text("locked"),
+        Value::bytes(*b"\xff"),
+    ] {
+        assert!(account(&with("nologin", yes)).disabled);
+    }
+}
+
+#[test]
+fn app_passwords_have_limits() {
+    let limited = row(&[
+        ("password", text(STORED)),
+        ("label", text("Telefon")),
+        ("protocols", text("imap, SMTP")),
+        ("allow-nets", text("192.0.2.0/24")),
+        ("expires", text("1970-01-02 00:00:01")),
+    ]);
+    let credential = reading().app_password(&limited).unwrap().unwrap();
+    assert_eq!(credential.label.as_deref(), Some("Telefon"));
+    assert_eq!(
+        credential.protocols,
+        Some(vec![Protocol::Imap, Protocol::Smtp])
+    );
+    assert_eq!(credential.allow_nets.map(|nets| nets.len()), Some(1));
+    assert_eq!(
+        credential.expires,
+        Some(UNIX_EPOCH + Duration::from_secs(86_401))
+    );
+    let open = reading()
+        .app_password(&with("x", Value::Null))
+        .unwrap()
+        .unwrap();
+    assert!(open.label.is_none() && open.protocols.is_none() && open.expires.is_none());
+    let locked = reading().app_password(&row(&[("password", text("!"))]));
+    assert!(locked.unwrap().is_none());
+}
+
+#[test]
+fn a_limit_that_cannot_be_read_is_a_flaw() {
+    let no_list = "column protocols: is no list of imap, pop3, smtp; NULL stands for all";
+    let no_time = "column expires: is neither a date and time nor seconds since 1970; NULL stands \
+                   for never";
+    for (row, message) in [
+        (with("protocols", text("")), no_list),
+        (with("protocols", text("imap,ftp")), no_list),
+        (with("expires", text("")), no_time),
+        (with("expires", text("soon")), no_time),
+        (
+            with("label", Value::bytes(*b"\xff")),
+            "column label: is no text of at most 254 bytes",
+        ),
+        (
+            row(&[("password", Value::Null)]),
+            "column password: is NULL",
+        ),
+    ] {
+        let flaw = reading().app_password(&row).unwrap_err();
+        assert_eq!(flaw.to_string(), message);
+    }
+}

@@ -1,0 +1,14 @@
+//! Users in SQLite, PostgreSQL and MariaDB: the built program, asked as a web server asks, and the
+//! real database servers, which the tests start and end themselves.
+
+mod config;
+mod engine;
+mod injection;
+mod layouts;
+mod peers;
+mod people;
+mod service;
+mod speed;
+mod sqlite_file;
+mod tls;
+mod trouble;

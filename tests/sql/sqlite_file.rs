@@ -1,0 +1,239 @@
+//! The file of SQLite: whose it is, who holds it, how long a statement may take.
+
+use std::fs::{self, Permissions};
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::os::unix::fs::{PermissionsExt as _, chown};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use super::people::sqlite;
+use super::service::{Ask, OK, REFUSED, Service, TEMPORARY, cgi, command, folder, users};
+use crate::e2e::process::{need_root, program, wait_until};
+use crate::util::TempDir;
+
+const QUERY: &str = "SELECT password FROM users WHERE login = :login";
+const TABLE: &str = "CREATE TABLE users (login TEXT PRIMARY KEY, password TEXT);";
+
+fn with_user(dir: &TempDir, login: &str) -> String {
+    sqlite(
+        dir,
+        &format!("{TABLE} INSERT INTO users VALUES ('{login}', '{{PLAIN}}right');"),
+    )
+}
+
+#[test]
+fn a_path_is_relative_to_the_configuration() {
+    let dir = folder(&users("sqlite:users.db", QUERY, ""));
+    with_user(&dir, "alice");
+    cgi(&dir, &Ask::new("alice", "right")).must_be(OK, "accepted");
+    let checked = command(&dir, &["check"]);
+    assert!(checked.status.success(), "{checked:?}");
+}
+
+#[test]
+fn a_file_that_is_not_there_or_not_ours_is_not_used() {
+    need_root();
+    let dir = folder(&users("sqlite:users.db", QUERY, ""));
+    let alice = Ask::new("alice", "right");
+    let refused = |why: &str| {
+        cgi(&dir, &alice).must_be_trouble(why);
+        let served = command(&dir, &["serve", "--listen", "127.0.0.1:0"]);
+        let printed = String::from_utf8_lossy(&served.stderr);
+        assert_eq!(served.status.code(), Some(78), "{printed}");
+        assert!(printed.contains("auth.toml:4:7: users.url: "), "{printed}");
+        assert!(printed.contains(why), "{printed}");
+    };
+    refused("users.db: cannot be read: No such file or directory");
+    let file = with_user(&dir, "alice");
+    cgi(&dir, &alice).must_be(OK, "accepted");
+    fs::set_permissions(&file, Permissions::from_mode(0o664)).unwrap();
+    refused("users.db: may be written by others (mode 0664): chmod go-w");
+    fs::set_permissions(&file, Permissions::from_mode(0o644)).unwrap();
+    chown(&file, Some(65534), None).unwrap();
+    refused("users.db: belongs to user 65534, neither to root nor to the user we run as");
+    chown(&file, Some(0), None).unwrap();
+    cgi(&dir, &alice).must_be(OK, "accepted");
+    fs::write(&file, "what is no database: ".repeat(100)).unwrap();
+    refused("file is not a database");
+}
+
+#[test]
+fn the_file_is_only_read() {
+    let dir = folder(&users(
+        "sqlite:users.db",
+        "DELETE FROM users WHERE login = :login RETURNING password",
+        "",
+    ));
+    with_user(&dir, "alice");
+    let checked = command(&dir, &["check"]);
+    let printed = String::from_utf8_lossy(&checked.stderr);
+    assert!(
+        printed.contains("it writes, and the file is only read"),
+        "{printed}"
+    );
+    cgi(&dir, &Ask::new("alice", "right")).must_be_trouble("readonly database");
+    dir.write(
+        "auth.toml",
+        users("sqlite:users.db", QUERY, "") + "[routes]\ndefault = \"192.0.2.1\"",
+    );
+    cgi(&dir, &Ask::new("alice", "right")).must_be(OK, "accepted");
+}
+
+#[test]
+fn changes_and_replacements_count_at_once() {
+    let service = {
+        let dir = folder(&users("sqlite:users.db", QUERY, ""));
+        with_user(&dir, "alice");
+        Service::start_in(dir)
+    };
+    let dir = service.dir();
+    let file = dir.path().join("users.db");
+    let (alice, bob) = (Ask::new("alice", "right"), Ask::new("bob", "right"));
+    service.ask(&alice).must_be(OK, "accepted");
+    service.ask(&bob).must_be(REFUSED, "unknown-user");
+    sqlite(dir, "UPDATE users SET password = '{PLAIN}new'");
+    service.ask(&alice).must_be(REFUSED, "wrong-password");
+    service
+        .ask(&Ask::new("alice", "new"))
+        .must_be(OK, "accepted");
+    // The columns are others now, under a statement that is prepared.
+    sqlite(
+        dir,
+        "ALTER TABLE users ADD COLUMN nologin; UPDATE users SET password = '!'",
+    );
+    service.ask(&alice).must_be(REFUSED, "no-password");
+    let other = TempDir::new();
+    fs::rename(with_user(&other, "bob"), &file).unwrap();
+    service.ask(&bob).must_be(OK, "accepted");
+    service.ask(&alice).must_be(REFUSED, "unknown-user");
+    fs::rename(&file, dir.path().join("away")).unwrap();
+    service.ask(&bob).must_be_trouble("No such file");
+    fs::rename(dir.path().join("away"), &file).unwrap();
+    service.ask(&bob).must_be(OK, "accepted");
+    let log = service.log();
+    assert_eq!(log.matches("ERROR").count(), 1, "{log}");
+    assert_eq!(log.matches("users.db answers again").count(), 1, "{log}");
+}
+
+#[test]
+fn the_columns_are_those_of_the_table_as_it_is() {
+    let service = {
+        let dir = folder(&users(
+            "sqlite:users.db",
+            "SELECT * FROM users WHERE login = :login",
+            "",
+        ));
+        with_user(&dir, "alice");
+        Service::start_in(dir)
+    };
+    let alice = Ask::new("alice", "right");
+    service.ask(&alice).must_be(OK, "accepted");
+    let change = "ALTER TABLE users RENAME TO old; CREATE TABLE users AS SELECT 1 AS nologin, \
+                  '192.0.2.9' AS host, login, password FROM old;";
+    sqlite(service.dir(), change);
+    service.ask(&alice).must_be(REFUSED, "disabled");
+}
+
+#[test]
+fn a_lock_that_is_held_too_long_is_a_temporary_failure() {
+    let service = {
+        let dir = folder(&users("sqlite:users.db", QUERY, "timeout = 1"));
+        with_user(&dir, "alice");
+        Service::start_in(dir)
+    };
+    let alice = Ask::new("alice", "right");
+    let mut holder = Command::new(program("sqlite3", "sqlite3"))
+        .arg(service.dir().path().join("users.db"))
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut input = holder.stdin.take().unwrap();
+    let mut output = BufReader::new(holder.stdout.take().unwrap());
+    input
+        .write_all(b"BEGIN EXCLUSIVE; SELECT 'held';\n")
+        .unwrap();
+    let mut line = String::new();
+    output.read_line(&mut line).unwrap();
+    assert_eq!(line, "held\n");
+    for ask in [&|| service.ask(&alice), &|| cgi(service.dir(), &alice)] as [&dyn Fn() -> _; 2] {
+        let reply = ask();
+        reply.must_be_trouble("users.db is locked by another program");
+        let late = reply.took.checked_sub(Duration::from_secs(1)).unwrap();
+        assert!(late < Duration::from_millis(500), "{:?}", reply.took);
+    }
+    // One that is held for a moment is waited for.
+    let asker = service.asker();
+    let waiting = std::thread::spawn(move || asker(&Ask::new("alice", "right")));
+    std::thread::yield_now();
+    input.write_all(b"COMMIT; SELECT 'done';\n").unwrap();
+    assert_eq!(waiting.join().unwrap().0, OK);
+    drop(input);
+    holder.wait().unwrap();
+}
+
+#[test]
+fn a_statement_that_takes_too_long_is_ended() {
+    let endless = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE :login = \
+                   'slow' OR i < 2) SELECT password FROM users, n WHERE login = :login AND i = 1";
+    let service = {
+        let dir = folder(&users("sqlite:users.db", endless, "timeout = 1"));
+        with_user(&dir, "alice");
+        sqlite(&dir, "INSERT INTO users VALUES ('slow', '{PLAIN}right')");
+        Service::start_in(dir)
+    };
+    service
+        .ask(&Ask::new("alice", "right"))
+        .must_be(OK, "accepted");
+    let reply = service.ask(&Ask::new("slow", "right"));
+    reply.must_be(TEMPORARY, "store-trouble");
+    assert!(
+        reply.line.contains("the statement took too long"),
+        "{}",
+        reply.line
+    );
+    let late = reply.took.checked_sub(Duration::from_secs(1)).unwrap();
+    assert!(late < Duration::from_millis(500), "{:?}", reply.took);
+    service
+        .ask(&Ask::new("alice", "right"))
+        .must_be(OK, "accepted");
+}
+
+/// A writer that is at work all the time, in either journal mode, keeps nobody out.
+#[test]
+fn a_busy_writer_keeps_nobody_out() {
+    for mode in ["delete", "wal"] {
+        let service = {
+            let dir = folder(&users("sqlite:users.db", QUERY, ""));
+            with_user(&dir, "alice");
+            sqlite(&dir, &format!("PRAGMA journal_mode = {mode}"));
+            Service::start_in(dir)
+        };
+        let mut writer = Command::new(program("sqlite3", "sqlite3"))
+            .arg(service.dir().path().join("users.db"))
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap();
+        let mut input = writer.stdin.take().unwrap();
+        let written = std::thread::spawn(move || {
+            input.write_all(b".timeout 5000\n").unwrap();
+            for number in 0..300 {
+                let sql = format!("INSERT INTO users VALUES ('user-{number}', '!');\n");
+                input.write_all(sql.as_bytes()).unwrap();
+            }
+        });
+        let mut asked = 0;
+        wait_until("the writer", || {
+            service
+                .ask(&Ask::new("alice", "right"))
+                .must_be(OK, "accepted");
+            asked += 1;
+            asked >= 200 && written.is_finished()
+        });
+        written.join().unwrap();
+        assert!(writer.wait().unwrap().success());
+        let last = service.ask(&Ask::new("user-299", "x"));
+        last.must_be(REFUSED, "no-password");
+    }
+}
