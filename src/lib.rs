@@ -32,7 +32,7 @@ pub mod journal;
 pub mod live;
 pub mod logins;
 pub mod method;
-#[cfg(any(feature = "ldap", feature = "remote"))]
+#[cfg(feature = "tls")]
 pub mod net;
 pub mod params;
 pub mod problem;

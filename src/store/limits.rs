@@ -9,9 +9,10 @@ use jiff::tz::TimeZone;
 use super::Network;
 use crate::request::Protocol;
 
-/// Reads a list such as `imap,smtp`; blanks around the words do not matter. An empty list is none.
+/// Reads a list such as `imap,smtp`; case and blanks around the words do not matter. An empty list
+/// is none.
 pub(super) fn protocols(list: &str) -> Option<Vec<Protocol>> {
-    let word = |word: &str| match word.trim() {
+    let word = |word: &str| match word.trim().to_ascii_lowercase().as_str() {
         "imap" => Some(Protocol::Imap),
         "pop3" => Some(Protocol::Pop3),
         "smtp" => Some(Protocol::Smtp),
@@ -65,6 +66,8 @@ mod tests {
             ("2027-02-01T00:00:00", 1_801_440_000),
             ("2027-02-01T00:00:00Z", 1_801_440_000),
             ("2027-02-01T01:00:00+01:00", 1_801_440_000),
+            ("2027-02-01 02:00:00+02", 1_801_440_000),
+            ("2027-02-01 00:00", 1_801_440_000),
             ("2027-02-01 00:00:00.5", 1_801_440_000),
             ("2028-02-29", 1_835_395_200),
         ] {
@@ -89,10 +92,10 @@ mod tests {
     #[test]
     fn lists() {
         assert_eq!(
-            protocols("imap, smtp"),
+            protocols("imap, SMTP"),
             Some(vec![Protocol::Imap, Protocol::Smtp])
         );
-        for bad in ["", "imap,", "IMAP", "imap smtp", "http"] {
+        for bad in ["", "imap,", "imap smtp", "http"] {
             assert_eq!(protocols(bad), None, "{bad}");
         }
         assert_eq!(networks("192.0.2.0/24, ::1,local").unwrap().len(), 2);

@@ -1,5 +1,7 @@
 //! The service that issued a token is asked about it (RFC 7662).
 
+use std::fmt;
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -7,9 +9,15 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value};
 use ureq::Agent;
+use ureq::config::Config;
+use ureq::http::Uri;
 use ureq::tls::{Certificate, RootCerts, TlsConfig};
+use ureq::unversioned::resolver::{ResolvedSocketAddrs, Resolver};
+use ureq::unversioned::transport::{DefaultConnector, NextTimeout};
 use zeroize::Zeroizing;
 
+use crate::net::Names;
+use crate::route::System;
 use crate::secret::{Password, Token};
 
 /// The most bytes of an answer that are read; most have some hundred.
@@ -60,8 +68,9 @@ impl Introspection {
             )
         });
         let tls = tls.transpose()?.unwrap_or_default();
+        let names = Names::new(|name| System.all(name));
         let agent = |connections| -> Agent {
-            Agent::config_builder()
+            let config = Agent::config_builder()
                 .tls_config(tls.clone())
                 // Under CGI, HTTP_PROXY is a header of the request (CVE-2016-5385).
                 .proxy(None)
@@ -71,8 +80,12 @@ impl Introspection {
                 .max_idle_connections(connections)
                 .user_agent("nginx-mail-auth")
                 .accept("application/json")
-                .build()
-                .new_agent()
+                .build();
+            Agent::with_parts(
+                config,
+                DefaultConnector::default(),
+                KnownNames(names.clone()),
+            )
         };
         let authorization = settings.client.as_ref().map(|(id, secret)| {
             let mut pair = Zeroizing::new(Vec::new());
@@ -148,6 +161,43 @@ impl Introspection {
         // serde's error would quote the answer.
         serde_json::from_slice(&body)
             .map_err(|_| Failed::Answer("its answer is no JSON object".to_owned()))
+    }
+}
+
+/// Names are looked up as everywhere in this program: by the C library only where that is safe.
+struct KnownNames(Names);
+
+impl fmt::Debug for KnownNames {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("KnownNames(..)")
+    }
+}
+
+impl Resolver for KnownNames {
+    fn resolve(
+        &self,
+        uri: &Uri,
+        _config: &Config,
+        timeout: NextTimeout,
+    ) -> Result<ResolvedSocketAddrs, ureq::Error> {
+        let host = uri.host().ok_or(ureq::Error::HostNotFound)?;
+        let usual = if uri.scheme_str() == Some("https") {
+            443
+        } else {
+            80
+        };
+        let port = uri.port_u16().unwrap_or(usual);
+        let bare = host.trim_start_matches('[').trim_end_matches(']');
+        let addresses = match bare.parse::<IpAddr>() {
+            Ok(address) => vec![address],
+            Err(_) => self.0.addresses(host, Instant::now() + *timeout.after)?,
+        };
+        let mut resolved = self.empty();
+        // It holds so many.
+        for address in addresses.into_iter().take(16) {
+            resolved.push((address, port).into());
+        }
+        Ok(resolved)
     }
 }
 

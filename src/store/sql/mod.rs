@@ -17,11 +17,11 @@ use crate::secret::Secret;
 
 mod database;
 mod decoy;
-mod moment;
 mod mysql;
 pub mod network;
 mod pool;
 mod postgres;
+mod relay;
 pub mod row;
 mod sqlite;
 pub mod template;

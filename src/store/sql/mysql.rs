@@ -12,20 +12,27 @@ use sqlx::{
 };
 
 use super::database::{Asked, Driver, Failure, Rows};
-use super::network::{Address, Line, Server, Tls};
+use super::network::{Address, Line, Server, Tls, Way, first_of};
+use super::relay::relay;
 use super::row::{Row, Value};
 use super::template::Template;
+use crate::net::Names;
+use crate::route::System;
 
 /// A MariaDB or MySQL server.
 pub(super) struct Mysql {
     server: Server,
     options: MySqlConnectOptions,
+    names: Names,
 }
 
 impl Mysql {
     pub(super) fn new(server: Server) -> Self {
-        let options = options(&server);
-        Self { server, options }
+        Self {
+            options: options(&server),
+            server,
+            names: Names::new(|name| System.all(name)),
+        }
     }
 }
 
@@ -58,11 +65,28 @@ fn options(server: &Server) -> MySqlConnectOptions {
     }
 }
 
+impl Mysql {
+    fn line(&self, deadline: Instant) -> Result<Line<MySqlConnection>, Failure> {
+        let options = &self.options;
+        match self.server.way(&self.names, deadline)? {
+            Way::Straight => Line::open(deadline, options.connect()),
+            Way::Addresses(addresses) => first_of(&addresses, |address| {
+                let options = options.clone().host(&address.ip().to_string());
+                Line::open(deadline, async { options.connect().await })
+            }),
+            Way::Relayed(addresses) => Line::open(deadline, async {
+                let path = relay(&addresses, "").await?;
+                options.clone().socket(path).connect().await
+            }),
+        }
+    }
+}
+
 impl Driver for Mysql {
     type Connection = Line<MySqlConnection>;
 
     fn connect(&self, deadline: Instant) -> Result<Line<MySqlConnection>, Failure> {
-        let mut line = Line::open(deadline, self.options.connect())?;
+        let mut line = self.line(deadline)?;
         // A statement whose client has gone would run on. MariaDB knows the first, in seconds;
         // MySQL the second, in milliseconds.
         let timeout = self.server.timeout;

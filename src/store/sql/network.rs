@@ -5,6 +5,7 @@
 //! asks has none of it.
 
 use std::fmt;
+use std::net::{IpAddr, SocketAddr};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -14,6 +15,7 @@ use tokio::runtime::{Builder, Runtime};
 use zeroize::Zeroizing;
 
 use super::database::Failure;
+use crate::net::Names;
 
 /// How long a connection may take to say goodbye.
 const GOODBYE: Duration = Duration::from_millis(100);
@@ -35,6 +37,49 @@ pub struct Server {
     pub authorities: Option<Vec<u8>>,
     /// After which time the server itself is to give a statement up.
     pub timeout: Duration,
+}
+
+/// How to get to a server.
+pub(super) enum Way {
+    /// As the driver does by itself: it has an address, or a Unix socket.
+    Straight,
+    /// By one of these addresses in place of the name.
+    Addresses(Vec<SocketAddr>),
+    /// The same, but the driver must have the name too: the certificate is checked by it.
+    Relayed(Vec<SocketAddr>),
+}
+
+impl Server {
+    /// Looks the name of the host up, if it has one, and says how to get there.
+    pub(super) fn way(&self, names: &Names, deadline: Instant) -> Result<Way, Failure> {
+        let Address::Tcp(host, port) = &self.address else {
+            return Ok(Way::Straight);
+        };
+        if host.parse::<IpAddr>().is_ok() {
+            return Ok(Way::Straight);
+        }
+        let addresses = names.addresses(host, deadline).map_err(Failure::lost)?;
+        let addresses = addresses.into_iter().map(|ip| (ip, *port).into()).collect();
+        Ok(match self.tls {
+            Tls::Off | Tls::Prefer | Tls::Require => Way::Addresses(addresses),
+            Tls::Verify => Way::Relayed(addresses),
+        })
+    }
+}
+
+/// The first connection that can be made, or why the last could not.
+pub(super) fn first_of<C>(
+    addresses: &[SocketAddr],
+    connect: impl Fn(&SocketAddr) -> Result<C, Failure>,
+) -> Result<C, Failure> {
+    let mut failed = Failure::Lost("the name has no address".to_owned());
+    for address in addresses {
+        match connect(address) {
+            Ok(connection) => return Ok(connection),
+            Err(failure) => failed = failure,
+        }
+    }
+    Err(failed)
 }
 
 /// Database and place.

@@ -11,9 +11,12 @@ use sqlx::{
 };
 
 use super::database::{Asked, Driver, Failure, Rows};
-use super::network::{Address, Line, Server, Tls};
+use super::network::{Address, Line, Server, Tls, Way, first_of};
+use super::relay::relay;
 use super::row::{Row, Value, network_text};
 use super::template::Template;
+use crate::net::Names;
+use crate::route::System;
 
 /// Seconds from 1970 to 2000, which PostgreSQL counts from.
 const EPOCH: i64 = 946_684_800;
@@ -26,12 +29,16 @@ const FAMILY_V6: u8 = 3;
 pub(super) struct Postgres {
     server: Server,
     options: PgConnectOptions,
+    names: Names,
 }
 
 impl Postgres {
     pub(super) fn new(server: Server) -> Self {
-        let options = options(&server);
-        Self { server, options }
+        Self {
+            options: options(&server),
+            server,
+            names: Names::new(|name| System.all(name)),
+        }
     }
 }
 
@@ -67,11 +74,31 @@ fn options(server: &Server) -> PgConnectOptions {
     }
 }
 
+impl Postgres {
+    fn line(&self, deadline: Instant) -> Result<Line<PgConnection>, Failure> {
+        let options = &self.options;
+        match self.server.way(&self.names, deadline)? {
+            Way::Straight => Line::open(deadline, options.connect()),
+            Way::Addresses(addresses) => first_of(&addresses, |address| {
+                let options = options.clone().host(&address.ip().to_string());
+                Line::open(deadline, async { options.connect().await })
+            }),
+            Way::Relayed(addresses) => Line::open(deadline, async {
+                // The driver adds the name that PostgreSQL's sockets have in their folder.
+                let suffix = format!("/.s.PGSQL.{}", options.get_port());
+                let path = relay(&addresses, &suffix).await?;
+                let folder = path.parent().unwrap_or(&path);
+                options.clone().socket(folder).connect().await
+            }),
+        }
+    }
+}
+
 impl Driver for Postgres {
     type Connection = Line<PgConnection>;
 
     fn connect(&self, deadline: Instant) -> Result<Line<PgConnection>, Failure> {
-        let mut line = Line::open(deadline, self.options.connect())?;
+        let mut line = self.line(deadline)?;
         // A statement whose client has gone would run on.
         let limit = format!(
             "SET statement_timeout TO {}",

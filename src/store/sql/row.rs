@@ -9,10 +9,9 @@ use std::num::NonZeroU16;
 
 use zeroize::Zeroizing;
 
-use super::moment;
-use crate::request::{Login, Protocol};
+use crate::request::Login;
 use crate::secret::{Secret, WeakSchemes};
-use crate::store::{Account, Credential, Network, Passwords};
+use crate::store::{Account, Credential, Network, Passwords, limits};
 
 /// The longest text of one column: a list of some two hundred networks.
 const MAX_VALUE_BYTES: usize = 8192;
@@ -100,13 +99,13 @@ impl Reading {
             protocols: row.parsed(
                 "protocols",
                 "is no list of imap, pop3, smtp; NULL stands for all",
-                protocols,
+                utf8(limits::protocols),
             )?,
             allow_nets: row.networks()?,
             expires: row.parsed(
                 "expires",
                 "is neither a date and time nor seconds since 1970; NULL stands for never",
-                |text| moment::parse(str::from_utf8(text).ok()?),
+                utf8(limits::expiry),
             )?,
             secret: match secret {
                 Some(secret) => secret,
@@ -173,8 +172,8 @@ impl Row {
     /// `allow-nets`, or `allow_nets` as Dovecot's users have it.
     fn networks(&self) -> Result<Option<Vec<Network>>, Flaw> {
         let otherwise = "is no list of networks; NULL stands for everywhere";
-        let hyphen = self.parsed("allow-nets", otherwise, networks)?;
-        let underscore = self.parsed("allow_nets", otherwise, networks)?;
+        let hyphen = self.parsed("allow-nets", otherwise, utf8(limits::networks))?;
+        let underscore = self.parsed("allow_nets", otherwise, utf8(limits::networks))?;
         if hyphen.is_some() && underscore.is_some() {
             return Err(Flaw::new(
                 "allow_nets",
@@ -240,27 +239,8 @@ fn label(text: &[u8]) -> Option<String> {
     (label.len() <= MAX_LABEL_BYTES).then(|| label.to_owned())
 }
 
-fn words(text: &[u8]) -> Option<impl Iterator<Item = &str>> {
-    let text = str::from_utf8(text).ok()?;
-    Some(text.split(',').map(str::trim))
-}
-
-fn protocols(text: &[u8]) -> Option<Vec<Protocol>> {
-    let protocol = |word: &str| match word.to_ascii_lowercase().as_str() {
-        "imap" => Some(Protocol::Imap),
-        "pop3" => Some(Protocol::Pop3),
-        "smtp" => Some(Protocol::Smtp),
-        _ => None,
-    };
-    words(text)?.map(protocol).collect()
-}
-
-/// Dovecot's `local`, a client on a Unix socket, is none of the networks.
-fn networks(text: &[u8]) -> Option<Vec<Network>> {
-    words(text)?
-        .filter(|network| *network != "local")
-        .map(Network::parse)
-        .collect()
+fn utf8<T>(read: impl Fn(&str) -> Option<T>) -> impl Fn(&[u8]) -> Option<T> {
+    move |bytes| read(str::from_utf8(bytes).ok()?)
 }
 
 /// The text form of an address and its prefix.

@@ -1,4 +1,5 @@
 use super::*;
+use crate::request::Protocol;
 use std::time::{Duration, UNIX_EPOCH};
 
 const STORED: &str = "{SHA}EfatjsUqKYSrqv18O1FlA3hcIHI=";
