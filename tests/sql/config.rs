@@ -58,8 +58,8 @@ fn each_problem_names_its_key_and_place() {
             "auth.toml:5:18: users.default-scheme: there is no such scheme",
         ),
         (
-            sqlite("default-scheme = \"CRAM-MD5\""),
-            "auth.toml:5:18: users.default-scheme: passwords stored as CRAM-MD5 cannot be checked",
+            sqlite("default-scheme = \"DIGEST-MD5\""),
+            "auth.toml:5:18: users.default-scheme: passwords stored as DIGEST-MD5 cannot be checked",
         ),
         (
             sqlite("connections = 0"),

@@ -175,7 +175,8 @@ fn connections_are_bounded() {
             assert_eq!(answer, TEMPORARY);
             must_be_late(took, TIMEOUT);
         }
-        service.ask(&alice()).must_be(OK, "accepted");
+        let reply = service.ask(&alice());
+        assert_eq!(reply.said(), (OK, "accepted"), "{kind:?}: {}", reply.line);
         assert!(service.size().1 <= descriptors, "descriptors are left over");
     }
 }
