@@ -6,11 +6,10 @@
 use zeroize::Zeroizing;
 
 use super::ber::{OCTET_STRING, SEQUENCE, element};
-use super::template::{Flaw, Part, from_hex, push_escaped};
+use super::template::{Flaw, Part, push_escaped};
 use crate::request::Login;
 
-/// How deep filters may be nested. Those that people write have three levels.
-const MAX_DEPTH: usize = 32;
+mod parse;
 
 /// A filter with holes for parts of a login, such as `(&(objectClass=person)(mail={login}))`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -58,12 +57,7 @@ enum Piece {
 impl FilterTemplate {
     /// Reads a template. Holes can stand in values only.
     pub fn parse(text: &str) -> Result<Self, Flaw> {
-        let mut parser = Parser { text, at: 0 };
-        let filter = parser.filter(0)?;
-        if parser.peek().is_some() {
-            return parser.flaw("the filter is at its end, but something follows");
-        }
-        Ok(Self(filter))
+        parse::parse(text).map(Self)
     }
 
     /// Whether each login is asked for by a name of its own, at least within its domain.
@@ -307,192 +301,6 @@ fn escape(out: &mut Vec<u8>, value: &[u8]) {
             b' '..=b'~' => out.push(*byte),
             byte => push_escaped(out, *byte),
         }
-    }
-}
-
-//------------ Reading -------------------------------------------------------
-
-struct Parser<'a> {
-    text: &'a str,
-    at: usize,
-}
-
-impl<'a> Parser<'a> {
-    fn peek(&self) -> Option<u8> {
-        self.text.as_bytes().get(self.at).copied()
-    }
-
-    fn rest(&self) -> &'a str {
-        self.text.get(self.at..).unwrap_or_default()
-    }
-
-    fn flaw<T>(&self, what: impl Into<String>) -> Result<T, Flaw> {
-        Err(Flaw::at(self.text, self.at, what))
-    }
-
-    fn expect(&mut self, byte: u8, what: &str) -> Result<(), Flaw> {
-        if self.peek() != Some(byte) {
-            return self.flaw(what);
-        }
-        self.at += 1;
-        Ok(())
-    }
-
-    fn filter(&mut self, depth: usize) -> Result<Filter, Flaw> {
-        if depth >= MAX_DEPTH {
-            return self.flaw("the filter is nested too deep");
-        }
-        self.expect(b'(', "a filter begins with (")?;
-        let filter = match self.peek() {
-            Some(b'&') => Filter::And(self.list(depth)?),
-            Some(b'|') => Filter::Or(self.list(depth)?),
-            Some(b'!') => {
-                self.at += 1;
-                Filter::Not(Box::new(self.filter(depth + 1)?))
-            }
-            _ => self.item()?,
-        };
-        self.expect(b')', "a ) is missing")?;
-        Ok(filter)
-    }
-
-    /// The filters behind `&` or `|`; there may be none (RFC 4526).
-    fn list(&mut self, depth: usize) -> Result<Vec<Filter>, Flaw> {
-        self.at += 1;
-        let mut all = Vec::new();
-        while self.peek() == Some(b'(') {
-            all.push(self.filter(depth + 1)?);
-        }
-        Ok(all)
-    }
-
-    fn item(&mut self) -> Result<Filter, Flaw> {
-        let attribute = self.name();
-        if let Some(b':') = self.peek() {
-            return self.extensible(attribute);
-        }
-        let Some(attribute) = attribute else {
-            return self.flaw("the name of an attribute is missing");
-        };
-        let comparison = match self.rest().as_bytes() {
-            [b'>', b'=', ..] => Comparison::AtLeast,
-            [b'<', b'=', ..] => Comparison::AtMost,
-            [b'~', b'=', ..] => Comparison::Approximate,
-            [b'=', ..] => {
-                self.at += 1;
-                return self.equal_or_like(attribute);
-            }
-            _ => return self.flaw("behind an attribute must stand =, >=, <=, ~= or :="),
-        };
-        self.at += 2;
-        let value = self.value()?;
-        if self.peek() == Some(b'*') {
-            return self.flaw("a * can only stand behind =; as a character it is \\2a");
-        }
-        Ok(Filter::Compare(comparison, attribute, value))
-    }
-
-    fn equal_or_like(&mut self, attribute: String) -> Result<Filter, Flaw> {
-        let mut values = vec![self.value()?];
-        while self.peek() == Some(b'*') {
-            self.at += 1;
-            values.push(self.value()?);
-        }
-        let last = values.pop().unwrap_or_default();
-        if values.is_empty() {
-            return Ok(Filter::Compare(Comparison::Equal, attribute, last));
-        }
-        let mut values = values.into_iter();
-        let initial = values.next().filter(|value| !value.is_empty());
-        let any: Vec<Value> = values.collect();
-        let last = Some(last).filter(|value| !value.is_empty());
-        if any.iter().any(Vec::is_empty) {
-            return self.flaw("between two * must stand something");
-        }
-        if initial.is_none() && any.is_empty() && last.is_none() {
-            return Ok(Filter::Present(attribute));
-        }
-        Ok(Filter::Substrings {
-            attribute,
-            initial,
-            any,
-            last,
-        })
-    }
-
-    /// `attribute:dn:rule:=value`, of which `attribute` or `rule` may be missing.
-    fn extensible(&mut self, attribute: Option<String>) -> Result<Filter, Flaw> {
-        let mut dn = false;
-        let mut rule = None;
-        while self.peek() == Some(b':') && !self.rest().starts_with(":=") {
-            self.at += 1;
-            match self.name() {
-                Some(name) if name.eq_ignore_ascii_case("dn") && !dn && rule.is_none() => dn = true,
-                Some(name) if rule.is_none() => rule = Some(name),
-                _ => return self.flaw("here a matching rule must be named, or = must follow"),
-            }
-        }
-        if attribute.is_none() && rule.is_none() {
-            return self.flaw("the name of an attribute or of a matching rule is missing");
-        }
-        if !self.rest().starts_with(":=") {
-            return self.flaw("behind a matching rule must stand :=");
-        }
-        self.at += 2;
-        Ok(Filter::Extensible {
-            attribute,
-            dn,
-            rule,
-            value: self.value()?,
-        })
-    }
-
-    /// The name or number of an attribute, with its options, or of a rule.
-    fn name(&mut self) -> Option<String> {
-        let of_name = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._;".contains(byte);
-        let length = self.rest().bytes().take_while(|byte| of_name(byte)).count();
-        let name = self.rest().get(..length).filter(|name| !name.is_empty())?;
-        self.at += length;
-        Some(name.to_owned())
-    }
-
-    /// Up to the next `*` or `)`.
-    fn value(&mut self) -> Result<Value, Flaw> {
-        let mut value = Vec::new();
-        let mut literal = Vec::new();
-        while let Some(byte) = self.peek() {
-            match byte {
-                b')' | b'*' => break,
-                b'(' => return self.flaw("a ( in a value is written \\28"),
-                0 => return self.flaw("a NUL in a value is written \\00"),
-                b'}' => return self.flaw("a } in a value is written \\7d"),
-                b'{' => {
-                    let read = Part::read(self.rest());
-                    let (part, length) = read.or_else(|what| self.flaw(what))?;
-                    if !literal.is_empty() {
-                        value.push(Piece::Bytes(std::mem::take(&mut literal)));
-                    }
-                    value.push(Piece::Hole(part));
-                    self.at += length;
-                }
-                b'\\' => {
-                    let digits = self.text.as_bytes().get(self.at + 1..self.at + 3);
-                    match digits.and_then(from_hex) {
-                        Some(byte) => literal.push(byte),
-                        None => return self.flaw("behind a \\ must stand two hexadecimal digits"),
-                    }
-                    self.at += 3;
-                }
-                byte => {
-                    literal.push(byte);
-                    self.at += 1;
-                }
-            }
-        }
-        if !literal.is_empty() {
-            value.push(Piece::Bytes(literal));
-        }
-        Ok(value)
     }
 }
 

@@ -5,8 +5,6 @@
 //! by the deadline of the question (`crate::net`). No value of a login ever becomes a part of what
 //! is asked: in a filter it is a counted value, in a DN it is escaped.
 
-use std::num::NonZeroUsize;
-use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -36,6 +34,7 @@ mod filter;
 mod message;
 mod pace;
 mod pool;
+mod settings;
 mod template;
 mod test;
 mod url;
@@ -44,78 +43,12 @@ pub use dn::{BindName, DnTemplate};
 pub use entry::{Attributes, Stored};
 pub use filter::FilterTemplate;
 pub use message::Scope;
+pub use settings::{Auth, Lookup, SearchAs, Settings};
 pub use template::Flaw;
 pub use url::Url;
 
 /// How long the time of an unknown login may be spent on.
 const DECOY_TIME: Duration = Duration::from_millis(300);
-
-/// As configured.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Settings {
-    /// Servers that hold the same; at least one.
-    pub urls: Vec<Url>,
-    /// Whether a plain connection over a network is upgraded before it is used.
-    pub starttls: bool,
-    /// Certificates that are trusted in place of the system's.
-    pub ca_file: Option<PathBuf>,
-    /// How passwords are checked.
-    pub auth: Auth,
-    /// Who searches; nobody for an anonymous search.
-    pub search_as: Option<SearchAs>,
-    /// How a user's entry is found. Only where the user's DN is known without may it be missing.
-    pub lookup: Option<Lookup>,
-    /// What is read of it.
-    pub attributes: Attributes,
-    /// Logins that may be asked about at once.
-    pub connections: NonZeroUsize,
-    /// How long connecting may take, with TLS and the bind of who searches.
-    pub connect_timeout: Duration,
-    /// How long a question may take.
-    pub timeout: Duration,
-    /// How long a right password is remembered.
-    pub cache: Duration,
-}
-
-/// How passwords are checked.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Auth {
-    /// The user binds, by a name that is made of the login.
-    Bind(BindName),
-    /// The user's entry is searched, then the user binds by its DN.
-    SearchBind,
-    /// The stored passwords are read, and checked here.
-    Compare(Stored),
-}
-
-/// Who searches.
-#[derive(Clone, Debug)]
-pub struct SearchAs {
-    /// The DN, or another name that the server takes.
-    pub dn: String,
-    /// The password, which is not empty.
-    pub password: Password,
-}
-
-/// Two passwords are compared for the sake of a reload only; nobody who tries to log in sees it.
-impl PartialEq for SearchAs {
-    fn eq(&self, other: &Self) -> bool {
-        self.dn == other.dn && self.password.reveal() == other.password.reveal()
-    }
-}
-
-impl Eq for SearchAs {}
-
-/// How a user's entry is found.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Lookup {
-    /// Where.
-    pub base: DnTemplate,
-    /// How far below.
-    pub scope: Scope,
-    /// What it must be like.
-    pub filter: FilterTemplate,
-}
 
 /// The store.
 pub struct LdapStore {

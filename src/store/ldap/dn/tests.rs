@@ -1,3 +1,4 @@
+use super::syntax::{Rdn, Value};
 use super::*;
 
 fn login(bytes: &[u8]) -> Login {
