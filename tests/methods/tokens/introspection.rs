@@ -1,0 +1,320 @@
+//! Introspection.
+
+use std::net::TcpListener;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::json;
+
+use super::key::{Key, jwks};
+use super::service::{Does, Service, serve_tls};
+use super::{CONFIG, OK, USERS, active, good_claims, now, refused, try_token, variables};
+use crate::methods::{TEMPORARY, ask, check};
+use crate::serve::Serving;
+use crate::util::TempDir;
+
+#[test]
+fn the_service_is_asked_and_believed() {
+    let dir = TempDir::new();
+    let service = Service::start(Does::Says(200, active().to_string()));
+    dir.write("users", USERS);
+    dir.write("secret", "s3:cr/et\nnot this\n");
+    let client = "client-id = \"ma il\"\nclient-secret-file = \"secret\"\nscope = \"imap\"\n";
+    dir.write("auth.toml", service.config() + client);
+    let token = "opaque-~._+/==";
+    assert_eq!(try_token(&dir, "alice@example.com", token).0, OK);
+    let asked = service.asked();
+    let [request] = asked.as_slice() else {
+        panic!("{asked:?}");
+    };
+    assert!(
+        request.starts_with("POST /introspect?x=y HTTP/1.1\r\n"),
+        "{request}"
+    );
+    let (head, body) = request.split_once("\r\n\r\n").unwrap();
+    assert_eq!(
+        body,
+        "token_type_hint=access_token&token=opaque-%7E._%2B%2F%3D%3D"
+    );
+    let basic = STANDARD.encode("ma%20il:s3%3Acr%2Fet");
+    let lower = head.to_ascii_lowercase();
+    assert!(head.contains(&format!("Basic {basic}")), "{head}");
+    assert!(
+        lower.contains("content-type: application/x-www-form-urlencoded"),
+        "{head}"
+    );
+    assert!(lower.contains("accept: application/json"), "{head}");
+
+    let no = refused(Some("imap"));
+    for (changes, why) in [
+        (json!({"active": false}), "bad-token"),
+        (json!({"exp": now() - 60}), "bad-token"),
+        (json!({"nbf": now() + 60}), "bad-token"),
+        (json!({"scope": "smtp"}), "bad-token"),
+        (json!({"email": "bob@example.com"}), "bad-token"),
+        (json!({"email": null}), "bad-token"),
+        (json!({"email_verified": false}), "bad-token"),
+    ] {
+        let mut claims = active();
+        for (name, value) in changes.as_object().unwrap() {
+            claims[name] = value.clone();
+        }
+        service.does(Does::Says(200, claims.to_string()));
+        let (answer, cause) = try_token(&dir, "alice@example.com", token);
+        assert_eq!((answer, cause.as_str()), (no.clone(), why), "{changes}");
+    }
+}
+
+/// Then nobody is let in, and nobody told that the token is wrong.
+#[test]
+fn a_service_that_cannot_say_is_the_temporary_failure() {
+    let dir = TempDir::new();
+    let service = Service::start(Does::Stalls);
+    dir.write("users", USERS);
+    dir.write("auth.toml", service.config());
+    let said = |status, body: &str| Does::Says(status, body.to_owned());
+    let active = active().to_string();
+    for does in [
+        Does::Stalls,
+        Does::Drips,
+        said(500, &active),
+        said(401, &active),
+        said(301, &active),
+        said(204, ""),
+        said(200, ""),
+        said(200, "{"),
+        said(200, "[true]"),
+        said(200, "{\"active\":\"true\"}"),
+        said(200, "{\"active\":1}"),
+        said(200, "{\"email\":\"alice@example.com\"}"),
+        said(
+            200,
+            &format!("{{\"active\":true,\"x\":\"{}\"}}", "x".repeat(70_000)),
+        ),
+        Does::Sends(b""),
+        Does::Sends(b"220 mail.example ESMTP\r\n"),
+        Does::Sends(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{\"active\":true,"),
+        Does::Sends(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nfffffffff\r\n{"),
+        Does::Sends(&[0; 100]),
+    ] {
+        service.does(does);
+        let start = Instant::now();
+        let (answer, why) = try_token(&dir, "alice@example.com", "opaque-token");
+        let took = start.elapsed();
+        assert_eq!(
+            (answer.as_str(), why.as_str()),
+            (TEMPORARY, "token-trouble")
+        );
+        assert!(took < Duration::from_millis(1700), "{took:?}");
+    }
+    let down = TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap();
+    let url = format!("127.0.0.1:{}", service.port);
+    dir.write(
+        "auth.toml",
+        service.config().replace(&url, &down.to_string()),
+    );
+    let (answer, why) = try_token(&dir, "alice@example.com", "opaque-token");
+    assert_eq!(
+        (answer.as_str(), why.as_str()),
+        (TEMPORARY, "token-trouble")
+    );
+}
+
+/// Under CGI these may be headers of a request (CVE-2016-5385).
+#[test]
+fn no_variable_leads_to_a_proxy() {
+    let dir = TempDir::new();
+    let service = Service::start(Does::Says(200, active().to_string()));
+    let proxy = Service::start(Does::Says(200, active().to_string()));
+    dir.write("users", USERS);
+    dir.write("auth.toml", service.config());
+    let through = format!("http://127.0.0.1:{}", proxy.port);
+    let mut all = variables("alice@example.com", "opaque-token");
+    for name in [
+        "HTTP_PROXY",
+        "http_proxy",
+        "HTTPS_PROXY",
+        "https_proxy",
+        "ALL_PROXY",
+        "all_proxy",
+    ] {
+        all.push((name, &through));
+    }
+    let (answer, _) = ask(&dir, &all);
+    assert_eq!(answer, OK);
+    assert_eq!((service.asked().len(), proxy.asked().len()), (1, 0));
+}
+
+#[test]
+fn a_connection_that_the_service_gave_up_is_not_noticed() {
+    let service = Service::start(Does::SaysAndLeaves(active().to_string()));
+    let server = Serving::listening(&service.config(), USERS);
+    for _ in 0..5 {
+        let answer = server.answer(&variables("alice@example.com", "opaque-token"));
+        assert_eq!(answer, OK, "{}", server.log());
+    }
+    // And one that is back is used again.
+    service.does(Does::Sends(b""));
+    let answer = server.answer(&variables("alice@example.com", "opaque-token"));
+    assert_eq!(answer, TEMPORARY);
+    service.does(Does::Says(200, active().to_string()));
+    for _ in 0..3 {
+        let answer = server.answer(&variables("alice@example.com", "opaque-token"));
+        assert_eq!(answer, OK, "{}", server.log());
+    }
+}
+
+/// Signed tokens are a matter of the keys, all others of the service.
+#[test]
+fn keys_and_service_together() {
+    let dir = TempDir::new();
+    let service = Service::start(Does::Says(200, active().to_string()));
+    let [known, unknown] = ["known", "unknown"].map(|name| Key::new(&dir, name, "EdDSA"));
+    dir.write("users", USERS);
+    dir.write("jwks.json", jwks(&[&known]));
+    dir.write(
+        "auth.toml",
+        service.config() + "jwks-file = \"jwks.json\"\naudience = \"mail\"\n",
+    );
+    let with = |token: &str| try_token(&dir, "alice@example.com", token).1;
+    assert_eq!(with(&known.sign(json!({}), &good_claims())), "accepted");
+    assert_eq!(with(&unknown.sign(json!({}), &good_claims())), "bad-token");
+    assert_eq!(service.asked().len(), 0);
+    // The service does not say whom it is for.
+    assert_eq!(with("opaque-token"), "bad-token");
+    let mut claims = active();
+    claims["aud"] = "mail".into();
+    service.does(Does::Says(200, claims.to_string()));
+    assert_eq!(with("opaque-token"), "accepted");
+    assert_eq!(service.asked().len(), 2);
+}
+
+#[test]
+fn the_certificate_of_the_service_is_checked() {
+    let dir = TempDir::new();
+    let path = |name: &str, end: &str| format!("{}/{name}.{end}", dir.path().display());
+    let make = |name: &str, names: &str, by: Option<&str>| {
+        let (key, cert) = (path(name, "key"), path(name, "pem"));
+        let mut arguments = vec!["req", "-x509", "-newkey", "ec", "-nodes", "-days", "2"];
+        arguments.extend(["-pkeyopt", "ec_paramgen_curve:P-256", "-subj", "/CN=x"]);
+        arguments.extend(["-addext", names, "-keyout", &key, "-out", &cert]);
+        let ca = by.map(|by| (path(by, "pem"), path(by, "key")));
+        if let Some((cert, key)) = &ca {
+            arguments.extend(["-addext", "basicConstraints=critical,CA:FALSE"]);
+            arguments.extend(["-CA", cert, "-CAkey", key]);
+        }
+        Key::openssl(&arguments, None);
+        (key, cert)
+    };
+    make("ca", "keyUsage=keyCertSign", None);
+    make("other", "keyUsage=keyCertSign", None);
+    let (key, cert) = make("good", "subjectAltName=IP:127.0.0.1", Some("ca"));
+    let names = "subjectAltName=DNS:elsewhere.example";
+    let (wrong_key, wrong_cert) = make("wrong", names, Some("ca"));
+    dir.write("users", USERS);
+    for (key, cert, trusted, why) in [
+        (&key, &cert, "ca.pem", "accepted"),
+        (&key, &cert, "other.pem", "token-trouble"),
+        (&wrong_key, &wrong_cert, "ca.pem", "token-trouble"),
+    ] {
+        let (port, asked) = serve_tls(key, cert);
+        let settings =
+            format!("introspection-url = \"https://127.0.0.1:{port}/\"\nca-file = \"{trusted}\"\n");
+        dir.write("auth.toml", [CONFIG, &settings].concat());
+        assert_eq!(try_token(&dir, "alice@example.com", "opaque-token").1, why);
+        // Nobody else gets to see the token.
+        assert_eq!(asked.load(Ordering::SeqCst), usize::from(why == "accepted"));
+    }
+}
+
+#[test]
+fn settings_that_cannot_work() {
+    let dir = TempDir::new();
+    dir.write("users", USERS);
+    dir.write("secret", "s3cret\n");
+    dir.write("empty", "");
+    dir.write("broken.json", "{}");
+    for (settings, message) in [
+        (
+            "introspection-url = \"http://id.example/\"",
+            "9:21: oauth.introspection-url: must start with https://: others could read along",
+        ),
+        (
+            "introspection-url = \"id.example\"",
+            "9:21: oauth.introspection-url: must be of the form https://host/path",
+        ),
+        (
+            "introspection-url = \"https://user:pw@id.example/\"",
+            "9:21: oauth.introspection-url: must be of the form https://host/path",
+        ),
+        (
+            "issuer = \"https://id.example\"",
+            "9:10: oauth.introspection-url: is missing, and so is jwks-file: no token would be \
+             taken",
+        ),
+        (
+            "introspection-url = \"https://id.example/\"\nclient-id = \"x\"",
+            "10:13: oauth.client-secret-file: is missing",
+        ),
+        (
+            "introspection-url = \"https://id.example/\"\nclient-id = \"x\"\n\
+             client-secret-file = \"empty\"",
+            "11:22: oauth.client-secret-file: its first line must have 1 to 512 bytes",
+        ),
+        (
+            "introspection-url = \"https://id.example/\"\nca-file = \"none.pem\"",
+            "10:11: oauth.ca-file: ",
+        ),
+        (
+            "introspection-url = \"https://id.example/\"\nissuer = \"\"",
+            "10:10: oauth.issuer: must not be empty",
+        ),
+        (
+            "jwks-file = \"none.json\"\naudience = \"x\"",
+            "9:13: oauth.jwks-file: ",
+        ),
+        (
+            "jwks-file = \"broken.json\"\naudience = \"x\"",
+            "9:13: oauth.jwks-file: ",
+        ),
+        ("jwks-file = \"broken.json\"", "warning: "),
+    ] {
+        dir.write("auth.toml", format!("{CONFIG}{settings}\n"));
+        let (text, code) = check(&dir);
+        assert!(text.contains(message), "{settings}: {text}");
+        assert!(!text.contains("s3cret"), "{text}");
+        assert_eq!(code, Some(78), "{text}");
+    }
+}
+
+/// `check` asks the service about a token that nobody issued.
+#[test]
+fn check_asks_the_service() {
+    let dir = TempDir::new();
+    let service = Service::start(Does::Says(200, "{\"active\":false}".to_owned()));
+    dir.write("users", USERS);
+    dir.write("auth.toml", service.config());
+    assert_eq!(check(&dir).1, Some(0), "{}", check(&dir).0);
+    for (does, message) in [
+        (
+            Does::Says(200, active().to_string()),
+            "a token that nobody issued is active",
+        ),
+        (
+            Does::Says(401, String::new()),
+            "introspection: it answers with status 401",
+        ),
+        (Does::Stalls, "introspection: it takes too long"),
+    ] {
+        service.does(does);
+        let (text, code) = check(&dir);
+        let place = "auth.toml:9:21: oauth.introspection-url: ";
+        assert!(text.contains(place) && text.contains(message), "{text}");
+        assert_eq!(code, Some(78));
+    }
+}

@@ -1,0 +1,147 @@
+//! Signed tokens.
+
+use serde_json::{Value, json};
+
+use super::key::{Key, jwks};
+use super::{CONFIG, OK, USERS, good_claims, now, refused, try_token, variables};
+use crate::methods::REFUSED;
+use crate::serve::{Serving, wait_until};
+use crate::util::TempDir;
+
+#[test]
+fn signed_tokens() {
+    let dir = TempDir::new();
+    let keys = [("one", "RS256"), ("two", "PS256"), ("three", "EdDSA")]
+        .map(|(name, algorithm)| Key::new(&dir, name, algorithm));
+    let stranger = Key::new(&dir, "stranger", "RS256");
+    dir.write("jwks.json", jwks(&[&keys[0], &keys[1], &keys[2]]));
+    dir.write("users", USERS);
+    let rules = "jwks-file = \"jwks.json\"\nissuer = \"https://id.example\"\n\
+                 audience = \"mail\"\nscope = \"imap\"\n";
+    dir.write("auth.toml", [CONFIG, rules].concat());
+    let no = refused(Some("imap"));
+    for key in &keys {
+        let token = key.sign(json!({}), &good_claims());
+        for login in ["alice@example.com", "ALICE@example.com"] {
+            let (answer, why) = try_token(&dir, login, &token);
+            assert_eq!(why, "accepted");
+            let renamed = "\nAuth-User: alice@example.com\n\n";
+            let expected = if login.starts_with('A') {
+                OK.replace("\n\n", renamed)
+            } else {
+                OK.to_owned()
+            };
+            assert_eq!(answer, expected);
+        }
+        for login in ["bob@example.com", "", "alice"] {
+            let (answer, why) = try_token(&dir, login, &token);
+            assert_eq!((answer, why.as_str()), (no.clone(), "bad-token"), "{login}");
+        }
+        let forged = Key {
+            file: stranger.file.clone(),
+            jwk: key.jwk.clone(),
+            algorithm: "RS256",
+        };
+        let (answer, why) = try_token(
+            &dir,
+            "alice@example.com",
+            &forged.sign(json!({"alg": key.algorithm}), &good_claims()),
+        );
+        assert_eq!((answer, why.as_str()), (no.clone(), "bad-token"));
+    }
+    let with = |header: Value, changes: Value| {
+        let mut claims = good_claims();
+        for (name, value) in changes.as_object().unwrap() {
+            claims[name] = value.clone();
+        }
+        claims
+            .as_object_mut()
+            .unwrap()
+            .retain(|_, value| !value.is_null());
+        try_token(&dir, "alice@example.com", &keys[0].sign(header, &claims))
+    };
+    assert_eq!(with(json!({}), json!({})).1, "accepted");
+    for (header, changes) in [
+        (json!({}), json!({"exp": now() - 60})),
+        (json!({}), json!({"exp": null})),
+        (json!({}), json!({"nbf": now() + 60})),
+        (json!({}), json!({"iss": "https://other.example"})),
+        (json!({}), json!({"aud": "other"})),
+        (json!({}), json!({"scope": "openid"})),
+        (
+            json!({}),
+            json!({"email": null, "sub": "alice@example.com"}),
+        ),
+        (json!({"alg": "none"}), json!({})),
+        (json!({"alg": "HS256"}), json!({})),
+        (json!({"alg": "PS256"}), json!({})),
+        (json!({"alg": "EdDSA"}), json!({})),
+        (json!({"kid": "two"}), json!({})),
+        (json!({"kid": "four"}), json!({})),
+        (json!({"crit": ["b64"], "b64": false}), json!({})),
+        // The key that the token itself brings.
+        (json!({"kid": "four", "jwk": keys[0].jwk}), json!({})),
+    ] {
+        let (answer, why) = with(header.clone(), changes.clone());
+        assert_eq!(
+            (answer, why.as_str()),
+            (no.clone(), "bad-token"),
+            "{header} {changes}"
+        );
+    }
+    for token in [
+        "",
+        "x",
+        "a.b.c",
+        "e30.e30.",
+        "%00",
+        "a%20b",
+        &"a".repeat(9000),
+    ] {
+        let (answer, why) = try_token(&dir, "alice@example.com", token);
+        assert_eq!((answer, why.as_str()), (no.clone(), "bad-token"), "{token}");
+    }
+    // A right token is no account.
+    for (login, why) in [
+        ("off@example.com", "disabled"),
+        ("zoe@example.com", "unknown-user"),
+    ] {
+        let mut claims = good_claims();
+        claims["email"] = login.into();
+        let (answer, cause) = try_token(&dir, login, &keys[0].sign(json!({}), &claims));
+        assert_eq!((answer, cause.as_str()), (no.clone(), why));
+    }
+    // Without [oauth], a token is no password.
+    dir.write("auth.toml", CONFIG);
+    let token = keys[0].sign(json!({}), &good_claims());
+    let (answer, why) = try_token(&dir, "alice@example.com", &token);
+    assert_eq!(
+        (answer.as_str(), why.as_str()),
+        (REFUSED, "unsupported-method")
+    );
+}
+
+#[test]
+fn new_keys_count_without_a_restart_and_broken_ones_never() {
+    let dir = TempDir::new();
+    let [old, new] = ["first", "second"].map(|name| Key::new(&dir, name, "EdDSA"));
+    dir.write("jwks.json", jwks(&[&old]));
+    let config = [CONFIG, "jwks-file = \"jwks.json\"\naudience = \"mail\"\n"].concat();
+    let server = Serving::listening_in(dir, &config, USERS);
+    let status = |key: &Key| {
+        let token = key.sign(json!({}), &good_claims());
+        let answer = server.answer(&variables("alice@example.com", &token));
+        answer.lines().next().unwrap_or_default().to_owned()
+    };
+    assert_eq!(status(&old), "Auth-Status: OK");
+    assert_ne!(status(&new), "Auth-Status: OK");
+    server.replace("jwks.json", "{\"keys\": [");
+    wait_until("the complaint", || {
+        assert_eq!(status(&old), "Auth-Status: OK");
+        server.log().contains("oauth.jwks-file")
+    });
+    assert_eq!(status(&old), "Auth-Status: OK");
+    server.replace("jwks.json", &jwks(&[&new]));
+    wait_until("the new key", || status(&new) == "Auth-Status: OK");
+    assert_ne!(status(&old), "Auth-Status: OK");
+}
