@@ -1,7 +1,5 @@
 //! `external`: client certificates.
 
-use std::process::{Command, Stdio};
-
 use super::{CONFIG, REFUSED, TEMPORARY, ask, cause, check, folder};
 
 fn certificate<'a>(subject: &'a str, verify: &'a str) -> Vec<(&'a str, &'a str)> {
@@ -139,6 +137,8 @@ fn certificates() {
 #[cfg(feature = "x509")]
 #[test]
 fn the_certificate_itself_may_hold_the_address() {
+    use std::process::{Command, Stdio};
+
     use crate::e2e::process::program;
 
     let dir = folder();
