@@ -132,14 +132,15 @@ impl MailHost {
                 chown(&file, Some(uid), Some(gid)).unwrap();
             }
         }
-        fs::write(home.join("users"), users).unwrap();
-        chown(
-            home.join("users"),
-            None,
-            Some(ids_of("dovecot", "dovecot-core").1),
-        )
-        .unwrap();
-        fs::set_permissions(home.join("users"), fs::Permissions::from_mode(0o640)).unwrap();
+        let group = ids_of("dovecot", "dovecot-core").1;
+        // The second is somebody who may log in for everybody.
+        let masters = b"proxy:{PLAIN}of-proxy::::::\n".to_vec();
+        for (name, content) in [("users", users), ("masters", masters)] {
+            let file = home.join(name);
+            fs::write(&file, content).unwrap();
+            chown(&file, None, Some(group)).unwrap();
+            fs::set_permissions(&file, fs::Permissions::from_mode(0o640)).unwrap();
+        }
     }
 
     fn start_dovecot(&self, home: &Path, sasl: u16) -> Server {
@@ -232,6 +233,13 @@ auth_username_format = %u
 auth_failure_delay = 0
 first_valid_uid = 1
 mail_location = maildir:~/Maildir
+auth_master_user_separator = *
+passdb {
+  driver = passwd-file
+  args = HOME/masters
+  master = yes
+  result_success = continue
+}
 passdb {
   driver = passwd-file
   args = username_format=%u HOME/users

@@ -12,3 +12,5 @@ mod mailhosts;
 mod methods;
 mod people;
 mod snippets;
+#[cfg(feature = "sql")]
+mod stores;

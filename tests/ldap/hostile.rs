@@ -234,6 +234,17 @@ fn why_active_directory_refuses_is_told_at_level_debug() {
     program.wait_for_log("uid=alice,dc=example,dc=org: the account is disabled");
 }
 
+/// Sequences in each other, all with the right length.
+fn nested_whole(depth: u32) -> Vec<u8> {
+    let header = |level: u32| {
+        let [a, b, c, d] = (2 + 6 * level).to_be_bytes();
+        [0x30, 0x84, a, b, c, d]
+    };
+    let mut bytes: Vec<u8> = (0..depth).rev().flat_map(header).collect();
+    bytes.extend_from_slice(&[0x30, 0]);
+    bytes
+}
+
 #[test]
 fn garbage_is_no_answer() {
     let nested: Vec<u8> = [0x30, 0x84, 0, 3, 0, 0].repeat(32_768);
@@ -281,6 +292,24 @@ fn garbage_is_no_answer() {
             Box::new(|_| b"HTTP/1.1 400 Bad Request\r\n\r\n".to_vec()),
         ),
         ("nested without end", Box::new(move |_| nested.clone())),
+        (
+            "nested deeply, and whole",
+            Box::new(|_| nested_whole(10_000)),
+        ),
+        (
+            "a code of 2^32",
+            Box::new(|id| {
+                let code: &[u8] = &[10, 5, 1, 0, 0, 0, 0];
+                message(id, &element(0x61, &[code, &[4, 0], &[4, 0]]))
+            }),
+        ),
+        (
+            "a number of 2^32 more",
+            Box::new(|id| {
+                let success = element(0x61, &[&[10, 1, 0], &[4, 0], &[4, 0]]);
+                element(0x30, &[&[2, 5, 1, 0, 0, 0, id], &success])
+            }),
+        ),
     ];
     for (what, answer) in cases {
         let fake = Fake::answering(move |request| Act::Send(answer(request.id)));
