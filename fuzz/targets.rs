@@ -1,7 +1,7 @@
 //! What is fuzzed: one function for each parser of bytes from outside. Each panics if what it
 //! promises does not hold. libFuzzer calls them from fuzz_targets/, the tests call them too.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use nginx_mail_auth::answer::Messages;
 use nginx_mail_auth::config::Config;
@@ -9,20 +9,21 @@ use nginx_mail_auth::fcgi::conn::{Connection, Event};
 use nginx_mail_auth::fcgi::record::{Header, pairs};
 use nginx_mail_auth::fcgi::{Limits, NoRequest};
 use nginx_mail_auth::journal::Decision;
+use nginx_mail_auth::method::inbound;
 use nginx_mail_auth::params::Params;
 use nginx_mail_auth::refusal::Refusal;
-use nginx_mail_auth::request::{AuthRequest, Login, MAX_LOGIN_BYTES, Outline};
+use nginx_mail_auth::request::{AuthRequest, Envelope, Login, MAX_LOGIN_BYTES, Outline, Protocol};
 use nginx_mail_auth::secret::{
     MAX_PASSWORD_BYTES, Password, Proof, Secret, SharedKey, WeakSchemes,
 };
 use nginx_mail_auth::store::UserStore as _;
-use nginx_mail_auth::store::file::{FileStore, Settings};
+use nginx_mail_auth::store::file::{AppPasswords, FileStore, Settings};
 
 /// Takes any bytes at all.
 pub(crate) type Target = fn(&[u8]);
 
 /// Every target by name.
-pub(crate) const ALL: [(&str, Target); 7] = [
+pub(crate) const ALL: &[(&str, Target)] = &[
     ("records", records),
     ("connection", connection),
     ("request", request),
@@ -30,6 +31,12 @@ pub(crate) const ALL: [(&str, Target); 7] = [
     ("password_file", password_file),
     ("secret", secret),
     ("log", log),
+    ("app_passwords", app_passwords),
+    ("recipient", recipient),
+    #[cfg(feature = "sql")]
+    ("statement", statement),
+    #[cfg(feature = "ldap")]
+    ("directory", directory),
 ];
 
 /// Record headers and name-value pairs: what is read is within what is there, and headers are
@@ -158,6 +165,81 @@ pub(crate) fn password_file(data: &[u8]) {
             assert_eq!(format!("{found:?}"), format!("{:?}", lazy.account(&login)));
         }
         assert!(indexed.decoy(&login).is_some());
+    }
+}
+
+/// A file of app passwords: searched with an index and without, it says the same of a login.
+pub(crate) fn app_passwords(data: &[u8]) {
+    let path = PathBuf::from("/nonexistent/apps");
+    let weak = WeakSchemes::Allowed;
+    let users = |apps| {
+        let settings = Settings {
+            path: "/nonexistent/users".into(),
+            allow_weak_schemes: true,
+            app_passwords: None,
+        };
+        let users = FileStore::lazy(b"alice:*\nbob:*\n".to_vec(), &settings);
+        users.expect("it has users").with_app_passwords(apps)
+    };
+    let Ok(indexed) = AppPasswords::load(data.to_vec(), path.clone(), weak) else {
+        return;
+    };
+    let lazy = AppPasswords::lazy(data.to_vec(), path, weak).expect("it was loaded");
+    let (indexed, lazy) = (users(indexed), users(lazy));
+    for name in [&b"alice"[..], b"bob"] {
+        let login = Login::new(name.to_vec()).expect("a good login");
+        let found = indexed.account(&login);
+        assert_eq!(format!("{found:?}"), format!("{:?}", lazy.account(&login)));
+    }
+    let nobody = Login::new(b"nobody".to_vec()).expect("a good login");
+    assert!(matches!(indexed.account(&nobody), Ok(None)));
+}
+
+/// The RCPT command of another mail server: whoever it is for is of our domain, at most once.
+pub(crate) fn recipient(data: &[u8]) {
+    let settings = inbound::Settings {
+        domains: vec!["example.org".to_owned()],
+        host: None,
+        recipients: inbound::Recipients::All,
+    };
+    let envelope = Envelope {
+        helo: b"",
+        from: b"MAIL FROM:<>",
+        to: data,
+    };
+    if let Ok(login) = settings.recipient(Protocol::Smtp, Some(&envelope)) {
+        let bytes = login.as_bytes();
+        let domain = login.domain().expect("it has one");
+        assert!(domain.eq_ignore_ascii_case(b"example.org"));
+        assert_eq!(bytes.iter().filter(|byte| **byte == b'@').count(), 1);
+        assert!(!bytes.contains(&b'%') && !bytes.contains(&b'!') && !login.local().is_empty());
+    }
+    assert!(settings.recipient(Protocol::Imap, Some(&envelope)).is_err());
+}
+
+/// The statement of an administrator: what is read holds no parameter of ours any more.
+#[cfg(feature = "sql")]
+pub(crate) fn statement(data: &[u8]) {
+    use nginx_mail_auth::store::sql::template::{Dialect, Template};
+    let text = String::from_utf8_lossy(data);
+    for dialect in [Dialect::Sqlite, Dialect::Postgres, Dialect::Mysql] {
+        if let Ok(read) = Template::parse(&text, dialect) {
+            assert!(!read.parameters.is_empty());
+            // Reading adds placeholders and nothing else.
+            assert!(read.sql.len() <= text.len() + 8 * read.parameters.len());
+        }
+    }
+}
+
+/// The templates of a directory: one that is taken names a user.
+#[cfg(feature = "ldap")]
+pub(crate) fn directory(data: &[u8]) {
+    use nginx_mail_auth::store::ldap::{BindName, FilterTemplate, Url};
+    let text = String::from_utf8_lossy(data);
+    let _any_flaw = FilterTemplate::parse(&text).map(|filter| filter.names_a_user());
+    let _any_flaw = BindName::parse(&text).map(|name| name.names_a_user());
+    if let Ok(url) = Url::parse(&text) {
+        assert!(!url.to_string().is_empty());
     }
 }
 

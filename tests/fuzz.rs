@@ -47,6 +47,28 @@ fn log() {
     run("log", MUTATIONS);
 }
 
+#[test]
+fn app_passwords() {
+    run("app_passwords", MUTATIONS / 5);
+}
+
+#[test]
+fn recipient() {
+    run("recipient", MUTATIONS);
+}
+
+#[cfg(feature = "sql")]
+#[test]
+fn statement() {
+    run("statement", MUTATIONS);
+}
+
+#[cfg(feature = "ldap")]
+#[test]
+fn directory() {
+    run("directory", MUTATIONS);
+}
+
 fn run(name: &str, mutations: u64) {
     let (_, target) = *targets::ALL
         .iter()
