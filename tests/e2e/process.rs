@@ -121,9 +121,26 @@ impl Server {
         });
     }
 
-    /// Sends a signal to the server and all that it started.
+    /// Sends a signal to the server and all that it started. To be stopped takes the threads of a
+    /// process a moment, in which they may answer still; that of the server is waited for.
     pub(crate) fn signal_all(&self, signal: Signal) {
         kill_process_group(self.pid(), signal).unwrap();
+        if signal == Signal::STOP {
+            wait_until("every thread to stop", || self.is_stopped());
+        }
+    }
+
+    /// Whether every thread of the server is stopped (proc_pid_stat(5)).
+    fn is_stopped(&self) -> bool {
+        let tasks = format!("/proc/{}/task", self.child.id());
+        fs::read_dir(tasks).unwrap().flatten().all(|task| {
+            let stat = fs::read_to_string(task.path().join("stat"));
+            // Gone since, or else the state stands behind the name in parentheses.
+            stat.map_or(true, |stat| {
+                stat.rsplit_once(") ")
+                    .is_some_and(|(_, rest)| rest.starts_with('T'))
+            })
+        })
     }
 
     fn pid(&self) -> Pid {
