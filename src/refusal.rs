@@ -78,6 +78,8 @@ pub enum Trouble {
     NoRoute,
     /// The host of this login is not known or has no address at the moment.
     Host(String),
+    /// A store says that the user has a host that is neither of `[hosts]` nor an address.
+    UnknownHost(String),
     /// The user is on the way from one host to another.
     Moving(String),
     /// Too many password hashes are being computed.
@@ -114,6 +116,7 @@ impl Refusal {
             Self::Temporary(
                 Trouble::Store(what)
                 | Trouble::Host(what)
+                | Trouble::UnknownHost(what)
                 | Trouble::Moving(what)
                 | Trouble::Tokens(what)
                 | Trouble::Answer(what),
@@ -161,7 +164,7 @@ impl fmt::Display for Refusal {
                 Trouble::NoConfiguration => "no-configuration",
                 Trouble::Store(_) => "store-trouble",
                 Trouble::NoRoute => "no-route",
-                Trouble::Host(_) => "host-trouble",
+                Trouble::Host(_) | Trouble::UnknownHost(_) => "host-trouble",
                 Trouble::Moving(_) => "moving",
                 Trouble::Busy => "busy",
                 Trouble::Tokens(_) => "token-trouble",

@@ -88,6 +88,7 @@ impl UserStore for Erratic {
             disabled: random.one_in(9),
             allow_nets: random.one_in(9).then(Vec::new),
             handle: None,
+            source: None,
             upstream_password: random.one_in(4).then(|| {
                 let length = random.below(300) as usize;
                 let bytes = random.bytes(length);

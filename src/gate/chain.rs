@@ -206,7 +206,8 @@ impl Chain {
                     note(Step::NotIn(number));
                     Ok(Said::Unknown)
                 }
-                Some(account) => {
+                Some(mut account) => {
+                    account.source = Some(number);
                     note(Step::FoundIn(number, &account));
                     judge(source, account, note)
                 }
@@ -297,6 +298,18 @@ impl Chain {
             }
         }
         Ok(Said::No(why))
+    }
+
+    /// Says of a host that nobody knows which store has it, and where.
+    pub(super) fn with_origin(&self, trouble: Trouble, account: &Account) -> Trouble {
+        let of_account = |source: &&Source| Some(source.table) == account.source;
+        match (trouble, self.sources.iter().find(of_account)) {
+            (Trouble::UnknownHost(what), Some(source)) => {
+                let (name, field) = (&source.name, source.store.host_field());
+                Trouble::UnknownHost(format!("{name}: {field}: {what}"))
+            }
+            (trouble, _) => trouble,
+        }
     }
 
     /// Checks a proof against one secret, within the bounds of the work.

@@ -145,7 +145,10 @@ impl Gate {
             return Err(Refusal::NetworkNotAllowed);
         }
         note(Step::Admitted);
-        let destination = self.routes.choose_by(&asked, account)?;
+        let destination = self
+            .routes
+            .choose_by(&asked, account)
+            .map_err(|trouble| self.chain.with_origin(trouble, account))?;
         note(Step::Routed(&destination));
         let known_as = account.user.as_deref().unwrap_or(login.as_bytes());
         let other = |user: &[u8]| (user != request.login.as_bytes()).then(|| user.to_vec());
@@ -215,11 +218,15 @@ impl Gate {
             None => Account {
                 host: known.host,
                 port: known.port,
+                source: known.source,
                 ..Account::default()
             },
         };
         note(Step::Admitted);
-        let destination = self.routes.choose_by(&asked, &takes)?;
+        let destination = self
+            .routes
+            .choose_by(&asked, &takes)
+            .map_err(|trouble| self.chain.with_origin(trouble, &takes))?;
         note(Step::Routed(&destination));
         Ok(Admission {
             destination,

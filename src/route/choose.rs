@@ -95,7 +95,7 @@ impl Routes {
                 None => {
                     let unknown = |_| {
                         let what = "neither a host of [hosts] nor an address";
-                        Trouble::Host(format!("{host}: {what}"))
+                        Trouble::UnknownHost(format!("{host}: {what}"))
                     };
                     return Ok(Way {
                         rule: Rule::User,
@@ -166,8 +166,10 @@ impl Routes {
                 (name, address, port, host.master.clone())
             }
         };
-        let upstream = Upstream::new(address, port)
-            .ok_or_else(|| Trouble::Host(format!("{name}: not the address of a mail server")))?;
+        // The addresses of [hosts] have been checked.
+        let upstream = Upstream::new(address, port).ok_or_else(|| {
+            Trouble::UnknownHost(format!("{name}: not the address of a mail server"))
+        })?;
         Ok(Destination {
             host: name,
             rule: way.rule,

@@ -203,7 +203,7 @@ fn a_store_cannot_send_users_just_anywhere() {
         };
         let login = Login::new(b"alice".to_vec()).unwrap();
         let chosen = routes.choose(&login, Protocol::Imap, &account);
-        assert_eq!(chosen.err(), Some(Trouble::Host(why.into())));
+        assert_eq!(chosen.err(), Some(Trouble::UnknownHost(why.into())));
     }
 }
 

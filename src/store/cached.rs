@@ -180,6 +180,10 @@ impl<S: UserStore> UserStore for Cached<S> {
         Ok(right)
     }
 
+    fn host_field(&self) -> String {
+        self.store.host_field()
+    }
+
     fn decoy(&self, login: &Login) -> Option<Secret> {
         self.store.decoy(login)
     }

@@ -334,6 +334,10 @@ impl UserStore for FileStore {
         self.account(asked.login)
     }
 
+    fn host_field(&self) -> String {
+        format!("{}: host=", self.path.display())
+    }
+
     /// The secret of another user, who is the same for each login as long as those lines stay as
     /// they are, in every process. So a login that does not exist takes as long as some user of
     /// this file, and which one only someone who knows the file can tell.

@@ -66,6 +66,11 @@ pub trait UserStore: Send + Sync {
         None
     }
 
+    /// Where the store has a user's host, for the log: `column host`.
+    fn host_field(&self) -> String {
+        "host".to_owned()
+    }
+
     /// Tries everything for real by `deadline`: connects, prepares, binds. What is to be mended
     /// comes back in words, one entry each, without any secret.
     fn test(&self, _deadline: Instant) -> Vec<String> {
@@ -93,6 +98,8 @@ pub struct Account {
     pub upstream_password: Option<Password>,
     /// What the store itself calls the user, for its own [`UserStore::verify`].
     pub handle: Option<Vec<u8>>,
+    /// Which `[[users]]` it comes from, from 0; whoever asks the stores notes it.
+    pub source: Option<usize>,
 }
 
 /// What a user can log in with.

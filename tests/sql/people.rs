@@ -136,6 +136,9 @@ fn everybody(ask: impl Fn(&Ask<'_>) -> super::service::Reply, databases_own: &[u
         assert!(reply.line.contains(&format!("login=\"{login}\"")));
         assert!(!reply.line.contains("right"), "{}", reply.line);
     }
+    let reply = ask(&Ask::new("lost", "right"));
+    let why = "detail=\"people: query: column host: nowhere: neither a host of [hosts] nor";
+    assert!(reply.line.contains(why), "{}", reply.line);
     // Nobody else suffers from them.
     ask(&Ask::new("alice", "right")).must_be(OK, "accepted");
     // Bytes that are not UTF-8 are nobody's login, unless the database has just those.

@@ -365,6 +365,11 @@ impl UserStore for LdapStore {
         Ok(right)
     }
 
+    fn host_field(&self) -> String {
+        let attribute = self.settings.attributes.host.as_deref();
+        format!("attribute {}", attribute.unwrap_or("host"))
+    }
+
     fn decoy(&self, login: &Login) -> Option<Secret> {
         let lookup = self.settings.lookup.as_ref()?;
         let base = lookup.base.fill(login)?;

@@ -232,6 +232,10 @@ impl UserStore for SqlStore {
         Ok(Some(account))
     }
 
+    fn host_field(&self) -> String {
+        "query: column host".to_owned()
+    }
+
     fn decoy(&self, _login: &Login) -> Option<Secret> {
         let last = self.decoy.lock().unwrap_or_else(PoisonError::into_inner);
         let default = self.settings.reading.default_scheme.as_deref();
