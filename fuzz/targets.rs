@@ -16,7 +16,6 @@ use nginx_mail_auth::request::{AuthRequest, Envelope, Login, MAX_LOGIN_BYTES, Ou
 use nginx_mail_auth::secret::{
     MAX_PASSWORD_BYTES, Password, Proof, Secret, SharedKey, WeakSchemes,
 };
-use nginx_mail_auth::store::UserStore as _;
 use nginx_mail_auth::store::file::{AppPasswords, FileStore, Settings};
 
 /// Takes any bytes at all.
@@ -164,7 +163,7 @@ pub(crate) fn password_file(data: &[u8]) {
         if name == b"alice" {
             assert_eq!(format!("{found:?}"), format!("{:?}", lazy.account(&login)));
         }
-        assert!(indexed.decoy(&login).is_some());
+        let _of_any_line = indexed.decoy_for(&login);
     }
 }
 

@@ -6,6 +6,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, RwLock, TryLockError};
+use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
 use crate::answer::Messages;
@@ -30,7 +31,9 @@ const SETTLED: Duration = Duration::from_millis(300);
 const TRY_AGAIN: Duration = Duration::from_secs(10);
 
 /// The service in force, if there is one, and what is needed to renew it.
-pub struct Live {
+pub struct Live(Arc<Inner>);
+
+struct Inner {
     path: PathBuf,
     /// `None` as long as no configuration could be loaded: every login gets the temporary failure.
     current: RwLock<Option<Arc<Service>>>,
@@ -59,13 +62,13 @@ impl Watch {
 impl Live {
     /// Loads the configuration at `path`.
     pub fn open(path: &Path) -> Result<Self, Vec<Problem>> {
-        let live = Self::empty(path);
-        let mut watch = live.lock_watch();
-        live.load(&mut watch);
+        let inner = Inner::empty(path);
+        let mut watch = inner.lock_watch();
+        inner.load(&mut watch);
         let problems = std::mem::take(&mut watch.problems);
         drop(watch);
         if problems.is_empty() {
-            Ok(live)
+            Ok(Self(Arc::new(inner)))
         } else {
             Err(problems)
         }
@@ -75,11 +78,37 @@ impl Live {
     /// and looks again. For a process that a web server starts: were it to end instead,
     /// mod_fcgid would soon stop starting it.
     pub fn open_anyway(path: &Path) -> Self {
-        let live = Self::empty(path);
-        live.load_and_report(&mut live.lock_watch());
-        live
+        let inner = Inner::empty(path);
+        inner.load_and_report(&mut inner.lock_watch());
+        Self(Arc::new(inner))
     }
 
+    /// The service in force.
+    pub fn current(&self) -> Option<Arc<Service>> {
+        self.0.current()
+    }
+
+    /// Loads again if a file has changed, at most once a second. That may take as long as databases
+    /// and DNS do, so all requests meanwhile get the service that is still in force.
+    fn look(&self) {
+        if !self.0.is_outdated() {
+            return;
+        }
+        let load = |inner: &Inner| inner.load_and_report(&mut inner.lock_watch());
+        if self.current().is_none() {
+            return load(&self.0);
+        }
+        let inner = Arc::clone(&self.0);
+        let started = thread::Builder::new()
+            .name("reload".to_owned())
+            .spawn(move || load(&inner));
+        if started.is_err() {
+            load(&self.0);
+        }
+    }
+}
+
+impl Inner {
     fn empty(path: &Path) -> Self {
         let now = Instant::now();
         let watch = Watch {
@@ -95,24 +124,22 @@ impl Live {
         }
     }
 
-    /// The service in force.
-    pub fn current(&self) -> Option<Arc<Service>> {
+    fn current(&self) -> Option<Arc<Service>> {
         self.current
             .read()
             .unwrap_or_else(PoisonError::into_inner)
             .clone()
     }
 
-    /// Loads again if a file has changed, at most once a second. Requests that come meanwhile get
-    /// the service that is still in force.
-    fn look(&self) {
+    /// Looks at the files, at most once a second, and not while they are being loaded.
+    fn is_outdated(&self) -> bool {
         let mut watch = match self.watch.try_lock() {
             Ok(watch) => watch,
             Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
-            Err(TryLockError::WouldBlock) => return,
+            Err(TryLockError::WouldBlock) => return false,
         };
         if watch.looked.elapsed() < LOOK_AGAIN {
-            return;
+            return false;
         }
         let changed = watch.changed();
         let now = SystemTime::now();
@@ -121,13 +148,11 @@ impl Live {
             .flatten()
             .any(|file| file.is_fresh(now, SETTLED))
         {
-            return;
+            return false;
         }
         watch.looked = Instant::now();
         let overdue = !watch.problems.is_empty() && watch.loaded.elapsed() >= TRY_AGAIN;
-        if !changed.is_empty() || overdue {
-            self.load_and_report(&mut watch);
-        }
+        !changed.is_empty() || overdue
     }
 
     fn load_and_report(&self, watch: &mut Watch) {
@@ -200,7 +225,7 @@ impl Application for Live {
             Some(service) => service.respond(params, out),
             None => {
                 let why = Refusal::Temporary(Trouble::NoConfiguration);
-                self.refuse(why, &Outline::of(params), out);
+                self.0.refuse(why, &Outline::of(params), out);
             }
         }
     }
@@ -212,13 +237,13 @@ impl Application for Live {
             NoRequest::TooLarge => Refusal::TooLarge,
             NoRequest::Malformed => Refusal::Malformed,
         };
-        self.refuse(why, &Outline::of(&Params::bounded(0)), out);
+        self.0.refuse(why, &Outline::of(&Params::bounded(0)), out);
     }
 
     fn reload(&self) {
-        let mut watch = self.lock_watch();
+        let mut watch = self.0.lock_watch();
         // Whoever asks wants to hear of the problems again.
         watch.problems.clear();
-        self.load_and_report(&mut watch);
+        self.0.load_and_report(&mut watch);
     }
 }

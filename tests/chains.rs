@@ -237,6 +237,30 @@ fn a_chain_goes_on_where_it_is_told_to() {
     assert_eq!(login(&dir, "alice", "secret-two"), ok);
 }
 
+/// Whoever checks nothing leaves that to the mail server, which must see what was typed.
+#[test]
+fn a_master_login_is_never_used_for_a_password_that_nobody_has_checked() {
+    let dir = TempDir::new();
+    dir.write("master", "secret-of-master\n");
+    dir.write(
+        "auth.toml",
+        "[[users]]\nstore = \"accept\"\n[routes]\ndefault = \"one\"\n[hosts.one]\n\
+         address = \"192.0.2.1\"\nmaster-login = \"proxy\"\nmaster-password-file = \"master\"\n\
+         master-use = \"always\"\n",
+    );
+    let ok = (OK.to_owned(), "accepted".to_owned());
+    for password in ["anything", ""] {
+        assert_eq!(login(&dir, "alice", password), ok);
+    }
+    dir.write("users", "alice:{PLAIN}secret\n");
+    let config = std::fs::read_to_string(dir.path().join("auth.toml")).unwrap();
+    let file = "\"file\"\npath = \"users\"\nallow-weak-schemes = true";
+    dir.write("auth.toml", config.replace("\"accept\"", file));
+    let (answer, _) = login(&dir, "alice", "secret");
+    let master = format!("{OK}Auth-User: alice*proxy\nAuth-Pass: secret-of-master\n");
+    assert_eq!(answer, master);
+}
+
 /// Each process that waits for a place holds none; all get one in turn, or the temporary failure.
 #[test]
 fn hashes_are_counted_across_processes() {

@@ -71,7 +71,7 @@ fn walk(
         client: attempt.client,
         deadline: Instant::now() + gate.deadline,
     };
-    let found = gate.chain.look_up(&asked, &mut |step| teller.hear(&step));
+    let found = gate.chain.presume(&asked, &mut |step| teller.hear(&step));
     teller.written?;
     let account = match found {
         Ok(account) => account,

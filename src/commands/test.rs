@@ -121,6 +121,10 @@ impl<'a, W: Write> Teller<'a, W> {
             Step::NotAsked(number) => {
                 format!("store {}: not asked about this domain", self.store(*number))
             }
+            Step::CannotTell(number) => format!(
+                "store {}: not asked, as it cannot tell without a password",
+                self.store(*number)
+            ),
             Step::NotIn(number) => format!("store {}: no such login", self.store(*number)),
             Step::FoundIn(number, account) => {
                 format!("store {}: {}", self.store(*number), describe(account))

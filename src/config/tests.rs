@@ -164,6 +164,7 @@ fn the_full_example_has_every_key() {
     }
 }
 
+#[cfg(feature = "oauth")]
 #[test]
 fn what_the_full_example_has_behind_a_hash_is_good_too() {
     let (path, text) = example("full.toml");

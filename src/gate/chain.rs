@@ -1,13 +1,13 @@
 //! The stores in their order: who knows a login, and whether what the client brings is right.
 
 use std::num::NonZeroUsize;
-use std::time::SystemTime;
+use std::time::{Instant, SystemTime};
 
 use crate::refusal::{Refusal, Trouble};
 use crate::request::{AuthRequest, Login};
 use crate::route::{Destination, OwnPassword};
 use crate::secret::{Password, Proof, Secret};
-use crate::store::{Account, Credential, Network, Passwords, Question, UserStore};
+use crate::store::{Account, Credential, Decoy, Network, Passwords, Question, UserStore};
 use crate::turnstile::{Turn, Turnstile};
 
 use super::Step;
@@ -111,6 +111,9 @@ impl Proven {
             return OwnPassword::Unknown;
         }
         match request.proof {
+            Proof::Password(_) if matches!(self.account.passwords, Passwords::Any) => {
+                OwnPassword::Unchecked
+            }
             // The forks of nginx that have tokens pass them on.
             Proof::Password(_) | Proof::Token(_) => OwnPassword::Sent,
             Proof::CramMd5(_) | Proof::Apop(_) | Proof::External | Proof::None => self
@@ -132,6 +135,8 @@ pub struct Chain {
 enum Said {
     Yes(Box<Proven>),
     No(Refusal),
+    /// No, and no other store is to say otherwise: the user is known here, and kept out.
+    Never(Refusal),
     Unknown,
 }
 
@@ -162,7 +167,8 @@ impl Chain {
         proof: &Proof,
         note: &mut impl FnMut(Step<'_>),
     ) -> Result<Proven, Refusal> {
-        self.walk(asked, note, |source, account, note| {
+        let all = |_: &Source| true;
+        self.walk(asked, note, all, |source, account, note| {
             self.prove(source, asked, account, proof, note)
         })
         .map_err(|lost| match lost {
@@ -171,26 +177,48 @@ impl Chain {
         })
     }
 
-    /// Looks a login up that has proven itself otherwise, or need not.
+    /// Looks a login up that has proven itself otherwise, or need not. A store that only knows its
+    /// users by their passwords is not asked: it would take everybody for one.
     pub fn look_up(
         &self,
         asked: &Question<'_>,
         note: &mut impl FnMut(Step<'_>),
     ) -> Result<Account, Refusal> {
-        self.walk(asked, note, |_, account, _| {
+        self.find(asked, note, |source| source.store.knows_users())
+    }
+
+    /// What [`Chain::authenticate`] would find with a right password, as far as that can be told
+    /// without one: nothing to let anybody in by.
+    pub fn presume(
+        &self,
+        asked: &Question<'_>,
+        note: &mut impl FnMut(Step<'_>),
+    ) -> Result<Account, Refusal> {
+        self.find(asked, note, |_| true)
+    }
+
+    fn find<N: FnMut(Step<'_>)>(
+        &self,
+        asked: &Question<'_>,
+        note: &mut N,
+        counts: impl Fn(&Source) -> bool,
+    ) -> Result<Account, Refusal> {
+        let found = self.walk(asked, note, &counts, |_, account, _| {
             Ok(Said::Yes(Box::new(Proven::new(account))))
-        })
-        .map(|proven| proven.account)
-        .map_err(|lost| match lost {
-            Lost::Refused(why) => why,
-            Lost::Unknown => Refusal::UnknownUser,
-        })
+        });
+        found
+            .map(|proven| proven.account)
+            .map_err(|lost| match lost {
+                Lost::Refused(why) => why,
+                Lost::Unknown => Refusal::UnknownUser,
+            })
     }
 
     fn walk<N: FnMut(Step<'_>)>(
         &self,
         asked: &Question<'_>,
         note: &mut N,
+        counts: impl Fn(&Source) -> bool,
         mut judge: impl FnMut(&Source, Account, &mut N) -> Result<Said, Trouble>,
     ) -> Result<Proven, Lost> {
         let mut trouble = None;
@@ -199,6 +227,10 @@ impl Chain {
             let number = source.table;
             if !source.serves(asked.login) {
                 note(Step::NotAsked(number));
+                continue;
+            }
+            if !counts(source) {
+                note(Step::CannotTell(number));
                 continue;
             }
             let said = source.find(asked).and_then(|found| match found {
@@ -221,6 +253,11 @@ impl Chain {
                     if source.wrong == Then::Stop {
                         break;
                     }
+                }
+                Ok(Said::Never(why)) => {
+                    note(Step::Wrong(number, &why));
+                    refused = Some(why);
+                    break;
                 }
                 Err(what) => {
                     note(Step::InTrouble(number, &what));
@@ -246,6 +283,11 @@ impl Chain {
         proof: &Proof,
         note: &mut impl FnMut(Step<'_>),
     ) -> Result<Said, Trouble> {
+        // Who is switched off here does not get in elsewhere.
+        let no: fn(Refusal) -> Said = match account.disabled {
+            true => Said::Never,
+            false => Said::No,
+        };
         let credentials = match (&mut account.passwords, proof) {
             (Passwords::Stored(credentials), _) => std::mem::take(credentials),
             (Passwords::Any, Proof::Password(_)) => {
@@ -261,29 +303,29 @@ impl Chain {
                 return Ok(if right {
                     Said::Yes(Box::new(Proven::new(account)))
                 } else {
-                    Said::No(Refusal::WrongPassword)
+                    no(Refusal::WrongPassword)
                 });
             }
             // A digest can only be compared with that of a password that is at hand.
             (Passwords::Any | Passwords::AskStore, _) => {
-                return Ok(Said::No(Refusal::DigestNotPossible));
+                return Ok(no(Refusal::DigestNotPossible));
             }
         };
         if credentials.is_empty() {
             self.spend_time(asked, proof)?;
-            return Ok(Said::No(Refusal::NoPassword));
+            return Ok(no(Refusal::NoPassword));
         }
-        let mut why = Refusal::WrongPassword;
         let comparable = |credential: &Credential| credential.secret.can_check(proof);
         if !credentials.iter().any(comparable) {
-            return Ok(Said::No(Refusal::DigestNotPossible));
+            return Ok(no(Refusal::DigestNotPossible));
         }
+        let mut limited = None;
         for credential in credentials.iter().take(MAX_CREDENTIALS) {
             if !self.fits(&credential.secret, asked, proof)? {
                 continue;
             }
             match unusable_now(credential, asked) {
-                Some(limit) => why = limit,
+                Some(limit) => limited = Some(limit),
                 None => {
                     note(Step::FitsPassword(
                         source.table,
@@ -297,7 +339,7 @@ impl Chain {
                 }
             }
         }
-        Ok(Said::No(why))
+        Ok(limited.map_or_else(|| no(Refusal::WrongPassword), Said::Never))
     }
 
     /// Says of a host that nobody knows which store has it, and where.
@@ -325,7 +367,11 @@ impl Chain {
         let Proof::Password(password) = proof else {
             return Ok(false);
         };
-        let tag = self.verified.tag(secret, password);
+        // A decoy has the hash of some user: that this user's password is known must not show.
+        let tag = self
+            .verified
+            .tag(secret, password)
+            .filter(|_| !secret.is_decoy());
         if tag.is_some_and(|tag| self.verified.knows(tag)) {
             return Ok(true);
         }
@@ -348,18 +394,28 @@ impl Chain {
 
     /// Does the work of checking a password where there is nothing to check it against.
     pub(super) fn spend_time(&self, asked: &Question<'_>, proof: &Proof) -> Result<(), Trouble> {
-        let decoy = self
+        for source in self
             .sources
             .iter()
             .filter(|source| source.serves(asked.login))
-            .find_map(|source| source.store.decoy(asked.login));
-        if let Some(secret) = decoy {
-            std::hint::black_box(self.fits(&secret, asked, proof)?);
+        {
+            match source.store.decoy(asked.login) {
+                Decoy::Nothing => {}
+                Decoy::Spent => break,
+                Decoy::Secret(secret) => {
+                    std::hint::black_box(self.fits(&secret, asked, proof)?);
+                    break;
+                }
+            }
         }
         Ok(())
     }
 
     fn turn(&self, asked: &Question<'_>) -> Result<Turn<'_>, Trouble> {
+        // Also where several hashes of one login take too long one after the other.
+        if Instant::now() >= asked.deadline {
+            return Err(Trouble::Busy);
+        }
         self.hashing.enter(asked.deadline).ok_or(Trouble::Busy)
     }
 }

@@ -68,6 +68,8 @@ pub enum Step<'a> {
     AsMaster(&'a [u8]),
     /// The store is not asked about logins of this domain.
     NotAsked(usize),
+    /// The store cannot tell without a password whether it knows the login, and is not asked.
+    CannotTell(usize),
     /// The store does not know the login.
     NotIn(usize),
     /// The store knows the login.

@@ -30,6 +30,9 @@ pub enum MasterUse {
 pub enum OwnPassword {
     /// It is the one that the mail client sent, so nginx has it.
     Sent,
+    /// Nobody has checked the one that the mail client sent: the mail server must, so nobody else
+    /// logs in for the user.
+    Unchecked,
     /// It is this one: the store says so.
     Known(Password),
     /// Nobody knows it: the client showed a certificate or a token, computed a digest, or sent an
@@ -61,8 +64,10 @@ pub(super) fn credentials(
     user: Option<Vec<u8>>,
     own: OwnPassword,
 ) -> Result<Credentials, NoPassword> {
-    let needed = |master: &&MasterLogin| {
-        master.usage == MasterUse::Always || matches!(own, OwnPassword::Unknown)
+    let needed = |master: &&MasterLogin| match own {
+        OwnPassword::Unchecked => false,
+        OwnPassword::Unknown => true,
+        OwnPassword::Sent | OwnPassword::Known(_) => master.usage == MasterUse::Always,
     };
     if let Some(master) = master.filter(needed) {
         let mut whole = user.unwrap_or_else(|| login.to_vec());
@@ -74,7 +79,7 @@ pub(super) fn credentials(
         });
     }
     let password = match own {
-        OwnPassword::Sent => None,
+        OwnPassword::Sent | OwnPassword::Unchecked => None,
         OwnPassword::Known(password) => Some(password),
         OwnPassword::Unknown => return Err(NoPassword),
     };

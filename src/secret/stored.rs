@@ -131,6 +131,11 @@ impl Secret {
         self.form.matches(password)
     }
 
+    /// Whether it matches nothing, whatever it was made from.
+    pub(crate) fn is_decoy(&self) -> bool {
+        self.decoy
+    }
+
     /// The text that it was read from; empty for one that matches nothing.
     pub(crate) fn stored(&self) -> &[u8] {
         &self.stored

@@ -10,9 +10,9 @@ use rustix::rand::{GetRandomFlags, getrandom};
 use sha2::Sha256;
 use zeroize::Zeroizing;
 
-use super::{Account, Question, StoreError, UserStore};
+use super::{Account, Decoy, Question, StoreError, UserStore};
 use crate::request::Login;
-use crate::secret::{Password, Secret};
+use crate::secret::Password;
 
 /// How many logins are remembered. The oldest go first.
 const MAX_ENTRIES: usize = 10_000;
@@ -184,7 +184,11 @@ impl<S: UserStore> UserStore for Cached<S> {
         self.store.host_field()
     }
 
-    fn decoy(&self, login: &Login) -> Option<Secret> {
+    fn knows_users(&self) -> bool {
+        self.store.knows_users()
+    }
+
+    fn decoy(&self, login: &Login) -> Decoy {
         self.store.decoy(login)
     }
 

@@ -13,7 +13,7 @@ use zeroize::Zeroizing;
 
 use self::index::Index;
 use self::line::{Flaw, FlawKind, Line};
-use super::{Account, Passwords, Question, StoreError, UserStore};
+use super::{Account, Decoy, Passwords, Question, StoreError, UserStore};
 use crate::problem::Problem;
 use crate::request::Login;
 use crate::secret::{Secret, WeakSchemes};
@@ -215,6 +215,20 @@ impl FileStore {
         Ok(Some(account))
     }
 
+    /// The secret of another user, who is the same for each login as long as those lines stay as
+    /// they are, in every process. So a login that does not exist takes as long as some user of
+    /// this file, and which one only someone who knows the file can tell.
+    pub fn decoy_for(&self, login: &Login) -> Secret {
+        let secret = match &self.lookup {
+            Lookup::Scanned(_) => self.scan(login).decoy,
+            Lookup::Indexed(index) => index
+                .around(self.hash(login.as_bytes()))
+                .take(MAX_PASSED_OVER)
+                .find_map(|offset| self.line_at(offset)?.secret(self.weak).ok()?),
+        };
+        secret.map_or_else(Secret::dummy, Secret::into_decoy)
+    }
+
     /// The lines that have this login.
     fn lines_of(&self, login: &Login) -> Lines {
         match &self.lookup {
@@ -338,18 +352,8 @@ impl UserStore for FileStore {
         format!("{}: host=", self.path.display())
     }
 
-    /// The secret of another user, who is the same for each login as long as those lines stay as
-    /// they are, in every process. So a login that does not exist takes as long as some user of
-    /// this file, and which one only someone who knows the file can tell.
-    fn decoy(&self, login: &Login) -> Option<Secret> {
-        let secret = match &self.lookup {
-            Lookup::Scanned(_) => self.scan(login).decoy,
-            Lookup::Indexed(index) => index
-                .around(self.hash(login.as_bytes()))
-                .take(MAX_PASSED_OVER)
-                .find_map(|offset| self.line_at(offset)?.secret(self.weak).ok()?),
-        };
-        Some(secret.map_or_else(Secret::dummy, Secret::into_decoy))
+    fn decoy(&self, login: &Login) -> Decoy {
+        Decoy::Secret(self.decoy_for(login))
     }
 }
 

@@ -233,6 +233,10 @@ impl UserStore for HttpStore {
         }))
     }
 
+    fn knows_users(&self) -> bool {
+        false
+    }
+
     fn verify(
         &self,
         asked: &Question<'_>,

@@ -60,10 +60,16 @@ pub trait UserStore: Send + Sync {
         Err(StoreError::Unavailable(what.to_owned()))
     }
 
-    /// A secret that costs as much to check as that of a user of this store: the time of an
-    /// unknown login is spent on it, so that it answers no sooner than a known one.
-    fn decoy(&self, _login: &Login) -> Option<Secret> {
-        None
+    /// Whether [`UserStore::find`] tells who is a user. One that takes every login for a user, as
+    /// only a password shows who is, is not asked about logins that come without.
+    fn knows_users(&self) -> bool {
+        true
+    }
+
+    /// What the time of an unknown login is spent on, so that it is answered no sooner than a
+    /// known one.
+    fn decoy(&self, _login: &Login) -> Decoy {
+        Decoy::Nothing
     }
 
     /// Where the store has a user's host, for the log: `column host`.
@@ -76,6 +82,17 @@ pub trait UserStore: Send + Sync {
     fn test(&self, _deadline: Instant) -> Vec<String> {
         Vec::new()
     }
+}
+
+/// What an unknown login's time is spent on.
+#[derive(Clone, Debug)]
+pub enum Decoy {
+    /// The store has nothing; another one may.
+    Nothing,
+    /// A secret that matches nothing, and costs as much to check as that of a user.
+    Secret(Secret),
+    /// The store has spent it already.
+    Spent,
 }
 
 /// What a store knows of one login.

@@ -203,6 +203,10 @@ impl UserStore for ServerStore {
         }))
     }
 
+    fn knows_users(&self) -> bool {
+        false
+    }
+
     fn verify(
         &self,
         asked: &Question<'_>,

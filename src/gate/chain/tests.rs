@@ -172,6 +172,91 @@ fn what_follows_each_outcome() {
     assert_eq!(ask(&nobody_knows, "alice", "pw").map(drop), Err(down()));
 }
 
+/// Who is switched off in one store, or brings a password that is no longer good there, does not
+/// get in by the next.
+#[test]
+fn nobody_is_let_in_elsewhere_who_is_kept_out_here() {
+    struct Off(Credential);
+    impl UserStore for Off {
+        fn find(&self, _: &Question<'_>) -> Result<Option<Account>, StoreError> {
+            Ok(Some(Account {
+                passwords: Passwords::Stored(vec![self.0.clone()]),
+                disabled: self.0.expires.is_none(),
+                ..Account::default()
+            }))
+        }
+    }
+    let off = Credential::from(secret("{PLAIN}other"));
+    let mut over = Credential::from(secret("{PLAIN}pw"));
+    over.expires = Some(UNIX_EPOCH);
+    for (credential, why) in [
+        (off, Refusal::WrongPassword),
+        (over, Refusal::PasswordExpired),
+    ] {
+        let mut first = source(Says::Unknown, Then::Next, Then::Next);
+        first.store = Box::new(Off(credential));
+        let second = source(Says::Asks("pw"), Then::Stop, Then::Stop);
+        let chain = chain(vec![first, second]);
+        assert_eq!(ask(&chain, "a", "pw").map(drop), Err(why));
+    }
+}
+
+/// Certificates and tokens say who somebody is, not whether a store knows them.
+#[test]
+fn a_store_that_takes_everybody_for_a_user_is_not_asked_without_a_password() {
+    struct Anybody;
+    impl UserStore for Anybody {
+        fn find(&self, _: &Question<'_>) -> Result<Option<Account>, StoreError> {
+            Ok(Some(Account {
+                passwords: Passwords::AskStore,
+                ..Account::default()
+            }))
+        }
+        fn knows_users(&self) -> bool {
+            false
+        }
+    }
+    let login = Login::new(b"a".to_vec()).unwrap();
+    let mut first = source(Says::Unknown, Then::Stop, Then::Stop);
+    first.store = Box::new(Anybody);
+    let alone = chain(vec![first]);
+    let asked = question(&login);
+    let unknown = alone.look_up(&asked, &mut |_| {}).map(drop);
+    assert_eq!(unknown, Err(Refusal::UnknownUser));
+    assert!(alone.presume(&asked, &mut |_| {}).is_ok());
+    let mut first = source(Says::Unknown, Then::Stop, Then::Stop);
+    first.store = Box::new(Anybody);
+    let second = source(Says::Stored(&["{PLAIN}x"]), Then::Stop, Then::Stop);
+    let both = chain(vec![first, second]);
+    let account = both.look_up(&asked, &mut |_| {}).unwrap();
+    assert_eq!(account.source, Some(1));
+}
+
+/// A decoy is made from somebody's hash; that it is known with a password must not show.
+#[test]
+fn a_decoy_is_always_hashed() {
+    let text = Secret::hash(
+        crate::secret::Scheme::Sha256Crypt,
+        &Password::new(b"pw".to_vec()).unwrap(),
+    );
+    let stored: &'static [&'static str] = vec![&*text.unwrap().leak()].leak();
+    let chain = chain(vec![source(Says::Stored(stored), Then::Stop, Then::Stop)]);
+    assert!(ask(&chain, "a", "pw").is_ok());
+    let login = Login::new(b"a".to_vec()).unwrap();
+    let _taken = chain.turn(&question(&login)).unwrap();
+    let hurried = Question {
+        deadline: Instant::now() + Duration::from_millis(5),
+        ..question(&login)
+    };
+    assert_eq!(
+        chain.fits(&secret(stored[0]), &hurried, &proof("pw")),
+        Ok(true)
+    );
+    let decoy = secret(stored[0]).into_decoy();
+    let hashed = chain.fits(&decoy, &hurried, &proof("pw"));
+    assert_eq!(hashed, Err(Trouble::Busy));
+}
+
 #[test]
 fn a_store_is_asked_about_its_domains_only() {
     let mut first = source(Says::Stored(&["{PLAIN}one"]), Then::Stop, Then::Stop);
@@ -277,7 +362,7 @@ fn a_right_password_is_hashed_once_and_a_wrong_one_always() {
     assert!(ask(&chain, "a", "pw").is_ok());
     let login = Login::new(b"a".to_vec()).unwrap();
     let at_once = Question {
-        deadline: Instant::now(),
+        deadline: Instant::now() + Duration::from_millis(5),
         ..question(&login)
     };
     let _taken = chain.turn(&question(&login)).unwrap();

@@ -19,7 +19,7 @@ use self::message::{Entry, Outcome, Search};
 use self::pace::Pace;
 use self::pool::{Pool, Role, Searcher};
 use super::open::{Fault as OpenFault, Lifetime};
-use super::{Account, Passwords, Question, StoreError, UserStore};
+use super::{Account, Decoy, Passwords, Question, StoreError, UserStore};
 use crate::net::{Names, Trust};
 use crate::request::Login;
 use crate::route::System;
@@ -370,13 +370,19 @@ impl UserStore for LdapStore {
         format!("attribute {}", attribute.unwrap_or("host"))
     }
 
-    fn decoy(&self, login: &Login) -> Option<Secret> {
-        let lookup = self.settings.lookup.as_ref()?;
-        let base = lookup.base.fill(login)?;
+    fn knows_users(&self) -> bool {
+        self.settings.lookup.is_some()
+    }
+
+    fn decoy(&self, login: &Login) -> Decoy {
+        let lookup = self.settings.lookup.as_ref();
+        let Some((lookup, base)) = lookup.and_then(|it| Some((it, it.base.fill(login)?))) else {
+            return Decoy::Nothing;
+        };
         match &self.settings.auth {
             Auth::Bind(_) | Auth::SearchBind => {
                 self.bind_as_nobody(login, &base);
-                None
+                Decoy::Spent
             }
             Auth::Compare(stored) => {
                 let seen = self
@@ -385,7 +391,7 @@ impl UserStore for LdapStore {
                     .unwrap_or_else(PoisonError::into_inner)
                     .clone();
                 let decoy = seen.or_else(|| self.any_secret(stored, &base, lookup.scope));
-                Some(decoy.unwrap_or_else(Secret::dummy))
+                Decoy::Secret(decoy.unwrap_or_else(Secret::dummy))
             }
         }
     }

@@ -12,6 +12,9 @@ use crate::secret::Password;
 use crate::store::StoreError;
 use crate::turnstile::Turnstile;
 
+/// The least time in which a question makes sense.
+const LEAST: Duration = Duration::from_millis(10);
+
 /// How long a connection is kept without being used. Firewalls forget those that are idle, some
 /// without a word, and slapd has an `idletimeout`.
 const KEPT: Duration = Duration::from_secs(60);
@@ -107,6 +110,11 @@ impl Pool {
             let what = "all connections are in use, and none came free in time";
             return Err(StoreError::Unavailable(what.to_owned()));
         };
+        // What is too late already says nothing about a server.
+        if deadline.saturating_duration_since(Instant::now()) < LEAST {
+            let what = "there was no time left to ask";
+            return Err(StoreError::Unavailable(what.to_owned()));
+        }
         let order = self.order();
         let mut hopeful = order.iter().filter(|(_, rests)| !rests).count();
         let mut failures = Vec::new();

@@ -12,6 +12,9 @@ use super::template::{Parameter, Template};
 use crate::store::Question;
 use crate::store::open::Lifetime;
 
+/// The least time in which a question makes sense.
+const LEAST: Duration = Duration::from_millis(10);
+
 /// The most of a driver's message that is passed on: the log line of a login holds 254 characters
 /// of it.
 const MAX_MESSAGE: usize = 160;
@@ -191,6 +194,13 @@ impl<D: Driver> Pooled<D> {
                 "all connections to the database were in use".to_owned(),
             ));
         };
+        // What is too late already says nothing about the database.
+        if deadline.saturating_duration_since(Instant::now()) < LEAST {
+            if let Some(connection) = waiting {
+                seat.keep(connection);
+            }
+            return Err(Failure::Late("there was no time left to ask".to_owned()));
+        }
         let waiting = waiting.filter(|connection| self.driver.is_current(connection));
         if let Some(mut connection) = waiting {
             let driver = &self.driver;

@@ -10,7 +10,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::open::{Fault, Lifetime};
-use super::{Account, Passwords, Question, StoreError, UserStore};
+use super::{Account, Decoy, Passwords, Question, StoreError, UserStore};
 use crate::gate::MAX_CREDENTIALS;
 use crate::request::Login;
 use crate::secret::Secret;
@@ -236,10 +236,10 @@ impl UserStore for SqlStore {
         "query: column host".to_owned()
     }
 
-    fn decoy(&self, _login: &Login) -> Option<Secret> {
+    fn decoy(&self, _login: &Login) -> Decoy {
         let last = self.decoy.lock().unwrap_or_else(PoisonError::into_inner);
         let default = self.settings.reading.default_scheme.as_deref();
-        Some(last.clone().unwrap_or_else(|| decoy::of_scheme(default)))
+        Decoy::Secret(last.clone().unwrap_or_else(|| decoy::of_scheme(default)))
     }
 
     fn test(&self, deadline: Instant) -> Vec<String> {

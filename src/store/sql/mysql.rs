@@ -70,12 +70,12 @@ impl Mysql {
         let options = &self.options;
         match self.server.way(&self.names, deadline)? {
             Way::Straight => Line::open(deadline, options.connect()),
-            Way::Addresses(addresses) => first_of(&addresses, |address| {
+            Way::Addresses(addresses) => first_of(&addresses, deadline, |address, until| {
                 let options = options.clone().host(&address.ip().to_string());
-                Line::open(deadline, async { options.connect().await })
+                Line::open(until, async { options.connect().await })
             }),
             Way::Relayed(addresses) => Line::open(deadline, async {
-                let path = relay(&addresses, "").await?;
+                let path = relay(&addresses, deadline, "").await?;
                 options.clone().socket(path).connect().await
             }),
         }

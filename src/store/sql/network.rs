@@ -67,19 +67,28 @@ impl Server {
     }
 }
 
-/// The first connection that can be made, or why the last could not.
+/// The first connection that can be made by the deadline, or why the last could not. An address
+/// that does not answer uses up no more than its share of the time.
 pub(super) fn first_of<C>(
     addresses: &[SocketAddr],
-    connect: impl Fn(&SocketAddr) -> Result<C, Failure>,
+    deadline: Instant,
+    connect: impl Fn(&SocketAddr, Instant) -> Result<C, Failure>,
 ) -> Result<C, Failure> {
     let mut failed = Failure::Lost("the name has no address".to_owned());
-    for address in addresses {
-        match connect(address) {
+    for (number, address) in addresses.iter().enumerate() {
+        match connect(address, share(deadline, addresses.len() - number)) {
             Ok(connection) => return Ok(connection),
             Err(failure) => failed = failure,
         }
     }
     Err(failed)
+}
+
+/// By when one of so many must be done, for the others to have as much time each.
+pub(super) fn share(deadline: Instant, many: usize) -> Instant {
+    let now = Instant::now();
+    let many = u32::try_from(many).unwrap_or(u32::MAX).max(1);
+    now + deadline.saturating_duration_since(now) / many
 }
 
 /// Database and place.

@@ -79,14 +79,14 @@ impl Postgres {
         let options = &self.options;
         match self.server.way(&self.names, deadline)? {
             Way::Straight => Line::open(deadline, options.connect()),
-            Way::Addresses(addresses) => first_of(&addresses, |address| {
+            Way::Addresses(addresses) => first_of(&addresses, deadline, |address, until| {
                 let options = options.clone().host(&address.ip().to_string());
-                Line::open(deadline, async { options.connect().await })
+                Line::open(until, async { options.connect().await })
             }),
             Way::Relayed(addresses) => Line::open(deadline, async {
                 // The driver adds the name that PostgreSQL's sockets have in their folder.
                 let suffix = format!("/.s.PGSQL.{}", options.get_port());
-                let path = relay(&addresses, &suffix).await?;
+                let path = relay(&addresses, deadline, &suffix).await?;
                 let folder = path.parent().unwrap_or(&path);
                 options.clone().socket(folder).connect().await
             }),

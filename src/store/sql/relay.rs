@@ -11,18 +11,26 @@ use std::io;
 use std::net::SocketAddr;
 use std::os::unix::ffi::OsStringExt as _;
 use std::path::PathBuf;
+use std::time::Instant;
 
 use rustix::rand::{GetRandomFlags, getrandom};
 use tokio::io::copy_bidirectional;
 use tokio::net::{TcpStream, UnixListener, UnixStream};
+use tokio::time::timeout_at;
+
+use super::network::share;
 
 /// Connects to the first of these addresses that takes it, and gives the path of a socket that
 /// leads there, once. It ends in `suffix`.
 ///
 /// The path is one of Linux's abstract sockets, with a name that nobody can foresee; and nobody but
 /// this process is let through.
-pub(super) async fn relay(addresses: &[SocketAddr], suffix: &str) -> io::Result<PathBuf> {
-    let mut host = TcpStream::connect(addresses).await?;
+pub(super) async fn relay(
+    addresses: &[SocketAddr],
+    deadline: Instant,
+    suffix: &str,
+) -> io::Result<PathBuf> {
+    let mut host = connect(addresses, deadline).await?;
     host.set_nodelay(true)?;
     let path = PathBuf::from(OsString::from_vec(unforeseeable(suffix)?));
     let listener = UnixListener::bind(&path)?;
@@ -34,6 +42,20 @@ pub(super) async fn relay(addresses: &[SocketAddr], suffix: &str) -> io::Result<
         }
     });
     Ok(path)
+}
+
+/// An address that does not answer uses up no more than its share of the time.
+async fn connect(addresses: &[SocketAddr], deadline: Instant) -> io::Result<TcpStream> {
+    let mut failed = io::ErrorKind::AddrNotAvailable.into();
+    for (number, address) in addresses.iter().enumerate() {
+        let until = share(deadline, addresses.len() - number).into();
+        match timeout_at(until, TcpStream::connect(address)).await {
+            Ok(Ok(stream)) => return Ok(stream),
+            Ok(Err(error)) => failed = error,
+            Err(_) => failed = io::ErrorKind::TimedOut.into(),
+        }
+    }
+    Err(failed)
 }
 
 /// The next connection that this process itself makes.
@@ -87,8 +109,9 @@ mod tests {
             .enable_all()
             .build()
             .unwrap();
+        let soon = Instant::now() + std::time::Duration::from_secs(20);
         let answer = runtime.block_on(async {
-            let path = relay(&[nobody, there], "/end").await.unwrap();
+            let path = relay(&[nobody, there], soon, "/end").await.unwrap();
             assert!(path.as_os_str().as_encoded_bytes().ends_with(b"/end"));
             let mut stream = UnixStream::connect(&path).await.unwrap();
             stream.write_all(b"ping").await.unwrap();

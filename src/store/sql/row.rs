@@ -95,7 +95,11 @@ impl Reading {
     pub fn app_password(&self, row: &Row) -> Result<Option<Credential>, Flaw> {
         let secret = self.secret(row)?;
         let limits = Credential {
-            label: row.parsed("label", "is no text of at most 254 bytes", label)?,
+            // Without a label it is an app password all the same.
+            label: Some(
+                row.parsed("label", "is no text of at most 254 bytes", label)?
+                    .unwrap_or_default(),
+            ),
             protocols: row.parsed(
                 "protocols",
                 "is no list of imap, pop3, smtp; NULL stands for all",

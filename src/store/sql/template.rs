@@ -46,6 +46,12 @@ const PATTERNS: [&str; 8] = [
     "like", "ilike", "rlike", "regexp", "glob", "match", "similar", "to",
 ];
 
+/// Words that a pattern cannot go beyond.
+const PATTERN_ENDS: [&str; 16] = [
+    "and", "or", "where", "having", "then", "when", "else", "end", "select", "from", "union",
+    "group", "order", "limit", "on", "escape",
+];
+
 /// A statement as a driver takes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Template {
@@ -82,7 +88,8 @@ impl Template {
             text,
             at: 0,
             dialect,
-            word: 0..0,
+            pattern: None,
+            depth: 0,
             out: Self {
                 sql: String::with_capacity(text.len()),
                 parameters: Vec::new(),
@@ -113,8 +120,10 @@ struct Reader<'a> {
     text: &'a str,
     at: usize,
     dialect: Dialect,
-    /// The last word, if only blanks have followed it.
-    word: std::ops::Range<usize>,
+    /// The last word that takes what follows for a pattern, and how many brackets are open there.
+    pattern: Option<(std::ops::Range<usize>, usize)>,
+    /// How many brackets are open.
+    depth: usize,
     out: Template,
 }
 
@@ -143,7 +152,7 @@ impl<'a> Reader<'a> {
             ('`', _) if dialect != Dialect::Postgres => self.copy_quoted('`', false)?,
             ('[', _) if dialect == Dialect::Sqlite => self.copy_until("]", "the bracket")?,
             ('$', _) if dialect == Dialect::Postgres => self.copy_dollar_quoted()?,
-            (':', Some(':' | '=')) => self.copy_symbols(2),
+            (':', Some(':' | '=')) => self.copy(2),
             (':', Some(second)) if is_word_start(second) => self.take_parameter()?,
             (';', _) => self.end_statement()?,
             ('?', _) if dialect != Dialect::Postgres => return Err(self.foreign("?")),
@@ -151,7 +160,10 @@ impl<'a> Reader<'a> {
                 return Err(self.foreign(&first.to_string()));
             }
             ('0'..='9', _) => self.take_number(),
-            _ => self.copy_symbols(first.len_utf8()),
+            _ => {
+                self.note_symbol(first);
+                self.copy(first.len_utf8());
+            }
         }
         Ok(true)
     }
@@ -161,11 +173,6 @@ impl<'a> Reader<'a> {
         let token = self.text.get(self.at..end).unwrap_or_default();
         self.out.sql.push_str(token);
         self.at = end;
-    }
-
-    fn copy_symbols(&mut self, bytes: usize) {
-        self.word = 0..0;
-        self.copy(bytes);
     }
 
     /// MySQL takes `--` for a comment only if a blank follows it.
@@ -212,7 +219,7 @@ impl<'a> Reader<'a> {
         let Some(length) = rest.find(end) else {
             return Err(self.open_ended(what));
         };
-        self.copy_symbols(start + length + end.len());
+        self.copy(start + length + end.len());
         Ok(())
     }
 
@@ -225,7 +232,7 @@ impl<'a> Reader<'a> {
             } else if backslashes && character == '\\' {
                 escaped = true;
             } else if character == quote {
-                self.copy_symbols(offset + character.len_utf8());
+                self.copy(offset + character.len_utf8());
                 return Ok(());
             }
         }
@@ -241,21 +248,21 @@ impl<'a> Reader<'a> {
             return Err(self.foreign("$"));
         }
         if !after.get(tag..).is_some_and(|after| after.starts_with('$')) {
-            self.copy_symbols(1);
+            self.copy(1);
             return Ok(());
         }
         let (mark, body) = rest.split_at(tag + 2);
         let Some(length) = body.find(mark) else {
             return Err(self.open_ended("the dollar quote"));
         };
-        self.copy_symbols(2 * mark.len() + length);
+        self.copy(2 * mark.len() + length);
         Ok(())
     }
 
     fn take_word(&mut self) -> Result<(), TemplateError> {
         let rest = self.rest();
         let length = rest.find(|c: char| !is_word(c)).unwrap_or(rest.len());
-        self.word = self.at..self.at + length;
+        self.note_word(self.at..self.at + length);
         let escapes = self.dialect == Dialect::Postgres
             && rest
                 .get(..length)
@@ -276,7 +283,7 @@ impl<'a> Reader<'a> {
         let length = rest
             .find(|c: char| !c.is_ascii_alphanumeric() && c != '.' && c != '_')
             .unwrap_or(rest.len());
-        self.copy_symbols(length);
+        self.copy(length);
     }
 
     fn take_parameter(&mut self) -> Result<(), TemplateError> {
@@ -298,14 +305,12 @@ impl<'a> Reader<'a> {
             )));
         }
         self.place(*parameter);
-        self.word = 0..0;
         self.at += 1 + length;
         Ok(())
     }
 
     /// The operator before this place that takes what follows for a pattern.
     fn pattern_operator(&self) -> Option<&str> {
-        let word = self.text.get(self.word.clone()).unwrap_or_default();
         let before = self.out.sql.trim_end();
         // PostgreSQL 15, 9.7: also `~*`, `!~`, `~~`, `!~~*` and the like.
         let tilde =
@@ -313,8 +318,36 @@ impl<'a> Reader<'a> {
         if tilde {
             return Some("~");
         }
-        let is = |operator: &&str| word.eq_ignore_ascii_case(operator);
-        PATTERNS.iter().any(is).then_some(word)
+        let (word, _) = self.pattern.as_ref()?;
+        self.text.get(word.clone())
+    }
+
+    /// What a word means for a parameter behind it, also behind functions, brackets and comments:
+    /// `LIKE LOWER(:login)`.
+    fn note_word(&mut self, place: std::ops::Range<usize>) {
+        let word = self.text.get(place.clone()).unwrap_or_default();
+        let is = |known: &&str| word.eq_ignore_ascii_case(known);
+        if PATTERNS.iter().any(is) {
+            self.pattern = Some((place, self.depth));
+        } else if PATTERN_ENDS.iter().any(is) {
+            self.pattern = None;
+        }
+    }
+
+    /// What a bracket or a comma means for it.
+    fn note_symbol(&mut self, symbol: char) {
+        let of_pattern = |depth: usize| self.pattern.as_ref().is_some_and(|(_, at)| *at >= depth);
+        match symbol {
+            '(' => self.depth += 1,
+            ')' => {
+                if of_pattern(self.depth) {
+                    self.pattern = None;
+                }
+                self.depth = self.depth.saturating_sub(1);
+            }
+            ',' if of_pattern(self.depth) => self.pattern = None,
+            _ => {}
+        }
     }
 
     fn place(&mut self, parameter: Parameter) {

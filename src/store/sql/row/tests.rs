@@ -225,7 +225,9 @@ fn app_passwords_have_limits() {
         .app_password(&with("x", Value::Null))
         .unwrap()
         .unwrap();
-    assert!(open.label.is_none() && open.protocols.is_none() && open.expires.is_none());
+    assert!(
+        open.label.as_deref() == Some("") && open.protocols.is_none() && open.expires.is_none()
+    );
     let locked = reading().app_password(&row(&[("password", text("!"))]));
     assert!(locked.unwrap().is_none());
 }

@@ -158,6 +158,18 @@ fn errors_have_a_place() {
             8,
         ),
         (
+            "SELECT x LIKE LOWER(:login) FROM y WHERE 1",
+            Sqlite,
+            ":login must not follow LIKE: a login with wildcards would be anybody",
+            21,
+        ),
+        (
+            "SELECT x WHERE a = 1 AND b LIKE /* no */ ('' || :local)",
+            Mysql,
+            ":local must not follow LIKE: a login with wildcards would be anybody",
+            49,
+        ),
+        (
             "SELECT x LIKE :login",
             Mysql,
             ":login must not follow LIKE: a login with wildcards would be anybody",
@@ -183,6 +195,14 @@ fn a_statement_must_ask_about_the_login() {
     assert!(error(" \n", Sqlite).starts_with("it is empty"));
     // A pattern of the administrator's own is none of the client's.
     parsed("SELECT :login LIKE pattern", Sqlite);
+    for sql in [
+        "SELECT x WHERE a LIKE '%x' AND b = :login",
+        "SELECT (a LIKE 'x'), :login",
+        "SELECT f(a LIKE 'x', :login)",
+        "SELECT CASE WHEN a LIKE 'x' THEN b ELSE :login END",
+    ] {
+        parsed(sql, Sqlite);
+    }
 }
 
 /// Whatever the text is: no panic, and every byte of it comes out, but for the parameters.
