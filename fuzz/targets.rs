@@ -261,6 +261,8 @@ pub(crate) fn log(data: &[u8]) {
         client: Some([192, 0, 2, 7].into()),
         recipient: None,
         host: Some(Messages::REFUSED),
+        user: Some(data),
+        app_password: None,
         refusal: Some(&refusal),
         peer: None,
         took: std::time::Duration::ZERO,

@@ -17,6 +17,10 @@ pub const LEVEL_VARIABLE: &str = "NGINX_MAIL_AUTH_LOG";
 
 /// The most characters of text from outside in one field, so that no line is over 1,024 bytes.
 const MAX_FIELD: usize = 254;
+/// The same for the login that the mail server sees: the one that was typed stands there whole.
+const MAX_USER: usize = 128;
+/// The same for the label of an app password.
+const MAX_LABEL: usize = 64;
 
 /// Starts logging at level `info`; to be called once.
 pub fn start() {
@@ -62,6 +66,10 @@ pub struct Decision<'a> {
     pub recipient: Option<&'a [u8]>,
     /// The mail server's name in the configuration.
     pub host: Option<&'a str>,
+    /// The login that the mail server sees, if another.
+    pub user: Option<&'a [u8]>,
+    /// The label of the app password that the client sent.
+    pub app_password: Option<&'a str>,
     /// `None` for a login that was let in.
     pub refusal: Option<&'a Refusal>,
     /// Who asked, for a request that did not show the key.
@@ -85,7 +93,7 @@ impl Decision<'_> {
 impl fmt::Display for Decision<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.login {
-            Some(login) => write!(f, "login={}", Quoted(login))?,
+            Some(login) => write!(f, "login={}", Quoted(login, MAX_FIELD))?,
             None => f.write_str("login=-")?,
         }
         write!(
@@ -95,10 +103,10 @@ impl fmt::Display for Decision<'_> {
             OrDash(self.client)
         )?;
         if let Some(recipient) = self.recipient {
-            write!(f, " rcpt={}", Quoted(recipient))?;
+            write!(f, " rcpt={}", Quoted(recipient, MAX_FIELD))?;
         }
         match self.host {
-            Some(host) => write!(f, " host={}", Quoted(host.as_bytes()))?,
+            Some(host) => write!(f, " host={}", Quoted(host.as_bytes(), MAX_FIELD))?,
             None => f.write_str(" host=-")?,
         }
         match self.refusal {
@@ -111,9 +119,15 @@ impl fmt::Display for Decision<'_> {
                 };
                 write!(f, " answer={answer} cause={refusal}")?;
                 if let Some(detail) = refusal.detail() {
-                    write!(f, " detail={}", Quoted(detail.as_bytes()))?;
+                    write!(f, " detail={}", Quoted(detail.as_bytes(), MAX_FIELD))?;
                 }
             }
+        }
+        if let Some(user) = self.user {
+            write!(f, " user={}", Quoted(user, MAX_USER))?;
+        }
+        if let Some(label) = self.app_password {
+            write!(f, " app={}", Quoted(label.as_bytes(), MAX_LABEL))?;
         }
         if let Some(peer) = self.peer {
             write!(f, " peer={peer}")?;
@@ -133,13 +147,13 @@ impl<T: fmt::Display> fmt::Display for OrDash<T> {
     }
 }
 
-/// Bytes from outside, in quotes and escaped, cut off at [`MAX_FIELD`].
-struct Quoted<'a>(&'a [u8]);
+/// Bytes from outside, in quotes and escaped, cut off at so many characters.
+struct Quoted<'a>(&'a [u8], usize);
 
 impl fmt::Display for Quoted<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("\"")?;
-        let mut room = MAX_FIELD;
+        let mut room = self.1;
         for byte in self.0 {
             let escaped = std::ascii::escape_default(*byte);
             room = match room.checked_sub(escaped.len()) {
@@ -167,6 +181,8 @@ mod tests {
             client: Some([192, 0, 2, 7].into()),
             recipient: None,
             host: refusal.is_none().then_some("mailhost01"),
+            user: None,
+            app_password: None,
             refusal,
             peer: None,
             took: Duration::from_micros(215),
@@ -195,6 +211,17 @@ mod tests {
             "login=\"\" protocol=smtp client=192.0.2.7 rcpt=\"bob@example.org\" host=- \
              answer=refused cause=relay-denied detail=\"why\" ms=0.215"
         );
+    }
+
+    #[test]
+    fn who_got_in_as_whom_and_by_what() {
+        let line = Decision {
+            user: Some(b"alice@example.org"),
+            app_password: Some("old \"phone\""),
+            ..decision(b"sales", None)
+        };
+        let end = " cause=accepted user=\"alice@example.org\" app=\"old \\\"phone\\\"\" ms=0.215";
+        assert!(line.to_string().ends_with(end), "{line}");
     }
 
     #[test]

@@ -27,6 +27,16 @@ pub struct Service {
     warnings: Vec<Problem>,
 }
 
+/// An answer, and what the log has of it.
+pub struct Decided {
+    /// The answer.
+    pub answer: Answer,
+    /// The name of the host that it leads to.
+    pub host: Option<Arc<str>>,
+    /// The label of the app password that the client sent.
+    pub app_password: Option<String>,
+}
+
 /// The files that a load looked at, as they were then; `None` for one that was not there.
 pub type Watched = Vec<(PathBuf, Option<Fingerprint>)>;
 
@@ -104,11 +114,12 @@ impl Service {
             None => Turnstile::new(hashes),
             Some(folder) => {
                 Turnstile::shared(config.max_hashes(), folder).unwrap_or_else(|error| {
-                    problems.push(Problem {
+                    // Logins go on: it bounds work, and keeps nobody out.
+                    warnings.push(Problem {
                         file: config.path.clone(),
-                        place: None,
+                        place: config.hash_locks_place,
                         key: Some("limits.hash-locks".to_owned()),
-                        message: format!("{}: {error}", folder.display()),
+                        message: format!("{error}; each process counts its own hashes"),
                     });
                     Turnstile::new(hashes)
                 })
@@ -183,7 +194,11 @@ impl Service {
             Ok(request) => request,
             Err(why) => return refuse(why, &Outline::of(params), messages, started, out),
         };
-        let (mut answer, host) = self.decide(&request, &mut |_| {});
+        let Decided {
+            mut answer,
+            host,
+            app_password,
+        } = self.decide(&request, &mut |_| {});
         if let Err(unsayable) = answer.write(request.dialogue(), messages, out) {
             let why = Refusal::Temporary(Trouble::Answer(unsayable.to_string()));
             answer = Answer::Refuse {
@@ -199,6 +214,11 @@ impl Service {
             client: request.client.address,
             recipient: recipient.as_deref(),
             host: host.as_deref(),
+            user: match &answer {
+                Answer::Accept { user, .. } => user.as_deref(),
+                Answer::Refuse { .. } => None,
+            },
+            app_password: app_password.as_deref(),
             refusal: match &answer {
                 Answer::Accept { .. } => None,
                 Answer::Refuse { why, .. } => Some(why),
@@ -209,32 +229,31 @@ impl Service {
         .log();
     }
 
-    /// The answer to a request, and the name of the host that it leads to; `note` hears each step.
-    pub fn decide(
-        &self,
-        request: &AuthRequest<'_>,
-        note: &mut impl FnMut(Step<'_>),
-    ) -> (Answer, Option<Arc<str>>) {
+    /// The answer to a request, and what the log has of it; `note` hears each step.
+    pub fn decide(&self, request: &AuthRequest<'_>, note: &mut impl FnMut(Step<'_>)) -> Decided {
         match self.gate.admit(request, note) {
             Ok(Admission {
                 destination,
                 user,
                 password,
-            }) => {
-                let answer = Answer::Accept {
+                app_password,
+            }) => Decided {
+                answer: Answer::Accept {
                     upstream: destination.upstream,
                     user,
                     password,
-                };
-                (answer, Some(destination.host))
-            }
-            Err(why) => (
-                Answer::Refuse {
+                },
+                host: Some(destination.host),
+                app_password,
+            },
+            Err(why) => Decided {
+                answer: Answer::Refuse {
                     why,
                     wait: self.gate.wait(request),
                 },
-                None,
-            ),
+                host: None,
+                app_password: None,
+            },
         }
     }
 }
@@ -258,6 +277,8 @@ pub fn refuse(
         protocol: outline.protocol.word(),
         client: outline.client.filter(|_| trusted),
         recipient: None,
+        user: None,
+        app_password: None,
         host: None,
         refusal: Some(why),
         peer: outline.peer.filter(|_| !trusted),

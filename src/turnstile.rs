@@ -1,9 +1,9 @@
 //! Lets a bounded number of threads in at once, of one process or of all on this machine.
 
-use std::fs::{File, OpenOptions};
-use std::io;
+use std::fmt;
+use std::fs::{self, File, OpenOptions};
 use std::num::NonZeroUsize;
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, fchown};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Condvar, Mutex, PoisonError};
@@ -80,22 +80,38 @@ impl Turnstile {
     /// A turnstile with that many places for all processes that name the same folder. A file in it
     /// is made and locked for each place; the kernel gives it back when a process dies. The files
     /// stay.
-    pub fn shared(places: NonZeroUsize, folder: &Path) -> io::Result<Self> {
+    ///
+    /// The folder must not be writable by everybody, who could take all places and keep them. Files
+    /// that root makes belong to the owner of the folder, so that `check` does not shut the program
+    /// out. The error names the file.
+    pub fn shared(places: NonZeroUsize, folder: &Path) -> Result<Self, String> {
+        let named = |path: &Path, what: &dyn fmt::Display| format!("{}: {what}", path.display());
+        let owner = fs::metadata(folder).map_err(|error| named(folder, &error))?;
+        if owner.mode() & 0o002 != 0 {
+            return Err(named(folder, &"may be written by everybody: chmod o-w"));
+        }
         let open = |number: usize| {
+            let path = folder.join(format!("hash-{number}.lock"));
             let file = OpenOptions::new()
                 .write(true)
                 .create(true)
                 .truncate(false)
                 .mode(0o660)
                 .custom_flags(OFlags::NOFOLLOW.bits().cast_signed())
-                .open(folder.join(format!("hash-{number}.lock")))?;
+                .open(&path)
+                .map_err(|error| named(&path, &error))?;
+            if rustix::process::geteuid().is_root() {
+                fchown(&file, Some(owner.uid()), Some(owner.gid()))
+                    .map_err(|error| named(&path, &error))?;
+            }
             Ok(Place {
                 file,
                 taken: AtomicBool::new(false),
             })
         };
+        let shared = (0..places.get()).map(open).collect::<Result<_, String>>()?;
         Ok(Self {
-            shared: (0..places.get()).map(open).collect::<io::Result<_>>()?,
+            shared,
             ..Self::new(places)
         })
     }
@@ -190,7 +206,7 @@ mod tests {
     #[test]
     fn places_are_shared_through_a_folder() {
         let folder = std::env::temp_dir().join(format!("nma-turnstile-{}", std::process::id()));
-        std::fs::create_dir_all(&folder).unwrap();
+        fs::create_dir_all(&folder).unwrap();
         let two = NonZeroUsize::new(2).unwrap();
         let one = Turnstile::shared(two, &folder).unwrap();
         let other = Turnstile::shared(two, &folder).unwrap();
@@ -204,6 +220,6 @@ mod tests {
             drop(first);
             assert!(waiting.join().unwrap());
         });
-        std::fs::remove_dir_all(&folder).unwrap();
+        fs::remove_dir_all(&folder).unwrap();
     }
 }

@@ -286,3 +286,33 @@ fn hashes_are_counted_across_processes() {
     drop(lock);
     assert_eq!(login(&dir, "alice", "secret"), ok);
 }
+
+/// A folder that cannot be used bounds nothing, and keeps nobody out.
+#[test]
+fn the_files_of_the_places_belong_to_whoever_the_folder_belongs_to() {
+    use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown};
+    let dir = folder(
+        "[limits]\nmax-hashes = 2\nhash-locks = \"locks\"",
+        "alice:{PLAIN}secret\n",
+    );
+    let check = || {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_nginx-mail-auth"));
+        let config = dir.path().join("auth.toml");
+        let output = command.arg("--config").arg(config).arg("check").output();
+        String::from_utf8(output.unwrap().stderr).unwrap()
+    };
+    assert!(check().contains("auth.toml:3:14: limits.hash-locks: "));
+    let locks = dir.path().join("locks");
+    std::fs::create_dir(&locks).unwrap();
+    chown(&locks, Some(12345), Some(54321)).unwrap();
+    assert!(!check().contains("hash-locks"));
+    for number in 0..2 {
+        let file = std::fs::metadata(locks.join(format!("hash-{number}.lock"))).unwrap();
+        assert_eq!((file.uid(), file.gid()), (12345, 54321));
+        assert_eq!(file.mode() & 0o777 & !0o060, 0o600);
+    }
+    std::fs::set_permissions(&locks, std::fs::Permissions::from_mode(0o777)).unwrap();
+    assert!(check().contains("may be written by everybody"));
+    let ok = (OK.to_owned(), "accepted".to_owned());
+    assert_eq!(login(&dir, "alice", "secret"), ok);
+}

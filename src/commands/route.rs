@@ -4,7 +4,7 @@ use std::io::{self, Write};
 use std::path::Path;
 use std::time::Instant;
 
-use super::test::{Attempt, Teller};
+use super::test::{Attempt, Teller, tell_refusal};
 use super::{CommandError, Outcome, complain, warn};
 use crate::gate::Step;
 use crate::refusal::{Refusal, Trouble};
@@ -35,15 +35,7 @@ pub(super) fn route(
     match walk(&service, login, attempt, out)? {
         None => Ok(Outcome::Done),
         Some(why) => {
-            let word = if why.is_temporary() {
-                "temporary failure"
-            } else {
-                "refused"
-            };
-            match why.detail() {
-                Some(detail) => writeln!(out, "{word}: {why}: {}", detail.escape_debug())?,
-                None => writeln!(out, "{word}: {why}")?,
-            }
+            tell_refusal(&why, out)?;
             Ok(Outcome::Refused)
         }
     }
@@ -87,7 +79,7 @@ fn walk(
     let way = gate.routes.explain(&asked, &account);
     tell(&way, &login, &account, out)?;
     let refusal = match way.outcome {
-        Err(trouble) => Some(Refusal::Temporary(trouble)),
+        Err(trouble) => Some(gate.chain.with_origin(trouble, &account).into()),
         Ok(_) => None,
     };
     Ok(refused(&account, attempt).or(refusal))

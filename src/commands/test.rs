@@ -56,7 +56,10 @@ pub(super) fn test(
         tls: None,
     };
     let mut teller = Teller::new(service.config(), out);
-    let (mut answer, _) = service.decide(&request, &mut |step| teller.hear(&step));
+    let mut answer = service
+        .decide(&request, &mut |step| teller.hear(&step))
+        .answer;
+    teller.rest();
     teller.written?;
     let messages = &service.config().messages;
     let mut headers = Vec::new();
@@ -71,16 +74,31 @@ pub(super) fn test(
     let outcome = match &answer {
         Answer::Accept { .. } => Outcome::Done,
         Answer::Refuse { why, .. } => {
-            match why.detail() {
-                Some(detail) => writeln!(out, "refused: {why}: {}", detail.escape_debug())?,
-                None => writeln!(out, "refused: {why}")?,
-            }
+            tell_refusal(why, out)?;
             Outcome::Refused
         }
     };
     writeln!(out)?;
     out.write_all(&headers)?;
     Ok(outcome)
+}
+
+/// Why a login is not let in, in a line.
+pub(super) fn tell_refusal(why: &Refusal, out: &mut impl Write) -> io::Result<()> {
+    let word = match why.is_temporary() {
+        true => "temporary failure",
+        false => "refused",
+    };
+    match why.detail() {
+        Some(detail) => writeln!(out, "{word}: {why}: {}", printable(&detail)),
+        None => writeln!(out, "{word}: {why}"),
+    }
+}
+
+/// Text on one line, quotes as they are.
+fn printable(text: &str) -> String {
+    let clean = |c: char| if c.is_control() { ' ' } else { c };
+    text.chars().map(clean).collect()
 }
 
 /// Tells each step in a line, and how long it took.
@@ -109,6 +127,15 @@ impl<'a, W: Write> Teller<'a, W> {
             let line = self.line(step);
             let ms = took.as_secs_f64() * 1000.0;
             self.written = writeln!(self.out, "{line} [{ms:.3} ms]");
+        }
+    }
+
+    /// Tells of the time since the last step, if it was worth mentioning: that of an unknown login
+    /// is spent on a hash.
+    pub(super) fn rest(&mut self) {
+        let took = self.last.elapsed().as_secs_f64() * 1000.0;
+        if self.written.is_ok() && took >= 1.0 {
+            self.written = writeln!(self.out, "time spent all the same [{took:.3} ms]");
         }
     }
 
@@ -143,7 +170,7 @@ impl<'a, W: Write> Teller<'a, W> {
             ),
             Step::InTrouble(number, what) => {
                 let why = Refusal::from((*what).clone());
-                let detail = why.detail().unwrap_or_default().escape_debug().to_string();
+                let detail = printable(&why.detail().unwrap_or_default());
                 format!(
                     "store {}: cannot say: {why}: {detail}{}",
                     self.store(*number),
@@ -194,7 +221,7 @@ fn describe(account: &Account) -> String {
             [] => "found, without a password".to_owned(),
             [only] => format!("found, scheme {}", only.secret.scheme()),
             [first, rest @ ..] => format!(
-                "found, scheme {}, and {} more passwords",
+                "found, scheme {}; other passwords: {}",
                 first.secret.scheme(),
                 rest.len()
             ),

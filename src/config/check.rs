@@ -125,6 +125,11 @@ impl Checker<'_> {
                 &file.limits.remembered_logins,
                 0..=10_000_000,
             ),
+            hash_locks_place: file
+                .limits
+                .hash_locks
+                .as_ref()
+                .map(|folder| self.source.place(folder.span().start)),
             hash_locks: self.folder("limits.hash-locks", file.limits.hash_locks.as_ref()),
             log_level: self.level(&file.log),
             fastcgi: self.fastcgi(&file.fastcgi),

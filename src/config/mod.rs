@@ -67,6 +67,8 @@ pub struct Config {
     /// The folder through which all processes of this machine count their password hashes
     /// together.
     pub hash_locks: Option<PathBuf>,
+    /// Line and column at which the configuration names it.
+    pub hash_locks_place: Option<(usize, usize)>,
     /// How many right passwords need not be hashed again.
     pub remembered_logins: usize,
     /// How long a decision may take.
@@ -127,9 +129,8 @@ impl StoreConfig {
             Self::File(_) => true,
             #[cfg(feature = "sql")]
             Self::Sql(_) => true,
-            // But with `auth = "bind"`, which looks nobody up.
             #[cfg(feature = "ldap")]
-            Self::Ldap(_) => true,
+            Self::Ldap(settings) => settings.lookup.is_some(),
             #[cfg(feature = "remote")]
             Self::Server(_) | Self::Http(_) => false,
         }

@@ -343,7 +343,7 @@ impl Chain {
     }
 
     /// Says of a host that nobody knows which store has it, and where.
-    pub(super) fn with_origin(&self, trouble: Trouble, account: &Account) -> Trouble {
+    pub fn with_origin(&self, trouble: Trouble, account: &Account) -> Trouble {
         let of_account = |source: &&Source| Some(source.table) == account.source;
         match (trouble, self.sources.iter().find(of_account)) {
             (Trouble::UnknownHost(what), Some(source)) => {

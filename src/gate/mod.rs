@@ -57,6 +57,8 @@ pub struct Admission {
     pub user: Option<Vec<u8>>,
     /// The password that the mail server is to see, if another.
     pub password: Option<Password>,
+    /// The label of the app password that it was.
+    pub app_password: Option<String>,
 }
 
 /// What happened on the way to a decision, for the `test` command. Stores count from 0.
@@ -175,6 +177,7 @@ impl Gate {
             destination,
             user: credentials.user,
             password: credentials.password,
+            app_password: proven.app_password,
         })
     }
 
@@ -234,6 +237,7 @@ impl Gate {
             destination,
             user: None,
             password: None,
+            app_password: None,
         })
     }
 

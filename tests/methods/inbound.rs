@@ -191,7 +191,7 @@ fn settings_that_cannot_work_or_do_too_much() {
         CONFIG.replace("[logins]", accept) + "known-users-only = true\n" + ROUTES,
     );
     let (text, status) = check(&dir);
-    let message = "inbound.known-users-only: store accept cannot tell who is a user";
+    let message = "inbound.known-users-only: store accept takes all recipients for users";
     assert!(text.contains(message) && status == Some(0), "{text}");
 }
 

@@ -3,7 +3,7 @@
 use toml::Spanned;
 
 use super::Checker;
-use crate::config::{UsersConfig, file};
+use crate::config::{StoreConfig, UsersConfig, file};
 use crate::method::external::{self, CertificateLogin};
 use crate::method::inbound::{self, Recipients};
 use crate::route::Table;
@@ -50,11 +50,11 @@ impl Checker<'_> {
         let known_users_only = known_users_only.filter(|only| *only.get_ref());
         if let Some(only) = known_users_only {
             for users in users.iter().filter(|users| !users.store.knows_its_users()) {
-                let message = format!(
-                    "store {} cannot tell who is a user, so all recipients that it is asked about \
-                     are",
-                    users.name
-                );
+                let what = match users.store {
+                    StoreConfig::Accept => "takes all recipients for users",
+                    _ => "cannot tell who is a user, and is not asked",
+                };
+                let message = format!("store {} {what}", users.name);
                 self.warn(&only.span(), "inbound.known-users-only", message);
             }
         }

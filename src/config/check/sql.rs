@@ -39,6 +39,9 @@ impl Checker<'_> {
             self.report(span, "users.query", "is missing");
         }
         let query = self.statement("query", users.query.as_ref(), dialect);
+        if let Some(query) = &query {
+            self.warn_of_local(users, query);
+        }
         let app_passwords = self.statement(
             "app-passwords-query",
             users.app_passwords_query.as_ref(),
@@ -64,6 +67,18 @@ impl Checker<'_> {
             connect_timeout: Duration::from_secs(connect_timeout.unsigned_abs()),
             timeout,
         })
+    }
+
+    /// `:local` alone is the same for all domains.
+    fn warn_of_local(&mut self, users: &file::Users, query: &Template) {
+        use crate::store::sql::template::Parameter;
+        let asks = |parameter| query.parameters.contains(&parameter);
+        if asks(Parameter::Login) || asks(Parameter::Domain) || users.domains.is_some() {
+            return;
+        }
+        let span = users.query.as_ref().map_or(0..0, Spanned::span);
+        let message = "takes :local with whatever domain: list the domains, or ask for :domain too";
+        self.warn(&span, "users.query", message);
     }
 
     fn sql_number(

@@ -82,7 +82,7 @@ impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Refused(what) => write!(f, "the database refuses the statement: {what}"),
-            Self::Lost(what) => write!(f, "the database cannot be reached: {what}"),
+            Self::Lost(what) => write!(f, "there is no connection: {what}"),
             Self::Late(what) => f.write_str(what),
         }
     }

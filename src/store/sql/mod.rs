@@ -160,7 +160,13 @@ impl SqlStore {
     ) -> Result<Rows, StoreError> {
         self.database
             .query(statement, &Asked::new(question), most, deadline)
-            .map_err(|failure| StoreError::Unavailable(failure.to_string()))
+            .map_err(|failure| {
+                let key = match std::ptr::eq(statement, &self.settings.query) {
+                    true => "query",
+                    false => "app-passwords-query",
+                };
+                StoreError::Unavailable(format!("{}: {key}: {failure}", self.settings.kind))
+            })
     }
 
     /// Adds the app passwords to those that an account has.
@@ -244,7 +250,7 @@ impl UserStore for SqlStore {
 
     fn test(&self, deadline: Instant) -> Vec<String> {
         match self.faults(deadline) {
-            Err(failure) => vec![failure.to_string()],
+            Err(failure) => vec![format!("{}: {failure}", self.settings.kind)],
             Ok(faults) => faults
                 .into_iter()
                 .map(|Fault { key, message }| format!("{key}: {message}"))
