@@ -135,13 +135,15 @@ pub(super) struct Outcome {
     pub(super) code: Code,
     /// The server's words, printable and of bounded length; may be empty.
     pub(super) diagnostic: String,
+    /// The same as it came, to look for secrets in.
+    raw: Vec<u8>,
 }
 
 impl Outcome {
     /// Without the server's words if they repeat a secret.
     pub(super) fn without(mut self, secret: &[u8]) -> Self {
-        let words = self.diagnostic.as_bytes();
-        if words
+        if self
+            .raw
             .windows(secret.len().max(1))
             .any(|part| part == secret)
         {
@@ -196,14 +198,19 @@ fn outcome(content: &[u8]) -> Result<Outcome, Malformed> {
     let mut result = Reader(content);
     let code = Code(result.number(ENUMERATED)?);
     let _matched_dn = result.take(OCTET_STRING)?;
-    let diagnostic = String::from_utf8_lossy(result.take(OCTET_STRING)?);
+    let raw = result.take(OCTET_STRING)?;
+    let diagnostic = String::from_utf8_lossy(raw);
     // Active Directory ends it with a NUL.
     let words = diagnostic.trim_end_matches('\0').chars();
     let diagnostic = words
         .take(MAX_DIAGNOSTIC)
         .flat_map(char::escape_debug)
         .collect();
-    Ok(Outcome { code, diagnostic })
+    Ok(Outcome {
+        code,
+        diagnostic,
+        raw: raw.to_vec(),
+    })
 }
 
 fn entry(content: &[u8]) -> Result<Entry, Malformed> {
@@ -284,6 +291,10 @@ mod tests {
         };
         assert_eq!(outcome.code.to_string(), "busy (51)");
         assert_eq!(outcome.diagnostic, "try\\nlat");
+        // Words that hold the password are not passed on, however they would be written.
+        for (secret, words) in [(&b"y\nl"[..], ""), (b"y\\nl", "try\\nlat")] {
+            assert_eq!(outcome.clone().without(secret).diagnostic, words);
+        }
 
         let entry = b"\x30\x1d\x02\x01\x07\x64\x18\x04\x03o=x\x30\x11\x30\x0f\x04\x03uid\x31\x08\
                       \x04\x01a\x04\x03b\xffc";
