@@ -20,7 +20,8 @@ fn ask(program: &Program, login: &[u8], password: &[u8]) -> (String, String) {
 fn cause(log: &str) -> String {
     let (_, cause) = log.split_once(" cause=").unwrap();
     let cause = cause.split(" ms=").next().unwrap();
-    cause.to_owned()
+    // Which login the mail server sees is in the answer.
+    cause.split(" user=").next().unwrap().to_owned()
 }
 
 /// What each login is answered, and why; "*" stands for the modes with a search.

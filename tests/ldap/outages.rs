@@ -17,10 +17,9 @@ const LIMIT: Duration = Duration::from_millis(1500);
 #[test]
 fn it_is_used_again_without_a_restart_whatever_happened() {
     let slapd = Slapd::stopped(Ipv4Addr::LOCALHOST);
-    let programs = Mode::ALL.map(|mode| {
-        let keys = slapd.keys(mode) + "timeout = 1\n";
-        (mode, Program::serve(&with_store(&keys)))
-    });
+    // All files first: a program whose files change loads them, and begins anew.
+    let keys = Mode::ALL.map(|mode| (mode, slapd.keys(mode) + "timeout = 1\n"));
+    let programs = keys.map(|(mode, keys)| (mode, Program::serve(&with_store(&keys))));
     let all_say = |wanted: &str| {
         for (mode, program) in &programs {
             let answer = program.ask_within(LIMIT, b"alice", b"right");
