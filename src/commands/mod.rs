@@ -7,6 +7,8 @@ use std::process::ExitCode;
 
 use crate::cli::Command;
 use crate::problem::Problem;
+use crate::service::Service;
+use crate::store::open::Lifetime;
 
 mod check;
 mod docs;
@@ -134,6 +136,21 @@ fn run_with(
         Command::Man => docs::man(out),
         Command::Completions { shell } => docs::completions(*shell, out),
     })
+}
+
+/// The service for one login, with its warnings printed; `None`, with its problems printed, where
+/// the configuration cannot be used.
+fn open(config: &Path, err: &mut impl Write) -> io::Result<Option<Service>> {
+    match Service::open(config, Lifetime::OneRequest, None, &mut Vec::new()) {
+        Ok(service) => {
+            warn(service.warnings(), err)?;
+            Ok(Some(service))
+        }
+        Err(problems) => {
+            complain(&problems, err)?;
+            Ok(None)
+        }
+    }
 }
 
 /// Prints problems, one a line.

@@ -5,13 +5,12 @@ use std::path::Path;
 use std::time::Instant;
 
 use super::test::{Attempt, Teller, tell_refusal};
-use super::{CommandError, Outcome, complain, warn};
+use super::{CommandError, Outcome, open};
 use crate::gate::Step;
 use crate::refusal::{Refusal, Trouble};
 use crate::request::Login;
 use crate::route::{Candidate, Explanation, MasterUse, Role};
 use crate::service::Service;
-use crate::store::open::Lifetime;
 use crate::store::{Account, Passwords, Question};
 
 /// Prints the way of a login, and where it ends.
@@ -21,17 +20,10 @@ pub(super) fn route(
     out: &mut impl Write,
     err: &mut impl Write,
 ) -> Result<Outcome, CommandError> {
-    let service = match Service::open(config, Lifetime::OneRequest, None, &mut Vec::new()) {
-        Ok(service) => service,
-        Err(problems) => {
-            complain(&problems, err)?;
-            return Ok(Outcome::BrokenConfig);
-        }
+    let Some(service) = open(config, err)? else {
+        return Ok(Outcome::BrokenConfig);
     };
-    warn(service.warnings(), err)?;
-    let login = Login::new(attempt.login.as_bytes().to_vec()).map_err(|refusal| {
-        CommandError::Input(format!("the login is always refused: {refusal}"))
-    })?;
+    let login = attempt.login()?;
     match walk(&service, login, attempt, out)? {
         None => Ok(Outcome::Done),
         Some(why) => {

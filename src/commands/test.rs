@@ -6,15 +6,13 @@ use std::path::Path;
 use std::time::Instant;
 
 use super::password::{Ask, ask};
-use super::{CommandError, Outcome, complain, warn};
+use super::{CommandError, Outcome, open};
 use crate::answer::Answer;
 use crate::config::{Config, StoreConfig, UsersConfig};
 use crate::gate::{Step, Then};
 use crate::refusal::Refusal;
 use crate::request::{AuthRequest, Client, Login, Protocol};
 use crate::secret::Proof;
-use crate::service::Service;
-use crate::store::open::Lifetime;
 use crate::store::{Account, Passwords};
 
 /// What nginx would send.
@@ -22,6 +20,15 @@ pub(super) struct Attempt<'a> {
     pub(super) login: &'a str,
     pub(super) protocol: Protocol,
     pub(super) client: Option<IpAddr>,
+}
+
+impl Attempt<'_> {
+    /// The login, if it could be one.
+    pub(super) fn login(&self) -> Result<Login, CommandError> {
+        Login::new(self.login.as_bytes().to_vec()).map_err(|refusal| {
+            CommandError::Input(format!("the login is always refused: {refusal}"))
+        })
+    }
 }
 
 /// Asks for the password and prints what happens, then the answer as nginx would get it.
@@ -32,17 +39,10 @@ pub(super) fn test(
     out: &mut impl Write,
     err: &mut impl Write,
 ) -> Result<Outcome, CommandError> {
-    let service = match Service::open(config, Lifetime::OneRequest, None, &mut Vec::new()) {
-        Ok(service) => service,
-        Err(problems) => {
-            complain(&problems, err)?;
-            return Ok(Outcome::BrokenConfig);
-        }
+    let Some(service) = open(config, err)? else {
+        return Ok(Outcome::BrokenConfig);
     };
-    warn(service.warnings(), err)?;
-    let login = Login::new(attempt.login.as_bytes().to_vec()).map_err(|refusal| {
-        CommandError::Input(format!("the login is always refused: {refusal}"))
-    })?;
+    let login = attempt.login()?;
     let request = AuthRequest {
         protocol: attempt.protocol,
         login,
