@@ -147,6 +147,8 @@ pub struct AuthRequest<'a> {
 pub struct Client<'a> {
     /// `Client-IP`; `None` for a client on a Unix socket, or if it is no address.
     pub address: Option<IpAddr>,
+    /// Whether that comes from nginx for sure, as the request showed the key.
+    pub vouched_for: bool,
     /// `Client-Host`: the verified name, `[UNAVAILABLE]` or `[TEMPUNAVAIL]`; SMTP only.
     pub host: Option<&'a [u8]>,
     /// `Proxy-Protocol-Addr` and `Proxy-Protocol-Port`: where a PROXY header says it comes from.
@@ -216,7 +218,10 @@ impl<'a> AuthRequest<'a> {
             envelope: headers.envelope(&proof),
             proof,
             attempt: headers.attempt(),
-            client: headers.client(),
+            client: Client {
+                vouched_for: key.is_some(),
+                ..headers.client()
+            },
             tls: headers.tls(),
         })
     }

@@ -201,6 +201,7 @@ impl<'a> Headers<'a> {
         let end = |address, port| Some((self.address(address)?, number(self.get(port)?)?));
         Client {
             address: self.address(Header::ClientIp),
+            vouched_for: false,
             host: self.get(Header::ClientHost),
             proxied_from: end(Header::ProxyProtocolAddr, Header::ProxyProtocolPort),
             proxied_to: end(
