@@ -98,12 +98,37 @@ pub enum Command {
         /// Whose it is: makes it a whole line, LOGIN:HASH
         login: Option<String>,
     },
+    /// Look at who is slowed down or refused for wrong passwords, or forgive them
+    ///
+    /// Of counts that processes share: [throttle] state = "sqlite:…" or "redis://…". Those in the
+    /// memory of a server end with it.
+    Throttle {
+        /// What to do
+        #[command(subcommand)]
+        command: ThrottleCommand,
+    },
     /// Print the manual page: nginx-mail-auth man | man -l -
     Man,
     /// Print what makes a shell complete commands and options
     Completions {
         /// The shell
         shell: Shell,
+    },
+}
+
+/// What `throttle` does.
+#[derive(Debug, Subcommand)]
+pub enum ThrottleCommand {
+    /// Print what is counted, those who are refused first
+    List,
+    /// Forget what is counted: all of it, or of one network, one login, or one from the other
+    Clear {
+        /// An address in the network
+        #[arg(long, value_name = "ADDRESS")]
+        network: Option<IpAddr>,
+        /// The login
+        #[arg(long)]
+        login: Option<String>,
     },
 }
 

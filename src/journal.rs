@@ -136,6 +136,11 @@ impl fmt::Display for Decision<'_> {
     }
 }
 
+/// Text from outside as a field of a line of ours: in quotes, escaped, and not too long.
+pub(crate) fn quoted(text: &[u8]) -> impl fmt::Display {
+    Quoted(text, MAX_FIELD)
+}
+
 struct OrDash<T>(Option<T>);
 
 impl<T: fmt::Display> fmt::Display for OrDash<T> {

@@ -42,6 +42,7 @@ pub mod route;
 pub mod secret;
 pub mod service;
 pub mod store;
+pub mod throttle;
 #[cfg(feature = "tls")]
 pub mod tls;
 pub mod turnstile;

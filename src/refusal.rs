@@ -59,6 +59,8 @@ pub enum Refusal {
     RelayDenied(&'static str),
     /// Incoming mail for one of our domains, but for nobody there.
     UnknownRecipient,
+    /// There were too many wrong passwords; which of them count. No store was asked.
+    Throttled(&'static str),
     /// The user is switched off.
     Disabled,
     /// The user may not come from this network.
@@ -86,6 +88,8 @@ pub enum Trouble {
     Busy,
     /// The service that knows about tokens could not say.
     Tokens(String),
+    /// The counts of wrong passwords cannot be had, and nobody is to be let in without.
+    Throttle(String),
     /// The mail server asks for a password, and nobody here knows one in clear.
     PasswordNeeded,
     /// The answer would have broken a rule of the protocol.
@@ -112,13 +116,15 @@ impl Refusal {
             Self::NoCertificate(why)
             | Self::WrongCertificate(why)
             | Self::BadToken(why)
-            | Self::RelayDenied(why) => Some(Cow::Borrowed(why)),
+            | Self::RelayDenied(why)
+            | Self::Throttled(why) => Some(Cow::Borrowed(why)),
             Self::Temporary(
                 Trouble::Store(what)
                 | Trouble::Host(what)
                 | Trouble::UnknownHost(what)
                 | Trouble::Moving(what)
                 | Trouble::Tokens(what)
+                | Trouble::Throttle(what)
                 | Trouble::Answer(what),
             ) => Some(Cow::Borrowed(what)),
             Self::Temporary(Trouble::PasswordNeeded) => Some(Cow::Borrowed(
@@ -158,6 +164,7 @@ impl fmt::Display for Refusal {
             Self::BadToken(_) => "bad-token",
             Self::RelayDenied(_) => "relay-denied",
             Self::UnknownRecipient => "unknown-recipient",
+            Self::Throttled(_) => "throttled",
             Self::Disabled => "disabled",
             Self::NetworkNotAllowed => "network-not-allowed",
             Self::Temporary(trouble) => match trouble {
@@ -168,6 +175,7 @@ impl fmt::Display for Refusal {
                 Trouble::Moving(_) => "moving",
                 Trouble::Busy => "busy",
                 Trouble::Tokens(_) => "token-trouble",
+                Trouble::Throttle(_) => "throttle-trouble",
                 Trouble::PasswordNeeded => "password-needed",
                 Trouble::Answer(_) => "bad-answer",
                 Trouble::Overloaded => "overloaded",

@@ -9,7 +9,7 @@ use std::time::Instant;
 use crate::answer::{Answer, Dialogue, Messages};
 use crate::config::Config;
 use crate::files::{Fingerprint, fingerprint};
-use crate::gate::{Admission, Chain, Gate, Step};
+use crate::gate::{Admission, Chain, Denial, Gate, Step};
 use crate::journal::Decision;
 use crate::method::{Methods, inbound};
 use crate::params::Params;
@@ -18,6 +18,7 @@ use crate::refusal::{Refusal, Trouble};
 use crate::request::{AuthRequest, Outline};
 use crate::route::{Routes, System};
 use crate::store::open::{Lifetime, open, try_all};
+use crate::throttle::{self, Throttle};
 use crate::turnstile::Turnstile;
 
 /// The configuration and what it opened; it never changes. A reload makes a new one.
@@ -70,6 +71,7 @@ impl Service {
         let (config, chain) = (&service.config, &service.gate.chain);
         problems.extend(try_all(config, chain.sources(), config.deadline));
         problems.extend(service.gate.methods.try_tokens(config));
+        problems.extend(service.counts_missing());
         problems.extend(service.unresolved());
         (problems, service.warnings)
     }
@@ -132,6 +134,7 @@ impl Service {
             chain: Chain::new(opened.sources, hashing, config.remembered_logins),
             routes,
             retry: config.retry,
+            throttle: throttle(&config, lifetime, before),
             deadline: config.deadline,
         };
         let service = Self {
@@ -163,6 +166,24 @@ impl Service {
     /// What an administrator should look at, though it works.
     pub fn warnings(&self) -> &[Problem] {
         &self.warnings
+    }
+
+    /// Why the counts of the throttle cannot be had, if so.
+    fn counts_missing(&self) -> Option<Problem> {
+        let deadline = Instant::now() + self.config.deadline;
+        let message = self.gate.throttle.as_ref()?.test(deadline).err()?;
+        Some(Problem {
+            file: self.config.path.clone(),
+            place: self.config.throttle.as_ref().map(|throttle| throttle.place),
+            key: Some("throttle.state".to_owned()),
+            message,
+        })
+    }
+
+    /// The same service, but wrong passwords count for nothing: an administrator tries something.
+    pub fn without_throttle(mut self) -> Self {
+        self.gate.throttle = None;
+        self
     }
 
     /// The hosts that have no address at the moment.
@@ -246,16 +267,21 @@ impl Service {
                 host: Some(destination.host),
                 app_password,
             },
-            Err(why) => Decided {
-                answer: Answer::Refuse {
-                    why,
-                    wait: self.gate.wait(request),
-                },
+            Err(Denial { why, wait }) => Decided {
+                answer: Answer::Refuse { why, wait },
                 host: None,
                 app_password: None,
             },
         }
     }
+}
+
+/// What slows guessing down. Counts in memory are of no use to a process that ends with its request.
+fn throttle(config: &Config, lifetime: Lifetime, before: Option<&Service>) -> Option<Throttle> {
+    let settings = &config.throttle.as_ref()?.settings;
+    let forgets = lifetime == Lifetime::OneRequest && settings.place == throttle::Place::Memory;
+    let before = before.and_then(|service| service.gate.throttle.as_ref());
+    (!forgets).then(|| Throttle::open(settings, before))
 }
 
 /// Appends a refusal where there is no request that could be read, and logs it.

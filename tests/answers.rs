@@ -165,6 +165,7 @@ fn service(path: &Path) -> Service {
         chain: Chain::new(vec![source], Turnstile::new(config.max_hashes()), 0),
         routes: Routes::open(&config.routes, System, None),
         retry: config.retry,
+        throttle: None,
         deadline: config.deadline,
     };
     Service::new(config, gate)

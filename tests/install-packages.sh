@@ -11,8 +11,8 @@ packages=(
     libfcgi-dev libfcgi-bin spawn-fcgi php-cgi php-fpm
     # The mail servers and mail clients.
     dovecot-core dovecot-imapd dovecot-pop3d postfix curl python3
-    # The directory, and the databases.
-    slapd postgresql mariadb-server sqlite3
+    # The directory, the databases, and what counts are shared by.
+    slapd postgresql mariadb-server sqlite3 redis-server
     # What others make password hashes, certificates and load with.
     apache2-utils openssl whois
 )

@@ -27,5 +27,6 @@ mod routes;
 mod serve;
 #[cfg(feature = "sql")]
 mod sql;
+mod throttle;
 mod users;
 mod util;

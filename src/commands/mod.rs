@@ -16,6 +16,7 @@ mod hash;
 mod password;
 mod route;
 mod test;
+mod throttle;
 
 use password::{Ask, Console};
 
@@ -133,6 +134,7 @@ fn run_with(
             route::route(config, &attempt, out, err)
         }
         Command::Hash { scheme, login } => hash::hash(*scheme, login.as_deref(), ask, out),
+        Command::Throttle { command } => throttle::throttle(config, command, out, err),
         Command::Man => docs::man(out),
         Command::Completions { shell } => docs::completions(*shell, out),
     })
@@ -144,7 +146,7 @@ fn open(config: &Path, err: &mut impl Write) -> io::Result<Option<Service>> {
     match Service::open(config, Lifetime::OneRequest, None, &mut Vec::new()) {
         Ok(service) => {
             warn(service.warnings(), err)?;
-            Ok(Some(service))
+            Ok(Some(service.without_throttle()))
         }
         Err(problems) => {
             complain(&problems, err)?;

@@ -33,6 +33,7 @@ mod remote;
 mod routes;
 #[cfg(feature = "sql")]
 mod sql;
+mod throttle;
 mod users;
 
 /// Checks what could be read. `problems` are those of form, found before; they come back with all
@@ -75,6 +76,7 @@ struct Checker<'a> {
 impl Checker<'_> {
     fn config(&mut self, Read { file, whole }: Read) -> Config {
         let nginx_key = self.nginx_key(file.nginx);
+        let key_is_asked_for = nginx_key.is_some();
         let any_users = !file.users.is_empty();
         let users = self.users(file.users);
         let routes = self.table(
@@ -109,6 +111,9 @@ impl Checker<'_> {
             routes,
             messages,
             retry: self.retry(&file.answers),
+            throttle: file
+                .throttle
+                .map(|throttle| self.throttle(throttle, key_is_asked_for)),
             logins: self.logins(file.logins),
             master: self.master(file.master),
             external: self.external(&file.external),

@@ -35,6 +35,8 @@ pub(super) struct File {
     pub(super) answers: Answers,
     pub(super) fastcgi: FastCgi,
     pub(super) limits: Limits,
+    /// Without it passwords can be guessed as fast as the stores answer.
+    pub(super) throttle: Option<Spanned<Throttle>>,
     pub(super) log: Log,
 }
 
@@ -519,6 +521,71 @@ impl Default for Limits {
             hash_locks: None,
             remembered_logins: unplaced(100_000),
             deadline: unplaced(5),
+        }
+    }
+}
+
+/// `[throttle]`: wrong passwords are counted, and guessing becomes slow.
+#[derive(Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct Throttle {
+    /// Where the counts are: `memory`, of a server; `sqlite:PATH`, of all processes of a machine;
+    /// `redis://[USER@]HOST:PORT/DATABASE`, `rediss://…`, `redis+unix:PATH`, of several machines.
+    /// Default: "memory".
+    pub(super) state: Spanned<String>,
+    /// Redis: a file whose first line is the password there.
+    pub(super) password_file: Option<Spanned<String>>,
+    /// Redis: certificates that are trusted in place of the system's.
+    pub(super) ca_file: Option<Spanned<String>>,
+    /// Milliseconds that the counts may take to be had, 10 to 5000. Default: 300.
+    pub(super) timeout_ms: Spanned<i64>,
+    /// Where the counts cannot be had: `go-on`, each process counts on its own, or `refuse`,
+    /// the temporary failure. Default: "go-on".
+    pub(super) without_state: Spanned<String>,
+    /// Wrong passwords that nothing follows from, at most 1000. Default: 4.
+    pub(super) free_failures: Spanned<i64>,
+    /// Seconds that the answers to further ones are held back, each 1 to 60. After them, a login is
+    /// refused from the network that they came from. Default: [2, 4, 8, 15].
+    pub(super) waits: Spanned<Vec<Spanned<i64>>>,
+    /// Wrong passwords after which a network is refused. Default: 30; 0 for never.
+    pub(super) refuse_network: Spanned<i64>,
+    /// The same for a login from wherever: then everybody can keep its owner out. Default: 0, never.
+    pub(super) refuse_login: Spanned<i64>,
+    /// Seconds without another wrong password after which they are forgotten, 1 to 86400. Default:
+    /// 600.
+    pub(super) window: Spanned<i64>,
+    /// Seconds after a success in which its network is exempt for that login, at most 31536000.
+    /// Default: 604800, a week.
+    pub(super) exempt: Spanned<i64>,
+    /// Bits that make a network, 8 to 32. Default: 32.
+    pub(super) ipv4_prefix: Spanned<i64>,
+    /// Bits that make a network, 16 to 128. Default: 64.
+    pub(super) ipv6_prefix: Spanned<i64>,
+    /// Networks that are neither slowed nor counted, such as that of a webmail. Default: none.
+    pub(super) always_allow: Vec<Spanned<String>>,
+    /// Whether nginx, from 1.29.7 or 1.28.3 on, can hold back answers to cram-md5 and apop. Default:
+    /// false.
+    pub(super) wait_after_digests: bool,
+}
+
+impl Default for Throttle {
+    fn default() -> Self {
+        Self {
+            state: unplaced("memory".to_owned()),
+            password_file: None,
+            ca_file: None,
+            timeout_ms: unplaced(300),
+            without_state: unplaced("go-on".to_owned()),
+            free_failures: unplaced(4),
+            waits: unplaced([2, 4, 8, 15].map(unplaced).into()),
+            refuse_network: unplaced(30),
+            refuse_login: unplaced(0),
+            window: unplaced(600),
+            exempt: unplaced(604_800),
+            ipv4_prefix: unplaced(32),
+            ipv6_prefix: unplaced(64),
+            always_allow: Vec::new(),
+            wait_after_digests: false,
         }
     }
 }

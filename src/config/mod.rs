@@ -17,6 +17,7 @@ use crate::problem::Problem;
 use crate::route::Table;
 use crate::secret::SharedKey;
 use crate::store;
+use crate::throttle;
 
 mod check;
 mod file;
@@ -55,6 +56,8 @@ pub struct Config {
     pub messages: Messages,
     /// Whether a client may try again on its connection.
     pub retry: Option<Retry>,
+    /// What slows guessing down.
+    pub throttle: Option<ThrottleConfig>,
     /// What is logged.
     pub log_level: log::LevelFilter,
     /// Bounds of the FastCGI server.
@@ -161,6 +164,15 @@ pub struct OAuthConfig {
     pub settings: method::token::Settings,
     /// Where the configuration says all that.
     pub places: Places,
+}
+
+/// `[throttle]`, if there is one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ThrottleConfig {
+    /// What is counted, where, and what follows.
+    pub settings: throttle::Settings,
+    /// Line and column at which the configuration says where the counts are.
+    pub place: (usize, usize),
 }
 
 /// `[master]`, if there are masters.

@@ -195,11 +195,13 @@ fn find(table: &DeTable<'_>, span: &Range<usize>) -> Option<Vec<Step>> {
 }
 
 /// The keys that have arrays of values, and how deep their tables are.
-const LISTS: [(usize, &str); 5] = [
+const LISTS: [(usize, &str); 7] = [
     (1, "domains"),
     (1, "urls"),
     (1, "temporary"),
     (1, "strip-domains"),
+    (1, "waits"),
+    (1, "always-allow"),
     (2, "addresses"),
 ];
 

@@ -10,6 +10,7 @@ use crate::request::{AuthRequest, Login, Protocol};
 use crate::route::{Credentials, Destination, NoPassword, OwnPassword, Routes};
 use crate::secret::{Password, Proof};
 use crate::store::{Account, Question};
+use crate::throttle::Throttle;
 
 mod chain;
 mod master;
@@ -43,6 +44,8 @@ pub struct Gate {
     pub routes: Routes,
     /// `None`: nginx closes the connection after a refusal.
     pub retry: Option<Retry>,
+    /// What slows guessing down; `None`: passwords can be tried without end.
+    pub throttle: Option<Throttle>,
     /// How long a decision may take. nginx waits for 60 s, mod_fcgid for 40 s, most mail clients
     /// for 30 s.
     pub deadline: Duration,
@@ -59,6 +62,15 @@ pub struct Admission {
     pub password: Option<Password>,
     /// The label of the app password that it was.
     pub app_password: Option<String>,
+}
+
+/// A login that may not in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Denial {
+    /// The reason, for the log.
+    pub why: Refusal,
+    /// Seconds that nginx is to hold the answer back, so that the client may try again.
+    pub wait: Option<NonZeroU32>,
 }
 
 /// What happened on the way to a decision, for the `test` command. Stores count from 0.
@@ -96,6 +108,21 @@ impl Gate {
         &self,
         request: &AuthRequest<'_>,
         note: &mut impl FnMut(Step<'_>),
+    ) -> Result<Admission, Denial> {
+        let mut slowed = None;
+        self.decide(request, &mut slowed, note)
+            .map_err(|why| Denial {
+                wait: self.wait(request).max(slowed),
+                why,
+            })
+    }
+
+    /// Decides; `slowed` is how many seconds a refusal is to be held back because of others before.
+    fn decide(
+        &self,
+        request: &AuthRequest<'_>,
+        slowed: &mut Option<NonZeroU32>,
+        note: &mut impl FnMut(Step<'_>),
     ) -> Result<Admission, Refusal> {
         let deadline = Instant::now() + self.deadline;
         if let Proof::None = request.proof {
@@ -121,33 +148,9 @@ impl Gate {
             client: request.client.address,
             deadline,
         };
-        let proven = match (&request.proof, masters.zip(master.as_ref())) {
-            (Proof::Password(_), Some((masters, master))) => {
-                note(Step::AsMaster(master.as_bytes()));
-                masters.authenticate(master, &asked, &request.proof, &self.chain)?;
-                Proven::new(self.chain.look_up(&asked, note)?)
-            }
-            (Proof::Password(_) | Proof::CramMd5(_) | Proof::Apop(_), _) => {
-                self.chain.authenticate(&asked, &request.proof, note)?
-            }
-            (Proof::Token(token), _) => {
-                self.methods.check(token, &asked, &self.logins)?;
-                Proven::new(self.chain.look_up(&asked, note)?)
-            }
-            (Proof::External | Proof::None, _) => {
-                Proven::by_certificate(self.chain.look_up(&asked, note)?)
-            }
-        };
-        note(Step::Proven);
+        let masters = masters.zip(master.as_ref());
+        let proven = self.prove_within_bounds(request, &asked, masters, slowed, note)?;
         let account = &proven.account;
-        // Only now, so that a user who is switched off looks like one with another password.
-        if account.disabled {
-            return Err(Refusal::Disabled);
-        }
-        // A master comes from the networks of the masters.
-        if master.is_none() && !may_come(account.allow_nets.as_deref(), &asked) {
-            return Err(Refusal::NetworkNotAllowed);
-        }
         note(Step::Admitted);
         let destination = self
             .routes
@@ -156,7 +159,7 @@ impl Gate {
         note(Step::Routed(&destination));
         let known_as = account.user.as_deref().unwrap_or(login.as_bytes());
         let other = |user: &[u8]| (user != request.login.as_bytes()).then(|| user.to_vec());
-        let (user, own) = match masters.zip(master.as_ref()) {
+        let (user, own) = match masters {
             // A mail server that has no login for us may know the masters themselves.
             Some((masters, master)) if destination.master.is_none() => {
                 (other(&masters.join(known_as, master)), OwnPassword::Sent)
@@ -179,6 +182,78 @@ impl Gate {
             password: credentials.password,
             app_password: proven.app_password,
         })
+    }
+
+    /// Has the proof checked, unless too many wrong ones came before.
+    fn prove_within_bounds(
+        &self,
+        request: &AuthRequest<'_>,
+        asked: &Question<'_>,
+        masters: Option<(&Masters, &Login)>,
+        slowed: &mut Option<NonZeroU32>,
+        note: &mut impl FnMut(Step<'_>),
+    ) -> Result<Proven, Refusal> {
+        let proof = &request.proof;
+        // It is the master's password that could be guessed.
+        let guessed = masters.map_or(asked.login, |(_, master)| master);
+        let visit = self
+            .throttle
+            .as_ref()
+            .map(|throttle| throttle.visit(&request.client, guessed, proof, asked.deadline));
+        let Some(visit) = visit.transpose()?.flatten() else {
+            return self.prove(proof, asked, masters, note);
+        };
+        if let Some(why) = visit.refused() {
+            // As after a wrong password: the same words, and the same time.
+            self.chain.spend_time(asked, proof)?;
+            *slowed = visit.turned_away(proof);
+            return Err(why);
+        }
+        let proven = self.prove(proof, asked, masters, note);
+        match &proven {
+            Ok(_) => visit.succeeded()?,
+            Err(Refusal::Temporary(_)) => {}
+            Err(_) => *slowed = visit.failed(proof),
+        }
+        proven
+    }
+
+    /// Has the proof checked, and whether its user may come.
+    fn prove(
+        &self,
+        proof: &Proof,
+        asked: &Question<'_>,
+        masters: Option<(&Masters, &Login)>,
+        note: &mut impl FnMut(Step<'_>),
+    ) -> Result<Proven, Refusal> {
+        let proven = match (proof, masters) {
+            (Proof::Password(_), Some((masters, master))) => {
+                note(Step::AsMaster(master.as_bytes()));
+                masters.authenticate(master, asked, proof, &self.chain)?;
+                Proven::new(self.chain.look_up(asked, note)?)
+            }
+            (Proof::Password(_) | Proof::CramMd5(_) | Proof::Apop(_), _) => {
+                self.chain.authenticate(asked, proof, note)?
+            }
+            (Proof::Token(token), _) => {
+                self.methods.check(token, asked, &self.logins)?;
+                Proven::new(self.chain.look_up(asked, note)?)
+            }
+            (Proof::External | Proof::None, _) => {
+                Proven::by_certificate(self.chain.look_up(asked, note)?)
+            }
+        };
+        note(Step::Proven);
+        let account = &proven.account;
+        // Only now, so that a user who is switched off looks like one with another password.
+        if account.disabled {
+            return Err(Refusal::Disabled);
+        }
+        // A master comes from the networks of the masters.
+        if masters.is_none() && !may_come(account.allow_nets.as_deref(), asked) {
+            return Err(Refusal::NetworkNotAllowed);
+        }
+        Ok(proven)
     }
 
     /// Decides about mail that another server brings: whether it is taken, and by which host.

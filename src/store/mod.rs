@@ -166,7 +166,7 @@ impl From<Secret> for Credential {
 }
 
 /// A network in CIDR form.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Network {
     address: IpAddr,
     prefix: u8,
@@ -188,6 +188,29 @@ impl Network {
         (prefix <= longest).then_some(Self { address, prefix })
     }
 
+    /// The network of an address, with prefixes of so many bits; an IPv4-mapped IPv6 address
+    /// counts as IPv4.
+    pub fn around(address: IpAddr, ipv4_prefix: u8, ipv6_prefix: u8) -> Self {
+        match address.to_canonical() {
+            IpAddr::V4(address) => {
+                let prefix = ipv4_prefix.min(32);
+                let mask = u32::MAX.checked_shl(32 - u32::from(prefix)).unwrap_or(0);
+                Self {
+                    address: IpAddr::V4((u32::from(address) & mask).into()),
+                    prefix,
+                }
+            }
+            IpAddr::V6(address) => {
+                let prefix = ipv6_prefix.min(128);
+                let mask = u128::MAX.checked_shl(128 - u32::from(prefix)).unwrap_or(0);
+                Self {
+                    address: IpAddr::V6((u128::from(address) & mask).into()),
+                    prefix,
+                }
+            }
+        }
+    }
+
     /// Whether `address` lies in this network; an IPv4-mapped IPv6 address counts as IPv4.
     pub fn contains(&self, address: IpAddr) -> bool {
         match (self.address, address.to_canonical()) {
@@ -205,6 +228,13 @@ impl Network {
             }
             _ => false,
         }
+    }
+}
+
+/// `192.0.2.0/24`.
+impl fmt::Display for Network {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.address, self.prefix)
     }
 }
 

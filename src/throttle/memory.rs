@@ -1,0 +1,155 @@
+//! Counts in the memory of one process.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use super::key::Key;
+use super::record::{Record, Spans};
+use super::state::{Change, MAX_KEYS, State, TagKey, new_tag_key};
+
+/// Counts in memory. Its clock is one that nobody sets.
+pub(super) struct Memory {
+    spans: Spans,
+    start: Instant,
+    records: Mutex<HashMap<Key, Record>>,
+    tag_key: Result<TagKey, String>,
+}
+
+impl Memory {
+    pub(super) fn new(spans: Spans) -> Self {
+        Self {
+            spans,
+            start: Instant::now(),
+            records: Mutex::default(),
+            tag_key: new_tag_key(),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<Key, Record>> {
+        self.records.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Makes room: first what is over, then the oldest tenth, those that had a success last.
+    fn tidy(&self, records: &mut HashMap<Key, Record>, now: u64) {
+        records.retain(|_, record| {
+            record.settle(now, self.spans);
+            !record.is_empty()
+        });
+        if records.len() < MAX_KEYS {
+            return;
+        }
+        let age = |record: &Record| (record.succeeded != 0, record.touched());
+        let mut ages: Vec<_> = records.values().map(age).collect();
+        let (_, oldest, _) = ages.select_nth_unstable(MAX_KEYS / 10);
+        let oldest = *oldest;
+        let mut most = MAX_KEYS / 10;
+        records.retain(|_, record| {
+            let goes = age(record) <= oldest && most > 0;
+            most -= usize::from(goes);
+            !goes
+        });
+    }
+}
+
+impl State for Memory {
+    fn read(&self, keys: &[Key], _: Instant) -> Result<Vec<Record>, String> {
+        let now = self.now();
+        let records = self.lock();
+        let read = |key| {
+            let mut record = records.get(key).cloned().unwrap_or_default();
+            record.settle(now, self.spans);
+            record
+        };
+        Ok(keys.iter().map(read).collect())
+    }
+
+    fn change(
+        &self,
+        keys: &[Key],
+        change: &mut Change<'_>,
+        _: Instant,
+    ) -> Result<Vec<Record>, String> {
+        let now = self.now();
+        let mut records = self.lock();
+        let mut found: Vec<_> = keys
+            .iter()
+            .map(|key| records.get(key).cloned().unwrap_or_default())
+            .collect();
+        for record in &mut found {
+            record.settle(now, self.spans);
+        }
+        change(&mut found, now);
+        if records.len() + keys.len() > MAX_KEYS {
+            self.tidy(&mut records, now);
+        }
+        for (key, record) in keys.iter().zip(&found) {
+            match record.is_empty() {
+                true => drop(records.remove(key)),
+                false => drop(records.insert(key.clone(), record.clone())),
+            }
+        }
+        Ok(found)
+    }
+
+    /// The first seconds are not to be taken for "never".
+    fn now(&self) -> u64 {
+        self.start.elapsed().as_secs().saturating_add(1)
+    }
+
+    fn tag_key(&self, _: Instant) -> Result<TagKey, String> {
+        self.tag_key.clone()
+    }
+
+    fn list(&self, _: Instant) -> Result<Vec<(Key, Record)>, String> {
+        let records = self.lock();
+        let pairs = records.iter();
+        Ok(pairs
+            .map(|(key, record)| (key.clone(), record.clone()))
+            .collect())
+    }
+
+    fn forget(&self, keys: &[Key], _: Instant) -> Result<(), String> {
+        let mut records = self.lock();
+        for key in keys {
+            records.remove(key);
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn what_is_remembered_is_bounded_and_successes_stay_longest() {
+        let spans = Spans {
+            window: Duration::from_secs(600),
+            exempt: Duration::from_secs(600),
+        };
+        let memory = Memory::new(spans);
+        let now = Instant::now();
+        let key = |number: usize| Key::Login(number.to_string().into_bytes());
+        for number in 0..100 {
+            let succeed: &mut Change<'_> = &mut |records, now| records[0].succeed(now);
+            memory.change(&[key(number)], succeed, now).unwrap();
+        }
+        for number in 100..2 * MAX_KEYS {
+            let fail: &mut Change<'_> = &mut |records, now| records[0].fail(None, now);
+            memory.change(&[key(number)], fail, now).unwrap();
+        }
+        let all = memory.list(now).unwrap();
+        assert!(
+            (MAX_KEYS / 2..=MAX_KEYS).contains(&all.len()),
+            "{}",
+            all.len()
+        );
+        let succeeded = all.iter().filter(|(_, record)| record.succeeded != 0);
+        assert_eq!(succeeded.count(), 100);
+        let last = memory.read(&[key(2 * MAX_KEYS - 1)], now).unwrap();
+        assert_eq!(last[0].failures, 1);
+    }
+}

@@ -1,0 +1,130 @@
+//! What is remembered of one key, and what follows from it.
+
+use std::time::Duration;
+
+/// How many wrong passwords are remembered, so that they count once: as many devices of one user
+/// may go on with an old one.
+pub(super) const TAGS: usize = 8;
+
+/// Of a wrong password, 16 bits of a keyed digest: enough to know it again, too little to find it.
+pub(super) type Tag = u16;
+
+/// When failures are counted together, and for how long a success counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Spans {
+    /// Failures are forgotten when there was no other for so long.
+    pub window: Duration,
+    /// For so long after a success a network is exempt for that login.
+    pub exempt: Duration,
+}
+
+/// What is remembered of one key. Times are seconds of the clock of the state.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Record {
+    /// Distinct wrong passwords.
+    pub failures: u32,
+    /// When the last of them came; 0 without any.
+    pub failed: u64,
+    /// When a right one came last; 0 for never.
+    pub succeeded: u64,
+    /// The last wrong ones, the latest last.
+    pub(super) tags: Vec<Tag>,
+}
+
+impl Record {
+    /// Forgets what is over. What lies in the future was noted before the clock was set back, and
+    /// is forgotten too: it might stay forever otherwise.
+    pub(super) fn settle(&mut self, now: u64, spans: Spans) {
+        if !within(self.failed, now, spans.window) {
+            (self.failures, self.failed) = (0, 0);
+            self.tags.clear();
+        }
+        if !within(self.succeeded, now, spans.exempt) {
+            self.succeeded = 0;
+        }
+    }
+
+    /// Whether nothing is remembered.
+    pub(super) fn is_empty(&self) -> bool {
+        self.failures == 0 && self.succeeded == 0
+    }
+
+    /// When it last changed.
+    pub(super) fn touched(&self) -> u64 {
+        self.failed.max(self.succeeded)
+    }
+
+    /// Whether this wrong password has been counted.
+    pub(super) fn knows(&self, tag: Option<Tag>) -> bool {
+        tag.is_some_and(|tag| self.tags.contains(&tag))
+    }
+
+    /// Counts a wrong password; without a tag it is one of its own.
+    pub(super) fn fail(&mut self, tag: Option<Tag>, now: u64) {
+        self.failures = self.failures.saturating_add(1);
+        self.failed = now;
+        if let Some(tag) = tag {
+            if self.tags.len() >= TAGS {
+                self.tags.remove(0);
+            }
+            self.tags.push(tag);
+        }
+    }
+
+    /// Notes a right password.
+    pub(super) fn succeed(&mut self, now: u64) {
+        *self = Self {
+            succeeded: now,
+            ..Self::default()
+        };
+    }
+}
+
+/// Whether `then` is at most `span` away from `now`.
+fn within(then: u64, now: u64, span: Duration) -> bool {
+    then != 0 && then.abs_diff(now) < span.as_secs()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SPANS: Spans = Spans {
+        window: Duration::from_secs(60),
+        exempt: Duration::from_secs(600),
+    };
+
+    #[test]
+    fn the_same_password_is_known_as_long_as_few_others_came() {
+        let mut record = Record::default();
+        record.fail(Some(1), 10);
+        for tag in 2..=8 {
+            record.fail(Some(tag), 10);
+        }
+        assert!(record.knows(Some(1)) && !record.knows(Some(9)) && !record.knows(None));
+        record.fail(Some(9), 10);
+        assert!(!record.knows(Some(1)));
+    }
+
+    #[test]
+    fn each_part_is_forgotten_in_its_time_and_with_a_clock_set_back() {
+        let mut record = Record::default();
+        record.fail(Some(1), 1000);
+        record.succeeded = 1000;
+        let settled = |now| {
+            let mut record = record.clone();
+            record.settle(now, SPANS);
+            (record.failures, record.succeeded)
+        };
+        assert_eq!(settled(1059), (1, 1000));
+        assert_eq!(settled(1060), (0, 1000));
+        assert_eq!(settled(1600), (0, 0));
+        assert_eq!(
+            settled(950),
+            (1, 1000),
+            "another machine's clock may be late"
+        );
+        assert_eq!(settled(900), (0, 1000));
+        assert_eq!(settled(100), (0, 0));
+    }
+}

@@ -1,0 +1,350 @@
+//! Counts in Redis or Valkey, for several machines.
+//!
+//! Five commands over our own connections, as the `redis` crate looks names up by the C library,
+//! which crashes a static binary where nsswitch.conf names modules, and has a time limit for each
+//! read instead of one for the whole.
+
+use std::fmt;
+use std::io;
+use std::num::NonZeroU16;
+use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
+use std::time::Instant;
+
+use zeroize::Zeroizing;
+
+use super::key::Key;
+use super::record::{Record, Spans};
+use super::state::{Change, MAX_KEYS, State, TagKey, new_tag_key, now};
+use crate::net::{Endpoint, Names, Stream, Trust};
+use crate::route::System;
+
+mod resp;
+
+use resp::{Reply, command, reply};
+
+/// What all our keys start with. The braces keep them together in a cluster, as a script may only
+/// touch keys of one place.
+const PREFIX: &[u8] = b"{nginx-mail-auth}:";
+
+/// Where the key of the digests is; no [`Key`] is encoded like that.
+const TAG_KEY: &[u8] = b"{nginx-mail-auth}:tag-key";
+
+/// Sets all keys, if they still have the values that they were read with; an empty one for none.
+/// KEYS: the keys; ARGV: seconds to live, the old values, the new ones.
+const COMPARE_AND_SET: &[u8] = b"
+    for i, key in ipairs(KEYS) do
+        if (redis.call('GET', key) or '') ~= ARGV[1 + i] then return 0 end
+    end
+    for i, key in ipairs(KEYS) do
+        local new = ARGV[1 + #KEYS + i]
+        if new == '' then redis.call('DEL', key)
+        else redis.call('SET', key, new, 'EX', ARGV[1]) end
+    end
+    return 1";
+
+/// The port that Redis and Valkey have by default.
+const PORT: NonZeroU16 = NonZeroU16::new(6379).unwrap();
+
+/// How often a change is tried again because others were faster.
+const TRIES: usize = 20;
+
+/// Connections that are kept.
+const KEPT: usize = 8;
+
+/// A server as configured.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Settings {
+    /// Where it is.
+    pub endpoint: Endpoint,
+    /// Whether the connection is encrypted from the first byte on.
+    pub tls: bool,
+    /// Certificates in PEM form that are trusted in place of the system's.
+    pub ca_file: Option<PathBuf>,
+    /// The number of the database.
+    pub database: u32,
+    /// Who we are there; `default` where that is not said.
+    pub user: Option<String>,
+    /// The password, if one is asked for.
+    pub password: Option<Zeroizing<Vec<u8>>>,
+}
+
+impl fmt::Display for Settings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let scheme = if self.tls { "rediss" } else { "redis" };
+        write!(f, "{scheme}://{}/{}", self.endpoint, self.database)
+    }
+}
+
+impl fmt::Debug for Settings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Settings({self})")
+    }
+}
+
+/// What a URL says of a server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Address {
+    /// Where it is.
+    pub endpoint: Endpoint,
+    /// The number of the database.
+    pub database: u32,
+    /// Who we are there.
+    pub user: Option<String>,
+}
+
+impl Address {
+    /// Reads `redis://[user@]host[:port][/database]`, the same with `rediss` for TLS, or
+    /// `redis+unix:path`. The error says what is wrong with it.
+    pub fn parse(url: &str) -> Result<(Self, bool), String> {
+        let of = |endpoint, database, user| Self {
+            endpoint,
+            database,
+            user,
+        };
+        if let Some(path) = url
+            .strip_prefix("redis+unix:")
+            .filter(|path| !path.is_empty())
+        {
+            return Ok((of(Endpoint::Unix(path.into()), 0, None), false));
+        }
+        let (rest, tls) = match (url.strip_prefix("redis://"), url.strip_prefix("rediss://")) {
+            (Some(rest), _) => (rest, false),
+            (_, Some(rest)) => (rest, true),
+            (None, None) => return Err("is no URL of Redis".to_owned()),
+        };
+        let (user, rest) = match rest.split_once('@') {
+            Some((user, _)) if user.is_empty() || user.contains(':') => {
+                let message = "cannot hold a password: that belongs into throttle.password-file";
+                return Err(message.to_owned());
+            }
+            Some((user, rest)) => (Some(user.to_owned()), rest),
+            None => (None, rest),
+        };
+        let (authority, database) = rest.split_once('/').unwrap_or((rest, ""));
+        let database = match database {
+            "" => 0,
+            digits => digits
+                .parse()
+                .map_err(|_| format!("has no number of a database at its end: {digits:?}"))?,
+        };
+        let endpoint = Endpoint::parse(authority, PORT)?;
+        Ok((of(endpoint, database, user), tls))
+    }
+}
+
+/// Counts on a server.
+pub(super) struct Redis {
+    settings: Settings,
+    spans: Spans,
+    names: Names,
+    trust: Trust,
+    idle: Mutex<Vec<Stream>>,
+}
+
+impl Redis {
+    pub(super) fn new(settings: &Settings, spans: Spans) -> Self {
+        Self {
+            names: Names::new(|name| System.all(name)),
+            trust: Trust::new(settings.ca_file.clone()),
+            settings: settings.clone(),
+            spans,
+            idle: Mutex::default(),
+        }
+    }
+
+    fn connect(&self, deadline: Instant) -> io::Result<Stream> {
+        let settings = &self.settings;
+        let mut stream = Stream::connect(&settings.endpoint, &self.names, deadline)?;
+        if let (true, Endpoint::Tcp { host, .. }) = (settings.tls, &settings.endpoint) {
+            let config = self.trust.config().map_err(io::Error::other)?;
+            stream.start_tls(config, host)?;
+        }
+        if let Some(password) = &settings.password {
+            let user = settings.user.as_ref().map(String::as_bytes);
+            let words: Vec<&[u8]> = [Some(&b"AUTH"[..]), user, Some(password)]
+                .into_iter()
+                .flatten()
+                .collect();
+            talk(&mut stream, &words)?;
+        }
+        if settings.database != 0 {
+            let number = settings.database.to_string();
+            talk(&mut stream, &[b"SELECT", number.as_bytes()])?;
+        }
+        Ok(stream)
+    }
+
+    /// Asks over a kept connection, and over a new one if there is none or if it turns out to be
+    /// closed. Nothing is asked twice that was answered.
+    fn ask(&self, words: &[&[u8]], deadline: Instant) -> Result<Reply, String> {
+        let kept = || {
+            let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+            idle.pop()
+        };
+        let asked = |mut stream: Stream| {
+            stream.set_deadline(deadline);
+            let reply = talk(&mut stream, words)?;
+            Ok::<_, io::Error>((stream, reply))
+        };
+        let while_kept = std::iter::from_fn(kept)
+            .find(Stream::is_quiet)
+            .and_then(|stream| asked(stream).ok());
+        let (stream, reply) = match while_kept {
+            Some(answered) => answered,
+            None => self
+                .connect(deadline)
+                .and_then(asked)
+                .map_err(|error| format!("{}: {error}", self.settings))?,
+        };
+        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        if idle.len() < KEPT {
+            idle.push(stream);
+        }
+        Ok(reply)
+    }
+
+    fn odd(&self) -> String {
+        format!("{}: the reply is of another kind", self.settings)
+    }
+
+    /// The values of the keys; empty for none.
+    fn values(&self, keys: &[Vec<u8>], deadline: Instant) -> Result<Vec<Vec<u8>>, String> {
+        if keys.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut words: Vec<&[u8]> = vec![b"MGET"];
+        words.extend(keys.iter().map(Vec::as_slice));
+        match self.ask(&words, deadline)? {
+            Reply::Array(items) if items.len() == keys.len() => items
+                .into_iter()
+                .map(|item| match item {
+                    Reply::Bulk(value) => Ok(value.unwrap_or_default()),
+                    _ => Err(self.odd()),
+                })
+                .collect(),
+            _ => Err(self.odd()),
+        }
+    }
+
+    fn record(&self, value: &[u8], now: u64) -> Record {
+        let mut record = Record::decode(value).unwrap_or_default();
+        record.settle(now, self.spans);
+        record
+    }
+}
+
+/// One command and its reply; an error of the server is an error.
+fn talk(stream: &mut Stream, words: &[&[u8]]) -> io::Result<Reply> {
+    stream.send(&Zeroizing::new(command(words)))?;
+    match reply(stream)? {
+        Reply::Error(why) => Err(io::Error::other(format!("it says: {why}"))),
+        reply => Ok(reply),
+    }
+}
+
+/// The name under which a key's record is.
+fn name(key: &Key) -> Vec<u8> {
+    [PREFIX, &key.encode()].concat()
+}
+
+impl State for Redis {
+    fn read(&self, keys: &[Key], deadline: Instant) -> Result<Vec<Record>, String> {
+        let names: Vec<_> = keys.iter().map(name).collect();
+        let (values, now) = (self.values(&names, deadline)?, now());
+        let records = values.iter().map(|value| self.record(value, now));
+        Ok(records.collect())
+    }
+
+    fn change(
+        &self,
+        keys: &[Key],
+        change: &mut Change<'_>,
+        deadline: Instant,
+    ) -> Result<Vec<Record>, String> {
+        let names: Vec<_> = keys.iter().map(name).collect();
+        let count = keys.len().to_string();
+        let seconds = self.spans.longest().max(1).to_string();
+        for _ in 0..TRIES {
+            let (old, now) = (self.values(&names, deadline)?, now());
+            let mut records: Vec<_> = old.iter().map(|value| self.record(value, now)).collect();
+            change(&mut records, now);
+            let new: Vec<_> = records
+                .iter()
+                .map(|record| match record.is_empty() {
+                    true => String::new(),
+                    false => record.encode(),
+                })
+                .collect();
+            let mut words: Vec<&[u8]> = vec![b"EVAL", COMPARE_AND_SET, count.as_bytes()];
+            words.extend(names.iter().map(Vec::as_slice));
+            words.push(seconds.as_bytes());
+            words.extend(old.iter().map(Vec::as_slice));
+            words.extend(new.iter().map(String::as_bytes));
+            if self.ask(&words, deadline)? == Reply::Integer(1) {
+                return Ok(records);
+            }
+        }
+        Err(format!(
+            "{}: others change the same counts all the time",
+            self.settings
+        ))
+    }
+
+    fn now(&self) -> u64 {
+        now()
+    }
+
+    fn tag_key(&self, deadline: Instant) -> Result<TagKey, String> {
+        let fresh = new_tag_key()?;
+        self.ask(&[b"SET", TAG_KEY, &fresh[..], b"NX"], deadline)?;
+        match self.ask(&[b"GET", TAG_KEY], deadline)? {
+            Reply::Bulk(Some(bytes)) => match <[u8; 32]>::try_from(bytes) {
+                Ok(key) => Ok(Zeroizing::new(key)),
+                Err(_) => Err(self.odd()),
+            },
+            _ => Err(self.odd()),
+        }
+    }
+
+    fn list(&self, deadline: Instant) -> Result<Vec<(Key, Record)>, String> {
+        let pattern = [PREFIX, b"*"].concat();
+        let (mut cursor, mut list) = (b"0".to_vec(), Vec::new());
+        loop {
+            let words: [&[u8]; 6] = [b"SCAN", &cursor, b"MATCH", &pattern, b"COUNT", b"1000"];
+            let Reply::Array(items) = self.ask(&words, deadline)? else {
+                return Err(self.odd());
+            };
+            let [Reply::Bulk(Some(next)), Reply::Array(found)] = items.as_slice() else {
+                return Err(self.odd());
+            };
+            let names: Vec<_> = found
+                .iter()
+                .filter_map(|item| match item {
+                    Reply::Bulk(Some(name)) if name != TAG_KEY => Some(name.clone()),
+                    _ => None,
+                })
+                .collect();
+            let (values, now) = (self.values(&names, deadline)?, now());
+            for (name, value) in names.iter().zip(&values) {
+                let key = name.strip_prefix(PREFIX).and_then(Key::decode);
+                list.extend(key.map(|key| (key, self.record(value, now))));
+            }
+            cursor.clone_from(next);
+            // A key may come twice (SCAN), but not forever.
+            if cursor == b"0" || list.len() >= MAX_KEYS {
+                return Ok(list);
+            }
+        }
+    }
+
+    fn forget(&self, keys: &[Key], deadline: Instant) -> Result<(), String> {
+        for some in keys.chunks(1000) {
+            let names: Vec<_> = some.iter().map(name).collect();
+            let mut words: Vec<&[u8]> = vec![b"DEL"];
+            words.extend(names.iter().map(Vec::as_slice));
+            self.ask(&words, deadline)?;
+        }
+        Ok(())
+    }
+}

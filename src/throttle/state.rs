@@ -1,0 +1,102 @@
+//! Where the counts are, for one process or for many.
+
+use std::fmt;
+#[cfg(feature = "sql")]
+use std::path::PathBuf;
+use std::time::Instant;
+
+use zeroize::Zeroizing;
+
+use super::key::Key;
+use super::record::{Record, Spans};
+
+/// The most keys that are remembered. One takes some 150 bytes, one with the longest login 600.
+pub(super) const MAX_KEYS: usize = 50_000;
+
+/// What wrong passwords are digested with.
+pub(super) type TagKey = Zeroizing<[u8; 32]>;
+
+/// Where the counts are kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// In the memory of the process.
+    Memory,
+    /// In an SQLite file, for all processes of the machine.
+    #[cfg(feature = "sql")]
+    Sqlite(PathBuf),
+    /// In Redis or Valkey, for all machines.
+    #[cfg(feature = "redis")]
+    Redis(Box<super::redis::Settings>),
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Memory => f.write_str("memory"),
+            #[cfg(feature = "sql")]
+            Self::Sqlite(path) => write!(f, "sqlite:{}", path.display()),
+            #[cfg(feature = "redis")]
+            Self::Redis(settings) => settings.fmt(f),
+        }
+    }
+}
+
+/// What changes records; they come in the order of their keys. It may be called again if others
+/// changed them meanwhile.
+pub(super) type Change<'a> = dyn FnMut(&mut [Record], u64) + 'a;
+
+/// The counts. Every call ends by its deadline; the error says what is wrong, in words, without any
+/// secret.
+pub(super) trait State: Send + Sync {
+    /// The records of the keys, in their order, without what is over.
+    fn read(&self, keys: &[Key], deadline: Instant) -> Result<Vec<Record>, String>;
+
+    /// Changes the records of the keys, all at once; they come back as they are then.
+    fn change(
+        &self,
+        keys: &[Key],
+        change: &mut Change<'_>,
+        deadline: Instant,
+    ) -> Result<Vec<Record>, String>;
+
+    /// Seconds, by the clock that its records have.
+    fn now(&self) -> u64;
+
+    /// What all who share the counts digest wrong passwords with.
+    fn tag_key(&self, deadline: Instant) -> Result<TagKey, String>;
+
+    /// All that is remembered, in no order; no more than [`MAX_KEYS`].
+    fn list(&self, deadline: Instant) -> Result<Vec<(Key, Record)>, String>;
+
+    /// Forgets these keys.
+    fn forget(&self, keys: &[Key], deadline: Instant) -> Result<(), String>;
+}
+
+/// Seconds since 1970: one clock for all processes and machines.
+#[cfg(any(feature = "sql", feature = "redis"))]
+pub(super) fn now() -> u64 {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    since.unwrap_or_default().as_secs()
+}
+
+/// 32 random bytes.
+pub(super) fn new_tag_key() -> Result<TagKey, String> {
+    let mut key = Zeroizing::new([0; 32]);
+    let flags = rustix::rand::GetRandomFlags::empty();
+    // Up to 256 bytes come whole (getrandom(2)).
+    match rustix::rand::getrandom(&mut *key, flags) {
+        Ok(32) => Ok(key),
+        _ => Err("the kernel gives no random bytes".to_owned()),
+    }
+}
+
+/// Opens the counts; nothing is connected yet.
+pub(super) fn open(place: &Place, spans: Spans) -> Box<dyn State> {
+    match place {
+        Place::Memory => Box::new(super::memory::Memory::new(spans)),
+        #[cfg(feature = "sql")]
+        Place::Sqlite(path) => Box::new(super::sqlite::Sqlite::new(path.clone(), spans)),
+        #[cfg(feature = "redis")]
+        Place::Redis(settings) => Box::new(super::redis::Redis::new(settings, spans)),
+    }
+}

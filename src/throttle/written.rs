@@ -1,0 +1,128 @@
+//! How keys and records are written where processes share them.
+
+use super::key::Key;
+use super::record::{Record, Spans, TAGS, Tag};
+use crate::store::Network;
+
+impl Spans {
+    /// Seconds after which there is nothing left to remember.
+    pub(super) fn longest(&self) -> u64 {
+        self.window.max(self.exempt).as_secs()
+    }
+}
+
+impl Key {
+    /// The bytes that a state keeps it under; every key has its own.
+    pub(super) fn encode(&self) -> Vec<u8> {
+        match self {
+            Self::Network(network) => format!("n {network}").into_bytes(),
+            Self::Login(login) => [b"l ", login.as_slice()].concat(),
+            Self::Pair(network, login) => {
+                [format!("p {network} ").as_bytes(), login.as_slice()].concat()
+            }
+        }
+    }
+
+    /// The key of such bytes; `None` if they are none.
+    pub(super) fn decode(bytes: &[u8]) -> Option<Self> {
+        let network = |text: &[u8]| Network::parse(std::str::from_utf8(text).ok()?);
+        match bytes.split_at_checked(2)? {
+            (b"n ", text) => network(text).map(Self::Network),
+            (b"l ", login) => Some(Self::Login(login.to_vec())),
+            (b"p ", rest) => {
+                let end = rest.iter().position(|byte| *byte == b' ')?;
+                let (text, login) = rest.split_at_checked(end)?;
+                let login = login.get(1..)?.to_vec();
+                network(text).map(|network| Self::Pair(network, login))
+            }
+            _ => None,
+        }
+    }
+}
+
+impl Record {
+    /// `FAILURES FAILED SUCCEEDED TAG,TAG`: decimal, but for the tags.
+    pub(super) fn encode(&self) -> String {
+        let tags: Vec<_> = self.tags.iter().map(|tag| format!("{tag:04x}")).collect();
+        let (failures, failed, succeeded) = (self.failures, self.failed, self.succeeded);
+        format!("{failures} {failed} {succeeded} {}", tags.join(","))
+    }
+
+    /// Reads that; `None` if it is something else.
+    pub(super) fn decode(text: &[u8]) -> Option<Self> {
+        let mut words = std::str::from_utf8(text).ok()?.split(' ');
+        let record = Self {
+            failures: words.next()?.parse().ok()?,
+            failed: words.next()?.parse().ok()?,
+            succeeded: words.next()?.parse().ok()?,
+            tags: match words.next()? {
+                "" => Vec::new(),
+                tags => tags
+                    .split(',')
+                    .take(TAGS)
+                    .map(|tag| Tag::from_str_radix(tag, 16))
+                    .collect::<Result<_, _>>()
+                    .ok()?,
+            },
+        };
+        words.next().is_none().then_some(record)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_are_read_as_they_were_written() {
+        let network = Network::parse("2001:db8::/64").unwrap();
+        let all: Vec<u8> = (0x20..=0xff).collect();
+        for key in [
+            Key::Network(network),
+            Key::Login(b"alice".to_vec()),
+            Key::Login(Vec::new()),
+            Key::Login(all.clone()),
+            Key::Pair(network, all),
+            Key::Pair(network, Vec::new()),
+        ] {
+            assert_eq!(Key::decode(&key.encode()), Some(key));
+        }
+        for bad in [
+            &b""[..],
+            b"n",
+            b"x alice",
+            b"n alice",
+            b"p 192.0.2.1/32",
+            b"p x alice",
+        ] {
+            assert_eq!(Key::decode(bad), None, "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn records_are_read_as_they_were_written() {
+        let mut record = Record::default();
+        assert_eq!(record.encode(), "0 0 0 ");
+        for tag in 0..20 {
+            record.fail(Some(tag * 1000), 1_800_000_000);
+        }
+        record.succeeded = 7;
+        let written = record.encode();
+        assert!(written.len() < 100, "{written}");
+        assert_eq!(Record::decode(written.as_bytes()), Some(record));
+        for bad in [
+            "",
+            "1",
+            "1 2 3",
+            "1 2 3 4 5",
+            "-1 2 3 ",
+            "1 2 3 xyz",
+            "1 2 3 12345",
+            "4294967296 2 3 ",
+            "1 2 3 \n",
+            "\u{ff}",
+        ] {
+            assert_eq!(Record::decode(bad.as_bytes()), None, "{bad:?}");
+        }
+    }
+}

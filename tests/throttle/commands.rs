@@ -1,0 +1,114 @@
+//! `throttle list` and `throttle clear`.
+
+use super::redis::Redis;
+use super::*;
+
+fn run(folder: &TempDir, words: &[&str]) -> (i32, String, String) {
+    let output = program_in(folder).args(words).output().unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    (
+        output.status.code().unwrap(),
+        text(output.stdout),
+        text(output.stderr),
+    )
+}
+
+/// Lines without their times.
+fn lines(list: &str) -> Vec<String> {
+    let known = |word: &&str| {
+        !["until=", "last=", "succeeded="]
+            .iter()
+            .any(|key| word.starts_with(key))
+    };
+    list.lines()
+        .map(|line| line.split(' ').filter(known).collect::<Vec<_>>().join(" "))
+        .collect()
+}
+
+fn lists_and_clears(cgi: &Cgi) {
+    assert_eq!(
+        run(&cgi.0, &["throttle", "list"]),
+        (0, String::new(), String::new())
+    );
+    cgi.fail("192.0.2.10", "alice", 8);
+    cgi.fail("192.0.2.20", "bob", 5);
+    cgi.ask("2001:db8::1", "x\" network=192.0.2.1", "wrong");
+    cgi.ask("192.0.2.30", "alice", "right");
+    let (code, list, _) = run(&cgi.0, &["throttle", "list"]);
+    assert_eq!(code, 0);
+    let mut all = [
+        "refused failures=8 network=192.0.2.10/32 login=\"alice\"",
+        "slowed wait=15 failures=8 login=\"alice\"",
+        "slowed wait=15 failures=8 network=192.0.2.10/32",
+        "slowed wait=2 failures=5 login=\"bob\"",
+        "slowed wait=2 failures=5 network=192.0.2.20/32",
+        "slowed wait=2 failures=5 network=192.0.2.20/32 login=\"bob\"",
+        r#"free failures=1 login="x\" network=192.0.2.1""#,
+        "free failures=1 network=2001:db8::/64",
+        r#"free failures=1 network=2001:db8::/64 login="x\" network=192.0.2.1""#,
+        "exempt failures=0 network=192.0.2.30/32 login=\"alice\"",
+    ]
+    .map(str::to_owned);
+    assert_eq!(lines(&list)[0], all[0]);
+    let mut listed = lines(&list);
+    listed.sort();
+    all.sort();
+    assert_eq!(listed, all);
+    let refused = list.lines().next().unwrap();
+    assert!(refused.starts_with("refused until=20"), "{refused}");
+    // One login is forgiven, whichever way it is written; its networks are not.
+    let (code, said, _) = run(&cgi.0, &["throttle", "clear", "--login", "Alice"]);
+    assert_eq!((code, said.as_str()), (0, "forgotten: 3\n"));
+    assert_eq!(cgi.ask("192.0.2.10", "alice", "right"), Said::In);
+    // One network, by any of its addresses.
+    let (_, said, _) = run(&cgi.0, &["throttle", "clear", "--network", "2001:db8::9"]);
+    assert_eq!(said, "forgotten: 2\n");
+    let words = [
+        "throttle",
+        "clear",
+        "--network",
+        "192.0.2.20",
+        "--login",
+        "bob",
+    ];
+    assert_eq!(run(&cgi.0, &words).1, "forgotten: 1\n");
+    // Everything.
+    assert_eq!(run(&cgi.0, &["throttle", "clear"]).0, 0);
+    assert_eq!(run(&cgi.0, &["throttle", "list"]).1, "");
+}
+
+#[test]
+fn of_an_sqlite_file() {
+    lists_and_clears(&Cgi::new(&config("state = \"sqlite:state.db\"")));
+}
+
+#[test]
+fn of_redis() {
+    let redis = Redis::start();
+    lists_and_clears(&Cgi::new(&config(&redis.keys())));
+}
+
+#[test]
+fn what_cannot_be_listed_is_said() {
+    let memory = Cgi::new(&config(""));
+    let (code, _, said) = run(&memory.0, &["throttle", "list"]);
+    assert_eq!(code, 1);
+    assert!(
+        said.contains("the counts are in the memory of the server"),
+        "{said}"
+    );
+    let text = config("");
+    let none = Cgi::new(text.split("[throttle]").next().unwrap());
+    let (code, _, said) = run(&none.0, &["throttle", "clear"]);
+    assert_eq!(
+        (code, said.as_str()),
+        (1, "nginx-mail-auth: there is no [throttle]\n")
+    );
+    let broken = Cgi::new("[throttle]\nstate = \"disk\"");
+    let (code, _, said) = run(&broken.0, &["throttle", "list"]);
+    assert_eq!(code, 78);
+    assert!(
+        said.contains("auth.toml:2:9: throttle.state: must be \"memory\""),
+        "{said}"
+    );
+}

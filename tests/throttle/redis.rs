@@ -1,0 +1,57 @@
+//! A Redis of the tests' own.
+
+use std::net::Ipv4Addr;
+use std::path::PathBuf;
+use std::process::Command;
+
+use crate::e2e::process::{Server, free_port, program};
+use crate::util::TempDir;
+
+/// Redis on a port and on a Unix socket, with a password.
+pub(super) struct Redis {
+    pub(super) server: Server,
+    pub(super) port: u16,
+    pub(super) folder: TempDir,
+}
+
+impl Redis {
+    const PASSWORD: &str = "redis-password";
+
+    pub(super) fn start() -> Self {
+        Self::start_on(free_port(Ipv4Addr::LOCALHOST))
+    }
+
+    pub(super) fn start_on(port: u16) -> Self {
+        let folder = TempDir::new();
+        let socket = folder.path().join("redis.sock");
+        folder.write("password", Self::PASSWORD);
+        let conf = format!(
+            "bind 127.0.0.1\nport {port}\nunixsocket {}\nrequirepass {}\nsave \"\"\n\
+             appendonly no\ndir {}\n",
+            socket.display(),
+            Self::PASSWORD,
+            folder.path().display()
+        );
+        let conf = folder.write("redis.conf", conf);
+        let mut command = Command::new(program("redis-server", "redis-server"));
+        command.arg(conf);
+        let mut server = Server::start(&mut command, folder.path().join("output"));
+        server.wait_for_port(Ipv4Addr::LOCALHOST, port);
+        Self {
+            server,
+            port,
+            folder,
+        }
+    }
+
+    pub(super) fn password_file(&self) -> PathBuf {
+        self.folder.path().join("password")
+    }
+
+    /// The keys of `[throttle]` for it.
+    pub(super) fn keys(&self) -> String {
+        let port = self.port;
+        let file = self.password_file();
+        format!("state = \"redis://127.0.0.1:{port}\"\npassword-file = {file:?}\n")
+    }
+}

@@ -1,0 +1,322 @@
+//! What is counted, and what follows: the same rules wherever the counts are.
+
+use super::*;
+use crate::fcgi::wire::{Client, request};
+use std::os::unix::net::UnixStream;
+
+use Said::{In, Out};
+
+const HERE: &str = "192.0.2.10";
+const THERE: &str = "198.51.100.20";
+
+fn server(keys: &str) -> Serving {
+    Serving::listening(&config(keys), USERS)
+}
+
+#[test]
+fn waits_grow_and_then_nobody_is_asked_any_more() {
+    let server = server("");
+    let mut expected = [0, 0, 0, 0, 2, 4, 8, 15].map(Out).to_vec();
+    assert_eq!(server.fail(HERE, "alice", 8), expected);
+    // The right one comes too late, and looks like a wrong one.
+    assert_eq!(server.ask(HERE, "alice", "right"), Out(15));
+    assert_eq!(log_of(&server, "answer=refused cause=throttled"), 1);
+    assert_eq!(log_of(&server, "cause=wrong-password"), 8);
+    assert_eq!(
+        log_of(
+            &server,
+            "throttle: network=192.0.2.10/32 login=\"alice\" is refused after 8 failures"
+        ),
+        1
+    );
+    // Not from elsewhere, where a success forgives nothing here.
+    assert_eq!(server.ask(THERE, "alice", "right"), In);
+    assert_eq!(server.ask(HERE, "alice", "right"), Out(15));
+    // An unknown login gets the same.
+    expected.push(Out(15));
+    let unknown = Serving::listening(&config(""), USERS);
+    assert_eq!(unknown.fail(HERE, "nobody", 9), expected);
+    assert_eq!(log_of(&unknown, "cause=throttled"), 1);
+}
+
+#[test]
+fn an_old_password_counts_once_however_often_it_comes() {
+    let server = server("");
+    for _ in 0..50 {
+        for old in ["old-phone", "old-laptop", "old-tablet"] {
+            assert_eq!(server.ask(HERE, "alice", old), Out(0));
+        }
+    }
+    assert_eq!(server.ask(HERE, "alice", "right"), In);
+    // From many networks it counts once for each network, and once for the login.
+    for number in 0..40 {
+        let address = format!("203.0.113.{number}");
+        assert_eq!(server.ask(&address, "bob", "old-phone"), Out(0));
+    }
+    assert_eq!(server.ask(THERE, "bob", "other"), Out(0));
+}
+
+#[test]
+fn a_network_with_a_success_is_exempt_for_that_login_only() {
+    let server = server("");
+    assert_eq!(server.ask(HERE, "alice", "right"), In);
+    assert_eq!(server.fail(HERE, "alice", 20), vec![Out(0); 20]);
+    assert_eq!(server.ask(HERE, "alice", "right"), In);
+    // Also where the network is refused for others, and the login is guessed from elsewhere.
+    for number in 0..40 {
+        server.fail(HERE, &format!("guess-{number}"), 1);
+    }
+    for number in 0..40 {
+        server.fail(&format!("203.0.113.{number}"), "alice", 1);
+    }
+    assert_eq!(server.ask(HERE, "bob", "right"), Out(15));
+    assert_eq!(server.ask(HERE, "alice", "right"), In);
+    // It is no way to guess without end all the same.
+    server.fail(HERE, "alice", 100);
+    assert_eq!(server.ask(HERE, "alice", "right"), Out(15));
+}
+
+#[test]
+fn one_password_for_many_logins_has_the_network_refused() {
+    let server = server("refuse-network = 10");
+    let spray: Vec<_> = (0..10)
+        .map(|number| server.ask(HERE, &format!("guess-{number}"), "summer"))
+        .collect();
+    let waits = [0, 0, 0, 0, 2, 4, 8, 15, 15, 15];
+    assert_eq!(spray, waits.map(Out));
+    assert_eq!(server.ask(HERE, "alice", "right"), Out(15));
+    assert_eq!(
+        log_of(&server, "network=192.0.2.10/32 is refused after 10"),
+        1
+    );
+    // The neighbours are others.
+    assert_eq!(server.ask("192.0.2.11", "alice", "right"), In);
+}
+
+#[test]
+fn a_login_alone_is_slowed_and_not_locked_unless_that_is_wanted() {
+    let addresses: Vec<_> = (1..=40)
+        .map(|number| format!("203.0.113.{number}"))
+        .collect();
+    let guess = |server: &Serving| -> Vec<Said> {
+        let each = |address: &String| server.fail(address, "alice", 1);
+        addresses.iter().flat_map(each).collect()
+    };
+    let slowing = server("");
+    let said = guess(&slowing);
+    assert_eq!(said[..8], [0, 0, 0, 0, 2, 4, 8, 15].map(Out));
+    assert_eq!(said[8..], vec![Out(15); 32]);
+    assert_eq!(slowing.ask(HERE, "alice", "right"), In);
+    let locking = server("refuse-login = 20");
+    guess(&locking);
+    assert_eq!(locking.ask(HERE, "alice", "right"), Out(15));
+    assert_eq!(locking.ask(HERE, "bob", "right"), In);
+}
+
+#[test]
+fn networks_are_as_wide_as_configured() {
+    let wide = server("ipv4-prefix = 24");
+    wide.fail("192.0.2.10", "alice", 8);
+    assert_eq!(wide.ask("192.0.2.99", "alice", "right"), Out(15));
+    assert_eq!(wide.ask("192.0.3.10", "alice", "right"), In);
+    let server = server("");
+    for number in 1..=8 {
+        server.ask(
+            &format!("2001:db8:1:2::{number}"),
+            "alice",
+            &format!("w{number}"),
+        );
+    }
+    assert_eq!(
+        server.ask("2001:db8:1:2:ffff::1", "alice", "right"),
+        Out(15)
+    );
+    assert_eq!(server.ask("2001:db8:1:3::1", "alice", "right"), In);
+    // An IPv4 client of a socket for both is the same as on one for IPv4.
+    server.fail("::ffff:192.0.2.77", "bob", 8);
+    assert_eq!(server.ask("192.0.2.77", "bob", "right"), Out(15));
+}
+
+#[test]
+fn upper_and_lower_case_are_one_login() {
+    let server = server("");
+    for (number, login) in ["alice", "Alice", "ALICE", "aLice"]
+        .iter()
+        .cycle()
+        .take(8)
+        .enumerate()
+    {
+        server.ask(HERE, login, &format!("wrong-{number}"));
+    }
+    assert_eq!(server.ask(HERE, "alice", "right"), Out(15));
+}
+
+#[test]
+fn who_is_always_allowed_is_neither_slowed_nor_counted() {
+    let server = server("always-allow = [\"192.0.2.0/24\", \"2001:db8::1\"]");
+    assert_eq!(server.fail(HERE, "alice", 40), vec![Out(0); 40]);
+    assert_eq!(server.fail("2001:db8::1", "alice", 40), vec![Out(0); 40]);
+    assert_eq!(server.ask(HERE, "alice", "right"), In);
+    assert_eq!(server.ask(THERE, "alice", "wrong"), Out(0));
+}
+
+/// Without a key anybody could name any address: a guesser another one each time, or a user's own.
+#[test]
+fn an_address_that_nobody_vouches_for_is_not_counted_by() {
+    let config = config("").replace(&format!("key = \"{KEY}\"\n"), "");
+    let server = Serving::listening(&config, USERS);
+    let ask = |address: &str, password: &str| {
+        Said::read(&server.answer(&[
+            ("HTTP_AUTH_USER", "alice"),
+            ("HTTP_AUTH_PASS", password),
+            ("HTTP_CLIENT_IP", address),
+        ]))
+    };
+    let said: Vec<_> = (0..40)
+        .map(|number| ask(&format!("203.0.113.{number}"), &format!("wrong-{number}")))
+        .collect();
+    assert_eq!(said[3..9], [0, 2, 4, 8, 15, 15].map(Out));
+    // The login is slowed; nobody is locked out.
+    assert_eq!(ask("203.0.113.1", "right"), In);
+    assert!(
+        !server.log().contains("throttle: network"),
+        "{}",
+        server.log()
+    );
+    let warning = "auth.toml:8:1: throttle: nothing shows that a Client-IP comes from nginx";
+    assert!(server.log().contains(warning), "{}", server.log());
+}
+
+/// A wait after a digest crashes nginx's worker before 1.29.7 (CVE-2026-27651).
+#[test]
+fn digests_are_counted_and_get_a_wait_only_where_nginx_can_take_it() {
+    for (keys, waits) in [
+        ("", [0; 9]),
+        ("wait-after-digests = true", [0, 0, 0, 0, 2, 4, 8, 15, 15]),
+    ] {
+        for (method, digest) in [
+            (
+                "cram-md5",
+                format!("alice {}", "0".repeat(32)).replace("alice ", ""),
+            ),
+            ("apop", "0".repeat(32)),
+        ] {
+            let server = server(keys);
+            let ask = || {
+                Said::read(&server.answer(&[
+                    ("HTTP_AUTH_METHOD", method),
+                    ("HTTP_AUTH_USER", "alice"),
+                    ("HTTP_AUTH_PASS", &digest),
+                    ("HTTP_AUTH_SALT", "<1.2@nginx>"),
+                    ("HTTP_AUTH_PROTOCOL", "pop3"),
+                    ("HTTP_CLIENT_IP", HERE),
+                    ("HTTP_X_AUTH_KEY", KEY),
+                ]))
+            };
+            let said: Vec<_> = (0..9).map(|_| ask()).collect();
+            assert_eq!(said, waits.map(Out), "{method} {keys}");
+            assert_eq!(log_of(&server, "cause=throttled"), 1, "{}", server.log());
+        }
+    }
+}
+
+#[test]
+fn refusals_of_every_kind_count_and_temporary_failures_do_not() {
+    let server = server("");
+    let users = "alice:{PLAIN}right\noff:{PLAIN}right:::::: nologin\nnets:{PLAIN}right:::::: \
+                 allow_nets=10.0.0.0/8\nempty:\n";
+    server.replace("users", users);
+    wait_until("the new users", || {
+        server.ask(THERE, "off", "right") == Out(0) && log_of(&server, "cause=disabled") > 0
+    });
+    for (number, login) in ["off", "nets", "empty", "nobody", "alice"]
+        .iter()
+        .enumerate()
+    {
+        let address = format!("203.0.113.{number}");
+        let first = match *login {
+            // The right password of somebody who is kept out looks as a wrong one.
+            "off" | "nets" => server.ask(&address, login, "right"),
+            _ => server.ask(&address, login, "first"),
+        };
+        assert_eq!(first, Out(0));
+        let said = server.fail(&address, login, 8);
+        assert_eq!(said, [0, 0, 0, 2, 4, 8, 15, 15].map(Out), "{login}");
+    }
+    let stuck = Serving::listening(
+        &config("").replace(
+            "default = \"192.0.2.1\"",
+            "[routes.login]\nbob = \"192.0.2.1\"",
+        ),
+        USERS,
+    );
+    for number in 0..20 {
+        stuck.fail(HERE, &format!("no-{number}"), 0);
+        assert_eq!(stuck.ask(HERE, "alice", "right"), Said::Temporary);
+    }
+    assert_eq!(stuck.ask(HERE, "bob", "right"), In);
+}
+
+#[test]
+fn failures_are_forgotten_after_the_window() {
+    let server = server("window = 1\nfree-failures = 0\nwaits = [1]");
+    assert_eq!(server.fail(HERE, "alice", 1), [Out(1)]);
+    assert_eq!(server.ask(HERE, "alice", "right"), Out(1));
+    wait_until("it is forgotten", || {
+        server.ask(HERE, "alice", "right") == In
+    });
+}
+
+#[test]
+fn counts_outlive_a_reload() {
+    let server = server("");
+    server.fail(HERE, "alice", 8);
+    let text = config("").replace("192.0.2.1\"", "192.0.2.1\" # again");
+    server.replace("auth.toml", &text);
+    wait_until("the reload", || {
+        server.ask(THERE, "bob", "right");
+        log_of(&server, "auth.toml: loaded") > 0
+    });
+    assert_eq!(server.ask(HERE, "alice", "right"), Out(15));
+}
+
+/// Guesses made at once do not slip through between reading the counts and changing them.
+#[test]
+fn guesses_made_at_once_are_counted_each() {
+    let server = server("free-failures = 0\nrefuse-network = 1000");
+    let socket = server.socket();
+    std::thread::scope(|scope| {
+        for thread in 0..8 {
+            let socket = &socket;
+            scope.spawn(move || {
+                for number in 0..5 {
+                    let password = format!("wrong-{thread}-{number}");
+                    let mut client = Client::from(UnixStream::connect(socket).unwrap());
+                    client.send(&request(
+                        1,
+                        false,
+                        &[
+                            ("HTTP_AUTH_USER", "alice"),
+                            ("HTTP_AUTH_PASS", &password),
+                            ("HTTP_CLIENT_IP", HERE),
+                            ("HTTP_X_AUTH_KEY", KEY),
+                        ],
+                    ));
+                    client.answer();
+                }
+            });
+        }
+    });
+    let asked = log_of(&server, "cause=wrong-password");
+    assert!((4..=4 + 8).contains(&asked), "{asked}");
+    assert_eq!(asked + log_of(&server, "cause=throttled"), 40);
+    assert_eq!(server.ask(HERE, "alice", "right"), Out(15));
+}
+
+/// Counts in memory would end with each process, so they are not made.
+#[test]
+fn memory_is_of_no_use_to_cgi_programs() {
+    let cgi = Cgi::new(&config(""));
+    assert_eq!(cgi.fail(HERE, "alice", 20), vec![Out(0); 20]);
+    assert_eq!(cgi.ask(HERE, "alice", "right"), In);
+}

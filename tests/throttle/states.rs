@@ -1,0 +1,274 @@
+//! Where the counts are: shared by processes, and what happens when they cannot be had.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+
+use std::net::Ipv4Addr;
+
+use super::redis::Redis;
+use super::*;
+use crate::e2e::process::{free_port, program};
+
+use Said::{In, Out, Temporary};
+
+const HERE: &str = "192.0.2.10";
+const WAITS: [Said; 8] = [
+    Out(0),
+    Out(0),
+    Out(0),
+    Out(0),
+    Out(2),
+    Out(4),
+    Out(8),
+    Out(15),
+];
+
+/// What one process counts, the others know.
+fn is_shared(one: &dyn Asked, other: &dyn Asked) {
+    for (number, expected) in WAITS.into_iter().enumerate() {
+        let whom = if number % 2 == 0 { one } else { other };
+        let password = format!("wrong-{number}");
+        assert_eq!(whom.ask(HERE, "alice", &password), expected);
+        // The same one, asked of the other, is known.
+        let again = if number % 2 == 0 { other } else { one };
+        if number < 7 {
+            assert_eq!(again.ask(HERE, "alice", &password), expected);
+        }
+    }
+    assert_eq!(one.ask(HERE, "alice", "right"), Out(15));
+    assert_eq!(other.ask(HERE, "alice", "right"), Out(15));
+    assert_eq!(one.ask("192.0.2.11", "alice", "right"), In);
+    // A success is known too.
+    assert_eq!(one.ask("192.0.2.12", "bob", "right"), In);
+    assert_eq!(other.fail("192.0.2.12", "bob", 9), vec![Out(0); 9]);
+}
+
+#[test]
+fn an_sqlite_file_is_shared_by_cgi_programs_and_servers() {
+    let cgi = Cgi::new(&config("state = \"sqlite:state.db\""));
+    let path = cgi.0.path().join("state.db");
+    let server = Serving::listening(
+        &config(&format!("state = \"sqlite:{}\"", path.display())),
+        USERS,
+    );
+    is_shared(&cgi, &server);
+    assert_eq!(
+        fs::metadata(&path).unwrap().permissions().mode() & 0o777,
+        0o600
+    );
+    // No part of a password is in it, and none of the names of its digests.
+    let content = fs::read(&path).unwrap();
+    assert!(
+        !content
+            .windows(5)
+            .any(|window| window == b"wrong" || window == b"right")
+    );
+}
+
+#[test]
+fn many_processes_at_once_lose_no_count() {
+    let cgi = Cgi::new(&config(
+        "state = \"sqlite:state.db\"\nrefuse-network = 1000\ntimeout-ms = 5000",
+    ));
+    std::thread::scope(|scope| {
+        for thread in 0..12 {
+            let cgi = &cgi;
+            scope.spawn(move || {
+                for number in 0..3 {
+                    // Each login once: all are counted for the network.
+                    let login = format!("guess-{thread}-{number}");
+                    cgi.ask(HERE, &login, "wrong");
+                }
+            });
+        }
+    });
+    let list = program_in(&cgi.0)
+        .args(["throttle", "list"])
+        .output()
+        .unwrap();
+    let list = String::from_utf8(list.stdout).unwrap();
+    let network = list
+        .lines()
+        .find(|line| line.ends_with(" network=192.0.2.10/32"));
+    assert!(network.unwrap().contains(" failures=36 "), "{list}");
+}
+
+#[test]
+fn redis_is_shared_by_servers_and_cgi_programs() {
+    let redis = Redis::start();
+    let keys = redis.keys();
+    let cgi = Cgi::new(&config(&keys));
+    let server = Serving::listening(&config(&keys), USERS);
+    is_shared(&cgi, &server);
+    // Over the Unix socket it is the same; in another database it is another one.
+    let socket = redis.folder.path().join("redis.sock");
+    let file = redis.password_file();
+    let keys = format!(
+        "state = \"redis+unix:{}\"\npassword-file = {file:?}\n",
+        socket.display()
+    );
+    let unix = Cgi::new(&config(&keys));
+    assert_eq!(unix.ask(HERE, "alice", "right"), Out(15));
+    let port = redis.port;
+    let keys =
+        format!("state = \"redis://default@127.0.0.1:{port}/3\"\npassword-file = {file:?}\n");
+    let other = Cgi::new(&config(&keys));
+    assert_eq!(other.ask(HERE, "alice", "right"), In);
+}
+
+/// Goes on, one warning for each outage, and the counts of before are there afterwards.
+#[test]
+fn redis_that_is_stopped_killed_and_back_changes_no_answer() {
+    use rustix::process::Signal;
+    let redis = Redis::start();
+    let server = Serving::listening(&config(&redis.keys()), USERS);
+    let warned = |server: &Serving| {
+        log_of(
+            server,
+            "throttle: the counts cannot be had: redis://127.0.0.1",
+        )
+    };
+    assert_eq!(server.fail(HERE, "alice", 8), WAITS);
+    redis.server.signal_all(Signal::STOP);
+    for _ in 0..10 {
+        assert_eq!(server.ask(HERE, "bob", "right"), In);
+        assert_eq!(server.ask(HERE, "bob", "wrong"), Out(0));
+    }
+    assert_eq!(warned(&server), 1, "{}", server.log());
+    // Meanwhile the process counts on its own.
+    assert_eq!(server.fail("192.0.2.50", "bob", 8), WAITS);
+    redis.server.signal_all(Signal::CONT);
+    wait_until("the counts are back", || {
+        server.ask(HERE, "alice", "right") == Out(15)
+    });
+    wait_until("it is said", || {
+        log_of(&server, "throttle: the counts can be had again") == 1
+    });
+    let port = redis.port;
+    drop(redis);
+    for _ in 0..10 {
+        assert_eq!(server.ask(HERE, "bob", "right"), In);
+    }
+    assert_eq!(warned(&server), 2, "{}", server.log());
+    let _again = Redis::start_on(port);
+    wait_until("it is asked again", || {
+        server.ask(HERE, "bob", "right");
+        log_of(&server, "can be had again") == 2
+    });
+}
+
+#[test]
+fn without_the_counts_nobody_gets_in_where_that_is_wanted() {
+    {
+        let port = free_port(Ipv4Addr::LOCALHOST);
+        let keys = format!("state = \"redis://127.0.0.1:{port}\"\nwithout-state = \"refuse\"");
+        let server = Serving::listening(&config(&keys), USERS);
+        for _ in 0..3 {
+            assert_eq!(server.ask(HERE, "alice", "right"), Temporary);
+            assert_eq!(server.ask(HERE, "alice", "wrong"), Temporary);
+        }
+        assert_eq!(log_of(&server, "the counts cannot be had"), 1);
+        assert_eq!(
+            log_of(&server, "answer=temporary cause=throttle-trouble"),
+            6
+        );
+    }
+    {
+        let cgi = Cgi::new(&config(
+            "state = \"sqlite:nowhere/state.db\"\nwithout-state = \"refuse\"",
+        ));
+        assert_eq!(cgi.ask(HERE, "alice", "right"), Temporary);
+    }
+}
+
+#[test]
+fn a_state_file_that_cannot_be_used_changes_no_answer() {
+    for (what, make) in [
+        ("no folder", None),
+        (
+            "not a database",
+            Some((
+                "state.db",
+                &b"this is no database, but long enough to be read as one. ".repeat(40)[..],
+                0o600,
+            )),
+        ),
+        ("writable for others", Some(("state.db", &b""[..], 0o622))),
+    ] {
+        let state = if make.is_none() {
+            "sqlite:nowhere/state.db"
+        } else {
+            "sqlite:state.db"
+        };
+        let cgi = Cgi::new(&config(&format!("state = \"{state}\"")));
+        if let Some((name, content, mode)) = make {
+            let path = cgi.0.write(name, content);
+            fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+        }
+        assert_eq!(cgi.ask(HERE, "alice", "right"), In, "{what}");
+        assert_eq!(cgi.fail(HERE, "alice", 10), vec![Out(0); 10], "{what}");
+        let output = cgi.run(&[
+            ("HTTP_AUTH_USER", "alice"),
+            ("HTTP_AUTH_PASS", "wrong"),
+            ("HTTP_CLIENT_IP", HERE),
+            ("HTTP_X_AUTH_KEY", KEY),
+        ]);
+        let log = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(
+            log.matches("throttle: the counts cannot be had").count(),
+            1,
+            "{what}: {log}"
+        );
+        let check = program_in(&cgi.0).arg("check").output().unwrap();
+        assert_eq!(check.status.code(), Some(78), "{what}");
+        let said = String::from_utf8(check.stderr).unwrap();
+        assert!(said.contains("throttle.state: "), "{said}");
+    }
+}
+
+/// A lock that somebody holds costs the time that is allowed for it, once, and no answer.
+#[test]
+fn a_state_file_that_somebody_locks_changes_no_answer() {
+    let config = config("state = \"sqlite:state.db\"");
+    let server = Serving::listening(&config, USERS);
+    assert_eq!(server.fail(HERE, "alice", 8), WAITS);
+    let mut sqlite = Command::new(program("sqlite3", "sqlite3"))
+        .arg(server.dir.path().join("state.db"))
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    use std::io::{BufRead as _, Write as _};
+    let mut input = sqlite.stdin.take().unwrap();
+    input
+        .write_all(b"BEGIN EXCLUSIVE; SELECT 'locked';\n")
+        .unwrap();
+    let mut line = String::new();
+    std::io::BufReader::new(sqlite.stdout.take().unwrap())
+        .read_line(&mut line)
+        .unwrap();
+    assert_eq!(line, "locked\n");
+    assert_eq!(server.ask(HERE, "bob", "right"), In);
+    assert_eq!(server.ask(HERE, "bob", "wrong"), Out(0));
+    drop(input);
+    sqlite.wait().unwrap();
+    assert_eq!(
+        log_of(&server, "the counts cannot be had"),
+        1,
+        "{}",
+        server.log()
+    );
+    wait_until("the counts are back", || {
+        server.ask(HERE, "alice", "right") == Out(15)
+    });
+}
+
+/// Another file in its place, and none at all, are used as they are found.
+#[test]
+fn a_state_file_that_is_removed_is_made_anew() {
+    let server = Serving::listening(&config("state = \"sqlite:state.db\""), USERS);
+    assert_eq!(server.fail(HERE, "alice", 8), WAITS);
+    fs::remove_file(server.dir.path().join("state.db")).unwrap();
+    assert_eq!(server.ask(HERE, "alice", "right"), In);
+    assert!(server.dir.path().join("state.db").exists());
+}
