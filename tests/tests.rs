@@ -6,7 +6,7 @@
 )]
 
 mod answers;
-#[cfg(any(feature = "ldap", feature = "remote"))]
+#[cfg(any(feature = "ldap", feature = "remote", feature = "redis"))]
 mod certificates;
 mod cgi;
 mod chains;

@@ -8,6 +8,8 @@ mod chain;
 mod clients;
 pub(crate) mod fronts;
 mod graceful;
+#[cfg(feature = "sql")]
+mod guessing;
 mod mailhosts;
 mod methods;
 mod people;

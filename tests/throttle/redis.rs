@@ -22,12 +22,17 @@ impl Redis {
     }
 
     pub(super) fn start_on(port: u16) -> Self {
+        Self::start_with(port, "")
+    }
+
+    /// With more lines of its configuration.
+    pub(super) fn start_with(port: u16, lines: &str) -> Self {
         let folder = TempDir::new();
         let socket = folder.path().join("redis.sock");
         folder.write("password", Self::PASSWORD);
         let conf = format!(
             "bind 127.0.0.1\nport {port}\nunixsocket {}\nrequirepass {}\nsave \"\"\n\
-             appendonly no\ndir {}\n",
+             appendonly no\ndir {}\n{lines}\n",
             socket.display(),
             Self::PASSWORD,
             folder.path().display()

@@ -7,6 +7,7 @@ use std::net::Ipv4Addr;
 
 use super::redis::Redis;
 use super::*;
+use crate::certificates::Certificates;
 use crate::e2e::process::{free_port, program};
 
 use Said::{In, Out, Temporary};
@@ -114,6 +115,30 @@ fn redis_is_shared_by_servers_and_cgi_programs() {
         format!("state = \"redis://default@127.0.0.1:{port}/3\"\npassword-file = {file:?}\n");
     let other = Cgi::new(&config(&keys));
     assert_eq!(other.ask(HERE, "alice", "right"), In);
+}
+
+#[test]
+fn redis_over_tls_must_show_a_certificate_of_its_name() {
+    let certificates = Certificates::made_for("DNS:localhost");
+    let tls = free_port(Ipv4Addr::LOCALHOST);
+    let lines = format!(
+        "tls-port {tls}\ntls-cert-file {}\ntls-key-file {}\ntls-auth-clients no",
+        certificates.certificate().display(),
+        certificates.key().display()
+    );
+    let redis = Redis::start_with(free_port(Ipv4Addr::LOCALHOST), &lines);
+    let keys = |host: &str| {
+        let (file, ca) = (redis.password_file(), certificates.ca());
+        config(&format!(
+            "state = \"rediss://{host}:{tls}\"\npassword-file = {file:?}\nca-file = {ca:?}\n\
+             without-state = \"refuse\""
+        ))
+    };
+    let cgi = Cgi::new(&keys("localhost"));
+    assert_eq!(cgi.fail(HERE, "alice", 8), WAITS);
+    assert_eq!(cgi.ask(HERE, "alice", "right"), Out(15));
+    let other_name = Cgi::new(&keys("127.0.0.1"));
+    assert_eq!(other_name.ask(HERE, "bob", "right"), Temporary);
 }
 
 /// Goes on, one warning for each outage, and the counts of before are there afterwards.
