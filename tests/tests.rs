@@ -6,6 +6,8 @@
 )]
 
 mod answers;
+#[cfg(all(feature = "sql", feature = "ldap", feature = "remote"))]
+mod bulkheads;
 #[cfg(any(feature = "ldap", feature = "remote"))]
 mod certificates;
 mod cgi;
