@@ -20,6 +20,7 @@
 //!   runs. [`journal`] is the log.
 
 pub mod answer;
+pub mod bulkhead;
 pub mod cgi;
 pub mod cli;
 pub mod commands;

@@ -5,6 +5,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
+use std::sync::mpsc::channel;
 use std::sync::{Arc, Mutex, PoisonError, RwLock, TryLockError};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
@@ -29,6 +30,10 @@ const SETTLED: Duration = Duration::from_millis(300);
 /// How long after a failed load it is tried again though no file seems to have changed: what it
 /// lacks may be a file that it never got to.
 const TRY_AGAIN: Duration = Duration::from_secs(10);
+
+/// How long a request waits for the first configuration that can be loaded: as long as a decision
+/// may take.
+const FIRST_LOAD: Duration = Duration::from_secs(5);
 
 /// The service in force, if there is one, and what is needed to renew it.
 pub struct Live(Arc<Inner>);
@@ -88,22 +93,26 @@ impl Live {
         self.0.current()
     }
 
-    /// Loads again if a file has changed, at most once a second. That may take as long as databases
-    /// and DNS do, so all requests meanwhile get the service that is still in force.
+    /// Loads again if a file has changed, at most once a second. That may take as long as databases,
+    /// DNS and slow disks do, so all requests meanwhile get the service that is still in force; if
+    /// there is none, this one waits, but not for ever.
     fn look(&self) {
         if !self.0.is_outdated() {
             return;
         }
         let load = |inner: &Inner| inner.load_and_report(&mut inner.lock_watch());
-        if self.current().is_none() {
-            return load(&self.0);
-        }
         let inner = Arc::clone(&self.0);
+        let (done, loaded) = channel();
         let started = thread::Builder::new()
             .name("reload".to_owned())
-            .spawn(move || load(&inner));
+            .spawn(move || {
+                load(&inner);
+                let _nobody_waits_any_more = done.send(());
+            });
         if started.is_err() {
             load(&self.0);
+        } else if self.current().is_none() {
+            let _in_time_or_not = loaded.recv_timeout(FIRST_LOAD);
         }
     }
 }

@@ -56,16 +56,21 @@ impl Program {
         wait_until(part, || self.log().contains(part));
     }
 
+    /// The answer to a request with these variables.
+    pub(crate) fn answer(&self, variables: &[(&str, &str)]) -> String {
+        let socket = self.folder.path().join("socket");
+        let mut client = Client::from(UnixStream::connect(socket).unwrap());
+        client.send(&request(1, false, variables));
+        client.answer().0
+    }
+
     pub(crate) fn ask(&self, login: &[u8], password: &[u8]) -> String {
         self.ask_for("imap", login, password)
     }
 
     pub(crate) fn ask_for(&self, protocol: &str, login: &[u8], password: &[u8]) -> String {
-        let socket = self.folder.path().join("socket");
-        let mut client = Client::from(UnixStream::connect(socket).unwrap());
         let (login, password) = (escaped(login), escaped(password));
-        client.send(&request(1, false, &question(protocol, &login, &password)));
-        client.answer().0
+        self.answer(&question(protocol, &login, &password))
     }
 
     /// Asks, and sees to it that the answer comes within this time.

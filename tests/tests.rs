@@ -7,6 +7,9 @@
 
 mod answers;
 #[cfg(any(feature = "ldap", feature = "remote", feature = "redis"))]
+#[cfg(all(feature = "sql", feature = "ldap", feature = "remote"))]
+mod bulkheads;
+#[cfg(any(feature = "ldap", feature = "remote"))]
 mod certificates;
 mod cgi;
 mod chains;

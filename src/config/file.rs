@@ -95,6 +95,10 @@ pub(super) struct Users {
     pub(super) ca_file: Option<Spanned<String>>,
     /// Connections at once, 1 to 1000. Default: 4.
     pub(super) connections: Option<Spanned<i64>>,
+    /// All stores that ask a server: logins that wait for its answer at the same time, 1 to 10000;
+    /// more get the temporary failure at once. Default: such an even share of
+    /// `fastcgi.max-connections` that one more is left over for all other logins.
+    pub(super) max_questions: Option<Spanned<i64>>,
     /// Seconds that connecting may take, 1 to 60. Default: 2.
     pub(super) connect_timeout: Option<Spanned<i64>>,
     /// Seconds that one question may take in all, 1 to 60. Default: 4.
@@ -217,6 +221,8 @@ pub(super) struct OAuth {
     pub(super) login_claim: Option<Spanned<String>>,
     /// Certificates that are trusted in place of the system's.
     pub(super) ca_file: Option<Spanned<String>>,
+    /// Introspections at the same time, 1 to 10000. Default: as for a store.
+    pub(super) max_questions: Option<Spanned<i64>>,
     /// Seconds that an introspection may take, 1 to 60. Default: 4.
     pub(super) timeout: Option<Spanned<i64>>,
     /// Where a client that is refused may find out more; part of the Auth-Error-SASL.

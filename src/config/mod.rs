@@ -97,6 +97,8 @@ pub struct UsersConfig {
     pub wrong: Then,
     /// What follows where the store cannot say.
     pub trouble: Then,
+    /// How many logins may wait for its answer at the same time, if that is said.
+    pub max_questions: Option<NonZeroUsize>,
     /// The store itself.
     pub store: StoreConfig,
     /// Where the configuration says all that.
@@ -125,6 +127,20 @@ pub enum StoreConfig {
 }
 
 impl StoreConfig {
+    /// Whether somebody else has the answer, who may be slow. SQLite is one too: its file may be
+    /// locked, or on a slow disk.
+    pub fn asks_a_server(&self) -> bool {
+        match self {
+            Self::Accept | Self::File(_) => false,
+            #[cfg(feature = "sql")]
+            Self::Sql(_) => true,
+            #[cfg(feature = "ldap")]
+            Self::Ldap(_) => true,
+            #[cfg(feature = "remote")]
+            Self::Server(_) | Self::Http(_) => true,
+        }
+    }
+
     /// Whether it can tell who is a user without a password.
     pub fn knows_its_users(&self) -> bool {
         match self {
@@ -162,6 +178,8 @@ impl Places {
 pub struct OAuthConfig {
     /// Which, and who vouches for them.
     pub settings: method::token::Settings,
+    /// How many introspections there may be at the same time, if that is said.
+    pub max_questions: Option<NonZeroUsize>,
     /// Where the configuration says all that.
     pub places: Places,
 }
@@ -235,6 +253,30 @@ impl Config {
         let source = Source { path, text };
         let read = source.read(&mut problems);
         Ok(check::check(source, read, problems))
+    }
+
+    /// How many logins may wait at the same time for one store, or for the service that knows about
+    /// tokens: as many as are written there, else an even share of all connections. One share more
+    /// is left over, so that with all of them hanging, others are still answered.
+    pub fn max_questions(&self, written: Option<NonZeroUsize>) -> NonZeroUsize {
+        let stores = self
+            .users
+            .iter()
+            .filter(|users| users.store.asks_a_server());
+        let shares = stores.count() + usize::from(self.introspects()) + 1;
+        let share = NonZeroUsize::new(self.fastcgi.connections / shares);
+        written.or(share).unwrap_or(NonZeroUsize::MIN)
+    }
+
+    #[cfg(feature = "oauth")]
+    fn introspects(&self) -> bool {
+        let service = |oauth: &OAuthConfig| oauth.settings.introspection.is_some();
+        self.oauth.as_ref().is_some_and(service)
+    }
+
+    #[cfg(not(feature = "oauth"))]
+    fn introspects(&self) -> bool {
+        false
     }
 
     /// Password hashes computed at once.

@@ -76,6 +76,7 @@ fn the_defaults() {
             domains: None,
             wrong: Then::Stop,
             trouble: Then::Stop,
+            max_questions: None,
             store: StoreConfig::File(store::file::Settings {
                 path: "/etc/passwd".into(),
                 allow_weak_schemes: false,
@@ -202,4 +203,26 @@ fn the_example_of_other_methods() {
             .sasl_error
             .is_some_and(|error| error.len() < 300)
     );
+}
+
+/// So that even with all of them hanging, others are answered.
+#[cfg(all(feature = "sql", feature = "remote", feature = "oauth"))]
+#[test]
+fn who_asks_a_server_gets_a_share_of_the_connections_and_one_is_left() {
+    let share = |text: &str| {
+        let config = checked(Path::new("/etc/auth.toml"), text).unwrap();
+        let stores = config.users.iter();
+        let shares = stores.map(|users| config.max_questions(users.max_questions).get());
+        shares.collect::<Vec<_>>()
+    };
+    let file = "[[users]]\nstore = \"file\"\npath = \"passwd\"\n";
+    let http = "[[users]]\nstore = \"http\"\nurl = \"http://127.0.0.1/\"\n";
+    let oauth = "[oauth]\nintrospection-url = \"https://id.example.org/\"\naudience = \"x\"\n";
+    assert_eq!(share(&[file, http].concat()), [32, 32]);
+    assert_eq!(share(&[http, http].concat()), [21, 21]);
+    assert_eq!(share(&[http, http, oauth].concat()), [16, 16]);
+    let few = "[fastcgi]\nmax-connections = 1\n";
+    assert_eq!(share(&[http, few].concat()), [1]);
+    let said = "max-questions = 50\n";
+    assert_eq!(share(&[http, said, http].concat()), [50, 21]);
 }

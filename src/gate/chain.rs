@@ -399,7 +399,7 @@ impl Chain {
             .iter()
             .filter(|source| source.serves(asked.login))
         {
-            match source.store.decoy(asked.login) {
+            match source.store.decoy(asked) {
                 Decoy::Nothing => {}
                 Decoy::Spent => break,
                 Decoy::Secret(secret) => {

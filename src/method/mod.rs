@@ -49,7 +49,8 @@ impl Methods {
             inbound: config.inbound.clone(),
             #[cfg(feature = "oauth")]
             tokens: config.oauth.as_ref().and_then(|oauth| {
-                let opened = token::Tokens::open(&oauth.settings, lifetime, watched);
+                let most = config.max_questions(oauth.max_questions);
+                let opened = token::Tokens::open(&oauth.settings, most, lifetime, watched);
                 let problem = |fault: crate::store::open::Fault| Problem {
                     file: config.path.clone(),
                     place: Some(oauth.places.of(fault.key)),

@@ -11,7 +11,6 @@ use sha2::Sha256;
 use zeroize::Zeroizing;
 
 use super::{Account, Decoy, Question, StoreError, UserStore};
-use crate::request::Login;
 use crate::secret::Password;
 
 /// How many logins are remembered. The oldest go first.
@@ -188,8 +187,8 @@ impl<S: UserStore> UserStore for Cached<S> {
         self.store.knows_users()
     }
 
-    fn decoy(&self, login: &Login) -> Decoy {
-        self.store.decoy(login)
+    fn decoy(&self, asked: &Question<'_>) -> Decoy {
+        self.store.decoy(asked)
     }
 
     fn test(&self, deadline: Instant) -> Vec<String> {

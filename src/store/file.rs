@@ -352,8 +352,8 @@ impl UserStore for FileStore {
         format!("{}: host=", self.path.display())
     }
 
-    fn decoy(&self, login: &Login) -> Decoy {
-        Decoy::Secret(self.decoy_for(login))
+    fn decoy(&self, asked: &Question<'_>) -> Decoy {
+        Decoy::Secret(self.decoy_for(asked.login))
     }
 }
 

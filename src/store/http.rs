@@ -261,10 +261,7 @@ impl UserStore for HttpStore {
                 Ok(true)
             }
             Ok(Verdict::No) => Ok(false),
-            Err(trouble) => Err(StoreError::Unavailable(format!(
-                "{}: {trouble}",
-                self.settings.url
-            ))),
+            Err(trouble) => Err(trouble.of(&self.settings.url)),
         }
     }
 

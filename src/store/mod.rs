@@ -9,6 +9,8 @@ use crate::request::{Login, Protocol};
 use crate::secret::{Password, Secret};
 
 pub mod accept;
+#[cfg(any(feature = "sql", feature = "ldap", feature = "remote"))]
+pub mod bounded;
 #[cfg(any(feature = "ldap", feature = "remote"))]
 pub mod cached;
 #[cfg(feature = "remote")]
@@ -68,7 +70,7 @@ pub trait UserStore: Send + Sync {
 
     /// What the time of an unknown login is spent on, so that it is answered no sooner than a
     /// known one.
-    fn decoy(&self, _login: &Login) -> Decoy {
+    fn decoy(&self, _asked: &Question<'_>) -> Decoy {
         Decoy::Nothing
     }
 
@@ -242,7 +244,8 @@ impl fmt::Display for Network {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum StoreError {
     /// What is stored for this login cannot be used: an unknown or forbidden scheme, a hash that
-    /// is damaged or asks for too much. The text says what and where, and holds no secret.
+    /// is damaged or asks for too much. Or the store says that it cannot tell about this login;
+    /// others it can. The text says what and where, and holds no secret.
     Unusable(String),
     /// The store cannot be asked: it is down, too slow, or answers what cannot be understood. The
     /// text says what was tried, and holds no secret.

@@ -5,6 +5,8 @@ use std::time::{Duration, Instant};
 
 use super::UserStore;
 use super::accept::AcceptStore;
+#[cfg(any(feature = "sql", feature = "ldap", feature = "remote"))]
+use super::bounded::Bounded;
 use super::file::{self, AppPasswords, FileStore};
 use crate::config::{Config, StoreConfig, UsersConfig};
 use crate::files::{Secrecy, fingerprint, read_trusted};
@@ -122,22 +124,27 @@ impl Opened {
                 Ok(Box::new(store))
             }
             #[cfg(feature = "sql")]
-            StoreConfig::Sql(settings) => boxed(super::sql::SqlStore::open(settings, lifetime)),
+            StoreConfig::Sql(settings) => bounded(
+                super::sql::SqlStore::open(settings, lifetime),
+                config,
+                users,
+            )
+            .map(boxed),
             #[cfg(feature = "ldap")]
-            StoreConfig::Ldap(settings) => cached(
-                super::ldap::LdapStore::open(settings, lifetime),
-                settings.cache,
-            ),
+            StoreConfig::Ldap(settings) => {
+                let opened = super::ldap::LdapStore::open(settings, lifetime);
+                bounded(opened, config, users).map(|store| cached(store, settings.cache))
+            }
             #[cfg(feature = "remote")]
-            StoreConfig::Server(settings) => cached(
-                super::server::ServerStore::open(settings, lifetime),
-                settings.cache,
-            ),
+            StoreConfig::Server(settings) => {
+                let opened = super::server::ServerStore::open(settings, lifetime);
+                bounded(opened, config, users).map(|store| cached(store, settings.cache))
+            }
             #[cfg(feature = "remote")]
-            StoreConfig::Http(settings) => cached(
-                super::http::HttpStore::open(settings, lifetime),
-                settings.cache,
-            ),
+            StoreConfig::Http(settings) => {
+                let opened = super::http::HttpStore::open(settings, lifetime);
+                bounded(opened, config, users).map(|store| cached(store, settings.cache))
+            }
         };
         opened
             .map_err(|faults| {
@@ -202,24 +209,29 @@ impl Opened {
     }
 }
 
-/// A store whose yes is remembered for so long.
-#[cfg(any(feature = "ldap", feature = "remote"))]
-fn cached<S: UserStore + 'static>(
+/// A store that many logins cannot wait for at once.
+#[cfg(any(feature = "sql", feature = "ldap", feature = "remote"))]
+fn bounded<S: UserStore>(
     opened: Result<S, Vec<Fault>>,
-    lifetime: Duration,
-) -> Result<Box<dyn UserStore>, Vec<Fault>> {
-    let store = opened?;
-    Ok(match lifetime.is_zero() {
+    config: &Config,
+    users: &UsersConfig,
+) -> Result<Bounded<S>, Vec<Fault>> {
+    let most = config.max_questions(users.max_questions);
+    opened.map(|store| Bounded::new(store, &users.name, most))
+}
+
+/// A store whose yes is remembered for so long: no question then, so nothing that is bounded.
+#[cfg(any(feature = "ldap", feature = "remote"))]
+fn cached<S: UserStore + 'static>(store: S, lifetime: Duration) -> Box<dyn UserStore> {
+    match lifetime.is_zero() {
         true => Box::new(store),
         false => Box::new(super::cached::Cached::new(store, lifetime)),
-    })
+    }
 }
 
 #[cfg(feature = "sql")]
-fn boxed<S: UserStore + 'static>(
-    opened: Result<S, Vec<Fault>>,
-) -> Result<Box<dyn UserStore>, Vec<Fault>> {
-    opened.map(|store| Box::new(store) as Box<dyn UserStore>)
+fn boxed(store: impl UserStore + 'static) -> Box<dyn UserStore> {
+    Box::new(store)
 }
 
 /// The hosts that users have and nobody knows the address of.

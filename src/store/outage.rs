@@ -3,6 +3,8 @@
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use super::StoreError;
+
 /// Why a server could not say.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Trouble {
@@ -10,6 +12,17 @@ pub(super) enum Trouble {
     Server(String),
     /// It cannot say anything about this login with this password.
     Login(String),
+}
+
+impl Trouble {
+    /// The same for whoever asked `server`.
+    pub(super) fn of(self, server: &dyn fmt::Display) -> StoreError {
+        let what = format!("{server}: {self}");
+        match self {
+            Self::Server(_) => StoreError::Unavailable(what),
+            Self::Login(_) => StoreError::Unusable(what),
+        }
+    }
 }
 
 impl fmt::Display for Trouble {

@@ -221,7 +221,7 @@ impl UserStore for ServerStore {
         let deadline = asked.deadline.min(Instant::now() + self.settings.timeout);
         let result = self.log_in(login, password, deadline);
         self.outage.note(&self.settings, &result);
-        result.map_err(|trouble| StoreError::Unavailable(format!("{}: {trouble}", self.settings)))
+        result.map_err(|trouble| trouble.of(&self.settings))
     }
 
     fn test(&self, deadline: Instant) -> Vec<String> {

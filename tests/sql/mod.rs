@@ -2,7 +2,7 @@
 //! real database servers, which the tests start and end themselves.
 
 mod config;
-mod engine;
+pub(crate) mod engine;
 mod injection;
 mod layouts;
 mod peers;

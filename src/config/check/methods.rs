@@ -176,6 +176,8 @@ mod tokens {
                 self.without_issuer(oauth);
                 return OAuth::default();
             }
+            let max_questions = oauth.max_questions.as_ref();
+            let max_questions = self.questions("oauth.max-questions", max_questions);
             let settings = Settings {
                 rules,
                 jwks_file,
@@ -194,6 +196,7 @@ mod tokens {
             OAuth {
                 config: Some(OAuthConfig {
                     settings,
+                    max_questions,
                     places: Places {
                         whole: keys.values().min().copied().unwrap_or_default(),
                         keys,

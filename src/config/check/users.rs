@@ -1,5 +1,6 @@
 //! `[[users]]`: which store, what follows its outcomes, and whether its keys are its own.
 
+use std::num::NonZeroUsize;
 use std::ops::Range;
 
 use toml::Spanned;
@@ -51,6 +52,7 @@ fn keys(users: &file::Users) -> Vec<Key> {
         ("starttls", at(&users.starttls), &["ldap", "imap", "pop3"]),
         ("ca-file", at(&users.ca_file), NETWORK),
         ("connections", at(&users.connections), &["sql", "ldap"]),
+        ("max-questions", at(&users.max_questions), NETWORK),
         ("connect-timeout", at(&users.connect_timeout), NETWORK),
         ("timeout", at(&users.timeout), NETWORK),
         ("cache", at(&users.cache), &["ldap", "imap", "pop3", "http"]),
@@ -149,12 +151,14 @@ impl Checker<'_> {
         });
         let wrong = self.then("users.wrong", users.wrong.as_ref());
         let trouble = self.then("users.trouble", users.trouble.as_ref());
+        let max_questions = self.questions("users.max-questions", users.max_questions.as_ref());
         let store = self.store(span, store, users)?;
         Some(UsersConfig {
             name,
             domains,
             wrong,
             trouble,
+            max_questions,
             store,
             places,
         })
@@ -206,6 +210,14 @@ impl Checker<'_> {
                 None
             }
         }
+    }
+
+    pub(super) fn questions(
+        &mut self,
+        key: &str,
+        most: Option<&Spanned<i64>>,
+    ) -> Option<NonZeroUsize> {
+        most.and_then(|most| NonZeroUsize::new(self.number(key, most, 1..=10_000)))
     }
 
     fn store_name(&mut self, name: &Spanned<String>) -> String {

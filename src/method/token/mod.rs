@@ -1,10 +1,14 @@
 //! `xoauth2` and `oauthbearer`: a bearer token in place of a password (RFC 6750, RFC 7628), as
 //! freenginx since 1.27.1 and Angie since 1.11 pass it on.
 
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::sync::OnceLock;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
+use serde_json::{Map, Value};
+
+use crate::bulkhead::Bulkhead;
 use crate::files::{Secrecy, fingerprint, read_trusted};
 use crate::logins::LoginRules;
 use crate::refusal::{Refusal, Trouble};
@@ -52,6 +56,7 @@ pub struct Tokens {
 /// certificates, which take milliseconds to read.
 struct Service {
     settings: IntrospectionSettings,
+    bulkhead: Bulkhead,
     opened: OnceLock<Result<Introspection, String>>,
 }
 
@@ -62,13 +67,30 @@ impl Service {
             .get_or_init(|| Introspection::open(&self.settings));
         opened.as_ref().map_err(Clone::clone)
     }
+
+    /// What it says of a token, unless that would hold up too many.
+    fn ask(&self, token: &Token, deadline: Instant) -> Result<Option<Map<String, Value>>, String> {
+        let introspection = self.open()?;
+        let asking = self
+            .bulkhead
+            .enter()
+            .map_err(|closed| format!("introspection: {closed}"))?;
+        let told = introspection.claims(token, deadline);
+        match &told {
+            Ok(_) => asking.answered(),
+            Err(_) => asking.unanswered(),
+        }
+        told
+    }
 }
 
 impl Tokens {
-    /// Reads the keys and, for a server, the certificates; connects nowhere. A change of the JWKS
+    /// Reads the keys and, for a server, the certificates; connects nowhere. At most `max_questions`
+    /// introspections are made at once. A change of the JWKS
     /// file is a change of the configuration, so that it is read again then.
     pub fn open(
         settings: &Settings,
+        max_questions: NonZeroUsize,
         lifetime: Lifetime,
         watched: &mut Watched,
     ) -> Result<Self, Fault> {
@@ -81,6 +103,7 @@ impl Tokens {
         });
         let introspection = settings.introspection.as_ref().map(|settings| Service {
             settings: settings.clone(),
+            bulkhead: Bulkhead::new("introspection".to_owned(), max_questions),
             opened: OnceLock::new(),
         });
         if let (Some(service), Lifetime::Server) = (&introspection, lifetime) {
@@ -128,10 +151,7 @@ impl Tokens {
                 (claims, Source::Signature)
             }
             (_, Some(service)) => {
-                let told = service
-                    .open()
-                    .and_then(|service| service.claims(token, deadline));
-                let told = told.map_err(Trouble::Tokens)?;
+                let told = service.ask(token, deadline).map_err(Trouble::Tokens)?;
                 let claims = told.ok_or(Refusal::BadToken("it is not active"))?;
                 (claims, Source::Introspection)
             }
@@ -157,7 +177,7 @@ pub fn sasl_error(rules: &Rules, configuration_url: Option<&str>) -> String {
     use base64::Engine;
     use base64::engine::general_purpose::STANDARD;
 
-    let mut error = serde_json::Map::new();
+    let mut error = Map::new();
     error.insert("status".into(), "invalid_token".into());
     if let Some(scope) = &rules.scope {
         error.insert("scope".into(), scope.as_str().into());
@@ -165,7 +185,7 @@ pub fn sasl_error(rules: &Rules, configuration_url: Option<&str>) -> String {
     if let Some(url) = configuration_url {
         error.insert("openid-configuration".into(), url.into());
     }
-    STANDARD.encode(serde_json::Value::Object(error).to_string())
+    STANDARD.encode(Value::Object(error).to_string())
 }
 
 #[cfg(test)]

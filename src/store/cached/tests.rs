@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::*;
+use crate::request::Login;
 use crate::request::Protocol;
 use crate::store::Passwords;
 

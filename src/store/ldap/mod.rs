@@ -274,14 +274,14 @@ impl LdapStore {
     /// computes no hash for that, so the rest of the time is waited for.
     ///
     /// A name that somebody has would not do: failed binds may lock the account.
-    fn bind_as_nobody(&self, login: &Login, base: &[u8]) {
+    fn bind_as_nobody(&self, asked: &Question<'_>, base: &[u8]) {
         let (Some(nobody), Some(password)) = (random_word(), random_word()) else {
             return;
         };
         let separator: &[u8] = if base.is_empty() { b"" } else { b"," };
         let name = [b"cn=", nobody.as_bytes(), separator, base].concat();
-        let deadline = Instant::now() + DECOY_TIME;
-        let pace = self.pace.of(login).min(DECOY_TIME);
+        let deadline = asked.deadline.min(Instant::now() + DECOY_TIME);
+        let pace = self.pace.of(asked.login).min(DECOY_TIME);
         let took = self.pool.ask_aside(Role::Bind, deadline, |connection| {
             let started = Instant::now();
             connection.bind(&name, password.as_bytes())?;
@@ -293,9 +293,15 @@ impl LdapStore {
     }
 
     /// The secret of somebody, if none was read yet.
-    fn any_secret(&self, stored: &Stored, base: &[u8], scope: Scope) -> Option<Secret> {
+    fn any_secret(
+        &self,
+        stored: &Stored,
+        asked: &Question<'_>,
+        base: &[u8],
+        scope: Scope,
+    ) -> Option<Secret> {
         let filter = FilledFilter::present(&stored.attribute);
-        let deadline = Instant::now() + DECOY_TIME;
+        let deadline = asked.deadline.min(Instant::now() + DECOY_TIME);
         let found = self.pool.ask_aside(Role::Search, deadline, |connection| {
             self.search(connection, (base, scope), &filter, 1, deadline)
         })?;
@@ -374,14 +380,15 @@ impl UserStore for LdapStore {
         self.settings.lookup.is_some()
     }
 
-    fn decoy(&self, login: &Login) -> Decoy {
+    fn decoy(&self, asked: &Question<'_>) -> Decoy {
         let lookup = self.settings.lookup.as_ref();
-        let Some((lookup, base)) = lookup.and_then(|it| Some((it, it.base.fill(login)?))) else {
+        let Some((lookup, base)) = lookup.and_then(|it| Some((it, it.base.fill(asked.login)?)))
+        else {
             return Decoy::Nothing;
         };
         match &self.settings.auth {
             Auth::Bind(_) | Auth::SearchBind => {
-                self.bind_as_nobody(login, &base);
+                self.bind_as_nobody(asked, &base);
                 Decoy::Spent
             }
             Auth::Compare(stored) => {
@@ -390,7 +397,7 @@ impl UserStore for LdapStore {
                     .lock()
                     .unwrap_or_else(PoisonError::into_inner)
                     .clone();
-                let decoy = seen.or_else(|| self.any_secret(stored, &base, lookup.scope));
+                let decoy = seen.or_else(|| self.any_secret(stored, asked, &base, lookup.scope));
                 Decoy::Secret(decoy.unwrap_or_else(Secret::dummy))
             }
         }

@@ -12,7 +12,6 @@ use std::time::{Duration, Instant};
 use super::open::{Fault, Lifetime};
 use super::{Account, Decoy, Passwords, Question, StoreError, UserStore};
 use crate::gate::MAX_CREDENTIALS;
-use crate::request::Login;
 use crate::secret::Secret;
 
 mod database;
@@ -242,7 +241,7 @@ impl UserStore for SqlStore {
         "query: column host".to_owned()
     }
 
-    fn decoy(&self, _login: &Login) -> Decoy {
+    fn decoy(&self, _asked: &Question<'_>) -> Decoy {
         let last = self.decoy.lock().unwrap_or_else(PoisonError::into_inner);
         let default = self.settings.reading.default_scheme.as_deref();
         Decoy::Secret(last.clone().unwrap_or_else(|| decoy::of_scheme(default)))
