@@ -24,6 +24,7 @@ mod program;
 #[cfg(feature = "remote")]
 mod remote;
 mod routes;
+mod sandbox;
 mod serve;
 #[cfg(feature = "sql")]
 mod sql;

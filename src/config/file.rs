@@ -35,6 +35,7 @@ pub(super) struct File {
     pub(super) answers: Answers,
     pub(super) fastcgi: FastCgi,
     pub(super) limits: Limits,
+    pub(super) process: Process,
     pub(super) log: Log,
 }
 
@@ -519,6 +520,23 @@ impl Default for Limits {
             hash_locks: None,
             remembered_logins: unplaced(100_000),
             deadline: unplaced(5),
+        }
+    }
+}
+
+/// `[process]`: what the server's process may still do once it has started.
+#[derive(Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct Process {
+    /// `on`: it shuts itself in, as far as the kernel can; `required`: it does not serve where the
+    /// kernel cannot; or `off`. Not under CGI. Default: "on".
+    pub(super) sandbox: Spanned<String>,
+}
+
+impl Default for Process {
+    fn default() -> Self {
+        Self {
+            sandbox: unplaced("on".to_owned()),
         }
     }
 }
