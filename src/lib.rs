@@ -17,7 +17,8 @@
 //! - Other servers are spoken to over connections of `net`, with certificates checked as `tls` says.
 //! - [`config`] reads the TOML, with [`files`] that must be trustworthy and [`problem`]s that have a
 //!   place. [`service`] is one version of it at work, [`live`] the one in force while a server
-//!   runs. [`journal`] is the log.
+//!   runs. [`journal`] is the log. [`harden`] and [`sandbox`] see to it that little is left to steal,
+//!   and little to be done with it.
 
 pub mod answer;
 pub mod bulkhead;
@@ -40,6 +41,7 @@ pub mod problem;
 pub mod refusal;
 pub mod request;
 pub mod route;
+pub mod sandbox;
 pub mod secret;
 pub mod service;
 pub mod store;

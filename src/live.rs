@@ -17,8 +17,8 @@ use crate::params::Params;
 use crate::problem::Problem;
 use crate::refusal::{Refusal, Trouble};
 use crate::request::Outline;
+use crate::sandbox::Sandbox;
 use crate::service::{Service, Watched, refuse};
-use crate::store::open::Lifetime;
 
 /// How long the files are taken to be unchanged after a look.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
@@ -40,6 +40,7 @@ pub struct Live(Arc<Inner>);
 
 struct Inner {
     path: PathBuf,
+    sandbox: Option<Sandbox>,
     /// `None` as long as no configuration could be loaded: every login gets the temporary failure.
     current: RwLock<Option<Arc<Service>>>,
     watch: Mutex<Watch>,
@@ -65,9 +66,9 @@ impl Watch {
 }
 
 impl Live {
-    /// Loads the configuration at `path`.
-    pub fn open(path: &Path) -> Result<Self, Vec<Problem>> {
-        let inner = Inner::empty(path);
+    /// Loads the configuration at `path`, in the sandbox that this process is in.
+    pub fn open(path: &Path, sandbox: Option<Sandbox>) -> Result<Self, Vec<Problem>> {
+        let inner = Inner::empty(path, sandbox);
         let mut watch = inner.lock_watch();
         inner.load(&mut watch);
         let problems = std::mem::take(&mut watch.problems);
@@ -80,10 +81,10 @@ impl Live {
     }
 
     /// Loads the configuration at `path`; if that fails, logs why, answers the temporary failure
-    /// and looks again. For a process that a web server starts: were it to end instead,
+    /// and looks again, in the sandbox that this process is in. For a process that a web server starts: were it to end instead,
     /// mod_fcgid would soon stop starting it.
-    pub fn open_anyway(path: &Path) -> Self {
-        let inner = Inner::empty(path);
+    pub fn open_anyway(path: &Path, sandbox: Option<Sandbox>) -> Self {
+        let inner = Inner::empty(path, sandbox);
         inner.load_and_report(&mut inner.lock_watch());
         Self(Arc::new(inner))
     }
@@ -118,7 +119,7 @@ impl Live {
 }
 
 impl Inner {
-    fn empty(path: &Path) -> Self {
+    fn empty(path: &Path, sandbox: Option<Sandbox>) -> Self {
         let now = Instant::now();
         let watch = Watch {
             files: Vec::new(),
@@ -128,6 +129,7 @@ impl Inner {
         };
         Self {
             path: path.to_path_buf(),
+            sandbox,
             current: RwLock::new(None),
             watch: Mutex::new(watch),
         }
@@ -190,7 +192,12 @@ impl Inner {
         let known: Watched = before_files
             .map(|(path, _)| (path.clone(), fingerprint(path).ok()))
             .collect();
-        let opened = Service::open(&self.path, Lifetime::Server, before.as_deref(), &mut files);
+        let opened = Service::open_in(
+            self.sandbox.as_ref(),
+            &self.path,
+            before.as_deref(),
+            &mut files,
+        );
         watch.loaded = Instant::now();
         watch.looked = watch.loaded;
         match opened {

@@ -10,11 +10,14 @@ use clap::Parser as _;
 use log::LevelFilter;
 use nginx_mail_auth::cli::{Cli, Command, config_path};
 use nginx_mail_auth::commands::{self, EX_CONFIG};
+use nginx_mail_auth::config::Config;
 use nginx_mail_auth::fcgi::Limits;
 use nginx_mail_auth::fcgi::listener::{self, Listener, WebServers};
 use nginx_mail_auth::fcgi::server::Server;
 use nginx_mail_auth::live::Live;
-use nginx_mail_auth::{cgi, harden, journal};
+use nginx_mail_auth::problem::Problem;
+use nginx_mail_auth::route::lookups;
+use nginx_mail_auth::{cgi, harden, journal, sandbox};
 use signal_hook::consts::SIGHUP;
 
 fn main() -> ExitCode {
@@ -39,6 +42,10 @@ fn run() -> Result<ExitCode, Box<dyn Error>> {
     if under_cgi || std::env::args_os().len() <= 1 {
         return answer(&config_path(None));
     }
+    if std::env::args_os().skip(1).eq([lookups::ARGUMENT]) {
+        lookups::serve()?;
+        return Ok(ExitCode::SUCCESS);
+    }
     let cli = Cli::parse();
     let config = config_path(cli.config);
     match cli.command {
@@ -62,7 +69,15 @@ fn answer(config: &Path) -> Result<ExitCode, Box<dyn Error>> {
         return Ok(ExitCode::SUCCESS);
     };
     outlive_early_reload()?;
-    let live = Live::open_anyway(config);
+    // Where the configuration is broken, nobody knows yet what will be needed.
+    let sandbox = match Config::load(config) {
+        Ok(config) => sandbox::start(&config, &[]).unwrap_or_else(|error| {
+            log::error!("{error}");
+            None
+        }),
+        Err(_) => None,
+    };
+    let live = Live::open_anyway(config, sandbox);
     let limits = live
         .current()
         .map_or_else(Limits::default, |service| service.config().fastcgi);
@@ -79,36 +94,70 @@ fn answer(config: &Path) -> Result<ExitCode, Box<dyn Error>> {
 /// Serves FastCGI on these addresses and on the sockets that systemd passes.
 fn serve(config: &Path, addresses: &[String]) -> Result<ExitCode, Box<dyn Error>> {
     outlive_early_reload()?;
-    let live = match Live::open(config) {
-        Ok(live) => live,
-        Err(problems) => {
-            for problem in problems {
-                eprintln!("{problem}");
-            }
-            return Ok(ExitCode::from(EX_CONFIG));
-        }
+    let checked = match Config::load(config) {
+        Ok(checked) => checked,
+        // With what the stores have to say too.
+        Err(_) => return Ok(complain(Live::open(config, None))),
     };
-    // Not the service itself: it would stay at work after it has been replaced.
-    let (limits, socket_mode) = live
-        .current()
-        .map(|service| (service.config().fastcgi, service.config().socket_mode))
-        .ok_or("no configuration is loaded")?;
-    let mut listeners = listener::from_systemd()?;
-    for address in addresses {
-        let listener = Listener::bind(address, socket_mode)
-            .map_err(|error| format!("cannot listen on {address}: {error}"))?;
-        listeners.push(listener);
-    }
-    if listeners.is_empty() {
+    let inherited = listener::from_systemd()?;
+    if addresses.is_empty() && inherited.is_empty() {
         return Err("nowhere to listen: give --listen ADDRESS, or a socket from systemd".into());
     }
+    let mut own = Vec::new();
+    let served = listen_and_load(config, &checked, addresses, &mut own);
+    let live = match served {
+        Ok(Ok(live)) => live,
+        failed => {
+            own.iter().for_each(Listener::remove_file);
+            return failed.map(complain);
+        }
+    };
+    let limits = checked.fastcgi;
+    // It would stay in memory as long as the server runs.
+    drop(checked);
+    own.extend(inherited);
     Server {
-        listeners,
+        listeners: own,
         limits,
         web_servers: web_servers()?,
     }
     .run(live)?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Takes the addresses, shuts the process in, loads everything, and only then lets web servers
+/// connect. In the sandbox no address can be taken any more. `own` has the listeners also when it
+/// fails.
+fn listen_and_load(
+    path: &Path,
+    config: &Config,
+    addresses: &[String],
+    own: &mut Vec<Listener>,
+) -> Result<Result<Live, Vec<Problem>>, Box<dyn Error>> {
+    let failed = |address: &String, error| format!("cannot listen on {address}: {error}");
+    for address in addresses {
+        let listener = Listener::reserve(address, config.socket_mode);
+        own.push(listener.map_err(|error| failed(address, error))?);
+    }
+    journal::set_level(config.log_level);
+    let files = own.iter().filter_map(Listener::own_file);
+    let sandbox = sandbox::start(config, &files.map(Path::to_path_buf).collect::<Vec<_>>())?;
+    let live = match Live::open(path, sandbox) {
+        Ok(live) => live,
+        Err(problems) => return Ok(Err(problems)),
+    };
+    for (address, listener) in addresses.iter().zip(own) {
+        listener.listen().map_err(|error| failed(address, error))?;
+    }
+    Ok(Ok(live))
+}
+
+/// Prints what is wrong with the configuration.
+fn complain<T>(loaded: Result<T, Vec<Problem>>) -> ExitCode {
+    for problem in loaded.err().into_iter().flatten() {
+        eprintln!("{problem}");
+    }
+    ExitCode::from(EX_CONFIG)
 }
 
 /// Keeps SIGHUP from ending the process while it loads. It has nothing to do yet: what changes

@@ -17,6 +17,7 @@ use crate::problem::Problem;
 use crate::refusal::{Refusal, Trouble};
 use crate::request::{AuthRequest, Outline};
 use crate::route::{Routes, System};
+use crate::sandbox::{self, Sandbox};
 use crate::store::open::{Lifetime, open, try_all};
 use crate::throttle::{self, Throttle};
 use crate::turnstile::Turnstile;
@@ -53,18 +54,35 @@ impl Service {
         before: Option<&Self>,
         watched: &mut Watched,
     ) -> Result<Self, Vec<Problem>> {
-        let (service, problems) = Self::assemble(path, lifetime, before, watched);
-        match service {
-            Some(service) if problems.is_empty() => Ok(service),
-            _ => Err(problems),
-        }
+        let anything = |_: &Config| Vec::new();
+        whole(Self::assemble(path, lifetime, before, watched, anything))
+    }
+
+    /// The same for a server, in the sandbox that it is in. What the sandbox rules out is a problem,
+    /// and then nothing else is opened.
+    pub fn open_in(
+        sandbox: Option<&Sandbox>,
+        path: &Path,
+        before: Option<&Self>,
+        watched: &mut Watched,
+    ) -> Result<Self, Vec<Problem>> {
+        let possible = |config: &Config| sandbox::impossible(sandbox, config);
+        whole(Self::assemble(
+            path,
+            Lifetime::Server,
+            before,
+            watched,
+            possible,
+        ))
     }
 
     /// Looks for everything that is wrong, also with what a broken configuration names, and tries
     /// for real every store, and the service that knows about tokens: all problems, then all
     /// warnings.
     pub fn inspect(path: &Path) -> (Vec<Problem>, Vec<Problem>) {
-        let (service, mut problems) = Self::assemble(path, Lifetime::Server, None, &mut Vec::new());
+        let anything = |_: &Config| Vec::new();
+        let (service, mut problems) =
+            Self::assemble(path, Lifetime::Server, None, &mut Vec::new(), anything);
         let Some(service) = service else {
             return (problems, Vec::new());
         };
@@ -77,12 +95,13 @@ impl Service {
     }
 
     /// Makes what can be made. With any problem, the result is not one to answer with: a store
-    /// may be missing in it, or a key.
+    /// may be missing in it, or a key. `impossible` tells what need not be tried at all.
     fn assemble(
         path: &Path,
         lifetime: Lifetime,
         before: Option<&Self>,
         watched: &mut Watched,
+        impossible: impl FnOnce(&Config) -> Vec<Problem>,
     ) -> (Option<Self>, Vec<Problem>) {
         watched.push((path.to_path_buf(), fingerprint(path).ok()));
         let (config, mut problems) = match Config::salvage(path) {
@@ -96,6 +115,13 @@ impl Service {
                 .skip(1)
                 .map(|(path, seen)| (path.clone(), Some(seen.clone()))),
         );
+        let impossible = impossible(&config);
+        if !impossible.is_empty() {
+            // That such a file cannot be read is said already, and better.
+            problems.retain(|problem| impossible.iter().all(|other| other.key != problem.key));
+            problems.extend(impossible);
+            return (None, problems);
+        }
         let opened = open(&config, lifetime);
         watched.extend(opened.watched);
         problems.extend(opened.problems);
@@ -282,6 +308,14 @@ fn throttle(config: &Config, lifetime: Lifetime, before: Option<&Service>) -> Op
     let forgets = lifetime == Lifetime::OneRequest && settings.place == throttle::Place::Memory;
     let before = before.and_then(|service| service.gate.throttle.as_ref());
     (!forgets).then(|| Throttle::open(settings, before))
+}
+
+/// Without a problem, what was made is whole.
+fn whole((service, problems): (Option<Service>, Vec<Problem>)) -> Result<Service, Vec<Problem>> {
+    match service {
+        Some(service) if problems.is_empty() => Ok(service),
+        _ => Err(problems),
+    }
 }
 
 /// Appends a refusal where there is no request that could be read, and logs it.

@@ -265,7 +265,7 @@ fn a_key_file_that_is_there_again_is_soon_seen() {
                    [routes]\ndefault = \"192.0.2.1\"\n";
     let config = write(&folder, "auth.toml", content, 0o600);
     let key = write(&folder, "key", "hunter2", 0o600);
-    let live = Live::open(&config).ok().unwrap();
+    let live = Live::open(&config, None).ok().unwrap();
     let look = || {
         thread::sleep(Duration::from_millis(1100));
         live.respond(&Params::bounded(0), &mut Vec::new());

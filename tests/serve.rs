@@ -67,8 +67,12 @@ impl Serving {
     }
 
     /// With a listening socket as descriptor 0, as mod_fcgid and spawn-fcgi start it.
-    fn inheriting(config: &str) -> Self {
-        let dir = TempDir::new();
+    pub(crate) fn inheriting(config: &str) -> Self {
+        Self::inheriting_in(TempDir::new(), config)
+    }
+
+    /// The same in a folder that has files already.
+    pub(crate) fn inheriting_in(dir: TempDir, config: &str) -> Self {
         dir.write("auth.toml", config);
         let listener = UnixListener::bind(dir.path().join("socket")).unwrap();
         let child = Self::command(&dir)
@@ -86,7 +90,7 @@ impl Serving {
         fs::read_to_string(self.dir.path().join("log")).unwrap()
     }
 
-    fn ask(&self, login: &str, password: &str) -> String {
+    pub(crate) fn ask(&self, login: &str, password: &str) -> String {
         ask(&self.socket(), login, password)
     }
 
@@ -103,7 +107,11 @@ impl Serving {
         fs::rename(new, self.dir.path().join(name)).unwrap();
     }
 
-    fn signal(&self, signal: Signal) {
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    pub(crate) fn signal(&self, signal: Signal) {
         kill_process(Pid::from_child(&self.child), signal).unwrap();
     }
 }

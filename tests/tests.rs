@@ -6,10 +6,9 @@
 )]
 
 mod answers;
-#[cfg(any(feature = "ldap", feature = "remote", feature = "redis"))]
 #[cfg(all(feature = "sql", feature = "ldap", feature = "remote"))]
 mod bulkheads;
-#[cfg(any(feature = "ldap", feature = "remote"))]
+#[cfg(any(feature = "ldap", feature = "remote", feature = "redis"))]
 mod certificates;
 mod cgi;
 mod chains;
@@ -27,6 +26,7 @@ mod program;
 #[cfg(feature = "remote")]
 mod remote;
 mod routes;
+mod sandbox;
 mod serve;
 #[cfg(feature = "sql")]
 mod sql;

@@ -3,7 +3,7 @@
 use std::fmt::Display;
 use std::num::{NonZeroU16, NonZeroU32, NonZeroUsize};
 use std::ops::{Range, RangeInclusive};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use log::LevelFilter;
@@ -12,13 +12,14 @@ use zeroize::Zeroizing;
 
 use super::file;
 use super::source::{Read, Source};
-use super::{Config, MAX_KEY_FILE_BYTES, StoreConfig, UsersConfig};
+use super::{Config, MAX_KEY_FILE_BYTES, Named, StoreConfig, Use, UsersConfig};
 use crate::answer::{Codes, Messages, Text};
 use crate::fcgi;
 use crate::files::{Fingerprint, Secrecy, read_trusted};
 use crate::gate::Retry;
 use crate::problem::Problem;
 use crate::route::Table;
+use crate::sandbox;
 use crate::secret::SharedKey;
 
 mod hosts;
@@ -49,6 +50,7 @@ pub(super) fn check(
         problems,
         warnings: Vec::new(),
         files: Vec::new(),
+        named: Vec::new(),
         holds_secret: false,
     };
     let config = checker.config(read);
@@ -56,6 +58,7 @@ pub(super) fn check(
     let config = Config {
         warnings: checker.warnings,
         files: checker.files,
+        named: checker.named,
         holds_secret: checker.holds_secret,
         ..config
     };
@@ -69,6 +72,7 @@ struct Checker<'a> {
     problems: Vec<Problem>,
     warnings: Vec<Problem>,
     files: Vec<(PathBuf, Fingerprint)>,
+    named: Vec<Named>,
     /// Whether a secret stands in the file itself.
     holds_secret: bool,
 }
@@ -144,7 +148,9 @@ impl Checker<'_> {
                 &file.limits.max_hashes,
                 0..=1024,
             )),
+            sandbox: self.sandbox(&file.process),
             files: Vec::new(),
+            named: Vec::new(),
             warnings: Vec::new(),
             holds_secret: false,
         }
@@ -177,14 +183,32 @@ impl Checker<'_> {
             Some(path) if path.get_ref().is_empty() => {
                 self.report(&path.span(), key, "must not be empty");
             }
-            Some(path) => return Some(self.beside(path.get_ref())),
+            Some(path) => {
+                let span = path.span();
+                let path = self.beside(path.get_ref());
+                self.name(key, &span, &path, Use::Read);
+                return Some(path);
+            }
         }
         None
     }
 
+    /// A folder in which files are made and written.
     fn folder(&mut self, key: &str, path: Option<&Spanned<String>>) -> Option<PathBuf> {
         let path = path?;
-        self.path(key, &path.span(), Some(path))
+        let folder = self.path(key, &path.span(), Some(path))?;
+        self.name(key, &path.span(), &folder, Use::Write);
+        Some(folder)
+    }
+
+    /// Notes that the configuration names something, whether or not it can be used.
+    fn name(&mut self, key: &str, span: &Range<usize>, path: &Path, usage: Use) {
+        self.named.push(Named {
+            path: path.to_owned(),
+            usage,
+            place: self.source.place(span.start),
+            key: key.to_owned(),
+        });
     }
 
     /// Paths are relative to the configuration file.
@@ -288,6 +312,16 @@ impl Checker<'_> {
             ),
             params_pairs: self.number("fastcgi.max-params", &bounds.max_params, 64..=10_000),
         }
+    }
+
+    fn sandbox(&mut self, process: &file::Process) -> sandbox::Mode {
+        let words = [
+            ("on", sandbox::Mode::On),
+            ("off", sandbox::Mode::Off),
+            ("required", sandbox::Mode::Required),
+        ];
+        self.word("process.sandbox", &process.sandbox, &words)
+            .unwrap_or(sandbox::Mode::On)
     }
 
     fn level(&mut self, log: &file::Log) -> LevelFilter {

@@ -37,6 +37,7 @@ pub(super) struct File {
     pub(super) limits: Limits,
     /// Without it passwords can be guessed as fast as the stores answer.
     pub(super) throttle: Option<Spanned<Throttle>>,
+    pub(super) process: Process,
     pub(super) log: Log,
 }
 
@@ -592,6 +593,23 @@ impl Default for Throttle {
             ipv6_prefix: unplaced(64),
             always_allow: Vec::new(),
             wait_after_digests: false,
+        }
+    }
+}
+
+/// `[process]`: what the server's process may still do once it has started.
+#[derive(Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct Process {
+    /// `on`: it shuts itself in, as far as the kernel can; `required`: it does not serve where the
+    /// kernel cannot; or `off`. Not under CGI. Default: "on".
+    pub(super) sandbox: Spanned<String>,
+}
+
+impl Default for Process {
+    fn default() -> Self {
+        Self {
+            sandbox: unplaced("on".to_owned()),
         }
     }
 }

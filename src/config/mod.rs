@@ -15,6 +15,7 @@ use crate::logins::LoginRules;
 use crate::method;
 use crate::problem::Problem;
 use crate::route::Table;
+use crate::sandbox;
 use crate::secret::SharedKey;
 use crate::store;
 use crate::throttle;
@@ -76,6 +77,10 @@ pub struct Config {
     pub remembered_logins: usize,
     /// How long a decision may take.
     pub deadline: Duration,
+    /// Whether a server shuts itself in once it has started.
+    pub sandbox: sandbox::Mode,
+    /// Every file and folder that it names, also what cannot be used.
+    pub named: Vec<Named>,
     /// Every file that was read, in the version that was.
     pub files: Vec<(PathBuf, Fingerprint)>,
     /// What works, but is worth a look.
@@ -83,6 +88,28 @@ pub struct Config {
     /// Whether a secret stands in the file itself: that everybody may read it is worth a word only
     /// then.
     pub holds_secret: bool,
+}
+
+/// A file or folder that the configuration names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Named {
+    /// The file or folder.
+    pub path: PathBuf,
+    /// What is done with it.
+    pub usage: Use,
+    /// Line and column at which it is named.
+    pub place: (usize, usize),
+    /// The key.
+    pub key: String,
+}
+
+/// What is done with a file or folder.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Use {
+    /// The file is read.
+    Read,
+    /// Files are made and written in the folder.
+    Write,
 }
 
 /// One `[[users]]`.

@@ -83,6 +83,13 @@ impl Listener {
     /// nobody serves is replaced; `AddrInUse` if somebody does, or if the file is no socket.
     /// `InvalidInput` if `address` is neither form.
     pub fn bind(address: &str, mode: u32) -> io::Result<Self> {
+        let listener = Self::reserve(address, mode)?;
+        listener.listen()?;
+        Ok(listener)
+    }
+
+    /// The same, but nobody can connect before [`Listener::listen`]: whoever tries is refused.
+    pub fn reserve(address: &str, mode: u32) -> io::Result<Self> {
         match address.strip_prefix("unix:") {
             Some(path) => Self::bind_unix(Path::new(path), mode),
             None => Self::bind_tcp(address.parse().map_err(|_| {
@@ -101,7 +108,6 @@ impl Listener {
         // Connections of a former server that still linger must not keep us from starting.
         net::sockopt::set_socket_reuseaddr(&socket, true)?;
         net::bind(&socket, &address)?;
-        net::listen(&socket, BACKLOG)?;
         Ok(Self {
             socket,
             own_file: None,
@@ -119,7 +125,6 @@ impl Listener {
         net::bind(&socket, &SocketAddrUnix::new(path)?)?;
         // Nobody can connect before `listen`, so not with the permissions of the umask either.
         fs::set_permissions(path, fs::Permissions::from_mode(mode))?;
-        net::listen(&socket, BACKLOG)?;
         let file = fs::symlink_metadata(path)?;
         Ok(Self {
             socket,
@@ -129,6 +134,16 @@ impl Listener {
                 inode: file.ino(),
             }),
         })
+    }
+
+    /// Lets web servers connect.
+    pub fn listen(&self) -> io::Result<()> {
+        Ok(net::listen(&self.socket, BACKLOG)?)
+    }
+
+    /// The file of the Unix socket, if we made it.
+    pub fn own_file(&self) -> Option<&Path> {
+        self.own_file.as_ref().map(|own| own.path.as_path())
     }
 
     /// The address, if it is TCP: tells the port when 0 was asked for.
@@ -167,7 +182,7 @@ impl Listener {
     }
 
     /// Removes the file of a Unix socket that we made, unless another has taken its place.
-    pub(super) fn remove_file(&self) {
+    pub fn remove_file(&self) {
         if let Some(own) = &self.own_file
             && let Ok(file) = fs::symlink_metadata(&own.path)
             && (file.dev(), file.ino()) == (own.device, own.inode)

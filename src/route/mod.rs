@@ -17,6 +17,7 @@ use crate::problem::Problem;
 mod choose;
 mod explain;
 mod host;
+pub mod lookups;
 mod master;
 mod moves;
 mod names;

@@ -158,6 +158,9 @@ fn fault(error: &io::Error) -> Fault {
         Errno::NOMEM,
         Errno::NOBUFS,
         Errno::ADDRNOTAVAIL,
+        // The sandbox, or a rule of the machine's own firewall.
+        Errno::ACCESS,
+        Errno::PERM,
     ];
     match Errno::from_io_error(error) {
         Some(errno) if ours.contains(&errno) => Fault::Ours(error.to_string()),

@@ -68,7 +68,7 @@ trait Asked {
 
     /// From this address, with the key.
     #[track_caller]
-    fn ask(&self, address: &str, login: &str, password: &str) -> Said {
+    fn log_in(&self, address: &str, login: &str, password: &str) -> Said {
         Said::read(&self.answer(&[
             ("HTTP_AUTH_USER", login),
             ("HTTP_AUTH_PASS", password),
@@ -83,7 +83,7 @@ trait Asked {
     fn fail(&self, address: &str, login: &str, times: u32) -> Vec<Said> {
         let password = |number| format!("wrong-{address}-{number}");
         (0..times)
-            .map(|number| self.ask(address, login, &password(number)))
+            .map(|number| self.log_in(address, login, &password(number)))
             .collect()
     }
 }

@@ -19,7 +19,7 @@ fn waits_grow_and_then_nobody_is_asked_any_more() {
     let mut expected = [0, 0, 0, 0, 2, 4, 8, 15].map(Out).to_vec();
     assert_eq!(server.fail(HERE, "alice", 8), expected);
     // The right one comes too late, and looks like a wrong one.
-    assert_eq!(server.ask(HERE, "alice", "right"), Out(15));
+    assert_eq!(server.log_in(HERE, "alice", "right"), Out(15));
     assert_eq!(log_of(&server, "answer=refused cause=throttled"), 1);
     assert_eq!(log_of(&server, "cause=wrong-password"), 8);
     assert_eq!(
@@ -30,8 +30,8 @@ fn waits_grow_and_then_nobody_is_asked_any_more() {
         1
     );
     // Not from elsewhere, where a success forgives nothing here.
-    assert_eq!(server.ask(THERE, "alice", "right"), In);
-    assert_eq!(server.ask(HERE, "alice", "right"), Out(15));
+    assert_eq!(server.log_in(THERE, "alice", "right"), In);
+    assert_eq!(server.log_in(HERE, "alice", "right"), Out(15));
     // An unknown login gets the same.
     expected.push(Out(15));
     let unknown = Serving::listening(&config(""), USERS);
@@ -44,24 +44,24 @@ fn an_old_password_counts_once_however_often_it_comes() {
     let server = server("");
     for _ in 0..50 {
         for old in ["old-phone", "old-laptop", "old-tablet"] {
-            assert_eq!(server.ask(HERE, "alice", old), Out(0));
+            assert_eq!(server.log_in(HERE, "alice", old), Out(0));
         }
     }
-    assert_eq!(server.ask(HERE, "alice", "right"), In);
+    assert_eq!(server.log_in(HERE, "alice", "right"), In);
     // From many networks it counts once for each network, and once for the login.
     for number in 0..40 {
         let address = format!("203.0.113.{number}");
-        assert_eq!(server.ask(&address, "bob", "old-phone"), Out(0));
+        assert_eq!(server.log_in(&address, "bob", "old-phone"), Out(0));
     }
-    assert_eq!(server.ask(THERE, "bob", "other"), Out(0));
+    assert_eq!(server.log_in(THERE, "bob", "other"), Out(0));
 }
 
 #[test]
 fn a_network_with_a_success_is_exempt_for_that_login_only() {
     let server = server("");
-    assert_eq!(server.ask(HERE, "alice", "right"), In);
+    assert_eq!(server.log_in(HERE, "alice", "right"), In);
     assert_eq!(server.fail(HERE, "alice", 20), vec![Out(0); 20]);
-    assert_eq!(server.ask(HERE, "alice", "right"), In);
+    assert_eq!(server.log_in(HERE, "alice", "right"), In);
     // Also where the network is refused for others, and the login is guessed from elsewhere.
     for number in 0..40 {
         server.fail(HERE, &format!("guess-{number}"), 1);
@@ -69,28 +69,28 @@ fn a_network_with_a_success_is_exempt_for_that_login_only() {
     for number in 0..40 {
         server.fail(&format!("203.0.113.{number}"), "alice", 1);
     }
-    assert_eq!(server.ask(HERE, "bob", "right"), Out(15));
-    assert_eq!(server.ask(HERE, "alice", "right"), In);
+    assert_eq!(server.log_in(HERE, "bob", "right"), Out(15));
+    assert_eq!(server.log_in(HERE, "alice", "right"), In);
     // It is no way to guess without end all the same.
     server.fail(HERE, "alice", 100);
-    assert_eq!(server.ask(HERE, "alice", "right"), Out(15));
+    assert_eq!(server.log_in(HERE, "alice", "right"), Out(15));
 }
 
 #[test]
 fn one_password_for_many_logins_has_the_network_refused() {
     let server = server("refuse-network = 10");
     let spray: Vec<_> = (0..10)
-        .map(|number| server.ask(HERE, &format!("guess-{number}"), "summer"))
+        .map(|number| server.log_in(HERE, &format!("guess-{number}"), "summer"))
         .collect();
     let waits = [0, 0, 0, 0, 2, 4, 8, 15, 15, 15];
     assert_eq!(spray, waits.map(Out));
-    assert_eq!(server.ask(HERE, "alice", "right"), Out(15));
+    assert_eq!(server.log_in(HERE, "alice", "right"), Out(15));
     assert_eq!(
         log_of(&server, "network=192.0.2.10/32 is refused after 10"),
         1
     );
     // The neighbours are others.
-    assert_eq!(server.ask("192.0.2.11", "alice", "right"), In);
+    assert_eq!(server.log_in("192.0.2.11", "alice", "right"), In);
 }
 
 #[test]
@@ -106,35 +106,35 @@ fn a_login_alone_is_slowed_and_not_locked_unless_that_is_wanted() {
     let said = guess(&slowing);
     assert_eq!(said[..8], [0, 0, 0, 0, 2, 4, 8, 15].map(Out));
     assert_eq!(said[8..], vec![Out(15); 32]);
-    assert_eq!(slowing.ask(HERE, "alice", "right"), In);
+    assert_eq!(slowing.log_in(HERE, "alice", "right"), In);
     let locking = server("refuse-login = 20");
     guess(&locking);
-    assert_eq!(locking.ask(HERE, "alice", "right"), Out(15));
-    assert_eq!(locking.ask(HERE, "bob", "right"), In);
+    assert_eq!(locking.log_in(HERE, "alice", "right"), Out(15));
+    assert_eq!(locking.log_in(HERE, "bob", "right"), In);
 }
 
 #[test]
 fn networks_are_as_wide_as_configured() {
     let wide = server("ipv4-prefix = 24");
     wide.fail("192.0.2.10", "alice", 8);
-    assert_eq!(wide.ask("192.0.2.99", "alice", "right"), Out(15));
-    assert_eq!(wide.ask("192.0.3.10", "alice", "right"), In);
+    assert_eq!(wide.log_in("192.0.2.99", "alice", "right"), Out(15));
+    assert_eq!(wide.log_in("192.0.3.10", "alice", "right"), In);
     let server = server("");
     for number in 1..=8 {
-        server.ask(
+        server.log_in(
             &format!("2001:db8:1:2::{number}"),
             "alice",
             &format!("w{number}"),
         );
     }
     assert_eq!(
-        server.ask("2001:db8:1:2:ffff::1", "alice", "right"),
+        server.log_in("2001:db8:1:2:ffff::1", "alice", "right"),
         Out(15)
     );
-    assert_eq!(server.ask("2001:db8:1:3::1", "alice", "right"), In);
+    assert_eq!(server.log_in("2001:db8:1:3::1", "alice", "right"), In);
     // An IPv4 client of a socket for both is the same as on one for IPv4.
     server.fail("::ffff:192.0.2.77", "bob", 8);
-    assert_eq!(server.ask("192.0.2.77", "bob", "right"), Out(15));
+    assert_eq!(server.log_in("192.0.2.77", "bob", "right"), Out(15));
 }
 
 #[test]
@@ -146,9 +146,9 @@ fn upper_and_lower_case_are_one_login() {
         .take(8)
         .enumerate()
     {
-        server.ask(HERE, login, &format!("wrong-{number}"));
+        server.log_in(HERE, login, &format!("wrong-{number}"));
     }
-    assert_eq!(server.ask(HERE, "alice", "right"), Out(15));
+    assert_eq!(server.log_in(HERE, "alice", "right"), Out(15));
 }
 
 #[test]
@@ -156,8 +156,8 @@ fn who_is_always_allowed_is_neither_slowed_nor_counted() {
     let server = server("always-allow = [\"192.0.2.0/24\", \"2001:db8::1\"]");
     assert_eq!(server.fail(HERE, "alice", 40), vec![Out(0); 40]);
     assert_eq!(server.fail("2001:db8::1", "alice", 40), vec![Out(0); 40]);
-    assert_eq!(server.ask(HERE, "alice", "right"), In);
-    assert_eq!(server.ask(THERE, "alice", "wrong"), Out(0));
+    assert_eq!(server.log_in(HERE, "alice", "right"), In);
+    assert_eq!(server.log_in(THERE, "alice", "wrong"), Out(0));
 }
 
 /// Without a key anybody could name any address: a guesser another one each time, or a user's own.
@@ -227,7 +227,7 @@ fn refusals_of_every_kind_count_and_temporary_failures_do_not() {
                  allow_nets=10.0.0.0/8\nempty:\n";
     server.replace("users", users);
     wait_until("the new users", || {
-        server.ask(THERE, "off", "right") == Out(0) && log_of(&server, "cause=disabled") > 0
+        server.log_in(THERE, "off", "right") == Out(0) && log_of(&server, "cause=disabled") > 0
     });
     for (number, login) in ["off", "nets", "empty", "nobody", "alice"]
         .iter()
@@ -236,8 +236,8 @@ fn refusals_of_every_kind_count_and_temporary_failures_do_not() {
         let address = format!("203.0.113.{number}");
         let first = match *login {
             // The right password of somebody who is kept out looks as a wrong one.
-            "off" | "nets" => server.ask(&address, login, "right"),
-            _ => server.ask(&address, login, "first"),
+            "off" | "nets" => server.log_in(&address, login, "right"),
+            _ => server.log_in(&address, login, "first"),
         };
         assert_eq!(first, Out(0));
         let said = server.fail(&address, login, 8);
@@ -252,18 +252,18 @@ fn refusals_of_every_kind_count_and_temporary_failures_do_not() {
     );
     for number in 0..20 {
         stuck.fail(HERE, &format!("no-{number}"), 0);
-        assert_eq!(stuck.ask(HERE, "alice", "right"), Said::Temporary);
+        assert_eq!(stuck.log_in(HERE, "alice", "right"), Said::Temporary);
     }
-    assert_eq!(stuck.ask(HERE, "bob", "right"), In);
+    assert_eq!(stuck.log_in(HERE, "bob", "right"), In);
 }
 
 #[test]
 fn failures_are_forgotten_after_the_window() {
     let server = server("window = 1\nfree-failures = 0\nwaits = [1]");
     assert_eq!(server.fail(HERE, "alice", 1), [Out(1)]);
-    assert_eq!(server.ask(HERE, "alice", "right"), Out(1));
+    assert_eq!(server.log_in(HERE, "alice", "right"), Out(1));
     wait_until("it is forgotten", || {
-        server.ask(HERE, "alice", "right") == In
+        server.log_in(HERE, "alice", "right") == In
     });
 }
 
@@ -274,10 +274,10 @@ fn counts_outlive_a_reload() {
     let text = config("").replace("192.0.2.1\"", "192.0.2.1\" # again");
     server.replace("auth.toml", &text);
     wait_until("the reload", || {
-        server.ask(THERE, "bob", "right");
+        server.log_in(THERE, "bob", "right");
         log_of(&server, "auth.toml: loaded") > 0
     });
-    assert_eq!(server.ask(HERE, "alice", "right"), Out(15));
+    assert_eq!(server.log_in(HERE, "alice", "right"), Out(15));
 }
 
 /// Guesses made at once do not slip through between reading the counts and changing them.
@@ -310,7 +310,7 @@ fn guesses_made_at_once_are_counted_each() {
     let asked = log_of(&server, "cause=wrong-password");
     assert!((4..=4 + 8).contains(&asked), "{asked}");
     assert_eq!(asked + log_of(&server, "cause=throttled"), 40);
-    assert_eq!(server.ask(HERE, "alice", "right"), Out(15));
+    assert_eq!(server.log_in(HERE, "alice", "right"), Out(15));
 }
 
 /// Counts in memory would end with each process, so they are not made.
@@ -318,5 +318,5 @@ fn guesses_made_at_once_are_counted_each() {
 fn memory_is_of_no_use_to_cgi_programs() {
     let cgi = Cgi::new(&config(""));
     assert_eq!(cgi.fail(HERE, "alice", 20), vec![Out(0); 20]);
-    assert_eq!(cgi.ask(HERE, "alice", "right"), In);
+    assert_eq!(cgi.log_in(HERE, "alice", "right"), In);
 }

@@ -29,18 +29,18 @@ fn is_shared(one: &dyn Asked, other: &dyn Asked) {
     for (number, expected) in WAITS.into_iter().enumerate() {
         let whom = if number % 2 == 0 { one } else { other };
         let password = format!("wrong-{number}");
-        assert_eq!(whom.ask(HERE, "alice", &password), expected);
+        assert_eq!(whom.log_in(HERE, "alice", &password), expected);
         // The same one, asked of the other, is known.
         let again = if number % 2 == 0 { other } else { one };
         if number < 7 {
-            assert_eq!(again.ask(HERE, "alice", &password), expected);
+            assert_eq!(again.log_in(HERE, "alice", &password), expected);
         }
     }
-    assert_eq!(one.ask(HERE, "alice", "right"), Out(15));
-    assert_eq!(other.ask(HERE, "alice", "right"), Out(15));
-    assert_eq!(one.ask("192.0.2.11", "alice", "right"), In);
+    assert_eq!(one.log_in(HERE, "alice", "right"), Out(15));
+    assert_eq!(other.log_in(HERE, "alice", "right"), Out(15));
+    assert_eq!(one.log_in("192.0.2.11", "alice", "right"), In);
     // A success is known too.
-    assert_eq!(one.ask("192.0.2.12", "bob", "right"), In);
+    assert_eq!(one.log_in("192.0.2.12", "bob", "right"), In);
     assert_eq!(other.fail("192.0.2.12", "bob", 9), vec![Out(0); 9]);
 }
 
@@ -78,7 +78,7 @@ fn many_processes_at_once_lose_no_count() {
                 for number in 0..3 {
                     // Each login once: all are counted for the network.
                     let login = format!("guess-{thread}-{number}");
-                    cgi.ask(HERE, &login, "wrong");
+                    cgi.log_in(HERE, &login, "wrong");
                 }
             });
         }
@@ -109,12 +109,12 @@ fn redis_is_shared_by_servers_and_cgi_programs() {
         socket.display()
     );
     let unix = Cgi::new(&config(&keys));
-    assert_eq!(unix.ask(HERE, "alice", "right"), Out(15));
+    assert_eq!(unix.log_in(HERE, "alice", "right"), Out(15));
     let port = redis.port;
     let keys =
         format!("state = \"redis://default@127.0.0.1:{port}/3\"\npassword-file = {file:?}\n");
     let other = Cgi::new(&config(&keys));
-    assert_eq!(other.ask(HERE, "alice", "right"), In);
+    assert_eq!(other.log_in(HERE, "alice", "right"), In);
 }
 
 #[test]
@@ -136,9 +136,9 @@ fn redis_over_tls_must_show_a_certificate_of_its_name() {
     };
     let cgi = Cgi::new(&keys("localhost"));
     assert_eq!(cgi.fail(HERE, "alice", 8), WAITS);
-    assert_eq!(cgi.ask(HERE, "alice", "right"), Out(15));
+    assert_eq!(cgi.log_in(HERE, "alice", "right"), Out(15));
     let other_name = Cgi::new(&keys("127.0.0.1"));
-    assert_eq!(other_name.ask(HERE, "bob", "right"), Temporary);
+    assert_eq!(other_name.log_in(HERE, "bob", "right"), Temporary);
 }
 
 /// Goes on, one warning for each outage, and the counts of before are there afterwards.
@@ -156,15 +156,15 @@ fn redis_that_is_stopped_killed_and_back_changes_no_answer() {
     assert_eq!(server.fail(HERE, "alice", 8), WAITS);
     redis.server.signal_all(Signal::STOP);
     for _ in 0..10 {
-        assert_eq!(server.ask(HERE, "bob", "right"), In);
-        assert_eq!(server.ask(HERE, "bob", "wrong"), Out(0));
+        assert_eq!(server.log_in(HERE, "bob", "right"), In);
+        assert_eq!(server.log_in(HERE, "bob", "wrong"), Out(0));
     }
     assert_eq!(warned(&server), 1, "{}", server.log());
     // Meanwhile the process counts on its own.
     assert_eq!(server.fail("192.0.2.50", "bob", 8), WAITS);
     redis.server.signal_all(Signal::CONT);
     wait_until("the counts are back", || {
-        server.ask(HERE, "alice", "right") == Out(15)
+        server.log_in(HERE, "alice", "right") == Out(15)
     });
     wait_until("it is said", || {
         log_of(&server, "throttle: the counts can be had again") == 1
@@ -172,12 +172,12 @@ fn redis_that_is_stopped_killed_and_back_changes_no_answer() {
     let port = redis.port;
     drop(redis);
     for _ in 0..10 {
-        assert_eq!(server.ask(HERE, "bob", "right"), In);
+        assert_eq!(server.log_in(HERE, "bob", "right"), In);
     }
     assert_eq!(warned(&server), 2, "{}", server.log());
     let _again = Redis::start_on(port);
     wait_until("it is asked again", || {
-        server.ask(HERE, "bob", "right");
+        server.log_in(HERE, "bob", "right");
         log_of(&server, "can be had again") == 2
     });
 }
@@ -189,8 +189,8 @@ fn without_the_counts_nobody_gets_in_where_that_is_wanted() {
         let keys = format!("state = \"redis://127.0.0.1:{port}\"\nwithout-state = \"refuse\"");
         let server = Serving::listening(&config(&keys), USERS);
         for _ in 0..3 {
-            assert_eq!(server.ask(HERE, "alice", "right"), Temporary);
-            assert_eq!(server.ask(HERE, "alice", "wrong"), Temporary);
+            assert_eq!(server.log_in(HERE, "alice", "right"), Temporary);
+            assert_eq!(server.log_in(HERE, "alice", "wrong"), Temporary);
         }
         assert_eq!(log_of(&server, "the counts cannot be had"), 1);
         assert_eq!(
@@ -202,7 +202,7 @@ fn without_the_counts_nobody_gets_in_where_that_is_wanted() {
         let cgi = Cgi::new(&config(
             "state = \"sqlite:nowhere/state.db\"\nwithout-state = \"refuse\"",
         ));
-        assert_eq!(cgi.ask(HERE, "alice", "right"), Temporary);
+        assert_eq!(cgi.log_in(HERE, "alice", "right"), Temporary);
     }
 }
 
@@ -230,7 +230,7 @@ fn a_state_file_that_cannot_be_used_changes_no_answer() {
             let path = cgi.0.write(name, content);
             fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
         }
-        assert_eq!(cgi.ask(HERE, "alice", "right"), In, "{what}");
+        assert_eq!(cgi.log_in(HERE, "alice", "right"), In, "{what}");
         assert_eq!(cgi.fail(HERE, "alice", 10), vec![Out(0); 10], "{what}");
         let output = cgi.run(&[
             ("HTTP_AUTH_USER", "alice"),
@@ -273,8 +273,8 @@ fn a_state_file_that_somebody_locks_changes_no_answer() {
         .read_line(&mut line)
         .unwrap();
     assert_eq!(line, "locked\n");
-    assert_eq!(server.ask(HERE, "bob", "right"), In);
-    assert_eq!(server.ask(HERE, "bob", "wrong"), Out(0));
+    assert_eq!(server.log_in(HERE, "bob", "right"), In);
+    assert_eq!(server.log_in(HERE, "bob", "wrong"), Out(0));
     drop(input);
     sqlite.wait().unwrap();
     assert_eq!(
@@ -284,7 +284,7 @@ fn a_state_file_that_somebody_locks_changes_no_answer() {
         server.log()
     );
     wait_until("the counts are back", || {
-        server.ask(HERE, "alice", "right") == Out(15)
+        server.log_in(HERE, "alice", "right") == Out(15)
     });
 }
 
@@ -294,6 +294,6 @@ fn a_state_file_that_is_removed_is_made_anew() {
     let server = Serving::listening(&config("state = \"sqlite:state.db\""), USERS);
     assert_eq!(server.fail(HERE, "alice", 8), WAITS);
     fs::remove_file(server.dir.path().join("state.db")).unwrap();
-    assert_eq!(server.ask(HERE, "alice", "right"), In);
+    assert_eq!(server.log_in(HERE, "alice", "right"), In);
     assert!(server.dir.path().join("state.db").exists());
 }

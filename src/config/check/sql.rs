@@ -9,7 +9,7 @@ use toml::Spanned;
 use zeroize::Zeroizing;
 
 use super::Checker;
-use crate::config::file;
+use crate::config::{Use, file};
 use crate::files::{Secrecy, read_trusted, warn_of_exposure};
 use crate::secret::{Secret, SecretError, WeakSchemes};
 use crate::store::sql::network::{Address, DatabasePassword, Server, Tls};
@@ -133,7 +133,7 @@ impl Checker<'_> {
                 self.report(&url.span(), KEY, what);
                 None
             }
-            Ok(Url::Sqlite(path)) => Some(Kind::Sqlite(self.sqlite(users, &path))),
+            Ok(Url::Sqlite(path)) => Some(Kind::Sqlite(self.sqlite(users, url, &path))),
             Ok(Url::Server(parts)) => {
                 let family = parts.family;
                 let server = self.sql_server(users, url, parts, timeout);
@@ -145,7 +145,7 @@ impl Checker<'_> {
         }
     }
 
-    fn sqlite(&mut self, users: &file::Users, path: &str) -> PathBuf {
+    fn sqlite(&mut self, users: &file::Users, url: &Spanned<String>, path: &str) -> PathBuf {
         let network = [
             (
                 "password-file",
@@ -164,6 +164,11 @@ impl Checker<'_> {
             }
         }
         let path = self.beside(path);
+        self.name("users.url", &url.span(), &path, Use::Read);
+        // In WAL mode also who only reads writes the -shm file beside it.
+        if let Some(folder) = path.parent() {
+            self.name("users.url", &url.span(), folder, Use::Write);
+        }
         self.warnings.extend(warn_of_exposure(&path));
         path
     }

@@ -5,6 +5,8 @@ use std::time::Duration;
 use toml::Spanned;
 
 use super::Checker;
+#[cfg(feature = "sql")]
+use crate::config::Use;
 use crate::config::{ThrottleConfig, file};
 use crate::store::Network;
 use crate::throttle::{Place, Settings, Spans};
@@ -125,7 +127,11 @@ impl Checker<'_> {
         if path.is_empty() {
             self.report(&state.span(), "throttle.state", "names no file");
         }
-        Place::Sqlite(self.beside(path))
+        let path = self.beside(path);
+        if let Some(folder) = path.parent() {
+            self.name("throttle.state", &state.span(), folder, Use::Write);
+        }
+        Place::Sqlite(path)
     }
 
     #[cfg(not(feature = "sql"))]

@@ -18,7 +18,7 @@ const SOCKET: &str = "/run/slapd/ldapi";
 pub struct Url {
     text: String,
     pub(super) scheme: Scheme,
-    pub(super) endpoint: Endpoint,
+    pub(crate) endpoint: Endpoint,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,0 +1,304 @@
+//! What a server gives up once it has started, so that a bug cannot be made much of.
+//!
+//! Under Landlock the process reads the folders that its configuration names files in, writes
+//! next to nothing, and connects to the TCP ports that the configuration names; it opens no port,
+//! and neither sends signals nor connects to abstract sockets outside. Under seccomp it starts no
+//! program and uses nothing of the kernel that it has no need of. Both are for good: a later
+//! configuration that needs more is refused, with a word on that.
+//!
+//! Host names are looked up by a process of its own, which is started before
+//! ([`lookups`](crate::route::lookups)): the system's way to do it reads files that may be replaced
+//! at any time, talks to whatever /etc/nsswitch.conf says, and may be a program.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use crate::config::Config;
+use crate::problem::Problem;
+use crate::route::lookups::Starting as Lookups;
+
+mod calls;
+mod needs;
+mod objects;
+
+pub use needs::{Need, What, needs};
+
+/// Whether there is to be a sandbox.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// No.
+    Off,
+    /// As much of it as the kernel has.
+    On,
+    /// Without it the program does not serve.
+    Required,
+}
+
+/// Why there is no sandbox.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unavailable(String);
+
+impl fmt::Display for Unavailable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the sandbox cannot be had: {}", self.0)
+    }
+}
+
+impl std::error::Error for Unavailable {}
+
+/// The sandbox that this process is in: what it can still do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sandbox {
+    granted: Granted,
+    landlock: Option<String>,
+    seccomp: bool,
+}
+
+/// What is granted.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Granted {
+    /// Folders below which files are read.
+    read: BTreeSet<PathBuf>,
+    /// Folders in which files are made and written, too.
+    written: BTreeSet<PathBuf>,
+    /// Folders in which files are removed.
+    cleared: BTreeSet<PathBuf>,
+    ports: BTreeSet<u16>,
+    names: bool,
+}
+
+impl Sandbox {
+    /// Puts this process into a sandbox for good; all that `needs` says can still be done, and the
+    /// files of the Unix sockets at `sockets` be removed.
+    ///
+    /// Only threads that are started later are in it as a whole. Of what the kernel lacks there is
+    /// nothing; an error if that is all of it, or if it fails.
+    pub fn enter(needs: &[Need], sockets: &[PathBuf]) -> Result<Self, Unavailable> {
+        let granted = Granted::new(needs, sockets);
+        let landlock = objects::restrict(&granted)?;
+        let seccomp = match calls::restrict() {
+            Ok(()) => true,
+            Err(error) => {
+                log::debug!("seccomp: {error}");
+                false
+            }
+        };
+        if landlock.is_none() && !seccomp {
+            return Err(Unavailable(
+                "the kernel has neither Landlock nor seccomp".to_owned(),
+            ));
+        }
+        Ok(Self {
+            granted,
+            landlock,
+            seccomp,
+        })
+    }
+
+    /// Whether the kernel has all kinds of it.
+    pub fn is_whole(&self) -> bool {
+        self.landlock.is_some() && self.seccomp
+    }
+
+    /// What of a configuration cannot be done in here.
+    fn missing(&self, config: &Config) -> Vec<Problem> {
+        needs(config)
+            .into_iter()
+            .filter(|need| !self.granted.grants(&need.what))
+            .map(|need| Problem {
+                file: config.path.clone(),
+                place: need.place,
+                key: need.key,
+                message: format!(
+                    "needs {}, which the sandbox has ruled out since the start: restart the program",
+                    need.what
+                ),
+            })
+            .collect()
+    }
+}
+
+/// What of a configuration a process cannot do that is in this sandbox, or in none.
+pub fn impossible(sandbox: Option<&Sandbox>, config: &Config) -> Vec<Problem> {
+    let mut problems = sandbox.map_or_else(Vec::new, |sandbox| sandbox.missing(config));
+    if config.sandbox == Mode::Required && !sandbox.is_some_and(Sandbox::is_whole) {
+        problems.push(Problem {
+            file: config.path.clone(),
+            place: None,
+            key: Some("process.sandbox".to_owned()),
+            message: "is \"required\", and this process has none: restart the program".to_owned(),
+        });
+    }
+    problems
+}
+
+/// Puts this process into the sandbox that `config` asks for, and starts what has to stay outside.
+/// To be called before there are threads.
+///
+/// What is in force, or why nothing is, goes to the log. An error only where there must be a
+/// sandbox, and all of it.
+pub fn start(config: &Config, sockets: &[PathBuf]) -> Result<Option<Sandbox>, Unavailable> {
+    if config.sandbox == Mode::Off {
+        return Ok(None);
+    }
+    let needs = needs(config);
+    let entered = enter(&needs, sockets).and_then(|sandbox| {
+        match config.sandbox == Mode::Required && !sandbox.is_whole() {
+            true => Err(Unavailable(format!("not all of it: {sandbox}"))),
+            false => Ok(sandbox),
+        }
+    });
+    match entered {
+        Ok(sandbox) => {
+            log::info!("{sandbox}");
+            Ok(Some(sandbox))
+        }
+        Err(error) if config.sandbox == Mode::Required => Err(error),
+        Err(error) => {
+            log::warn!("{error}; it goes on without");
+            Ok(None)
+        }
+    }
+}
+
+/// With the process that looks names up, if there are any.
+fn enter(needs: &[Need], sockets: &[PathBuf]) -> Result<Sandbox, Unavailable> {
+    let names = needs.iter().any(|need| need.what == What::Names);
+    let failed = |error| Unavailable(format!("names cannot be looked up outside: {error}"));
+    let outside = names.then(Lookups::start).transpose().map_err(failed)?;
+    let sandbox = Sandbox::enter(needs, sockets)?;
+    outside.map(Lookups::attend).transpose().map_err(failed)?;
+    Ok(sandbox)
+}
+
+/// What is in force, for the log.
+impl fmt::Display for Sandbox {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("sandbox: ")?;
+        match &self.landlock {
+            Some(kinds) => write!(f, "{kinds} (Landlock)")?,
+            None => f.write_str("the kernel has no Landlock")?,
+        }
+        f.write_str(match self.seccomp {
+            true => ", system calls (seccomp)",
+            false => ", but not system calls: the kernel has no seccomp",
+        })
+    }
+}
+
+impl Granted {
+    fn new(needs: &[Need], sockets: &[PathBuf]) -> Self {
+        let mut granted = Self::default();
+        for need in needs {
+            match &need.what {
+                What::Read(file) => granted.read.extend(folders_of(file)),
+                What::Write(folder) => granted.written.extend(folder.canonicalize()),
+                What::Connect(port) => {
+                    granted.ports.insert(*port);
+                }
+                What::Names => granted.names = true,
+            }
+        }
+        for socket in sockets {
+            granted.cleared.extend(folder_of(socket));
+        }
+        granted
+    }
+
+    fn grants(&self, what: &What) -> bool {
+        let below = |path: &Path, folders: &BTreeSet<PathBuf>| {
+            folders.iter().any(|folder| path.starts_with(folder))
+        };
+        match what {
+            // What is not there, or not to be got at, is reported as that.
+            What::Read(file) => match file.canonicalize().ok().or_else(|| folder_of(file)) {
+                Some(path) => below(&path, &self.read) || below(&path, &self.written),
+                None => true,
+            },
+            What::Write(folder) => match folder.canonicalize() {
+                Ok(path) => below(&path, &self.written),
+                Err(_) => true,
+            },
+            What::Connect(port) => self.ports.contains(port),
+            What::Names => self.names,
+        }
+    }
+}
+
+/// The folder that a file is in, and the one that it is really in, if the file is a link: in either
+/// it may be replaced.
+fn folders_of(file: &Path) -> impl Iterator<Item = PathBuf> {
+    let real = file.canonicalize().ok();
+    let real = real.and_then(|file| file.parent().map(Path::to_path_buf));
+    folder_of(file).into_iter().chain(real)
+}
+
+fn folder_of(file: &Path) -> Option<PathBuf> {
+    match file.parent()? {
+        folder if folder.as_os_str().is_empty() => Path::new(".").canonicalize().ok(),
+        folder => folder.canonicalize().ok(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    fn need(what: What) -> Need {
+        Need {
+            what,
+            place: None,
+            key: None,
+        }
+    }
+
+    #[test]
+    fn what_is_beside_a_granted_file_is_granted_and_nothing_else() {
+        let base = std::env::temp_dir().join(format!("nma-sandbox-{}", std::process::id()));
+        let _none_yet = fs::remove_dir_all(&base);
+        for folder in ["etc/keys", "srv", "else"] {
+            fs::create_dir_all(base.join(folder)).unwrap();
+        }
+        for file in ["etc/auth.toml", "srv/users", "else/users"] {
+            fs::write(base.join(file), "").unwrap();
+        }
+        symlink("../srv/users", base.join("etc/users")).unwrap();
+        symlink("../else/users", base.join("etc/other")).unwrap();
+        let read = |name: &str| What::Read(base.join(name));
+        let granted = Granted::new(
+            &[
+                need(read("etc/auth.toml")),
+                need(read("etc/users")),
+                need(What::Write(base.join("else"))),
+                need(What::Connect(389)),
+            ],
+            &[base.join("srv/socket")],
+        );
+        for (what, yes) in [
+            (read("etc/auth.toml"), true),
+            (read("etc/keys/one"), true),
+            (read("etc/not-there"), true),
+            (read("srv/other"), true),
+            (read("nowhere/at/all"), true),
+            (read("etc/other"), true),
+            (read("etc/../auth.toml"), false),
+            (What::Read(PathBuf::from("/etc/passwd")), false),
+            (What::Write(base.join("else")), true),
+            (What::Write(base.join("etc")), false),
+            (What::Connect(389), true),
+            (What::Connect(636), false),
+            (What::Names, false),
+        ] {
+            assert_eq!(granted.grants(&what), yes, "{what}");
+        }
+        let elsewhere = Granted::new(&[need(read("etc/auth.toml"))], &[]);
+        // The link is in there, the file is not.
+        assert!(!elsewhere.grants(&read("etc/other")));
+        assert_eq!(granted.cleared, BTreeSet::from([base.join("srv")]));
+        fs::remove_dir_all(&base).unwrap();
+    }
+}
