@@ -193,7 +193,7 @@ impl Granted {
         for need in needs {
             match &need.what {
                 What::Read(file) => granted.read.extend(folders_of(file)),
-                What::Write(folder) => granted.written.extend(folder.canonicalize()),
+                What::Write(folder) => granted.written.extend(real(folder)),
                 What::Connect(port) => {
                     granted.ports.insert(*port);
                 }
@@ -216,10 +216,7 @@ impl Granted {
                 Some(path) => below(&path, &self.read) || below(&path, &self.written),
                 None => true,
             },
-            What::Write(folder) => match folder.canonicalize() {
-                Ok(path) => below(&path, &self.written),
-                Err(_) => true,
-            },
+            What::Write(folder) => real(folder).is_none_or(|path| below(&path, &self.written)),
             What::Connect(port) => self.ports.contains(port),
             What::Names => self.names,
         }
@@ -235,9 +232,14 @@ fn folders_of(file: &Path) -> impl Iterator<Item = PathBuf> {
 }
 
 fn folder_of(file: &Path) -> Option<PathBuf> {
-    match file.parent()? {
-        folder if folder.as_os_str().is_empty() => Path::new(".").canonicalize().ok(),
-        folder => folder.canonicalize().ok(),
+    real(file.parent()?)
+}
+
+/// A folder without links on the way to it; `None` if it is not there.
+fn real(folder: &Path) -> Option<PathBuf> {
+    match folder.as_os_str().is_empty() {
+        true => Path::new(".").canonicalize().ok(),
+        false => folder.canonicalize().ok(),
     }
 }
 

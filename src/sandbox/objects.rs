@@ -15,8 +15,9 @@ const KNOWN: ABI = ABI::V6;
 
 /// What everybody may read, and what the libraries look at while the program runs: certificates of
 /// authorities, random numbers, how many processors there are for us.
-const COMMON: [&str; 17] = [
+const COMMON: [&str; 18] = [
     "/dev/null",
+    "/dev/random",
     "/dev/urandom",
     "/etc/ssl/certs",
     "/etc/ssl/cert.pem",
