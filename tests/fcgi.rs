@@ -2,6 +2,7 @@
 
 mod bounds;
 mod descriptors;
+mod differential;
 mod signals;
 mod toy;
 pub(crate) mod wire;

@@ -1,79 +1,81 @@
 //! The fuzz targets over their seeds, and over seeds that were changed at random, the same way each
-//! time. `cargo fuzz run -s none TARGET` goes on from the same seeds.
+//! time. `fuzz/run` goes on from the same seeds, guided by what the code does with them.
 
 use std::fs;
 use std::path::Path;
 
 use crate::util::Random;
 
-#[path = "../fuzz/targets.rs"]
-mod targets;
+#[path = "../fuzz/targets/mod.rs"]
+pub(crate) mod targets;
 
-/// Changed seeds for each target; a fifth of it where one run takes long.
+/// Changed seeds for each target; a fifth of it where each is a file that is written.
 const MUTATIONS: u64 = 100_000;
 
-#[test]
-fn records() {
-    run("records", MUTATIONS);
+macro_rules! targets {
+    ($($(#[$when:meta])* $name:ident: $mutations:expr,)*) => {
+        $(
+            $(#[$when])*
+            #[test]
+            fn $name() {
+                run(stringify!($name), $mutations);
+            }
+        )*
+
+        #[test]
+        fn every_target_is_here() {
+            let here = [$(stringify!($name)),*];
+            for (name, _) in targets::ALL {
+                assert!(here.contains(name), "{name}");
+            }
+        }
+    };
 }
 
-#[test]
-fn connection() {
-    run("connection", MUTATIONS);
-}
-
-#[test]
-fn request() {
-    run("request", MUTATIONS);
-}
-
-#[test]
-fn config() {
-    run("config", MUTATIONS);
-}
-
-#[test]
-fn password_file() {
-    run("password_file", MUTATIONS);
-}
-
-#[test]
-fn secret() {
-    run("secret", MUTATIONS);
-}
-
-#[test]
-fn log() {
-    run("log", MUTATIONS);
-}
-
-#[test]
-fn app_passwords() {
-    run("app_passwords", MUTATIONS / 5);
-}
-
-#[test]
-fn recipient() {
-    run("recipient", MUTATIONS);
-}
-
-#[cfg(feature = "sql")]
-#[test]
-fn statement() {
-    run("statement", MUTATIONS);
-}
-
-#[cfg(feature = "ldap")]
-#[test]
-fn directory() {
-    run("directory", MUTATIONS);
+targets! {
+    records: MUTATIONS,
+    pairs: MUTATIONS,
+    connection: MUTATIONS,
+    conversation: MUTATIONS,
+    whole: MUTATIONS,
+    request: MUTATIONS,
+    credentials: MUTATIONS,
+    recipient: MUTATIONS,
+    certificate: MUTATIONS,
+    log: MUTATIONS,
+    answer: MUTATIONS,
+    config: MUTATIONS,
+    password_file: MUTATIONS,
+    app_passwords: MUTATIONS,
+    secret: MUTATIONS,
+    #[cfg(feature = "sql")]
+    statement: MUTATIONS,
+    #[cfg(feature = "sql")]
+    row: MUTATIONS,
+    #[cfg(feature = "ldap")]
+    directory: MUTATIONS,
+    #[cfg(all(feature = "sql", feature = "ldap", feature = "remote"))]
+    addresses: MUTATIONS,
+    #[cfg(feature = "ldap")]
+    ldap: MUTATIONS,
+    #[cfg(feature = "ldap")]
+    ldap_login: MUTATIONS,
+    #[cfg(feature = "remote")]
+    imap: MUTATIONS,
+    #[cfg(feature = "remote")]
+    pop3: MUTATIONS,
+    #[cfg(feature = "remote")]
+    http: MUTATIONS,
+    #[cfg(feature = "oauth")]
+    token: MUTATIONS,
+    #[cfg(feature = "oauth")]
+    keys: MUTATIONS / 5,
+    #[cfg(feature = "oauth")]
+    introspection: MUTATIONS,
 }
 
 fn run(name: &str, mutations: u64) {
-    let (_, target) = *targets::ALL
-        .iter()
-        .find(|(known, _)| *known == name)
-        .unwrap();
+    let target = targets::named(name);
     let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("fuzz/seeds")
         .join(name);

@@ -1,0 +1,129 @@
+//! What an administrator says of databases and directories, and what a database says.
+#![cfg_attr(
+    not(any(feature = "sql", feature = "ldap")),
+    allow(dead_code, unused_imports)
+)]
+
+/// The statement of an administrator: what is read holds no parameter of ours any more.
+#[cfg(feature = "sql")]
+pub(crate) fn statement(data: &[u8]) {
+    use nginx_mail_auth::store::sql::template::{Dialect, Template};
+    let text = String::from_utf8_lossy(data);
+    for dialect in [Dialect::Sqlite, Dialect::Postgres, Dialect::Mysql] {
+        if let Ok(read) = Template::parse(&text, dialect) {
+            assert!(!read.parameters.is_empty());
+            // Reading adds placeholders and nothing else.
+            assert!(read.sql.len() <= text.len() + 8 * read.parameters.len());
+        }
+    }
+}
+
+/// A row: a kind, a column and its value in each line. What is made of it is checked.
+#[cfg(feature = "sql")]
+pub(crate) fn row(data: &[u8]) {
+    use nginx_mail_auth::request::Login;
+    use nginx_mail_auth::secret::WeakSchemes;
+    use nginx_mail_auth::store::Passwords;
+    use nginx_mail_auth::store::sql::row::{Reading, Row, Value};
+
+    let columns = data.split(|byte| *byte == b'\n').filter_map(|line| {
+        let (kind, rest) = line.split_first()?;
+        let at = rest.iter().position(|byte| *byte == b'=')?;
+        let (name, value) = (&rest[..at], &rest[at + 1..]);
+        let value = match kind {
+            b'n' => Value::Null,
+            b'i' => Value::Integer(str::from_utf8(value).ok()?.parse().ok()?),
+            b'b' => Value::Boolean(value == b"true"),
+            b'o' => Value::Other(String::from_utf8_lossy(value).into_owned()),
+            _ => Value::bytes(value),
+        };
+        Some((String::from_utf8_lossy(name).into_owned(), value))
+    });
+    let row = Row(columns.collect());
+    for default_scheme in [None, Some("PLAIN".to_owned())] {
+        let reading = Reading {
+            weak: WeakSchemes::Allowed,
+            default_scheme,
+        };
+        if let Ok(account) = reading.account(&row) {
+            if let Some(user) = &account.user {
+                assert!(!user.is_empty() && Login::new(user.clone()).is_ok());
+            }
+            if let Some(host) = &account.host {
+                assert!(!host.is_empty() && host.bytes().all(|byte| byte.is_ascii_graphic()));
+            }
+            assert!(matches!(account.passwords, Passwords::Stored(_)));
+        }
+        if let Ok(Some(credential)) = reading.app_password(&row) {
+            assert!(credential.label.is_some());
+        }
+    }
+}
+
+/// The templates of a directory: one that is taken names a user.
+#[cfg(feature = "ldap")]
+pub(crate) fn directory(data: &[u8]) {
+    use nginx_mail_auth::store::ldap::{BindName, DnTemplate, FilterTemplate};
+    let text = String::from_utf8_lossy(data);
+    let _any_flaw = FilterTemplate::parse(&text).map(|filter| filter.names_a_user());
+    let _any_flaw = BindName::parse(&text).map(|name| name.names_a_user());
+    if let Ok(base) = DnTemplate::parse(&text) {
+        // Written as it was read.
+        assert_eq!(DnTemplate::parse(&base.to_string()), Ok(base));
+    }
+}
+
+/// Where something is: URLs of all kinds, endpoints, networks. What is written of one that was
+/// read means the same, and no error repeats a password.
+#[cfg(all(feature = "sql", feature = "ldap", feature = "remote"))]
+pub(crate) fn addresses(data: &[u8]) {
+    use std::num::NonZeroU16;
+
+    use nginx_mail_auth::fcgi::listener::WebServers;
+    use nginx_mail_auth::net::Endpoint;
+    use nginx_mail_auth::store::Network;
+    use nginx_mail_auth::store::{http, ldap, sql};
+
+    let text = String::from_utf8_lossy(data);
+    let port = NonZeroU16::new(143).expect("not 0");
+    if let Ok(endpoint) = Endpoint::parse(&text, port) {
+        assert_eq!(Endpoint::parse(&endpoint.to_string(), port), Ok(endpoint));
+    }
+    // A host named unix cannot be written with its port.
+    if let Ok(url) = http::Url::parse(&text)
+        && !text.contains("//unix")
+    {
+        assert_eq!(
+            http::Url::parse(&url.to_string())
+                .as_ref()
+                .map(|u| &u.endpoint),
+            Ok(&url.endpoint)
+        );
+    }
+    if let Ok(url) = ldap::Url::parse(&text) {
+        assert_eq!(ldap::Url::parse(&url.to_string()), Ok(url));
+    }
+    let wanted = "xyzzyPASSWORDxyzzy".to_owned();
+    let with_password = format!("{text}:{wanted}@h/d");
+    for text in [text.as_ref(), &with_password] {
+        match sql::url::Url::parse(text) {
+            Ok(sql::url::Url::Server(url))
+                if url
+                    .password
+                    .as_ref()
+                    .is_some_and(|password| **password == wanted) =>
+            {
+                assert!(!format!("{url:?}").contains(&wanted));
+            }
+            Ok(_) => {}
+            Err(what) => assert!(!what.contains(&wanted)),
+        }
+    }
+    if let Some(network) = Network::parse(&text) {
+        let (address, _) = text.split_once('/').unwrap_or((&text, ""));
+        let address = address.parse::<std::net::IpAddr>().expect("an address");
+        // An IPv4 address in IPv6's clothes is looked at as IPv4, and lies in no IPv6 network.
+        assert!(network.contains(address) || address.to_canonical() != address);
+    }
+    let _any = WebServers::parse(&text);
+}

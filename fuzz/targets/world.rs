@@ -1,0 +1,470 @@
+//! A whole service whose stores are overheard, so that of every login that gets in it can be said
+//! which store said yes, and to what.
+
+use std::fs;
+use std::num::NonZeroU16;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use nginx_mail_auth::config::Config;
+use nginx_mail_auth::gate::{Chain, Gate, Source, Then};
+use nginx_mail_auth::method::Methods;
+use nginx_mail_auth::params::Params;
+use nginx_mail_auth::request::Login;
+use nginx_mail_auth::route::{Routes, System};
+use nginx_mail_auth::secret::{Password, Proof, Secret, WeakSchemes};
+use nginx_mail_auth::service::Service;
+use nginx_mail_auth::store::open::{Lifetime, open};
+use nginx_mail_auth::store::{
+    Account, Credential, Decoy, Passwords, Question, StoreError, UserStore,
+};
+use nginx_mail_auth::throttle::Throttle;
+use nginx_mail_auth::turnstile::Turnstile;
+
+use super::rules::Codes;
+use super::words::undo;
+
+const USERS: &str = "\
+alice:{PLAIN}pw
+bob@example.com:{PLAIN}s3cret:::::: host=two
+carl:*
+dora:{PLAIN}pw:::::: allow_nets=192.0.2.0/24
+emil:{PLAIN}pw:::::: nologin
+frida:{SSHA}ZskOy/kP5/rVIqq6ezHfVj8BVmlzYWx0
+moved:{PLAIN}pw:::::: host=spring port=1993
+";
+/// The password of everybody who can use a digest, `pw`, as this challenge has it.
+pub(crate) const CHALLENGE: &[u8] = b"<1585632142.1700000000@mail.example.com>";
+pub(crate) const CRAM_MD5: &[u8] = b"f85970d783ffa3071f0c28381246f092";
+pub(crate) const APOP: &[u8] = b"643b3652babeda250eb7097eb7f09355";
+/// A master and the password.
+const MASTER: (&[u8], &[u8]) = (b"boss", b"m4ster");
+
+const WAIT: &str = "retry-wait = 3";
+const CONFIG: &str = r#"
+[[users]]
+store = "file"
+path = "users"
+allow-weak-schemes = true
+[[users]]
+store = "accept"
+domains = ["open.example"]
+[master]
+path = "masters"
+allow-weak-schemes = true
+[logins]
+lower-case = true
+strip-domains = ["strip.example"]
+[logins.aliases]
+"sales" = "alice"
+[answers]
+retry-wait = 3
+[external]
+login = "common-name"
+[inbound]
+domains = ["example.com"]
+[routes]
+default = "one"
+[routes.domain]
+"example.com" = "two"
+"nowhere.example" = "2001:db8::9"
+"master.example" = "three"
+[routes.first-letter]
+"a-m" = "one"
+[hosts]
+one = { address = "192.0.2.1", imap = 1143 }
+two = "2001:db8::2"
+three = { address = "192.0.2.3", master-login = "proxy", master-password-file = "three.master" }
+[moves]
+spring = { old = "one", new = "two", moved = 30, moving = 60 }
+"#;
+
+/// The service, and what its stores said last.
+pub(crate) struct World {
+    service: Service,
+    said: Arc<Said>,
+    key: Option<&'static [u8]>,
+}
+
+/// What a store said that can let somebody in.
+enum Word {
+    Found(Login, Passwords),
+    Right(Vec<u8>),
+}
+
+#[derive(Default)]
+struct Said(Mutex<Vec<Word>>);
+
+impl Said {
+    fn hear(&self, word: Word) {
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(word);
+    }
+}
+
+impl World {
+    /// All stores, a master, external, inbound; with a key of nginx or without. `store` is asked
+    /// last.
+    pub(crate) fn new(key: Option<&'static str>, codes: Codes, store: Box<dyn UserStore>) -> Self {
+        let folder = Folder::new();
+        folder.write("users", USERS);
+        folder.write("masters", "boss:{PLAIN}m4ster\n");
+        folder.write("three.master", "proxied\n");
+        let nginx = key.map_or_else(String::new, |key| format!("[nginx]\nkey = \"{key}\"\n"));
+        let codes = format!("codes = {}\n{WAIT}", matches!(codes, Codes::All));
+        let config = CONFIG.replace(WAIT, &codes);
+        let path = folder.write("auth.toml", &[config, nginx].concat());
+        let config = Config::load(&path).unwrap_or_else(|problems| panic!("{problems:?}"));
+        let opened = open(&config, Lifetime::Server);
+        assert!(opened.problems.is_empty(), "{:?}", opened.problems);
+        let said = Arc::<Said>::default();
+        let last = Source {
+            table: opened.sources.len(),
+            name: "memory".to_owned(),
+            store,
+            domains: None,
+            wrong: Then::Stop,
+            trouble: Then::Stop,
+        };
+        let overheard = |source: Source| Source {
+            store: Box::new(Overheard {
+                store: source.store,
+                said: Arc::clone(&said),
+            }),
+            ..source
+        };
+        let sources = opened.sources.into_iter().chain([last]).map(overheard);
+        let gate = Gate {
+            logins: config.logins.clone(),
+            masters: opened.masters,
+            methods: Methods::open(&config, Lifetime::Server, &mut Vec::new(), &mut Vec::new()),
+            chain: Chain::new(sources.collect(), Turnstile::new(config.max_hashes()), 0),
+            routes: Routes::open(&config.routes, System, None),
+            retry: config.retry,
+            throttle: config
+                .throttle
+                .as_ref()
+                .map(|throttle| Throttle::open(&throttle.settings, None)),
+            deadline: config.deadline,
+        };
+        Self {
+            service: Service::new(config, gate),
+            said,
+            key: key.map(str::as_bytes),
+        }
+    }
+
+    pub(crate) fn service(&self) -> &Service {
+        &self.service
+    }
+
+    /// The answer to a request, and why it should not have been `OK` if it was.
+    pub(crate) fn respond(
+        &self,
+        params: &Params<'_>,
+        out: &mut Vec<u8>,
+    ) -> Result<(), &'static str> {
+        let said = &self.said.0;
+        said.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        let start = out.len();
+        self.service.respond(params, out);
+        let said = said.lock().unwrap_or_else(PoisonError::into_inner);
+        match out[start..].starts_with(b"Auth-Status: OK\n") {
+            true => self.rightly(params, &said),
+            false => Ok(()),
+        }
+    }
+
+    /// Why this request may not be let in by what the stores said of it.
+    fn rightly(&self, params: &Params<'_>, said: &[Word]) -> Result<(), &'static str> {
+        let asked = |name: &[u8]| {
+            let mut values = params.iter().filter(|(n, _)| *n == name);
+            let first = values.next().map(|(_, value)| value);
+            match values.next() {
+                Some(_) => Err("OK to a request that says it twice"),
+                None => Ok(first),
+            }
+        };
+        if self.key.is_some() && asked(b"HTTP_X_AUTH_KEY")? != self.key {
+            return Err("OK without the key");
+        }
+        let user = asked(b"HTTP_AUTH_USER")?.ok_or("OK without a login")?;
+        let pass = asked(b"HTTP_AUTH_PASS")?.ok_or("OK without a password")?;
+        let passwords = said.iter().filter_map(|word| match word {
+            Word::Found(_, passwords) => Some(passwords),
+            Word::Right(_) => None,
+        });
+        let has_pw = || passwords.clone().any(|passwords| holds(passwords, b"pw"));
+        match asked(b"HTTP_AUTH_METHOD")?.unwrap_or_default() {
+            b"" | b"plain" => {
+                let login = undo(user).ok_or("OK to a login that is not escaped")?;
+                let pass = undo(pass).ok_or("OK to a password that is not escaped")?;
+                let right = said
+                    .iter()
+                    .any(|word| matches!(word, Word::Right(right) if *right == pass));
+                let stored = passwords.clone().any(|passwords| holds(passwords, &pass));
+                let any = passwords.clone().any(|any| matches!(any, Passwords::Any));
+                let (boss, word) = MASTER;
+                let master = login.to_ascii_lowercase().ends_with(&[b"*", boss].concat())
+                    && pass == word
+                    && passwords.clone().next().is_some();
+                match right || stored || any || master {
+                    true => Ok(()),
+                    false => Err("OK without a store that said yes"),
+                }
+            }
+            method @ (b"cram-md5" | b"apop") => {
+                let digest = if method == b"apop" { APOP } else { CRAM_MD5 };
+                let challenge = asked(b"HTTP_AUTH_SALT")?;
+                let pass = undo(pass).ok_or("OK to a digest that is not escaped")?;
+                match challenge == Some(CHALLENGE) && pass.eq_ignore_ascii_case(digest) && has_pw()
+                {
+                    true => Ok(()),
+                    false => Err("OK to a wrong digest"),
+                }
+            }
+            b"external" => {
+                let verified = asked(b"HTTP_AUTH_SSL_VERIFY")? == Some(b"SUCCESS");
+                let subject = asked(b"HTTP_AUTH_SSL_SUBJECT")?.unwrap_or_default();
+                let named = contains(&subject.to_ascii_uppercase(), b"CN=")
+                    || contains(subject, b"2.5.4.3=");
+                match verified && named && passwords.clone().next().is_some() {
+                    true => Ok(()),
+                    false => Err("OK to a certificate that was not verified"),
+                }
+            }
+            b"none" => {
+                let to = asked(b"HTTP_AUTH_SMTP_TO")?
+                    .unwrap_or_default()
+                    .to_ascii_lowercase();
+                let ours = contains(&to, b"@example.com");
+                match ours && asked(b"HTTP_AUTH_PROTOCOL")? == Some(b"smtp") {
+                    true => Ok(()),
+                    false => Err("OK to mail for somebody else"),
+                }
+            }
+            _ => Err("OK by a way that is not configured"),
+        }
+    }
+}
+
+fn contains(text: &[u8], part: &[u8]) -> bool {
+    text.windows(part.len()).any(|window| window == part)
+}
+
+fn holds(passwords: &Passwords, password: &[u8]) -> bool {
+    let Ok(password) = Password::new(password.to_vec()) else {
+        return false;
+    };
+    let proof = Proof::Password(password);
+    match passwords {
+        Passwords::Stored(credentials) => credentials
+            .iter()
+            .any(|credential| credential.secret.matches(&proof)),
+        Passwords::AskStore | Passwords::Any => false,
+    }
+}
+
+/// A store with a listener.
+struct Overheard {
+    store: Box<dyn UserStore>,
+    said: Arc<Said>,
+}
+
+impl UserStore for Overheard {
+    fn find(&self, asked: &Question<'_>) -> Result<Option<Account>, StoreError> {
+        let found = self.store.find(asked);
+        if let Ok(Some(account)) = &found
+            && !account.disabled
+        {
+            let passwords = account.passwords.clone();
+            self.said.hear(Word::Found(asked.login.clone(), passwords));
+        }
+        found
+    }
+
+    fn verify(
+        &self,
+        asked: &Question<'_>,
+        account: &mut Account,
+        password: &Password,
+    ) -> Result<bool, StoreError> {
+        let right = self.store.verify(asked, account, password);
+        if right == Ok(true) {
+            self.said.hear(Word::Right(password.reveal().to_vec()));
+        }
+        right
+    }
+
+    fn knows_users(&self) -> bool {
+        self.store.knows_users()
+    }
+
+    fn decoy(&self, asked: &Question<'_>) -> Decoy {
+        self.store.decoy(asked)
+    }
+
+    fn host_field(&self) -> String {
+        self.store.host_field()
+    }
+}
+
+//------------ Fickle --------------------------------------------------------
+
+/// A store that says anything at all of a login, always the same of the same one; among it what no
+/// answer may hold. One in two thousand logins makes it panic.
+pub(crate) struct Fickle;
+
+impl UserStore for Fickle {
+    fn find(&self, asked: &Question<'_>) -> Result<Option<Account>, StoreError> {
+        let random = &mut Numbers::of(asked.login.as_bytes());
+        if random.one_in(2000) {
+            panic!("a store that panics");
+        }
+        if random.one_in(5) {
+            return Ok(None);
+        }
+        if random.one_in(5) {
+            return Err(StoreError::Unusable(random.text(40)));
+        }
+        let hosts = [
+            "one",
+            "two",
+            "three",
+            "spring",
+            "192.0.2.77",
+            "255.255.255.255",
+            "0.0.0.0",
+            "[::1]",
+            "four",
+            "192.0.2.1\r\nAuth-Status: OK",
+        ];
+        Ok(Some(Account {
+            passwords: match random.below(6) {
+                0 | 1 => {
+                    let secret = Secret::parse(b"{PLAIN}pw", WeakSchemes::Allowed);
+                    let secret = secret.expect("a good secret");
+                    Passwords::Stored(secret.map(Credential::from).into_iter().collect())
+                }
+                2 => Passwords::default(),
+                _ => Passwords::AskStore,
+            },
+            user: random.one_in(2).then(|| {
+                let long = random.below(900);
+                let length = if random.one_in(2) { long } else { long % 8 };
+                random.bytes(length)
+            }),
+            host: match random.below(3) {
+                0 => None,
+                1 => Some(random.text(20)),
+                _ => Some(hosts[random.below(hosts.len() as u64) as usize].to_owned()),
+            },
+            port: NonZeroU16::new(random.below(70000) as u16).filter(|_| random.one_in(2)),
+            disabled: random.one_in(9),
+            allow_nets: random.one_in(9).then(Vec::new),
+            handle: None,
+            source: None,
+            upstream_password: random.one_in(4).then(|| {
+                let length = random.below(300);
+                let mut bytes = random.bytes(length);
+                bytes.retain(|byte| !b"\0\r\n".contains(byte));
+                Password::new(bytes).expect("a good password")
+            }),
+        }))
+    }
+
+    fn verify(
+        &self,
+        asked: &Question<'_>,
+        account: &mut Account,
+        _: &Password,
+    ) -> Result<bool, StoreError> {
+        let random = &mut Numbers::of(&[asked.login.as_bytes(), b"?"].concat());
+        if random.one_in(300) {
+            panic!("a store that panics over a password");
+        }
+        if random.one_in(3) {
+            account.host = Some(random.text(20));
+        }
+        match random.below(9) {
+            0 => Err(StoreError::Unavailable(random.text(40))),
+            1 | 2 => Ok(false),
+            _ => Ok(true),
+        }
+    }
+}
+
+/// Numbers that follow from a seed (splitmix64).
+pub(super) struct Numbers(u64);
+
+impl Numbers {
+    pub(super) fn of(seed: &[u8]) -> Self {
+        Self(seed.iter().fold(7, |sum: u64, byte| {
+            sum.wrapping_mul(31).wrapping_add((*byte).into())
+        }))
+    }
+
+    pub(super) fn below(&mut self, bound: u64) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let z = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (z ^ (z >> 31)) % bound
+    }
+
+    pub(super) fn one_in(&mut self, bound: u64) -> bool {
+        self.below(bound) == 0
+    }
+
+    fn bytes(&mut self, length: u64) -> Vec<u8> {
+        (0..length).map(|_| self.below(256) as u8).collect()
+    }
+
+    fn text(&mut self, longest: u64) -> String {
+        const CHARS: [char; 24] = [
+            'a', 'b', 'c', 'd', 'e', 'f', 'g', 'h', '1', '2', '3', '4', '5', '.', '-', ':', '[',
+            ']', '\n', '\r', '\0', ' ', '\u{e9}', '\u{7f}',
+        ];
+        let length = self.below(longest);
+        (0..length)
+            .map(|_| CHARS[self.below(24) as usize])
+            .collect()
+    }
+}
+
+//------------ Folder --------------------------------------------------------
+
+/// A folder for what a program reads, which goes when it has been read.
+pub(super) struct Folder(PathBuf);
+
+impl Folder {
+    pub(super) fn new() -> Self {
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let name = format!("nginx-mail-auth-fuzz-{}-{number}", std::process::id());
+        let path = std::env::temp_dir().join(name);
+        fs::create_dir(&path).expect("a new folder");
+        Self(path)
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.0
+    }
+
+    pub(super) fn write(&self, name: &str, content: &str) -> PathBuf {
+        use std::os::unix::fs::PermissionsExt as _;
+        let path = self.0.join(name);
+        fs::write(&path, content).expect("a file");
+        // The program does not trust files that others may write or read.
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).expect("permissions");
+        path
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
