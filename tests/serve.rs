@@ -82,6 +82,11 @@ impl Serving {
         Self { child, dir }
     }
 
+    /// The number of its process.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     pub(crate) fn socket(&self) -> PathBuf {
         self.dir.path().join("socket")
     }

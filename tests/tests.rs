@@ -19,6 +19,7 @@ mod fuzz;
 mod hashes;
 #[cfg(feature = "ldap")]
 mod ldap;
+mod lessons;
 mod methods;
 mod php_script;
 #[cfg(any(feature = "ldap", feature = "remote"))]

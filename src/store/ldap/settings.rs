@@ -9,6 +9,8 @@ use super::entry::{Attributes, Stored};
 use super::filter::FilterTemplate;
 use super::message::Scope;
 use super::url::Url;
+use subtle::ConstantTimeEq as _;
+
 use crate::secret::Password;
 
 /// As configured.
@@ -61,7 +63,8 @@ pub struct SearchAs {
 /// Two passwords are compared for the sake of a reload only; nobody who tries to log in sees it.
 impl PartialEq for SearchAs {
     fn eq(&self, other: &Self) -> bool {
-        self.dn == other.dn && self.password.reveal() == other.password.reveal()
+        let same = self.password.reveal().ct_eq(other.password.reveal());
+        self.dn == other.dn && same.into()
     }
 }
 
