@@ -81,9 +81,8 @@ fn answer(config: &Path) -> Result<ExitCode, Box<dyn Error>> {
     let limits = live
         .current()
         .map_or_else(Limits::default, |service| service.config().fastcgi);
-    let listeners = vec![listener];
     Server {
-        listeners,
+        listeners: vec![listener],
         limits,
         web_servers: web_servers()?,
     }
@@ -103,6 +102,7 @@ fn serve(config: &Path, addresses: &[String]) -> Result<ExitCode, Box<dyn Error>
     if addresses.is_empty() && inherited.is_empty() {
         return Err("nowhere to listen: give --listen ADDRESS, or a socket from systemd".into());
     }
+    let web_servers = web_servers()?;
     let mut own = Vec::new();
     let served = listen_and_load(config, &checked, addresses, &mut own);
     let live = match served {
@@ -113,13 +113,22 @@ fn serve(config: &Path, addresses: &[String]) -> Result<ExitCode, Box<dyn Error>
         }
     };
     let limits = checked.fastcgi;
+    let open_to_all = checked.fronts.are_anybody() && web_servers.is_none();
     // It would stay in memory as long as the server runs.
     drop(checked);
     own.extend(inherited);
+    if open_to_all {
+        for address in own.iter().filter_map(Listener::tcp_address) {
+            log::warn!(
+                "whoever can connect to {address} can guess passwords: set [nginx] key or \
+                 allowed-fronts"
+            );
+        }
+    }
     Server {
         listeners: own,
         limits,
-        web_servers: web_servers()?,
+        web_servers,
     }
     .run(live)?;
     Ok(ExitCode::SUCCESS)
@@ -168,13 +177,15 @@ fn outlive_early_reload() -> io::Result<()> {
 }
 
 /// `FCGI_WEB_SERVER_ADDRS` (FastCGI 1.0, 3.2).
-fn web_servers() -> Result<Option<WebServers>, Box<dyn Error>> {
+fn web_servers() -> Result<Option<WebServers>, String> {
     let Some(list) = std::env::var_os("FCGI_WEB_SERVER_ADDRS") else {
         return Ok(None);
     };
     // What is no text is no address either: it must not let everybody in.
     match WebServers::parse(&list.to_string_lossy()) {
         Ok(servers) => Ok(Some(servers)),
-        Err(error) => Err(format!("FCGI_WEB_SERVER_ADDRS is no list of addresses: {error}").into()),
+        Err(error) => Err(format!(
+            "FCGI_WEB_SERVER_ADDRS is no list of addresses: {error}"
+        )),
     }
 }

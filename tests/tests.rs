@@ -15,6 +15,7 @@ mod chains;
 mod config;
 mod e2e;
 mod fcgi;
+mod fronts;
 mod fuzz;
 mod hashes;
 #[cfg(feature = "ldap")]

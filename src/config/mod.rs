@@ -14,9 +14,9 @@ use crate::gate::{Retry, Then};
 use crate::logins::LoginRules;
 use crate::method;
 use crate::problem::Problem;
+use crate::request::Fronts;
 use crate::route::Table;
 use crate::sandbox;
-use crate::secret::SharedKey;
 use crate::store;
 use crate::throttle;
 
@@ -29,15 +29,15 @@ use source::Source;
 /// The most bytes of a configuration file: room for some ten thousand routes.
 pub const MAX_FILE_BYTES: u64 = 1024 * 1024;
 
-/// The most bytes of a file with a key in its first line.
+/// The most bytes of a file with a secret in it.
 pub const MAX_KEY_FILE_BYTES: u64 = 64 * 1024;
 
 /// A checked configuration. Nothing has been opened but the files that it is made of.
 pub struct Config {
     /// The file it was read from.
     pub path: PathBuf,
-    /// What nginx must show in `X-Auth-Key`.
-    pub nginx_key: Option<SharedKey>,
+    /// Who may ask.
+    pub fronts: Fronts,
     /// Where users come from, in the order in which they are asked. There is at least one.
     pub users: Vec<UsersConfig>,
     /// What is made of a login before anybody is asked about it.

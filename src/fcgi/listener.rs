@@ -13,6 +13,8 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::net::{self, AddressFamily, SocketAddrAny, SocketAddrUnix, SocketFlags, SocketType};
 
+use crate::params::Peer;
+
 /// Connections that wait for `accept`; the kernel cuts it to its own limit
 /// (net.core.somaxconn, 4096 by default).
 const BACKLOG: i32 = 4096;
@@ -21,6 +23,8 @@ const BACKLOG: i32 = 4096;
 #[derive(Debug)]
 pub struct Listener {
     socket: OwnedFd,
+    /// Who connects to a Unix socket; `None` for TCP, where each connection has its address.
+    local_peer: Option<Peer>,
     own_file: Option<OwnFile>,
 }
 
@@ -43,10 +47,7 @@ pub fn inherited_on_fd0() -> Option<Listener> {
         return None;
     }
     let socket = stdin.try_clone_to_owned().ok()?;
-    Some(Listener {
-        socket,
-        own_file: None,
-    })
+    Some(Listener::of_others(socket, Peer::WebServer))
 }
 
 /// The sockets that systemd passes (`LISTEN_FDS`, sd_listen_fds(3)); empty without it. An error if
@@ -64,10 +65,7 @@ pub fn from_systemd() -> io::Result<Vec<Listener>> {
             let what = "a socket passed by systemd is not listening";
             return Err(io::Error::new(io::ErrorKind::InvalidInput, what));
         }
-        listeners.push(Listener {
-            socket,
-            own_file: None,
-        });
+        listeners.push(Listener::of_others(socket, Peer::Unix));
     }
     Ok(listeners)
 }
@@ -110,6 +108,7 @@ impl Listener {
         net::bind(&socket, &address)?;
         Ok(Self {
             socket,
+            local_peer: None,
             own_file: None,
         })
     }
@@ -128,6 +127,7 @@ impl Listener {
         let file = fs::symlink_metadata(path)?;
         Ok(Self {
             socket,
+            local_peer: Some(Peer::Unix),
             own_file: Some(OwnFile {
                 path: path.to_owned(),
                 device: file.dev(),
@@ -146,21 +146,30 @@ impl Listener {
         self.own_file.as_ref().map(|own| own.path.as_path())
     }
 
+    /// A socket that others made; `local` is who connects if it is a Unix socket.
+    fn of_others(socket: OwnedFd, local: Peer) -> Self {
+        let family = net::getsockname(&socket).map(|name| name.address_family());
+        Self {
+            socket,
+            local_peer: (family == Ok(AddressFamily::UNIX)).then_some(local),
+            own_file: None,
+        }
+    }
+
     /// The address, if it is TCP: tells the port when 0 was asked for.
     pub fn tcp_address(&self) -> Option<SocketAddr> {
         net::getsockname(&self.socket).ok()?.try_into().ok()
     }
 
-    /// Waits for a connection; from one of `servers` if given: others are closed at once.
-    pub(super) fn accept(&self, servers: Option<&WebServers>) -> Result<OwnedFd, Errno> {
+    /// Waits for a connection of a peer that is admitted; others are closed at once.
+    pub(super) fn accept(&self, admits: impl Fn(Peer) -> bool) -> Result<(OwnedFd, Peer), Errno> {
         loop {
-            let accepted = match servers {
-                None => net::accept_with(&self.socket, SocketFlags::CLOEXEC),
-                Some(servers) => match net::acceptfrom_with(&self.socket, SocketFlags::CLOEXEC) {
-                    Ok((socket, Some(peer))) if servers.contain(&peer) => Ok(socket),
-                    Ok(_) => continue,
-                    Err(error) => Err(error),
+            let accepted = match net::acceptfrom_with(&self.socket, SocketFlags::CLOEXEC) {
+                Ok((socket, address)) => match self.peer(address) {
+                    Some(peer) if admits(peer) => Ok((socket, peer)),
+                    _ => continue,
                 },
+                Err(error) => Err(error),
             };
             match accepted {
                 // Another process may have taken it from a shared, non-blocking listener.
@@ -172,6 +181,15 @@ impl Listener {
                 other => return other,
             }
         }
+    }
+
+    /// `None` for a TCP connection without an address.
+    fn peer(&self, address: Option<SocketAddrAny>) -> Option<Peer> {
+        if self.local_peer.is_some() {
+            return self.local_peer;
+        }
+        let address = SocketAddr::try_from(address?).ok()?;
+        Some(Peer::Tcp(address.ip().to_canonical()))
     }
 
     /// Whether somebody waits to be accepted.
@@ -221,13 +239,10 @@ impl WebServers {
         addresses.collect::<Result<_, _>>().map(Self)
     }
 
-    fn contain(&self, peer: &SocketAddrAny) -> bool {
-        let Ok(peer) = SocketAddr::try_from(peer.clone()) else {
-            return false;
-        };
-        match peer.ip().to_canonical() {
-            IpAddr::V4(peer) => self.0.contains(&peer),
-            IpAddr::V6(_) => false,
+    pub(super) fn contain(&self, peer: Peer) -> bool {
+        match peer {
+            Peer::Tcp(IpAddr::V4(peer)) => self.0.contains(&peer),
+            Peer::Tcp(IpAddr::V6(_)) | Peer::Unix | Peer::WebServer => false,
         }
     }
 }
@@ -239,21 +254,40 @@ mod tests {
     #[test]
     fn web_servers_are_ipv4_addresses_over_tcp() {
         let servers = WebServers::parse("127.0.0.1, 10.0.0.2").unwrap();
-        let tcp = |peer: &str| SocketAddrAny::from(peer.parse::<SocketAddr>().unwrap());
         for (peer, expected) in [
-            ("127.0.0.1:9", true),
-            ("10.0.0.2:9", true),
-            ("[::ffff:10.0.0.2]:9", true),
-            ("10.0.0.3:9", false),
-            ("[::1]:9", false),
+            ("127.0.0.1", true),
+            ("10.0.0.2", true),
+            ("10.0.0.3", false),
+            ("::1", false),
         ] {
-            assert_eq!(servers.contain(&tcp(peer)), expected, "{peer}");
+            let peer = Peer::Tcp(peer.parse().unwrap());
+            assert_eq!(servers.contain(peer), expected, "{peer}");
         }
-        let unix = SocketAddrUnix::new("/run/x").unwrap();
-        assert!(!servers.contain(&unix.into()));
+        assert!(!servers.contain(Peer::Unix));
         for bad in ["", "localhost", "127.0.0.1,", "::1", "127.0.0.1:80"] {
             assert!(WebServers::parse(bad).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn a_peer_is_an_address_over_tcp_and_what_is_known_of_the_socket_else() {
+        let listener = Listener::bind("127.0.0.1:0", 0o660).unwrap();
+        let tcp = |address: &str| Some(SocketAddrAny::from(address.parse::<SocketAddr>().unwrap()));
+        for (address, peer) in [
+            ("192.0.2.1:9", [192, 0, 2, 1].into()),
+            ("[::ffff:192.0.2.1]:9", [192, 0, 2, 1].into()),
+            ("[2001:db8::1]:9", "2001:db8::1".parse().unwrap()),
+        ] {
+            assert_eq!(
+                listener.peer(tcp(address)),
+                Some(Peer::Tcp(peer)),
+                "{address}"
+            );
+        }
+        assert_eq!(listener.peer(None), None);
+        let (ours, _) = UnixStream::pair().unwrap();
+        let unix = Listener::of_others(ours.into(), Peer::WebServer);
+        assert_eq!(unix.peer(None), Some(Peer::WebServer));
     }
 
     #[test]

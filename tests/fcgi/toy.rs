@@ -13,7 +13,7 @@ use std::{env, thread};
 use nginx_mail_auth::fcgi::listener::{self, Listener, WebServers};
 use nginx_mail_auth::fcgi::server::Server;
 use nginx_mail_auth::fcgi::{Application, Limits, NoRequest};
-use nginx_mail_auth::params::Params;
+use nginx_mail_auth::params::{Params, Peer};
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::wire::{Client, request};
@@ -25,7 +25,7 @@ struct App {
 }
 
 impl Application for App {
-    fn respond(&self, params: &Params<'_>, out: &mut Vec<u8>) {
+    fn respond(&self, _: Peer, params: &Params<'_>, out: &mut Vec<u8>) {
         let mut user = String::new();
         for (name, value) in params.iter() {
             let value = String::from_utf8_lossy(value);
