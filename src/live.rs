@@ -280,3 +280,24 @@ impl Application for Live {
         self.0.load_and_report(&mut watch);
     }
 }
+
+/// Answers every login with the temporary failure: for a process that a web server starts, and
+/// that cannot be made to work.
+pub struct Unusable;
+
+impl Application for Unusable {
+    fn respond(&self, _: Peer, params: &Params<'_>, out: &mut Vec<u8>) {
+        unusable(&Outline::of(params), out);
+    }
+
+    fn respond_without_request(&self, _: NoRequest, out: &mut Vec<u8>) {
+        unusable(&Outline::of(&Params::bounded(0)), out);
+    }
+
+    fn reload(&self) {}
+}
+
+fn unusable(outline: &Outline<'_>, out: &mut Vec<u8>) {
+    let why = Refusal::Temporary(Trouble::NoConfiguration);
+    refuse(why, outline, &Messages::default(), Instant::now(), out);
+}

@@ -14,7 +14,7 @@ use nginx_mail_auth::config::Config;
 use nginx_mail_auth::fcgi::Limits;
 use nginx_mail_auth::fcgi::listener::{self, Listener, WebServers};
 use nginx_mail_auth::fcgi::server::Server;
-use nginx_mail_auth::live::Live;
+use nginx_mail_auth::live::{Live, Unusable};
 use nginx_mail_auth::problem::Problem;
 use nginx_mail_auth::route::lookups;
 use nginx_mail_auth::{cgi, harden, journal, sandbox};
@@ -69,6 +69,20 @@ fn answer(config: &Path) -> Result<ExitCode, Box<dyn Error>> {
         return Ok(ExitCode::SUCCESS);
     };
     outlive_early_reload()?;
+    let web_servers = match web_servers() {
+        Ok(web_servers) => web_servers,
+        // Were it to end, the web server would start it again and again.
+        Err(error) => {
+            log::error!("{error}; every login gets the temporary failure");
+            Server {
+                listeners: vec![listener],
+                limits: Limits::default(),
+                web_servers: None,
+            }
+            .run(Unusable)?;
+            return Ok(ExitCode::SUCCESS);
+        }
+    };
     // Where the configuration is broken, nobody knows yet what will be needed.
     let sandbox = match Config::load(config) {
         Ok(config) => sandbox::start(&config, &[]).unwrap_or_else(|error| {
@@ -84,7 +98,7 @@ fn answer(config: &Path) -> Result<ExitCode, Box<dyn Error>> {
     Server {
         listeners: vec![listener],
         limits,
-        web_servers: web_servers()?,
+        web_servers,
     }
     .run(live)?;
     Ok(ExitCode::SUCCESS)

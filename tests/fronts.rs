@@ -16,7 +16,6 @@ use crate::serve::{Serving, wait_until};
 use crate::util::TempDir;
 
 const REFUSED: &str = "Auth-Status: Invalid login or password\n\n";
-#[cfg(feature = "remote")]
 const TEMPORARY: &str = "Auth-Status: Temporary server problem, try again later\n\n";
 const ACCEPTED: &str = "Auth-Status: OK\nAuth-Server: 192.0.2.1\nAuth-Port: 143\n\n";
 const USERS: &str = "alice:{PLAIN}one\n";
@@ -287,6 +286,29 @@ fn serve_says_so_where_anybody_may_ask() {
         assert!(!hint(&locked), "{nginx}: {}", locked.log());
     }
     assert!(!hint(&Serving::listening(&config(""), USERS)));
+}
+
+/// mod_fcgid starts a process anew that ends: it must answer instead.
+#[test]
+fn on_descriptor_0_an_unusable_list_of_web_servers_is_the_temporary_failure() {
+    let environment = [("FCGI_WEB_SERVER_ADDRS", "localhost")];
+    let mut serving = Serving::inheriting_with(TempDir::new(), &config(""), &environment);
+    serving.dir.write("users", USERS);
+    for _ in 0..3 {
+        assert_eq!(serving.answer(&login(&[])), TEMPORARY);
+    }
+    assert_eq!(serving.ended(), None);
+    let log = serving.log();
+    let line = "FCGI_WEB_SERVER_ADDRS is no list of addresses";
+    assert_eq!(log.matches(line).count(), 1, "{log}");
+    assert!(
+        log.contains("every login gets the temporary failure"),
+        "{log}"
+    );
+    serving.signal(Signal::TERM);
+    wait_until("it ends", || {
+        serving.ended().is_some_and(|status| status.success())
+    });
 }
 
 #[test]
