@@ -158,8 +158,12 @@ fn listen_and_load(
     own: &mut Vec<Listener>,
 ) -> Result<Result<Live, Vec<Problem>>, Box<dyn Error>> {
     let failed = |address: &String, error| format!("cannot listen on {address}: {error}");
+    let rights = match config.socket_rights() {
+        Ok(rights) => rights,
+        Err(problems) => return Ok(Err(problems)),
+    };
     for address in addresses {
-        let listener = Listener::reserve(address, config.socket_mode);
+        let listener = Listener::reserve(address, rights);
         own.push(listener.map_err(|error| failed(address, error))?);
     }
     journal::set_level(config.log_level);

@@ -91,6 +91,7 @@ impl Service {
         problems.extend(service.gate.methods.try_tokens(config));
         problems.extend(service.counts_missing());
         problems.extend(service.unresolved());
+        problems.extend(config.socket_rights().err().into_iter().flatten());
         (problems, service.warnings)
     }
 

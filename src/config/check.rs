@@ -12,7 +12,7 @@ use zeroize::Zeroizing;
 
 use super::file;
 use super::source::{Read, Source};
-use super::{Config, MAX_KEY_FILE_BYTES, Named, StoreConfig, Use, UsersConfig};
+use super::{Config, MAX_KEY_FILE_BYTES, Named, SocketConfig, StoreConfig, Use, UsersConfig};
 use crate::answer::{Codes, Messages, Text};
 use crate::fcgi;
 use crate::files::{Fingerprint, Secrecy, read_trusted};
@@ -142,7 +142,7 @@ impl Checker<'_> {
             hash_locks: self.folder("limits.hash-locks", file.limits.hash_locks.as_ref()),
             log_level: self.level(&file.log),
             fastcgi: self.fastcgi(&file.fastcgi),
-            socket_mode: self.mode("fastcgi.socket-mode", &file.fastcgi.socket_mode),
+            socket: self.socket(&file.fastcgi),
             max_hashes: NonZeroUsize::new(self.number(
                 "limits.max-hashes",
                 &file.limits.max_hashes,
@@ -282,6 +282,18 @@ impl Checker<'_> {
         ];
         self.word("process.sandbox", &process.sandbox, &words)
             .unwrap_or(sandbox::Mode::On)
+    }
+
+    fn socket(&mut self, bounds: &file::FastCgi) -> SocketConfig {
+        let named = |name: &Option<Spanned<String>>| {
+            let name = name.as_ref()?;
+            Some((name.get_ref().clone(), self.source.place(name.span().start)))
+        };
+        SocketConfig {
+            owner: named(&bounds.socket_owner),
+            group: named(&bounds.socket_group),
+            mode: self.mode("fastcgi.socket-mode", &bounds.socket_mode),
+        }
     }
 
     fn level(&mut self, log: &file::Log) -> LevelFilter {

@@ -512,6 +512,11 @@ pub(super) struct FastCgi {
     pub(super) max_params: Spanned<i64>,
     /// Who may connect to a Unix socket that we make, as an octal file mode. Default: "0660".
     pub(super) socket_mode: Spanned<String>,
+    /// The user that it belongs to: a name in /etc/passwd, or a number. Default: the user that the
+    /// program runs as.
+    pub(super) socket_owner: Option<Spanned<String>>,
+    /// Its group: a name in /etc/group, or a number. Default: the program's.
+    pub(super) socket_group: Option<Spanned<String>>,
 }
 
 impl Default for FastCgi {
@@ -525,6 +530,8 @@ impl Default for FastCgi {
             max_params_bytes: unplaced(bounds.params_bytes as i64),
             max_params: unplaced(bounds.params_pairs as i64),
             socket_mode: unplaced("0660".to_owned()),
+            socket_owner: None,
+            socket_group: None,
         }
     }
 }

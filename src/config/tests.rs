@@ -34,7 +34,7 @@ fn settled(config: &Config) -> impl PartialEq + std::fmt::Debug + use<> {
             config.deadline,
         ),
         (config.hash_locks.clone(), config.remembered_logins),
-        (config.fastcgi, config.socket_mode, config.max_hashes),
+        (config.fastcgi, config.socket.clone(), config.max_hashes),
         (config.routes.ports, config.routes.resolve_ttl),
         config.routes.probes,
     )
@@ -101,7 +101,7 @@ fn the_defaults() {
             params_pairs: 512,
         }
     );
-    assert_eq!(least.socket_mode, 0o660);
+    assert_eq!(least.socket_rights(), Ok(SocketRights::of_mode(0o660)));
     assert_eq!(least.max_hashes, None);
     assert_eq!(
         least.routes.ports,
