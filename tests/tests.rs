@@ -14,6 +14,7 @@ mod cgi;
 mod chains;
 mod config;
 mod e2e;
+mod fail2ban;
 mod fcgi;
 mod fronts;
 mod fuzz;
