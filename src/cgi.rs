@@ -9,7 +9,7 @@ use std::time::Instant;
 
 use crate::answer::Messages;
 use crate::cli::HINT;
-use crate::params::{Params, TooManyPairs};
+use crate::params::{Params, Peer, TooManyPairs};
 use crate::refusal::{Refusal, Trouble};
 use crate::request::Outline;
 use crate::service::{Service, refuse};
@@ -61,7 +61,7 @@ fn respond(path: &Path, params: &Params<'_>, started: Instant, out: &mut Vec<u8>
     match Service::open(path, Lifetime::OneRequest, None, &mut Vec::new()) {
         Ok(service) => {
             crate::journal::set_level(service.config().log_level);
-            service.respond(params, out);
+            service.respond(Peer::WebServer, params, out);
         }
         Err(problems) => {
             for problem in problems {

@@ -19,7 +19,9 @@
 //!   place. [`service`] is one version of it at work, [`live`] the one in force while a server
 //!   runs. [`journal`] is the log. [`harden`] and [`sandbox`] see to it that little is left to steal,
 //!   and little to be done with it.
+//! - [`accounts`] knows users and groups of the machine by name.
 
+pub mod accounts;
 pub mod answer;
 pub mod bulkhead;
 pub mod cgi;

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant, SystemTime};
 use crate::answer::Messages;
 use crate::fcgi::{Application, NoRequest};
 use crate::files::{Fingerprint, fingerprint};
-use crate::params::Params;
+use crate::params::{Params, Peer};
 use crate::problem::Problem;
 use crate::refusal::{Refusal, Trouble};
 use crate::request::Outline;
@@ -92,6 +92,12 @@ impl Live {
     /// The service in force.
     pub fn current(&self) -> Option<Arc<Service>> {
         self.0.current()
+    }
+
+    fn look_safely(&self) {
+        if catch_unwind(AssertUnwindSafe(|| self.look())).is_err() {
+            log::error!("looking for changed files failed by a bug");
+        }
     }
 
     /// Loads again if a file has changed, at most once a second. That may take as long as databases,
@@ -233,12 +239,23 @@ impl Inner {
 }
 
 impl Application for Live {
-    fn respond(&self, params: &Params<'_>, out: &mut Vec<u8>) {
-        if catch_unwind(AssertUnwindSafe(|| self.look())).is_err() {
-            log::error!("looking for changed files failed by a bug");
+    fn admits(&self, peer: Peer) -> bool {
+        let admitted = || {
+            let service = self.current();
+            service.is_none_or(|service| service.config().fronts.may_connect(peer))
+        };
+        if admitted() {
+            return true;
         }
+        // Where all are turned away no request comes that would have the files looked at.
+        self.look_safely();
+        admitted()
+    }
+
+    fn respond(&self, peer: Peer, params: &Params<'_>, out: &mut Vec<u8>) {
+        self.look_safely();
         match self.current() {
-            Some(service) => service.respond(params, out),
+            Some(service) => service.respond(peer, params, out),
             None => {
                 let why = Refusal::Temporary(Trouble::NoConfiguration);
                 self.0.refuse(why, &Outline::of(params), out);
@@ -262,4 +279,25 @@ impl Application for Live {
         watch.problems.clear();
         self.0.load_and_report(&mut watch);
     }
+}
+
+/// Answers every login with the temporary failure: for a process that a web server starts, and
+/// that cannot be made to work.
+pub struct Unusable;
+
+impl Application for Unusable {
+    fn respond(&self, _: Peer, params: &Params<'_>, out: &mut Vec<u8>) {
+        unusable(&Outline::of(params), out);
+    }
+
+    fn respond_without_request(&self, _: NoRequest, out: &mut Vec<u8>) {
+        unusable(&Outline::of(&Params::bounded(0)), out);
+    }
+
+    fn reload(&self) {}
+}
+
+fn unusable(outline: &Outline<'_>, out: &mut Vec<u8>) {
+    let why = Refusal::Temporary(Trouble::NoConfiguration);
+    refuse(why, outline, &Messages::default(), Instant::now(), out);
 }

@@ -14,7 +14,7 @@ use nginx_mail_auth::config::Config;
 use nginx_mail_auth::fcgi::Limits;
 use nginx_mail_auth::fcgi::listener::{self, Listener, WebServers};
 use nginx_mail_auth::fcgi::server::Server;
-use nginx_mail_auth::live::Live;
+use nginx_mail_auth::live::{Live, Unusable};
 use nginx_mail_auth::problem::Problem;
 use nginx_mail_auth::route::lookups;
 use nginx_mail_auth::{cgi, harden, journal, sandbox};
@@ -69,6 +69,20 @@ fn answer(config: &Path) -> Result<ExitCode, Box<dyn Error>> {
         return Ok(ExitCode::SUCCESS);
     };
     outlive_early_reload()?;
+    let web_servers = match web_servers() {
+        Ok(web_servers) => web_servers,
+        // Were it to end, the web server would start it again and again.
+        Err(error) => {
+            log::error!("{error}; every login gets the temporary failure");
+            Server {
+                listeners: vec![listener],
+                limits: Limits::default(),
+                web_servers: None,
+            }
+            .run(Unusable)?;
+            return Ok(ExitCode::SUCCESS);
+        }
+    };
     // Where the configuration is broken, nobody knows yet what will be needed.
     let sandbox = match Config::load(config) {
         Ok(config) => sandbox::start(&config, &[]).unwrap_or_else(|error| {
@@ -81,11 +95,10 @@ fn answer(config: &Path) -> Result<ExitCode, Box<dyn Error>> {
     let limits = live
         .current()
         .map_or_else(Limits::default, |service| service.config().fastcgi);
-    let listeners = vec![listener];
     Server {
-        listeners,
+        listeners: vec![listener],
         limits,
-        web_servers: web_servers()?,
+        web_servers,
     }
     .run(live)?;
     Ok(ExitCode::SUCCESS)
@@ -103,6 +116,7 @@ fn serve(config: &Path, addresses: &[String]) -> Result<ExitCode, Box<dyn Error>
     if addresses.is_empty() && inherited.is_empty() {
         return Err("nowhere to listen: give --listen ADDRESS, or a socket from systemd".into());
     }
+    let web_servers = web_servers()?;
     let mut own = Vec::new();
     let served = listen_and_load(config, &checked, addresses, &mut own);
     let live = match served {
@@ -113,13 +127,22 @@ fn serve(config: &Path, addresses: &[String]) -> Result<ExitCode, Box<dyn Error>
         }
     };
     let limits = checked.fastcgi;
+    let open_to_all = checked.fronts.are_anybody() && web_servers.is_none();
     // It would stay in memory as long as the server runs.
     drop(checked);
     own.extend(inherited);
+    if open_to_all {
+        for address in own.iter().filter_map(Listener::tcp_address) {
+            log::warn!(
+                "whoever can connect to {address} can guess passwords: set [nginx] key or \
+                 allowed-fronts"
+            );
+        }
+    }
     Server {
         listeners: own,
         limits,
-        web_servers: web_servers()?,
+        web_servers,
     }
     .run(live)?;
     Ok(ExitCode::SUCCESS)
@@ -135,8 +158,12 @@ fn listen_and_load(
     own: &mut Vec<Listener>,
 ) -> Result<Result<Live, Vec<Problem>>, Box<dyn Error>> {
     let failed = |address: &String, error| format!("cannot listen on {address}: {error}");
+    let rights = match config.socket_rights() {
+        Ok(rights) => rights,
+        Err(problems) => return Ok(Err(problems)),
+    };
     for address in addresses {
-        let listener = Listener::reserve(address, config.socket_mode);
+        let listener = Listener::reserve(address, rights);
         own.push(listener.map_err(|error| failed(address, error))?);
     }
     journal::set_level(config.log_level);
@@ -168,13 +195,15 @@ fn outlive_early_reload() -> io::Result<()> {
 }
 
 /// `FCGI_WEB_SERVER_ADDRS` (FastCGI 1.0, 3.2).
-fn web_servers() -> Result<Option<WebServers>, Box<dyn Error>> {
+fn web_servers() -> Result<Option<WebServers>, String> {
     let Some(list) = std::env::var_os("FCGI_WEB_SERVER_ADDRS") else {
         return Ok(None);
     };
     // What is no text is no address either: it must not let everybody in.
     match WebServers::parse(&list.to_string_lossy()) {
         Ok(servers) => Ok(Some(servers)),
-        Err(error) => Err(format!("FCGI_WEB_SERVER_ADDRS is no list of addresses: {error}").into()),
+        Err(error) => Err(format!(
+            "FCGI_WEB_SERVER_ADDRS is no list of addresses: {error}"
+        )),
     }
 }

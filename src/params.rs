@@ -1,6 +1,7 @@
-//! CGI meta-variables of one request, whichever transport brought them.
+//! CGI meta-variables of one request, whichever transport brought them, and who handed them over.
 
 use std::fmt;
+use std::net::IpAddr;
 
 /// The name-value pairs of one request: the process environment under CGI, the PARAMS stream
 /// under FastCGI (FastCGI 1.0, 6.2).
@@ -58,6 +59,29 @@ impl fmt::Debug for Params<'_> {
             .iter()
             .map(|(name, _)| String::from_utf8_lossy(name));
         f.debug_list().entries(names).finish()
+    }
+}
+
+/// Who handed a request over, as far as that is known without believing anybody.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Peer {
+    /// A program that connected over TCP from this address. IPv4 in the form of IPv6 is IPv4.
+    Tcp(IpAddr),
+    /// A program that may write to a Unix socket that we made, or systemd for us.
+    Unix,
+    /// The web server that started us: under CGI, or with a Unix socket of its own on descriptor 0.
+    /// Who asked it stands in `REMOTE_ADDR` (RFC 3875, 4.1.8).
+    WebServer,
+}
+
+/// For the log.
+impl fmt::Display for Peer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp(address) => address.fmt(f),
+            Self::Unix => f.write_str("a Unix socket"),
+            Self::WebServer => f.write_str("the web server that started it"),
+        }
     }
 }
 

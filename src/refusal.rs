@@ -10,8 +10,10 @@ use crate::store::StoreError;
 pub enum Refusal {
     /// `Auth-User` or `Auth-Pass` is not there.
     MissingCredentials,
-    /// `X-Auth-Key` is missing or wrong.
+    /// The header with the key is missing, wrong, or came twice.
     WrongKey,
+    /// The request comes from elsewhere than the fronts that may ask.
+    WrongFront,
     /// A header that decides came twice.
     DuplicateHeader(&'static str),
     /// A `%` without two hexadecimal digits: the request does not come from nginx.
@@ -108,6 +110,12 @@ impl Refusal {
         matches!(self, Self::Temporary(_))
     }
 
+    /// Whether the request comes from who knows whom: nothing in it is to be believed, nor held
+    /// against the login that it names.
+    pub fn is_of_a_stranger(&self) -> bool {
+        matches!(self, Self::WrongKey | Self::WrongFront)
+    }
+
     /// What is known beyond the word, for the log.
     pub fn detail(&self) -> Option<Cow<'_, str>> {
         match self {
@@ -141,6 +149,7 @@ impl fmt::Display for Refusal {
         f.write_str(match self {
             Self::MissingCredentials => "missing-credentials",
             Self::WrongKey => "wrong-key",
+            Self::WrongFront => "wrong-front",
             Self::DuplicateHeader(_) => "duplicate-header",
             Self::BadEscape(_) => "bad-escape",
             Self::BadLogin => "bad-login",

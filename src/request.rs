@@ -6,17 +6,19 @@
 use std::net::IpAddr;
 
 use crate::answer::Dialogue;
-use crate::params::Params;
+use crate::params::{Params, Peer};
 use crate::refusal::Refusal;
-use crate::secret::{BadAnswer, BadPassword, Proof, SharedKey};
+use crate::secret::{BadAnswer, BadPassword, Proof};
 
 /// The most bytes of a login, decoded: what a mail address may have (RFC 5321, 4.5.3.1.3).
 pub const MAX_LOGIN_BYTES: usize = 254;
 
+mod fronts;
 mod headers;
 
+pub use fronts::{AllowedFronts, Fronts, KEY_HEADER, KeyHeader, Keys};
 pub(crate) use headers::decoded;
-use headers::{Header, Headers, address};
+use headers::{Header, Headers};
 
 //------------ Protocol ------------------------------------------------------
 
@@ -147,7 +149,8 @@ pub struct AuthRequest<'a> {
 pub struct Client<'a> {
     /// `Client-IP`; `None` for a client on a Unix socket, or if it is no address.
     pub address: Option<IpAddr>,
-    /// Whether that comes from nginx for sure, as the request showed the key.
+    /// Whether that comes from nginx for sure: the request showed the key, or came from a front
+    /// that may ask.
     pub vouched_for: bool,
     /// `Client-Host`: the verified name, `[UNAVAILABLE]` or `[TEMPUNAVAIL]`; SMTP only.
     pub host: Option<&'a [u8]>,
@@ -195,11 +198,11 @@ impl<'a> AuthRequest<'a> {
         Dialogue::new(self.protocol, Some(Method::of(&self.proof)))
     }
 
-    /// Reads and checks a request. With `key` set, one that does not bring it is refused before
+    /// Reads and checks a request. One that is not of a front that may ask is refused before
     /// anything else in it is looked at.
-    pub fn from_params(params: &Params<'a>, key: Option<&SharedKey>) -> Result<Self, Refusal> {
+    pub fn from_params(params: &Params<'a>, peer: Peer, fronts: &Fronts) -> Result<Self, Refusal> {
+        fronts.admit(params, peer)?;
         let headers = Headers::collect(params);
-        headers.show_key(key)?;
         headers.each_once()?;
         let (Some(user), Some(pass)) =
             (headers.get(Header::AuthUser), headers.get(Header::AuthPass))
@@ -219,7 +222,7 @@ impl<'a> AuthRequest<'a> {
             proof,
             attempt: headers.attempt(),
             client: Client {
-                vouched_for: key.is_some(),
+                vouched_for: !fronts.are_anybody(),
                 ..headers.client()
             },
             tls: headers.tls(),
@@ -239,10 +242,10 @@ pub struct Outline<'a> {
     pub method: Option<Method>,
     /// `Auth-User` as it came, escaped; `None` if there is none or if it is not to be believed.
     pub user: Option<&'a [u8]>,
+    /// `Auth-Login-Attempt`, as in [`AuthRequest::attempt`].
+    pub attempt: Option<u32>,
     /// `Client-IP`.
     pub client: Option<IpAddr>,
-    /// Who asked the web server: `REMOTE_ADDR` (RFC 3875, 4.1.8), nginx if all is well.
-    pub peer: Option<IpAddr>,
 }
 
 impl<'a> Outline<'a> {
@@ -255,13 +258,12 @@ impl<'a> Outline<'a> {
     pub fn of(params: &Params<'a>) -> Self {
         let headers = Headers::collect(params);
         let stale = headers.get(Header::AuthMethod) == Some(b"none");
-        let peer = params.iter().find(|(name, _)| *name == b"REMOTE_ADDR");
         Self {
             protocol: headers.protocol(),
             method: headers.method(),
             user: headers.get(Header::AuthUser).filter(|_| !stale),
+            attempt: headers.attempt(),
             client: headers.address(Header::ClientIp),
-            peer: peer.and_then(|(_, value)| address(value)),
         }
     }
 }

@@ -12,7 +12,7 @@ use crate::files::{Fingerprint, fingerprint};
 use crate::gate::{Admission, Chain, Denial, Gate, Step};
 use crate::journal::Decision;
 use crate::method::{Methods, inbound};
-use crate::params::Params;
+use crate::params::{Params, Peer};
 use crate::problem::Problem;
 use crate::refusal::{Refusal, Trouble};
 use crate::request::{AuthRequest, Outline};
@@ -91,6 +91,7 @@ impl Service {
         problems.extend(service.gate.methods.try_tokens(config));
         problems.extend(service.counts_missing());
         problems.extend(service.unresolved());
+        problems.extend(config.socket_rights().err().into_iter().flatten());
         (problems, service.warnings)
     }
 
@@ -218,10 +219,10 @@ impl Service {
     }
 
     /// Appends the answer to one request, and logs the decision.
-    pub fn respond(&self, params: &Params<'_>, out: &mut Vec<u8>) {
+    pub fn respond(&self, peer: Peer, params: &Params<'_>, out: &mut Vec<u8>) {
         let started = Instant::now();
         let start = out.len();
-        let answered = catch_unwind(AssertUnwindSafe(|| self.answer(params, started, out)));
+        let answered = catch_unwind(AssertUnwindSafe(|| self.answer(peer, params, started, out)));
         if answered.is_err() {
             out.truncate(start);
             let why = Refusal::Temporary(Trouble::Panic);
@@ -235,10 +236,13 @@ impl Service {
         }
     }
 
-    fn answer(&self, params: &Params<'_>, started: Instant, out: &mut Vec<u8>) {
+    fn answer(&self, peer: Peer, params: &Params<'_>, started: Instant, out: &mut Vec<u8>) {
         let messages = &self.config.messages;
-        let request = match AuthRequest::from_params(params, self.config.nginx_key.as_ref()) {
+        let request = match AuthRequest::from_params(params, peer, &self.config.fronts) {
             Ok(request) => request,
+            Err(why) if why.is_of_a_stranger() => {
+                return self.turn_away(why, peer, params, started, out);
+            }
             Err(why) => return refuse(why, &Outline::of(params), messages, started, out),
         };
         let Decided {
@@ -271,6 +275,40 @@ impl Service {
                 Answer::Refuse { why, .. } => Some(why),
             },
             peer: None,
+            took: started.elapsed(),
+        }
+        .log();
+    }
+
+    /// Answers whoever may not ask as if the password were wrong, and looks at nothing but how to
+    /// word that.
+    fn turn_away(
+        &self,
+        why: Refusal,
+        peer: Peer,
+        params: &Params<'_>,
+        started: Instant,
+        out: &mut Vec<u8>,
+    ) {
+        let outline = Outline::of(params);
+        let wait = outline
+            .method
+            .and_then(|method| self.gate.wait_after(method, outline.attempt));
+        let answer = Answer::Refuse { why, wait };
+        write_refusal(&answer, outline.dialogue(), &self.config.messages, out);
+        let Answer::Refuse { why, .. } = &answer else {
+            return;
+        };
+        Decision {
+            login: None,
+            protocol: outline.protocol.word(),
+            client: None,
+            recipient: None,
+            user: None,
+            app_password: None,
+            host: None,
+            refusal: Some(why),
+            peer: self.config.fronts.stranger(params, peer),
             took: started.elapsed(),
         }
         .log();
@@ -326,22 +364,21 @@ pub fn refuse(
     started: Instant,
     out: &mut Vec<u8>,
 ) {
-    let trusted = why != Refusal::WrongKey;
     let answer = Answer::Refuse { why, wait: None };
     write_refusal(&answer, outline.dialogue(), messages, out);
     let Answer::Refuse { why, .. } = &answer else {
         return;
     };
     Decision {
-        login: outline.user.filter(|_| trusted),
+        login: outline.user,
         protocol: outline.protocol.word(),
-        client: outline.client.filter(|_| trusted),
+        client: outline.client,
         recipient: None,
         user: None,
         app_password: None,
         host: None,
         refusal: Some(why),
-        peer: outline.peer.filter(|_| !trusted),
+        peer: None,
         took: started.elapsed(),
     }
     .log();

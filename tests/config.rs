@@ -99,7 +99,7 @@ fn keys_come_from_the_file_or_from_another() {
     let warnings = |config: &Config| lines(&config.warnings, folder.path());
 
     let config = load("key = \"hunter2\"", 0o600).unwrap();
-    assert!(config.nginx_key.as_ref().unwrap().matches(b"hunter2"));
+    assert!(config.fronts.know_key(b"hunter2"));
     assert_eq!(warnings(&config), "");
     assert_eq!(
         warnings(&load("key = \"hunter2\"", 0o644).unwrap()),
@@ -108,7 +108,7 @@ fn keys_come_from_the_file_or_from_another() {
 
     write(&folder, "key", "hunter2\r\nnot this\n", 0o640);
     let config = load("key-file = \"key\"", 0o644).unwrap();
-    assert!(config.nginx_key.as_ref().unwrap().matches(b"hunter2"));
+    assert!(config.fronts.know_key(b"hunter2"));
     assert_eq!(warnings(&config), "");
     let files: Vec<_> = config.files.iter().map(|(path, _)| path.clone()).collect();
     assert_eq!(
@@ -259,7 +259,8 @@ fn web_servers_that_are_no_text_are_an_error() {
 #[test]
 fn a_key_file_that_is_there_again_is_soon_seen() {
     use nginx_mail_auth::fcgi::Application as _;
-    use nginx_mail_auth::{live::Live, params::Params};
+    use nginx_mail_auth::live::Live;
+    use nginx_mail_auth::params::{Params, Peer};
     let folder = TempDir::new();
     let content = "[nginx]\nkey-file = \"key\"\n[[users]]\nstore = \"accept\"\n\
                    [routes]\ndefault = \"192.0.2.1\"\n";
@@ -268,11 +269,11 @@ fn a_key_file_that_is_there_again_is_soon_seen() {
     let live = Live::open(&config, None).ok().unwrap();
     let look = || {
         thread::sleep(Duration::from_millis(1100));
-        live.respond(&Params::bounded(0), &mut Vec::new());
-        live.current().unwrap().config().nginx_key.clone().unwrap()
+        live.respond(Peer::Unix, &Params::bounded(0), &mut Vec::new());
+        live.current().unwrap().config().fronts.clone()
     };
     fs::remove_file(&key).unwrap();
-    assert!(look().matches(b"hunter2"));
+    assert!(look().know_key(b"hunter2"));
     write(&folder, "key", "hunter3", 0o600);
-    assert!(look().matches(b"hunter3"));
+    assert!(look().know_key(b"hunter3"));
 }

@@ -4,6 +4,7 @@ mod bounds;
 mod descriptors;
 mod differential;
 mod signals;
+mod sockets;
 mod toy;
 pub(crate) mod wire;
 

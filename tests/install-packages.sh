@@ -13,6 +13,8 @@ packages=(
     dovecot-core dovecot-imapd dovecot-pop3d postfix curl python3
     # The directory, the databases, and what counts are shared by.
     slapd postgresql mariadb-server sqlite3 redis-server
+    # What reads the log for guesses.
+    fail2ban
     # What others make password hashes, certificates and load with.
     apache2-utils openssl whois
     # What the unit file is checked with, and what brings cargo-deny.

@@ -4,7 +4,7 @@ use std::fs::{self, File};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
@@ -68,17 +68,34 @@ impl Serving {
 
     /// With a listening socket as descriptor 0, as mod_fcgid and spawn-fcgi start it.
     pub(crate) fn inheriting(config: &str) -> Self {
-        Self::inheriting_in(TempDir::new(), config)
+        Self::inheriting_with(TempDir::new(), config, &[])
     }
 
     /// The same in a folder that has files already.
     pub(crate) fn inheriting_in(dir: TempDir, config: &str) -> Self {
+        Self::inheriting_with(dir, config, &[])
+    }
+
+    /// The same, with more in its environment.
+    pub(crate) fn inheriting_with(
+        dir: TempDir,
+        config: &str,
+        environment: &[(&str, &str)],
+    ) -> Self {
         dir.write("auth.toml", config);
         let listener = UnixListener::bind(dir.path().join("socket")).unwrap();
-        let child = Self::command(&dir)
-            .stdin(OwnedFd::from(listener))
-            .spawn()
-            .unwrap();
+        Self::started(dir, |command| {
+            command
+                .stdin(OwnedFd::from(listener))
+                .envs(environment.iter().copied());
+        })
+    }
+
+    /// Started as the caller says, with its configuration and log in this folder.
+    pub(crate) fn started(dir: TempDir, how: impl FnOnce(&mut Command)) -> Self {
+        let mut command = Self::command(&dir);
+        how(&mut command);
+        let child = command.spawn().unwrap();
         Self { child, dir }
     }
 
@@ -118,6 +135,13 @@ impl Serving {
 
     pub(crate) fn signal(&self, signal: Signal) {
         kill_process(Pid::from_child(&self.child), signal).unwrap();
+    }
+}
+
+impl Serving {
+    /// Whether it has ended; with which status.
+    pub(crate) fn ended(&mut self) -> Option<ExitStatus> {
+        self.child.try_wait().unwrap()
     }
 }
 

@@ -14,7 +14,9 @@ mod cgi;
 mod chains;
 mod config;
 mod e2e;
+mod fail2ban;
 mod fcgi;
+mod fronts;
 mod fuzz;
 mod hashes;
 #[cfg(feature = "ldap")]

@@ -9,10 +9,10 @@ use nginx_mail_auth::journal::Decision;
 use nginx_mail_auth::logins::LoginRules;
 use nginx_mail_auth::method::external::{CertificateLogin, Settings as External};
 use nginx_mail_auth::method::inbound;
-use nginx_mail_auth::params::Params;
+use nginx_mail_auth::params::{Params, Peer};
 use nginx_mail_auth::refusal::{Refusal, Trouble};
 use nginx_mail_auth::request::{
-    AuthRequest, Envelope, Login, MAX_LOGIN_BYTES, Outline, Protocol, Tls,
+    AuthRequest, Envelope, Fronts, KeyHeader, Keys, Login, MAX_LOGIN_BYTES, Outline, Protocol, Tls,
 };
 use nginx_mail_auth::secret::{MAX_PASSWORD_BYTES, Password, Proof, SharedKey};
 
@@ -33,10 +33,18 @@ pub(super) fn variables(data: &[u8]) -> Params<'_> {
 /// Variables to a request: what comes through is checked and bounded.
 pub(crate) fn request(data: &[u8]) {
     let params = variables(data);
-    let key = SharedKey::new(b"key".to_vec());
+    let keys = Keys {
+        header: KeyHeader::default(),
+        keys: Vec::from_iter(SharedKey::new(b"key".to_vec())),
+    };
+    let keyed = Fronts {
+        keys: Some(keys),
+        places: None,
+    };
     let _outline = Outline::of(&params);
-    for key in [None, key.as_ref()] {
-        let Ok(request) = AuthRequest::from_params(&params, key) else {
+    for fronts in [Fronts::default(), keyed] {
+        let _address = fronts.stranger(&params, Peer::WebServer);
+        let Ok(request) = AuthRequest::from_params(&params, Peer::WebServer, &fronts) else {
             continue;
         };
         let login = request.login.as_bytes();
@@ -81,7 +89,7 @@ fn check_credentials(user: &[u8], pass: &[u8], login: Option<Vec<u8>>, password:
                 && !password.iter().any(|byte| b"\0\r\n".contains(byte))
         }),
     );
-    match AuthRequest::from_params(&params, None) {
+    match AuthRequest::from_params(&params, Peer::Unix, &Fronts::default()) {
         Ok(request) => {
             assert_eq!(Some(request.login.as_bytes()), login.as_deref());
             let Proof::Password(found) = &request.proof else {

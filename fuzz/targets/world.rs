@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use nginx_mail_auth::config::Config;
 use nginx_mail_auth::gate::{Chain, Gate, Source, Then};
 use nginx_mail_auth::method::Methods;
-use nginx_mail_auth::params::Params;
+use nginx_mail_auth::params::{Params, Peer};
 use nginx_mail_auth::request::Login;
 use nginx_mail_auth::route::{Routes, System};
 use nginx_mail_auth::secret::{Password, Proof, Secret, WeakSchemes};
@@ -170,7 +170,7 @@ impl World {
         let said = &self.said.0;
         said.lock().unwrap_or_else(PoisonError::into_inner).clear();
         let start = out.len();
-        self.service.respond(params, out);
+        self.service.respond(Peer::Unix, params, out);
         let said = said.lock().unwrap_or_else(PoisonError::into_inner);
         match out[start..].starts_with(b"Auth-Status: OK\n") {
             true => self.rightly(params, &said),

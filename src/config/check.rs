@@ -12,7 +12,7 @@ use zeroize::Zeroizing;
 
 use super::file;
 use super::source::{Read, Source};
-use super::{Config, MAX_KEY_FILE_BYTES, Named, StoreConfig, Use, UsersConfig};
+use super::{Config, MAX_KEY_FILE_BYTES, Named, SocketConfig, StoreConfig, Use, UsersConfig};
 use crate::answer::{Codes, Messages, Text};
 use crate::fcgi;
 use crate::files::{Fingerprint, Secrecy, read_trusted};
@@ -20,13 +20,13 @@ use crate::gate::Retry;
 use crate::problem::Problem;
 use crate::route::Table;
 use crate::sandbox;
-use crate::secret::SharedKey;
 
 mod hosts;
 #[cfg(feature = "ldap")]
 mod ldap;
 mod logins;
 mod methods;
+mod nginx;
 #[cfg(any(feature = "ldap", feature = "remote"))]
 mod outgoing;
 #[cfg(feature = "remote")]
@@ -79,8 +79,8 @@ struct Checker<'a> {
 
 impl Checker<'_> {
     fn config(&mut self, Read { file, whole }: Read) -> Config {
-        let nginx_key = self.nginx_key(file.nginx);
-        let key_is_asked_for = nginx_key.is_some();
+        let fronts = self.fronts(file.nginx);
+        let vouched_for = !fronts.are_anybody();
         let any_users = !file.users.is_empty();
         let users = self.users(file.users);
         let routes = self.table(
@@ -110,14 +110,14 @@ impl Checker<'_> {
         };
         Config {
             path: self.source.path.to_owned(),
-            nginx_key,
+            fronts,
             users,
             routes,
             messages,
             retry: self.retry(&file.answers),
             throttle: file
                 .throttle
-                .map(|throttle| self.throttle(throttle, key_is_asked_for)),
+                .map(|throttle| self.throttle(throttle, vouched_for)),
             logins: self.logins(file.logins),
             master: self.master(file.master),
             external: self.external(&file.external),
@@ -142,7 +142,7 @@ impl Checker<'_> {
             hash_locks: self.folder("limits.hash-locks", file.limits.hash_locks.as_ref()),
             log_level: self.level(&file.log),
             fastcgi: self.fastcgi(&file.fastcgi),
-            socket_mode: self.mode("fastcgi.socket-mode", &file.fastcgi.socket_mode),
+            socket: self.socket(&file.fastcgi),
             max_hashes: NonZeroUsize::new(self.number(
                 "limits.max-hashes",
                 &file.limits.max_hashes,
@@ -219,34 +219,19 @@ impl Checker<'_> {
         }
     }
 
-    //-------- nginx ---------------------------------------------------------
-
-    fn nginx_key(&mut self, nginx: file::Nginx) -> Option<SharedKey> {
-        match (nginx.key, nginx.key_file) {
-            (None, None) => None,
-            (Some(_), Some(file)) => {
-                let message = "there is nginx.key already: only one of the two";
-                self.report(&file.span(), "nginx.key-file", message);
-                None
-            }
-            (Some(key), None) => {
-                self.holds_secret = true;
-                let span = key.span();
-                let key = key.into_inner().into_bytes();
-                self.key(&span, "nginx.key", Zeroizing::new(key))
-            }
-            (None, Some(file)) => self.key_from_file(&file),
-        }
-    }
-
-    fn key_from_file(&mut self, file: &Spanned<String>) -> Option<SharedKey> {
-        const KEY: &str = "nginx.key-file";
-        let line = self.first_line(KEY, file)?;
-        self.key(&file.span(), KEY, line)
-    }
-
     /// The first line of a file that holds a secret. The file is watched from then on.
     fn first_line(&mut self, key: &str, file: &Spanned<String>) -> Option<Zeroizing<Vec<u8>>> {
+        let bytes = self.secret_file(key, file)?;
+        let line = bytes
+            .split(|byte| *byte == b'\n')
+            .next()
+            .unwrap_or_default();
+        let line = line.strip_suffix(b"\r").unwrap_or(line);
+        Some(Zeroizing::new(line.to_vec()))
+    }
+
+    /// The content of a file that holds a secret. The file is watched from then on.
+    fn secret_file(&mut self, key: &str, file: &Spanned<String>) -> Option<Zeroizing<Vec<u8>>> {
         let path = self.path(key, &file.span(), Some(file))?;
         match read_trusted(&path, MAX_KEY_FILE_BYTES, Secrecy::Secret) {
             Err(problem) => {
@@ -256,34 +241,9 @@ impl Checker<'_> {
             Ok(trusted) => {
                 self.files.push((path, trusted.fingerprint));
                 self.warnings.extend(trusted.warning);
-                let bytes = Zeroizing::new(trusted.bytes);
-                let line = bytes
-                    .split(|byte| *byte == b'\n')
-                    .next()
-                    .unwrap_or_default();
-                let line = line.strip_suffix(b"\r").unwrap_or(line);
-                Some(Zeroizing::new(line.to_vec()))
+                Some(Zeroizing::new(trusted.bytes))
             }
         }
-    }
-
-    /// Refuses what can never arrive: nginx sends the value as it is configured, and web servers
-    /// cut blanks off its ends.
-    fn key(
-        &mut self,
-        span: &Range<usize>,
-        key: &str,
-        value: Zeroizing<Vec<u8>>,
-    ) -> Option<SharedKey> {
-        let blank = |byte: Option<&u8>| byte.is_some_and(|byte| *byte == b' ');
-        if value.is_empty() {
-            self.report(span, key, "the key is empty");
-        } else if value.iter().any(u8::is_ascii_control) {
-            self.report(span, key, "the key holds a control character");
-        } else if blank(value.first()) || blank(value.last()) {
-            self.report(span, key, "the key starts or ends with a blank");
-        }
-        SharedKey::new(value.to_vec())
     }
 
     //-------- Values --------------------------------------------------------
@@ -322,6 +282,18 @@ impl Checker<'_> {
         ];
         self.word("process.sandbox", &process.sandbox, &words)
             .unwrap_or(sandbox::Mode::On)
+    }
+
+    fn socket(&mut self, bounds: &file::FastCgi) -> SocketConfig {
+        let named = |name: &Option<Spanned<String>>| {
+            let name = name.as_ref()?;
+            Some((name.get_ref().clone(), self.source.place(name.span().start)))
+        };
+        SocketConfig {
+            owner: named(&bounds.socket_owner),
+            group: named(&bounds.socket_group),
+            mode: self.mode("fastcgi.socket-mode", &bounds.socket_mode),
+        }
     }
 
     fn level(&mut self, log: &file::Log) -> LevelFilter {

@@ -41,15 +41,39 @@ pub(super) struct File {
     pub(super) log: Log,
 }
 
-/// `[nginx]`: how nginx shows that it is nginx.
-#[derive(Default, Deserialize)]
+/// `[nginx]`: who may ask.
+#[derive(Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub(super) struct Nginx {
-    /// The value of `X-Auth-Key` that every request must bring (`auth_http_header X-Auth-Key …`).
-    /// Default: none is asked for.
+    /// What every request must show in the header `key-header` (`auth_http_header X-Auth-Key …`).
+    /// Default: nothing is asked for.
     pub(super) key: Option<Spanned<String>>,
-    /// A file whose first line is that key. Only one of the two.
+    /// The same while the key is changed: any of these will do.
+    pub(super) keys: Option<Spanned<Vec<Spanned<String>>>>,
+    /// A file with that key in its first line, and others in the following; those that begin with
+    /// `#` are comments. Only one of the three.
     pub(super) key_file: Option<Spanned<String>>,
+    /// The header that holds the key: letters, digits and hyphens. Default: "X-Auth-Key".
+    pub(super) key_header: Spanned<String>,
+    /// Where requests may come from: addresses and networks, and `unix`.
+    ///
+    /// What is compared is what nobody can make up: over TCP the address that connects; for a Unix
+    /// socket that we serve only whether `unix` is listed, as whoever may write to it is a front;
+    /// and under CGI and mod_fcgid, where the web server is the one that started us, REMOTE_ADDR,
+    /// which is who asked it. With a key, both are asked for. Default: anywhere.
+    pub(super) allowed_fronts: Option<Spanned<Vec<Spanned<String>>>>,
+}
+
+impl Default for Nginx {
+    fn default() -> Self {
+        Self {
+            key: None,
+            keys: None,
+            key_file: None,
+            key_header: unplaced(crate::request::KEY_HEADER.to_owned()),
+            allowed_fronts: None,
+        }
+    }
 }
 
 /// One `[[users]]`. Which keys it may have depends on `store`: [`super::check`] has the list.
@@ -488,6 +512,11 @@ pub(super) struct FastCgi {
     pub(super) max_params: Spanned<i64>,
     /// Who may connect to a Unix socket that we make, as an octal file mode. Default: "0660".
     pub(super) socket_mode: Spanned<String>,
+    /// The user that it belongs to: a name in /etc/passwd, or a number. Default: the user that the
+    /// program runs as.
+    pub(super) socket_owner: Option<Spanned<String>>,
+    /// Its group: a name in /etc/group, or a number. Default: the program's.
+    pub(super) socket_group: Option<Spanned<String>>,
 }
 
 impl Default for FastCgi {
@@ -501,6 +530,8 @@ impl Default for FastCgi {
             max_params_bytes: unplaced(bounds.params_bytes as i64),
             max_params: unplaced(bounds.params_pairs as i64),
             socket_mode: unplaced("0660".to_owned()),
+            socket_owner: None,
+            socket_group: None,
         }
     }
 }

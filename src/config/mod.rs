@@ -7,16 +7,18 @@ use std::time::Duration;
 
 use zeroize::Zeroizing;
 
+use crate::accounts::{Kind, number_of};
 use crate::answer::Messages;
 use crate::fcgi;
+use crate::fcgi::listener::SocketRights;
 use crate::files::{Fingerprint, Secrecy, read_trusted};
 use crate::gate::{Retry, Then};
 use crate::logins::LoginRules;
 use crate::method;
 use crate::problem::Problem;
+use crate::request::Fronts;
 use crate::route::Table;
 use crate::sandbox;
-use crate::secret::SharedKey;
 use crate::store;
 use crate::throttle;
 
@@ -29,15 +31,15 @@ use source::Source;
 /// The most bytes of a configuration file: room for some ten thousand routes.
 pub const MAX_FILE_BYTES: u64 = 1024 * 1024;
 
-/// The most bytes of a file with a key in its first line.
+/// The most bytes of a file with a secret in it.
 pub const MAX_KEY_FILE_BYTES: u64 = 64 * 1024;
 
 /// A checked configuration. Nothing has been opened but the files that it is made of.
 pub struct Config {
     /// The file it was read from.
     pub path: PathBuf,
-    /// What nginx must show in `X-Auth-Key`.
-    pub nginx_key: Option<SharedKey>,
+    /// Who may ask.
+    pub fronts: Fronts,
     /// Where users come from, in the order in which they are asked. There is at least one.
     pub users: Vec<UsersConfig>,
     /// What is made of a login before anybody is asked about it.
@@ -63,8 +65,8 @@ pub struct Config {
     pub log_level: log::LevelFilter,
     /// Bounds of the FastCGI server.
     pub fastcgi: fcgi::Limits,
-    /// The file mode of Unix sockets that we make.
-    pub socket_mode: u32,
+    /// Who may connect to Unix sockets that we make.
+    pub socket: SocketConfig,
     /// Password hashes computed at once; `None` for as many as there are cores, which takes so
     /// long to find out that a CGI program does not ask.
     pub max_hashes: Option<NonZeroUsize>,
@@ -199,6 +201,17 @@ impl Places {
     }
 }
 
+/// Whose a Unix socket is that we make.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SocketConfig {
+    /// The file's mode.
+    pub mode: u32,
+    /// Its user, by name or number, and line and column at which the configuration says so.
+    pub owner: Option<(String, (usize, usize))>,
+    /// Its group, likewise.
+    pub group: Option<(String, (usize, usize))>,
+}
+
 /// `[oauth]`, if tokens are taken.
 #[cfg(feature = "oauth")]
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -304,6 +317,34 @@ impl Config {
     #[cfg(not(feature = "oauth"))]
     fn introspects(&self) -> bool {
         false
+    }
+
+    /// The rights of Unix sockets that we make, with the numbers of their owner and group. To be
+    /// asked for at the start: in the sandbox nobody is looked up any more.
+    pub fn socket_rights(&self) -> Result<SocketRights, Vec<Problem>> {
+        let mut problems = Vec::new();
+        let mut number = |kind, key: &str, named: &Option<(String, (usize, usize))>| {
+            let (name, place) = named.as_ref()?;
+            number_of(kind, name)
+                .map_err(|message| {
+                    problems.push(Problem {
+                        file: self.path.clone(),
+                        place: Some(*place),
+                        key: Some(key.to_owned()),
+                        message,
+                    });
+                })
+                .ok()
+        };
+        let rights = SocketRights {
+            mode: self.socket.mode,
+            owner: number(Kind::User, "fastcgi.socket-owner", &self.socket.owner),
+            group: number(Kind::Group, "fastcgi.socket-group", &self.socket.group),
+        };
+        match problems.is_empty() {
+            true => Ok(rights),
+            false => Err(problems),
+        }
     }
 
     /// Password hashes computed at once.

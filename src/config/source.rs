@@ -195,8 +195,10 @@ fn find(table: &DeTable<'_>, span: &Range<usize>) -> Option<Vec<Step>> {
 }
 
 /// The keys that have arrays of values, and how deep their tables are.
-const LISTS: [(usize, &str); 7] = [
+const LISTS: [(usize, &str); 9] = [
+    (1, "allowed-fronts"),
     (1, "domains"),
+    (1, "keys"),
     (1, "urls"),
     (1, "temporary"),
     (1, "strip-domains"),

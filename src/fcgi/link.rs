@@ -13,6 +13,7 @@ use rustix::net::{RecvFlags, SendFlags, Shutdown, recv, send, shutdown};
 use super::conn::{Broken, Connection, Event, Want};
 use super::slots::{Phase, Slot, Stay};
 use super::{Application, Limits, NoRequest};
+use crate::params::Peer;
 
 /// How long the end of STDIN is waited for after the answer.
 const DRAIN: Duration = Duration::from_secs(1);
@@ -29,6 +30,7 @@ pub(super) enum Admission {
 /// A connection, its socket and what others see of it.
 pub(super) struct Link<'a> {
     socket: &'a OwnedFd,
+    peer: Peer,
     slot: &'a Slot,
     limits: &'a Limits,
     phase: Phase,
@@ -52,13 +54,14 @@ enum Read {
 impl<'a> Link<'a> {
     /// `since` is the time of the accept.
     pub(super) fn new(
-        socket: &'a OwnedFd,
+        (socket, peer): (&'a OwnedFd, Peer),
         slot: &'a Slot,
         limits: &'a Limits,
         since: Instant,
     ) -> Self {
         Self {
             socket,
+            peer,
             slot,
             limits,
             phase: Phase::Fresh,
@@ -87,7 +90,7 @@ impl<'a> Link<'a> {
                     }
                     conn.answer(out, |request, out| match request {
                         Ok(_) if turned => app.respond_without_request(NoRequest::Overloaded, out),
-                        Ok(params) => app.respond(params, out),
+                        Ok(params) => app.respond(self.peer, params, out),
                         Err(why) => app.respond_without_request(why, out),
                     });
                 }

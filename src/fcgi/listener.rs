@@ -1,17 +1,21 @@
 //! Sockets that web servers connect to: inherited on descriptor 0, from systemd, or our own.
 
-use std::fs;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
-use std::os::unix::net::UnixStream;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use listenfd::ListenFd;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
-use rustix::net::{self, AddressFamily, SocketAddrAny, SocketAddrUnix, SocketFlags, SocketType};
+use rustix::net::{self, AddressFamily, SocketAddrAny, SocketFlags, SocketType};
+
+use crate::params::Peer;
+
+mod unix;
+
+use unix::OwnFile;
+pub use unix::SocketRights;
 
 /// Connections that wait for `accept`; the kernel cuts it to its own limit
 /// (net.core.somaxconn, 4096 by default).
@@ -21,15 +25,9 @@ const BACKLOG: i32 = 4096;
 #[derive(Debug)]
 pub struct Listener {
     socket: OwnedFd,
+    /// Who connects to a Unix socket; `None` for TCP, where each connection has its address.
+    local_peer: Option<Peer>,
     own_file: Option<OwnFile>,
-}
-
-/// The file of a Unix socket that we made, and how to know it again.
-#[derive(Debug)]
-struct OwnFile {
-    path: PathBuf,
-    device: u64,
-    inode: u64,
 }
 
 /// The listening socket on descriptor 0, if there is one: then this is a FastCGI program
@@ -43,10 +41,7 @@ pub fn inherited_on_fd0() -> Option<Listener> {
         return None;
     }
     let socket = stdin.try_clone_to_owned().ok()?;
-    Some(Listener {
-        socket,
-        own_file: None,
-    })
+    Some(Listener::of_others(socket, Peer::WebServer))
 }
 
 /// The sockets that systemd passes (`LISTEN_FDS`, sd_listen_fds(3)); empty without it. An error if
@@ -64,10 +59,7 @@ pub fn from_systemd() -> io::Result<Vec<Listener>> {
             let what = "a socket passed by systemd is not listening";
             return Err(io::Error::new(io::ErrorKind::InvalidInput, what));
         }
-        listeners.push(Listener {
-            socket,
-            own_file: None,
-        });
+        listeners.push(Listener::of_others(socket, Peer::Unix));
     }
     Ok(listeners)
 }
@@ -79,19 +71,27 @@ fn listens(socket: BorrowedFd<'_>) -> bool {
 impl Listener {
     /// Listens on `unix:/path` or on `address:port`.
     ///
-    /// A Unix socket gets the permissions `mode` before anyone can connect. A socket file that
-    /// nobody serves is replaced; `AddrInUse` if somebody does, or if the file is no socket.
-    /// `InvalidInput` if `address` is neither form.
-    pub fn bind(address: &str, mode: u32) -> io::Result<Self> {
-        let listener = Self::reserve(address, mode)?;
+    /// A Unix socket gets its rights before anyone can connect. A socket file that nobody serves
+    /// is replaced; `AddrInUse` if somebody does or is about to, or if the file is no socket.
+    /// `PermissionDenied` if others could replace the file. `InvalidInput` if `address` is neither
+    /// form.
+    pub fn bind(address: &str, rights: SocketRights) -> io::Result<Self> {
+        let listener = Self::reserve(address, rights)?;
         listener.listen()?;
         Ok(listener)
     }
 
     /// The same, but nobody can connect before [`Listener::listen`]: whoever tries is refused.
-    pub fn reserve(address: &str, mode: u32) -> io::Result<Self> {
+    pub fn reserve(address: &str, rights: SocketRights) -> io::Result<Self> {
         match address.strip_prefix("unix:") {
-            Some(path) => Self::bind_unix(Path::new(path), mode),
+            Some(path) => {
+                let (socket, own_file) = unix::bind(Path::new(path), rights)?;
+                Ok(Self {
+                    socket,
+                    local_peer: Some(Peer::Unix),
+                    own_file: Some(own_file),
+                })
+            }
             None => Self::bind_tcp(address.parse().map_err(|_| {
                 let what = "neither unix:/path nor address:port, such as 127.0.0.1:9000";
                 io::Error::new(io::ErrorKind::InvalidInput, what)
@@ -110,29 +110,8 @@ impl Listener {
         net::bind(&socket, &address)?;
         Ok(Self {
             socket,
+            local_peer: None,
             own_file: None,
-        })
-    }
-
-    fn bind_unix(path: &Path, mode: u32) -> io::Result<Self> {
-        remove_stale(path)?;
-        let socket = net::socket_with(
-            AddressFamily::UNIX,
-            SocketType::STREAM,
-            SocketFlags::CLOEXEC,
-            None,
-        )?;
-        net::bind(&socket, &SocketAddrUnix::new(path)?)?;
-        // Nobody can connect before `listen`, so not with the permissions of the umask either.
-        fs::set_permissions(path, fs::Permissions::from_mode(mode))?;
-        let file = fs::symlink_metadata(path)?;
-        Ok(Self {
-            socket,
-            own_file: Some(OwnFile {
-                path: path.to_owned(),
-                device: file.dev(),
-                inode: file.ino(),
-            }),
         })
     }
 
@@ -143,7 +122,17 @@ impl Listener {
 
     /// The file of the Unix socket, if we made it.
     pub fn own_file(&self) -> Option<&Path> {
-        self.own_file.as_ref().map(|own| own.path.as_path())
+        self.own_file.as_ref().map(|own| own.path())
+    }
+
+    /// A socket that others made; `local` is who connects if it is a Unix socket.
+    fn of_others(socket: OwnedFd, local: Peer) -> Self {
+        let family = net::getsockname(&socket).map(|name| name.address_family());
+        Self {
+            socket,
+            local_peer: (family == Ok(AddressFamily::UNIX)).then_some(local),
+            own_file: None,
+        }
     }
 
     /// The address, if it is TCP: tells the port when 0 was asked for.
@@ -151,16 +140,15 @@ impl Listener {
         net::getsockname(&self.socket).ok()?.try_into().ok()
     }
 
-    /// Waits for a connection; from one of `servers` if given: others are closed at once.
-    pub(super) fn accept(&self, servers: Option<&WebServers>) -> Result<OwnedFd, Errno> {
+    /// Waits for a connection of a peer that is admitted; others are closed at once.
+    pub(super) fn accept(&self, admits: impl Fn(Peer) -> bool) -> Result<(OwnedFd, Peer), Errno> {
         loop {
-            let accepted = match servers {
-                None => net::accept_with(&self.socket, SocketFlags::CLOEXEC),
-                Some(servers) => match net::acceptfrom_with(&self.socket, SocketFlags::CLOEXEC) {
-                    Ok((socket, Some(peer))) if servers.contain(&peer) => Ok(socket),
-                    Ok(_) => continue,
-                    Err(error) => Err(error),
+            let accepted = match net::acceptfrom_with(&self.socket, SocketFlags::CLOEXEC) {
+                Ok((socket, address)) => match self.peer(address) {
+                    Some(peer) if admits(peer) => Ok((socket, peer)),
+                    _ => continue,
                 },
+                Err(error) => Err(error),
             };
             match accepted {
                 // Another process may have taken it from a shared, non-blocking listener.
@@ -174,6 +162,15 @@ impl Listener {
         }
     }
 
+    /// `None` for a TCP connection without an address.
+    fn peer(&self, address: Option<SocketAddrAny>) -> Option<Peer> {
+        if self.local_peer.is_some() {
+            return self.local_peer;
+        }
+        let address = SocketAddr::try_from(address?).ok()?;
+        Some(Peer::Tcp(address.ip().to_canonical()))
+    }
+
     /// Whether somebody waits to be accepted.
     pub(super) fn has_backlog(&self) -> bool {
         let now = Timespec::default();
@@ -181,29 +178,12 @@ impl Listener {
         poll(&mut sockets, Some(&now)).is_ok_and(|ready| ready > 0)
     }
 
-    /// Removes the file of a Unix socket that we made, unless another has taken its place.
+    /// Removes the file of a Unix socket that we made, unless another has taken its place. From
+    /// then on another program may listen there.
     pub fn remove_file(&self) {
-        if let Some(own) = &self.own_file
-            && let Ok(file) = fs::symlink_metadata(&own.path)
-            && (file.dev(), file.ino()) == (own.device, own.inode)
-        {
-            // If it cannot be removed, the next start finds it stale.
-            let _ = fs::remove_file(&own.path);
+        if let Some(own) = &self.own_file {
+            own.remove();
         }
-    }
-}
-
-fn remove_stale(path: &Path) -> io::Result<()> {
-    let in_use = |what| Err(io::Error::new(io::ErrorKind::AddrInUse, what));
-    match fs::symlink_metadata(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        Err(error) => Err(error),
-        Ok(file) if !file.file_type().is_socket() => in_use("the file exists and is no socket"),
-        Ok(_) => match UnixStream::connect(path) {
-            Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => fs::remove_file(path),
-            Ok(_) => in_use("another program serves this socket"),
-            Err(error) => Err(error),
-        },
     }
 }
 
@@ -221,13 +201,10 @@ impl WebServers {
         addresses.collect::<Result<_, _>>().map(Self)
     }
 
-    fn contain(&self, peer: &SocketAddrAny) -> bool {
-        let Ok(peer) = SocketAddr::try_from(peer.clone()) else {
-            return false;
-        };
-        match peer.ip().to_canonical() {
-            IpAddr::V4(peer) => self.0.contains(&peer),
-            IpAddr::V6(_) => false,
+    pub(super) fn contain(&self, peer: Peer) -> bool {
+        match peer {
+            Peer::Tcp(IpAddr::V4(peer)) => self.0.contains(&peer),
+            Peer::Tcp(IpAddr::V6(_)) | Peer::Unix | Peer::WebServer => false,
         }
     }
 }
@@ -239,27 +216,47 @@ mod tests {
     #[test]
     fn web_servers_are_ipv4_addresses_over_tcp() {
         let servers = WebServers::parse("127.0.0.1, 10.0.0.2").unwrap();
-        let tcp = |peer: &str| SocketAddrAny::from(peer.parse::<SocketAddr>().unwrap());
         for (peer, expected) in [
-            ("127.0.0.1:9", true),
-            ("10.0.0.2:9", true),
-            ("[::ffff:10.0.0.2]:9", true),
-            ("10.0.0.3:9", false),
-            ("[::1]:9", false),
+            ("127.0.0.1", true),
+            ("10.0.0.2", true),
+            ("10.0.0.3", false),
+            ("::1", false),
         ] {
-            assert_eq!(servers.contain(&tcp(peer)), expected, "{peer}");
+            let peer = Peer::Tcp(peer.parse().unwrap());
+            assert_eq!(servers.contain(peer), expected, "{peer}");
         }
-        let unix = SocketAddrUnix::new("/run/x").unwrap();
-        assert!(!servers.contain(&unix.into()));
+        assert!(!servers.contain(Peer::Unix));
         for bad in ["", "localhost", "127.0.0.1,", "::1", "127.0.0.1:80"] {
             assert!(WebServers::parse(bad).is_err(), "{bad}");
         }
     }
 
     #[test]
+    fn a_peer_is_an_address_over_tcp_and_what_is_known_of_the_socket_else() {
+        let rights = SocketRights::of_mode(0o660);
+        let listener = Listener::bind("127.0.0.1:0", rights).unwrap();
+        let tcp = |address: &str| Some(SocketAddrAny::from(address.parse::<SocketAddr>().unwrap()));
+        for (address, peer) in [
+            ("192.0.2.1:9", [192, 0, 2, 1].into()),
+            ("[::ffff:192.0.2.1]:9", [192, 0, 2, 1].into()),
+            ("[2001:db8::1]:9", "2001:db8::1".parse().unwrap()),
+        ] {
+            assert_eq!(
+                listener.peer(tcp(address)),
+                Some(Peer::Tcp(peer)),
+                "{address}"
+            );
+        }
+        assert_eq!(listener.peer(None), None);
+        let (ours, _) = std::os::unix::net::UnixStream::pair().unwrap();
+        let unix = Listener::of_others(ours.into(), Peer::WebServer);
+        assert_eq!(unix.peer(None), Some(Peer::WebServer));
+    }
+
+    #[test]
     fn an_address_is_a_path_or_an_address_with_a_port() {
         for bad in ["", "9000", "localhost:9000", "/run/x.sock", "127.0.0.1"] {
-            let error = Listener::bind(bad, 0o660).unwrap_err();
+            let error = Listener::bind(bad, SocketRights::of_mode(0o660)).unwrap_err();
             assert_eq!(error.kind(), io::ErrorKind::InvalidInput, "{bad}");
         }
     }

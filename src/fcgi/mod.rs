@@ -7,7 +7,7 @@
 
 use std::time::Duration;
 
-use crate::params::Params;
+use crate::params::{Params, Peer};
 
 pub mod conn;
 mod link;
@@ -20,8 +20,13 @@ mod slots;
 
 /// What the transport asks for answers. An answer is a CGI response: headers, a blank line.
 pub trait Application: Send + Sync + 'static {
-    /// Appends the answer to a whole request.
-    fn respond(&self, params: &Params<'_>, out: &mut Vec<u8>);
+    /// Whether a connection of this peer is served; if not, it is closed without a word.
+    fn admits(&self, _peer: Peer) -> bool {
+        true
+    }
+
+    /// Appends the answer to a whole request that this peer has sent.
+    fn respond(&self, peer: Peer, params: &Params<'_>, out: &mut Vec<u8>);
 
     /// Appends the answer where there is no whole request to hand over. A bare END_REQUEST would
     /// reach nginx as `200 OK` through mod_proxy_fcgi.

@@ -24,6 +24,7 @@ use super::repeats::Repeats;
 use super::seats::Seats;
 use super::slots::{Phase, Slot, Slots};
 use super::{Application, Limits};
+use crate::params::Peer;
 
 /// Threads that may wait in `accept` on one listener. Each listener also gets as many threads
 /// beyond the bound of connections, to evict or to turn away whoever comes then.
@@ -112,6 +113,7 @@ struct Shared<A> {
     broken: Repeats,
     failing: Repeats,
     crowded: Repeats,
+    strange: Repeats,
 }
 
 impl<A: Application> Shared<A> {
@@ -133,6 +135,7 @@ impl<A: Application> Shared<A> {
             broken: Repeats::default(),
             failing: Repeats::default(),
             crowded: Repeats::default(),
+            strange: Repeats::default(),
         }
     }
 
@@ -171,12 +174,12 @@ impl<A: Application> Shared<A> {
         while let Some(index) = next
             && let Some(door) = self.doors.get(index)
         {
-            let accepted = door.listener.accept(self.web_servers.as_ref());
+            let accepted = door.listener.accept(|peer| self.admits(peer));
             if let Err(error) = &accepted {
                 self.pause(*error);
             }
             let others = door.waiting.fetch_sub(1, SeqCst) - 1;
-            if let Ok(socket) = accepted {
+            if let Ok(accepted) = accepted {
                 self.connections.fetch_add(1, SeqCst);
                 if others == 0
                     && let Err(error) = self.spawn(index)
@@ -185,7 +188,7 @@ impl<A: Application> Shared<A> {
                         .warn(format_args!("cannot start a thread: {error}"));
                 }
                 let seated = self.seats.take(&self.slots);
-                let serve = || self.serve(socket, &slot, &mut conn, &mut out, seated);
+                let serve = || self.serve(accepted, &slot, &mut conn, &mut out, seated);
                 if catch_unwind(AssertUnwindSafe(serve)).is_err() {
                     log::error!("a request failed by a bug; its connection is closed");
                 }
@@ -224,7 +227,7 @@ impl<A: Application> Shared<A> {
 
     fn serve(
         &self,
-        socket: OwnedFd,
+        (socket, peer): (OwnedFd, Peer),
         slot: &Slot,
         conn: &mut Connection,
         out: &mut Vec<u8>,
@@ -242,11 +245,28 @@ impl<A: Application> Shared<A> {
         }
         let socket = Arc::new(socket);
         let since = slot.fill(Arc::clone(&socket));
-        let link = Link::new(&socket, slot, &limits, since);
+        let link = Link::new((&socket, peer), slot, &limits, since);
         if let Err(broken) = link.serve(conn, out, &self.app, admission, &self.stopping) {
             self.broken
                 .warn(format_args!("closed a FastCGI connection: {broken}"));
         }
+    }
+
+    /// Whether this peer may connect. Whoever may not is closed without a word.
+    fn admits(&self, peer: Peer) -> bool {
+        let servers = self.web_servers.as_ref();
+        let listed = servers.is_none_or(|servers| servers.contain(peer));
+        let admitted = listed
+            && catch_unwind(AssertUnwindSafe(|| self.app.admits(peer))).unwrap_or_else(|_| {
+                log::error!("deciding who may connect failed by a bug");
+                false
+            });
+        if !admitted {
+            self.strange.warn(format_args!(
+                "closed a connection from {peer}, which may not ask"
+            ));
+        }
+        admitted
     }
 
     /// Waits until `accept` may work again.

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use crate::logins::LoginRules;
 use crate::method::{Methods, inbound};
 use crate::refusal::{Refusal, Trouble};
-use crate::request::{AuthRequest, Login, Protocol};
+use crate::request::{AuthRequest, Login, Method, Protocol};
 use crate::route::{Credentials, Destination, NoPassword, OwnPassword, Routes};
 use crate::secret::{Password, Proof};
 use crate::store::{Account, Question};
@@ -318,12 +318,17 @@ impl Gate {
 
     /// Seconds to hold a refusal back, so that the client may try again on its connection.
     pub fn wait(&self, request: &AuthRequest<'_>) -> Option<NonZeroU32> {
+        self.wait_after(Method::of(&request.proof), request.attempt)
+    }
+
+    /// The same for a request of which no more is known than that.
+    pub fn wait_after(&self, method: Method, attempt: Option<u32>) -> Option<NonZeroU32> {
         let retry = self.retry?;
-        match request.proof {
+        match method {
             // A retry after these crashes nginx's worker before 1.29.7 (CVE-2026-27651).
-            Proof::CramMd5(_) | Proof::Apop(_) => None,
-            Proof::Password(_) | Proof::External | Proof::None | Proof::Token(_) => {
-                (request.attempt? < retry.max_attempts).then_some(retry.wait)
+            Method::CramMd5 | Method::Apop => None,
+            Method::Plain | Method::External | Method::None | Method::Token => {
+                (attempt? < retry.max_attempts).then_some(retry.wait)
             }
         }
     }

@@ -5,10 +5,10 @@ use std::net::IpAddr;
 use super::{Client, Envelope, Method, Protocol, Tls};
 use crate::params::Params;
 use crate::refusal::Refusal;
-use crate::secret::{Answered, Password, Proof, SharedKey, Token};
+use crate::secret::{Answered, Password, Proof, Token};
 
 /// The headers that nginx sends.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Header {
     AuthMethod,
     AuthUser,
@@ -42,7 +42,7 @@ impl Header {
     const COUNT: usize = Self::XAuthKey as usize + 1;
 
     /// The header behind a CGI variable.
-    fn from_variable(variable: &[u8]) -> Option<Self> {
+    pub(super) fn from_variable(variable: &[u8]) -> Option<Self> {
         Some(match variable.strip_prefix(b"HTTP_")? {
             b"AUTH_METHOD" => Self::AuthMethod,
             b"AUTH_USER" => Self::AuthUser,
@@ -132,19 +132,6 @@ impl<'a> Headers<'a> {
 
     pub(super) fn get(&self, header: Header) -> Option<&'a [u8]> {
         self.values[header as usize]
-    }
-
-    pub(super) fn show_key(&self, key: Option<&SharedKey>) -> Result<(), Refusal> {
-        let Some(key) = key else { return Ok(()) };
-        let once = !matches!(self.twice, Some(Header::XAuthKey));
-        let shown = self
-            .get(Header::XAuthKey)
-            .is_some_and(|offered| key.matches(offered));
-        if once && shown {
-            Ok(())
-        } else {
-            Err(Refusal::WrongKey)
-        }
     }
 
     /// Some fronts let a mail client of theirs add a header that CGI gives the same name as one

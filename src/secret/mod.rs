@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use subtle::ConstantTimeEq;
+use subtle::{Choice, ConstantTimeEq};
 use zeroize::Zeroizing;
 
 mod argon2;
@@ -115,7 +115,19 @@ impl SharedKey {
 
     /// Compares in a time that does not depend on where the two differ.
     pub fn matches(&self, offered: &[u8]) -> bool {
-        self.0.ct_eq(offered).into()
+        self.fits(offered).into()
+    }
+
+    /// Whether one of `keys` is the one that is offered. All of them are compared whichever fits,
+    /// so that the time tells neither whether one does nor which.
+    pub fn any_matches(keys: &[Self], offered: &[u8]) -> bool {
+        keys.iter()
+            .fold(Choice::from(0), |any, key| any | key.fits(offered))
+            .into()
+    }
+
+    fn fits(&self, offered: &[u8]) -> Choice {
+        self.0.ct_eq(offered)
     }
 }
 

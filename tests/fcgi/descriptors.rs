@@ -4,11 +4,9 @@ use std::fs;
 use std::fs::File;
 use std::net::{TcpListener, TcpStream};
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::process::{Command, Stdio};
 
-use nginx_mail_auth::fcgi::listener::Listener;
 use rustix::process::Signal;
 
 use super::toy::{Toy, wait_until};
@@ -158,29 +156,5 @@ fn spawn_fcgi_starts_it() {
     let pid = rustix::process::Pid::from_raw(pid).unwrap();
     rustix::process::kill_process(pid, Signal::TERM).unwrap();
     wait_until("nobody listens", || UnixStream::connect(&path).is_err());
-    fs::remove_dir_all(dir).unwrap();
-}
-
-#[test]
-fn a_socket_file_is_only_taken_over_from_the_dead() {
-    let dir = std::env::temp_dir().join(format!("bind-{}", std::process::id()));
-    fs::create_dir(&dir).unwrap();
-    let path = dir.join("socket");
-    let address = format!("unix:{}", path.to_str().unwrap());
-    // Stale: whoever made it is gone.
-    drop(UnixListener::bind(&path).unwrap());
-    let first = Listener::bind(&address, 0o620).unwrap();
-    let file = fs::metadata(&path).unwrap();
-    assert!(file.file_type().is_socket());
-    assert_eq!(file.permissions().mode() & 0o777, 0o620);
-    let error = Listener::bind(&address, 0o660).unwrap_err();
-    assert_eq!(error.to_string(), "another program serves this socket");
-    UnixStream::connect(&path).unwrap();
-    drop(first);
-    fs::remove_file(&path).unwrap();
-    fs::write(&path, "text").unwrap();
-    let error = Listener::bind(&address, 0o660).unwrap_err();
-    assert_eq!(error.to_string(), "the file exists and is no socket");
-    assert_eq!(fs::read(&path).unwrap(), b"text");
     fs::remove_dir_all(dir).unwrap();
 }

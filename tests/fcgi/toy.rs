@@ -10,10 +10,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 use std::{env, thread};
 
-use nginx_mail_auth::fcgi::listener::{self, Listener, WebServers};
+use nginx_mail_auth::fcgi::listener::{self, Listener, SocketRights, WebServers};
 use nginx_mail_auth::fcgi::server::Server;
 use nginx_mail_auth::fcgi::{Application, Limits, NoRequest};
-use nginx_mail_auth::params::Params;
+use nginx_mail_auth::params::{Params, Peer};
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::wire::{Client, request};
@@ -25,7 +25,7 @@ struct App {
 }
 
 impl Application for App {
-    fn respond(&self, params: &Params<'_>, out: &mut Vec<u8>) {
+    fn respond(&self, _: Peer, params: &Params<'_>, out: &mut Vec<u8>) {
         let mut user = String::new();
         for (name, value) in params.iter() {
             let value = String::from_utf8_lossy(value);
@@ -69,7 +69,7 @@ fn serve() {
         "systemd" => listener::from_systemd().unwrap(),
         both => both
             .split(' ')
-            .map(|one| Listener::bind(one, 0o660).unwrap())
+            .map(|one| Listener::bind(one, SocketRights::of_mode(0o660)).unwrap())
             .collect(),
     };
     match listeners.first().map(Listener::tcp_address) {

@@ -21,7 +21,8 @@ impl Checker<'_> {
         let throttle = &throttle.into_inner();
         if !vouched_for {
             let message = "nothing shows that a Client-IP comes from nginx, so failures are counted \
-                           for logins alone, and nobody is refused: set nginx.key";
+                           for logins alone, and nobody is refused: set nginx.key or \
+                           nginx.allowed-fronts";
             self.warn(&whole, "throttle", message);
         }
         let place = self.place(throttle);

@@ -1,0 +1,163 @@
+//! `[nginx]`: who may ask.
+
+use std::ops::Range;
+
+use toml::Spanned;
+use zeroize::Zeroizing;
+
+use super::Checker;
+use crate::config::file;
+use crate::request::{AllowedFronts, Fronts, KeyHeader, Keys};
+use crate::secret::SharedKey;
+use crate::store::Network;
+
+/// The most keys. All of them are compared with each request's.
+const MAX_KEYS: usize = 16;
+/// The most networks of fronts.
+const MAX_FRONTS: usize = 256;
+
+const KEY: &str = "nginx.key";
+const KEYS: &str = "nginx.keys";
+const KEY_FILE: &str = "nginx.key-file";
+const HEADER: &str = "nginx.key-header";
+const FRONTS: &str = "nginx.allowed-fronts";
+
+impl Checker<'_> {
+    pub(super) fn fronts(&mut self, nginx: file::Nginx) -> Fronts {
+        let header = nginx.key_header;
+        let header = KeyHeader::new(header.get_ref()).unwrap_or_else(|rule| {
+            self.report(&header.span(), HEADER, rule);
+            KeyHeader::default()
+        });
+        let places = nginx.allowed_fronts.map(|list| self.places(&list));
+        let keys = self.shared_keys(nginx.key, nginx.keys, nginx.key_file);
+        Fronts {
+            keys: keys.map(|keys| Keys { header, keys }),
+            places,
+        }
+    }
+
+    /// `None` if no key is asked for.
+    fn shared_keys(
+        &mut self,
+        key: Option<Spanned<String>>,
+        keys: Option<Spanned<Vec<Spanned<String>>>>,
+        file: Option<Spanned<String>>,
+    ) -> Option<Vec<SharedKey>> {
+        self.holds_secret |= key.is_some() || keys.is_some();
+        let mut first = key.as_ref().map(|_| KEY);
+        for (name, span) in [
+            (KEYS, keys.as_ref().map(Spanned::span)),
+            (KEY_FILE, file.as_ref().map(Spanned::span)),
+        ] {
+            let Some(span) = span else { continue };
+            if let Some(first) = first {
+                let message = format!("there is {first} already: only one of the two");
+                self.report(&span, name, message);
+            }
+            first = first.or(Some(name));
+        }
+        if let Some(key) = key {
+            let span = key.span();
+            let key = Zeroizing::new(key.into_inner().into_bytes());
+            return Some(Vec::from_iter(self.key(&span, KEY, key)));
+        }
+        if let Some(keys) = keys {
+            let span = keys.span();
+            let keys = keys.into_inner();
+            if keys.is_empty() {
+                self.report(
+                    &span,
+                    KEYS,
+                    "is an empty list: leave it out to ask for no key",
+                );
+            }
+            self.few_keys(&span, KEYS, keys.len());
+            let each = keys.into_iter().filter_map(|key| {
+                let span = key.span();
+                let key = Zeroizing::new(key.into_inner().into_bytes());
+                self.key(&span, KEYS, key)
+            });
+            return Some(each.collect());
+        }
+        file.map(|file| self.keys_from_file(&file))
+    }
+
+    /// The first line is a key, whatever it looks like. So is every other one that is not empty
+    /// and does not begin with `#`.
+    fn keys_from_file(&mut self, file: &Spanned<String>) -> Vec<SharedKey> {
+        let Some(content) = self.secret_file(KEY_FILE, file) else {
+            return Vec::new();
+        };
+        let span = file.span();
+        let mut keys = Vec::new();
+        for (number, line) in content.split(|byte| *byte == b'\n').enumerate() {
+            let line = line.strip_suffix(b"\r").unwrap_or(line);
+            if number > 0 && (line.is_empty() || line.starts_with(b"#")) {
+                continue;
+            }
+            keys.extend(self.key(&span, KEY_FILE, Zeroizing::new(line.to_vec())));
+            if keys.len() > MAX_KEYS {
+                break;
+            }
+        }
+        self.few_keys(&span, KEY_FILE, keys.len());
+        keys
+    }
+
+    fn few_keys(&mut self, span: &Range<usize>, key: &str, number: usize) {
+        if number > MAX_KEYS {
+            let message = format!("has more than {MAX_KEYS} keys");
+            self.report(span, key, message);
+        }
+    }
+
+    /// Refuses what can never arrive: nginx sends the value as it is configured, and web servers
+    /// cut blanks off its ends.
+    pub(super) fn key(
+        &mut self,
+        span: &Range<usize>,
+        key: &str,
+        value: Zeroizing<Vec<u8>>,
+    ) -> Option<SharedKey> {
+        let blank = |byte: Option<&u8>| byte.is_some_and(|byte| *byte == b' ');
+        if value.is_empty() {
+            self.report(span, key, "the key is empty");
+        } else if value.iter().any(u8::is_ascii_control) {
+            self.report(span, key, "the key holds a control character");
+        } else if blank(value.first()) || blank(value.last()) {
+            self.report(span, key, "the key starts or ends with a blank");
+        }
+        SharedKey::new(value.to_vec())
+    }
+
+    fn places(&mut self, list: &Spanned<Vec<Spanned<String>>>) -> AllowedFronts {
+        if list.get_ref().is_empty() {
+            let message = "is an empty list, and nobody could ask: leave it out to let everybody";
+            self.report(&list.span(), FRONTS, message);
+        }
+        if list.get_ref().len() > MAX_FRONTS {
+            let message = format!("has more than {MAX_FRONTS} entries");
+            self.report(&list.span(), FRONTS, message);
+        }
+        let mut places = AllowedFronts::default();
+        for place in list.get_ref() {
+            if place.get_ref() == "unix" {
+                places.unix = true;
+                continue;
+            }
+            match Network::parse(place.get_ref()) {
+                Some(network) => places.networks.push(network),
+                None => {
+                    let message = format!(
+                        "{:?} is neither an address, nor a network such as \"10.0.0.0/8\", nor \
+                         \"unix\"",
+                        place.get_ref()
+                    );
+                    self.report(&place.span(), FRONTS, message);
+                }
+            }
+        }
+        places
+    }
+}
