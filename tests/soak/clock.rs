@@ -34,7 +34,7 @@ fn serve() {
     nginx_mail_auth::journal::start();
     let config = PathBuf::from(std::env::var_os("SOAK_CONFIG").unwrap());
     let listeners = vec![inherited_on_fd0().unwrap()];
-    let live = Live::open(&config).unwrap();
+    let live = Live::open(&config, None).unwrap();
     let server = Server {
         listeners,
         limits: Limits::default(),
