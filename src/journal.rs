@@ -8,9 +8,14 @@ use std::io::Write as _;
 use std::net::IpAddr;
 use std::time::Duration;
 
+use env_logger::Target;
 use log::{Level, LevelFilter};
 
 use crate::refusal::Refusal;
+
+mod sink;
+
+use sink::Sink;
 
 /// The environment variable that sets the level, before the configuration's `[log] level`.
 pub const LEVEL_VARIABLE: &str = "NGINX_MAIL_AUTH_LOG";
@@ -22,11 +27,13 @@ const MAX_USER: usize = 128;
 /// The same for the label of an app password.
 const MAX_LABEL: usize = 64;
 
-/// Starts logging at level `info`; to be called once.
+/// Starts logging at level `info`; to be called once. A log that nobody takes keeps no login
+/// waiting: lines are lost then, and counted.
 pub fn start() {
     let mut builder = env_logger::Builder::new();
     // What is let through is set by `set_level`, also later, when the configuration is known.
     builder.filter_module("nginx_mail_auth", LevelFilter::Trace);
+    builder.target(Target::Pipe(Box::new(Sink::stderr())));
     builder.format(|out, record| {
         let (time, level) = (out.timestamp(), record.level());
         writeln!(

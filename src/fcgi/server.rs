@@ -21,7 +21,7 @@ use super::conn::Connection;
 use super::link::{Admission, Link};
 use super::listener::{Listener, WebServers};
 use super::repeats::Repeats;
-use super::seats::Seats;
+use super::seats::{GRACE, Seats};
 use super::slots::{Phase, Slot, Slots};
 use super::{Application, Limits};
 use crate::params::Peer;
@@ -273,8 +273,9 @@ impl<A: Application> Shared<A> {
     fn pause(&self, error: Errno) {
         self.failing
             .warn(format_args!("cannot accept a connection: {error}"));
-        // Gives a descriptor back. Only idle connections go: no patience is that long.
-        self.slots.evict_one(Duration::MAX);
+        // Gives a descriptor back, as if a seat were needed: whoever says nothing or next to nothing
+        // would keep all others out for as long as a request may take to arrive.
+        self.slots.evict_one(GRACE);
         thread::sleep(PAUSE);
     }
 

@@ -6,7 +6,7 @@ use std::time::{Instant, SystemTime};
 use crate::refusal::{Refusal, Trouble};
 use crate::request::{AuthRequest, Login};
 use crate::route::{Destination, OwnPassword};
-use crate::secret::{Password, Proof, Secret};
+use crate::secret::{OutOfMemory, Password, Proof, Secret};
 use crate::store::{Account, Credential, Decoy, Network, Passwords, Question, UserStore};
 use crate::turnstile::{Turn, Turnstile};
 
@@ -376,7 +376,7 @@ impl Chain {
             return Ok(true);
         }
         let _turn = self.turn(asked)?;
-        let right = secret.matches(proof);
+        let right = secret.check(proof).map_err(|OutOfMemory| Trouble::Memory)?;
         if right && let Some(tag) = tag {
             self.verified.remember(tag);
         }

@@ -5,7 +5,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
 use subtle::ConstantTimeEq;
 
-use super::stored::{SecretError, number};
+use super::stored::{OutOfMemory, SecretError, number};
 
 /// The most memory taken, in KiB. The crate takes a stored 4 GiB at its word.
 const MAX_MEMORY_KIB: u32 = 256 << 10;
@@ -71,11 +71,16 @@ impl Stored {
         }
     }
 
-    pub(super) fn matches(&self, password: &[u8]) -> bool {
+    pub(super) fn check(&self, password: &[u8]) -> Result<bool, OutOfMemory> {
         let mut digest = vec![0; self.digest.len()];
-        self.function
+        match self
+            .function
             .hash_password_into(password, &self.salt, &mut digest)
-            .is_ok_and(|()| digest.ct_eq(&self.digest).into())
+        {
+            Ok(()) => Ok(digest.ct_eq(&self.digest).into()),
+            Err(argon2::Error::OutOfMemory) => Err(OutOfMemory),
+            Err(_) => Ok(false),
+        }
     }
 }
 

@@ -24,7 +24,7 @@ mod yescrypt;
 pub use challenge::{Answered, BadAnswer};
 pub use hashing::HashError;
 pub use scheme::{NotMade, Scheme, WeakSchemes};
-pub use stored::{Secret, SecretError};
+pub use stored::{OutOfMemory, Secret, SecretError};
 pub use token::{MAX_TOKEN_BYTES, Token};
 
 /// The most bytes that a password may have. Some hashes take time that grows with the password;

@@ -76,12 +76,18 @@ impl Secret {
         }))
     }
 
-    /// Whether `proof` fits. An empty password never does.
+    /// Whether `proof` fits. An empty password never does, nor does any for which there is not
+    /// enough memory.
     pub fn matches(&self, proof: &Proof) -> bool {
+        self.check(proof).unwrap_or(false)
+    }
+
+    /// Whether `proof` fits, or that this cannot be told now.
+    pub fn check(&self, proof: &Proof) -> Result<bool, OutOfMemory> {
         let fits = match proof {
             Proof::Password(password) => {
                 let password = password.reveal();
-                !password.is_empty() && self.form.matches(password)
+                !password.is_empty() && self.form.check(password)?
             }
             Proof::CramMd5(answered) => self
                 .form
@@ -93,7 +99,7 @@ impl Secret {
                 .is_some_and(|digest| digest.ct_eq(answered.digest().as_slice()).into()),
             Proof::External | Proof::None | Proof::Token(_) => false,
         };
-        fits && !self.decoy
+        Ok(fits && !self.decoy)
     }
 
     /// Whether a proof of this kind can be compared with what is stored.
@@ -128,7 +134,7 @@ impl Secret {
     /// Whether a password fits, also that of a decoy.
     #[cfg(test)]
     pub(crate) fn would_match(&self, password: &[u8]) -> bool {
-        self.form.matches(password)
+        self.form.check(password) == Ok(true)
     }
 
     /// Whether it matches nothing, whatever it was made from.
@@ -168,6 +174,10 @@ impl Secret {
     }
 }
 
+/// There is not enough memory for a hash that needs much of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OutOfMemory;
+
 impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Secret(..)")
@@ -175,8 +185,8 @@ impl fmt::Debug for Secret {
 }
 
 impl Form {
-    fn matches(&self, password: &[u8]) -> bool {
-        match self {
+    fn check(&self, password: &[u8]) -> Result<bool, OutOfMemory> {
+        Ok(match self {
             // The digests have the same length, so that the time does not tell that of the secret.
             Self::Plain(secret) => digest::<Sha256>(&[password])
                 .ct_eq(&digest::<Sha256>(&[secret]))
@@ -185,11 +195,11 @@ impl Form {
             Self::Md5Crypt(hash) => hash.matches(password),
             Self::ShaCrypt(hash) => hash.matches(password),
             Self::Bcrypt(hash) => hash.matches(password),
-            Self::Yescrypt(hash) => hash.matches(password),
+            Self::Yescrypt(hash) => hash.check(password)?,
             Self::Pbkdf2(hash) => hash.matches(password),
-            Self::Argon2(hash) => hash.matches(password),
+            Self::Argon2(hash) => hash.check(password)?,
             Self::CramMd5(states) => states.matches(password),
-        }
+        })
     }
 
     /// The right answer to a challenge of `cram-md5`, where that can be told.

@@ -3,7 +3,7 @@
 use subtle::ConstantTimeEq;
 use yescrypt::{Mode, Params};
 
-use super::stored::SecretError;
+use super::stored::{OutOfMemory, SecretError};
 use super::unix64;
 
 /// The most memory taken: what `mkpasswd -R 9` asks for.
@@ -48,9 +48,14 @@ impl Yescrypt {
         })
     }
 
-    pub(super) fn matches(&self, password: &[u8]) -> bool {
-        compute(&self.params, &self.salt, password)
-            .is_some_and(|digest| digest.ct_eq(self.digest.as_slice()).into())
+    pub(super) fn check(&self, password: &[u8]) -> Result<bool, OutOfMemory> {
+        // The crate would end the process where there is none.
+        let bytes = usize::try_from(memory(&self.params)).map_err(|_| OutOfMemory)?;
+        let mut room: Vec<u8> = Vec::new();
+        room.try_reserve_exact(bytes).map_err(|_| OutOfMemory)?;
+        drop(room);
+        let digest = compute(&self.params, &self.salt, password);
+        Ok(digest.is_some_and(|digest| digest.ct_eq(self.digest.as_slice()).into()))
     }
 }
 
@@ -67,13 +72,19 @@ fn compute(params: &Params, salt: &[u8], password: &[u8]) -> Option<[u8; DIGEST_
     Some(digest)
 }
 
+fn memory(params: &Params) -> u64 {
+    params
+        .n()
+        .saturating_mul(u64::from(params.r()))
+        .saturating_mul(128)
+}
+
 fn read_params(text: &[u8]) -> Result<Params, SecretError> {
     let damaged = SecretError::Damaged("the parameters are damaged");
     let text = str::from_utf8(text).map_err(|_| damaged.clone())?;
     let params: Params = text.parse().map_err(|_| damaged.clone())?;
     let (n, r, p) = (params.n(), params.r(), params.p());
-    let memory = n.saturating_mul(u64::from(r)).saturating_mul(128);
-    if memory > MAX_MEMORY_BYTES || r > MAX_BLOCK || p > MAX_LANES {
+    if memory(&params) > MAX_MEMORY_BYTES || r > MAX_BLOCK || p > MAX_LANES {
         return Err(SecretError::TooCostly(
             "more than 256 MiB of memory, or odd parameters",
         ));

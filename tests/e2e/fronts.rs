@@ -34,6 +34,8 @@ pub(crate) enum Way {
     Cgi,
     /// apache/fcgid.conf.
     Fcgid,
+    /// The same with four processes.
+    FcgidOfFour,
     /// apache/proxy-fcgi.conf.
     ProxyFcgi,
     /// The same with connections kept.
@@ -60,7 +62,10 @@ impl Way {
 
     /// Whether the program runs by itself and listens on a socket.
     fn is_served(self) -> bool {
-        !matches!(self, Self::Cgid | Self::Cgi | Self::Fcgid)
+        !matches!(
+            self,
+            Self::Cgid | Self::Cgi | Self::Fcgid | Self::FcgidOfFour
+        )
     }
 }
 
@@ -189,6 +194,12 @@ impl Places<'_> {
             Way::Cgid => self.apache(Mpm::Event, &apache_snippet("apache/cgi.conf", &started)),
             Way::Cgi => self.apache(Mpm::Prefork, &apache_snippet("apache/cgi.conf", &started)),
             Way::Fcgid => self.apache(Mpm::Event, &apache_snippet("apache/fcgid.conf", &started)),
+            Way::FcgidOfFour => {
+                let snippet = apache_snippet("apache/fcgid.conf", &started);
+                let of_four = snippet.replace("Processes 32 ", "Processes 4 ");
+                assert_ne!(snippet, of_four);
+                self.apache(Mpm::Event, &of_four)
+            }
             Way::ProxyFcgi => self.apache(
                 Mpm::Event,
                 &apache_snippet("apache/proxy-fcgi.conf", &served),

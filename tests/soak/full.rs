@@ -1,0 +1,143 @@
+//! Nowhere to log to: the disk is full, or nobody reads. Logins are answered all the same.
+
+use std::fs::{self, File};
+use std::io::{self, Read as _};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use super::load::{self, ACCEPTED, Caller};
+use super::victim::{Start, USERS, Victim, with_file};
+use crate::e2e::process::{need_root, program, wait_until};
+use crate::util::TempDir;
+
+/// Far more lines than fit anywhere here.
+const LOGINS: u64 = 20_000;
+
+fn logins(victim: &Victim, where_to: &str) {
+    let failed = load::run(&victim.socket(), LOGINS, true);
+    let ((), good) = load::beside(&victim.socket(), 8, Duration::ZERO, |answered| {
+        wait_until("some logins", || {
+            answered.load(std::sync::atomic::Ordering::Relaxed) > 2_000
+        });
+    });
+    super::report(
+        &format!("logging to {where_to}"),
+        LOGINS + good.asked,
+        failed + good.failed,
+        format_args!("slowest {:.0} ms", good.slowest.as_secs_f64() * 1e3),
+    );
+    assert_eq!((failed, good.failed), (0, 0), "{:?}", good.wrong);
+}
+
+fn writable(path: &Path) -> File {
+    File::options()
+        .append(true)
+        .create(true)
+        .open(path)
+        .unwrap()
+}
+
+#[test]
+fn a_device_that_is_always_full() {
+    let full = writable(Path::new("/dev/full"));
+    let mut victim = Start::new(&with_file(""), USERS)
+        .logging_to(full)
+        .listening();
+    logins(&victim, "/dev/full");
+    assert!(victim.is_alive());
+}
+
+/// What was lost is counted, and told when there is room again.
+#[test]
+fn a_pipe_that_nobody_reads() {
+    let (mut reader, writer) = io::pipe().unwrap();
+    let mut victim = Start::new(&with_file(""), USERS)
+        .logging_to(writer)
+        .listening();
+    logins(&victim, "a pipe that nobody reads");
+    // What was written are whole lines.
+    let mut read = vec![0; 1 << 16];
+    let mut text = String::new();
+    let mut caller = Caller::new(&victim.socket());
+    wait_until("a line that says how many were lost", || {
+        let count = reader.read(&mut read).unwrap();
+        text += &String::from_utf8_lossy(&read[..count]);
+        assert_eq!(caller.ask("alice", "right").unwrap(), ACCEPTED);
+        text.contains("lines of this log were lost")
+    });
+    let whole = |line: &str| line.starts_with("20") && line.contains(" nginx-mail-auth[");
+    let lines: Vec<_> = text.lines().collect();
+    for line in &lines[..lines.len() - 1] {
+        assert!(whole(line), "{line}");
+    }
+    assert!(victim.is_alive());
+}
+
+#[test]
+fn a_pipe_whose_reader_is_gone() {
+    let (reader, writer) = io::pipe().unwrap();
+    drop(reader);
+    let mut victim = Start::new(&with_file(""), USERS)
+        .logging_to(writer)
+        .listening();
+    logins(&victim, "a pipe whose reader is gone");
+    assert!(victim.is_alive());
+}
+
+/// SIGXFSZ would end a program that does not mind it (setrlimit(2)).
+#[test]
+fn a_file_at_its_limit() {
+    let folder = TempDir::new();
+    let file = writable(&folder.path().join("log"));
+    let mut victim = Start::new(&with_file(""), USERS)
+        .under(&["prlimit", "--fsize=65536"])
+        .logging_to(file)
+        .listening();
+    logins(&victim, "a file at its limit");
+    assert!(victim.is_alive());
+}
+
+/// A file system of one MiB; it is taken down when this goes.
+struct Small(TempDir);
+
+impl Small {
+    fn mounted() -> Self {
+        need_root();
+        let folder = TempDir::new();
+        let status = Command::new(program("mount", "mount"))
+            .args(["-t", "tmpfs", "-o", "size=1m", "tmpfs"])
+            .arg(folder.path())
+            .status();
+        assert!(status.unwrap().success(), "mounting a tmpfs needs root");
+        Self(folder)
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+}
+
+impl Drop for Small {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg("-l").arg(self.0.path()).status();
+    }
+}
+
+#[test]
+fn a_disk_that_is_full() {
+    let disk = Small::mounted();
+    let log = disk.path("log");
+    let mut victim = Start::new(&with_file(""), USERS)
+        .logging_to(writable(&log))
+        .listening();
+    logins(&victim, "a full disk");
+    assert!(fs::metadata(&log).unwrap().len() > 900_000);
+    // There is room again.
+    writable(&log).set_len(0).unwrap();
+    let answer = Caller::new(&victim.socket()).ask("alice", "right");
+    assert_eq!(answer.unwrap(), ACCEPTED);
+    let text = fs::read_to_string(&log).unwrap();
+    assert!(text.contains("login=\"alice\""), "{text}");
+    assert!(victim.is_alive());
+}
