@@ -3,6 +3,7 @@
 use std::cell::LazyCell;
 use std::io::{BufReader, Write as _};
 use std::net::TcpListener;
+use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -50,7 +51,7 @@ thread_local! {
             jwks_file: Some(folder.write("jwks", PUBLIC)),
             ..settings()
         };
-        let tokens = Tokens::open(&settings, Lifetime::Server, &mut Vec::new());
+        let tokens = Tokens::open(&settings, NonZeroUsize::MIN, Lifetime::Server, &mut Vec::new());
         let private = URL_SAFE_NO_PAD.decode(PRIVATE).expect("base64");
         Signed {
             tokens: tokens.unwrap_or_else(|fault| panic!("{}", fault.message)),
@@ -113,7 +114,12 @@ pub(crate) fn keys(data: &[u8]) {
         jwks_file: Some(path),
         ..settings()
     };
-    if let Ok(tokens) = Tokens::open(&settings, Lifetime::Server, &mut Vec::new()) {
+    if let Ok(tokens) = Tokens::open(
+        &settings,
+        NonZeroUsize::MIN,
+        Lifetime::Server,
+        &mut Vec::new(),
+    ) {
         let claims = br#"{"email":"alice","aud":"mail","exp":4102444800}"#;
         let encoded = [&br#"{"alg":"EdDSA"}"#[..], claims]
             .map(|part| URL_SAFE_NO_PAD.encode(part))
@@ -180,7 +186,12 @@ impl Service {
             }),
             ..settings()
         };
-        let tokens = Tokens::open(&settings, Lifetime::OneRequest, &mut Vec::new());
+        let tokens = Tokens::open(
+            &settings,
+            NonZeroUsize::MIN,
+            Lifetime::OneRequest,
+            &mut Vec::new(),
+        );
         Self {
             tokens: tokens.unwrap_or_else(|fault| panic!("{}", fault.message)),
             body,
