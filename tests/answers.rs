@@ -2,24 +2,32 @@
 //! nobody gets in whom no store let in.
 
 use nginx_mail_auth::params::Params;
+use nginx_mail_auth::secret::Password;
+use nginx_mail_auth::store::{Account, Passwords, Question, StoreError, UserStore};
 
 use crate::fuzz::targets::rules::{Codes, obeyed};
 use crate::fuzz::targets::world::{APOP, CHALLENGE, CRAM_MD5, Fickle, World};
+use crate::methods::TEMPORARY;
 use crate::util::Random;
 
 const CASES: u64 = 1_000_000;
+const KEY: &str = "the key of a test, long enough for one";
 
 #[test]
 fn answers_obey_all_rules_and_ok_means_that_a_store_said_yes() {
     std::thread::scope(|scope| {
-        for (seed, codes) in [(20_260_101, Codes::All), (20_260_102, Codes::Few)] {
-            scope.spawn(move || ask_at_random(seed, codes, CASES / 2));
+        let worlds = [
+            (20_260_101, None, Codes::Few),
+            (20_260_102, Some(KEY), Codes::All),
+        ];
+        for (seed, key, codes) in worlds {
+            scope.spawn(move || ask_at_random(seed, key, codes, CASES / 2));
         }
     });
 }
 
-fn ask_at_random(seed: u64, codes: Codes, cases: u64) {
-    let world = World::new(None, codes, Box::new(Fickle));
+fn ask_at_random(seed: u64, key: Option<&'static str>, codes: Codes, cases: u64) {
+    let world = World::new(key, codes, Box::new(Fickle));
     let random = &mut Random::seeded(seed);
     let (mut accepted, mut refused, mut temporary) = (0, 0, 0);
     let mut out = Vec::new();
@@ -117,8 +125,96 @@ fn request(random: &mut Random) -> Vec<(Vec<u8>, Vec<u8>)> {
             random.below(14).to_string().into_bytes(),
         );
     }
+    if !random.one_in(20) {
+        push("HTTP_X_AUTH_KEY", KEY.into());
+        let client = format!("192.0.{}.{}", random.below(256), random.below(256));
+        push("HTTP_CLIENT_IP", client.into_bytes());
+    }
     if random.one_in(30) {
         push("HTTP_AUTH_USER", random.bytes(4));
     }
     pairs
+}
+
+/// Where in the handling of a request a store is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Step {
+    KnowsUsers,
+    Find,
+    Verify,
+    HostField,
+}
+
+/// A store with a bug in one place.
+struct Buggy(Step);
+
+impl Buggy {
+    fn reaches(&self, step: Step) {
+        assert!(self.0 != step, "a store that panics");
+    }
+}
+
+impl UserStore for Buggy {
+    fn find(&self, _: &Question<'_>) -> Result<Option<Account>, StoreError> {
+        self.reaches(Step::Find);
+        let account = Account {
+            passwords: Passwords::AskStore,
+            // Of a host that nobody knows the log says where the store has it.
+            host: (self.0 == Step::HostField).then(|| "nowhere".to_owned()),
+            ..Account::default()
+        };
+        Ok(Some(account))
+    }
+
+    fn verify(&self, _: &Question<'_>, _: &mut Account, _: &Password) -> Result<bool, StoreError> {
+        self.reaches(Step::Verify);
+        Ok(true)
+    }
+
+    fn knows_users(&self) -> bool {
+        self.reaches(Step::KnowsUsers);
+        true
+    }
+
+    fn host_field(&self) -> String {
+        self.reaches(Step::HostField);
+        "host".to_owned()
+    }
+}
+
+#[test]
+fn a_panic_at_any_step_is_the_temporary_failure_of_that_request_alone() {
+    let external = [
+        ("HTTP_AUTH_METHOD", "external"),
+        ("HTTP_AUTH_SSL", "on"),
+        ("HTTP_AUTH_SSL_VERIFY", "SUCCESS"),
+        ("HTTP_AUTH_SSL_SUBJECT", "CN=somebody"),
+    ];
+    for (step, more) in [
+        (Step::Find, &[][..]),
+        (Step::Verify, &[]),
+        (Step::HostField, &[]),
+        (Step::KnowsUsers, &external),
+    ] {
+        let world = World::new(None, Codes::Few, Box::new(Buggy(step)));
+        let ask = |login: &'static str, more: &[(&'static str, &'static str)]| {
+            let mut params = Params::bounded(16);
+            let fixed = [
+                ("HTTP_AUTH_USER", login),
+                ("HTTP_AUTH_PASS", "pw"),
+                ("HTTP_AUTH_PROTOCOL", "imap"),
+            ];
+            for (name, value) in fixed.iter().chain(more) {
+                params.push(name.as_bytes(), value.as_bytes()).unwrap();
+            }
+            let mut out = Vec::new();
+            world.respond(&params, &mut out).unwrap();
+            String::from_utf8(out).unwrap()
+        };
+        for _ in 0..100 {
+            assert_eq!(ask("somebody", more), TEMPORARY, "{step:?}");
+            let good = ask("alice", &[]);
+            assert!(good.starts_with("Auth-Status: OK\n"), "{step:?}: {good}");
+        }
+    }
 }

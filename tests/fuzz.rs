@@ -66,6 +66,8 @@ targets! {
     pop3: MUTATIONS,
     #[cfg(feature = "remote")]
     http: MUTATIONS,
+    #[cfg(feature = "redis")]
+    redis: MUTATIONS,
     #[cfg(feature = "oauth")]
     token: MUTATIONS,
     #[cfg(feature = "oauth")]

@@ -78,18 +78,4 @@ impl Random {
     pub(crate) fn bytes(&mut self, length: usize) -> Vec<u8> {
         (0..length).map(|_| self.next() as u8).collect()
     }
-
-    /// Up to `longest` characters, some of them odd.
-    pub(crate) fn text(&mut self, longest: u64) -> String {
-        let odd = ['\n', '\r', '\0', ' ', '\u{e9}', '\u{7f}', ':', '"'];
-        (0..self.below(longest))
-            .map(|_| {
-                if self.one_in(8) {
-                    *self.pick(&odd)
-                } else {
-                    'a'
-                }
-            })
-            .collect()
-    }
 }

@@ -126,4 +126,8 @@ pub(crate) fn addresses(data: &[u8]) {
         assert!(network.contains(address) || address.to_canonical() != address);
     }
     let _any = WebServers::parse(&text);
+    #[cfg(feature = "redis")]
+    {
+        let _any = nginx_mail_auth::throttle::redis::Address::parse(&text);
+    }
 }

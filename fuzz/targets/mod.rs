@@ -51,6 +51,8 @@ pub(crate) const ALL: &[(&str, Target)] = &[
     ("pop3", peers::pop3),
     #[cfg(feature = "remote")]
     ("http", peers::http),
+    #[cfg(feature = "redis")]
+    ("redis", peers::redis),
     #[cfg(feature = "oauth")]
     ("token", tokens::token),
     #[cfg(feature = "oauth")]

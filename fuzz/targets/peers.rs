@@ -314,6 +314,74 @@ fn unescaped(value: &[u8]) -> Vec<u8> {
     bytes
 }
 
+//------------ Redis ---------------------------------------------------------
+
+/// A server that has the counts of wrong passwords: two bytes that say where the replies of the
+/// second connection begin, and its replies. Whatever they are, answers are not held back for
+/// longer than is configured.
+#[cfg(feature = "redis")]
+pub(crate) fn redis(data: &[u8]) {
+    use nginx_mail_auth::net::Endpoint;
+    use nginx_mail_auth::request::Client;
+    use nginx_mail_auth::secret::Proof;
+    use nginx_mail_auth::throttle::{Place, Settings, Spans, Throttle, redis};
+
+    let Some((&[high, low], rest)) = data.split_first_chunk() else {
+        return;
+    };
+    let at = usize::from(u16::from_be_bytes([high, low])).min(rest.len());
+    let (first, others) = rest.split_at(at);
+    PEER.with(|peer| {
+        peer.play(first, others);
+        let server = redis::Settings {
+            endpoint: Endpoint::Unix(peer.path()),
+            tls: false,
+            ca_file: None,
+            database: 0,
+            user: None,
+            password: None,
+        };
+        let settings = Settings {
+            place: Place::Redis(Box::new(server)),
+            go_on: false,
+            timeout: Duration::from_secs(1),
+            free: 4,
+            waits: vec![2, 4, 8, 15],
+            refuse_network: Some(30),
+            refuse_login: None,
+            spans: Spans {
+                window: Duration::from_secs(600),
+                exempt: Duration::from_secs(604_800),
+            },
+            ipv4_prefix: 32,
+            ipv6_prefix: 64,
+            always_allow: Vec::new(),
+            wait_after_digests: false,
+        };
+        let throttle = Throttle::open(&settings, None);
+        let login = Login::new(b"alice".to_vec()).expect("a good login");
+        let proof = Proof::Password(Password::new(b"pw".to_vec()).expect("a good password"));
+        let client = Client {
+            address: Some([192, 0, 2, 7].into()),
+            vouched_for: true,
+            ..Client::default()
+        };
+        let deadline = Instant::now() + Duration::from_secs(2);
+        match throttle.visit(&client, &login, &proof, deadline) {
+            Ok(Some(visit)) if visit.refused().is_none() => {
+                let wait = visit.failed(&proof);
+                assert!(wait.is_none_or(|seconds| seconds.get() <= 15));
+            }
+            Ok(Some(_)) | Err(_) => {}
+            Ok(None) => panic!("a password that is not counted"),
+        }
+        peer.play(first, others);
+        if let Ok(list) = throttle.list(deadline) {
+            assert!(list.len() <= rest.len());
+        }
+    });
+}
+
 //------------ Mail servers and other services -------------------------------
 
 #[cfg(feature = "remote")]

@@ -77,13 +77,16 @@ pub(crate) fn connection(data: &[u8]) {
     assert_eq!(whole, in_pieces);
 }
 
+/// Appends an answer to a request, or to the lack of one.
+pub(super) type Respond<'a> = dyn FnMut(Result<&Params<'_>, NoRequest>, &mut Vec<u8>) + 'a;
+
 /// Brings a connection these bytes, at most `piece` of them at a time. What it answers, and
 /// whether it found the protocol broken.
 pub(super) fn drive(
     stream: &[u8],
     piece: usize,
     limits: Limits,
-    respond: &mut dyn FnMut(Result<&Params<'_>, NoRequest>, &mut Vec<u8>),
+    respond: &mut Respond<'_>,
 ) -> (Vec<u8>, bool) {
     let mut conn = Connection::new(limits);
     let (mut out, mut rest) = (Vec::new(), stream);

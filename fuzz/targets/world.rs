@@ -5,7 +5,7 @@ use std::fs;
 use std::num::NonZeroU16;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, Once, PoisonError};
 
 use nginx_mail_auth::config::Config;
 use nginx_mail_auth::gate::{Chain, Gate, Source, Then};
@@ -41,7 +41,6 @@ pub(crate) const APOP: &[u8] = b"643b3652babeda250eb7097eb7f09355";
 /// A master and the password.
 const MASTER: (&[u8], &[u8]) = (b"boss", b"m4ster");
 
-const WAIT: &str = "retry-wait = 3";
 const CONFIG: &str = r#"
 [[users]]
 store = "file"
@@ -60,6 +59,7 @@ strip-domains = ["strip.example"]
 "sales" = "alice"
 [answers]
 retry-wait = 3
+codes = false
 [external]
 login = "common-name"
 [inbound]
@@ -87,36 +87,72 @@ pub(crate) struct World {
     key: Option<&'static [u8]>,
 }
 
-/// What a store said that can let somebody in.
-enum Word {
-    Found(Login, Passwords),
+/// What a store said of a login.
+struct Word {
+    login: Login,
+    said: Yes,
+}
+
+/// What can let somebody in.
+enum Yes {
+    /// The login is known, and these are its passwords.
+    Found(Passwords),
+    /// This password is right.
     Right(Vec<u8>),
+}
+
+impl Word {
+    fn is_yes(&self, password: &[u8]) -> bool {
+        match &self.said {
+            Yes::Found(Passwords::Any) => true,
+            Yes::Found(_) => self.holds(password),
+            Yes::Right(right) => right == password,
+        }
+    }
+
+    /// Whether a password is stored that the store did not check itself.
+    fn holds(&self, password: &[u8]) -> bool {
+        let Ok(password) = Password::new(password.to_vec()) else {
+            return false;
+        };
+        let proof = Proof::Password(password);
+        match &self.said {
+            Yes::Found(Passwords::Stored(credentials)) => credentials
+                .iter()
+                .any(|credential| credential.secret.matches(&proof)),
+            _ => false,
+        }
+    }
 }
 
 #[derive(Default)]
 struct Said(Mutex<Vec<Word>>);
 
 impl Said {
-    fn hear(&self, word: Word) {
-        self.0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .push(word);
+    fn hear(&self, asked: &Question<'_>, said: Yes) {
+        let login = asked.login.clone();
+        let mut words = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        words.push(Word { login, said });
     }
 }
 
 impl World {
-    /// All stores, a master, external, inbound; with a key of nginx or without. `store` is asked
-    /// last.
+    /// All stores, a master, external, inbound; with a key of nginx or without, and with all codes
+    /// guesses are counted too. `store` is asked last.
     pub(crate) fn new(key: Option<&'static str>, codes: Codes, store: Box<dyn UserStore>) -> Self {
+        static QUIET: Once = Once::new();
+        QUIET.call_once(quiet);
         let folder = Folder::new();
         folder.write("users", USERS);
         folder.write("masters", "boss:{PLAIN}m4ster\n");
         folder.write("three.master", "proxied\n");
         let nginx = key.map_or_else(String::new, |key| format!("[nginx]\nkey = \"{key}\"\n"));
-        let codes = format!("codes = {}\n{WAIT}", matches!(codes, Codes::All));
-        let config = CONFIG.replace(WAIT, &codes);
-        let path = folder.write("auth.toml", &[config, nginx].concat());
+        let (all, throttle) = match codes {
+            Codes::Few => ("codes = false", ""),
+            Codes::All => ("codes = true", "[throttle]\nfree-failures = 1\n"),
+        };
+        let config = CONFIG.replace("codes = false", all);
+        let path = folder.write("auth.toml", &[&config, throttle, &nginx].concat());
         let config = Config::load(&path).unwrap_or_else(|problems| panic!("{problems:?}"));
         let opened = open(&config, Lifetime::Server);
         assert!(opened.problems.is_empty(), "{:?}", opened.problems);
@@ -178,6 +214,12 @@ impl World {
         }
     }
 
+    /// The login that stores are to be asked about.
+    fn canonical(&self, typed: &[u8]) -> Option<Login> {
+        let rules = &self.service.config().logins;
+        rules.canonical(&Login::new(typed.to_vec()).ok()?).ok()
+    }
+
     /// Why this request may not be let in by what the stores said of it.
     fn rightly(&self, params: &Params<'_>, said: &[Word]) -> Result<(), &'static str> {
         let asked = |name: &[u8]| {
@@ -193,25 +235,23 @@ impl World {
         }
         let user = asked(b"HTTP_AUTH_USER")?.ok_or("OK without a login")?;
         let pass = asked(b"HTTP_AUTH_PASS")?.ok_or("OK without a password")?;
-        let passwords = said.iter().filter_map(|word| match word {
-            Word::Found(_, passwords) => Some(passwords),
-            Word::Right(_) => None,
-        });
-        let has_pw = || passwords.clone().any(|passwords| holds(passwords, b"pw"));
+        let found = !said.is_empty();
         match asked(b"HTTP_AUTH_METHOD")?.unwrap_or_default() {
             b"" | b"plain" => {
-                let login = undo(user).ok_or("OK to a login that is not escaped")?;
+                let typed = undo(user).ok_or("OK to a login that is not escaped")?;
                 let pass = undo(pass).ok_or("OK to a password that is not escaped")?;
-                let right = said
+                let login = self.canonical(&typed);
+                let yes = said
                     .iter()
-                    .any(|word| matches!(word, Word::Right(right) if *right == pass));
-                let stored = passwords.clone().any(|passwords| holds(passwords, &pass));
-                let any = passwords.clone().any(|any| matches!(any, Passwords::Any));
+                    .any(|word| login.as_ref() == Some(&word.login) && word.is_yes(&pass));
                 let (boss, word) = MASTER;
-                let master = login.to_ascii_lowercase().ends_with(&[b"*", boss].concat())
-                    && pass == word
-                    && passwords.clone().next().is_some();
-                match right || stored || any || master {
+                let user = typed.strip_suffix(&[b"*", boss].concat()[..]);
+                let master = pass == word
+                    && user.is_some_and(|user| {
+                        let user = self.canonical(user);
+                        said.iter().any(|word| user.as_ref() == Some(&word.login))
+                    });
+                match yes || master {
                     true => Ok(()),
                     false => Err("OK without a store that said yes"),
                 }
@@ -219,9 +259,14 @@ impl World {
             method @ (b"cram-md5" | b"apop") => {
                 let digest = if method == b"apop" { APOP } else { CRAM_MD5 };
                 let challenge = asked(b"HTTP_AUTH_SALT")?;
+                let typed = undo(user).ok_or("OK to a login that is not escaped")?;
                 let pass = undo(pass).ok_or("OK to a digest that is not escaped")?;
-                match challenge == Some(CHALLENGE) && pass.eq_ignore_ascii_case(digest) && has_pw()
-                {
+                let login = self.canonical(&typed);
+                let has_pw = said
+                    .iter()
+                    .any(|word| login.as_ref() == Some(&word.login) && word.holds(b"pw"));
+                let right = challenge == Some(CHALLENGE) && pass.eq_ignore_ascii_case(digest);
+                match right && has_pw {
                     true => Ok(()),
                     false => Err("OK to a wrong digest"),
                 }
@@ -231,7 +276,7 @@ impl World {
                 let subject = asked(b"HTTP_AUTH_SSL_SUBJECT")?.unwrap_or_default();
                 let named = contains(&subject.to_ascii_uppercase(), b"CN=")
                     || contains(subject, b"2.5.4.3=");
-                match verified && named && passwords.clone().next().is_some() {
+                match verified && named && found {
                     true => Ok(()),
                     false => Err("OK to a certificate that was not verified"),
                 }
@@ -251,21 +296,20 @@ impl World {
     }
 }
 
-fn contains(text: &[u8], part: &[u8]) -> bool {
-    text.windows(part.len()).any(|window| window == part)
+/// Stores that panic are a part of it, and what they say then of no interest. libFuzzer's own hook
+/// would end the program.
+fn quiet() {
+    let hook = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |info| {
+        let text = info.payload_as_str().unwrap_or_default();
+        if !text.starts_with("a store that panics") {
+            hook(info);
+        }
+    }));
 }
 
-fn holds(passwords: &Passwords, password: &[u8]) -> bool {
-    let Ok(password) = Password::new(password.to_vec()) else {
-        return false;
-    };
-    let proof = Proof::Password(password);
-    match passwords {
-        Passwords::Stored(credentials) => credentials
-            .iter()
-            .any(|credential| credential.secret.matches(&proof)),
-        Passwords::AskStore | Passwords::Any => false,
-    }
+fn contains(text: &[u8], part: &[u8]) -> bool {
+    text.windows(part.len()).any(|window| window == part)
 }
 
 /// A store with a listener.
@@ -281,7 +325,7 @@ impl UserStore for Overheard {
             && !account.disabled
         {
             let passwords = account.passwords.clone();
-            self.said.hear(Word::Found(asked.login.clone(), passwords));
+            self.said.hear(asked, Yes::Found(passwords));
         }
         found
     }
@@ -294,7 +338,8 @@ impl UserStore for Overheard {
     ) -> Result<bool, StoreError> {
         let right = self.store.verify(asked, account, password);
         if right == Ok(true) {
-            self.said.hear(Word::Right(password.reveal().to_vec()));
+            self.said
+                .hear(asked, Yes::Right(password.reveal().to_vec()));
         }
         right
     }
