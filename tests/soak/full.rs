@@ -173,6 +173,8 @@ fn a_full_disk_for_what_is_counted() {
     while io::Write::write_all(&mut filler, &[0; 4096]).is_ok() {}
     while io::Write::write_all(&mut filler, &[0]).is_ok() {}
     logins(500);
+    let log = victim.log();
+    assert!(log.contains("throttle: the counts cannot be had"), "{log}");
     filler.set_len(0).unwrap();
     logins(50);
     victim::is_whole(&state);
