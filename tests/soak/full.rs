@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use super::load::{self, ACCEPTED, Caller};
-use super::victim::{Start, USERS, Victim, with_file};
+use super::load::{self, ACCEPTED, Caller, REFUSED};
+use super::victim::{self, Start, USERS, Victim, with_file};
 use crate::e2e::process::{need_root, program, wait_until};
 use crate::util::TempDir;
 
@@ -139,5 +139,50 @@ fn a_disk_that_is_full() {
     assert_eq!(answer.unwrap(), ACCEPTED);
     let text = fs::read_to_string(&log).unwrap();
     assert!(text.contains("login=\"alice\""), "{text}");
+    assert!(victim.is_alive());
+}
+
+/// The counts of wrong passwords cannot be written: logins are decided without, and with them again
+/// as soon as there is room.
+#[cfg(feature = "sql")]
+#[test]
+fn a_full_disk_for_what_is_counted() {
+    let disk = Small::mounted();
+    let state = disk.path("throttle.db");
+    let more = format!(
+        "[nginx]\nallowed-fronts = [\"unix\"]\n\
+         [throttle]\nstate = \"sqlite:{}\"\nrefuse-network = 0\n",
+        state.display()
+    );
+    let mut victim = Start::new(&with_file(&more), USERS).listening();
+    let _log = victim.shown_on_failure();
+    let socket = victim.socket();
+    let mut number = 0;
+    let mut logins = |count: u64| {
+        let mut caller = Caller::new(&socket);
+        for _ in 0..count {
+            assert_eq!(caller.ask("alice", "right").unwrap(), ACCEPTED);
+            let answer = caller.ask("mallory", &format!("guess {number}")).unwrap();
+            assert_eq!(answer.lines().next(), REFUSED.lines().next(), "{answer}");
+            number += 1;
+        }
+    };
+    logins(50);
+    victim::is_whole(&state);
+    let mut filler = writable(&disk.path("filler"));
+    while io::Write::write_all(&mut filler, &[0; 4096]).is_ok() {}
+    while io::Write::write_all(&mut filler, &[0]).is_ok() {}
+    logins(500);
+    let log = victim.log();
+    assert!(log.contains("throttle: the counts cannot be had"), "{log}");
+    filler.set_len(0).unwrap();
+    logins(50);
+    victim::is_whole(&state);
+    super::report(
+        "counting wrong passwords on a full disk",
+        1_200,
+        0,
+        "decided without the counts, which are whole afterwards",
+    );
     assert!(victim.is_alive());
 }

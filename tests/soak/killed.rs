@@ -1,6 +1,7 @@
 //! Processes that are killed under load, and started again by whoever watches over them.
 
 use std::fs;
+use std::net::Ipv4Addr;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixListener;
 use std::path::Path;
@@ -13,6 +14,8 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::load::{self, ACCEPTED, Caller, Finally};
+#[cfg(feature = "sql")]
+use super::victim::is_whole;
 use super::victim::{USERS, with_file};
 use crate::e2e::fronts::{Front, Way};
 use crate::e2e::process::{need_root, program, wait_until};
@@ -30,6 +33,12 @@ fn workers(program: &Path) -> Vec<Pid> {
         .filter(|process| fs::read_link(process.path().join("exe")).is_ok_and(|exe| exe == program))
         .filter_map(|process| Pid::from_raw(process.file_name().to_str()?.parse().ok()?))
         .collect()
+}
+
+/// Another address each time: each wrong password is written down.
+fn next_client(clients: &AtomicU64) -> Ipv4Addr {
+    let number = clients.fetch_add(1, Ordering::Relaxed);
+    Ipv4Addr::from_bits(0xc633_6400 + number as u32)
 }
 
 /// A hash that takes a tenth of a second.
@@ -69,7 +78,11 @@ fn mod_fcgid_loses_no_more_than_the_request_in_the_worker() {
     let kills = super::sizes().kills;
     // One of them with a hash that takes long enough to be interrupted.
     let hash = slow_hash();
-    let config = with_file("[limits]\nremembered-logins = 0\n");
+    let mut more = "[limits]\nremembered-logins = 0\n[nginx]\nkey = \"the key\"\n".to_owned();
+    if cfg!(feature = "sql") {
+        more += "[throttle]\nstate = \"sqlite:run/throttle.db\"\n";
+    }
+    let config = with_file(&more);
     let files = [
         ("auth.toml", config.into_bytes()),
         (
@@ -80,9 +93,10 @@ fn mod_fcgid_loses_no_more_than_the_request_in_the_worker() {
     let front = Front::start(Way::FcgidOfFour, &files);
     let own = front.folder.path().join("nginx-mail-auth");
     let (seen, done) = (Seen::default(), AtomicBool::new(false));
+    let clients = AtomicU64::new(0);
     let mut slowest = Duration::ZERO;
     thread::scope(|scope| {
-        let (front, seen, done) = (&front, &seen, &done);
+        let (front, seen, done, clients) = (&front, &seen, &done, &clients);
         for number in 0..4 {
             scope.spawn(move || {
                 let logins = [
@@ -100,7 +114,8 @@ fn mod_fcgid_loses_no_more_than_the_request_in_the_worker() {
                     }
                     let headers = format!(
                         "Auth-Method: plain\r\nAuth-User: {login}\r\nAuth-Pass: {password}\r\n\
-                         Auth-Protocol: imap\r\n"
+                         Auth-Protocol: imap\r\nClient-IP: {}\r\nX-Auth-Key: the key\r\n",
+                        next_client(clients)
                     );
                     match front.ask("/mail/auth", headers.as_bytes()) {
                         Ok(answer) => seen.note(&String::from_utf8_lossy(&answer), wanted),
@@ -146,6 +161,9 @@ fn mod_fcgid_loses_no_more_than_the_request_in_the_worker() {
         front.logged()
     );
     assert!(slowest < RESPAWN + SLACK, "{slowest:?}");
+    #[cfg(feature = "sql")]
+    is_whole(&front.folder.path().join("run/throttle.db"));
+    assert!(!front.logged().contains("throttle"), "{}", front.logged());
 }
 
 /// Watches over one process, as systemd does with `Restart=always`: it has the listening socket,

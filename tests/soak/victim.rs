@@ -147,7 +147,7 @@ impl Victim {
     }
 
     /// Prints the end of the log if the test fails.
-    pub(super) fn shown_on_failure(&self) -> impl Drop {
+    pub(super) fn shown_on_failure(&self) -> impl Drop + use<> {
         struct Shown(PathBuf);
         impl Drop for Shown {
             fn drop(&mut self) {
@@ -209,6 +209,16 @@ impl Victim {
             .sum();
         Duration::from_millis(hundredths * 10)
     }
+}
+
+/// That nothing in a file of counts has come to harm.
+#[cfg(feature = "sql")]
+pub(super) fn is_whole(counts: &Path) {
+    let state = rusqlite::Connection::open(counts).unwrap();
+    let whole: String = state
+        .query_row("PRAGMA integrity_check", [], |row| row.get(0))
+        .unwrap();
+    assert_eq!(whole, "ok");
 }
 
 impl Drop for Victim {
