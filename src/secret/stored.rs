@@ -212,7 +212,7 @@ impl Form {
     }
 
     /// The right answer to a challenge of `apop`, where that can be told.
-    fn apop(&self, challenge: &[u8]) -> Option<Vec<u8>> {
+    fn apop(&self, challenge: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
         match self {
             Self::Plain(password) => Some(digest::<Md5>(&[challenge, password])),
             _ => None,
