@@ -115,7 +115,7 @@ const SCHEMES: [&str; 8] = [
 fn a_server_that_has_answered_has_no_password_of_the_file_store() {
     need_root();
     let config = "[[users]]\nstore = \"file\"\npath = \"users\"\nallow-weak-schemes = true\n\
-                  [routes]\ndefault = \"192.0.2.1\"\n";
+                  [routes]\ndefault = \"192.0.2.1\"\n[throttle]\nfree-failures = 1000\n";
     let mut users = String::new();
     for scheme in SCHEMES {
         users += &format!("{scheme}:{}\n", hash(scheme));
@@ -292,4 +292,90 @@ fn a_cgi_program_has_no_password_in_its_environment() {
     let output = child.wait_with_output().unwrap();
     let answer = String::from_utf8(output.stdout).unwrap();
     assert!(answer.starts_with("Auth-Status: OK\n"), "{answer}");
+}
+
+#[test]
+fn whatever_is_printed_of_a_value_in_the_program_shows_none() {
+    use nginx_mail_auth::answer::{Answer, Upstream};
+    use nginx_mail_auth::config::Config;
+    use nginx_mail_auth::params::Params;
+    use nginx_mail_auth::request::AuthRequest;
+    use nginx_mail_auth::secret::{Password, Proof, Secret, SharedKey, Token, WeakSchemes};
+    use nginx_mail_auth::store::{Account, Passwords};
+
+    let password = Password::new(MARKER.into()).unwrap();
+    let stored = format!("{{PLAIN}}{MARKER}");
+    let secret = Secret::parse(stored.as_bytes(), WeakSchemes::Allowed);
+    let secret = secret.unwrap().unwrap();
+    let token = Token::new(MARKER.into()).unwrap();
+    let account = Account {
+        passwords: Passwords::Stored(vec![secret.clone().into()]),
+        upstream_password: Some(password.clone()),
+        ..Account::default()
+    };
+    let mut params = Params::bounded(9);
+    for (name, value) in [
+        ("HTTP_AUTH_USER", "alice"),
+        ("HTTP_AUTH_PASS", MARKER),
+        ("HTTP_X_AUTH_KEY", MARKER),
+    ] {
+        params.push(name.as_bytes(), value.as_bytes()).unwrap();
+    }
+    let key = SharedKey::new(MARKER.into()).unwrap();
+    let request = AuthRequest::from_params(&params, Some(&key)).unwrap();
+    let answer = Answer::Accept {
+        upstream: Upstream::new([192, 0, 2, 1].into(), std::num::NonZeroU16::MIN).unwrap(),
+        user: None,
+        password: Some(password.clone()),
+    };
+    let dir = TempDir::new();
+    dir.write("key", MARKER);
+    let mut text = format!("[nginx]\nkey = \"{MARKER}\"\n[[users]]\nstore = \"accept\"\n");
+    #[cfg(feature = "sql")]
+    for scheme in ["postgresql", "mysql"] {
+        text += &format!(
+            "[[users]]\nstore = \"sql\"\nurl = \"{scheme}://mail:{MARKER}@192.0.2.1/mail\"\n\
+             query = \"SELECT password FROM users WHERE login = :login\"\n"
+        );
+    }
+    #[cfg(feature = "ldap")]
+    {
+        text += "[[users]]\nstore = \"ldap\"\nurls = [\"ldap://127.0.0.1\"]\nbase = \"dc=org\"\n\
+                 filter = \"(uid={login})\"\nauth = \"search-bind\"\nbind-dn = \"cn=x\"\n\
+                 bind-password-file = \"key\"\n";
+    }
+    #[cfg(feature = "remote")]
+    {
+        text +=
+            "[[users]]\nstore = \"http\"\nurl = \"http://127.0.0.1/auth\"\nkey-file = \"key\"\n";
+    }
+    #[cfg(feature = "oauth")]
+    {
+        text += "[oauth]\nintrospection-url = \"http://127.0.0.1/x\"\nclient-id = \"mail\"\n\
+                 client-secret-file = \"key\"\n";
+    }
+    text += "[routes]\ndefault = \"mail\"\n[hosts]\nmail = { address = \"192.0.2.1\", \
+             master-login = \"us\", master-password-file = \"key\" }\n";
+    #[cfg(feature = "redis")]
+    {
+        text += "[throttle]\nstate = \"redis://127.0.0.1:6379/0\"\npassword-file = \"key\"\n";
+    }
+    let path = dir.write("auth.toml", text);
+    let config = match Config::load(&path) {
+        Ok(config) => config,
+        Err(problems) => panic!("{problems:?}"),
+    };
+    let mut shown = vec![
+        format!("{password:?} {:?}", Proof::Password(password.clone())),
+        format!("{token:?} {:?}", Proof::Token(token.clone())),
+        format!("{secret:?} {account:?} {key:?}"),
+        format!("{params:?} {request:?} {answer:?}"),
+        format!("{:?} {:?}", config.users, config.routes),
+        format!("{:?} {:?}", config.throttle, config.warnings),
+    ];
+    #[cfg(feature = "oauth")]
+    shown.push(format!("{:?}", config.oauth));
+    for shown in shown {
+        assert!(!shown.is_empty() && !shown.contains("Marker"), "{shown}");
+    }
 }
