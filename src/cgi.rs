@@ -1,6 +1,5 @@
 //! One request under CGI: meta-variables from the environment, the answer to stdout.
 
-use std::ffi::OsString;
 use std::io::{self, IsTerminal as _, Write as _};
 use std::os::unix::ffi::OsStrExt as _;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -9,6 +8,7 @@ use std::time::Instant;
 
 use crate::answer::Messages;
 use crate::cli::HINT;
+use crate::environment::{self, Variable};
 use crate::params::{Params, Peer, TooManyPairs};
 use crate::refusal::{Refusal, Trouble};
 use crate::request::Outline;
@@ -20,12 +20,11 @@ const MAX_VARIABLES: usize = 512;
 
 /// Answers the request in the environment with the configuration at `path`.
 ///
-/// The answer is always one that nginx understands. It fails only where stdout cannot take it.
+/// The request's variables, one of which is the password, are gone from the environment then. The
+/// answer is always one that nginx understands. It fails only where stdout cannot take it.
 pub fn run(path: &Path) -> io::Result<()> {
     let started = Instant::now();
-    let environment: Vec<_> = std::env::vars_os()
-        .filter(|(name, _)| is_of_request(name))
-        .collect();
+    let environment = environment::take(is_of_request);
     let mut out = Vec::with_capacity(crate::answer::MAX_ANSWER_BYTES);
     match params(&environment) {
         Ok(params) => {
@@ -48,7 +47,7 @@ pub fn run(path: &Path) -> io::Result<()> {
         }
     }
     // The script's user at a terminal, not a web server.
-    let asks = |(name, _): &(OsString, OsString)| name.as_bytes().starts_with(b"HTTP_AUTH_");
+    let asks = |(name, _): &Variable| name.as_bytes().starts_with(b"HTTP_AUTH_");
     if !environment.iter().any(asks) && io::stdin().is_terminal() {
         eprint!("{HINT}");
     }
@@ -80,14 +79,14 @@ fn respond(path: &Path, params: &Params<'_>, started: Instant, out: &mut Vec<u8>
 }
 
 /// Headers, and who asked. The rest of an environment can be large and is not a request's.
-fn is_of_request(name: &OsString) -> bool {
-    name.as_bytes().starts_with(b"HTTP_") || name == "REMOTE_ADDR"
+fn is_of_request(name: &[u8]) -> bool {
+    name.starts_with(b"HTTP_") || name == b"REMOTE_ADDR"
 }
 
-fn params(environment: &[(OsString, OsString)]) -> Result<Params<'_>, TooManyPairs> {
+fn params(environment: &[Variable]) -> Result<Params<'_>, TooManyPairs> {
     let mut params = Params::bounded(MAX_VARIABLES);
     for (name, value) in environment {
-        params.push(name.as_bytes(), value.as_bytes())?;
+        params.push(name.as_bytes(), value)?;
     }
     Ok(params)
 }

@@ -28,6 +28,7 @@ pub mod cgi;
 pub mod cli;
 pub mod commands;
 pub mod config;
+mod environment;
 pub mod fcgi;
 pub mod files;
 pub mod gate;

@@ -5,7 +5,7 @@ use std::io::Write as _;
 use std::os::unix::net::UnixStream;
 use std::process::{Command, Output, Stdio};
 
-use crate::util::TempDir;
+use crate::util::{self, TempDir};
 
 const REFUSED: &str = "Auth-Status: Invalid login or password\n\n";
 const TEMPORARY: &str = "Auth-Status: Temporary server problem, try again later\n\n";
@@ -16,8 +16,8 @@ const ALICE: [(&str, &str); 3] = [
 ];
 
 fn program() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_nginx-mail-auth"));
-    command.env_clear().stdin(Stdio::null());
+    let mut command = util::program();
+    command.stdin(Stdio::null());
     command
 }
 
@@ -35,6 +35,7 @@ fn stdout(output: &Output) -> &str {
 }
 
 fn stderr(output: &Output) -> String {
+    util::must_hold_no_password(&output.stderr);
     String::from_utf8(output.stderr.clone()).unwrap()
 }
 

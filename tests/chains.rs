@@ -2,7 +2,7 @@
 
 use std::process::{Command, Stdio};
 
-use crate::util::TempDir;
+use crate::util::{self, TempDir};
 
 const OK: &str = "Auth-Status: OK\nAuth-Server: 192.0.2.1\nAuth-Port: 143\n";
 const REFUSED: &str = "Auth-Status: Invalid login or password\n";
@@ -10,15 +10,14 @@ const TEMPORARY: &str = "Auth-Status: Temporary server problem, try again later\
 
 /// The answer without its blank line, and the cause in the log.
 fn ask(dir: &TempDir, request: &[(&str, &str)]) -> (String, String) {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_nginx-mail-auth"));
+    let mut command = util::program();
     command
-        .env_clear()
         .env("NGINX_MAIL_AUTH_CONFIG", dir.path().join("auth.toml"))
         .env("HTTP_AUTH_PROTOCOL", "imap")
         .env("HTTP_CLIENT_IP", "192.0.2.200")
         .envs(request.iter().copied())
         .stdin(Stdio::null());
-    let output = command.output().unwrap();
+    let output = util::output(&mut command);
     let answer = String::from_utf8(output.stdout).unwrap();
     let log = String::from_utf8(output.stderr).unwrap();
     assert!(!log.contains("secret"), "{log}");

@@ -1,11 +1,11 @@
 //! Clients that send no password: digests, certificates, tokens, and mail from other servers.
 
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use md5::{Digest as _, Md5};
 
-use crate::util::TempDir;
+use crate::util::{self, TempDir};
 
 mod codes;
 mod digests;
@@ -21,26 +21,21 @@ pub(crate) const CHALLENGE: &str = "<1585632142.1700000000@mail.example.com>";
 
 /// The answer of the program under CGI, and what it logs. The configuration is in the folder.
 pub(crate) fn ask(dir: &TempDir, variables: &[(&str, &str)]) -> (String, String) {
-    let output = Command::new(env!("CARGO_BIN_EXE_nginx-mail-auth"))
-        .env_clear()
-        .env("NGINX_MAIL_AUTH_CONFIG", dir.path().join("auth.toml"))
-        .envs(variables.iter().copied())
-        .stdin(Stdio::null())
-        .output()
-        .unwrap();
+    let output = util::output(
+        util::program()
+            .env("NGINX_MAIL_AUTH_CONFIG", dir.path().join("auth.toml"))
+            .envs(variables.iter().copied())
+            .stdin(Stdio::null()),
+    );
     let text = |bytes| String::from_utf8(bytes).unwrap();
     (text(output.stdout), text(output.stderr))
 }
 
 /// What `check` says of the configuration in the folder, and its exit code.
 pub(crate) fn check(dir: &TempDir) -> (String, Option<i32>) {
-    let output = Command::new(env!("CARGO_BIN_EXE_nginx-mail-auth"))
-        .env_clear()
-        .arg("--config")
-        .arg(dir.path().join("auth.toml"))
-        .arg("check")
-        .output()
-        .unwrap();
+    let mut command = util::program();
+    command.arg("--config").arg(dir.path().join("auth.toml"));
+    let output = util::output(command.arg("check"));
     let text = [output.stderr, output.stdout].concat();
     (String::from_utf8(text).unwrap(), output.status.code())
 }

@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 use std::thread;
 
 use crate::e2e::process::program;
-use crate::util::{Random, TempDir};
+use crate::util::{self, Random, TempDir};
 
 const CASES: usize = 2400;
 const REFUSED: &str = "Auth-Status: Invalid login or password";
@@ -239,11 +239,7 @@ fn the_program_answers_as_the_php_script_does() {
                 .env("REDIRECT_STATUS", "200")
                 .env("SCRIPT_FILENAME", &script),
         );
-        let program = request.answer_of(
-            Command::new(env!("CARGO_BIN_EXE_nginx-mail-auth"))
-                .env_clear()
-                .env("NGINX_MAIL_AUTH_CONFIG", &config),
-        );
+        let program = request.answer_of(util::program().env("NGINX_MAIL_AUTH_CONFIG", &config));
         let expected = request.expected();
         match expected {
             Expected::TheSame => assert_eq!(program, script, "{request:?}"),

@@ -4,12 +4,12 @@ use std::fmt::Write as _;
 use std::fs::{self, File};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
-use std::process::{Command, Output, Stdio};
+use std::process::{Output, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::e2e::process::{Server, wait_until};
 use crate::fcgi::wire::{Client, request};
-use crate::util::TempDir;
+use crate::util::{self, TempDir};
 
 pub(crate) const REFUSED: &str = "Auth-Status: Invalid login or password\n\n";
 pub(crate) const TEMPORARY: &str = "Auth-Status: Temporary server problem, try again later\n\n";
@@ -32,9 +32,8 @@ impl Program {
         let folder = TempDir::new();
         folder.write("auth.toml", config);
         let socket = folder.path().join("socket");
-        let mut command = Command::new(env!("CARGO_BIN_EXE_nginx-mail-auth"));
+        let mut command = util::program();
         command
-            .env_clear()
             .arg("--config")
             .arg(folder.path().join("auth.toml"))
             .args(["serve", "--listen"])
@@ -89,14 +88,13 @@ pub(crate) fn run_as_cgi(config: &str, login: &[u8], password: &[u8]) -> (String
     let folder = TempDir::new();
     let config = folder.write("auth.toml", config);
     let (login, password) = (escaped(login), escaped(password));
-    let output = Command::new(env!("CARGO_BIN_EXE_nginx-mail-auth"))
-        .env_clear()
-        .env("GATEWAY_INTERFACE", "CGI/1.1")
-        .env("NGINX_MAIL_AUTH_CONFIG", config)
-        .envs(question("imap", &login, &password))
-        .stdin(Stdio::null())
-        .output()
-        .unwrap();
+    let output = util::output(
+        util::program()
+            .env("GATEWAY_INTERFACE", "CGI/1.1")
+            .env("NGINX_MAIL_AUTH_CONFIG", config)
+            .envs(question("imap", &login, &password))
+            .stdin(Stdio::null()),
+    );
     (text(&output.stdout), text(&output.stderr))
 }
 
@@ -105,8 +103,7 @@ pub(crate) fn check(config: &str) -> (i32, String) {
     let folder = TempDir::new();
     let config = folder.write("auth.toml", config);
     let complaints = folder.path().join("complaints");
-    let Output { status, .. } = Command::new(env!("CARGO_BIN_EXE_nginx-mail-auth"))
-        .env_clear()
+    let Output { status, .. } = util::program()
         .arg("--config")
         .arg(config)
         .arg("check")

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::fcgi::wire::{Client, request};
-use crate::util::TempDir;
+use crate::util::{self, TempDir};
 
 const REFUSED: &str = "Auth-Status: Invalid login or password\n\n";
 const TEMPORARY: &str = "Auth-Status: Temporary server problem, try again later\n\n";
@@ -34,10 +34,9 @@ pub(crate) struct Serving {
 
 impl Serving {
     fn command(dir: &TempDir) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_nginx-mail-auth"));
+        let mut command = util::program();
         let log = File::create(dir.path().join("log")).unwrap();
         command
-            .env_clear()
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(log);

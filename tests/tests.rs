@@ -6,9 +6,10 @@
 )]
 
 mod answers;
+#[cfg(any(feature = "ldap", feature = "remote", feature = "redis"))]
 #[cfg(all(feature = "sql", feature = "ldap", feature = "remote"))]
 mod bulkheads;
-#[cfg(any(feature = "ldap", feature = "remote", feature = "redis"))]
+#[cfg(any(feature = "ldap", feature = "remote"))]
 mod certificates;
 mod cgi;
 mod chains;
@@ -30,6 +31,7 @@ mod program;
 mod remote;
 mod routes;
 mod sandbox;
+mod secrets;
 mod serve;
 mod soak;
 #[cfg(feature = "sql")]

@@ -1,8 +1,8 @@
 //! Who gets in by a password file, and what the others are told and the log says.
 
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 
-use crate::util::TempDir;
+use crate::util::{self, TempDir};
 
 const OK: &str = "Auth-Status: OK";
 const REFUSED: &str = "Auth-Status: Invalid login or password";
@@ -32,16 +32,15 @@ lost:{PLAIN}right::::::host=nowhere
 
 /// Status and cause for a login.
 fn ask(dir: &TempDir, login: &str, password: &str, client: &str) -> (String, String) {
-    let output = Command::new(env!("CARGO_BIN_EXE_nginx-mail-auth"))
-        .env_clear()
+    let mut command = util::program();
+    command
         .env("NGINX_MAIL_AUTH_CONFIG", dir.path().join("auth.toml"))
         .env("HTTP_AUTH_USER", login)
         .env("HTTP_AUTH_PASS", password)
         .env("HTTP_AUTH_PROTOCOL", "imap")
         .env("HTTP_CLIENT_IP", client)
-        .stdin(Stdio::null())
-        .output()
-        .unwrap();
+        .stdin(Stdio::null());
+    let output = util::output(&mut command);
     let answer = String::from_utf8(output.stdout).unwrap();
     let log = String::from_utf8(output.stderr).unwrap();
     assert_eq!(

@@ -1,11 +1,64 @@
-//! What the tests share: folders that go away, and reproducible randomness.
+//! What the tests share: the program that is started, folders that go away, reproducible randomness.
+//!
+//! Whatever the program prints to its log in any test is searched for passwords: it is started here,
+//! at the most verbose level, and its log is looked at when the test's folder goes or when it has
+//! ended.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
 use std::sync::atomic::{AtomicU32, Ordering};
 
-/// A folder that is removed with all that is in it.
+/// The program, with nothing in its environment but that it is to log all that it can.
+pub(crate) fn program() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_nginx-mail-auth"));
+    command.env_clear().env("NGINX_MAIL_AUTH_LOG", "trace");
+    command
+}
+
+/// What the program printed. Its log, stderr, holds no password.
+#[track_caller]
+pub(crate) fn output(command: &mut Command) -> Output {
+    let output = command.output().unwrap();
+    must_hold_no_password(&output.stderr);
+    output
+}
+
+/// What passwords in these tests have in common, and nothing else in them has.
+const IN_PASSWORDS: [&str; 7] = [
+    "secret-",
+    "marker-",
+    "Marker",
+    "sesame",
+    "hunter2",
+    "of-the-victim",
+    "right",
+];
+
+/// What has that in common with passwords, and is none.
+const NOT_IN_PASSWORDS: [&str; 3] = [
+    "client-secret-file",
+    "is the URL right?",
+    "for the right syntax to use near",
+];
+
+/// Fails if a log holds a password, or a part of one.
+#[track_caller]
+pub(crate) fn must_hold_no_password(log: &[u8]) {
+    let log = String::from_utf8_lossy(log);
+    for line in log.lines() {
+        let line = NOT_IN_PASSWORDS
+            .iter()
+            .fold(line.to_owned(), |line, words| line.replace(words, ""));
+        for password in IN_PASSWORDS {
+            assert!(!line.contains(password), "{password} is in the log: {line}");
+        }
+    }
+}
+
+/// A folder that is removed with all that is in it. If it has the file `log`, that of the program is
+/// in it.
 pub(crate) struct TempDir(PathBuf);
 
 impl TempDir {
@@ -42,7 +95,11 @@ impl TempDir {
 
 impl Drop for TempDir {
     fn drop(&mut self) {
+        let log = fs::read(self.0.join("log")).unwrap_or_default();
         let _ = fs::remove_dir_all(&self.0);
+        if !std::thread::panicking() {
+            must_hold_no_password(&log);
+        }
     }
 }
 

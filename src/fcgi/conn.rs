@@ -6,6 +6,8 @@
 
 use std::ops::Range;
 
+use zeroize::Zeroize as _;
+
 use super::record::{self, Begin, Ended, Header, Kind};
 use super::{Limits, NoRequest};
 use crate::params::Params;
@@ -128,8 +130,8 @@ impl Connection {
 
     /// Makes it a new connection, with the old one's buffer.
     pub fn reset(&mut self) {
-        self.input.fill(0);
-        self.input.clear();
+        // All that it has room for, also what was there before.
+        self.input.zeroize();
         self.input.shrink_to(BUFFER);
         self.taken = 0;
         self.params = 0..0;
@@ -154,7 +156,11 @@ impl Connection {
         if self.input.is_empty() {
             self.input.shrink_to(BUFFER);
         } else if self.input.capacity() - self.input.len() < BUFFER / 2 {
-            self.input.reserve_exact(GROWTH);
+            // By hand: a buffer that grew by itself would leave what it held behind.
+            let mut larger = Vec::with_capacity(self.input.len() + GROWTH);
+            larger.extend_from_slice(&self.input);
+            self.input.zeroize();
+            self.input = larger;
         }
         &mut self.input
     }

@@ -9,6 +9,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::net::sockopt::{Timeout, set_socket_timeout};
 use rustix::net::{RecvFlags, SendFlags, Shutdown, recv, send, shutdown};
+use zeroize::Zeroize as _;
 
 use super::conn::{Broken, Connection, Event, Want};
 use super::slots::{Phase, Slot, Stay};
@@ -93,6 +94,10 @@ impl<'a> Link<'a> {
                         Ok(params) => app.respond(self.peer, params, out),
                         Err(why) => app.respond_without_request(why, out),
                     });
+                    // Growing would leave a copy of what is there behind.
+                    if out.len() > out.capacity() / 2 && self.send(out).is_err() {
+                        return Ok(());
+                    }
                 }
                 Event::More(want) => {
                     if self.send(out).is_err() {
@@ -231,7 +236,8 @@ impl<'a> Link<'a> {
                 Err(_) => return Err(Lost),
             }
         }
-        out.clear();
+        // An answer may hold a password.
+        out.zeroize();
         Ok(())
     }
 }

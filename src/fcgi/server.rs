@@ -16,6 +16,7 @@ use std::time::{Duration, Instant};
 use rustix::io::Errno;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
 use signal_hook::iterator::Signals;
+use zeroize::Zeroize as _;
 
 use super::conn::Connection;
 use super::link::{Admission, Link};
@@ -200,7 +201,7 @@ impl<A: Application> Shared<A> {
                 self.connections.fetch_sub(1, SeqCst);
                 slot.clear();
                 conn.reset();
-                out.clear();
+                out.zeroize();
                 out.shrink_to(1024);
             }
             next = self.next_door(index);

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::num::NonZeroUsize;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use hmac::{Hmac, KeyInit, Mac};
+use hmac::{HmacReset, KeyInit, Mac};
 use rustix::rand::{GetRandomFlags, getrandom};
 use sha2::Sha256;
 use zeroize::Zeroizing;
@@ -59,13 +59,14 @@ impl Verified {
     /// The tag of a stored hash with a password; `None` if nothing is remembered.
     pub(super) fn tag(&self, secret: &Secret, password: &Password) -> Option<Tag> {
         let memory = self.memory.as_ref()?;
-        let mut mac = <Hmac<Sha256> as KeyInit>::new_from_slice(&*memory.key).ok()?;
+        let mut mac = <HmacReset<Sha256> as KeyInit>::new_from_slice(&*memory.key).ok()?;
         // With its length, so that no other pair makes the same bytes.
         let stored = secret.stored();
         mac.update(&(stored.len() as u64).to_le_bytes());
         mac.update(stored);
         mac.update(password.reveal());
-        let digest = mac.finalize().into_bytes();
+        // Not by value: that would leave what it holds of the password on the stack.
+        let digest = mac.finalize_reset().into_bytes();
         let (half, _) = digest.split_first_chunk::<16>()?;
         Some(Tag::from_le_bytes(*half))
     }

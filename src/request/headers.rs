@@ -2,6 +2,8 @@
 
 use std::net::IpAddr;
 
+use zeroize::Zeroizing;
+
 use super::{Client, Envelope, Method, Protocol, Tls};
 use crate::params::Params;
 use crate::refusal::Refusal;
@@ -150,7 +152,7 @@ impl<'a> Headers<'a> {
         let pass = || decoded(pass).ok_or(Refusal::BadEscape("Auth-Pass"));
         let answered = || {
             let challenge = self.get(Header::AuthSalt).unwrap_or_default();
-            Ok::<_, Refusal>(Answered::new(challenge, &pass()?)?)
+            Ok::<_, Refusal>(Answered::new(challenge, &Zeroizing::new(pass()?))?)
         };
         match self.method() {
             Some(Method::Plain) => Ok(Proof::Password(Password::new(pass()?)?)),
@@ -240,7 +242,8 @@ fn number<T: std::str::FromStr>(digits: &[u8]) -> Option<T> {
 /// Undoes `ngx_escape_uri` with NGX_ESCAPE_MAIL_AUTH, once and bytewise: `%XX` is a byte, `+` is
 /// a plus. nginx escapes every `%`, so one without two hexadecimal digits is not from nginx.
 pub(crate) fn decoded(escaped: &[u8]) -> Option<Vec<u8>> {
-    let mut bytes = Vec::with_capacity(escaped.len());
+    // It may be a password, also where it ends in an error.
+    let mut bytes = Zeroizing::new(Vec::with_capacity(escaped.len()));
     let mut rest = escaped;
     while let Some((&first, after)) = rest.split_first() {
         if first != b'%' {
@@ -253,5 +256,5 @@ pub(crate) fn decoded(escaped: &[u8]) -> Option<Vec<u8>> {
         bytes.push(u8::try_from(high? * 16 + low?).ok()?);
         rest = after;
     }
-    Some(bytes)
+    Some(std::mem::take(&mut bytes))
 }

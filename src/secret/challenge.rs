@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use zeroize::Zeroizing;
+
 use super::stored::from_hex;
 
 /// The longest challenge: two numbers, and a host name of the longest kind (RFC 1035, 2.3.4).
@@ -10,11 +12,12 @@ const MAX_CHALLENGE_BYTES: usize = 300;
 /// A challenge that nginx made, and the digest with which a client answered it.
 ///
 /// The challenge goes into the digest, so one that anybody else could have chosen proves nothing:
-/// only what looks like nginx's own is taken.
+/// only what looks like nginx's own is taken. Who has the digest can try passwords on it, so it is
+/// wiped when it goes.
 #[derive(Clone)]
 pub struct Answered {
     challenge: Vec<u8>,
-    digest: [u8; 16],
+    digest: Zeroizing<[u8; 16]>,
 }
 
 /// Why an answer to a challenge cannot be looked at.
@@ -32,10 +35,11 @@ impl Answered {
         if !is_nginx_challenge(challenge) {
             return Err(BadAnswer::Challenge);
         }
-        let digest = from_hex(digest).and_then(|digest| digest.try_into().ok());
+        let digest = from_hex(digest).map(Zeroizing::new);
+        let digest = digest.and_then(|digest| digest.as_slice().try_into().ok());
         Ok(Self {
             challenge: challenge.to_vec(),
-            digest: digest.ok_or(BadAnswer::Digest)?,
+            digest: Zeroizing::new(digest.ok_or(BadAnswer::Digest)?),
         })
     }
 

@@ -2,8 +2,10 @@
 
 use md5::Md5;
 use sha1::Sha1;
+use sha2::digest::FixedOutputReset;
 use sha2::{Digest, Sha256, Sha512};
 use subtle::ConstantTimeEq;
+use zeroize::Zeroizing;
 
 use super::scheme::Scheme;
 use super::stored::SecretError;
@@ -92,11 +94,17 @@ fn function_of(scheme: Scheme) -> Option<(Function, bool)> {
     })
 }
 
-/// The digest of the parts, one after the other.
-pub(super) fn digest<D: Digest>(parts: &[&[u8]]) -> Vec<u8> {
+/// The digest of the parts, one after the other; wiped when it goes, as it may be that of a password.
+pub(super) fn digest<D: Digest + FixedOutputReset>(parts: &[&[u8]]) -> Zeroizing<Vec<u8>> {
     let mut state = D::new();
     for part in parts {
-        state.update(part);
+        Digest::update(&mut state, part);
     }
-    state.finalize().to_vec()
+    finish(&mut state)
+}
+
+/// The digest of what a state has taken in. A state that is given away leaves what it holds of the
+/// password on the stack; this one is wiped where it is when it goes.
+pub(super) fn finish<D: Digest + FixedOutputReset>(state: &mut D) -> Zeroizing<Vec<u8>> {
+    Zeroizing::new(Digest::finalize_reset(state).to_vec())
 }

@@ -5,6 +5,7 @@
 use md5::{Digest, Md5};
 use subtle::ConstantTimeEq;
 
+use super::digest::{digest, finish};
 use super::stored::SecretError;
 use super::unix64;
 
@@ -52,19 +53,14 @@ impl Md5Crypt {
     }
 
     fn digest_of(&self, password: &[u8]) -> [u8; 16] {
-        let inner = Md5::new()
-            .chain_update(password)
-            .chain_update(&self.salt)
-            .chain_update(password)
-            .finalize();
-        let mut outer = Md5::new()
-            .chain_update(password)
-            .chain_update(self.identifier)
-            .chain_update(&self.salt);
+        let inner = digest::<Md5>(&[password, &self.salt, password]);
+        let mut outer = Md5::new();
+        outer.update(password);
+        outer.update(self.identifier);
+        outer.update(&self.salt);
         for part in password.chunks(inner.len()) {
             outer.update(&inner[..part.len()]);
         }
-        // One byte for each binary digit of the length: NUL for a 1, the first byte for a 0.
         let mut length = password.len();
         while length > 0 {
             outer.update(if length & 1 == 1 {
@@ -74,7 +70,8 @@ impl Md5Crypt {
             });
             length >>= 1;
         }
-        let mut digest: [u8; 16] = outer.finalize().into();
+        let mut digest = [0; 16];
+        digest.copy_from_slice(&finish(&mut outer));
         for round in 0..ROUNDS {
             let odd = round % 2 == 1;
             let mut state = Md5::new();
@@ -86,7 +83,7 @@ impl Md5Crypt {
                 state.update(password);
             }
             state.update(if odd { &digest } else { password });
-            digest = state.finalize().into();
+            digest.copy_from_slice(&finish(&mut state));
         }
         digest
     }

@@ -24,6 +24,8 @@ mod yescrypt;
 pub use challenge::{Answered, BadAnswer};
 pub use hashing::HashError;
 pub use scheme::{NotMade, Scheme, WeakSchemes};
+#[cfg(test)]
+pub(crate) use stored::work;
 pub use stored::{OutOfMemory, Secret, SecretError};
 pub use token::{MAX_TOKEN_BYTES, Token};
 

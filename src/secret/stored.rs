@@ -8,7 +8,7 @@ use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use md5::Md5;
 use sha2::Sha256;
 use subtle::ConstantTimeEq;
-use zeroize::Zeroizing;
+use zeroize::{Zeroize as _, Zeroizing};
 
 use super::cram_md5::CramMd5;
 use super::digest::{Digested, digest};
@@ -86,6 +86,8 @@ impl Secret {
     pub fn check(&self, proof: &Proof) -> Result<bool, OutOfMemory> {
         let fits = match proof {
             Proof::Password(password) => {
+                #[cfg(test)]
+                work::note(self.scheme);
                 let password = password.reveal();
                 !password.is_empty() && self.form.check(password)?
             }
@@ -99,6 +101,7 @@ impl Secret {
                 .is_some_and(|digest| digest.ct_eq(answered.digest().as_slice()).into()),
             Proof::External | Proof::None | Proof::Token(_) => false,
         };
+        wipe_stack();
         Ok(fits && !self.decoy)
     }
 
@@ -174,6 +177,37 @@ impl Secret {
     }
 }
 
+/// The checks that this thread has computed, for tests that see to it that they are the same for all
+/// who are refused.
+#[cfg(test)]
+pub(crate) mod work {
+    use std::cell::RefCell;
+
+    use super::Scheme;
+
+    thread_local! {
+        static DONE: RefCell<Vec<Scheme>> = const { RefCell::new(Vec::new()) };
+    }
+
+    pub(super) fn note(scheme: Scheme) {
+        DONE.with_borrow_mut(|done| done.push(scheme));
+    }
+
+    /// Those since the last call.
+    pub(crate) fn take() -> Vec<Scheme> {
+        DONE.take()
+    }
+}
+
+/// Overwrites what hash functions have left on the stack below this call. Those of libraries give
+/// states away by value, and each leaves a copy behind, with what they hold of the password.
+#[inline(never)]
+fn wipe_stack() {
+    let mut below = [0_u8; 16 * 1024];
+    below.zeroize();
+    std::hint::black_box(&below);
+}
+
 /// There is not enough memory for a hash that needs much of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OutOfMemory;
@@ -212,7 +246,7 @@ impl Form {
     }
 
     /// The right answer to a challenge of `apop`, where that can be told.
-    fn apop(&self, challenge: &[u8]) -> Option<Vec<u8>> {
+    fn apop(&self, challenge: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
         match self {
             Self::Plain(password) => Some(digest::<Md5>(&[challenge, password])),
             _ => None,

@@ -5,7 +5,7 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use hmac::{Hmac, KeyInit as _, Mac as _};
+use hmac::{HmacReset, KeyInit as _, Mac as _};
 use rustix::rand::{GetRandomFlags, getrandom};
 use sha2::Sha256;
 use zeroize::Zeroizing;
@@ -105,12 +105,13 @@ impl<S: UserStore> Cached<S> {
 /// The keyed digest of some values; each is preceded by its length, so that no two lists look
 /// alike.
 fn digest(key: &[u8; 32], kind: &[u8], values: &[&[u8]]) -> Option<Digest> {
-    let mut mac = Hmac::<Sha256>::new_from_slice(key).ok()?;
+    let mut mac = HmacReset::<Sha256>::new_from_slice(key).ok()?;
     for value in [kind].iter().chain(values) {
         mac.update(&(value.len() as u64).to_be_bytes());
         mac.update(value);
     }
-    Some(mac.finalize().into_bytes().into())
+    // Not by value: that would leave what it holds of the password on the stack.
+    Some(mac.finalize_reset().into_bytes().into())
 }
 
 impl Memory {

@@ -15,6 +15,8 @@ pub mod bounded;
 pub mod cached;
 #[cfg(feature = "remote")]
 mod codes;
+#[cfg(any(feature = "ldap", feature = "sql"))]
+mod decoys;
 pub mod file;
 #[cfg(feature = "remote")]
 pub mod http;

@@ -4,7 +4,7 @@ use std::num::NonZeroU32;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use hmac::{Hmac, KeyInit, Mac};
+use hmac::{HmacReset, KeyInit, Mac};
 use sha2::Sha256;
 
 use super::key::Key;
@@ -119,13 +119,14 @@ impl Visit<'_> {
             return None;
         };
         let key = self.throttle.counts.tag_key(self.source, self.deadline)?;
-        let mut mac = <Hmac<Sha256> as KeyInit>::new_from_slice(&*key).ok()?;
+        let mut mac = <HmacReset<Sha256> as KeyInit>::new_from_slice(&*key).ok()?;
         let login = self.login.as_bytes().to_ascii_lowercase();
         // With its length, so that no other pair makes the same bytes.
         mac.update(&(login.len() as u64).to_le_bytes());
         mac.update(&login);
         mac.update(password.reveal());
-        let digest = mac.finalize().into_bytes();
+        // Not by value: that would leave what it holds of the password on the stack.
+        let digest = mac.finalize_reset().into_bytes();
         digest.first_chunk().copied().map(Tag::from_le_bytes)
     }
 

@@ -3,7 +3,7 @@
 pub(crate) mod slapd;
 
 mod check;
-mod fake;
+pub(crate) mod fake;
 mod hostile;
 mod logins;
 mod outages;

@@ -2,7 +2,7 @@
 
 mod config;
 mod dovecot;
-mod fake;
+pub(crate) mod fake;
 mod faults;
 mod hops;
 mod http;

@@ -10,7 +10,7 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use crate::e2e::process::wait_until;
 use crate::fcgi::wire::{Client, request};
-use crate::util::TempDir;
+use crate::util::{self, TempDir};
 
 pub(super) const TEMPORARY: &str = "Auth-Status: Temporary server problem, try again later\n\n";
 
@@ -42,9 +42,8 @@ pub(super) fn secret(dir: &TempDir, name: &str, content: &str) {
 }
 
 fn program(dir: &TempDir) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_nginx-mail-auth"));
+    let mut command = util::program();
     command
-        .env_clear()
         .env("NGINX_MAIL_AUTH_CONFIG", dir.path().join("auth.toml"))
         .stdin(Stdio::null());
     command
@@ -52,12 +51,12 @@ fn program(dir: &TempDir) -> Command {
 
 /// The answer to one CGI request, and the log.
 pub(super) fn cgi(dir: &TempDir, login: &str, protocol: &str) -> (String, String) {
-    let output = program(dir)
-        .env("HTTP_AUTH_USER", login)
-        .env("HTTP_AUTH_PASS", "secret")
-        .env("HTTP_AUTH_PROTOCOL", protocol)
-        .output()
-        .unwrap();
+    let output = util::output(
+        program(dir)
+            .env("HTTP_AUTH_USER", login)
+            .env("HTTP_AUTH_PASS", "secret")
+            .env("HTTP_AUTH_PROTOCOL", protocol),
+    );
     let text = |bytes| String::from_utf8(bytes).unwrap();
     (text(output.stdout), text(output.stderr))
 }
@@ -75,7 +74,7 @@ pub(super) fn run(dir: &TempDir, arguments: &[&str]) -> (Option<i32>, String, St
         status,
         stdout,
         stderr,
-    } = program(dir).args(arguments).output().unwrap();
+    } = util::output(program(dir).args(arguments));
     let text = |bytes| String::from_utf8(bytes).unwrap();
     (status.code(), text(stdout), text(stderr))
 }

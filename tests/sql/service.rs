@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use crate::e2e::process::wait_until;
 use crate::fcgi::wire::{Client, request};
-use crate::util::TempDir;
+use crate::util::{self, TempDir};
 
 pub(crate) const OK: &str = "Auth-Status: OK\nAuth-Server: 192.0.2.1\nAuth-Port: 143\n";
 pub(crate) const REFUSED: &str = "Auth-Status: Invalid login or password\n";
@@ -94,8 +94,8 @@ pub(crate) struct Service {
 }
 
 fn program(config: &Path) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_nginx-mail-auth"));
-    command.env_clear().arg("--config").arg(config);
+    let mut command = util::program();
+    command.arg("--config").arg(config);
     command
 }
 
@@ -117,23 +117,19 @@ pub(crate) fn users(url: &str, query: &str, more: &str) -> String {
 
 /// Runs a subcommand to its end.
 pub(crate) fn command(dir: &TempDir, arguments: &[&str]) -> Output {
-    program(&dir.path().join("auth.toml"))
-        .args(arguments)
-        .stdin(Stdio::null())
-        .output()
-        .unwrap()
+    let mut command = program(&dir.path().join("auth.toml"));
+    util::output(command.args(arguments).stdin(Stdio::null()))
 }
 
 /// Starts the program anew for one question, as CGI does.
 pub(crate) fn cgi(dir: &TempDir, ask: &Ask<'_>) -> Reply {
     let start = Instant::now();
-    let output = Command::new(env!("CARGO_BIN_EXE_nginx-mail-auth"))
-        .env_clear()
-        .env("NGINX_MAIL_AUTH_CONFIG", dir.path().join("auth.toml"))
-        .envs(ask.variables())
-        .stdin(Stdio::null())
-        .output()
-        .unwrap();
+    let output = util::output(
+        util::program()
+            .env("NGINX_MAIL_AUTH_CONFIG", dir.path().join("auth.toml"))
+            .envs(ask.variables())
+            .stdin(Stdio::null()),
+    );
     let took = start.elapsed();
     reply(
         String::from_utf8(output.stdout).unwrap(),

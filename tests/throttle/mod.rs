@@ -4,7 +4,7 @@ use std::process::{Command, Output, Stdio};
 
 use crate::e2e::process::wait_until;
 use crate::serve::Serving;
-use crate::util::TempDir;
+use crate::util::{self, TempDir};
 
 #[cfg(all(feature = "sql", feature = "redis"))]
 mod commands;
@@ -106,11 +106,11 @@ impl Cgi {
     }
 
     fn run(&self, variables: &[(&str, &str)]) -> Output {
-        program_in(&self.0)
-            .env("GATEWAY_INTERFACE", "CGI/1.1")
-            .envs(variables.iter().copied())
-            .output()
-            .unwrap()
+        util::output(
+            program_in(&self.0)
+                .env("GATEWAY_INTERFACE", "CGI/1.1")
+                .envs(variables.iter().copied()),
+        )
     }
 }
 
@@ -122,9 +122,8 @@ impl Asked for Cgi {
 
 /// The program with the configuration of a folder.
 fn program_in(folder: &TempDir) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_nginx-mail-auth"));
+    let mut command = util::program();
     command
-        .env_clear()
         .env("NGINX_MAIL_AUTH_CONFIG", folder.path().join("auth.toml"))
         .stdin(Stdio::null());
     command

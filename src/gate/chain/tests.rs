@@ -1,5 +1,7 @@
 //! Chains of stores that say what the test tells them to.
 
+mod alike;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant, UNIX_EPOCH};

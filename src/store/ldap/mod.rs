@@ -5,7 +5,6 @@
 //! by the deadline of the question (`crate::net`). No value of a login ever becomes a part of what
 //! is asked: in a filter it is a counted value, in a DN it is escaped.
 
-use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -18,6 +17,7 @@ use self::filter::FilledFilter;
 use self::message::{Entry, Outcome, Search};
 use self::pace::Pace;
 use self::pool::{Pool, Role, Searcher};
+use super::decoys::Decoys;
 use super::open::{Fault as OpenFault, Lifetime};
 use super::{Account, Decoy, Passwords, Question, StoreError, UserStore};
 use crate::net::{Names, Trust};
@@ -55,8 +55,8 @@ pub struct LdapStore {
     settings: Settings,
     pool: Pool,
     wanted: Vec<String>,
-    /// The last secret that was read, as a decoy.
-    decoy: Mutex<Option<Secret>>,
+    /// What an unknown login's time is spent on.
+    decoys: Decoys,
     pace: Pace,
 }
 
@@ -95,7 +95,7 @@ impl LdapStore {
             ),
             settings: settings.clone(),
             wanted,
-            decoy: Mutex::default(),
+            decoys: Decoys::default(),
             pace: Pace::default(),
         })
     }
@@ -189,7 +189,7 @@ impl LdapStore {
         if let Auth::Compare(stored) = &self.settings.auth {
             account.passwords = match stored.passwords(&entry)? {
                 Some(passwords) => {
-                    self.note_decoy(&passwords);
+                    self.note_decoy(&entry, &passwords);
                     passwords
                 }
                 None => self.without_password(stored, &entry, deadline)?,
@@ -225,12 +225,11 @@ impl LdapStore {
         }
     }
 
-    fn note_decoy(&self, passwords: &Passwords) {
+    fn note_decoy(&self, entry: &Entry, passwords: &Passwords) {
         if let Passwords::Stored(credentials) = passwords
             && let Some(credential) = credentials.first()
         {
-            let decoy = credential.secret.clone().into_decoy();
-            *self.decoy.lock().unwrap_or_else(PoisonError::into_inner) = Some(decoy);
+            self.decoys.see(&entry.dn, &credential.secret);
         }
     }
 
@@ -392,11 +391,7 @@ impl UserStore for LdapStore {
                 Decoy::Spent
             }
             Auth::Compare(stored) => {
-                let seen = self
-                    .decoy
-                    .lock()
-                    .unwrap_or_else(PoisonError::into_inner)
-                    .clone();
+                let seen = self.decoys.of(asked.login.as_bytes());
                 let decoy = seen.or_else(|| self.any_secret(stored, asked, &base, lookup.scope));
                 Decoy::Secret(decoy.unwrap_or_else(Secret::dummy))
             }

@@ -6,13 +6,13 @@
 
 use std::fmt;
 use std::path::PathBuf;
-use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use super::decoys::Decoys;
 use super::open::{Fault, Lifetime};
 use super::{Account, Decoy, Passwords, Question, StoreError, UserStore};
 use crate::gate::MAX_CREDENTIALS;
-use crate::secret::Secret;
+use crate::request::Login;
 
 mod database;
 mod decoy;
@@ -80,9 +80,9 @@ impl fmt::Display for Kind {
 pub struct SqlStore {
     database: Box<dyn Database>,
     settings: Settings,
-    /// What an unknown login's time is spent on: the last secret that was seen. Before there is
-    /// one, `default-scheme` says how long that should take.
-    decoy: Mutex<Option<Secret>>,
+    /// What an unknown login's time is spent on. Before anything has been seen, `default-scheme` says
+    /// how long that should take.
+    decoys: Decoys,
 }
 
 impl SqlStore {
@@ -108,7 +108,7 @@ impl SqlStore {
         let store = Self {
             database,
             settings: settings.clone(),
-            decoy: Mutex::new(None),
+            decoys: Decoys::default(),
         };
         if lifetime == Lifetime::Server {
             match store.faults(Instant::now() + settings.timeout) {
@@ -194,13 +194,11 @@ impl SqlStore {
         Ok(())
     }
 
-    fn remember_decoy(&self, account: &Account) {
-        let Passwords::Stored(credentials) = &account.passwords else {
-            return;
-        };
-        if let Some(first) = credentials.first() {
-            let decoy = first.secret.clone().into_decoy();
-            *self.decoy.lock().unwrap_or_else(PoisonError::into_inner) = Some(decoy);
+    fn remember_decoy(&self, login: &Login, account: &Account) {
+        if let Passwords::Stored(credentials) = &account.passwords
+            && let Some(first) = credentials.first()
+        {
+            self.decoys.see(login.as_bytes(), &first.secret);
         }
     }
 }
@@ -230,7 +228,7 @@ impl UserStore for SqlStore {
             .map_err(|flaw| StoreError::Unusable(format!("query: {flaw}")))?;
         // As it was asked for: nobody need be told.
         account.user = account.user.filter(|user| user != asked.login.as_bytes());
-        self.remember_decoy(&account);
+        self.remember_decoy(asked.login, &account);
         if let Some(statement) = app_passwords {
             self.add_app_passwords(&mut account, statement, asked, deadline)?;
         }
@@ -241,10 +239,10 @@ impl UserStore for SqlStore {
         "query: column host".to_owned()
     }
 
-    fn decoy(&self, _asked: &Question<'_>) -> Decoy {
-        let last = self.decoy.lock().unwrap_or_else(PoisonError::into_inner);
+    fn decoy(&self, asked: &Question<'_>) -> Decoy {
+        let seen = self.decoys.of(asked.login.as_bytes());
         let default = self.settings.reading.default_scheme.as_deref();
-        Decoy::Secret(last.clone().unwrap_or_else(|| decoy::of_scheme(default)))
+        Decoy::Secret(seen.unwrap_or_else(|| decoy::of_scheme(default)))
     }
 
     fn test(&self, deadline: Instant) -> Vec<String> {
