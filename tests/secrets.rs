@@ -298,8 +298,8 @@ fn a_cgi_program_has_no_password_in_its_environment() {
 fn whatever_is_printed_of_a_value_in_the_program_shows_none() {
     use nginx_mail_auth::answer::{Answer, Upstream};
     use nginx_mail_auth::config::Config;
-    use nginx_mail_auth::params::Params;
-    use nginx_mail_auth::request::AuthRequest;
+    use nginx_mail_auth::params::{Params, Peer};
+    use nginx_mail_auth::request::{AuthRequest, Fronts, KeyHeader, Keys};
     use nginx_mail_auth::secret::{Password, Proof, Secret, SharedKey, Token, WeakSchemes};
     use nginx_mail_auth::store::{Account, Passwords};
 
@@ -322,7 +322,14 @@ fn whatever_is_printed_of_a_value_in_the_program_shows_none() {
         params.push(name.as_bytes(), value.as_bytes()).unwrap();
     }
     let key = SharedKey::new(MARKER.into()).unwrap();
-    let request = AuthRequest::from_params(&params, Some(&key)).unwrap();
+    let fronts = Fronts {
+        keys: Some(Keys {
+            header: KeyHeader::new("X-Auth-Key").unwrap(),
+            keys: vec![key.clone()],
+        }),
+        places: None,
+    };
+    let request = AuthRequest::from_params(&params, Peer::Unix, &fronts).unwrap();
     let answer = Answer::Accept {
         upstream: Upstream::new([192, 0, 2, 1].into(), std::num::NonZeroU16::MIN).unwrap(),
         user: None,
@@ -370,7 +377,7 @@ fn whatever_is_printed_of_a_value_in_the_program_shows_none() {
         format!("{token:?} {:?}", Proof::Token(token.clone())),
         format!("{secret:?} {account:?} {key:?}"),
         format!("{params:?} {request:?} {answer:?}"),
-        format!("{:?} {:?}", config.users, config.routes),
+        format!("{:?} {:?} {fronts:?}", config.users, config.routes),
         format!("{:?} {:?}", config.throttle, config.warnings),
     ];
     #[cfg(feature = "oauth")]
