@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use super::load::{self, ACCEPTED, Caller, REFUSED};
-use super::victim::{self, Start, USERS, Victim, with_file};
+use super::load::{self, ACCEPTED, Caller};
+use super::victim::{Start, USERS, Victim, with_file};
 use crate::e2e::process::{need_root, program, wait_until};
 use crate::util::TempDir;
 
@@ -163,12 +163,16 @@ fn a_full_disk_for_what_is_counted() {
         for _ in 0..count {
             assert_eq!(caller.ask("alice", "right").unwrap(), ACCEPTED);
             let answer = caller.ask("mallory", &format!("guess {number}")).unwrap();
-            assert_eq!(answer.lines().next(), REFUSED.lines().next(), "{answer}");
+            assert_eq!(
+                answer.lines().next(),
+                load::REFUSED.lines().next(),
+                "{answer}"
+            );
             number += 1;
         }
     };
     logins(50);
-    victim::is_whole(&state);
+    super::victim::is_whole(&state);
     let mut filler = writable(&disk.path("filler"));
     while io::Write::write_all(&mut filler, &[0; 4096]).is_ok() {}
     while io::Write::write_all(&mut filler, &[0]).is_ok() {}
@@ -177,7 +181,7 @@ fn a_full_disk_for_what_is_counted() {
     assert!(log.contains("throttle: the counts cannot be had"), "{log}");
     filler.set_len(0).unwrap();
     logins(50);
-    victim::is_whole(&state);
+    super::victim::is_whole(&state);
     super::report(
         "counting wrong passwords on a full disk",
         1_200,

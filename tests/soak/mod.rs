@@ -7,6 +7,9 @@ use std::fmt::Display;
 use std::path::PathBuf;
 use std::time::Duration;
 
+#[cfg(feature = "remote")]
+mod busy;
+#[cfg(feature = "remote")]
 mod clock;
 mod crowd;
 #[cfg(all(feature = "sql", feature = "ldap"))]
@@ -72,5 +75,6 @@ fn program() -> PathBuf {
 
 /// Prints the line of a test for the table.
 fn report(scenario: &str, requests: u64, failed: u64, remarks: impl Display) {
-    println!("soak | {scenario} | {requests} | {failed} | {remarks} |");
+    // On a line of its own, whatever the test runner has begun to print.
+    println!("\nsoak | {scenario} | {requests} | {failed} | {remarks} |");
 }
