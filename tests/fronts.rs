@@ -4,7 +4,7 @@ use std::io::Read as _;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 
 use rustix::net::{AddressFamily, SocketType, bind, connect, socket};
 use rustix::process::Signal;
@@ -13,7 +13,7 @@ use crate::e2e::fronts::{Front, Way};
 use crate::e2e::process::free_port;
 use crate::fcgi::wire::{Client, request};
 use crate::serve::{Serving, wait_until};
-use crate::util::TempDir;
+use crate::util::{self, TempDir};
 
 const REFUSED: &str = "Auth-Status: Invalid login or password\n\n";
 const TEMPORARY: &str = "Auth-Status: Temporary server problem, try again later\n\n";
@@ -82,14 +82,13 @@ fn over_tcp(nginx: &str, environment: &[(&str, &str)]) -> (Serving, SocketAddr) 
 fn cgi(config: &str, variables: &[(&str, &str)]) -> (String, String) {
     let dir = TempDir::new();
     dir.write("users", USERS);
-    let output = Command::new(env!("CARGO_BIN_EXE_nginx-mail-auth"))
-        .env_clear()
-        .env("GATEWAY_INTERFACE", "CGI/1.1")
-        .env("NGINX_MAIL_AUTH_CONFIG", dir.write("auth.toml", config))
-        .envs(variables.iter().copied())
-        .stdin(Stdio::null())
-        .output()
-        .unwrap();
+    let output = util::output(
+        util::program()
+            .env("GATEWAY_INTERFACE", "CGI/1.1")
+            .env("NGINX_MAIL_AUTH_CONFIG", dir.write("auth.toml", config))
+            .envs(variables.iter().copied())
+            .stdin(Stdio::null()),
+    );
     let text = |bytes| String::from_utf8(bytes).unwrap();
     (text(output.stdout), text(output.stderr))
 }

@@ -1,4 +1,5 @@
-//! Whether the time of a refusal tells an unknown user from a wrong password.
+//! Whether the time of a refusal tells a wrong password from an unknown user, one who is switched off
+//! and one without a password.
 
 use std::fs;
 use std::io::Write as _;
@@ -17,19 +18,61 @@ use crate::race::{median, quantile, welch};
 use crate::requests::{Connection, Variables, check_refusal};
 use crate::wire::{Client, output};
 
-/// The right password of every user in the file; the requests bring another.
+/// The right password of every user; the requests bring another.
 const RIGHT: &str = "the right one";
 
-/// Users in the file.
+/// Users with a password.
 const USERS: usize = 1000;
+
+/// What stands behind a login's colon, made of the hash.
+type Stored = fn(&str) -> String;
+
+/// Who else is refused than users with a wrong password: the name in the table, the start of the
+/// logins, and what stands behind the colon in their lines; `None` for those who are not in it.
+const CASES: [(&str, &str, Option<Stored>); 3] = [
+    ("unknown user", "nobody", None),
+    (
+        "disabled user",
+        "gone",
+        Some(|hash| format!("{hash}::::::nologin")),
+    ),
+    ("no password", "locked", Some(|hash| format!("!{hash}"))),
+];
+
+/// Where the users are.
+#[derive(Clone, Copy)]
+enum Place {
+    File,
+    Sqlite,
+}
 
 pub(crate) fn compare(lab: &Lab) -> Outcome<()> {
     pin(&lab.options.cpu.to_string())?;
-    let pairs = if lab.options.quick { 100 } else { 1000 };
-    println!("\n### Time of a refusal, {pairs} of each, interleaved, on one CPU\n");
-    println!("| scheme | wrong password | unknown user | difference | Welch's t |");
-    println!("|---|---|---|---|---|");
-    let schemes = [
+    let rounds = if lab.options.quick { 100 } else { 2000 };
+    println!("\n### Time of a refusal, {rounds} of each, interleaved, on one CPU\n");
+    println!(
+        "| users in, passwords as | refused for | wrong password | that | difference | Welch's t |"
+    );
+    println!("|---|---|---|---|---|---|");
+    let mut apart = 0;
+    for (scheme, hash) in schemes()? {
+        apart += table(lab, Place::File, &scheme, &hash, rounds)?;
+    }
+    let hash = hashed(Command::new("openssl").args(["passwd", "-6", "-stdin"]))?;
+    apart += table(lab, Place::Sqlite, "SHA512-CRYPT", &hash, rounds)?;
+    println!(
+        "\nBeyond ±4.5, and with medians that differ by 2 % and by a millisecond, two could be told \
+         apart by their time: {apart} of them could."
+    );
+    unpin()
+}
+
+/// All schemes, cheap where their cost can be chosen. Where nobody needs the right password, the
+/// digest is made up.
+fn schemes() -> Outcome<Vec<(String, String)>> {
+    let hex = |scheme: &str, bytes: usize| format!("{{{scheme}.HEX}}{}", "0".repeat(2 * bytes));
+    let argon2 = |name: &str| format!("${name}$v=19$m=64,t=1,p=1$c2FsdHNhbHQ${}", "A".repeat(22));
+    let made = [
         ("SSHA256", ssha256()?),
         (
             "SHA512-CRYPT",
@@ -39,40 +82,121 @@ pub(crate) fn compare(lab: &Lab) -> Outcome<()> {
             "BLF-CRYPT, cost 5",
             hashed(Command::new("htpasswd").args(["-inB", "x"]))?,
         ),
+        ("PLAIN", format!("{{PLAIN}}{RIGHT}")),
+        ("PLAIN-MD5", hex("PLAIN-MD5", 16)),
+        ("SMD5", hex("SMD5", 20)),
+        ("SHA", hex("SHA", 20)),
+        ("SSHA", hex("SSHA", 24)),
+        ("SHA256", hex("SHA256", 32)),
+        ("SHA512", hex("SHA512", 64)),
+        ("SSHA512", hex("SSHA512", 72)),
+        ("CRAM-MD5", hex("CRAM-MD5", 32)),
+        ("MD5-CRYPT", format!("$1$saltsalt${}", ".".repeat(22))),
+        ("$apr1$", format!("$apr1$saltsalt${}", ".".repeat(22))),
+        (
+            "SHA256-CRYPT, 1000 rounds",
+            format!("$5$rounds=1000$saltsalt${}", ".".repeat(43)),
+        ),
+        (
+            "PBKDF2, 100 rounds",
+            format!("{{PBKDF2}}$1$salt$100${}", "0".repeat(40)),
+        ),
+        (
+            "yescrypt, 1 MiB",
+            "$y$j75$owaJb273p96n0a7G74zel/$uRLrCtFyeK2mr0c4LnC9sOUCWzJ3yw0Ux3Pre3kONc1".to_owned(),
+        ),
+        ("ARGON2I, 64 KiB", argon2("argon2i")),
+        ("ARGON2ID, 64 KiB", argon2("argon2id")),
     ];
-    for (scheme, hash) in schemes {
-        let (wrong, unknown) = one(lab, &hash, pairs)?;
-        let (middle, other) = (median(&wrong), median(&unknown));
-        // As dudect does: what the scheduler held up says nothing about the program.
-        let both: Vec<f64> = wrong.iter().chain(&unknown).copied().collect();
-        let bound = quantile(&both, 0.95);
-        let cropped = |sample: &[f64]| -> Vec<f64> {
-            sample
-                .iter()
-                .copied()
-                .filter(|time| *time <= bound)
-                .collect()
-        };
-        println!(
-            "| {scheme} | {middle:.1} µs | {other:.1} µs | {:+.2} % | {:+.1} |",
-            (other / middle - 1.0) * 100.0,
-            welch(&cropped(&unknown), &cropped(&wrong))
-        );
-    }
-    println!("\nBeyond ±4.5 the two could be told apart by their time.");
-    unpin()
+    Ok(made.map(|(scheme, hash)| (scheme.to_owned(), hash)).into())
 }
 
-/// Microseconds of each refusal: wrong password, unknown user.
-fn one(lab: &Lab, hash: &str, pairs: usize) -> Outcome<(Vec<f64>, Vec<f64>)> {
-    let lines: String = (0..USERS)
-        .map(|n| format!("user{n:04}@example.org:{hash}\n"))
-        .collect();
-    let file = lab.write("users", &lines)?;
-    fs::set_permissions(&file, fs::Permissions::from_mode(0o600))?;
-    lab.configure(
-        "[[users]]\nstore = \"file\"\npath = \"users\"\n[routes]\ndefault = \"192.0.2.1\"\n",
-    )?;
+/// Prints the cases of one scheme; how many of them could be told apart.
+fn table(lab: &Lab, place: Place, scheme: &str, hash: &str, rounds: usize) -> Outcome<usize> {
+    let (wrong, others) = one(lab, place, hash, rounds)?;
+    let mut apart = 0;
+    for ((case, ..), other) in CASES.iter().zip(others) {
+        let (middle, median_of_other) = (median(&wrong), median(&other));
+        // As dudect does: what the scheduler held up says nothing about the program.
+        let both: Vec<f64> = wrong.iter().chain(&other).copied().collect();
+        let bound = quantile(&both, 0.95);
+        let cropped = |sample: &[f64]| -> Vec<f64> {
+            let below = sample.iter().copied().filter(|time| *time <= bound);
+            below.collect()
+        };
+        let t = welch(&cropped(&other), &cropped(&wrong));
+        let difference = median_of_other - middle;
+        let share = difference / middle;
+        // The two conditions of which one must hold.
+        let alike = t.abs() < 4.5 || share.abs() < 0.02 || difference.abs() < 1000.0;
+        apart += usize::from(!alike);
+        let users = match place {
+            Place::File => "a file",
+            Place::Sqlite => "SQLite",
+        };
+        println!(
+            "| {users}, {scheme} | {case} | {middle:.1} µs | {median_of_other:.1} µs | {:+.2} % | {t:+.1} |",
+            share * 100.0,
+        );
+    }
+    Ok(apart)
+}
+
+/// Microseconds of each refusal: wrong password, and the cases.
+fn one(lab: &Lab, place: Place, hash: &str, rounds: usize) -> Outcome<(Vec<f64>, Vec<Vec<f64>>)> {
+    let login = |start: &str, n: usize| format!("{start}{:04}@example.org", n % USERS);
+    let mut users: Vec<(String, String)> = Vec::new();
+    for n in 0..USERS {
+        users.push((login("user", n), hash.to_owned()));
+        for (_, start, stored) in CASES {
+            if let Some(stored) = stored {
+                users.push((login(start, n), stored(hash)));
+            }
+        }
+    }
+    let routes = "allow-weak-schemes = true\n[routes]\ndefault = \"192.0.2.1\"\n";
+    match place {
+        Place::File => {
+            let lines: String = users
+                .iter()
+                .map(|(login, stored)| format!("{login}:{stored}\n"))
+                .collect();
+            let file = lab.write("users", &lines)?;
+            fs::set_permissions(&file, fs::Permissions::from_mode(0o600))?;
+            lab.configure(&format!(
+                "[[users]]\nstore = \"file\"\npath = \"users\"\n{routes}"
+            ))?;
+        }
+        Place::Sqlite => {
+            let rows = users.iter().map(|(login, stored)| {
+                let (hash, nologin) = stored
+                    .split_once("::::::nologin")
+                    .map_or((stored.as_str(), 0), |(hash, _)| (hash, 1));
+                format!("INSERT INTO users VALUES ('{login}', '{hash}', {nologin});\n")
+            });
+            let sql = rows.collect::<String>();
+            let sql = format!(
+                "BEGIN; DROP TABLE IF EXISTS users;\n\
+                 CREATE TABLE users (login TEXT PRIMARY KEY, password TEXT, nologin INTEGER);\n\
+                 {sql}COMMIT;\n"
+            );
+            let file = lab.write("users.db", "")?;
+            fs::set_permissions(&file, fs::Permissions::from_mode(0o600))?;
+            let mut sqlite = Command::new("sqlite3")
+                .arg(&file)
+                .stdin(Stdio::piped())
+                .spawn()?;
+            if let Some(input) = &mut sqlite.stdin {
+                input.write_all(sql.as_bytes())?;
+            }
+            drop(sqlite.stdin.take());
+            sqlite.wait()?;
+            lab.configure(&format!(
+                "[[users]]\nstore = \"sql\"\nurl = \"sqlite:users.db\"\n\
+                 query = \"SELECT password, nologin FROM users WHERE login = :login\"\n{routes}"
+            ))?;
+        }
+    }
     let server = lab.serve(Program::Ours, 1)?;
     let mut client = Client::new(server.address.clone(), Connection::Kept);
     let mut ask = |login: String| -> Outcome<f64> {
@@ -84,12 +208,17 @@ fn one(lab: &Lab, hash: &str, pairs: usize) -> Outcome<(Vec<f64>, Vec<f64>)> {
         check_refusal(&output(&answer))?;
         Ok(time)
     };
-    let (mut wrong, mut unknown) = (Vec::new(), Vec::new());
-    for n in 0..pairs {
-        wrong.push(ask(format!("user{:04}@example.org", n % USERS))?);
-        unknown.push(ask(format!("nobody{:02}@example.org", n % 100))?);
+    // The database's users are known when the first of them has come.
+    ask(login("user", 0))?;
+    let mut wrong = Vec::new();
+    let mut others = vec![Vec::new(); CASES.len()];
+    for n in 0..rounds {
+        wrong.push(ask(login("user", n))?);
+        for ((_, start, _), times) in CASES.iter().zip(&mut others) {
+            times.push(ask(login(start, n))?);
+        }
     }
-    Ok((wrong, unknown))
+    Ok((wrong, others))
 }
 
 /// The hash that a command makes of the password on its standard input.

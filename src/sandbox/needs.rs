@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
+#[cfg(feature = "tls")]
 use std::net::IpAddr;
 use std::path::PathBuf;
 
