@@ -337,6 +337,7 @@ pub(crate) fn redis(data: &[u8]) {
             endpoint: Endpoint::Unix(peer.path()),
             tls: false,
             ca_file: None,
+            ca_version: None,
             database: 0,
             user: None,
             password: None,
@@ -359,7 +360,6 @@ pub(crate) fn redis(data: &[u8]) {
             wait_after_digests: false,
         };
         let throttle = Throttle::open(&settings, None);
-        let login = Login::new(b"alice".to_vec()).expect("a good login");
         let proof = Proof::Password(Password::new(b"pw".to_vec()).expect("a good password"));
         let client = Client {
             address: Some([192, 0, 2, 7].into()),
@@ -367,9 +367,10 @@ pub(crate) fn redis(data: &[u8]) {
             ..Client::default()
         };
         let deadline = Instant::now() + Duration::from_secs(2);
-        match throttle.visit(&client, &login, &proof, deadline) {
+        match throttle.visit(&client, b"alice", &proof, deadline) {
             Ok(Some(visit)) if visit.refused().is_none() => {
                 let wait = visit.failed(&proof);
+                let wait = wait.unwrap_or_default();
                 assert!(wait.is_none_or(|seconds| seconds.get() <= 15));
             }
             Ok(Some(_)) | Err(_) => {}

@@ -194,8 +194,10 @@ impl Gate {
         note: &mut impl FnMut(Step<'_>),
     ) -> Result<Proven, Refusal> {
         let proof = &request.proof;
-        // It is the master's password that could be guessed.
-        let guessed = masters.map_or(asked.login, |(_, master)| master);
+        // It is the master's password that could be guessed. No ordinary login can hold the separator,
+        // so a user of the same name is another one.
+        let master = masters.map(|(masters, master)| masters.join(b"", master));
+        let guessed = master.as_deref().unwrap_or(asked.login.as_bytes());
         let visit = self
             .throttle
             .as_ref()
@@ -209,11 +211,18 @@ impl Gate {
             *slowed = visit.turned_away(proof);
             return Err(why);
         }
-        let proven = self.prove(proof, asked, masters, note);
+        let mut said_no = false;
+        let proven = self.prove(proof, asked, masters, &mut |step: Step<'_>| {
+            said_no |= matches!(step, Step::Wrong(..));
+            note(step);
+        });
         match &proven {
             Ok(_) => visit.succeeded()?,
-            Err(Refusal::Temporary(_)) => {}
-            Err(_) => *slowed = visit.failed(proof),
+            // Where another store could not say, it was a guess all the same.
+            Err(Refusal::Temporary(_)) if !said_no => {}
+            // No password was tried: many clients ask for this first, and then send theirs.
+            Err(Refusal::DigestNotPossible) => {}
+            Err(_) => *slowed = visit.failed(proof)?,
         }
         proven
     }

@@ -16,6 +16,8 @@ use seccompiler::{
 const EXECUTABLE: u64 = 4;
 /// `CLONE_THREAD`.
 const THREAD: u64 = 0x1_0000;
+/// `MSG_FASTOPEN`: to connect and send in one call.
+const FAST_OPEN: u64 = 0x2000_0000;
 /// The low bits of a socket's type; flags are above.
 const TYPE: u64 = 0xf;
 /// In the numbers of system calls of x32, which are others of the same architecture.
@@ -151,6 +153,19 @@ fn denied(arch: TargetArch) -> Result<BpfProgram, seccompiler::BackendError> {
             vec![rule(&[bits(2, EXECUTABLE, EXECUTABLE)])?],
         ),
         (libc::SYS_socket, sockets()?),
+        // Landlock rules connect(2) alone.
+        (
+            libc::SYS_sendto,
+            vec![rule(&[bits(3, FAST_OPEN, FAST_OPEN)])?],
+        ),
+        (
+            libc::SYS_sendmsg,
+            vec![rule(&[bits(2, FAST_OPEN, FAST_OPEN)])?],
+        ),
+        (
+            libc::SYS_sendmmsg,
+            vec![rule(&[bits(3, FAST_OPEN, FAST_OPEN)])?],
+        ),
     ] {
         for number in numbers(call) {
             rules.insert(number, chain.clone());

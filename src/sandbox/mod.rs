@@ -1,8 +1,8 @@
 //! What a server gives up once it has started, so that a bug cannot be made much of.
 //!
 //! Under Landlock the process reads the folders that its configuration names files in, writes
-//! next to nothing, and connects to the TCP ports that the configuration names; it opens no port,
-//! and neither sends signals nor connects to abstract sockets outside. Under seccomp it starts no
+//! next to nothing, and connects to the TCP ports that the configuration names; it binds no port
+//! of its choice, and neither sends signals nor connects to abstract sockets outside. Under seccomp it starts no
 //! program and uses nothing of the kernel that it has no need of. Both are for good: a later
 //! configuration that needs more is refused, with a word on that.
 //!

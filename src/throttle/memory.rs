@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use super::key::Key;
 use super::record::{Record, Spans};
-use super::state::{Change, MAX_KEYS, State, TagKey, new_tag_key};
+use super::state::{Change, MAX_KEYS, State, TagKey, Unchanged, new_tag_key};
 
 /// Counts in memory. Its clock is one that nobody sets.
 pub(super) struct Memory {
@@ -69,7 +69,7 @@ impl State for Memory {
         keys: &[Key],
         change: &mut Change<'_>,
         _: Instant,
-    ) -> Result<Vec<Record>, String> {
+    ) -> Result<Vec<Record>, Unchanged> {
         let now = self.now();
         let mut records = self.lock();
         let mut found: Vec<_> = keys

@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::refusal::{Refusal, Trouble};
-use crate::request::{Client, Login};
+use crate::request::Client;
 use crate::secret::Proof;
 use crate::store::Network;
 
@@ -34,7 +34,7 @@ pub use record::{Record, Spans};
 pub use state::Place;
 pub use visit::Visit;
 
-use shared::Shared;
+use shared::{Shared, Source};
 
 /// What is counted, and what follows.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -131,7 +131,7 @@ impl Throttle {
     pub fn visit<'a>(
         &'a self,
         client: &Client<'_>,
-        login: &'a Login,
+        login: &[u8],
         proof: &Proof,
         deadline: Instant,
     ) -> Result<Option<Visit<'a>>, Trouble> {
@@ -147,19 +147,26 @@ impl Throttle {
         let settings = &self.settings;
         let network = believed
             .map(|address| Network::around(address, settings.ipv4_prefix, settings.ipv6_prefix));
-        let keys = keys(login.as_bytes().to_ascii_lowercase(), network);
+        let login = login.to_ascii_lowercase();
+        let keys = keys(login.clone(), network);
         let started = Instant::now();
         let (source, records) = self.counts.read(&keys, deadline)?;
         let seen = Seen::new(records);
+        let own = match source {
+            Source::Own => Seen::default(),
+            Source::Shared => Seen::new(self.counts.read_own(&keys)?),
+        };
+        let by_own = || self.refusal(&own).filter(|_| !seen.exempt());
         Ok(Some(Visit {
             throttle: self,
             source,
             started,
             deadline,
             login,
-            refused: self.refusal(&seen),
+            refused: self.refusal(&seen).or_else(by_own),
             keys,
             seen,
+            own,
         }))
     }
 
@@ -215,13 +222,10 @@ impl Throttle {
     /// What follows from the counts of a key, in a word.
     pub fn status(&self, key: &Key, record: &Record) -> Status {
         let settings = &self.settings;
-        let most = match key {
-            Key::Network(_) => settings.refuse_network,
-            Key::Login(_) => settings.refuse_login,
-            Key::Pair(..) if record.succeeded != 0 => return Status::Exempt,
-            Key::Pair(..) => Some(settings.patience()),
-        };
-        match (most, settings.wait(record.failures)) {
+        if record.succeeded != 0 {
+            return Status::Exempt;
+        }
+        match (settings.most(key), settings.wait(record.failures)) {
             (Some(most), _) if record.failures >= most => Status::Refused,
             (_, 0) => Status::Free,
             (_, seconds) => Status::Slowed(seconds),
@@ -243,6 +247,15 @@ pub enum Status {
 }
 
 impl Settings {
+    /// Failures after which a key is refused; `None` for never.
+    fn most(&self, key: &Key) -> Option<u32> {
+        match key {
+            Key::Network(_) => self.refuse_network,
+            Key::Login(_) => self.refuse_login,
+            Key::Pair(..) => Some(self.patience()),
+        }
+    }
+
     /// Failures of one login from one network after which it is refused.
     fn patience(&self) -> u32 {
         let waits = u32::try_from(self.waits.len()).unwrap_or(u32::MAX);

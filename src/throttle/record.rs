@@ -54,6 +54,16 @@ impl Record {
         self.failed.max(self.succeeded)
     }
 
+    /// When there is nothing left to remember.
+    #[cfg(any(feature = "sql", feature = "redis"))]
+    pub(super) fn until(&self, spans: Spans) -> u64 {
+        let end = |then: u64, span: Duration| match then {
+            0 => 0,
+            then => then.saturating_add(span.as_secs()),
+        };
+        end(self.failed, spans.window).max(end(self.succeeded, spans.exempt))
+    }
+
     /// Whether this wrong password has been counted.
     pub(super) fn knows(&self, tag: Option<Tag>) -> bool {
         tag.is_some_and(|tag| self.tags.contains(&tag))
@@ -71,12 +81,13 @@ impl Record {
         }
     }
 
-    /// Notes a right password.
+    /// Notes a right password: the first one makes good for what came before. Later ones do not, or
+    /// there would be no end of guessing beside somebody who logs in every few minutes.
     pub(super) fn succeed(&mut self, now: u64) {
-        *self = Self {
-            succeeded: now,
-            ..Self::default()
-        };
+        if self.succeeded == 0 {
+            *self = Self::default();
+        }
+        self.succeeded = now;
     }
 }
 

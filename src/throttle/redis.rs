@@ -6,18 +6,20 @@
 
 use std::fmt;
 use std::io;
-use std::num::NonZeroU16;
+use std::num::{NonZeroU16, NonZeroUsize};
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use zeroize::Zeroizing;
 
 use super::key::Key;
 use super::record::{Record, Spans};
-use super::state::{Change, MAX_KEYS, State, TagKey, new_tag_key, now};
+use super::state::{Change, MAX_KEYS, State, TagKey, Unchanged, new_tag_key, now};
+use crate::files::Fingerprint;
 use crate::net::{Endpoint, Names, Stream, Trust};
 use crate::route::System;
+use crate::turnstile::Turnstile;
 
 mod resp;
 
@@ -31,23 +33,23 @@ const PREFIX: &[u8] = b"{nginx-mail-auth}:";
 const TAG_KEY: &[u8] = b"{nginx-mail-auth}:tag-key";
 
 /// Sets all keys, if they still have the values that they were read with; an empty one for none.
-/// KEYS: the keys; ARGV: seconds to live, the old values, the new ones.
+/// KEYS: the keys; ARGV: for each of them the old value, the new one, and its seconds to live.
 const COMPARE_AND_SET: &[u8] = b"
     for i, key in ipairs(KEYS) do
-        if (redis.call('GET', key) or '') ~= ARGV[1 + i] then return 0 end
+        if (redis.call('GET', key) or '') ~= ARGV[3 * i - 2] then return 0 end
     end
     for i, key in ipairs(KEYS) do
-        local new = ARGV[1 + #KEYS + i]
+        local new = ARGV[3 * i - 1]
         if new == '' then redis.call('DEL', key)
-        else redis.call('SET', key, new, 'EX', ARGV[1]) end
+        else redis.call('SET', key, new, 'EX', ARGV[3 * i]) end
     end
     return 1";
 
 /// The port that Redis and Valkey have by default.
 const PORT: NonZeroU16 = NonZeroU16::new(6379).unwrap();
 
-/// How often a change is tried again because others were faster.
-const TRIES: usize = 20;
+/// The longest pause, in microseconds, before a change is tried again because others were faster.
+const LONGEST_PAUSE: u64 = 4000;
 
 /// Connections that are kept.
 const KEPT: usize = 8;
@@ -61,6 +63,8 @@ pub struct Settings {
     pub tls: bool,
     /// Certificates in PEM form that are trusted in place of the system's.
     pub ca_file: Option<PathBuf>,
+    /// Which version of that file it was: another one is read anew.
+    pub ca_version: Option<Fingerprint>,
     /// The number of the database.
     pub database: u32,
     /// Who we are there; `default` where that is not said.
@@ -140,6 +144,7 @@ pub(super) struct Redis {
     names: Names,
     trust: Trust,
     idle: Mutex<Vec<Stream>>,
+    turns: Turnstile,
 }
 
 impl Redis {
@@ -150,6 +155,7 @@ impl Redis {
             settings: settings.clone(),
             spans,
             idle: Mutex::default(),
+            turns: Turnstile::new(NonZeroUsize::MIN),
         }
     }
 
@@ -175,8 +181,8 @@ impl Redis {
         Ok(stream)
     }
 
-    /// Asks over a kept connection, and over a new one if there is none or if it turns out to be
-    /// closed. Nothing is asked twice that was answered.
+    /// Asks over a kept connection, and over a new one if there is none or if that one fails. What is
+    /// asked twice does no harm: a change only counts if nothing has changed.
     fn ask(&self, words: &[&[u8]], deadline: Instant) -> Result<Reply, String> {
         let kept = || {
             let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
@@ -261,34 +267,43 @@ impl State for Redis {
         keys: &[Key],
         change: &mut Change<'_>,
         deadline: Instant,
-    ) -> Result<Vec<Record>, String> {
+    ) -> Result<Vec<Record>, Unchanged> {
         let names: Vec<_> = keys.iter().map(name).collect();
+        // One thread of this process at a time: they would only get in each other's way.
+        let _turn = self.turns.enter(deadline).ok_or(Unchanged::Contended)?;
         let count = keys.len().to_string();
-        let seconds = self.spans.longest().max(1).to_string();
-        for _ in 0..TRIES {
+        loop {
             let (old, now) = (self.values(&names, deadline)?, now());
             let mut records: Vec<_> = old.iter().map(|value| self.record(value, now)).collect();
             change(&mut records, now);
             let new: Vec<_> = records
                 .iter()
-                .map(|record| match record.is_empty() {
-                    true => String::new(),
-                    false => record.encode(),
+                .map(|record| {
+                    let text = match record.is_empty() {
+                        true => String::new(),
+                        false => record.encode(),
+                    };
+                    let seconds = record.until(self.spans).saturating_sub(now).max(1);
+                    (text, seconds.to_string())
                 })
                 .collect();
             let mut words: Vec<&[u8]> = vec![b"EVAL", COMPARE_AND_SET, count.as_bytes()];
             words.extend(names.iter().map(Vec::as_slice));
-            words.push(seconds.as_bytes());
-            words.extend(old.iter().map(Vec::as_slice));
-            words.extend(new.iter().map(String::as_bytes));
+            for (old, (new, seconds)) in old.iter().zip(&new) {
+                words.extend([old.as_slice(), new.as_bytes(), seconds.as_bytes()]);
+            }
             if self.ask(&words, deadline)? == Reply::Integer(1) {
                 return Ok(records);
             }
+            // Others were faster. Not all are to come again at the same moment.
+            let odd = std::time::UNIX_EPOCH.elapsed().unwrap_or_default();
+            let pause = u64::from(odd.subsec_nanos()) / 100 % LONGEST_PAUSE;
+            let pause = Duration::from_micros(pause);
+            if Instant::now() + pause >= deadline {
+                return Err(Unchanged::Contended);
+            }
+            std::thread::sleep(pause);
         }
-        Err(format!(
-            "{}: others change the same counts all the time",
-            self.settings
-        ))
     }
 
     fn now(&self) -> u64 {

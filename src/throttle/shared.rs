@@ -8,7 +8,7 @@ use super::Settings;
 use super::key::Key;
 use super::memory::Memory;
 use super::record::Record;
-use super::state::{Change, Place, State, TagKey, open};
+use super::state::{Change, Place, State, TagKey, Unchanged, open};
 use crate::refusal::Trouble;
 
 /// How long counts that could not be had are not asked for again: no login is to wait for them.
@@ -31,16 +31,15 @@ pub(super) struct Shared {
     /// `None` where the process has no others than its own.
     shared: Option<Arc<Counts>>,
     own: Arc<Counts>,
-    start: Instant,
-    /// Milliseconds from the start until the shared ones are asked for again.
-    pause: AtomicU64,
-    failing: AtomicBool,
 }
 
 /// Counts, and what wrong passwords are digested with there.
 struct Counts {
     state: Box<dyn State>,
     tag_key: OnceLock<TagKey>,
+    /// Some can be read and not be written: those of a full disk, or of a copy.
+    reading: Outage,
+    writing: Outage,
 }
 
 impl Counts {
@@ -48,6 +47,8 @@ impl Counts {
         Arc::new(Self {
             state,
             tag_key: OnceLock::new(),
+            reading: Outage::new("had"),
+            writing: Outage::new("written"),
         })
     }
 }
@@ -69,11 +70,6 @@ impl Shared {
             timeout: settings.timeout,
             shared,
             own,
-            start: Instant::now(),
-            pause: AtomicU64::new(0),
-            failing: AtomicBool::new(
-                before.is_some_and(|before| before.failing.load(Ordering::Relaxed)),
-            ),
         }
     }
 
@@ -84,45 +80,41 @@ impl Shared {
         deadline: Instant,
     ) -> Result<(Source, Vec<Record>), Trouble> {
         if let Some(shared) = &self.shared {
-            match self.attempt(|| shared.state.read(keys, self.soon(deadline))) {
+            let end = deadline.min(self.soon());
+            match self.attempt(&shared.reading, || Ok(shared.state.read(keys, end)?)) {
                 Ok(records) => return Ok((Source::Shared, records)),
-                Err(what) if !self.go_on => return Err(Trouble::Throttle(what)),
+                Err(trouble) if !self.go_on => return Err(trouble),
                 Err(_) => {}
             }
         }
-        let records = self.own.state.read(keys, deadline);
-        records
-            .map(|records| (Source::Own, records))
-            .map_err(Trouble::Throttle)
+        Ok((Source::Own, self.read_own(keys)?))
     }
 
-    /// Changes the records of the keys; they come back as they are then.
+    /// The records of the keys in the counts of this process.
+    pub(super) fn read_own(&self, keys: &[Key]) -> Result<Vec<Record>, Trouble> {
+        let records = self.own.state.read(keys, self.soon());
+        records.map_err(Trouble::Throttle)
+    }
+
+    /// Changes the records of the keys; they come back as they are then. It has time for that
+    /// whatever the decision has taken so far: what it came to must be counted.
     pub(super) fn change(
         &self,
         source: Source,
         keys: &[Key],
         change: &mut Change<'_>,
-        deadline: Instant,
     ) -> Result<Vec<Record>, Trouble> {
         let counts = self.of(source);
-        let changed = match source {
-            Source::Own => counts.state.change(keys, change, deadline),
-            Source::Shared => {
-                self.attempt(|| counts.state.change(keys, change, self.soon(deadline)))
-            }
-        };
-        changed.map_err(Trouble::Throttle)
+        let work = || counts.state.change(keys, change, self.soon());
+        self.attempt(&counts.writing, work)
     }
 
     /// What wrong passwords are digested with; `None` where that cannot be had.
-    pub(super) fn tag_key(&self, source: Source, deadline: Instant) -> Option<TagKey> {
+    pub(super) fn tag_key(&self, source: Source) -> Option<TagKey> {
         let counts = self.of(source);
         if counts.tag_key.get().is_none() {
-            let ask = || counts.state.tag_key(self.soon(deadline));
-            let key = match source {
-                Source::Own => ask(),
-                Source::Shared => self.attempt(ask),
-            };
+            let ask = || Ok(counts.state.tag_key(self.soon())?);
+            let key = self.attempt(&counts.writing, ask);
             let _somebody_else_may_have = counts.tag_key.set(key.ok()?);
         }
         counts.tag_key.get().cloned()
@@ -145,7 +137,10 @@ impl Shared {
     pub(super) fn test(&self, deadline: Instant) -> Result<(), String> {
         let main = self.main();
         main.state.tag_key(deadline)?;
-        main.state.change(&[], &mut |_, _| {}, deadline).map(drop)
+        match main.state.change(&[], &mut |_, _| {}, deadline) {
+            Ok(_) | Err(Unchanged::Contended) => Ok(()),
+            Err(Unchanged::Failed(what)) => Err(what),
+        }
     }
 
     fn main(&self) -> &Counts {
@@ -159,33 +154,84 @@ impl Shared {
         }
     }
 
-    fn soon(&self, deadline: Instant) -> Instant {
-        deadline.min(Instant::now() + self.timeout)
+    fn soon(&self) -> Instant {
+        Instant::now() + self.timeout
     }
 
-    /// Asks for the shared counts, unless that has just failed. Says once that they cannot be had,
-    /// and once that they can again.
-    fn attempt<T>(&self, work: impl FnOnce() -> Result<T, String>) -> Result<T, String> {
-        let now = self.start.elapsed();
-        if Duration::from_millis(self.pause.load(Ordering::Relaxed)) > now {
-            return Err(format!("{}: could not be had a moment ago", self.place));
+    /// Does it, unless it has just failed. Says once that it fails, and once that it does no more.
+    /// That many want the same at once is no failure.
+    fn attempt<T>(
+        &self,
+        outage: &Outage,
+        work: impl FnOnce() -> Result<T, Unchanged>,
+    ) -> Result<T, Trouble> {
+        if outage.is_recent() {
+            let what = format!("{}: could not be {} a moment ago", self.place, outage.what);
+            return Err(Trouble::Throttle(what));
         }
-        let result = work();
-        let failing = result.is_err();
-        if let Err(what) = &result {
-            let again = self.start.elapsed().saturating_add(PAUSE).as_millis();
-            let again = u64::try_from(again).unwrap_or(u64::MAX);
-            self.pause.store(again, Ordering::Relaxed);
-            if !self.failing.swap(failing, Ordering::Relaxed) {
-                let then = match self.go_on {
-                    true => "each process counts on its own meanwhile",
-                    false => "logins get the temporary failure meanwhile",
-                };
-                log::warn!("throttle: the counts cannot be had: {what}; {then}");
+        match work() {
+            Ok(done) => {
+                if outage.ends() {
+                    log::warn!(
+                        "throttle: the counts can be {} again: {}",
+                        outage.what,
+                        self.place
+                    );
+                }
+                Ok(done)
             }
-        } else if self.failing.swap(failing, Ordering::Relaxed) {
-            log::warn!("throttle: the counts can be had again: {}", self.place);
+            Err(Unchanged::Contended) => Err(Trouble::Busy),
+            Err(Unchanged::Failed(what)) => {
+                if outage.begins() {
+                    let then = match self.go_on {
+                        true => "each process counts on its own meanwhile",
+                        false => "logins get the temporary failure meanwhile",
+                    };
+                    log::warn!(
+                        "throttle: the counts cannot be {}: {what}; {then}",
+                        outage.what
+                    );
+                }
+                Err(Trouble::Throttle(what))
+            }
         }
-        result
+    }
+}
+
+/// Whether something fails at the moment.
+struct Outage {
+    /// What cannot be done to the counts.
+    what: &'static str,
+    start: Instant,
+    /// Milliseconds from the start until it is tried again.
+    pause: AtomicU64,
+    failing: AtomicBool,
+}
+
+impl Outage {
+    fn new(what: &'static str) -> Self {
+        Self {
+            what,
+            start: Instant::now(),
+            pause: AtomicU64::new(0),
+            failing: AtomicBool::new(false),
+        }
+    }
+
+    fn is_recent(&self) -> bool {
+        Duration::from_millis(self.pause.load(Ordering::Relaxed)) > self.start.elapsed()
+    }
+
+    /// It has failed; whether that is news.
+    fn begins(&self) -> bool {
+        let again = self.start.elapsed().saturating_add(PAUSE).as_millis();
+        let again = u64::try_from(again).unwrap_or(u64::MAX);
+        self.pause.store(again, Ordering::Relaxed);
+        !self.failing.swap(true, Ordering::Relaxed)
+    }
+
+    /// It has worked; whether that is news.
+    fn ends(&self) -> bool {
+        self.failing.swap(false, Ordering::Relaxed)
     }
 }

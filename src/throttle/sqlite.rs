@@ -1,19 +1,21 @@
 //! Counts in an SQLite file, for all processes of a machine, however short they live.
 
-use std::fs::OpenOptions;
+use std::fs::{self, OpenOptions};
 use std::io;
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::num::NonZeroUsize;
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, fchown};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, OpenFlags, OptionalExtension as _, Transaction, TransactionBehavior};
+use rustix::process::geteuid;
 use zeroize::Zeroizing;
 
 use super::key::Key;
 use super::record::{Record, Spans};
-use super::state::{Change, MAX_KEYS, State, TagKey, new_tag_key, now};
-use crate::files::{Identity, identify_trusted};
+use super::state::{Change, MAX_KEYS, State, TagKey, Unchanged, new_tag_key, now};
+use crate::turnstile::Turnstile;
 
 /// What the file holds; `PRAGMA user_version` says so.
 const VERSION: i64 = 1;
@@ -21,7 +23,7 @@ const VERSION: i64 = 1;
 /// One row for each key, and one with what wrong passwords are digested with.
 const TABLES: &str = "
     CREATE TABLE record (
-        key BLOB PRIMARY KEY, record BLOB NOT NULL, touched INTEGER NOT NULL
+        key BLOB PRIMARY KEY, record BLOB NOT NULL, exempt INTEGER NOT NULL, until INTEGER NOT NULL
     ) WITHOUT ROWID;
     CREATE TABLE tag_key (key BLOB NOT NULL);
     PRAGMA user_version = 1;
@@ -37,13 +39,17 @@ const TIDY_EVERY: u32 = 256;
 pub(super) struct Sqlite {
     path: PathBuf,
     spans: Spans,
+    /// One thread at a time. A disk that hangs must not hold the others: they wait for a turn by
+    /// their deadline only.
+    turns: Turnstile,
     opened: Mutex<Option<Opened>>,
 }
 
 /// An open file, and which one it is.
 struct Opened {
     connection: Connection,
-    identity: Identity,
+    /// Device and inode.
+    identity: (u64, u64),
 }
 
 impl Sqlite {
@@ -51,6 +57,7 @@ impl Sqlite {
         Self {
             path,
             spans,
+            turns: Turnstile::new(NonZeroUsize::MIN),
             opened: Mutex::default(),
         }
     }
@@ -61,10 +68,15 @@ impl Sqlite {
         deadline: Instant,
         work: impl FnOnce(&mut Connection) -> Result<T, rusqlite::Error>,
     ) -> Result<T, String> {
+        let named = |what: &dyn std::fmt::Display| format!("{}: {what}", self.path.display());
+        let _turn = self
+            .turns
+            .enter(deadline)
+            .ok_or_else(|| named(&"it takes too long"))?;
         let mut opened = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
         let left = deadline.saturating_duration_since(Instant::now());
         let kept = opened.take().filter(|opened| {
-            identify_trusted(&self.path).is_ok_and(|identity| identity == opened.identity)
+            identify(&self.path).is_ok_and(|identity| identity == opened.identity)
         });
         let mut current = match kept {
             Some(kept) => kept,
@@ -74,7 +86,7 @@ impl Sqlite {
             .connection
             .busy_timeout(left)
             .and_then(|()| work(&mut current.connection))
-            .map_err(|error| format!("{}: {error}", self.path.display()))?;
+            .map_err(|error| named(&error))?;
         *opened = Some(current);
         Ok(result)
     }
@@ -82,10 +94,15 @@ impl Sqlite {
     fn open(&self, timeout: Duration) -> Result<Opened, String> {
         let named = |error: rusqlite::Error| format!("{}: {error}", self.path.display());
         create(&self.path).map_err(|error| format!("{}: {error}", self.path.display()))?;
-        let identity = identify_trusted(&self.path).map_err(|problem| problem.to_string())?;
+        let identity =
+            identify(&self.path).map_err(|what| format!("{}: {what}", self.path.display()))?;
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let mut connection = Connection::open_with_flags(&self.path, flags).map_err(named)?;
         connection.busy_timeout(timeout).map_err(named)?;
+        // A sandbox has no folder for temporary files.
+        connection
+            .pragma_update(None, "temp_store", "MEMORY")
+            .map_err(named)?;
         let version = |connection: &Connection| {
             connection.query_row("PRAGMA user_version", [], |row| row.get::<_, i64>(0))
         };
@@ -115,13 +132,18 @@ impl Sqlite {
     }
 
     fn tidy(&self, change: &Transaction<'_>, now: u64) -> Result<(), rusqlite::Error> {
-        let over = now.saturating_sub(self.spans.longest());
-        change.execute("DELETE FROM record WHERE touched < ?1", [signed(over)])?;
+        // What would go on for longer than anything was noted before the clock was set back.
+        let end = now.saturating_add(self.spans.longest());
+        change.execute(
+            "DELETE FROM record WHERE until NOT BETWEEN ?1 AND ?2",
+            [signed(now), signed(end)],
+        )?;
         let count: i64 = change.query_row("SELECT count(*) FROM record", [], |row| row.get(0))?;
         let bound = i64::try_from(MAX_KEYS).unwrap_or(i64::MAX);
         if count > bound {
             change.execute(
-                "DELETE FROM record WHERE key IN (SELECT key FROM record ORDER BY touched LIMIT ?1)",
+                "DELETE FROM record WHERE key IN \
+                 (SELECT key FROM record ORDER BY exempt, until LIMIT ?1)",
                 [count - bound + bound / 10],
             )?;
         }
@@ -129,12 +151,36 @@ impl Sqlite {
     }
 }
 
-/// Makes the file if there is none, readable for nobody else.
+/// Makes the file if there is none, readable for nobody else. One that root makes belongs to the
+/// owner of the folder, so that `check` does not shut the program out.
 fn create(path: &Path) -> io::Result<()> {
     let mut options = OpenOptions::new();
-    match options.write(true).create_new(true).mode(0o600).open(path) {
-        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
-        _ => Ok(()),
+    let file = match options.write(true).create_new(true).mode(0o600).open(path) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Ok(()),
+        made => made?,
+    };
+    if let (true, Some(folder)) = (geteuid().is_root(), path.parent()) {
+        let owner = fs::metadata(folder)?;
+        fchown(&file, Some(owner.uid()), Some(owner.gid()))?;
+    }
+    Ok(())
+}
+
+/// Which file it is. It must be one that nobody else writes; the error says why it is not.
+fn identify(path: &Path) -> Result<(u64, u64), String> {
+    let file = fs::symlink_metadata(path).map_err(|error| error.to_string())?;
+    let ours = geteuid();
+    if !file.is_file() {
+        Err("is not a regular file".to_owned())
+    } else if !ours.is_root() && file.uid() != ours.as_raw() {
+        Err(format!(
+            "belongs to user {}, not to the one we run as",
+            file.uid()
+        ))
+    } else if file.mode() & 0o022 != 0 {
+        Err("may be written by others: chmod go-w".to_owned())
+    } else {
+        Ok((file.dev(), file.ino()))
     }
 }
 
@@ -154,16 +200,26 @@ fn fetch(connection: &Connection, key: &Key) -> Result<Record, rusqlite::Error> 
         })
 }
 
-fn keep(change: &Transaction<'_>, key: &Key, record: &Record) -> Result<(), rusqlite::Error> {
+fn keep(
+    change: &Transaction<'_>,
+    key: &Key,
+    record: &Record,
+    spans: Spans,
+) -> Result<(), rusqlite::Error> {
     let key = key.encode();
     if record.is_empty() {
         change
             .prepare_cached("DELETE FROM record WHERE key = ?1")?
             .execute([key])?;
     } else {
-        let row = (key, record.encode().into_bytes(), signed(record.touched()));
+        let row = (
+            key,
+            record.encode().into_bytes(),
+            record.succeeded != 0,
+            signed(record.until(spans)),
+        );
         change
-            .prepare_cached("INSERT OR REPLACE INTO record VALUES (?1, ?2, ?3)")?
+            .prepare_cached("INSERT OR REPLACE INTO record VALUES (?1, ?2, ?3, ?4)")?
             .execute(row)?;
     }
     Ok(())
@@ -189,9 +245,9 @@ impl State for Sqlite {
         keys: &[Key],
         change: &mut Change<'_>,
         deadline: Instant,
-    ) -> Result<Vec<Record>, String> {
+    ) -> Result<Vec<Record>, Unchanged> {
         let now = now();
-        self.with(deadline, |connection| {
+        let changed = self.with(deadline, |connection| {
             let writing = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
             let mut records = Vec::with_capacity(keys.len());
             for key in keys {
@@ -201,7 +257,7 @@ impl State for Sqlite {
             }
             change(&mut records, now);
             for (key, record) in keys.iter().zip(&records) {
-                keep(&writing, key, record)?;
+                keep(&writing, key, record, self.spans)?;
             }
             let tick = std::time::UNIX_EPOCH.elapsed().unwrap_or_default();
             if tick.subsec_micros().is_multiple_of(TIDY_EVERY) {
@@ -209,7 +265,8 @@ impl State for Sqlite {
             }
             writing.commit()?;
             Ok(records)
-        })
+        });
+        Ok(changed?)
     }
 
     fn now(&self) -> u64 {
@@ -245,7 +302,7 @@ impl State for Sqlite {
         let bound = i64::try_from(MAX_KEYS).unwrap_or(i64::MAX);
         self.with(deadline, |connection| {
             let mut all = connection
-                .prepare("SELECT key, record FROM record ORDER BY touched DESC LIMIT ?1")?;
+                .prepare("SELECT key, record FROM record ORDER BY until DESC LIMIT ?1")?;
             let rows = all.query_map([bound], |row| {
                 Ok((row.get::<_, Vec<u8>>(0)?, row.get::<_, Vec<u8>>(1)?))
             })?;
@@ -266,7 +323,7 @@ impl State for Sqlite {
         self.with(deadline, |connection| {
             let writing = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
             for key in keys {
-                keep(&writing, key, &Record::default())?;
+                keep(&writing, key, &Record::default(), self.spans)?;
             }
             writing.commit()
         })

@@ -45,6 +45,21 @@ impl fmt::Display for Place {
 /// changed them meanwhile.
 pub(super) type Change<'a> = dyn FnMut(&mut [Record], u64) + 'a;
 
+/// Why nothing was changed.
+#[derive(Debug)]
+pub(super) enum Unchanged {
+    /// It failed; why, in words, without any secret.
+    Failed(String),
+    /// Others changed the same records all the time.
+    Contended,
+}
+
+impl From<String> for Unchanged {
+    fn from(what: String) -> Self {
+        Self::Failed(what)
+    }
+}
+
 /// The counts. Every call ends by its deadline; the error says what is wrong, in words, without any
 /// secret.
 pub(super) trait State: Send + Sync {
@@ -57,7 +72,7 @@ pub(super) trait State: Send + Sync {
         keys: &[Key],
         change: &mut Change<'_>,
         deadline: Instant,
-    ) -> Result<Vec<Record>, String>;
+    ) -> Result<Vec<Record>, Unchanged>;
 
     /// Seconds, by the clock that its records have.
     fn now(&self) -> u64;

@@ -11,8 +11,7 @@ use super::key::Key;
 use super::record::{Record, Tag};
 use super::shared::Source;
 use super::{Seen, Throttle};
-use crate::refusal::Refusal;
-use crate::request::Login;
+use crate::refusal::{Refusal, Trouble};
 use crate::secret::Proof;
 
 /// A network that is exempt for a login may have so many wrong passwords for it, and is not exempt
@@ -31,10 +30,13 @@ pub struct Visit<'a> {
     pub(super) source: Source,
     pub(super) started: Instant,
     pub(super) deadline: Instant,
-    pub(super) login: &'a Login,
+    /// In lower case.
+    pub(super) login: Vec<u8>,
     pub(super) keys: Vec<Key>,
     pub(super) refused: Option<Refusal>,
     pub(super) seen: Seen,
+    /// What this process has counted of it on its own, while the shared counts could not be had.
+    pub(super) own: Seen,
 }
 
 impl Visit<'_> {
@@ -55,61 +57,80 @@ impl Visit<'_> {
             let end = self.deadline.saturating_duration_since(Instant::now());
             std::thread::sleep(left.min(end));
         }
-        self.wait_for(proof, &self.seen)
+        self.wait(proof)
     }
 
-    /// Counts a wrong password. Seconds to hold the answer back.
-    pub fn failed(mut self, proof: &Proof) -> Option<NonZeroU32> {
+    /// Counts a wrong password. Seconds to hold the answer back; an error where it could not be
+    /// counted, and logins are not to be decided without.
+    pub fn failed(mut self, proof: &Proof) -> Result<Option<NonZeroU32>, Trouble> {
         self.throttle.keep_pace(self.started.elapsed());
-        let tag = self.tag(proof);
-        let mut fail = |records: &mut [Record], now: u64| count(records, tag, now);
         let counts = &self.throttle.counts;
-        let changed = counts.change(self.source, &self.keys, &mut fail, self.deadline);
-        // Where they cannot be had, that has been said.
-        if let Ok(records) = changed {
-            let seen = Seen::new(records);
-            self.report(&seen);
-            self.seen = seen;
+        let tag = self.tag(proof);
+        let mut before = Vec::new();
+        let mut fail = |records: &mut [Record], now: u64| {
+            before = records.to_vec();
+            count(records, tag, now);
+        };
+        match counts.change(self.source, &self.keys, &mut fail) {
+            Ok(records) => {
+                self.report(&before, &records);
+                self.seen = Seen::new(records);
+            }
+            Err(trouble) if !self.throttle.settings.go_on => return Err(trouble),
+            // That they cannot be had has been said.
+            Err(_) => {
+                let records = counts.change(Source::Own, &self.keys, &mut fail)?;
+                self.report(&before, &records);
+                self.own = Seen::new(records);
+            }
         }
-        self.wait_for(proof, &self.seen)
+        Ok(self.wait(proof))
     }
 
     /// Notes a right password. It is refused all the same if too many wrong ones were found out
     /// while it was checked: guesses made at once are as many as those made one after the other.
     pub fn succeeded(self) -> Result<(), Refusal> {
-        let Some((_, pair)) = &self.seen.network else {
-            return Ok(());
-        };
-        // Not at every login: an hour more or less does not matter.
         let settings = &self.throttle.settings;
-        let renewed = settings.spans.exempt.min(Duration::from_secs(3600)) / 2;
         let counts = &self.throttle.counts;
-        let since = counts.now(self.source).saturating_sub(pair.succeeded);
-        let recent = since < renewed.as_secs();
-        if pair.succeeded != 0 && pair.failures == 0 && recent {
-            return Ok(());
+        match &self.seen.network {
+            None if settings.refuse_login.is_none() => return Ok(()),
+            Some((_, pair)) if pair.succeeded != 0 => {
+                // Not at every login: an hour more or less does not matter.
+                let renewed = settings.spans.exempt.min(Duration::from_secs(3600)) / 2;
+                let since = counts.now(self.source).saturating_sub(pair.succeeded);
+                if since < renewed.as_secs() {
+                    return Ok(());
+                }
+            }
+            None | Some(_) => {}
         }
         let mut refused = None;
-        let throttle = self.throttle;
         let mut succeed = |records: &mut [Record], now: u64| {
-            refused = throttle.refusal(&Seen::new(records.to_vec()));
-            if let ([.., pair], None) = (records, &refused) {
+            refused = self.throttle.refusal(&Seen::new(records.to_vec()));
+            if let ([_, _, pair], None) = (records, &refused) {
                 pair.succeed(now);
             }
         };
-        match counts.change(self.source, &self.keys, &mut succeed, self.deadline) {
+        match counts.change(self.source, &self.keys, &mut succeed) {
             Err(trouble) if !settings.go_on => Err(trouble.into()),
+            // Nobody knows how many guesses there were meanwhile.
+            Err(Trouble::Busy) => Err(Trouble::Busy.into()),
             Err(_) => Ok(()),
             Ok(_) => refused.map_or(Ok(()), Err),
         }
     }
 
-    fn wait_for(&self, proof: &Proof, seen: &Seen) -> Option<NonZeroU32> {
+    /// Seconds that an answer is held back.
+    fn wait(&self, proof: &Proof) -> Option<NonZeroU32> {
         let digest = matches!(proof, Proof::CramMd5(_) | Proof::Apop(_));
         if digest && !self.throttle.settings.wait_after_digests {
             return None;
         }
-        NonZeroU32::new(self.throttle.wait(seen))
+        let own = match self.seen.exempt() {
+            true => 0,
+            false => self.throttle.wait(&self.own),
+        };
+        NonZeroU32::new(self.throttle.wait(&self.seen).max(own))
     }
 
     /// What a wrong password is known by. Digests of the same password differ each time, so each of
@@ -118,43 +139,29 @@ impl Visit<'_> {
         let Proof::Password(password) = proof else {
             return None;
         };
-        let key = self.throttle.counts.tag_key(self.source, self.deadline)?;
+        let key = self.throttle.counts.tag_key(self.source)?;
         let mut mac = <HmacReset<Sha256> as KeyInit>::new_from_slice(&*key).ok()?;
-        let login = self.login.as_bytes().to_ascii_lowercase();
         // With its length, so that no other pair makes the same bytes.
-        mac.update(&(login.len() as u64).to_le_bytes());
-        mac.update(&login);
+        mac.update(&(self.login.len() as u64).to_le_bytes());
+        mac.update(&self.login);
         mac.update(password.reveal());
         // Not by value: that would leave what it holds of the password on the stack.
         let digest = mac.finalize_reset().into_bytes();
         digest.first_chunk().copied().map(Tag::from_le_bytes)
     }
 
-    /// Says once who is refused from now on.
-    fn report(&self, seen: &Seen) {
-        let Some((network, pair)) = &seen.network else {
-            return;
-        };
+    /// Says who is refused from now on, once.
+    fn report(&self, before: &[Record], after: &[Record]) {
         let settings = &self.throttle.settings;
-        let crossed = |before: u32, after: u32, most: u32| before < most && after >= most;
-        let before = self.seen.network.as_ref();
-        let [before_network, before_pair] =
-            before.map_or([0, 0], |(network, pair)| [network.failures, pair.failures]);
-        let [_, network_key, pair_key] = self.keys.as_slice() else {
-            return;
-        };
-        let say = |key: &Key, failures: u32| {
-            let seconds = settings.spans.window.as_secs();
-            log::warn!("throttle: {key} is refused after {failures} failures, for {seconds} s");
-        };
-        if settings
-            .refuse_network
-            .is_some_and(|most| crossed(before_network, network.failures, most))
-        {
-            say(network_key, network.failures);
-        }
-        if crossed(before_pair, pair.failures, settings.patience()) {
-            say(pair_key, pair.failures);
+        let seconds = settings.spans.window.as_secs();
+        for ((key, before), after) in self.keys.iter().zip(before).zip(after) {
+            let Some(most) = settings.most(key) else {
+                continue;
+            };
+            if before.failures < most && after.failures >= most && after.succeeded == 0 {
+                let failures = after.failures;
+                log::warn!("throttle: {key} is refused after {failures} failures, for {seconds} s");
+            }
         }
     }
 }

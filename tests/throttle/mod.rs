@@ -46,7 +46,8 @@ impl Said {
             .strip_suffix("\n\n")
             .unwrap_or_else(|| panic!("{answer:?}"));
         let rest = format!("{rest}\n");
-        if rest == TEMPORARY {
+        // With a wait where it was a guess all the same.
+        if rest.starts_with(TEMPORARY) {
             return Self::Temporary;
         }
         let rest = rest

@@ -59,4 +59,17 @@ impl Redis {
         let file = self.password_file();
         format!("state = \"redis://127.0.0.1:{port}\"\npassword-file = {file:?}\n")
     }
+
+    /// What a command comes to.
+    pub(super) fn command(&self, words: &[&str]) -> String {
+        let output = Command::new(program("redis-cli", "redis-tools"))
+            .env("REDISCLI_AUTH", Self::PASSWORD)
+            .args(["-p", &self.port.to_string()])
+            .args(words)
+            .output()
+            .unwrap();
+        let said = String::from_utf8(output.stdout).unwrap();
+        assert!(!said.contains("ERR"), "{said}");
+        said.trim().to_owned()
+    }
 }

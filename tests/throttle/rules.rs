@@ -71,9 +71,78 @@ fn a_network_with_a_success_is_exempt_for_that_login_only() {
     }
     assert_eq!(server.log_in(HERE, "bob", "right"), Out(15));
     assert_eq!(server.log_in(HERE, "alice", "right"), In);
-    // It is no way to guess without end all the same.
-    server.fail(HERE, "alice", 100);
+    // It is no way to guess without end all the same, also beside its owner who goes on logging in.
+    for round in 0..4 {
+        for number in 0..20 {
+            let password = format!("more-{round}-{number}");
+            server.log_in(HERE, "alice", &password);
+        }
+        if round < 3 {
+            assert_eq!(server.log_in(HERE, "alice", "right"), In);
+        }
+    }
     assert_eq!(server.log_in(HERE, "alice", "right"), Out(15));
+}
+
+/// A mailbox with the name of a master is no way to guess the password of the master.
+#[test]
+fn masters_are_counted_apart_from_users_of_the_same_name() {
+    let folder = crate::util::TempDir::new();
+    folder.write("masters", "bob:{PLAIN}master\n");
+    let more = "\n[master]\npath = \"masters\"\nallow-weak-schemes = true\n";
+    let server = Serving::listening_in(folder, &(config("") + more), USERS);
+    assert_eq!(server.log_in(HERE, "bob", "right"), In);
+    let said = server.fail(HERE, "alice*bob", 8);
+    assert_eq!(said, [0, 0, 0, 0, 2, 4, 8, 15].map(Out));
+    assert_eq!(server.log_in(HERE, "alice*bob", "master"), Out(15));
+    assert_eq!(server.log_in(HERE, "bob", "right"), In);
+    assert_eq!(server.log_in(THERE, "alice*bob", "master"), In);
+}
+
+/// What is wrong for one store counts, also where another could not say and the answer is that.
+#[cfg(feature = "remote")]
+#[test]
+fn a_guess_counts_also_where_another_store_is_in_trouble() {
+    let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = nobody.local_addr().unwrap().port();
+    drop(nobody);
+    let first = format!(
+        "[[users]]\nstore = \"imap\"\nurl = \"imap://127.0.0.1:{port}\"\ntrouble = \"next\"\n[[users]]\n"
+    );
+    let text = config("").replacen("[[users]]\n", &first, 1);
+    let server = Serving::listening(&text, USERS);
+    assert_eq!(server.log_in(THERE, "alice", "right"), In);
+    let said = server.fail(HERE, "alice", 8);
+    assert_eq!(said, [Said::Temporary; 8]);
+    assert_eq!(server.log_in(HERE, "alice", "right"), Out(15));
+    // Who is in no store that could say has not been tried.
+    assert_eq!(server.fail(THERE, "nobody", 20), [Said::Temporary; 20]);
+}
+
+/// No password is tried where a digest cannot be compared; the client sends its password next.
+#[test]
+fn digests_that_cannot_be_compared_are_no_guesses() {
+    let server = Serving::listening(
+        &config(""),
+        "alice:$5$saltsalt$sYjnFN8kv7EXmsYiMg0QEeE0KHqIVTEVkTkrbTKGZ/D\n",
+    );
+    for _ in 0..40 {
+        let answer = server.answer(&[
+            ("HTTP_AUTH_METHOD", "cram-md5"),
+            ("HTTP_AUTH_USER", "alice"),
+            ("HTTP_AUTH_PASS", "00000000000000000000000000000000"),
+            ("HTTP_AUTH_SALT", "<1.2@nginx>"),
+            ("HTTP_CLIENT_IP", HERE),
+            ("HTTP_X_AUTH_KEY", KEY),
+        ]);
+        assert_eq!(Said::read(&answer), Out(0));
+    }
+    assert_eq!(
+        log_of(&server, "cause=digest-not-possible"),
+        40,
+        "{}",
+        server.log()
+    );
 }
 
 #[test]
@@ -309,6 +378,7 @@ fn guesses_made_at_once_are_counted_each() {
     });
     let asked = log_of(&server, "cause=wrong-password");
     assert!((4..=4 + 8).contains(&asked), "{asked}");
+    assert_eq!(log_of(&server, "is refused after"), 1, "{}", server.log());
     assert_eq!(asked + log_of(&server, "cause=throttled"), 40);
     assert_eq!(server.log_in(HERE, "alice", "right"), Out(15));
 }

@@ -251,6 +251,116 @@ fn a_state_file_that_cannot_be_used_changes_no_answer() {
     }
 }
 
+/// Counts of a full disk, or of a copy: they are believed, and what cannot be written there is counted
+/// by each process.
+#[test]
+fn counts_that_can_only_be_read_are_no_way_to_guess() {
+    let redis = Redis::start();
+    let server = Serving::listening(&config(&redis.keys()), USERS);
+    assert_eq!(server.fail(HERE, "alice", 8), WAITS);
+    redis.command(&["CONFIG", "SET", "maxmemory", "1"]);
+    let from = "192.0.2.60";
+    assert_eq!(server.fail(from, "bob", 8), WAITS);
+    assert_eq!(server.log_in(from, "bob", "right"), Out(15));
+    assert_eq!(server.log_in(HERE, "alice", "right"), Out(15));
+    assert_eq!(server.log_in("192.0.2.61", "bob", "right"), In);
+    assert_eq!(
+        log_of(&server, "the counts cannot be written"),
+        1,
+        "{}",
+        server.log()
+    );
+    assert_eq!(log_of(&server, "again"), 0, "{}", server.log());
+    redis.command(&["CONFIG", "SET", "maxmemory", "0"]);
+    wait_until("they can be written", || {
+        server.log_in("192.0.2.62", "nobody", "wrong");
+        log_of(&server, "the counts can be written again") == 1
+    });
+    // A failure does not outlive its window there.
+    let seconds = redis.command(&["TTL", "{nginx-mail-auth}:p 192.0.2.10/32 alice"]);
+    assert!((1..=600).contains(&seconds.parse().unwrap()), "{seconds}");
+}
+
+/// Many guesses at once are counted each; nobody else notices.
+#[test]
+fn guesses_at_once_leave_the_counts_of_redis_in_order() {
+    let redis = Redis::start();
+    let config = config(&(redis.keys() + "without-state = \"refuse\"\ntimeout-ms = 5000"));
+    let servers = [(); 3].map(|()| Serving::listening(&config, USERS));
+    std::thread::scope(|scope| {
+        for number in 0..30 {
+            let server = &servers[number % 3];
+            scope.spawn(move || {
+                let password = format!("wrong-{number}");
+                assert_ne!(server.log_in(HERE, "alice", &password), Temporary);
+            });
+        }
+        for _ in 0..20 {
+            assert_eq!(servers[0].log_in("192.0.2.99", "bob", "right"), In);
+        }
+    });
+    for server in &servers {
+        assert_eq!(server.log_in(HERE, "alice", "right"), Out(15));
+        assert_eq!(log_of(server, "the counts cannot"), 0, "{}", server.log());
+    }
+}
+
+/// Root looks first, and the program, which is somebody else, can use the file afterwards.
+#[test]
+fn a_state_file_that_root_makes_belongs_to_the_owner_of_its_folder() {
+    let cgi = Cgi::new(&config("state = \"sqlite:state/state.db\""));
+    let folder = cgi.0.path().join("state");
+    fs::create_dir(&folder).unwrap();
+    std::os::unix::fs::chown(&folder, Some(65534), Some(65534)).unwrap();
+    assert!(program_in(&cgi.0).arg("check").status().unwrap().success());
+    let file = fs::metadata(folder.join("state.db")).unwrap();
+    assert_eq!(std::os::unix::fs::MetadataExt::uid(&file), 65534);
+    // And root can look again.
+    let list = program_in(&cgi.0)
+        .args(["throttle", "list"])
+        .status()
+        .unwrap();
+    assert!(list.success());
+}
+
+/// Tidying needs room for sorting, which a sandbox has none of on disk.
+#[test]
+fn the_state_file_is_bounded_in_a_sandbox_too() {
+    let server = Serving::listening(
+        &config("state = \"sqlite:state.db\"\ntimeout-ms = 5000"),
+        USERS,
+    );
+    assert_eq!(server.fail(HERE, "alice", 1), [Out(0)]);
+    let fill = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 60000) \
+                INSERT INTO record SELECT CAST('l ' || printf('%0240d', i) AS BLOB), \
+                CAST('1 ' || unixepoch() || ' 0 0001' AS BLOB), 0, unixepoch() + 600 FROM n; \
+                SELECT 'filled';";
+    let database = server.dir.path().join("state.db");
+    let sql = |statement: &str| {
+        let output = Command::new(program("sqlite3", "sqlite3"))
+            .args(["-cmd", ".timeout 20000"])
+            .arg(&database)
+            .arg(statement)
+            .output()
+            .unwrap();
+        String::from_utf8(output.stdout).unwrap().trim().to_owned()
+    };
+    assert_eq!(sql(fill), "filled");
+    let mut number = 0;
+    wait_until("it is tidied", || {
+        for _ in 0..200 {
+            number += 1;
+            server.log_in(
+                &format!("203.0.{}.{}", number / 250, number % 250),
+                "bob",
+                "wrong",
+            );
+        }
+        sql("SELECT count(*) FROM record").parse::<u32>().unwrap() <= 50_000
+    });
+    assert_eq!(log_of(&server, "the counts cannot"), 0, "{}", server.log());
+}
+
 /// A lock that somebody holds costs the time that is allowed for it, once, and no answer.
 #[test]
 fn a_state_file_that_somebody_locks_changes_no_answer() {

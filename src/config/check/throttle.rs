@@ -182,17 +182,21 @@ impl Checker<'_> {
                 "has a user, but there is no throttle.password-file",
             );
         }
-        let ca_file = throttle.ca_file.as_ref().and_then(|file| {
-            let path = self.path("throttle.ca-file", &file.span(), Some(file))?;
-            if let Ok(fingerprint) = crate::files::fingerprint(&path) {
-                self.files.push((path.clone(), fingerprint));
-            }
-            Some(path)
-        });
+        let ca_file = throttle
+            .ca_file
+            .as_ref()
+            .and_then(|file| self.path("throttle.ca-file", &file.span(), Some(file)));
+        let ca_version = ca_file
+            .as_ref()
+            .and_then(|path| crate::files::fingerprint(path).ok());
+        if let Some((path, version)) = ca_file.as_ref().zip(ca_version.as_ref()) {
+            self.files.push((path.clone(), version.clone()));
+        }
         Place::Redis(Box::new(redis::Settings {
             endpoint,
             tls,
             ca_file,
+            ca_version,
             database: address.database,
             user: address.user,
             password,
