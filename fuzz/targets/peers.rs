@@ -68,6 +68,7 @@ impl Peer {
     }
 
     /// What the next of this round's connections brought, once the other side has closed it.
+    #[cfg(feature = "ldap")]
     fn heard(&self) -> Vec<u8> {
         let script = self.script.lock().unwrap_or_else(PoisonError::into_inner);
         let now = script.round;

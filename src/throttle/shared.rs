@@ -138,8 +138,10 @@ impl Shared {
         let main = self.main();
         main.state.tag_key(deadline)?;
         match main.state.change(&[], &mut |_, _| {}, deadline) {
-            Ok(_) | Err(Unchanged::Contended) => Ok(()),
             Err(Unchanged::Failed(what)) => Err(what),
+            #[cfg(feature = "redis")]
+            Err(Unchanged::Contended) => Ok(()),
+            Ok(_) => Ok(()),
         }
     }
 
@@ -180,6 +182,7 @@ impl Shared {
                 }
                 Ok(done)
             }
+            #[cfg(feature = "redis")]
             Err(Unchanged::Contended) => Err(Trouble::Busy),
             Err(Unchanged::Failed(what)) => {
                 if outage.begins() {

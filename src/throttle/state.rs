@@ -51,6 +51,7 @@ pub(super) enum Unchanged {
     /// It failed; why, in words, without any secret.
     Failed(String),
     /// Others changed the same records all the time.
+    #[cfg(feature = "redis")]
     Contended,
 }
 

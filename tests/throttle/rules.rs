@@ -87,7 +87,7 @@ fn a_network_with_a_success_is_exempt_for_that_login_only() {
 /// A mailbox with the name of a master is no way to guess the password of the master.
 #[test]
 fn masters_are_counted_apart_from_users_of_the_same_name() {
-    let folder = crate::util::TempDir::new();
+    let folder = TempDir::new();
     folder.write("masters", "bob:{PLAIN}master\n");
     let more = "\n[master]\npath = \"masters\"\nallow-weak-schemes = true\n";
     let server = Serving::listening_in(folder, &(config("") + more), USERS);
