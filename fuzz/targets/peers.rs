@@ -5,6 +5,7 @@
     allow(dead_code, unused_imports)
 )]
 
+#[cfg(feature = "ldap")]
 use std::io::Read as _;
 use std::net::Shutdown;
 use std::os::unix::net::{UnixListener, UnixStream};
