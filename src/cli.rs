@@ -100,7 +100,7 @@ pub enum Command {
     },
     /// Look at who is slowed down or refused for wrong passwords, or forgive them
     ///
-    /// Of counts that processes share: [throttle] state = "sqlite:…" or "redis://…". Those in the
+    /// Of counts that processes share: throttle.state = "sqlite:…" or "redis://…". Those in the
     /// memory of a server end with it.
     Throttle {
         /// What to do

@@ -18,13 +18,13 @@ fn config(more: &str) -> String {
 }
 
 fn server(more: &str) -> Serving {
-    Serving::listening(&config(more), "alice:{PLAIN}right\n")
+    Serving::listening(&config(more), "alice:{PLAIN}secret-right\n")
 }
 
 /// Right after whatever came before.
 #[track_caller]
 fn serves_on(server: &Serving) {
-    let answer = server.ask("alice", "right");
+    let answer = server.ask("alice", "secret-right");
     assert!(
         answer.starts_with("Auth-Status: OK\n"),
         "{answer}{}",
@@ -72,8 +72,8 @@ fn every_byte_may_stand_in_a_login_and_in_a_password() {
     let server = server("");
     for byte in 0..=255u8 {
         for (login, password) in [
-            (format!("alice%{byte:02X}"), "right".to_owned()),
-            ("alice".to_owned(), format!("right%{byte:02X}")),
+            (format!("alice%{byte:02X}"), "secret-right".to_owned()),
+            ("alice".to_owned(), format!("secret-right%{byte:02X}")),
             (format!("%{byte:02X}"), format!("%{byte:02X}")),
         ] {
             assert_eq!(server.ask(&login, &password), REFUSED, "{login} {password}");
@@ -130,7 +130,7 @@ fn every_header_may_be_empty_or_short() {
                 let mut variables = vec![
                     ("HTTP_AUTH_METHOD", method),
                     ("HTTP_AUTH_USER", "alice"),
-                    ("HTTP_AUTH_PASS", "wrong"),
+                    ("HTTP_AUTH_PASS", "secret-wrong"),
                 ];
                 variables.retain(|(known, _)| known != name);
                 variables.push((name, value));
@@ -153,7 +153,7 @@ fn nothing_that_is_typed_becomes_a_path() {
     let folder = TempDir::new();
     fs::create_dir(folder.path().join("state")).unwrap();
     let more = "[limits]\nhash-locks = \"state\"\n[logins]\nlower-case = true\n";
-    let server = Serving::listening_in(folder, &config(more), "alice:{PLAIN}right\n");
+    let server = Serving::listening_in(folder, &config(more), "alice:{PLAIN}secret-right\n");
     serves_on(&server);
     let before = everything_in(server.dir.path());
     for login in [
@@ -166,7 +166,7 @@ fn nothing_that_is_typed_becomes_a_path() {
         "auth.toml",
         "~root",
     ] {
-        assert_eq!(server.ask(login, "right"), REFUSED);
+        assert_eq!(server.ask(login, "secret-right"), REFUSED);
     }
     assert_eq!(everything_in(server.dir.path()), before);
 }

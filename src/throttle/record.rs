@@ -6,8 +6,11 @@ use std::time::Duration;
 /// may go on with an old one.
 pub(super) const TAGS: usize = 8;
 
-/// Of a wrong password, 16 bits of a keyed digest: enough to know it again, too little to find it.
-pub(super) type Tag = u16;
+/// Of a wrong password, some bits of a keyed digest: enough to know it again, too little to find it.
+pub(super) type Tag = u32;
+
+/// How many bits: one other password in a million is taken for the same.
+pub(super) const TAG_BITS: u32 = 20;
 
 /// When failures are counted together, and for how long a success counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -8,7 +8,7 @@ use hmac::{HmacReset, KeyInit, Mac};
 use sha2::Sha256;
 
 use super::key::Key;
-use super::record::{Record, Tag};
+use super::record::{Record, TAG_BITS, Tag};
 use super::shared::Source;
 use super::{Seen, Throttle};
 use crate::refusal::{Refusal, Trouble};
@@ -147,7 +147,8 @@ impl Visit<'_> {
         mac.update(password.reveal());
         // Not by value: that would leave what it holds of the password on the stack.
         let digest = mac.finalize_reset().into_bytes();
-        digest.first_chunk().copied().map(Tag::from_le_bytes)
+        let bits = digest.first_chunk().copied().map(Tag::from_le_bytes)?;
+        Some(bits >> (Tag::BITS - TAG_BITS))
     }
 
     /// Says who is refused from now on, once.

@@ -1,7 +1,7 @@
 //! How keys and records are written where processes share them.
 
 use super::key::Key;
-use super::record::{Record, Spans, TAGS, Tag};
+use super::record::{Record, Spans, TAG_BITS, TAGS, Tag};
 use crate::store::Network;
 
 impl Spans {
@@ -43,7 +43,7 @@ impl Key {
 impl Record {
     /// `FAILURES FAILED SUCCEEDED TAG,TAG`: decimal, but for the tags.
     pub(super) fn encode(&self) -> String {
-        let tags: Vec<_> = self.tags.iter().map(|tag| format!("{tag:04x}")).collect();
+        let tags: Vec<_> = self.tags.iter().map(|tag| format!("{tag:05x}")).collect();
         let (failures, failed, succeeded) = (self.failures, self.failed, self.succeeded);
         format!("{failures} {failed} {succeeded} {}", tags.join(","))
     }
@@ -60,9 +60,12 @@ impl Record {
                 tags => tags
                     .split(',')
                     .take(TAGS)
-                    .map(|tag| Tag::from_str_radix(tag, 16))
-                    .collect::<Result<_, _>>()
-                    .ok()?,
+                    .map(|tag| {
+                        Tag::from_str_radix(tag, 16)
+                            .ok()
+                            .filter(|tag| tag >> TAG_BITS == 0)
+                    })
+                    .collect::<Option<_>>()?,
             },
         };
         words.next().is_none().then_some(record)
@@ -117,7 +120,7 @@ mod tests {
             "1 2 3 4 5",
             "-1 2 3 ",
             "1 2 3 xyz",
-            "1 2 3 12345",
+            "1 2 3 123456",
             "4294967296 2 3 ",
             "1 2 3 \n",
             "\u{ff}",

@@ -32,8 +32,8 @@ fn lists_and_clears(cgi: &Cgi) {
     );
     cgi.fail("192.0.2.10", "alice", 8);
     cgi.fail("192.0.2.20", "bob", 5);
-    cgi.log_in("2001:db8::1", "x\" network=192.0.2.1", "wrong");
-    cgi.log_in("192.0.2.30", "alice", "right");
+    cgi.log_in("2001:db8::1", "x\" network=192.0.2.1", "secret-wrong");
+    cgi.log_in("192.0.2.30", "alice", "secret-right");
     let (code, list, _) = run(&cgi.0, &["throttle", "list"]);
     assert_eq!(code, 0);
     let mut all = [
@@ -59,7 +59,7 @@ fn lists_and_clears(cgi: &Cgi) {
     // One login is forgiven, whichever way it is written; its networks are not.
     let (code, said, _) = run(&cgi.0, &["throttle", "clear", "--login", "Alice"]);
     assert_eq!((code, said.as_str()), (0, "forgotten: 3\n"));
-    assert_eq!(cgi.log_in("192.0.2.10", "alice", "right"), Said::In);
+    assert_eq!(cgi.log_in("192.0.2.10", "alice", "secret-right"), Said::In);
     // One network, by any of its addresses.
     let (_, said, _) = run(&cgi.0, &["throttle", "clear", "--network", "2001:db8::9"]);
     assert_eq!(said, "forgotten: 2\n");

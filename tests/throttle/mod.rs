@@ -17,7 +17,7 @@ mod states;
 const KEY: &str = "correct-key";
 const REFUSED: &str = "Auth-Status: Invalid login or password\n";
 const TEMPORARY: &str = "Auth-Status: Temporary server problem, try again later\n";
-const USERS: &str = "alice:{PLAIN}right\nbob:{PLAIN}right\n";
+const USERS: &str = "alice:{PLAIN}secret-right\nbob:{PLAIN}secret-right\n";
 
 /// A configuration with these keys of `[throttle]`.
 fn config(keys: &str) -> String {
@@ -82,7 +82,7 @@ trait Asked {
     /// So many different wrong passwords.
     #[track_caller]
     fn fail(&self, address: &str, login: &str, times: u32) -> Vec<Said> {
-        let password = |number| format!("wrong-{address}-{number}");
+        let password = |number| format!("secret-wrong-{address}-{number}");
         (0..times)
             .map(|number| self.log_in(address, login, &password(number)))
             .collect()

@@ -19,7 +19,7 @@ fn waits_grow_and_then_nobody_is_asked_any_more() {
     let mut expected = [0, 0, 0, 0, 2, 4, 8, 15].map(Out).to_vec();
     assert_eq!(server.fail(HERE, "alice", 8), expected);
     // The right one comes too late, and looks like a wrong one.
-    assert_eq!(server.log_in(HERE, "alice", "right"), Out(15));
+    assert_eq!(server.log_in(HERE, "alice", "secret-right"), Out(15));
     assert_eq!(log_of(&server, "answer=refused cause=throttled"), 1);
     assert_eq!(log_of(&server, "cause=wrong-password"), 8);
     assert_eq!(
@@ -30,8 +30,8 @@ fn waits_grow_and_then_nobody_is_asked_any_more() {
         1
     );
     // Not from elsewhere, where a success forgives nothing here.
-    assert_eq!(server.log_in(THERE, "alice", "right"), In);
-    assert_eq!(server.log_in(HERE, "alice", "right"), Out(15));
+    assert_eq!(server.log_in(THERE, "alice", "secret-right"), In);
+    assert_eq!(server.log_in(HERE, "alice", "secret-right"), Out(15));
     // An unknown login gets the same.
     expected.push(Out(15));
     let unknown = Serving::listening(&config(""), USERS);
@@ -43,25 +43,25 @@ fn waits_grow_and_then_nobody_is_asked_any_more() {
 fn an_old_password_counts_once_however_often_it_comes() {
     let server = server("");
     for _ in 0..50 {
-        for old in ["old-phone", "old-laptop", "old-tablet"] {
+        for old in ["secret-old-phone", "secret-old-laptop", "secret-old-tablet"] {
             assert_eq!(server.log_in(HERE, "alice", old), Out(0));
         }
     }
-    assert_eq!(server.log_in(HERE, "alice", "right"), In);
+    assert_eq!(server.log_in(HERE, "alice", "secret-right"), In);
     // From many networks it counts once for each network, and once for the login.
     for number in 0..40 {
         let address = format!("203.0.113.{number}");
-        assert_eq!(server.log_in(&address, "bob", "old-phone"), Out(0));
+        assert_eq!(server.log_in(&address, "bob", "secret-old-phone"), Out(0));
     }
-    assert_eq!(server.log_in(THERE, "bob", "other"), Out(0));
+    assert_eq!(server.log_in(THERE, "bob", "secret-other"), Out(0));
 }
 
 #[test]
 fn a_network_with_a_success_is_exempt_for_that_login_only() {
     let server = server("");
-    assert_eq!(server.log_in(HERE, "alice", "right"), In);
+    assert_eq!(server.log_in(HERE, "alice", "secret-right"), In);
     assert_eq!(server.fail(HERE, "alice", 20), vec![Out(0); 20]);
-    assert_eq!(server.log_in(HERE, "alice", "right"), In);
+    assert_eq!(server.log_in(HERE, "alice", "secret-right"), In);
     // Also where the network is refused for others, and the login is guessed from elsewhere.
     for number in 0..40 {
         server.fail(HERE, &format!("guess-{number}"), 1);
@@ -69,34 +69,34 @@ fn a_network_with_a_success_is_exempt_for_that_login_only() {
     for number in 0..40 {
         server.fail(&format!("203.0.113.{number}"), "alice", 1);
     }
-    assert_eq!(server.log_in(HERE, "bob", "right"), Out(15));
-    assert_eq!(server.log_in(HERE, "alice", "right"), In);
+    assert_eq!(server.log_in(HERE, "bob", "secret-right"), Out(15));
+    assert_eq!(server.log_in(HERE, "alice", "secret-right"), In);
     // It is no way to guess without end all the same, also beside its owner who goes on logging in.
     for round in 0..4 {
         for number in 0..20 {
-            let password = format!("more-{round}-{number}");
+            let password = format!("secret-more-{round}-{number}");
             server.log_in(HERE, "alice", &password);
         }
         if round < 3 {
-            assert_eq!(server.log_in(HERE, "alice", "right"), In);
+            assert_eq!(server.log_in(HERE, "alice", "secret-right"), In);
         }
     }
-    assert_eq!(server.log_in(HERE, "alice", "right"), Out(15));
+    assert_eq!(server.log_in(HERE, "alice", "secret-right"), Out(15));
 }
 
 /// A mailbox with the name of a master is no way to guess the password of the master.
 #[test]
 fn masters_are_counted_apart_from_users_of_the_same_name() {
     let folder = TempDir::new();
-    folder.write("masters", "bob:{PLAIN}master\n");
+    folder.write("masters", "bob:{PLAIN}secret-master\n");
     let more = "\n[master]\npath = \"masters\"\nallow-weak-schemes = true\n";
     let server = Serving::listening_in(folder, &(config("") + more), USERS);
-    assert_eq!(server.log_in(HERE, "bob", "right"), In);
+    assert_eq!(server.log_in(HERE, "bob", "secret-right"), In);
     let said = server.fail(HERE, "alice*bob", 8);
     assert_eq!(said, [0, 0, 0, 0, 2, 4, 8, 15].map(Out));
-    assert_eq!(server.log_in(HERE, "alice*bob", "master"), Out(15));
-    assert_eq!(server.log_in(HERE, "bob", "right"), In);
-    assert_eq!(server.log_in(THERE, "alice*bob", "master"), In);
+    assert_eq!(server.log_in(HERE, "alice*bob", "secret-master"), Out(15));
+    assert_eq!(server.log_in(HERE, "bob", "secret-right"), In);
+    assert_eq!(server.log_in(THERE, "alice*bob", "secret-master"), In);
 }
 
 /// What is wrong for one store counts, also where another could not say and the answer is that.
@@ -111,10 +111,10 @@ fn a_guess_counts_also_where_another_store_is_in_trouble() {
     );
     let text = config("").replacen("[[users]]\n", &first, 1);
     let server = Serving::listening(&text, USERS);
-    assert_eq!(server.log_in(THERE, "alice", "right"), In);
+    assert_eq!(server.log_in(THERE, "alice", "secret-right"), In);
     let said = server.fail(HERE, "alice", 8);
     assert_eq!(said, [Said::Temporary; 8]);
-    assert_eq!(server.log_in(HERE, "alice", "right"), Out(15));
+    assert_eq!(server.log_in(HERE, "alice", "secret-right"), Out(15));
     // Who is in no store that could say has not been tried.
     assert_eq!(server.fail(THERE, "nobody", 20), [Said::Temporary; 20]);
 }
@@ -149,17 +149,17 @@ fn digests_that_cannot_be_compared_are_no_guesses() {
 fn one_password_for_many_logins_has_the_network_refused() {
     let server = server("refuse-network = 10");
     let spray: Vec<_> = (0..10)
-        .map(|number| server.log_in(HERE, &format!("guess-{number}"), "summer"))
+        .map(|number| server.log_in(HERE, &format!("guess-{number}"), "secret-summer"))
         .collect();
     let waits = [0, 0, 0, 0, 2, 4, 8, 15, 15, 15];
     assert_eq!(spray, waits.map(Out));
-    assert_eq!(server.log_in(HERE, "alice", "right"), Out(15));
+    assert_eq!(server.log_in(HERE, "alice", "secret-right"), Out(15));
     assert_eq!(
         log_of(&server, "network=192.0.2.10/32 is refused after 10"),
         1
     );
     // The neighbours are others.
-    assert_eq!(server.log_in("192.0.2.11", "alice", "right"), In);
+    assert_eq!(server.log_in("192.0.2.11", "alice", "secret-right"), In);
 }
 
 #[test]
@@ -175,35 +175,38 @@ fn a_login_alone_is_slowed_and_not_locked_unless_that_is_wanted() {
     let said = guess(&slowing);
     assert_eq!(said[..8], [0, 0, 0, 0, 2, 4, 8, 15].map(Out));
     assert_eq!(said[8..], vec![Out(15); 32]);
-    assert_eq!(slowing.log_in(HERE, "alice", "right"), In);
+    assert_eq!(slowing.log_in(HERE, "alice", "secret-right"), In);
     let locking = server("refuse-login = 20");
     guess(&locking);
-    assert_eq!(locking.log_in(HERE, "alice", "right"), Out(15));
-    assert_eq!(locking.log_in(HERE, "bob", "right"), In);
+    assert_eq!(locking.log_in(HERE, "alice", "secret-right"), Out(15));
+    assert_eq!(locking.log_in(HERE, "bob", "secret-right"), In);
 }
 
 #[test]
 fn networks_are_as_wide_as_configured() {
     let wide = server("ipv4-prefix = 24");
     wide.fail("192.0.2.10", "alice", 8);
-    assert_eq!(wide.log_in("192.0.2.99", "alice", "right"), Out(15));
-    assert_eq!(wide.log_in("192.0.3.10", "alice", "right"), In);
+    assert_eq!(wide.log_in("192.0.2.99", "alice", "secret-right"), Out(15));
+    assert_eq!(wide.log_in("192.0.3.10", "alice", "secret-right"), In);
     let server = server("");
     for number in 1..=8 {
         server.log_in(
             &format!("2001:db8:1:2::{number}"),
             "alice",
-            &format!("w{number}"),
+            &format!("secret-w{number}"),
         );
     }
     assert_eq!(
-        server.log_in("2001:db8:1:2:ffff::1", "alice", "right"),
+        server.log_in("2001:db8:1:2:ffff::1", "alice", "secret-right"),
         Out(15)
     );
-    assert_eq!(server.log_in("2001:db8:1:3::1", "alice", "right"), In);
+    assert_eq!(
+        server.log_in("2001:db8:1:3::1", "alice", "secret-right"),
+        In
+    );
     // An IPv4 client of a socket for both is the same as on one for IPv4.
     server.fail("::ffff:192.0.2.77", "bob", 8);
-    assert_eq!(server.log_in("192.0.2.77", "bob", "right"), Out(15));
+    assert_eq!(server.log_in("192.0.2.77", "bob", "secret-right"), Out(15));
 }
 
 #[test]
@@ -215,9 +218,9 @@ fn upper_and_lower_case_are_one_login() {
         .take(8)
         .enumerate()
     {
-        server.log_in(HERE, login, &format!("wrong-{number}"));
+        server.log_in(HERE, login, &format!("secret-wrong-{number}"));
     }
-    assert_eq!(server.log_in(HERE, "alice", "right"), Out(15));
+    assert_eq!(server.log_in(HERE, "alice", "secret-right"), Out(15));
 }
 
 #[test]
@@ -225,8 +228,8 @@ fn who_is_always_allowed_is_neither_slowed_nor_counted() {
     let server = server("always-allow = [\"192.0.2.0/24\", \"2001:db8::1\"]");
     assert_eq!(server.fail(HERE, "alice", 40), vec![Out(0); 40]);
     assert_eq!(server.fail("2001:db8::1", "alice", 40), vec![Out(0); 40]);
-    assert_eq!(server.log_in(HERE, "alice", "right"), In);
-    assert_eq!(server.log_in(THERE, "alice", "wrong"), Out(0));
+    assert_eq!(server.log_in(HERE, "alice", "secret-right"), In);
+    assert_eq!(server.log_in(THERE, "alice", "secret-wrong"), Out(0));
 }
 
 /// Without a key anybody could name any address: a guesser another one each time, or a user's own.
@@ -242,11 +245,16 @@ fn an_address_that_nobody_vouches_for_is_not_counted_by() {
         ]))
     };
     let said: Vec<_> = (0..40)
-        .map(|number| ask(&format!("203.0.113.{number}"), &format!("wrong-{number}")))
+        .map(|number| {
+            ask(
+                &format!("203.0.113.{number}"),
+                &format!("secret-wrong-{number}"),
+            )
+        })
         .collect();
     assert_eq!(said[3..9], [0, 2, 4, 8, 15, 15].map(Out));
     // The login is slowed; nobody is locked out.
-    assert_eq!(ask("203.0.113.1", "right"), In);
+    assert_eq!(ask("203.0.113.1", "secret-right"), In);
     assert!(
         !server.log().contains("throttle: network"),
         "{}",
@@ -292,11 +300,12 @@ fn digests_are_counted_and_get_a_wait_only_where_nginx_can_take_it() {
 #[test]
 fn refusals_of_every_kind_count_and_temporary_failures_do_not() {
     let server = server("");
-    let users = "alice:{PLAIN}right\noff:{PLAIN}right:::::: nologin\nnets:{PLAIN}right:::::: \
+    let users = "alice:{PLAIN}secret-right\noff:{PLAIN}secret-right:::::: nologin\nnets:{PLAIN}secret-right:::::: \
                  allow_nets=10.0.0.0/8\nempty:\n";
     server.replace("users", users);
     wait_until("the new users", || {
-        server.log_in(THERE, "off", "right") == Out(0) && log_of(&server, "cause=disabled") > 0
+        server.log_in(THERE, "off", "secret-right") == Out(0)
+            && log_of(&server, "cause=disabled") > 0
     });
     for (number, login) in ["off", "nets", "empty", "nobody", "alice"]
         .iter()
@@ -305,8 +314,8 @@ fn refusals_of_every_kind_count_and_temporary_failures_do_not() {
         let address = format!("203.0.113.{number}");
         let first = match *login {
             // The right password of somebody who is kept out looks as a wrong one.
-            "off" | "nets" => server.log_in(&address, login, "right"),
-            _ => server.log_in(&address, login, "first"),
+            "off" | "nets" => server.log_in(&address, login, "secret-right"),
+            _ => server.log_in(&address, login, "secret-first"),
         };
         assert_eq!(first, Out(0));
         let said = server.fail(&address, login, 8);
@@ -321,18 +330,18 @@ fn refusals_of_every_kind_count_and_temporary_failures_do_not() {
     );
     for number in 0..20 {
         stuck.fail(HERE, &format!("no-{number}"), 0);
-        assert_eq!(stuck.log_in(HERE, "alice", "right"), Said::Temporary);
+        assert_eq!(stuck.log_in(HERE, "alice", "secret-right"), Said::Temporary);
     }
-    assert_eq!(stuck.log_in(HERE, "bob", "right"), In);
+    assert_eq!(stuck.log_in(HERE, "bob", "secret-right"), In);
 }
 
 #[test]
 fn failures_are_forgotten_after_the_window() {
     let server = server("window = 1\nfree-failures = 0\nwaits = [1]");
     assert_eq!(server.fail(HERE, "alice", 1), [Out(1)]);
-    assert_eq!(server.log_in(HERE, "alice", "right"), Out(1));
+    assert_eq!(server.log_in(HERE, "alice", "secret-right"), Out(1));
     wait_until("it is forgotten", || {
-        server.log_in(HERE, "alice", "right") == In
+        server.log_in(HERE, "alice", "secret-right") == In
     });
 }
 
@@ -343,10 +352,10 @@ fn counts_outlive_a_reload() {
     let text = config("").replace("192.0.2.1\"", "192.0.2.1\" # again");
     server.replace("auth.toml", &text);
     wait_until("the reload", || {
-        server.log_in(THERE, "bob", "right");
+        server.log_in(THERE, "bob", "secret-right");
         log_of(&server, "auth.toml: loaded") > 0
     });
-    assert_eq!(server.log_in(HERE, "alice", "right"), Out(15));
+    assert_eq!(server.log_in(HERE, "alice", "secret-right"), Out(15));
 }
 
 /// Guesses made at once do not slip through between reading the counts and changing them.
@@ -359,7 +368,7 @@ fn guesses_made_at_once_are_counted_each() {
             let socket = &socket;
             scope.spawn(move || {
                 for number in 0..5 {
-                    let password = format!("wrong-{thread}-{number}");
+                    let password = format!("secret-wrong-{thread}-{number}");
                     let mut client = Client::from(UnixStream::connect(socket).unwrap());
                     client.send(&request(
                         1,
@@ -380,7 +389,7 @@ fn guesses_made_at_once_are_counted_each() {
     assert!((4..=4 + 8).contains(&asked), "{asked}");
     assert_eq!(log_of(&server, "is refused after"), 1, "{}", server.log());
     assert_eq!(asked + log_of(&server, "cause=throttled"), 40);
-    assert_eq!(server.log_in(HERE, "alice", "right"), Out(15));
+    assert_eq!(server.log_in(HERE, "alice", "secret-right"), Out(15));
 }
 
 /// Counts in memory would end with each process, so they are not made.
@@ -388,5 +397,5 @@ fn guesses_made_at_once_are_counted_each() {
 fn memory_is_of_no_use_to_cgi_programs() {
     let cgi = Cgi::new(&config(""));
     assert_eq!(cgi.fail(HERE, "alice", 20), vec![Out(0); 20]);
-    assert_eq!(cgi.log_in(HERE, "alice", "right"), In);
+    assert_eq!(cgi.log_in(HERE, "alice", "secret-right"), In);
 }

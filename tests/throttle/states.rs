@@ -28,7 +28,7 @@ const WAITS: [Said; 8] = [
 fn is_shared(one: &dyn Asked, other: &dyn Asked) {
     for (number, expected) in WAITS.into_iter().enumerate() {
         let whom = if number % 2 == 0 { one } else { other };
-        let password = format!("wrong-{number}");
+        let password = format!("secret-wrong-{number}");
         assert_eq!(whom.log_in(HERE, "alice", &password), expected);
         // The same one, asked of the other, is known.
         let again = if number % 2 == 0 { other } else { one };
@@ -36,11 +36,11 @@ fn is_shared(one: &dyn Asked, other: &dyn Asked) {
             assert_eq!(again.log_in(HERE, "alice", &password), expected);
         }
     }
-    assert_eq!(one.log_in(HERE, "alice", "right"), Out(15));
-    assert_eq!(other.log_in(HERE, "alice", "right"), Out(15));
-    assert_eq!(one.log_in("192.0.2.11", "alice", "right"), In);
+    assert_eq!(one.log_in(HERE, "alice", "secret-right"), Out(15));
+    assert_eq!(other.log_in(HERE, "alice", "secret-right"), Out(15));
+    assert_eq!(one.log_in("192.0.2.11", "alice", "secret-right"), In);
     // A success is known too.
-    assert_eq!(one.log_in("192.0.2.12", "bob", "right"), In);
+    assert_eq!(one.log_in("192.0.2.12", "bob", "secret-right"), In);
     assert_eq!(other.fail("192.0.2.12", "bob", 9), vec![Out(0); 9]);
 }
 
@@ -62,7 +62,7 @@ fn an_sqlite_file_is_shared_by_cgi_programs_and_servers() {
     assert!(
         !content
             .windows(5)
-            .any(|window| window == b"wrong" || window == b"right")
+            .any(|window| window == b"secret-wrong" || window == b"secret-right")
     );
 }
 
@@ -78,7 +78,7 @@ fn many_processes_at_once_lose_no_count() {
                 for number in 0..3 {
                     // Each login once: all are counted for the network.
                     let login = format!("guess-{thread}-{number}");
-                    cgi.log_in(HERE, &login, "wrong");
+                    cgi.log_in(HERE, &login, "secret-wrong");
                 }
             });
         }
@@ -109,12 +109,12 @@ fn redis_is_shared_by_servers_and_cgi_programs() {
         socket.display()
     );
     let unix = Cgi::new(&config(&keys));
-    assert_eq!(unix.log_in(HERE, "alice", "right"), Out(15));
+    assert_eq!(unix.log_in(HERE, "alice", "secret-right"), Out(15));
     let port = redis.port;
     let keys =
         format!("state = \"redis://default@127.0.0.1:{port}/3\"\npassword-file = {file:?}\n");
     let other = Cgi::new(&config(&keys));
-    assert_eq!(other.log_in(HERE, "alice", "right"), In);
+    assert_eq!(other.log_in(HERE, "alice", "secret-right"), In);
 }
 
 #[test]
@@ -136,9 +136,9 @@ fn redis_over_tls_must_show_a_certificate_of_its_name() {
     };
     let cgi = Cgi::new(&keys("localhost"));
     assert_eq!(cgi.fail(HERE, "alice", 8), WAITS);
-    assert_eq!(cgi.log_in(HERE, "alice", "right"), Out(15));
+    assert_eq!(cgi.log_in(HERE, "alice", "secret-right"), Out(15));
     let other_name = Cgi::new(&keys("127.0.0.1"));
-    assert_eq!(other_name.log_in(HERE, "bob", "right"), Temporary);
+    assert_eq!(other_name.log_in(HERE, "bob", "secret-right"), Temporary);
 }
 
 /// Goes on, one warning for each outage, and the counts of before are there afterwards.
@@ -156,15 +156,15 @@ fn redis_that_is_stopped_killed_and_back_changes_no_answer() {
     assert_eq!(server.fail(HERE, "alice", 8), WAITS);
     redis.server.signal_all(Signal::STOP);
     for _ in 0..10 {
-        assert_eq!(server.log_in(HERE, "bob", "right"), In);
-        assert_eq!(server.log_in(HERE, "bob", "wrong"), Out(0));
+        assert_eq!(server.log_in(HERE, "bob", "secret-right"), In);
+        assert_eq!(server.log_in(HERE, "bob", "secret-wrong"), Out(0));
     }
     assert_eq!(warned(&server), 1, "{}", server.log());
     // Meanwhile the process counts on its own.
     assert_eq!(server.fail("192.0.2.50", "bob", 8), WAITS);
     redis.server.signal_all(Signal::CONT);
     wait_until("the counts are back", || {
-        server.log_in(HERE, "alice", "right") == Out(15)
+        server.log_in(HERE, "alice", "secret-right") == Out(15)
     });
     wait_until("it is said", || {
         log_of(&server, "throttle: the counts can be had again") == 1
@@ -172,12 +172,12 @@ fn redis_that_is_stopped_killed_and_back_changes_no_answer() {
     let port = redis.port;
     drop(redis);
     for _ in 0..10 {
-        assert_eq!(server.log_in(HERE, "bob", "right"), In);
+        assert_eq!(server.log_in(HERE, "bob", "secret-right"), In);
     }
     assert_eq!(warned(&server), 2, "{}", server.log());
     let _again = Redis::start_on(port);
     wait_until("it is asked again", || {
-        server.log_in(HERE, "bob", "right");
+        server.log_in(HERE, "bob", "secret-right");
         log_of(&server, "can be had again") == 2
     });
 }
@@ -189,8 +189,8 @@ fn without_the_counts_nobody_gets_in_where_that_is_wanted() {
         let keys = format!("state = \"redis://127.0.0.1:{port}\"\nwithout-state = \"refuse\"");
         let server = Serving::listening(&config(&keys), USERS);
         for _ in 0..3 {
-            assert_eq!(server.log_in(HERE, "alice", "right"), Temporary);
-            assert_eq!(server.log_in(HERE, "alice", "wrong"), Temporary);
+            assert_eq!(server.log_in(HERE, "alice", "secret-right"), Temporary);
+            assert_eq!(server.log_in(HERE, "alice", "secret-wrong"), Temporary);
         }
         assert_eq!(log_of(&server, "the counts cannot be had"), 1);
         assert_eq!(
@@ -202,7 +202,7 @@ fn without_the_counts_nobody_gets_in_where_that_is_wanted() {
         let cgi = Cgi::new(&config(
             "state = \"sqlite:nowhere/state.db\"\nwithout-state = \"refuse\"",
         ));
-        assert_eq!(cgi.log_in(HERE, "alice", "right"), Temporary);
+        assert_eq!(cgi.log_in(HERE, "alice", "secret-right"), Temporary);
     }
 }
 
@@ -230,11 +230,11 @@ fn a_state_file_that_cannot_be_used_changes_no_answer() {
             let path = cgi.0.write(name, content);
             fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
         }
-        assert_eq!(cgi.log_in(HERE, "alice", "right"), In, "{what}");
+        assert_eq!(cgi.log_in(HERE, "alice", "secret-right"), In, "{what}");
         assert_eq!(cgi.fail(HERE, "alice", 10), vec![Out(0); 10], "{what}");
         let output = cgi.run(&[
             ("HTTP_AUTH_USER", "alice"),
-            ("HTTP_AUTH_PASS", "wrong"),
+            ("HTTP_AUTH_PASS", "secret-wrong"),
             ("HTTP_CLIENT_IP", HERE),
             ("HTTP_X_AUTH_KEY", KEY),
         ]);
@@ -261,9 +261,9 @@ fn counts_that_can_only_be_read_are_no_way_to_guess() {
     redis.command(&["CONFIG", "SET", "maxmemory", "1"]);
     let from = "192.0.2.60";
     assert_eq!(server.fail(from, "bob", 8), WAITS);
-    assert_eq!(server.log_in(from, "bob", "right"), Out(15));
-    assert_eq!(server.log_in(HERE, "alice", "right"), Out(15));
-    assert_eq!(server.log_in("192.0.2.61", "bob", "right"), In);
+    assert_eq!(server.log_in(from, "bob", "secret-right"), Out(15));
+    assert_eq!(server.log_in(HERE, "alice", "secret-right"), Out(15));
+    assert_eq!(server.log_in("192.0.2.61", "bob", "secret-right"), In);
     assert_eq!(
         log_of(&server, "the counts cannot be written"),
         1,
@@ -273,7 +273,7 @@ fn counts_that_can_only_be_read_are_no_way_to_guess() {
     assert_eq!(log_of(&server, "again"), 0, "{}", server.log());
     redis.command(&["CONFIG", "SET", "maxmemory", "0"]);
     wait_until("they can be written", || {
-        server.log_in("192.0.2.62", "nobody", "wrong");
+        server.log_in("192.0.2.62", "nobody", "secret-wrong");
         log_of(&server, "the counts can be written again") == 1
     });
     // A failure does not outlive its window there.
@@ -291,16 +291,16 @@ fn guesses_at_once_leave_the_counts_of_redis_in_order() {
         for number in 0..30 {
             let server = &servers[number % 3];
             scope.spawn(move || {
-                let password = format!("wrong-{number}");
+                let password = format!("secret-wrong-{number}");
                 assert_ne!(server.log_in(HERE, "alice", &password), Temporary);
             });
         }
         for _ in 0..20 {
-            assert_eq!(servers[0].log_in("192.0.2.99", "bob", "right"), In);
+            assert_eq!(servers[0].log_in("192.0.2.99", "bob", "secret-right"), In);
         }
     });
     for server in &servers {
-        assert_eq!(server.log_in(HERE, "alice", "right"), Out(15));
+        assert_eq!(server.log_in(HERE, "alice", "secret-right"), Out(15));
         assert_eq!(log_of(server, "the counts cannot"), 0, "{}", server.log());
     }
 }
@@ -353,7 +353,7 @@ fn the_state_file_is_bounded_in_a_sandbox_too() {
             server.log_in(
                 &format!("203.0.{}.{}", number / 250, number % 250),
                 "bob",
-                "wrong",
+                "secret-wrong",
             );
         }
         sql("SELECT count(*) FROM record").parse::<u32>().unwrap() <= 50_000
@@ -383,8 +383,8 @@ fn a_state_file_that_somebody_locks_changes_no_answer() {
         .read_line(&mut line)
         .unwrap();
     assert_eq!(line, "locked\n");
-    assert_eq!(server.log_in(HERE, "bob", "right"), In);
-    assert_eq!(server.log_in(HERE, "bob", "wrong"), Out(0));
+    assert_eq!(server.log_in(HERE, "bob", "secret-right"), In);
+    assert_eq!(server.log_in(HERE, "bob", "secret-wrong"), Out(0));
     drop(input);
     sqlite.wait().unwrap();
     assert_eq!(
@@ -394,7 +394,7 @@ fn a_state_file_that_somebody_locks_changes_no_answer() {
         server.log()
     );
     wait_until("the counts are back", || {
-        server.log_in(HERE, "alice", "right") == Out(15)
+        server.log_in(HERE, "alice", "secret-right") == Out(15)
     });
 }
 
@@ -404,6 +404,6 @@ fn a_state_file_that_is_removed_is_made_anew() {
     let server = Serving::listening(&config("state = \"sqlite:state.db\""), USERS);
     assert_eq!(server.fail(HERE, "alice", 8), WAITS);
     fs::remove_file(server.dir.path().join("state.db")).unwrap();
-    assert_eq!(server.log_in(HERE, "alice", "right"), In);
+    assert_eq!(server.log_in(HERE, "alice", "secret-right"), In);
     assert!(server.dir.path().join("state.db").exists());
 }
