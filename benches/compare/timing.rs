@@ -102,7 +102,7 @@ fn schemes() -> Outcome<Vec<(String, String)>> {
             format!("{{PBKDF2}}$1$salt$100${}", "0".repeat(40)),
         ),
         (
-            "yescrypt, 1 MiB",
+            "yescrypt",
             "$y$j75$owaJb273p96n0a7G74zel/$uRLrCtFyeK2mr0c4LnC9sOUCWzJ3yw0Ux3Pre3kONc1".to_owned(),
         ),
         ("ARGON2I, 64 KiB", argon2("argon2i")),
