@@ -162,7 +162,9 @@ fn a_full_disk_for_what_is_counted() {
         let mut caller = Caller::new(&socket);
         for _ in 0..count {
             assert_eq!(caller.ask("alice", "right").unwrap(), ACCEPTED);
-            let answer = caller.ask("mallory", &format!("guess {number}")).unwrap();
+            // Another login each time, as one would soon be refused without being counted.
+            let login = format!("mallory-{number}");
+            let answer = caller.ask(&login, &format!("guess {number}")).unwrap();
             assert_eq!(
                 answer.lines().next(),
                 load::REFUSED.lines().next(),
@@ -178,7 +180,10 @@ fn a_full_disk_for_what_is_counted() {
     while io::Write::write_all(&mut filler, &[0]).is_ok() {}
     logins(500);
     let log = victim.log();
-    assert!(log.contains("throttle: the counts cannot be had"), "{log}");
+    assert!(
+        log.contains("throttle: the counts cannot be written"),
+        "{log}"
+    );
     filler.set_len(0).unwrap();
     logins(50);
     super::victim::is_whole(&state);
