@@ -37,10 +37,13 @@ const IN_PASSWORDS: [&str; 7] = [
 ];
 
 /// What has that in common with passwords, and is none.
-const NOT_IN_PASSWORDS: [&str; 3] = [
+const NOT_IN_PASSWORDS: [&str; 5] = [
     "client-secret-file",
     "is the URL right?",
     "for the right syntax to use near",
+    // What somebody typed as a login.
+    "login=\"alice sesame1",
+    r#"login="alice\" \"sesame1"#,
 ];
 
 /// Fails if a log holds a password, or a part of one.
