@@ -51,6 +51,10 @@ fn bad_files_get_exactly_these_messages() {
         if path.extension().is_none_or(|extension| extension != "toml") {
             continue;
         }
+        // What is wrong with it is only seen by a program that has Redis.
+        if cfg!(not(feature = "redis")) && path.ends_with("throttle-redis.toml") {
+            continue;
+        }
         seen += 1;
         let expected = path.with_extension("err");
         let content = fs::read_to_string(&path).unwrap();
