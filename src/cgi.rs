@@ -60,7 +60,7 @@ fn respond(path: &Path, params: &Params<'_>, started: Instant, out: &mut Vec<u8>
     match Service::open(path, Lifetime::OneRequest, None, &mut Vec::new()) {
         Ok(service) => {
             crate::journal::set_level(service.config().log_level);
-            service.respond(Peer::WebServer, params, out);
+            service.respond(Peer::WebServer, params, out).wait();
         }
         Err(problems) => {
             for problem in problems {

@@ -17,7 +17,7 @@
 //! - Other servers are spoken to over connections of `net`, with certificates checked as `tls` says.
 //! - [`config`] reads the TOML, with [`files`] that must be trustworthy and [`problem`]s that have a
 //!   place. [`service`] is one version of it at work, [`live`] the one in force while a server
-//!   runs. [`journal`] is the log. [`harden`] and [`sandbox`] see to it that little is left to steal,
+//!   runs; [`pace`] has its refusals leave at times that tell nothing. [`journal`] is the log. [`harden`] and [`sandbox`] see to it that little is left to steal,
 //!   and little to be done with it.
 //! - [`accounts`] knows users and groups of the machine by name.
 
@@ -39,6 +39,7 @@ pub mod logins;
 pub mod method;
 #[cfg(feature = "tls")]
 pub mod net;
+pub mod pace;
 pub mod params;
 pub mod problem;
 pub mod refusal;

@@ -255,7 +255,7 @@ impl Application for Live {
     fn respond(&self, peer: Peer, params: &Params<'_>, out: &mut Vec<u8>) {
         self.look_safely();
         match self.current() {
-            Some(service) => service.respond(peer, params, out),
+            Some(service) => service.respond(peer, params, out).wait(),
             None => {
                 let why = Refusal::Temporary(Trouble::NoConfiguration);
                 self.0.refuse(why, &Outline::of(params), out);

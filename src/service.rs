@@ -9,9 +9,10 @@ use std::time::Instant;
 use crate::answer::{Answer, Dialogue, Messages};
 use crate::config::Config;
 use crate::files::{Fingerprint, fingerprint};
-use crate::gate::{Admission, Chain, Denial, Gate, Step};
+use crate::gate::{Admission, Chain, Gate, Step};
 use crate::journal::Decision;
 use crate::method::{Methods, inbound};
+use crate::pace::Departure;
 use crate::params::{Params, Peer};
 use crate::problem::Problem;
 use crate::refusal::{Refusal, Trouble};
@@ -37,6 +38,8 @@ pub struct Decided {
     pub host: Option<Arc<str>>,
     /// The label of the app password that the client sent.
     pub app_password: Option<String>,
+    /// When the answer may leave at the earliest.
+    pub earliest: Option<Instant>,
 }
 
 /// The files that a load looked at, as they were then; `None` for one that was not there.
@@ -218,12 +221,12 @@ impl Service {
         self.gate.routes.unresolved(&self.config.path)
     }
 
-    /// Appends the answer to one request, and logs the decision.
-    pub fn respond(&self, peer: Peer, params: &Params<'_>, out: &mut Vec<u8>) {
+    /// Appends the answer to one request, and logs the decision; says when the answer may leave.
+    pub fn respond(&self, peer: Peer, params: &Params<'_>, out: &mut Vec<u8>) -> Departure {
         let started = Instant::now();
         let start = out.len();
         let answered = catch_unwind(AssertUnwindSafe(|| self.answer(peer, params, started, out)));
-        if answered.is_err() {
+        answered.unwrap_or_else(|_| {
             out.truncate(start);
             let why = Refusal::Temporary(Trouble::Panic);
             refuse(
@@ -233,22 +236,34 @@ impl Service {
                 started,
                 out,
             );
-        }
+            in_step(started)
+        })
     }
 
-    fn answer(&self, peer: Peer, params: &Params<'_>, started: Instant, out: &mut Vec<u8>) {
+    fn answer(
+        &self,
+        peer: Peer,
+        params: &Params<'_>,
+        started: Instant,
+        out: &mut Vec<u8>,
+    ) -> Departure {
         let messages = &self.config.messages;
         let request = match AuthRequest::from_params(params, peer, &self.config.fronts) {
             Ok(request) => request,
-            Err(why) if why.is_of_a_stranger() => {
-                return self.turn_away(why, peer, params, started, out);
+            Err(why) => {
+                if why.is_of_a_stranger() {
+                    self.turn_away(why, peer, params, started, out);
+                } else {
+                    refuse(why, &Outline::of(params), messages, started, out);
+                }
+                return in_step(started);
             }
-            Err(why) => return refuse(why, &Outline::of(params), messages, started, out),
         };
         let Decided {
             mut answer,
             host,
             app_password,
+            earliest,
         } = self.decide(&request, &mut |_| {});
         if let Err(unsayable) = answer.write(request.dialogue(), messages, out) {
             let why = Refusal::Temporary(Trouble::Answer(unsayable.to_string()));
@@ -278,6 +293,13 @@ impl Service {
             took: started.elapsed(),
         }
         .log();
+        match answer {
+            Answer::Accept { .. } => Departure::AtOnce,
+            Answer::Refuse { .. } => Departure::InStep {
+                came: started,
+                earliest,
+            },
+        }
     }
 
     /// Answers whoever may not ask as if the password were wrong, and looks at nothing but how to
@@ -330,11 +352,16 @@ impl Service {
                 },
                 host: Some(destination.host),
                 app_password,
+                earliest: None,
             },
-            Err(Denial { why, wait }) => Decided {
-                answer: Answer::Refuse { why, wait },
+            Err(denial) => Decided {
+                answer: Answer::Refuse {
+                    why: denial.why,
+                    wait: denial.wait,
+                },
                 host: None,
                 app_password: None,
+                earliest: denial.earliest,
             },
         }
     }
@@ -346,6 +373,14 @@ fn throttle(config: &Config, lifetime: Lifetime, before: Option<&Service>) -> Op
     let forgets = lifetime == Lifetime::OneRequest && settings.place == throttle::Place::Memory;
     let before = before.and_then(|service| service.gate.throttle.as_ref());
     (!forgets).then(|| Throttle::open(settings, before))
+}
+
+/// For whatever is refused without a look at who it is.
+fn in_step(came: Instant) -> Departure {
+    Departure::InStep {
+        came,
+        earliest: None,
+    }
 }
 
 /// Without a problem, what was made is whole.

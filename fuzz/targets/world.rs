@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, Once, PoisonError};
 use nginx_mail_auth::config::Config;
 use nginx_mail_auth::gate::{Chain, Gate, Source, Then};
 use nginx_mail_auth::method::Methods;
+use nginx_mail_auth::pace::Departure;
 use nginx_mail_auth::params::{Params, Peer};
 use nginx_mail_auth::request::Login;
 use nginx_mail_auth::route::{Routes, System};
@@ -206,9 +207,11 @@ impl World {
         let said = &self.said.0;
         said.lock().unwrap_or_else(PoisonError::into_inner).clear();
         let start = out.len();
-        self.service.respond(Peer::Unix, params, out);
+        let departure = self.service.respond(Peer::Unix, params, out);
         let said = said.lock().unwrap_or_else(PoisonError::into_inner);
         match out[start..].starts_with(b"Auth-Status: OK\n") {
+            true if departure != Departure::AtOnce => Err("it leaves as a refusal does"),
+            false if departure == Departure::AtOnce => Err("it does not leave as a refusal does"),
             true => self.rightly(params, &said),
             false => Ok(()),
         }

@@ -10,7 +10,7 @@ use crate::request::{AuthRequest, Login, Method, Protocol};
 use crate::route::{Credentials, Destination, NoPassword, OwnPassword, Routes};
 use crate::secret::{Password, Proof};
 use crate::store::{Account, Question};
-use crate::throttle::Throttle;
+use crate::throttle::{Delay, Throttle};
 
 mod chain;
 mod master;
@@ -71,6 +71,8 @@ pub struct Denial {
     pub why: Refusal,
     /// Seconds that nginx is to hold the answer back, so that the client may try again.
     pub wait: Option<NonZeroU32>,
+    /// The answer is not to leave before, so that its time says nothing.
+    pub earliest: Option<Instant>,
 }
 
 /// What happened on the way to a decision, for the `test` command. Stores count from 0.
@@ -109,19 +111,20 @@ impl Gate {
         request: &AuthRequest<'_>,
         note: &mut impl FnMut(Step<'_>),
     ) -> Result<Admission, Denial> {
-        let mut slowed = None;
+        let mut slowed = Delay::default();
         self.decide(request, &mut slowed, note)
             .map_err(|why| Denial {
-                wait: self.wait(request).max(slowed),
                 why,
+                wait: self.wait(request).max(slowed.wait),
+                earliest: slowed.earliest,
             })
     }
 
-    /// Decides; `slowed` is how many seconds a refusal is to be held back because of others before.
+    /// Decides; `slowed` is how long a refusal is to be held back because of others before.
     fn decide(
         &self,
         request: &AuthRequest<'_>,
-        slowed: &mut Option<NonZeroU32>,
+        slowed: &mut Delay,
         note: &mut impl FnMut(Step<'_>),
     ) -> Result<Admission, Refusal> {
         let deadline = Instant::now() + self.deadline;
@@ -190,7 +193,7 @@ impl Gate {
         request: &AuthRequest<'_>,
         asked: &Question<'_>,
         masters: Option<(&Masters, &Login)>,
-        slowed: &mut Option<NonZeroU32>,
+        slowed: &mut Delay,
         note: &mut impl FnMut(Step<'_>),
     ) -> Result<Proven, Refusal> {
         let proof = &request.proof;
@@ -222,7 +225,7 @@ impl Gate {
             Err(Refusal::Temporary(_)) if !said_no => {}
             // No password was tried: many clients ask for this first, and then send theirs.
             Err(Refusal::DigestNotPossible) => {}
-            Err(_) => *slowed = visit.failed(proof)?,
+            Err(_) => slowed.wait = visit.failed(proof)?,
         }
         proven
     }

@@ -138,7 +138,7 @@ mod tests {
             memory.change(&[key(number)], succeed, now).unwrap();
         }
         for number in 100..2 * MAX_KEYS {
-            let fail: &mut Change<'_> = &mut |records, now| records[0].fail(None, now);
+            let fail: &mut Change<'_> = &mut |records, now| records[0].fail(None, now, 0);
             memory.change(&[key(number)], fail, now).unwrap();
         }
         let all = memory.list(now).unwrap();

@@ -8,7 +8,7 @@
 //! owner out.
 
 use std::net::IpAddr;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::num::NonZeroU32;
 use std::time::{Duration, Instant};
 
 use crate::refusal::{Refusal, Trouble};
@@ -71,8 +71,15 @@ pub struct Settings {
 pub struct Throttle {
     settings: Settings,
     counts: Shared,
-    /// Microseconds that a wrong password takes at the moment.
-    pace: AtomicU64,
+}
+
+/// How long the answer to an attempt is held back.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Delay {
+    /// Seconds, by nginx.
+    pub wait: Option<NonZeroU32>,
+    /// By us: it must not leave before.
+    pub earliest: Option<Instant>,
 }
 
 /// The records of an attempt.
@@ -91,6 +98,16 @@ impl Seen {
             login: records.next().unwrap_or_default(),
             network: records.next().zip(records.next()),
         }
+    }
+
+    /// Microseconds that the wrong passwords took which say most of this attempt.
+    fn took(&self) -> u32 {
+        let (network, pair) = self
+            .network
+            .as_ref()
+            .map_or((0, 0), |(network, pair)| (network.took, pair.took));
+        let known = [pair, self.login.took, network];
+        known.into_iter().find(|took| *took != 0).unwrap_or(0)
     }
 
     fn exempt(&self) -> bool {
@@ -116,7 +133,6 @@ impl Throttle {
         });
         Self {
             counts: Shared::open(settings, before.map(|before| &before.counts)),
-            pace: AtomicU64::new(0),
             settings: settings.clone(),
         }
     }
@@ -270,18 +286,5 @@ impl Settings {
         let step = usize::try_from(step).unwrap_or(usize::MAX) - 1;
         let wait = self.waits.get(step).or(self.waits.last());
         wait.copied().unwrap_or(0)
-    }
-}
-
-impl Throttle {
-    /// Learns how long a wrong password takes: a moving average of the last few.
-    fn keep_pace(&self, took: Duration) {
-        let took = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
-        // Two at the same time may lose one of the two, which does not matter.
-        let pace = match self.pace.load(Ordering::Relaxed) {
-            0 => took,
-            pace => (pace.saturating_mul(7).saturating_add(took)) / 8,
-        };
-        self.pace.store(pace, Ordering::Relaxed);
     }
 }

@@ -30,6 +30,8 @@ pub struct Record {
     pub failed: u64,
     /// When a right one came last; 0 for never.
     pub succeeded: u64,
+    /// Microseconds that it took to find the last few of the wrong ones out, on average.
+    pub(super) took: u32,
     /// The last wrong ones, the latest last.
     pub(super) tags: Vec<Tag>,
 }
@@ -39,7 +41,7 @@ impl Record {
     /// is forgotten too: it might stay forever otherwise.
     pub(super) fn settle(&mut self, now: u64, spans: Spans) {
         if !within(self.failed, now, spans.window) {
-            (self.failures, self.failed) = (0, 0);
+            (self.failures, self.failed, self.took) = (0, 0, 0);
             self.tags.clear();
         }
         if !within(self.succeeded, now, spans.exempt) {
@@ -72,10 +74,16 @@ impl Record {
         tag.is_some_and(|tag| self.tags.contains(&tag))
     }
 
-    /// Counts a wrong password; without a tag it is one of its own.
-    pub(super) fn fail(&mut self, tag: Option<Tag>, now: u64) {
+    /// Counts a wrong password; without a tag it is one of its own. It was found out in `took`
+    /// microseconds.
+    pub(super) fn fail(&mut self, tag: Option<Tag>, now: u64, took: u32) {
         self.failures = self.failures.saturating_add(1);
         self.failed = now;
+        self.took = match self.took {
+            0 => took,
+            // One that took long, as the first on a new connection does, is soon forgotten.
+            before => before / 2 + took / 2,
+        };
         if let Some(tag) = tag {
             if self.tags.len() >= TAGS {
                 self.tags.remove(0);
@@ -111,19 +119,19 @@ mod tests {
     #[test]
     fn the_same_password_is_known_as_long_as_few_others_came() {
         let mut record = Record::default();
-        record.fail(Some(1), 10);
+        record.fail(Some(1), 10, 0);
         for tag in 2..=8 {
-            record.fail(Some(tag), 10);
+            record.fail(Some(tag), 10, 0);
         }
         assert!(record.knows(Some(1)) && !record.knows(Some(9)) && !record.knows(None));
-        record.fail(Some(9), 10);
+        record.fail(Some(9), 10, 0);
         assert!(!record.knows(Some(1)));
     }
 
     #[test]
     fn each_part_is_forgotten_in_its_time_and_with_a_clock_set_back() {
         let mut record = Record::default();
-        record.fail(Some(1), 1000);
+        record.fail(Some(1), 1000, 0);
         record.succeeded = 1000;
         let settled = |now| {
             let mut record = record.clone();

@@ -1,7 +1,6 @@
 //! One attempt to log in, and how it is counted.
 
 use std::num::NonZeroU32;
-use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use hmac::{HmacReset, KeyInit, Mac};
@@ -10,7 +9,7 @@ use sha2::Sha256;
 use super::key::Key;
 use super::record::{Record, TAG_BITS, Tag};
 use super::shared::Source;
-use super::{Seen, Throttle};
+use super::{Delay, Seen, Throttle};
 use crate::refusal::{Refusal, Trouble};
 use crate::secret::Proof;
 
@@ -18,11 +17,9 @@ use crate::secret::Proof;
 /// any more then.
 const EXEMPT_FAILURES: u32 = 100;
 
-/// The longest time that an answer is held back so that it takes no less than a wrong password.
-const LONGEST_PACE: Duration = Duration::from_secs(2);
-
-/// By how much an answer must be quicker than a wrong password to be held back.
-const NOTABLE: Duration = Duration::from_millis(1);
+/// The longest time that an answer is held back so that it takes no less than a wrong password:
+/// that is what mail servers take for one that delay it by two seconds.
+const LONGEST: Duration = Duration::from_secs(3);
 
 /// One attempt to log in, from before its proof is checked until after it.
 pub struct Visit<'a> {
@@ -45,31 +42,27 @@ impl Visit<'_> {
         self.refused.clone()
     }
 
-    /// Seconds to hold the answer back where nobody was asked. Does not return before a wrong
-    /// password would have been found out, as far as that is known: some of that time may pass in
-    /// other servers.
-    pub fn turned_away(self, proof: &Proof) -> Option<NonZeroU32> {
-        let pace = Duration::from_micros(self.throttle.pace.load(Ordering::Relaxed));
-        let left = pace
-            .min(LONGEST_PACE)
-            .saturating_sub(self.started.elapsed());
-        if left >= NOTABLE.max(pace / 4) {
-            let end = self.deadline.saturating_duration_since(Instant::now());
-            std::thread::sleep(left.min(end));
+    /// How long to hold the answer back where nobody was asked: no less than the wrong passwords took
+    /// that have led to this, of which some may have been found out by other servers.
+    pub fn turned_away(self, proof: &Proof) -> Delay {
+        let took = [&self.seen, &self.own].map(Seen::took).into_iter().max();
+        let took = Duration::from_micros(took.unwrap_or_default().into()).min(LONGEST);
+        Delay {
+            wait: self.wait(proof),
+            earliest: Some((self.started + took).min(self.deadline)),
         }
-        self.wait(proof)
     }
 
     /// Counts a wrong password. Seconds to hold the answer back; an error where it could not be
     /// counted, and logins are not to be decided without.
     pub fn failed(mut self, proof: &Proof) -> Result<Option<NonZeroU32>, Trouble> {
-        self.throttle.keep_pace(self.started.elapsed());
+        let took = u32::try_from(self.started.elapsed().as_micros()).unwrap_or(u32::MAX);
         let counts = &self.throttle.counts;
         let tag = self.tag(proof);
         let mut before = Vec::new();
         let mut fail = |records: &mut [Record], now: u64| {
             before = records.to_vec();
-            count(records, tag, now);
+            count(records, tag, now, took);
         };
         match counts.change(self.source, &self.keys, &mut fail) {
             Ok(records) => {
@@ -169,7 +162,7 @@ impl Visit<'_> {
 
 /// Counts a wrong password in the records of its login and, where they are known, of its network and
 /// of the two together.
-fn count(records: &mut [Record], tag: Option<Tag>, now: u64) {
+fn count(records: &mut [Record], tag: Option<Tag>, now: u64, took: u32) {
     let (login, from) = match records {
         [login, network, pair] => (login, Some((network, pair))),
         [login] => (login, None),
@@ -179,16 +172,16 @@ fn count(records: &mut [Record], tag: Option<Tag>, now: u64) {
         if pair.knows(tag) {
             return;
         }
-        pair.fail(tag, now);
+        pair.fail(tag, now, took);
         if pair.succeeded != 0 {
             if pair.failures >= EXEMPT_FAILURES {
                 pair.succeeded = 0;
             }
             return;
         }
-        network.fail(None, now);
+        network.fail(None, now, took);
     }
     if !login.knows(tag) {
-        login.fail(tag, now);
+        login.fail(tag, now, took);
     }
 }

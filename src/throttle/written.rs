@@ -41,11 +41,12 @@ impl Key {
 }
 
 impl Record {
-    /// `FAILURES FAILED SUCCEEDED TAG,TAG`: decimal, but for the tags.
+    /// `FAILURES FAILED SUCCEEDED TOOK TAG,TAG`: decimal, but for the tags.
     pub(super) fn encode(&self) -> String {
         let tags: Vec<_> = self.tags.iter().map(|tag| format!("{tag:05x}")).collect();
         let (failures, failed, succeeded) = (self.failures, self.failed, self.succeeded);
-        format!("{failures} {failed} {succeeded} {}", tags.join(","))
+        let took = self.took;
+        format!("{failures} {failed} {succeeded} {took} {}", tags.join(","))
     }
 
     /// Reads that; `None` if it is something else.
@@ -55,6 +56,7 @@ impl Record {
             failures: words.next()?.parse().ok()?,
             failed: words.next()?.parse().ok()?,
             succeeded: words.next()?.parse().ok()?,
+            took: words.next()?.parse().ok()?,
             tags: match words.next()? {
                 "" => Vec::new(),
                 tags => tags
@@ -105,11 +107,11 @@ mod tests {
     #[test]
     fn records_are_read_as_they_were_written() {
         let mut record = Record::default();
-        assert_eq!(record.encode(), "0 0 0 ");
+        assert_eq!(record.encode(), "0 0 0 0 ");
         for tag in 0..20 {
-            record.fail(Some(tag * 1000), 1_800_000_000);
+            record.fail(Some(tag * 1000), 1_800_000_000, 0);
         }
-        record.succeeded = 7;
+        (record.succeeded, record.took) = (7, u32::MAX);
         let written = record.encode();
         assert!(written.len() < 100, "{written}");
         assert_eq!(Record::decode(written.as_bytes()), Some(record));
@@ -117,12 +119,13 @@ mod tests {
             "",
             "1",
             "1 2 3",
-            "1 2 3 4 5",
-            "-1 2 3 ",
-            "1 2 3 xyz",
-            "1 2 3 123456",
-            "4294967296 2 3 ",
-            "1 2 3 \n",
+            "1 2 3 4",
+            "1 2 3 4 5 6",
+            "-1 2 3 4 ",
+            "1 2 3 4 xyz",
+            "1 2 3 4 123456",
+            "4294967296 2 3 4 ",
+            "1 2 3 4 \n",
             "\u{ff}",
         ] {
             assert_eq!(Record::decode(bad.as_bytes()), None, "{bad:?}");

@@ -130,7 +130,11 @@ pub(super) fn run(socket: &Path, count: u64, kept: bool) -> u64 {
         assert_eq!(output(&answer), wanted, "{login} {password}");
         known.push((request, answer));
     }
-    for (request, wanted) in known.iter().cycle().take(count as usize) {
+    // One in eight is refused, each of them for another reason in turn.
+    let refused = (1..known.len()).cycle();
+    let round = refused.flat_map(|refused| [0, 0, 0, 0, 0, 0, 0, refused]);
+    for one in round.take(count as usize) {
+        let (request, wanted) = &known[one];
         match caller.raw(request, kept) {
             Ok(answer) if answer == wanted => {}
             _ => failed += 1,

@@ -7,7 +7,7 @@ use super::load;
 use super::victim::{Start, USERS, Usage, Victim, with_file};
 
 /// Half of the clients keep their connections.
-const CLIENTS: u64 = 4;
+const CLIENTS: u64 = 8;
 
 /// What the allocator and the kernel round to: so much is no growth.
 const GRAIN_KB: u64 = 256;

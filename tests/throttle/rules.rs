@@ -119,6 +119,54 @@ fn a_guess_counts_also_where_another_store_is_in_trouble() {
     assert_eq!(server.fail(THERE, "nobody", 20), [Said::Temporary; 20]);
 }
 
+/// Where the password is found wrong by another server, its time passes without that being asked,
+/// also in a new process.
+#[cfg(all(feature = "remote", feature = "sql"))]
+#[test]
+fn who_is_refused_unasked_waits_as_long_as_for_the_server() {
+    use crate::remote::fake::Fake;
+    use std::thread::sleep;
+    use std::time::{Duration, Instant};
+
+    const SLOW: Duration = Duration::from_millis(150);
+    let imap = Fake::start(|talk| {
+        talk.say(b"* OK ready\r\n");
+        while let Some(line) = talk.line() {
+            let line = String::from_utf8(line).unwrap();
+            let (tag, command) = line.trim_end().split_once(' ').unwrap();
+            if command.starts_with("CAPABILITY") {
+                talk.say(b"* CAPABILITY IMAP4rev1 AUTH=PLAIN SASL-IR\r\n");
+                talk.say(format!("{tag} OK\r\n").as_bytes());
+            } else if command.starts_with("LOGOUT") {
+                break;
+            } else {
+                sleep(SLOW);
+                talk.say(format!("{tag} NO [AUTHENTICATIONFAILED] no\r\n").as_bytes());
+            }
+        }
+    });
+    let folder = TempDir::new();
+    let state = folder.path().join("throttle.db");
+    let keys = format!(
+        "state = \"sqlite:{}\"\nfree-failures = 2\nwaits = [1]\n",
+        state.display()
+    );
+    let store = format!(
+        "store = \"imap\"\nurl = \"imap://127.0.0.1:{}\"\n[routes]",
+        imap.port
+    );
+    let text = config(&keys);
+    let (before, rest) = text.split_once("store = \"file\"").unwrap();
+    let (_, after) = rest.split_once("[routes]").unwrap();
+    let cgi = Cgi::new(&format!("{before}{store}{after}"));
+    assert_eq!(cgi.fail(HERE, "alice", 3), [0, 0, 1].map(Out));
+    let heard = imap.heard();
+    let start = Instant::now();
+    assert_eq!(cgi.log_in(HERE, "alice", "secret-other"), Out(1));
+    assert!(start.elapsed() >= SLOW, "{:?}", start.elapsed());
+    assert_eq!(imap.heard(), heard, "the server was asked");
+}
+
 /// No password is tried where a digest cannot be compared; the client sends its password next.
 #[test]
 fn digests_that_cannot_be_compared_are_no_guesses() {
