@@ -96,7 +96,7 @@ fn read_once(path: &Path, max: u64, secrecy: Secrecy) -> Result<Option<Trusted>,
         .open(path)
         .map_err(unreadable)?;
     let before = file.metadata().map_err(unreadable)?;
-    if let Some(reason) = distrust(&before) {
+    if let Some(reason) = distrust(path, &before) {
         return Err(problem(reason));
     }
     let too_large = || problem(format!("is larger than {max} bytes"));
@@ -132,7 +132,7 @@ pub struct Identity {
 pub fn identify_trusted(path: &Path) -> Result<Identity, Problem> {
     let metadata = std::fs::metadata(path)
         .map_err(|error| Problem::new(path, format!("cannot be read: {error}")))?;
-    match distrust(&metadata) {
+    match distrust(path, &metadata) {
         Some(reason) => Err(Problem::new(path, reason)),
         None => Ok(Identity {
             inode: metadata.ino(),
@@ -148,12 +148,22 @@ pub fn warn_of_exposure(path: &Path) -> Option<Problem> {
     exposed.then(|| Problem::new(path, exposure(&metadata)))
 }
 
-/// Why the file cannot be trusted.
-fn distrust(metadata: &Metadata) -> Option<String> {
+/// Where systemd puts what root lends to services (`LoadCredential=`, systemd.exec(5)).
+const CREDENTIALS: &str = "/run/credentials";
+
+/// Why the file cannot be trusted. Root may look at what a service was lent, which belongs to the
+/// user of the service: only systemd can put it there.
+fn distrust(path: &Path, metadata: &Metadata) -> Option<String> {
     let ours = rustix::process::geteuid().as_raw();
+    let lent = || {
+        ours == 0
+            && path
+                .canonicalize()
+                .is_ok_and(|path| path.starts_with(CREDENTIALS))
+    };
     if !metadata.is_file() {
         Some("is not a regular file".into())
-    } else if metadata.uid() != 0 && metadata.uid() != ours {
+    } else if metadata.uid() != 0 && metadata.uid() != ours && !lent() {
         Some(format!(
             "belongs to user {}, neither to root nor to the user we run as ({ours})",
             metadata.uid()
@@ -255,6 +265,31 @@ mod tests {
             refusal(&scratch.0.join("none"), 4),
             "cannot be read: No such file or directory (os error 2)"
         );
+    }
+
+    /// As root, as the tests of the program need anyway.
+    #[test]
+    fn root_takes_what_was_lent_to_a_service_and_no_other_file_of_its_user() {
+        if !rustix::process::geteuid().is_root() {
+            return;
+        }
+        let nobody = Some(65_534);
+        let scratch = Scratch::new("owners");
+        let path = scratch.file("x", 0o400);
+        std::os::unix::fs::chown(&path, nobody, nobody).unwrap();
+        assert!(refusal(&path, 9).starts_with("belongs to user 65534, "));
+        let unit = format!("nma-files-{}.service", std::process::id());
+        let lent = Scratch(Path::new(CREDENTIALS).join(unit));
+        fs::create_dir_all(&lent.0).unwrap();
+        let path = lent.file("x", 0o400);
+        std::os::unix::fs::chown(&path, nobody, nobody).unwrap();
+        assert!(read_trusted(&path, 9, Secrecy::Secret).is_ok());
+        // The way there does not count, but where it leads.
+        let around = lent
+            .0
+            .join("../../..")
+            .join(scratch.0.strip_prefix("/").unwrap());
+        assert!(refusal(&around.join("file"), 9).starts_with("belongs to user 65534, "));
     }
 
     #[test]

@@ -9,12 +9,13 @@
 use std::collections::HashMap;
 use std::io::{self, BufRead, BufReader, Write as _};
 use std::net::IpAddr;
+use std::os::unix::process::CommandExt as _;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread;
 
-use signal_hook::consts::SIGHUP;
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
 use super::System;
 
@@ -51,6 +52,7 @@ impl Starting {
     /// Starts the process.
     pub fn start() -> io::Result<Self> {
         let child = Command::new("/proc/self/exe")
+            .arg0("nginx-mail-auth")
             .arg(ARGUMENT)
             .env_clear()
             .stdin(Stdio::piped())
@@ -153,8 +155,11 @@ fn read(line: &str) -> Option<(u64, Answer)> {
 /// Answers questions until there are no more: what the program does if [`ARGUMENT`] is its only
 /// argument.
 pub fn serve() -> io::Result<()> {
-    // Meant for the one that asks, where a signal goes to both.
-    signal_hook::flag::register(SIGHUP, Arc::default())?;
+    // Meant for the one that asks, where a signal goes to both, as from systemd. That one has logins
+    // to finish, and with it this one ends.
+    for signal in [SIGHUP, SIGINT, SIGTERM] {
+        signal_hook::flag::register(signal, Arc::default())?;
+    }
     let running = Arc::new(());
     for question in io::stdin().lock().lines() {
         let question = question?;

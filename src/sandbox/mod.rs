@@ -77,22 +77,18 @@ impl Sandbox {
     pub fn enter(needs: &[Need], sockets: &[PathBuf]) -> Result<Self, Unavailable> {
         let granted = Granted::new(needs, sockets);
         let landlock = objects::restrict(&granted)?;
-        let seccomp = match calls::restrict() {
-            Ok(()) => true,
-            Err(error) => {
-                log::debug!("seccomp: {error}");
-                false
+        let seccomp = calls::restrict();
+        if let Err(error) = &seccomp {
+            if landlock.is_none() {
+                let message = format!("there is no Landlock here, and no seccomp: {error}");
+                return Err(Unavailable(message));
             }
-        };
-        if landlock.is_none() && !seccomp {
-            return Err(Unavailable(
-                "the kernel has neither Landlock nor seccomp".to_owned(),
-            ));
+            log::debug!("seccomp: {error}");
         }
         Ok(Self {
             granted,
             landlock,
-            seccomp,
+            seccomp: seccomp.is_ok(),
         })
     }
 
