@@ -35,6 +35,10 @@ const TRY_AGAIN: Duration = Duration::from_secs(10);
 /// may take.
 const FIRST_LOAD: Duration = Duration::from_secs(5);
 
+/// How long the request that has seen a change waits for the new version: its user may have been
+/// taken out hours ago.
+const LOAD: Duration = Duration::from_secs(1);
+
 /// The service in force, if there is one, and what is needed to renew it.
 pub struct Live(Arc<Inner>);
 
@@ -101,8 +105,8 @@ impl Live {
     }
 
     /// Loads again if a file has changed, at most once a second. That may take as long as databases,
-    /// DNS and slow disks do, so all requests meanwhile get the service that is still in force; if
-    /// there is none, this one waits, but not for ever.
+    /// DNS and slow disks do, so all requests meanwhile get the service that is still in force, and
+    /// only this one waits, but not for ever.
     fn look(&self) {
         if !self.0.is_outdated() {
             return;
@@ -118,8 +122,9 @@ impl Live {
             });
         if started.is_err() {
             load(&self.0);
-        } else if self.current().is_none() {
-            let _in_time_or_not = loaded.recv_timeout(FIRST_LOAD);
+        } else {
+            let patience = self.current().map_or(FIRST_LOAD, |_| LOAD);
+            let _in_time_or_not = loaded.recv_timeout(patience);
         }
     }
 }

@@ -205,8 +205,16 @@ impl Gate {
             .throttle
             .as_ref()
             .map(|throttle| throttle.visit(&request.client, guessed, proof, asked.deadline));
-        let Some(visit) = visit.transpose()?.flatten() else {
+        let (Some(visit), Some(throttle)) = (visit.transpose()?.flatten(), &self.throttle) else {
             return self.prove(proof, asked, masters, note);
+        };
+        let reserve = throttle.reserve(self.deadline);
+        let asked = &Question {
+            deadline: asked
+                .deadline
+                .checked_sub(reserve)
+                .unwrap_or(asked.deadline),
+            ..*asked
         };
         if let Some(why) = visit.refused() {
             // As after a wrong password: the same words, and the same time.
@@ -220,7 +228,10 @@ impl Gate {
             note(step);
         });
         match &proven {
-            Ok(_) => visit.succeeded()?,
+            Ok(_) => visit.succeeded(proof).map_err(|(why, wait)| {
+                slowed.wait = wait;
+                why
+            })?,
             // Where another store could not say, it was a guess all the same.
             Err(Refusal::Temporary(_)) if !said_no => {}
             // No password was tried: many clients ask for this first, and then send theirs.

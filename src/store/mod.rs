@@ -189,7 +189,14 @@ impl Network {
         let address: IpAddr = address.parse().ok()?;
         let longest = if address.is_ipv4() { 32 } else { 128 };
         let prefix = prefix.unwrap_or(longest);
-        (prefix <= longest).then_some(Self { address, prefix })
+        let network = (prefix <= longest).then_some(Self { address, prefix })?;
+        // `::ffff:192.0.2.0/120` is 192.0.2.0/24; with a shorter prefix it is more than IPv4.
+        match (address, address.to_canonical(), prefix.checked_sub(96)) {
+            (IpAddr::V6(_), address @ IpAddr::V4(_), Some(prefix)) => {
+                Some(Self { address, prefix })
+            }
+            _ => Some(network),
+        }
     }
 
     /// The network of an address, with prefixes of so many bits; an IPv4-mapped IPv6 address

@@ -96,24 +96,24 @@ impl Shared {
         records.map_err(Trouble::Throttle)
     }
 
-    /// Changes the records of the keys; they come back as they are then. It has time for that
-    /// whatever the decision has taken so far: what it came to must be counted.
+    /// Changes the records of the keys; they come back as they are then.
     pub(super) fn change(
         &self,
         source: Source,
         keys: &[Key],
         change: &mut Change<'_>,
+        deadline: Instant,
     ) -> Result<Vec<Record>, Trouble> {
         let counts = self.of(source);
-        let work = || counts.state.change(keys, change, self.soon());
+        let work = || counts.state.change(keys, change, self.soon().min(deadline));
         self.attempt(&counts.writing, work)
     }
 
     /// What wrong passwords are digested with; `None` where that cannot be had.
-    pub(super) fn tag_key(&self, source: Source) -> Option<TagKey> {
+    pub(super) fn tag_key(&self, source: Source, deadline: Instant) -> Option<TagKey> {
         let counts = self.of(source);
         if counts.tag_key.get().is_none() {
-            let ask = || Ok(counts.state.tag_key(self.soon())?);
+            let ask = || Ok(counts.state.tag_key(self.soon().min(deadline))?);
             let key = self.attempt(&counts.writing, ask);
             let _somebody_else_may_have = counts.tag_key.set(key.ok()?);
         }

@@ -113,12 +113,23 @@ impl Sqlite {
                     let change =
                         connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
                     // Another process may have been faster.
-                    if version(&change)? == 0 {
-                        change.execute_batch(TABLES)?;
+                    if version(&change)? != 0 {
+                        return Ok(true);
                     }
-                    change.commit()
+                    let empty = !change.query_row(
+                        "SELECT EXISTS (SELECT * FROM sqlite_schema)",
+                        [],
+                        |row| row.get::<_, bool>(0),
+                    )?;
+                    if empty {
+                        change.execute_batch(TABLES)?;
+                        change.commit()?;
+                    }
+                    Ok(empty)
                 };
-                make(&mut connection).map_err(named)?;
+                if !make(&mut connection).map_err(named)? {
+                    return Err(format!("{}: is another database", self.path.display()));
+                }
             }
             other => {
                 let path = self.path.display();
@@ -170,8 +181,17 @@ fn create(path: &Path) -> io::Result<()> {
 fn identify(path: &Path) -> Result<(u64, u64), String> {
     let file = fs::symlink_metadata(path).map_err(|error| error.to_string())?;
     let ours = geteuid();
+    let owner_of_folder = || {
+        let folder = path.parent().map(fs::metadata)?;
+        folder.ok().map(|folder| folder.uid())
+    };
     if !file.is_file() {
         Err("is not a regular file".to_owned())
+    } else if ours.is_root() && file.uid() != 0 && owner_of_folder() != Some(file.uid()) {
+        Err(format!(
+            "belongs to user {}, neither to root nor to the owner of the folder",
+            file.uid()
+        ))
     } else if !ours.is_root() && file.uid() != ours.as_raw() {
         Err(format!(
             "belongs to user {}, not to the one we run as",

@@ -64,7 +64,7 @@ impl Visit<'_> {
             before = records.to_vec();
             count(records, tag, now, took);
         };
-        match counts.change(self.source, &self.keys, &mut fail) {
+        match counts.change(self.source, &self.keys, &mut fail, self.deadline) {
             Ok(records) => {
                 self.report(&before, &records);
                 self.seen = Seen::new(records);
@@ -72,7 +72,7 @@ impl Visit<'_> {
             Err(trouble) if !self.throttle.settings.go_on => return Err(trouble),
             // That they cannot be had has been said.
             Err(_) => {
-                let records = counts.change(Source::Own, &self.keys, &mut fail)?;
+                let records = counts.change(Source::Own, &self.keys, &mut fail, self.deadline)?;
                 self.report(&before, &records);
                 self.own = Seen::new(records);
             }
@@ -82,7 +82,7 @@ impl Visit<'_> {
 
     /// Notes a right password. It is refused all the same if too many wrong ones were found out
     /// while it was checked: guesses made at once are as many as those made one after the other.
-    pub fn succeeded(self) -> Result<(), Refusal> {
+    pub fn succeeded(mut self, proof: &Proof) -> Result<(), (Refusal, Option<NonZeroU32>)> {
         let settings = &self.throttle.settings;
         let counts = &self.throttle.counts;
         match &self.seen.network {
@@ -104,12 +104,20 @@ impl Visit<'_> {
                 pair.succeed(now);
             }
         };
-        match counts.change(self.source, &self.keys, &mut succeed) {
-            Err(trouble) if !settings.go_on => Err(trouble.into()),
-            // Nobody knows how many guesses there were meanwhile.
-            Err(Trouble::Busy) => Err(Trouble::Busy.into()),
-            Err(_) => Ok(()),
-            Ok(_) => refused.map_or(Ok(()), Err),
+        match counts.change(self.source, &self.keys, &mut succeed, self.deadline) {
+            Err(trouble) if !settings.go_on => return Err((trouble.into(), None)),
+            // What could not be counted there meanwhile was counted by this process.
+            Err(_) => {
+                let records = counts.read_own(&self.keys);
+                self.own = Seen::new(records.map_err(|trouble| (trouble.into(), None))?);
+                refused = self.throttle.refusal(&self.own);
+            }
+            Ok(records) => self.seen = Seen::new(records),
+        }
+        match refused {
+            None => Ok(()),
+            // In the same words as the wrong ones beside it.
+            Some(why) => Err((why, self.wait(proof))),
         }
     }
 
@@ -132,7 +140,7 @@ impl Visit<'_> {
         let Proof::Password(password) = proof else {
             return None;
         };
-        let key = self.throttle.counts.tag_key(self.source)?;
+        let key = self.throttle.counts.tag_key(self.source, self.deadline)?;
         let mut mac = <HmacReset<Sha256> as KeyInit>::new_from_slice(&*key).ok()?;
         // With its length, so that no other pair makes the same bytes.
         mac.update(&(self.login.len() as u64).to_le_bytes());
