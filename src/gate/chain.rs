@@ -411,6 +411,20 @@ impl Chain {
         Ok(())
     }
 
+    /// Whether such a proof of a login that nobody knows would be checked if it were that of a user
+    /// whose place it has: a digest is, where passwords are kept in clear.
+    pub(super) fn can_check_unknown(&self, asked: &Question<'_>, proof: &Proof) -> bool {
+        if !matches!(proof, Proof::CramMd5(_) | Proof::Apop(_)) {
+            return true;
+        }
+        let serving = self
+            .sources
+            .iter()
+            .filter(|source| source.serves(asked.login));
+        let mut decoys = serving.map(|source| source.store.decoy(asked));
+        decoys.any(|decoy| matches!(decoy, Decoy::Secret(secret) if secret.can_check(proof)))
+    }
+
     fn turn(&self, asked: &Question<'_>) -> Result<Turn<'_>, Trouble> {
         // Also where several hashes of one login take too long one after the other.
         if Instant::now() >= asked.deadline {

@@ -236,6 +236,8 @@ impl Gate {
             Err(Refusal::Temporary(_)) if !said_no => {}
             // No password was tried: many clients ask for this first, and then send theirs.
             Err(Refusal::DigestNotPossible) => {}
+            // Else the waits would tell who exists.
+            Err(Refusal::UnknownUser) if !self.chain.can_check_unknown(asked, proof) => {}
             Err(_) => slowed.wait = visit.failed(proof)?,
         }
         proven

@@ -137,9 +137,12 @@ impl<'a> Headers<'a> {
     }
 
     /// Some fronts let a mail client of theirs add a header that CGI gives the same name as one
-    /// of nginx's; then nobody can tell which is which.
+    /// of nginx's; then nobody can tell which is which. Apache joins the two with a comma, which no
+    /// address has in it.
     pub(super) fn each_once(&self) -> Result<(), Refusal> {
-        self.twice.map_or(Ok(()), |header| {
+        let client = self.get(Header::ClientIp).unwrap_or_default();
+        let joined = client.contains(&b',').then_some(Header::ClientIp);
+        self.twice.or(joined).map_or(Ok(()), |header| {
             Err(Refusal::DuplicateHeader(header.name()))
         })
     }

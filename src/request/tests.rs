@@ -128,6 +128,10 @@ fn a_header_that_comes_twice_is_refused() {
     params.push(b"HTTP_CLIENT_IP", b"192.0.2.7").unwrap();
     let refusal = read(&params).unwrap_err();
     assert_eq!(refusal, Refusal::DuplicateHeader("Client-IP"));
+    // As Apache passes two of them on.
+    let joined: &[u8] = b"192.0.2.7, 198.51.100.1";
+    let refusal = read(&self::params(&[("HTTP_CLIENT_IP", Some(joined))])).unwrap_err();
+    assert_eq!(refusal, Refusal::DuplicateHeader("Client-IP"));
 }
 
 #[test]

@@ -193,3 +193,54 @@ fn count(records: &mut [Record], tag: Option<Tag>, now: u64, took: u32) {
         login.fail(tag, now, took);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Place, Settings, Spans};
+    use super::*;
+    use crate::request::Client;
+    use crate::secret::Password;
+
+    /// Of guesses made at once, one that is right and comes too late looks like the others.
+    #[test]
+    fn a_right_password_that_comes_too_late_is_told_to_wait_like_a_wrong_one() {
+        let span = Duration::from_secs(60);
+        let settings = Settings {
+            place: Place::Memory,
+            go_on: true,
+            timeout: Duration::from_millis(300),
+            free: 0,
+            waits: vec![7],
+            refuse_network: None,
+            refuse_login: None,
+            spans: Spans {
+                window: span,
+                exempt: span,
+            },
+            ipv4_prefix: 32,
+            ipv6_prefix: 64,
+            always_allow: Vec::new(),
+            wait_after_digests: false,
+        };
+        let throttle = Throttle::open(&settings, None);
+        let client = Client {
+            address: "192.0.2.1".parse().ok(),
+            vouched_for: true,
+            ..Client::default()
+        };
+        let proof = |password: &[u8]| Proof::Password(Password::new(password.to_vec()).unwrap());
+        let (wrong, right) = (proof(b"wrong"), proof(b"right"));
+        let visit = |proof| {
+            let deadline = Instant::now() + Duration::from_secs(5);
+            let visit = throttle.visit(&client, b"alice", proof, deadline);
+            visit.unwrap().unwrap()
+        };
+        let (first, second) = (visit(&wrong), visit(&right));
+        assert_eq!((first.refused(), second.refused()), (None, None));
+        let waits = NonZeroU32::new(7);
+        assert_eq!(first.failed(&wrong), Ok(waits));
+        let too_late = second.succeeded(&right);
+        assert!(matches!(too_late, Err((Refusal::Throttled(_), wait)) if wait == waits));
+        assert_eq!(visit(&right).turned_away(&right).wait, waits);
+    }
+}

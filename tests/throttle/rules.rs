@@ -174,10 +174,11 @@ fn digests_that_cannot_be_compared_are_no_guesses() {
         &config(""),
         "alice:$5$saltsalt$sYjnFN8kv7EXmsYiMg0QEeE0KHqIVTEVkTkrbTKGZ/D\n",
     );
-    for _ in 0..40 {
+    // Nor are those of an unknown login, or the waits would tell who exists.
+    for login in ["alice", "nobody"].repeat(40) {
         let answer = server.answer(&[
             ("HTTP_AUTH_METHOD", "cram-md5"),
-            ("HTTP_AUTH_USER", "alice"),
+            ("HTTP_AUTH_USER", login),
             ("HTTP_AUTH_PASS", "00000000000000000000000000000000"),
             ("HTTP_AUTH_SALT", "<1.2@nginx>"),
             ("HTTP_CLIENT_IP", HERE),
@@ -191,6 +192,27 @@ fn digests_that_cannot_be_compared_are_no_guesses() {
         "{}",
         server.log()
     );
+    assert_eq!(log_of(&server, "cause=unknown-user"), 40);
+    // Where passwords are kept in clear, both are.
+    for login in ["alice", "nobody"] {
+        let server = Serving::listening(&config(""), USERS);
+        let said: Vec<_> = (0..5)
+            .map(|number| {
+                let digest = format!("{number:032}");
+                server.answer(&[
+                    ("HTTP_AUTH_METHOD", "cram-md5"),
+                    ("HTTP_AUTH_USER", login),
+                    ("HTTP_AUTH_PASS", &digest),
+                    ("HTTP_AUTH_SALT", "<1.2@nginx>"),
+                    ("HTTP_CLIENT_IP", HERE),
+                    ("HTTP_X_AUTH_KEY", KEY),
+                ])
+            })
+            .map(|answer| Said::read(&answer))
+            .collect();
+        assert_eq!(said, [Out(0); 5]);
+        assert_eq!(server.log_in(HERE, login, "secret-wrong"), Out(4));
+    }
 }
 
 #[test]
