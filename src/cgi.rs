@@ -78,8 +78,12 @@ fn respond(path: &Path, params: &Params<'_>, started: Instant, out: &mut Vec<u8>
     }
 }
 
-/// Headers, and who asked. The rest of an environment can be large and is not a request's.
-fn is_of_request(name: &[u8]) -> bool {
+/// Headers, and who asked; also as Apache keeps them beside, where it has redirected a request. The
+/// rest of an environment can be large and is not a request's.
+fn is_of_request(mut name: &[u8]) -> bool {
+    while let Some(original) = name.strip_prefix(b"REDIRECT_") {
+        name = original;
+    }
     name.starts_with(b"HTTP_") || name == b"REMOTE_ADDR"
 }
 

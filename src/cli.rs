@@ -1,5 +1,6 @@
 //! The command line as typed: options, commands, and their help.
 
+use std::ffi::OsString;
 use std::net::IpAddr;
 use std::path::PathBuf;
 
@@ -8,6 +9,7 @@ use clap_complete::Shell;
 
 use crate::request::Protocol;
 use crate::secret::Scheme;
+use crate::store::Network;
 
 /// The configuration file where none is named.
 pub const DEFAULT_CONFIG: &str = "/etc/nginx-mail-auth/auth.toml";
@@ -123,13 +125,17 @@ pub enum ThrottleCommand {
     List,
     /// Forget what is counted: all of it, or of one network, one login, or one from the other
     Clear {
-        /// An address in the network
-        #[arg(long, value_name = "ADDRESS")]
-        network: Option<IpAddr>,
+        /// The network, as it is listed, or an address in it
+        #[arg(long, value_name = "NETWORK", value_parser = network)]
+        network: Option<Network>,
         /// The login
         #[arg(long)]
-        login: Option<String>,
+        login: Option<OsString>,
     },
+}
+
+fn network(text: &str) -> Result<Network, &'static str> {
+    Network::parse(text).ok_or("is neither an address nor a network")
 }
 
 /// nginx's words for the mail protocols.

@@ -197,6 +197,19 @@ fn a_changed_password_file_counts_without_a_signal() {
 }
 
 #[test]
+fn who_was_taken_out_is_not_let_in_once_more() {
+    let server = Serving::listening(CONFIG, "alice:{PLAIN}one\nbob:{PLAIN}two\n");
+    assert_eq!(server.ask("alice", "one"), accepted("192.0.2.1"));
+    server.replace("users", "bob:{PLAIN}two\n");
+    let start = Instant::now();
+    wait_until("more than a second", || {
+        start.elapsed() > Duration::from_millis(1200)
+    });
+    // The first request since then.
+    assert_eq!(server.ask("alice", "one"), REFUSED);
+}
+
+#[test]
 fn a_changed_configuration_counts_without_a_signal_and_at_once_with_one() {
     let server = Serving::listening(CONFIG, "alice:{PLAIN}one\n");
     assert_eq!(server.ask("alice", "one"), accepted("192.0.2.1"));

@@ -1,7 +1,7 @@
 //! `throttle`: who is slowed down or refused, for administrators, and how they are forgiven.
 
+use std::ffi::OsStr;
 use std::io::{self, Write};
-use std::net::IpAddr;
 use std::path::Path;
 use std::time::Instant;
 
@@ -10,7 +10,8 @@ use jiff::Timestamp;
 use super::{CommandError, Outcome, complain};
 use crate::cli::ThrottleCommand;
 use crate::config::Config;
-use crate::throttle::{Key, Place, Record, Status, Throttle};
+use crate::store::Network;
+use crate::throttle::{Key, Place, Record, Status, Throttle, counted};
 
 /// Lists or forgets what is counted.
 pub(super) fn throttle(
@@ -94,15 +95,14 @@ fn rank(status: Status) -> u8 {
 }
 
 /// Whether a key is one of those that are to be forgotten: all of them, unless some are named.
-fn is_meant(key: &Key, network: Option<IpAddr>, login: Option<&str>) -> bool {
-    let there = network.is_none_or(|address| {
+fn is_meant(key: &Key, network: Option<Network>, login: Option<&OsStr>) -> bool {
+    let there = network.is_none_or(|wanted| {
         key.network()
-            .is_some_and(|network| network.contains(address))
+            .is_some_and(|network| network.overlaps(&wanted))
     });
-    // Counted in lower case.
     let theirs = login.is_none_or(|login| {
-        key.login()
-            .is_some_and(|known| known.eq_ignore_ascii_case(login.as_bytes()))
+        let login = counted(login.as_encoded_bytes());
+        key.login().is_some_and(|known| known == login)
     });
     there && theirs
 }

@@ -116,6 +116,11 @@ impl Seen {
     }
 }
 
+/// A login as it is counted: stores may take other cases, and blanks around it, for the same.
+pub fn counted(login: &[u8]) -> Vec<u8> {
+    login.trim_ascii().to_ascii_lowercase()
+}
+
 fn keys(login: Vec<u8>, network: Option<Network>) -> Vec<Key> {
     let mut keys = vec![Key::Login(login.clone())];
     if let Some(network) = network {
@@ -168,7 +173,7 @@ impl Throttle {
         let settings = &self.settings;
         let network = believed
             .map(|address| Network::around(address, settings.ipv4_prefix, settings.ipv6_prefix));
-        let login = login.to_ascii_lowercase();
+        let login = counted(login);
         let keys = keys(login.clone(), network);
         let started = Instant::now();
         let (source, records) = self.counts.read(&keys, deadline)?;

@@ -27,7 +27,7 @@ pub struct Visit<'a> {
     pub(super) source: Source,
     pub(super) started: Instant,
     pub(super) deadline: Instant,
-    /// In lower case.
+    /// As it is [`counted`](super::counted).
     pub(super) login: Vec<u8>,
     pub(super) keys: Vec<Key>,
     pub(super) refused: Option<Refusal>,

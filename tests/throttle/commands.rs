@@ -67,9 +67,10 @@ fn lists_and_clears(cgi: &Cgi) {
         "throttle",
         "clear",
         "--network",
-        "192.0.2.20",
+        // As it is listed.
+        "192.0.2.20/32",
         "--login",
-        "bob",
+        " Bob",
     ];
     assert_eq!(run(&cgi.0, &words).1, "forgotten: 1\n");
     // Everything.

@@ -125,6 +125,12 @@ impl Checker<'_> {
             self.report(span, key, "the key is empty");
         } else if value.iter().any(u8::is_ascii_control) {
             self.report(span, key, "the key holds a control character");
+        } else if value.starts_with(b"\xef\xbb\xbf") {
+            self.report(
+                span,
+                key,
+                "the key starts with a byte order mark: save it without",
+            );
         } else if blank(value.first()) || blank(value.last()) {
             self.report(span, key, "the key starts or ends with a blank");
         }
