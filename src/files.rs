@@ -9,6 +9,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use rustix::fs::OFlags;
 
 use crate::problem::Problem;
+use crate::sandbox;
 
 /// What tells one version of a file from another: times of change, inode, device, size.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -88,7 +89,8 @@ pub fn read_trusted(path: &Path, max: u64, secrecy: Secrecy) -> Result<Trusted, 
 /// `None` if the file changed meanwhile.
 fn read_once(path: &Path, max: u64, secrecy: Secrecy) -> Result<Option<Trusted>, Problem> {
     let problem = |message: String| Problem::new(path, message);
-    let unreadable = |error: io::Error| problem(format!("cannot be read: {error}"));
+    let unreadable =
+        |error: io::Error| problem(format!("cannot be read: {error}{}", sandbox::hint(&error)));
     // Non-blocking: a FIFO in the file's place would keep us waiting for a writer.
     let mut file = OpenOptions::new()
         .read(true)

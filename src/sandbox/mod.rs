@@ -12,7 +12,9 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
+use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::config::Config;
 use crate::problem::Problem;
@@ -77,6 +79,7 @@ impl Sandbox {
     pub fn enter(needs: &[Need], sockets: &[PathBuf]) -> Result<Self, Unavailable> {
         let granted = Granted::new(needs, sockets);
         let landlock = objects::restrict(&granted)?;
+        ENTERED.store(landlock.is_some(), Ordering::Relaxed);
         let seccomp = calls::restrict();
         if let Err(error) = &seccomp {
             if landlock.is_none() {
@@ -112,6 +115,18 @@ impl Sandbox {
                 ),
             })
             .collect()
+    }
+}
+
+static ENTERED: AtomicBool = AtomicBool::new(false);
+
+/// What to add to an error with a file, if the sandbox may be the reason: a folder that was replaced
+/// since the start, or is reached by a link that leads elsewhere now, is none that it has granted.
+pub fn hint(error: &io::Error) -> &'static str {
+    let denied = error.kind() == io::ErrorKind::PermissionDenied;
+    match denied && ENTERED.load(Ordering::Relaxed) {
+        true => " (if its folder was replaced, the sandbox has ruled it out: restart the program)",
+        false => "",
     }
 }
 

@@ -311,9 +311,14 @@ impl State for Redis {
     }
 
     fn tag_key(&self, deadline: Instant) -> Result<TagKey, String> {
-        let fresh = new_tag_key()?;
-        self.ask(&[b"SET", TAG_KEY, &fresh[..], b"NX"], deadline)?;
-        match self.ask(&[b"GET", TAG_KEY], deadline)? {
+        let mut reply = self.ask(&[b"GET", TAG_KEY], deadline)?;
+        if let Reply::Bulk(None) = reply {
+            let fresh = new_tag_key()?;
+            self.ask(&[b"SET", TAG_KEY, &fresh[..], b"NX"], deadline)?;
+            // Another process may have been faster.
+            reply = self.ask(&[b"GET", TAG_KEY], deadline)?;
+        }
+        match reply {
             Reply::Bulk(Some(bytes)) => match <[u8; 32]>::try_from(bytes) {
                 Ok(key) => Ok(Zeroizing::new(key)),
                 Err(_) => Err(self.odd()),

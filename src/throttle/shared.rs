@@ -1,7 +1,7 @@
 //! The counts that processes share, and those of this process for when they cannot be had.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use super::Settings;
@@ -33,10 +33,9 @@ pub(super) struct Shared {
     own: Arc<Counts>,
 }
 
-/// Counts, and what wrong passwords are digested with there.
+/// Counts, and whether they can be had.
 struct Counts {
     state: Box<dyn State>,
-    tag_key: OnceLock<TagKey>,
     /// Some can be read and not be written: those of a full disk, or of a copy.
     reading: Outage,
     writing: Outage,
@@ -46,7 +45,6 @@ impl Counts {
     fn new(state: Box<dyn State>) -> Arc<Self> {
         Arc::new(Self {
             state,
-            tag_key: OnceLock::new(),
             reading: Outage::new("had"),
             writing: Outage::new("written"),
         })
@@ -109,15 +107,12 @@ impl Shared {
         self.attempt(&counts.writing, work)
     }
 
-    /// What wrong passwords are digested with; `None` where that cannot be had.
+    /// What wrong passwords are digested with; `None` where that cannot be had. Not kept, as the
+    /// counts may be removed and begun anew.
     pub(super) fn tag_key(&self, source: Source, deadline: Instant) -> Option<TagKey> {
         let counts = self.of(source);
-        if counts.tag_key.get().is_none() {
-            let ask = || Ok(counts.state.tag_key(self.soon().min(deadline))?);
-            let key = self.attempt(&counts.writing, ask);
-            let _somebody_else_may_have = counts.tag_key.set(key.ok()?);
-        }
-        counts.tag_key.get().cloned()
+        let ask = || Ok(counts.state.tag_key(self.soon().min(deadline))?);
+        self.attempt(&counts.writing, ask).ok()
     }
 
     /// The time by the clock of the counts.

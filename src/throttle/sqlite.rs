@@ -15,6 +15,7 @@ use zeroize::Zeroizing;
 use super::key::Key;
 use super::record::{Record, Spans};
 use super::state::{Change, MAX_KEYS, State, TagKey, Unchanged, new_tag_key, now};
+use crate::sandbox;
 use crate::turnstile::Turnstile;
 
 /// What the file holds; `PRAGMA user_version` says so.
@@ -93,7 +94,9 @@ impl Sqlite {
 
     fn open(&self, timeout: Duration) -> Result<Opened, String> {
         let named = |error: rusqlite::Error| format!("{}: {error}", self.path.display());
-        create(&self.path).map_err(|error| format!("{}: {error}", self.path.display()))?;
+        create(&self.path).map_err(|error| {
+            format!("{}: {error}{}", self.path.display(), sandbox::hint(&error))
+        })?;
         let identity =
             identify(&self.path).map_err(|what| format!("{}: {what}", self.path.display()))?;
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;

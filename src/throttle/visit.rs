@@ -58,24 +58,22 @@ impl Visit<'_> {
     pub fn failed(mut self, proof: &Proof) -> Result<Option<NonZeroU32>, Trouble> {
         let took = u32::try_from(self.started.elapsed().as_micros()).unwrap_or(u32::MAX);
         let counts = &self.throttle.counts;
-        let tag = self.tag(proof);
-        let mut before = Vec::new();
-        let mut fail = |records: &mut [Record], now: u64| {
-            before = records.to_vec();
-            count(records, tag, now, took);
+        let count_in = |source: Source| {
+            let tag = self.tag(proof, source);
+            let mut before = Vec::new();
+            let mut fail = |records: &mut [Record], now: u64| {
+                before = records.to_vec();
+                count(records, tag, now, took);
+            };
+            let records = counts.change(source, &self.keys, &mut fail, self.deadline)?;
+            self.report(&before, &records);
+            Ok(Seen::new(records))
         };
-        match counts.change(self.source, &self.keys, &mut fail, self.deadline) {
-            Ok(records) => {
-                self.report(&before, &records);
-                self.seen = Seen::new(records);
-            }
+        match count_in(self.source) {
+            Ok(seen) => self.seen = seen,
             Err(trouble) if !self.throttle.settings.go_on => return Err(trouble),
             // That they cannot be had has been said.
-            Err(_) => {
-                let records = counts.change(Source::Own, &self.keys, &mut fail, self.deadline)?;
-                self.report(&before, &records);
-                self.own = Seen::new(records);
-            }
+            Err(_) => self.own = count_in(Source::Own)?,
         }
         Ok(self.wait(proof))
     }
@@ -136,11 +134,11 @@ impl Visit<'_> {
 
     /// What a wrong password is known by. Digests of the same password differ each time, so each of
     /// them counts.
-    fn tag(&self, proof: &Proof) -> Option<Tag> {
+    fn tag(&self, proof: &Proof, source: Source) -> Option<Tag> {
         let Proof::Password(password) = proof else {
             return None;
         };
-        let key = self.throttle.counts.tag_key(self.source, self.deadline)?;
+        let key = self.throttle.counts.tag_key(source, self.deadline)?;
         let mut mac = <HmacReset<Sha256> as KeyInit>::new_from_slice(&*key).ok()?;
         // With its length, so that no other pair makes the same bytes.
         mac.update(&(self.login.len() as u64).to_le_bytes());

@@ -406,4 +406,23 @@ fn a_state_file_that_is_removed_is_made_anew() {
     fs::remove_file(server.dir.path().join("state.db")).unwrap();
     assert_eq!(server.log_in(HERE, "alice", "secret-right"), In);
     assert!(server.dir.path().join("state.db").exists());
+    // What the wrong ones are digested with is another one too, for whoever knew the one before.
+    assert_eq!(server.log_in(HERE, "bob", "secret-old-phone"), Out(0));
+    let new_process = util::output(
+        program_in(&server.dir)
+            .env("GATEWAY_INTERFACE", "CGI/1.1")
+            .envs([
+                ("HTTP_AUTH_USER", "bob"),
+                ("HTTP_AUTH_PASS", "secret-old-phone"),
+                ("HTTP_CLIENT_IP", HERE),
+                ("HTTP_X_AUTH_KEY", KEY),
+            ]),
+    );
+    assert!(new_process.stdout.starts_with(REFUSED.as_bytes()));
+    let list = util::output(program_in(&server.dir).args(["throttle", "list"]));
+    let list = String::from_utf8(list.stdout).unwrap();
+    assert!(
+        list.contains("failures=1 ") && !list.contains("failures=2 "),
+        "{list}"
+    );
 }
