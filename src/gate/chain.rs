@@ -312,8 +312,10 @@ impl Chain {
             }
         };
         if credentials.is_empty() {
-            self.spend_time(asked, proof)?;
-            return Ok(no(Refusal::NoPassword));
+            return Ok(no(match self.spend_time(asked, proof)? {
+                Spent::OnCheck => Refusal::NoPassword,
+                Spent::Nothing => Refusal::DigestNotPossible,
+            }));
         }
         let comparable = |credential: &Credential| credential.secret.can_check(proof);
         if !credentials.iter().any(comparable) {
@@ -384,45 +386,40 @@ impl Chain {
     }
 
     /// Nobody knows the login. The work is done all the same, so that the time of the answer does
-    /// not tell who exists.
+    /// not tell who exists. A digest that could not be compared if somebody did is refused as that:
+    /// it is no guess, and what follows from guesses would tell.
     fn unknown(&self, asked: &Question<'_>, proof: &Proof) -> Refusal {
         match self.spend_time(asked, proof) {
-            Ok(()) => Refusal::UnknownUser,
+            Ok(Spent::OnCheck) => Refusal::UnknownUser,
+            Ok(Spent::Nothing) => Refusal::DigestNotPossible,
             Err(trouble) => trouble.into(),
         }
     }
 
-    /// Does the work of checking a password where there is nothing to check it against.
-    pub(super) fn spend_time(&self, asked: &Question<'_>, proof: &Proof) -> Result<(), Trouble> {
-        for source in self
-            .sources
-            .iter()
-            .filter(|source| source.serves(asked.login))
-        {
-            match source.store.decoy(asked) {
+    /// Does the work of checking a proof where there is nothing to check it against: that of the
+    /// first store that has some.
+    pub(super) fn spend_time(&self, asked: &Question<'_>, proof: &Proof) -> Result<Spent, Trouble> {
+        let by_password = matches!(proof, Proof::Password(_));
+        let serving = self.sources.iter().filter(|it| it.serves(asked.login));
+        for Source { store, .. } in serving {
+            match store.decoy(asked) {
                 Decoy::Nothing => {}
-                Decoy::Spent => break,
-                Decoy::Secret(secret) => {
-                    std::hint::black_box(self.fits(&secret, asked, proof)?);
-                    break;
+                Decoy::AskStore if by_password => {
+                    store.spend_time(asked);
+                    return Ok(Spent::OnCheck);
                 }
+                Decoy::AskStore => return Ok(Spent::Nothing),
+                Decoy::Secret(secret) if by_password || secret.can_check(proof) => {
+                    std::hint::black_box(self.fits(&secret, asked, proof)?);
+                    return Ok(Spent::OnCheck);
+                }
+                Decoy::Secret(_) => return Ok(Spent::Nothing),
             }
         }
-        Ok(())
-    }
-
-    /// Whether such a proof of a login that nobody knows would be checked if it were that of a user
-    /// whose place it has: a digest is, where passwords are kept in clear.
-    pub(super) fn can_check_unknown(&self, asked: &Question<'_>, proof: &Proof) -> bool {
-        if !matches!(proof, Proof::CramMd5(_) | Proof::Apop(_)) {
-            return true;
-        }
-        let serving = self
-            .sources
-            .iter()
-            .filter(|source| source.serves(asked.login));
-        let mut decoys = serving.map(|source| source.store.decoy(asked));
-        decoys.any(|decoy| matches!(decoy, Decoy::Secret(secret) if secret.can_check(proof)))
+        Ok(match by_password {
+            true => Spent::OnCheck,
+            false => Spent::Nothing,
+        })
     }
 
     fn turn(&self, asked: &Question<'_>) -> Result<Turn<'_>, Trouble> {
@@ -432,6 +429,15 @@ impl Chain {
         }
         self.hashing.enter(asked.deadline).ok_or(Trouble::Busy)
     }
+}
+
+/// What was done about a proof that there is nothing to check against.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Spent {
+    /// What checking it would have cost.
+    OnCheck,
+    /// Nothing: a digest, which users' passwords could not have been compared with either.
+    Nothing,
 }
 
 /// Why nobody said yes.

@@ -205,15 +205,11 @@ impl Gate {
             .throttle
             .as_ref()
             .map(|throttle| throttle.visit(&request.client, guessed, proof, asked.deadline));
-        let (Some(visit), Some(throttle)) = (visit.transpose()?.flatten(), &self.throttle) else {
+        let Some(visit) = visit.transpose()?.flatten() else {
             return self.prove(proof, asked, masters, note);
         };
-        let reserve = throttle.reserve(self.deadline);
         let asked = &Question {
-            deadline: asked
-                .deadline
-                .checked_sub(reserve)
-                .unwrap_or(asked.deadline),
+            deadline: visit.deadline_of_stores(self.deadline),
             ..*asked
         };
         if let Some(why) = visit.refused() {
@@ -236,8 +232,6 @@ impl Gate {
             Err(Refusal::Temporary(_)) if !said_no => {}
             // No password was tried: many clients ask for this first, and then send theirs.
             Err(Refusal::DigestNotPossible) => {}
-            // Else the waits would tell who exists.
-            Err(Refusal::UnknownUser) if !self.chain.can_check_unknown(asked, proof) => {}
             Err(_) => slowed.wait = visit.failed(proof)?,
         }
         proven

@@ -118,6 +118,7 @@ impl Sandbox {
     }
 }
 
+/// Whether files are ruled for this process.
 static ENTERED: AtomicBool = AtomicBool::new(false);
 
 /// What to add to an error with a file, if the sandbox may be the reason: a folder that was replaced

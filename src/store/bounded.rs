@@ -71,6 +71,10 @@ impl<S: UserStore> UserStore for Bounded<S> {
         self.store.decoy(asked)
     }
 
+    fn spend_time(&self, asked: &Question<'_>) {
+        self.store.spend_time(asked);
+    }
+
     fn host_field(&self) -> String {
         self.store.host_field()
     }

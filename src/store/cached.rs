@@ -192,6 +192,10 @@ impl<S: UserStore> UserStore for Cached<S> {
         self.store.decoy(asked)
     }
 
+    fn spend_time(&self, asked: &Question<'_>) {
+        self.store.spend_time(asked);
+    }
+
     fn test(&self, deadline: Instant) -> Vec<String> {
         self.store.test(deadline)
     }

@@ -76,6 +76,9 @@ pub trait UserStore: Send + Sync {
         Decoy::Nothing
     }
 
+    /// Takes as long as to check the password of a user, for [`Decoy::AskStore`].
+    fn spend_time(&self, _asked: &Question<'_>) {}
+
     /// Where the store has a user's host, for the log: `column host`.
     fn host_field(&self) -> String {
         "host".to_owned()
@@ -95,8 +98,8 @@ pub enum Decoy {
     Nothing,
     /// A secret that matches nothing, and costs as much to check as that of a user.
     Secret(Secret),
-    /// The store has spent it already.
-    Spent,
+    /// What [`UserStore::spend_time`] does.
+    AskStore,
 }
 
 /// What a store knows of one login.

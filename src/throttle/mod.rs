@@ -147,11 +147,6 @@ impl Throttle {
         &self.settings
     }
 
-    /// What of the time of a decision is kept for counting what it came to.
-    pub fn reserve(&self, whole: Duration) -> Duration {
-        self.settings.timeout.min(whole / 2)
-    }
-
     /// An attempt to prove to be `login`; `None` if it is not to be counted. An error where the
     /// counts cannot be had and logins are not to be decided without.
     pub fn visit<'a>(

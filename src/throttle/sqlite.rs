@@ -184,15 +184,16 @@ fn create(path: &Path) -> io::Result<()> {
 fn identify(path: &Path) -> Result<(u64, u64), String> {
     let file = fs::symlink_metadata(path).map_err(|error| error.to_string())?;
     let ours = geteuid();
-    let owner_of_folder = || {
-        let folder = path.parent().map(fs::metadata)?;
-        folder.ok().map(|folder| folder.uid())
+    // Where everybody may make files, somebody may have made this one to be taken for ours.
+    let planted = || {
+        let folder = path.parent().and_then(|folder| fs::metadata(folder).ok());
+        folder.is_some_and(|folder| folder.mode() & 0o002 != 0 && folder.uid() != file.uid())
     };
     if !file.is_file() {
         Err("is not a regular file".to_owned())
-    } else if ours.is_root() && file.uid() != 0 && owner_of_folder() != Some(file.uid()) {
+    } else if ours.is_root() && file.uid() != 0 && planted() {
         Err(format!(
-            "belongs to user {}, neither to root nor to the owner of the folder",
+            "belongs to user {}, and everybody may make files in its folder",
             file.uid()
         ))
     } else if !ours.is_root() && file.uid() != ours.as_raw() {

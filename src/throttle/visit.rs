@@ -42,11 +42,18 @@ impl Visit<'_> {
         self.refused.clone()
     }
 
+    /// Until when the proof must be checked: of the time that the decision may take, `whole`, some is
+    /// kept for counting what it comes to.
+    pub fn deadline_of_stores(&self, whole: Duration) -> Instant {
+        let kept = self.throttle.settings.timeout.min(whole / 2);
+        self.deadline.checked_sub(kept).unwrap_or(self.deadline)
+    }
+
     /// How long to hold the answer back where nobody was asked: no less than the wrong passwords took
     /// that have led to this, of which some may have been found out by other servers.
     pub fn turned_away(self, proof: &Proof) -> Delay {
-        let took = [&self.seen, &self.own].map(Seen::took).into_iter().max();
-        let took = Duration::from_micros(took.unwrap_or_default().into()).min(LONGEST);
+        let took = self.seen.took().max(self.own.took());
+        let took = Duration::from_micros(took.into()).min(LONGEST);
         Delay {
             wait: self.wait(proof),
             earliest: Some((self.started + took).min(self.deadline)),

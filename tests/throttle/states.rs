@@ -323,6 +323,67 @@ fn a_state_file_that_root_makes_belongs_to_the_owner_of_its_folder() {
     assert!(list.success());
 }
 
+/// What root reads there would be up to somebody else.
+#[test]
+fn a_state_file_that_somebody_planted_is_not_taken_by_root() {
+    let cgi = Cgi::new(&config("state = \"sqlite:state/state.db\""));
+    let folder = cgi.0.path().join("state");
+    fs::create_dir(&folder).unwrap();
+    cgi.0.write("state/state.db", "");
+    let file = folder.join("state.db");
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
+    std::os::unix::fs::chown(&file, Some(65534), Some(65534)).unwrap();
+    let check = || {
+        let out = util::output(program_in(&cgi.0).arg("check"));
+        (out.status.success(), String::from_utf8(out.stderr).unwrap())
+    };
+    for mode in [0o777, 0o1777] {
+        fs::set_permissions(&folder, fs::Permissions::from_mode(mode)).unwrap();
+        let (good, said) = check();
+        let why = "belongs to user 65534, and everybody may make files in its folder";
+        assert!(!good && said.contains(why), "{said}");
+        assert_eq!(cgi.log_in(HERE, "alice", "secret-right"), In);
+    }
+    // Where only a group may, whose members the administrator chose, it may be the program's own.
+    fs::set_permissions(&folder, fs::Permissions::from_mode(0o770)).unwrap();
+    let (good, said) = check();
+    assert!(good, "{said}");
+}
+
+#[test]
+fn another_database_is_not_taken_for_the_state() {
+    let cgi = Cgi::new(&config("state = \"sqlite:users.db\""));
+    let file = cgi.0.write("users.db", "");
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
+    let database = rusqlite::Connection::open(&file).unwrap();
+    database
+        .execute_batch("CREATE TABLE users (login)")
+        .unwrap();
+    let out = util::output(program_in(&cgi.0).arg("check"));
+    let said = String::from_utf8(out.stderr).unwrap();
+    assert!(said.contains("users.db: is another database"), "{said}");
+    cgi.fail(HERE, "alice", 1);
+    let tables: u32 = database
+        .query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))
+        .unwrap();
+    assert_eq!(tables, 1);
+}
+
+/// Counting has its part of the time that a decision may take, and no more.
+#[test]
+fn counts_that_cannot_be_written_do_not_move_the_deadline() {
+    let text = config("state = \"sqlite:state.db\"\ntimeout-ms = 5000");
+    let server = Serving::listening(&format!("{text}[limits]\ndeadline = 1\n"), USERS);
+    assert_eq!(server.log_in(HERE, "alice", "secret-wrong"), Out(0));
+    let path = server.dir.path().join("state.db");
+    let writer = rusqlite::Connection::open(path).unwrap();
+    writer.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let start = std::time::Instant::now();
+    assert_eq!(server.log_in(HERE, "alice", "secret-other"), Out(0));
+    // Long before the five seconds.
+    assert!(start.elapsed().as_secs() < 4, "{:?}", start.elapsed());
+}
+
 /// Tidying needs room for sorting, which a sandbox has none of on disk.
 #[test]
 fn the_state_file_is_bounded_in_a_sandbox_too() {

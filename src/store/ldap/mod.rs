@@ -370,6 +370,13 @@ impl UserStore for LdapStore {
         Ok(right)
     }
 
+    fn spend_time(&self, asked: &Question<'_>) {
+        let lookup = self.settings.lookup.as_ref();
+        if let Some(base) = lookup.and_then(|lookup| lookup.base.fill(asked.login)) {
+            self.bind_as_nobody(asked, &base);
+        }
+    }
+
     fn host_field(&self) -> String {
         let attribute = self.settings.attributes.host.as_deref();
         format!("attribute {}", attribute.unwrap_or("host"))
@@ -386,10 +393,7 @@ impl UserStore for LdapStore {
             return Decoy::Nothing;
         };
         match &self.settings.auth {
-            Auth::Bind(_) | Auth::SearchBind => {
-                self.bind_as_nobody(asked, &base);
-                Decoy::Spent
-            }
+            Auth::Bind(_) | Auth::SearchBind => Decoy::AskStore,
             Auth::Compare(stored) => {
                 let seen = self.decoys.of(asked.login.as_bytes());
                 let decoy = seen.or_else(|| self.any_secret(stored, asked, &base, lookup.scope));
