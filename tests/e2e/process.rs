@@ -75,6 +75,19 @@ pub(crate) fn wait_until(what: &str, mut so: impl FnMut() -> bool) {
     }
 }
 
+/// Whether every thread of a process is stopped (proc_pid_stat(5)), or at its end.
+pub(crate) fn is_stopped(process: Pid) -> bool {
+    let tasks = fs::read_dir(format!("/proc/{}/task", process.as_raw_nonzero()));
+    tasks.into_iter().flatten().flatten().all(|task| {
+        let stat = fs::read_to_string(task.path().join("stat"));
+        // Gone since, or else the state stands behind the name in parentheses.
+        stat.map_or(true, |stat| {
+            stat.rsplit_once(") ")
+                .is_some_and(|(_, rest)| rest.starts_with(['T', 'Z', 'X']))
+        })
+    })
+}
+
 /// A running server. It and all that it started are ended when this goes.
 pub(crate) struct Server {
     child: Child,
@@ -126,21 +139,8 @@ impl Server {
     pub(crate) fn signal_all(&self, signal: Signal) {
         kill_process_group(self.pid(), signal).unwrap();
         if signal == Signal::STOP {
-            wait_until("every thread to stop", || self.is_stopped());
+            wait_until("every thread to stop", || is_stopped(self.pid()));
         }
-    }
-
-    /// Whether every thread of the server is stopped (proc_pid_stat(5)).
-    fn is_stopped(&self) -> bool {
-        let tasks = format!("/proc/{}/task", self.child.id());
-        fs::read_dir(tasks).unwrap().flatten().all(|task| {
-            let stat = fs::read_to_string(task.path().join("stat"));
-            // Gone since, or else the state stands behind the name in parentheses.
-            stat.map_or(true, |stat| {
-                stat.rsplit_once(") ")
-                    .is_some_and(|(_, rest)| rest.starts_with('T'))
-            })
-        })
     }
 
     fn pid(&self) -> Pid {

@@ -10,7 +10,7 @@ use std::sync::OnceLock;
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::e2e::process::{free_port, ids_of, need_root, program, wait_until};
+use crate::e2e::process::{free_port, ids_of, is_stopped, need_root, program, wait_until};
 use crate::util::TempDir;
 
 /// The password of the user `mail` in every database.
@@ -276,11 +276,18 @@ impl Engine {
         self.stop();
     }
 
-    /// To the server and all its processes.
+    /// To the server and all its processes. To be stopped takes their threads a moment, in which
+    /// they may answer still; that is waited for.
     pub(crate) fn signal(&self, signal: Signal) {
-        for pid in self.everyone() {
+        let everyone = self.everyone();
+        for pid in &everyone {
             // One of them may have ended by now.
-            let _ = kill_process(pid, signal);
+            let _ = kill_process(*pid, signal);
+        }
+        if signal == Signal::STOP {
+            wait_until("every thread to stop", || {
+                everyone.iter().all(|pid| is_stopped(*pid))
+            });
         }
     }
 
