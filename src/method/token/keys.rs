@@ -81,16 +81,19 @@ impl KeySet {
         Ok(Self(keys))
     }
 
-    /// The claims of a token that one of these keys has signed; otherwise what is wrong with it.
-    pub(super) fn claims(&self, token: &[u8]) -> Result<Map<String, Value>, &'static str> {
+    /// The claims of a token that one of these keys has signed, and whether its header names it an
+    /// access token; otherwise what is wrong with it.
+    pub(super) fn claims(&self, token: &[u8]) -> Result<(Map<String, Value>, bool), &'static str> {
         let [header, claims, signature] = parts(token).ok_or("it is no signed token")?;
         let header: Header = json(header).ok_or("its header cannot be read")?;
         if header.crit.is_some() {
             return Err("it asks for an extension that is not known");
         }
-        if !header.typ.as_deref().is_none_or(is_access_token) {
-            return Err("it is a token of another kind");
-        }
+        let typed = match header.typ.as_deref().map(kind) {
+            None | Some(Kind::Any) => false,
+            Some(Kind::Access) => true,
+            Some(Kind::Other) => return Err("it is a token of another kind"),
+        };
         // A name, not `none`; which key it fits, the key says.
         let algorithm = algorithm(&header.alg).ok_or("its algorithm is not taken")?;
         let signed = token.get(..token.len() - signature.len() - 1);
@@ -110,7 +113,8 @@ impl KeySet {
         if !fitting.any(|key| right(key).is_ok_and(|right| right)) {
             return Err("its signature is wrong");
         }
-        json(claims).ok_or("its claims cannot be read")
+        let claims = json(claims).ok_or("its claims cannot be read")?;
+        Ok((claims, typed))
     }
 }
 
@@ -193,11 +197,24 @@ fn algorithm(name: &str) -> Option<Algorithm> {
     })
 }
 
-/// `JWT`, or what RFC 9068, 2.1 names it.
-fn is_access_token(kind: &str) -> bool {
-    let kind = kind.to_ascii_lowercase();
-    let kind = kind.strip_prefix("application/").unwrap_or(&kind);
-    matches!(kind, "jwt" | "at+jwt")
+/// What the `typ` of a header says.
+enum Kind {
+    /// A signed token of any kind.
+    Any,
+    /// An access token.
+    Access,
+    /// Something else.
+    Other,
+}
+
+/// `JWT` (RFC 7519, 5.1), or what RFC 9068, 2.1 names an access token.
+fn kind(typ: &str) -> Kind {
+    let typ = typ.to_ascii_lowercase();
+    match typ.strip_prefix("application/").unwrap_or(&typ) {
+        "jwt" => Kind::Any,
+        "at+jwt" => Kind::Access,
+        _ => Kind::Other,
+    }
 }
 
 /// The three parts of a signed token, still encoded (RFC 7515, 7.1).

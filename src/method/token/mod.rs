@@ -20,6 +20,7 @@ use crate::store::open::{Fault, Lifetime};
 mod claims;
 mod introspection;
 mod keys;
+mod kind;
 
 pub use claims::Rules;
 pub use introspection::Settings as IntrospectionSettings;
@@ -145,18 +146,19 @@ impl Tokens {
         let since = SystemTime::now().duration_since(UNIX_EPOCH);
         let now = since.unwrap_or_default().as_secs_f64();
         let signed = keys::parts(token.reveal()).is_some();
-        let (claims, source) = match (&self.keys, &self.introspection) {
+        let (claims, source, typed) = match (&self.keys, &self.introspection) {
             (Some(keys), _) if signed => {
-                let claims = keys.claims(token.reveal()).map_err(Refusal::BadToken)?;
-                (claims, Source::Signature)
+                let (claims, typed) = keys.claims(token.reveal()).map_err(Refusal::BadToken)?;
+                (claims, Source::Signature, typed)
             }
             (_, Some(service)) => {
                 let told = service.ask(token, deadline).map_err(Trouble::Tokens)?;
                 let claims = told.ok_or(Refusal::BadToken("it is not active"))?;
-                (claims, Source::Introspection)
+                (claims, Source::Introspection, false)
             }
             (_, None) => return Err(Refusal::BadToken("it is no signed token")),
         };
+        kind::check(&claims, source, typed).map_err(Refusal::BadToken)?;
         let named = self
             .rules
             .login(&claims, source, now)

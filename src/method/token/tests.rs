@@ -35,7 +35,7 @@ fn set(keys: &[String]) -> KeySet {
 
 fn claims(keys: &[String], token: &str) -> Result<Value, &'static str> {
     let claims = set(keys).claims(token.as_bytes());
-    claims.map(Value::Object)
+    claims.map(|(claims, _)| Value::Object(claims))
 }
 
 /// The token of RFC 7515, A.3, with another header: its signature does not fit any more.

@@ -61,6 +61,7 @@ fn signed_tokens() {
         try_token(&dir, "alice@example.com", &keys[0].sign(header, &claims))
     };
     assert_eq!(with(json!({}), json!({})).1, "accepted");
+    assert_eq!(with(json!({}), json!({"nonce": "n"})).1, "accepted");
     for (header, changes) in [
         (json!({}), json!({"exp": now() - 60})),
         (json!({}), json!({"exp": null})),
@@ -79,6 +80,11 @@ fn signed_tokens() {
         (json!({"kid": "two"}), json!({})),
         (json!({"kid": "four"}), json!({})),
         (json!({"crit": ["b64"], "b64": false}), json!({})),
+        // Of other kinds, and such as only the holder of a key may use.
+        (json!({}), json!({"cnf": {"jkt": "x"}})),
+        (json!({}), json!({"cnf": {"x5t#S256": "x"}})),
+        (json!({}), json!({"typ": "Refresh"})),
+        (json!({"typ": "JWT"}), json!({"nonce": "n"})),
         // The key that the token itself brings.
         (json!({"kid": "four", "jwk": keys[0].jwk}), json!({})),
     ] {
