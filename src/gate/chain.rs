@@ -1,16 +1,19 @@
 //! The stores in their order: who knows a login, and whether what the client brings is right.
 
 use std::num::NonZeroUsize;
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use crate::refusal::{Refusal, Trouble};
 use crate::request::{AuthRequest, Login};
 use crate::route::{Destination, OwnPassword};
 use crate::secret::{OutOfMemory, Password, Proof, Secret};
-use crate::store::{Account, Credential, Decoy, Network, Passwords, Question, UserStore};
+use crate::store::{
+    Account, Credential, Decoy, Network, Passwords, Question, StoreError, UserStore,
+};
 use crate::turnstile::{Turn, Turnstile};
 
 use super::Step;
+use super::outcome::{Denied, Guess, Lost, Rank, Said, Tally};
 use super::verified::Verified;
 
 /// The most secrets of one user that are tried: each may take a tenth of a second.
@@ -56,7 +59,11 @@ impl Source {
     fn find(&self, asked: &Question<'_>) -> Result<Option<Account>, Trouble> {
         self.store
             .find(asked)
-            .map_err(|error| Trouble::Store(format!("{}: {error}", self.name)))
+            .map_err(|error| self.trouble_of(&error))
+    }
+
+    fn trouble_of(&self, error: &StoreError) -> Trouble {
+        Trouble::Store(format!("{}: {error}", self.name))
     }
 }
 
@@ -131,15 +138,6 @@ pub struct Chain {
     verified: Verified,
 }
 
-/// What one store says of a login and its proof.
-enum Said {
-    Yes(Box<Proven>),
-    No(Refusal),
-    /// No, and no other store is to say otherwise: the user is known here, and kept out.
-    Never(Refusal),
-    Unknown,
-}
-
 impl Chain {
     /// Stores that are asked in order. `hashing` bounds the password hashes computed at once;
     /// `remembered` is how many right passwords need not be hashed again.
@@ -166,13 +164,18 @@ impl Chain {
         asked: &Question<'_>,
         proof: &Proof,
         note: &mut impl FnMut(Step<'_>),
-    ) -> Result<Proven, Refusal> {
+    ) -> Result<Proven, Denied> {
         let all = |_: &Source| true;
         self.walk(asked, note, all, |source, account, note| {
             self.prove(source, asked, account, proof, note)
         })
         .map_err(|lost| match lost {
-            Lost::Refused(why) => why,
+            Lost::Refused(why, guess) => Denied {
+                why,
+                guess,
+                owed: Duration::ZERO,
+            },
+            Lost::NotComparable => self.not_comparable(asked, proof),
             Lost::Unknown => self.unknown(asked, proof),
         })
     }
@@ -204,13 +207,13 @@ impl Chain {
         counts: impl Fn(&Source) -> bool,
     ) -> Result<Account, Refusal> {
         let found = self.walk(asked, note, &counts, |_, account, _| {
-            Ok(Said::Yes(Box::new(Proven::new(account))))
+            Said::Yes(Box::new(Proven::new(account)))
         });
         found
             .map(|proven| proven.account)
             .map_err(|lost| match lost {
-                Lost::Refused(why) => why,
-                Lost::Unknown => Refusal::UnknownUser,
+                Lost::Refused(why, _) => why,
+                Lost::NotComparable | Lost::Unknown => Refusal::UnknownUser,
             })
     }
 
@@ -219,10 +222,10 @@ impl Chain {
         asked: &Question<'_>,
         note: &mut N,
         counts: impl Fn(&Source) -> bool,
-        mut judge: impl FnMut(&Source, Account, &mut N) -> Result<Said, Trouble>,
+        mut judge: impl FnMut(&Source, Account, &mut N) -> Said,
     ) -> Result<Proven, Lost> {
-        let mut trouble = None;
-        let mut refused = None;
+        let mut tally = Tally::default();
+        let mut kept_out = false;
         for source in &self.sources {
             let number = source.table;
             if !source.serves(asked.login) {
@@ -233,46 +236,41 @@ impl Chain {
                 note(Step::CannotTell(number));
                 continue;
             }
-            let said = source.find(asked).and_then(|found| match found {
-                None => {
+            let said = match source.find(asked) {
+                Err(what) => Said::Cannot(what, Guess::No),
+                Ok(None) => {
                     note(Step::NotIn(number));
-                    Ok(Said::Unknown)
+                    Said::Unknown
                 }
-                Some(mut account) => {
+                Ok(Some(mut account)) => {
                     account.source = Some(number);
                     note(Step::FoundIn(number, &account));
                     judge(source, account, note)
                 }
-            });
-            match said {
-                Ok(Said::Yes(proven)) => return Ok(*proven),
-                Ok(Said::Unknown) => {}
-                Ok(Said::No(why)) => {
+            };
+            kept_out |= matches!(said, Said::Never(..));
+            let then = match said {
+                Said::Yes(proven) if !kept_out => return Ok(*proven),
+                Said::Yes(_) => Then::Stop,
+                Said::Unknown => Then::Next,
+                // The others are asked after [`Said::Never`] too, though none lets the user in now:
+                // it takes as long as where the password is wrong.
+                Said::No(rank, why) | Said::Never(rank, why) => {
                     note(Step::Wrong(number, &why));
-                    refused = Some(why);
-                    if source.wrong == Then::Stop {
-                        break;
-                    }
+                    tally.refuse(rank, why);
+                    source.wrong
                 }
-                Ok(Said::Never(why)) => {
-                    note(Step::Wrong(number, &why));
-                    refused = Some(why);
-                    break;
-                }
-                Err(what) => {
+                Said::Cannot(what, guess) => {
                     note(Step::InTrouble(number, &what));
-                    if source.trouble == Then::Stop {
-                        return Err(Lost::Refused(what.into()));
-                    }
-                    trouble.get_or_insert(what);
+                    tally.cannot(what, guess);
+                    source.trouble
                 }
+            };
+            if then == Then::Stop {
+                break;
             }
         }
-        Err(match (trouble, refused) {
-            (Some(trouble), _) => Lost::Refused(trouble.into()),
-            (None, Some(why)) => Lost::Refused(why),
-            (None, None) => Lost::Unknown,
-        })
+        Err(tally.lost())
     }
 
     fn prove(
@@ -282,49 +280,55 @@ impl Chain {
         mut account: Account,
         proof: &Proof,
         note: &mut impl FnMut(Step<'_>),
-    ) -> Result<Said, Trouble> {
+    ) -> Said {
         // Who is switched off here does not get in elsewhere.
-        let no: fn(Refusal) -> Said = match account.disabled {
+        let no: fn(Rank, Refusal) -> Said = match account.disabled {
             true => Said::Never,
             false => Said::No,
         };
         let credentials = match (&mut account.passwords, proof) {
             (Passwords::Stored(credentials), _) => std::mem::take(credentials),
             (Passwords::Any, Proof::Password(_)) => {
-                return Ok(Said::Yes(Box::new(Proven::new(account))));
+                return Said::Yes(Box::new(Proven::new(account)));
             }
             (Passwords::AskStore, Proof::Password(password)) => {
                 // An unauthenticated bind succeeds (RFC 4513, 5.1.2), so nobody is asked.
-                let right = !password.reveal().is_empty()
-                    && source
-                        .store
-                        .verify(asked, &mut account, password)
-                        .map_err(|error| Trouble::Store(format!("{}: {error}", source.name)))?;
-                return Ok(if right {
-                    Said::Yes(Box::new(Proven::new(account)))
-                } else {
-                    no(Refusal::WrongPassword)
-                });
+                if password.reveal().is_empty() {
+                    return no(Rank::Wrong, Refusal::WrongPassword);
+                }
+                return match source.store.verify(asked, &mut account, password) {
+                    Ok(true) => Said::Yes(Box::new(Proven::new(account))),
+                    Ok(false) => no(Rank::Wrong, Refusal::WrongPassword),
+                    Err(error) => Said::Cannot(source.trouble_of(&error), Guess::No),
+                };
             }
             // A digest can only be compared with that of a password that is at hand.
             (Passwords::Any | Passwords::AskStore, _) => {
-                return Ok(no(Refusal::DigestNotPossible));
+                return no(Rank::NotComparable, Refusal::DigestNotPossible);
             }
         };
         if credentials.is_empty() {
-            return Ok(no(match self.spend_time(asked, proof)? {
-                Spent::OnCheck => Refusal::NoPassword,
-                Spent::Nothing => Refusal::DigestNotPossible,
-            }));
+            return match self.spend_time(asked, proof) {
+                Ok(Spent::OnCheck) => no(Rank::NoPassword, Refusal::NoPassword),
+                Ok(Spent::Nothing) => no(Rank::NotComparable, Refusal::DigestNotPossible),
+                Err(what) => Said::Cannot(what, Guess::No),
+            };
         }
         let comparable = |credential: &Credential| credential.secret.can_check(proof);
         if !credentials.iter().any(comparable) {
-            return Ok(no(Refusal::DigestNotPossible));
+            return no(Rank::NotComparable, Refusal::DigestNotPossible);
         }
         let mut limited = None;
+        let mut tried = Guess::No;
         for credential in credentials.iter().take(MAX_CREDENTIALS) {
-            if !self.fits(&credential.secret, asked, proof)? {
-                continue;
+            match self.fits(&credential.secret, asked, proof) {
+                // What was compared before is a guess, though the rest cannot be.
+                Err(what) => return Said::Cannot(what, tried),
+                Ok(false) => {
+                    tried = Guess::Yes;
+                    continue;
+                }
+                Ok(true) => {}
             }
             match unusable_now(credential, asked) {
                 Some(limit) => limited = Some(limit),
@@ -333,15 +337,18 @@ impl Chain {
                         source.table,
                         credential.label.as_deref(),
                     ));
-                    return Ok(Said::Yes(Box::new(Proven {
+                    return Said::Yes(Box::new(Proven {
                         account,
                         app_password: credential.label.clone(),
                         stored_password: credential.secret.in_clear(),
-                    })));
+                    }));
                 }
             }
         }
-        Ok(limited.map_or_else(|| no(Refusal::WrongPassword), Said::Never))
+        match limited {
+            Some(limit) => Said::Never(Rank::KeptOut, limit),
+            None => no(Rank::Wrong, Refusal::WrongPassword),
+        }
     }
 
     /// Says of a host that nobody knows which store has it, and where.
@@ -388,16 +395,30 @@ impl Chain {
     /// Nobody knows the login. The work is done all the same, so that the time of the answer does
     /// not tell who exists. A digest that could not be compared if somebody did is refused as that:
     /// it is no guess, and what follows from guesses would tell.
-    fn unknown(&self, asked: &Question<'_>, proof: &Proof) -> Refusal {
+    fn unknown(&self, asked: &Question<'_>, proof: &Proof) -> Denied {
         match self.spend_time(asked, proof) {
-            Ok(Spent::OnCheck) => Refusal::UnknownUser,
-            Ok(Spent::Nothing) => Refusal::DigestNotPossible,
+            Ok(Spent::OnCheck) => Refusal::UnknownUser.into(),
+            Ok(Spent::Nothing) => Refusal::DigestNotPossible.into(),
             Err(trouble) => trouble.into(),
         }
     }
 
+    /// A digest came that could not be compared. Where another store of this login could have
+    /// compared one, it counts as an unknown login does: otherwise the counts would tell which store
+    /// has the login, and guesses at those of the other store would count for nothing.
+    fn not_comparable(&self, asked: &Question<'_>, proof: &Proof) -> Denied {
+        let denied = Denied::from(Refusal::DigestNotPossible);
+        match self.spend_time(asked, proof) {
+            Ok(Spent::OnCheck) => Denied {
+                guess: Guess::Yes,
+                ..denied
+            },
+            Ok(Spent::Nothing) | Err(_) => denied,
+        }
+    }
+
     /// Does the work of checking a proof where there is nothing to check it against: that of the
-    /// first store that has some.
+    /// first store that has some. A digest is checked by the first that can compare one.
     pub(super) fn spend_time(&self, asked: &Question<'_>, proof: &Proof) -> Result<Spent, Trouble> {
         let by_password = matches!(proof, Proof::Password(_));
         let serving = self.sources.iter().filter(|it| it.serves(asked.login));
@@ -408,12 +429,12 @@ impl Chain {
                     store.spend_time(asked);
                     return Ok(Spent::OnCheck);
                 }
-                Decoy::AskStore => return Ok(Spent::Nothing),
+                Decoy::AskStore => {}
                 Decoy::Secret(secret) if by_password || secret.can_check(proof) => {
                     std::hint::black_box(self.fits(&secret, asked, proof)?);
                     return Ok(Spent::OnCheck);
                 }
-                Decoy::Secret(_) => return Ok(Spent::Nothing),
+                Decoy::Secret(_) => {}
             }
         }
         Ok(match by_password {
@@ -438,12 +459,6 @@ pub(super) enum Spent {
     OnCheck,
     /// Nothing: a digest, which users' passwords could not have been compared with either.
     Nothing,
-}
-
-/// Why nobody said yes.
-enum Lost {
-    Refused(Refusal),
-    Unknown,
 }
 
 /// What keeps the right password from being good for this login, here and now.

@@ -14,10 +14,12 @@ use crate::throttle::{Delay, Throttle};
 
 mod chain;
 mod master;
+mod outcome;
 mod verified;
 
 pub use chain::{Chain, MAX_CREDENTIALS, Proven, Source, Then};
 pub use master::Masters;
+pub use outcome::{Denied, Guess};
 
 use chain::may_come;
 
@@ -206,7 +208,9 @@ impl Gate {
             .as_ref()
             .map(|throttle| throttle.visit(&request.client, guessed, proof, asked.deadline));
         let Some(visit) = visit.transpose()?.flatten() else {
-            return self.prove(proof, asked, masters, note);
+            return self
+                .prove(proof, asked, masters, note)
+                .map_err(|denied| denied.why);
         };
         let asked = &Question {
             deadline: visit.deadline_of_stores(self.deadline),
@@ -218,23 +222,23 @@ impl Gate {
             *slowed = visit.turned_away(proof);
             return Err(why);
         }
-        let mut said_no = false;
-        let proven = self.prove(proof, asked, masters, &mut |step: Step<'_>| {
-            said_no |= matches!(step, Step::Wrong(..));
-            note(step);
-        });
-        match &proven {
-            Ok(_) => visit.succeeded(proof).map_err(|(why, wait)| {
-                slowed.wait = wait;
-                why
-            })?,
-            // Where another store could not say, it was a guess all the same.
-            Err(Refusal::Temporary(_)) if !said_no => {}
-            // No password was tried: many clients ask for this first, and then send theirs.
-            Err(Refusal::DigestNotPossible) => {}
-            Err(_) => slowed.wait = visit.failed(proof)?,
+        match self.prove(proof, asked, masters, note) {
+            Ok(proven) => {
+                visit.succeeded(proof).map_err(|(why, wait)| {
+                    slowed.wait = wait;
+                    why
+                })?;
+                Ok(proven)
+            }
+            Err(Denied { why, guess, .. }) => {
+                // Clients that have got in from there by a password may try a digest first each time.
+                let habit = why == Refusal::DigestNotPossible && visit.is_exempt();
+                if guess == Guess::Yes && !habit {
+                    slowed.wait = visit.failed(proof)?;
+                }
+                Err(why)
+            }
         }
-        proven
     }
 
     /// Has the proof checked, and whether its user may come.
@@ -244,7 +248,7 @@ impl Gate {
         asked: &Question<'_>,
         masters: Option<(&Masters, &Login)>,
         note: &mut impl FnMut(Step<'_>),
-    ) -> Result<Proven, Refusal> {
+    ) -> Result<Proven, Denied> {
         let proven = match (proof, masters) {
             (Proof::Password(_), Some((masters, master))) => {
                 note(Step::AsMaster(master.as_bytes()));
@@ -266,11 +270,11 @@ impl Gate {
         let account = &proven.account;
         // Only now, so that a user who is switched off looks like one with another password.
         if account.disabled {
-            return Err(Refusal::Disabled);
+            return Err(Refusal::Disabled.into());
         }
         // A master comes from the networks of the masters.
         if masters.is_none() && !may_come(account.allow_nets.as_deref(), asked) {
-            return Err(Refusal::NetworkNotAllowed);
+            return Err(Refusal::NetworkNotAllowed.into());
         }
         Ok(proven)
     }

@@ -42,6 +42,11 @@ impl Visit<'_> {
         self.refused.clone()
     }
 
+    /// Whether the login has succeeded from that network.
+    pub fn is_exempt(&self) -> bool {
+        self.seen.exempt()
+    }
+
     /// Until when the proof must be checked: of the time that the decision may take, `whole`, some is
     /// kept for counting what it comes to.
     pub fn deadline_of_stores(&self, whole: Duration) -> Instant {
