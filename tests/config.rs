@@ -283,3 +283,44 @@ fn a_key_file_that_is_there_again_is_soon_seen() {
     let seen = (0..20).any(|_| look().know_key(b"hunter3"));
     assert!(seen);
 }
+
+/// Each route has a place in the file, and its host. Ten times the time that this takes, and a
+/// tenth of what it takes if every place is counted from the beginning of the file.
+#[test]
+fn thousands_of_routes_hosts_and_moves_are_soon_read() {
+    let address = |n: usize| format!("10.{}.{}.{}", n >> 16, n >> 8 & 255, n & 255);
+    let each = |entry: &dyn Fn(usize) -> String| (0..16_000).map(entry).collect::<String>();
+    let folder = TempDir::new();
+    for (what, content) in [
+        (
+            "addresses",
+            "[routes.login]\n".to_owned() + &each(&|n| format!("u{n} = \"{}\"\n", address(n))),
+        ),
+        (
+            "names",
+            "[routes.login]\n".to_owned() + &each(&|n| format!("u{n} = \"h{n}.example\"\n")),
+        ),
+        (
+            "one long line",
+            format!(
+                "[routes]\nlogin = {{ {} x = \"192.0.2.1\" }}\n",
+                each(&|n| format!("u{n} = \"{}\", ", address(n)))
+            ),
+        ),
+        (
+            "hosts",
+            "[routes]\ndefault = \"h1\"\n[hosts]\n".to_owned()
+                + &each(&|n| format!("h{n} = {{ addresses = [\"{}\"] }}\n", address(n))),
+        ),
+    ] {
+        let content = format!("[[users]]\nstore = \"accept\"\n{content}");
+        let path = write(&folder, "auth.toml", &content, 0o600);
+        let started = Instant::now();
+        assert!(Config::load(&path).is_ok(), "{what}");
+        assert!(started.elapsed() < Duration::from_secs(2), "{what}");
+    }
+    let bad = "[routes.login]\n".to_owned() + &each(&|n| format!("u{n} = \"-bad-{n}\"\n"));
+    let started = Instant::now();
+    assert!(problems_of(&folder, &bad).lines().count() >= 16_000);
+    assert!(started.elapsed() < Duration::from_secs(2));
+}

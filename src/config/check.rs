@@ -41,7 +41,7 @@ mod users;
 /// others, in the order of their places. Where there are any, the configuration is not one to work
 /// with, only one to look for more of them.
 pub(super) fn check(
-    source: Source<'_>,
+    source: &Source<'_>,
     read: Read,
     problems: Vec<Problem>,
 ) -> (Config, Vec<Problem>) {
@@ -68,7 +68,7 @@ pub(super) fn check(
 /// Collects problems. Where there is one, its functions give some value that would do, so that
 /// the rest can be checked too.
 struct Checker<'a> {
-    source: Source<'a>,
+    source: &'a Source<'a>,
     problems: Vec<Problem>,
     warnings: Vec<Problem>,
     files: Vec<(PathBuf, Fingerprint)>,

@@ -286,13 +286,13 @@ impl Config {
             // Valid up to there, so this cannot fail.
             let text = std::str::from_utf8(&bytes[..error.valid_up_to()]).unwrap_or_default();
             let mut problem = Problem::new(path, "is not UTF-8");
-            problem.place = Some(Source { path, text }.place(text.len()));
+            problem.place = Some(Source::new(path, text).place(text.len()));
             problem
         })?;
         let mut problems = Vec::new();
-        let source = Source { path, text };
+        let source = Source::new(path, text);
         let read = source.read(&mut problems);
-        Ok(check::check(source, read, problems))
+        Ok(check::check(&source, read, problems))
     }
 
     /// How many logins may wait at the same time for one store, or for the service that knows about

@@ -6,6 +6,7 @@
 //! Of the text itself only names of keys get into a problem: a value may be a secret, also one in
 //! the wrong place. toml's and serde's own messages quote values, so they are reworded.
 
+use std::cell::OnceCell;
 use std::ops::{Range, RangeInclusive};
 use std::path::Path;
 
@@ -19,11 +20,46 @@ use crate::problem::Problem;
 /// The most problems of form that are looked for: each costs another pass over the file.
 const MAX_PROBLEMS: usize = 100;
 
+/// Every so many bytes a place is kept, from which others are counted.
+const STRIDE: usize = 1024;
+
 /// The text of a configuration file.
-#[derive(Clone, Copy)]
 pub(super) struct Source<'a> {
     pub(super) path: &'a Path,
     pub(super) text: &'a str,
+    /// The places of all bytes whose number is a multiple of [`STRIDE`], once one is asked for:
+    /// counted from the beginning each time, the places of all routes take a time that grows with
+    /// the square of their number.
+    milestones: OnceCell<Vec<Place>>,
+}
+
+/// How many line feeds and, behind the last of them, how many characters come before a byte.
+#[derive(Clone, Copy)]
+struct Place {
+    lines: usize,
+    characters: usize,
+}
+
+impl Place {
+    const START: Self = Self {
+        lines: 0,
+        characters: 0,
+    };
+
+    /// The place behind these bytes, which begin here.
+    fn behind(self, bytes: &[u8]) -> Self {
+        let lines = bytes.iter().filter(|byte| **byte == b'\n').count();
+        let (before, line) = match bytes.iter().rposition(|byte| *byte == b'\n') {
+            Some(end) => (0, &bytes[end + 1..]),
+            None => (self.characters, bytes),
+        };
+        // Continuation bytes of UTF-8 make no column of their own.
+        let characters = line.iter().filter(|byte| **byte & 0xc0 != 0x80).count();
+        Self {
+            lines: self.lines + lines,
+            characters: before + characters,
+        }
+    }
 }
 
 /// What could be read.
@@ -33,7 +69,16 @@ pub(super) struct Read {
     pub(super) whole: bool,
 }
 
-impl Source<'_> {
+impl<'a> Source<'a> {
+    /// The text of the file at `path`.
+    pub(super) fn new(path: &'a Path, text: &'a str) -> Self {
+        Self {
+            path,
+            text,
+            milestones: OnceCell::new(),
+        }
+    }
+
     /// A problem at a place of this text; what the whole lacks stands at its beginning.
     pub(super) fn problem(
         &self,
@@ -52,17 +97,24 @@ impl Source<'_> {
     /// Line and column of a byte, both from 1.
     pub(super) fn place(&self, offset: usize) -> (usize, usize) {
         let before = &self.text.as_bytes()[..offset.min(self.text.len())];
-        let start = before
-            .iter()
-            .rposition(|byte| *byte == b'\n')
-            .map_or(0, |end| end + 1);
-        let line = before.iter().filter(|byte| **byte == b'\n').count() + 1;
-        // Continuation bytes of UTF-8 make no column of their own.
-        let characters = before[start..]
-            .iter()
-            .filter(|byte| **byte & 0xc0 != 0x80)
-            .count();
-        (line, characters + 1)
+        let number = before.len() / STRIDE;
+        let milestone = self.milestones().get(number);
+        let place = milestone
+            .unwrap_or(&Place::START)
+            .behind(&before[number * STRIDE..]);
+        (place.lines + 1, place.characters + 1)
+    }
+
+    fn milestones(&self) -> &[Place] {
+        self.milestones.get_or_init(|| {
+            let mut place = Place::START;
+            let strides = self.text.as_bytes().chunks_exact(STRIDE);
+            let others = strides.map(|bytes| {
+                place = place.behind(bytes);
+                place
+            });
+            std::iter::once(Place::START).chain(others).collect()
+        })
     }
 
     /// Reads the file, adding what is wrong with its form to `problems`.
@@ -327,5 +379,35 @@ fn reworded(message: &str, kind: &str, array: &str) -> String {
         format!("this {kind} is too large")
     } else {
         format!("must be {wanted}, not {article} {kind}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Counted from the beginning.
+    fn counted(text: &str, offset: usize) -> (usize, usize) {
+        let before = &text[..offset];
+        let line = before.rsplit('\n').next().unwrap();
+        (before.matches('\n').count() + 1, line.chars().count() + 1)
+    }
+
+    #[test]
+    fn places_are_those_that_counting_finds() {
+        let lines = format!("a\n\nüß {}\n", "ö".repeat(700));
+        for text in [
+            String::new(),
+            "\n".to_owned(),
+            "x".repeat(STRIDE - 1) + "\n" + &"y".repeat(3 * STRIDE),
+            "\n".repeat(2 * STRIDE),
+            lines.repeat(5),
+        ] {
+            let source = Source::new(Path::new("file"), &text);
+            for (offset, _) in text.char_indices().chain([(text.len(), ' ')]) {
+                assert_eq!(source.place(offset), counted(&text, offset), "{offset}");
+            }
+            assert_eq!(source.place(usize::MAX), counted(&text, text.len()));
+        }
     }
 }
