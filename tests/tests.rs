@@ -36,6 +36,7 @@ mod serve;
 mod soak;
 #[cfg(feature = "sql")]
 mod sql;
+mod terminal;
 mod throttle;
 mod users;
 mod util;

@@ -15,6 +15,7 @@ mod docs;
 mod hash;
 mod password;
 mod route;
+mod terminal;
 mod test;
 mod throttle;
 
@@ -85,7 +86,7 @@ impl From<io::Error> for CommandError {
 pub fn run(command: &Command, config: &Path) -> Option<Result<Outcome, CommandError>> {
     // Not locked: the threads that look names up have to log.
     let (mut out, mut err) = (io::stdout(), io::stderr());
-    let result = run_with(command, config, &mut Console, &mut out, &mut err)?;
+    let result = run_with(command, config, &mut Console::default(), &mut out, &mut err)?;
     let result = result.and_then(|outcome| {
         out.flush()?;
         Ok(outcome)

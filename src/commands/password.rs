@@ -5,6 +5,7 @@ use std::io::{self, BufRead as _, IsTerminal as _, Read as _};
 use zeroize::Zeroizing;
 
 use super::CommandError;
+use super::terminal::Terminal;
 use crate::secret::{BadPassword, MAX_PASSWORD_BYTES, Password};
 
 /// Who is asked for a password.
@@ -16,22 +17,32 @@ pub(super) trait Ask {
     fn is_blind(&self) -> bool;
 }
 
+/// The most bytes of a line: enough to notice that a password is too long.
+const MAX_LINE_BYTES: usize = MAX_PASSWORD_BYTES + 3;
+
 /// The terminal that the program runs at, or its input.
-pub(super) struct Console;
+#[derive(Default)]
+pub(super) struct Console {
+    terminal: Option<Terminal>,
+}
 
 impl Ask for Console {
     fn ask(&mut self, prompt: &str) -> io::Result<Zeroizing<Vec<u8>>> {
-        if self.is_blind() {
-            let line = rpassword::prompt_password(prompt)?;
-            return Ok(Zeroizing::new(line.into_bytes()));
-        }
-        // Enough to notice that it is too long.
-        let most = MAX_PASSWORD_BYTES + 3;
-        let mut line = Zeroizing::new(Vec::with_capacity(most));
-        io::stdin()
-            .lock()
-            .take(most as u64)
-            .read_until(b'\n', &mut line)?;
+        let mut line = if self.is_blind() {
+            let terminal = match self.terminal.take() {
+                Some(terminal) => terminal,
+                None => Terminal::open()?,
+            };
+            let terminal = self.terminal.insert(terminal);
+            terminal.read_unseen(prompt, MAX_LINE_BYTES)?
+        } else {
+            let mut line = Zeroizing::new(Vec::with_capacity(MAX_LINE_BYTES));
+            io::stdin()
+                .lock()
+                .take(MAX_LINE_BYTES as u64)
+                .read_until(b'\n', &mut line)?;
+            line
+        };
         if line.last() == Some(&b'\n') {
             line.pop();
             if line.last() == Some(&b'\r') {
