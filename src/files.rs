@@ -34,6 +34,12 @@ impl Fingerprint {
 }
 
 impl Fingerprint {
+    /// Whether it is the same file with as many bytes, whatever else may be new.
+    pub fn has_size_of(&self, other: &Self) -> bool {
+        let of = |it: &Self| (it.device, it.inode, it.size);
+        of(self) == of(other)
+    }
+
     /// Whether the file has changed within `span` before `now`: then whoever writes it may not be
     /// done. A time of change that lies in the future says nothing.
     pub fn is_fresh(&self, now: SystemTime, span: Duration) -> bool {

@@ -2,34 +2,40 @@
 //!
 //! mod_fcgid sends no signal when a file has changed, so the files are looked at as requests come,
 //! at most once a second. A broken version is reported once and the one before stays in force.
+//!
+//! What is loaded as one has a [`Lane`]: the configuration with the keys and certificates that it
+//! names, and each password file with its app passwords. A lane waits for no other.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::channel;
-use std::sync::{Arc, Mutex, PoisonError, RwLock, TryLockError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, channel};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, TryLockError};
 use std::thread;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use crate::answer::Messages;
 use crate::fcgi::{Application, NoRequest};
-use crate::files::{Fingerprint, fingerprint};
+use crate::files::fingerprint;
 use crate::params::{Params, Peer};
 use crate::problem::Problem;
 use crate::refusal::{Refusal, Trouble};
 use crate::request::Outline;
 use crate::sandbox::Sandbox;
 use crate::service::{Service, Watched, refuse};
+use crate::store::file::{Reading, UsersFile};
+use crate::store::open::{Lifetime, unknown_hosts};
+
+mod freshness;
+mod lane;
+
+use lane::{Lane, Outcome, Turn};
 
 /// How long the files are taken to be unchanged after a look.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
-/// How long a file must have been left alone before it is loaded: one that is written in place is
-/// half a file for a moment, and half a file can look whole.
-const SETTLED: Duration = Duration::from_millis(300);
-
-/// How long after a failed load it is tried again though no file seems to have changed: what it
-/// lacks may be a file that it never got to.
-const TRY_AGAIN: Duration = Duration::from_secs(10);
+/// The same while a file has changed just now.
+const LOOK_SOON: Duration = Duration::from_millis(50);
 
 /// How long a request waits for the first configuration that can be loaded: as long as a decision
 /// may take.
@@ -39,6 +45,13 @@ const FIRST_LOAD: Duration = Duration::from_secs(5);
 /// taken out hours ago.
 const LOAD: Duration = Duration::from_secs(1);
 
+/// How long a signal is seen to: longer than a file that changes all the time is waited for. What
+/// is not loaded then is a matter of the next request.
+const SIGNAL: Duration = Duration::from_secs(8);
+
+/// What is said of a version that does not come into force.
+const KEPT: &str = "the version before stays in force";
+
 /// The service in force, if there is one, and what is needed to renew it.
 pub struct Live(Arc<Inner>);
 
@@ -47,49 +60,37 @@ struct Inner {
     sandbox: Option<Sandbox>,
     /// `None` as long as no configuration could be loaded: every login gets the temporary failure.
     current: RwLock<Option<Arc<Service>>>,
-    watch: Mutex<Watch>,
+    looked: Mutex<Instant>,
+    /// Whether to look again before long.
+    soon: AtomicBool,
+    configuration: Lane,
+    /// Those of the password files of the service in force.
+    users: Mutex<Vec<Arc<UsersLane>>>,
 }
 
-/// The files as they were at the last load, good or bad.
-struct Watch {
-    files: Watched,
-    looked: Instant,
-    loaded: Instant,
-    problems: Vec<Problem>,
-}
-
-impl Watch {
-    /// The files that are not what they were, as they are now; `None` for one that is gone.
-    fn changed(&self) -> Vec<Option<Fingerprint>> {
-        let now = |(path, seen): &(PathBuf, Option<Fingerprint>)| {
-            let now = fingerprint(path).ok();
-            (now != *seen).then_some(now)
-        };
-        self.files.iter().filter_map(now).collect()
-    }
+/// The lane of one password file.
+struct UsersLane {
+    file: Arc<UsersFile>,
+    lane: Lane,
 }
 
 impl Live {
     /// Loads the configuration at `path`, in the sandbox that this process is in.
     pub fn open(path: &Path, sandbox: Option<Sandbox>) -> Result<Self, Vec<Problem>> {
         let inner = Inner::empty(path, sandbox);
-        let mut watch = inner.lock_watch();
-        inner.load(&mut watch);
-        let problems = std::mem::take(&mut watch.problems);
-        drop(watch);
-        if problems.is_empty() {
-            Ok(Self(Arc::new(inner)))
-        } else {
-            Err(problems)
+        match inner.open_now() {
+            Some(Outcome::Failed(problems)) => Err(problems),
+            Some(Outcome::Loaded | Outcome::Unfinished(_)) | None => Ok(Self(Arc::new(inner))),
         }
     }
 
     /// Loads the configuration at `path`; if that fails, logs why, answers the temporary failure
-    /// and looks again, in the sandbox that this process is in. For a process that a web server starts: were it to end instead,
-    /// mod_fcgid would soon stop starting it.
+    /// and looks again, in the sandbox that this process is in. For a process that a web server
+    /// starts: were it to end instead, mod_fcgid would soon stop starting it.
     pub fn open_anyway(path: &Path, sandbox: Option<Sandbox>) -> Self {
         let inner = Inner::empty(path, sandbox);
-        inner.load_and_report(&mut inner.lock_watch());
+        inner.configuration.ask();
+        inner.load_configuration();
         Self(Arc::new(inner))
     }
 
@@ -98,51 +99,45 @@ impl Live {
         self.0.current()
     }
 
-    fn look_safely(&self) {
-        if catch_unwind(AssertUnwindSafe(|| self.look())).is_err() {
-            log::error!("looking for changed files failed by a bug");
-        }
-    }
-
-    /// Loads again if a file has changed, at most once a second. That may take as long as databases,
-    /// DNS and slow disks do, so all requests meanwhile get the service that is still in force, and
-    /// only this one waits, but not for ever.
+    /// Looks at the files, at most once a second, and loads those that have changed. That may take
+    /// as long as databases, DNS and slow disks do, so all requests meanwhile get what is still in
+    /// force, and only this one waits, but not for ever.
     fn look(&self) {
-        if !self.0.is_outdated() {
+        if !self.0.is_time_to_look() {
             return;
         }
-        let load = |inner: &Inner| inner.load_and_report(&mut inner.lock_watch());
+        let patience = self.current().map_or(FIRST_LOAD, |_| LOAD);
+        let _in_time_or_not = self.round().recv_timeout(patience);
+    }
+
+    /// Looks at the files and loads those that have changed, in a thread of its own: a file system
+    /// that hangs keeps only that. The other end is gone when it is done.
+    fn round(&self) -> Receiver<()> {
+        let (done, over) = channel();
         let inner = Arc::clone(&self.0);
-        let (done, loaded) = channel();
         let started = thread::Builder::new()
             .name("reload".to_owned())
             .spawn(move || {
-                load(&inner);
-                let _nobody_waits_any_more = done.send(());
+                inner.look_safely();
+                drop(done);
             });
         if started.is_err() {
-            load(&self.0);
-        } else {
-            let patience = self.current().map_or(FIRST_LOAD, |_| LOAD);
-            let _in_time_or_not = loaded.recv_timeout(patience);
+            self.0.look_safely();
         }
+        over
     }
 }
 
 impl Inner {
     fn empty(path: &Path, sandbox: Option<Sandbox>) -> Self {
-        let now = Instant::now();
-        let watch = Watch {
-            files: Vec::new(),
-            looked: now,
-            loaded: now,
-            problems: Vec::new(),
-        };
         Self {
             path: path.to_path_buf(),
             sandbox,
             current: RwLock::new(None),
-            watch: Mutex::new(watch),
+            looked: Mutex::new(Instant::now()),
+            soon: AtomicBool::new(false),
+            configuration: Lane::new(path.to_path_buf(), Vec::new()),
+            users: Mutex::default(),
         }
     }
 
@@ -153,49 +148,72 @@ impl Inner {
             .clone()
     }
 
-    /// Looks at the files, at most once a second, and not while they are being loaded.
-    fn is_outdated(&self) -> bool {
-        let mut watch = match self.watch.try_lock() {
-            Ok(watch) => watch,
+    fn users(&self) -> MutexGuard<'_, Vec<Arc<UsersLane>>> {
+        self.users.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether a lane has something to do soon, or is doing it.
+    fn is_busy(&self) -> bool {
+        let users = self.users().clone();
+        self.configuration.is_busy() || users.iter().any(|users| users.lane.is_busy())
+    }
+
+    fn is_time_to_look(&self) -> bool {
+        let mut looked = match self.looked.try_lock() {
+            Ok(looked) => looked,
             Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
             Err(TryLockError::WouldBlock) => return false,
         };
-        if watch.looked.elapsed() < LOOK_AGAIN {
-            return false;
+        let pause = match self.soon.load(Ordering::Relaxed) {
+            true => LOOK_SOON,
+            false => LOOK_AGAIN,
+        };
+        let due = looked.elapsed() >= pause;
+        if due {
+            *looked = Instant::now();
         }
-        let changed = watch.changed();
-        let now = SystemTime::now();
-        if changed
-            .iter()
-            .flatten()
-            .any(|file| file.is_fresh(now, SETTLED))
-        {
-            return false;
-        }
-        watch.looked = Instant::now();
-        let overdue = !watch.problems.is_empty() && watch.loaded.elapsed() >= TRY_AGAIN;
-        !changed.is_empty() || overdue
+        due
     }
 
-    fn load_and_report(&self, watch: &mut Watch) {
-        let before = std::mem::take(&mut watch.problems);
-        self.load(watch);
-        if watch.problems.is_empty() {
-            log::info!("{}: loaded", self.path.display());
-        } else if watch.problems != before {
-            let kept = self.current().map_or(
-                "every login gets the temporary failure",
-                |_| "the version before stays in force",
-            );
-            for problem in &watch.problems {
-                log::error!("{problem}; {kept}");
-            }
+    fn look_safely(&self) {
+        let look = || {
+            // Users first: whoever was taken out does not stay in for as long as a database takes.
+            let users = self.users().clone();
+            users.iter().for_each(|users| self.load_users(users));
+            self.load_configuration();
+        };
+        if catch_unwind(AssertUnwindSafe(look)).is_err() {
+            log::error!("looking for changed files failed by a bug");
+        }
+        self.soon.store(self.is_busy(), Ordering::Relaxed);
+    }
+
+    /// Loads everything for the first time.
+    fn open_now(&self) -> Option<Outcome> {
+        self.configuration.ask();
+        match self.configuration.enter() {
+            Some(turn) if turn.is_due() => self.load(&turn),
+            Some(_) | None => None,
         }
     }
 
-    /// Puts a new service in force, or leaves `watch.problems`.
-    fn load(&self, watch: &mut Watch) {
-        let mut files = Watched::new();
+    fn load_configuration(&self) {
+        let Some(turn) = self.configuration.enter() else {
+            return;
+        };
+        if !turn.is_due() {
+            return;
+        }
+        let Some(outcome) = self.load(&turn) else {
+            return;
+        };
+        let nothing = "every login gets the temporary failure";
+        turn.report(outcome, self.current().map_or(nothing, |_| KEPT));
+    }
+
+    /// Puts a new service in force, if it is good and its files are whole.
+    /// `None` if another turn does that meanwhile.
+    fn load(&self, turn: &Turn<'_>) -> Option<Outcome> {
         let before = self.current();
         // A load that fails may not tell which files it would need: those of the version in force
         // are the ones that are likely to come right again.
@@ -203,34 +221,100 @@ impl Inner {
         let known: Watched = before_files
             .map(|(path, _)| (path.clone(), fingerprint(path).ok()))
             .collect();
+        let (mut files, mut unfinished) = (Watched::new(), Vec::new());
         let opened = Service::open_in(
             self.sandbox.as_ref(),
             &self.path,
             before.as_deref(),
             &mut files,
+            &mut unfinished,
         );
-        watch.loaded = Instant::now();
-        watch.looked = watch.loaded;
+        if !turn.is_wanted() {
+            return None;
+        }
+        // Where there is nothing that could stay in force, it is taken as it is.
+        if before.is_some() {
+            unfinished = turn.still_unfinished(unfinished);
+            if !unfinished.is_empty() {
+                turn.watch(files);
+                return Some(Outcome::Unfinished(unfinished));
+            }
+        }
         match opened {
             Ok(service) => {
+                let read = service.config().files.iter();
+                if !turn.were_seen(read.map(|(path, version)| (&**path, version))) {
+                    return None;
+                }
                 crate::journal::set_level(service.config().log_level);
                 for warning in service.warnings() {
                     log::warn!("{warning}");
                 }
-                let service = Some(Arc::new(service));
-                *self.current.write().unwrap_or_else(PoisonError::into_inner) = service;
-                watch.problems.clear();
+                turn.watch(files);
+                self.put_in_force(service);
+                Some(Outcome::Loaded)
             }
             Err(problems) => {
-                watch.problems = problems;
                 files.extend(known);
+                turn.watch(files);
+                Some(Outcome::Failed(problems))
             }
         }
-        watch.files = files;
     }
 
-    fn lock_watch(&self) -> std::sync::MutexGuard<'_, Watch> {
-        self.watch.lock().unwrap_or_else(PoisonError::into_inner)
+    fn put_in_force(&self, service: Service) {
+        let service = Arc::new(service);
+        let mut lanes = self.users();
+        let mut new: Vec<Arc<UsersLane>> = Vec::new();
+        for file in service.users_files() {
+            let is_its = |users: &&Arc<UsersLane>| Arc::ptr_eq(&users.file, file);
+            if new.iter().any(|users| is_its(&users)) {
+                continue;
+            }
+            let kept = lanes.iter().find(is_its).cloned();
+            new.push(kept.unwrap_or_else(|| Arc::new(UsersLane::new(file))));
+        }
+        *lanes = new;
+        drop(lanes);
+        let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
+        let old = current.replace(service);
+        drop(current);
+        // To close what it had open may take a moment, in which nobody should wait.
+        drop(old);
+    }
+
+    /// Puts a new version of a password file in force, if it has changed and is good and whole.
+    fn load_users(&self, users: &UsersLane) {
+        let Some(turn) = users.lane.enter() else {
+            return;
+        };
+        if !turn.is_due() {
+            return;
+        }
+        let settings = users.file.settings();
+        let reading = Reading::of(settings, Lifetime::Server);
+        let read = reading.files.iter();
+        let read = read.filter_map(|(path, version)| Some((&**path, version.as_ref()?)));
+        if !turn.is_wanted() || !turn.were_seen(read) {
+            return;
+        }
+        let unfinished = turn.still_unfinished(reading.unfinished);
+        turn.watch(reading.files);
+        let outcome = match reading.store {
+            _ if !unfinished.is_empty() => Outcome::Unfinished(unfinished),
+            Ok(store) => {
+                let service = self.current();
+                let config = service.as_ref().map(|service| service.config());
+                let unknown = config.map(|config| unknown_hosts(config, settings, &store));
+                for warning in store.warnings().iter().chain(unknown.iter().flatten()) {
+                    log::warn!("{warning}");
+                }
+                users.file.replace(store);
+                Outcome::Loaded
+            }
+            Err(problems) => Outcome::Failed(problems),
+        };
+        turn.report(outcome, KEPT);
     }
 
     fn refuse(&self, why: Refusal, outline: &Outline<'_>, out: &mut Vec<u8>) {
@@ -240,6 +324,15 @@ impl Inner {
             .as_ref()
             .map_or(&default, |service| &service.config().messages);
         refuse(why, outline, messages, Instant::now(), out);
+    }
+}
+
+impl UsersLane {
+    fn new(file: &Arc<UsersFile>) -> Self {
+        Self {
+            lane: Lane::new(file.settings().path.clone(), file.opened().to_vec()),
+            file: Arc::clone(file),
+        }
     }
 }
 
@@ -253,12 +346,12 @@ impl Application for Live {
             return true;
         }
         // Where all are turned away no request comes that would have the files looked at.
-        self.look_safely();
+        self.look();
         admitted()
     }
 
     fn respond(&self, peer: Peer, params: &Params<'_>, out: &mut Vec<u8>) {
-        self.look_safely();
+        self.look();
         match self.current() {
             Some(service) => service.respond(peer, params, out).wait(),
             None => {
@@ -278,11 +371,21 @@ impl Application for Live {
         self.0.refuse(why, &Outline::of(&Params::bounded(0)), out);
     }
 
+    /// Returns when all that has changed is loaded, but for what would hold the next reload up.
     fn reload(&self) {
-        let mut watch = self.0.lock_watch();
-        // Whoever asks wants to hear of the problems again.
-        watch.problems.clear();
-        self.0.load_and_report(&mut watch);
+        self.0.configuration.ask();
+        let users = self.0.users().clone();
+        users
+            .iter()
+            .for_each(|users| users.lane.ask_if_in_trouble());
+        let started = Instant::now();
+        loop {
+            let _in_time_or_not = self.round().recv_timeout(LOAD);
+            if !self.0.is_busy() || started.elapsed() >= SIGNAL {
+                return;
+            }
+            thread::sleep(LOOK_SOON);
+        }
     }
 }
 

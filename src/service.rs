@@ -19,7 +19,8 @@ use crate::refusal::{Refusal, Trouble};
 use crate::request::{AuthRequest, Outline};
 use crate::route::{Routes, System};
 use crate::sandbox::{self, Sandbox};
-use crate::store::open::{Lifetime, open, try_all};
+use crate::store::file::UsersFile;
+use crate::store::open::{Lifetime, open_after, try_all};
 use crate::throttle::{self, Throttle};
 use crate::turnstile::Turnstile;
 
@@ -27,6 +28,7 @@ use crate::turnstile::Turnstile;
 pub struct Service {
     config: Config,
     gate: Gate,
+    files: Vec<Arc<UsersFile>>,
     warnings: Vec<Problem>,
 }
 
@@ -49,8 +51,8 @@ impl Service {
     /// Loads the configuration and opens all that it names. Every problem of the load is in the
     /// error; every file that matters is in `watched` either way.
     ///
-    /// `before` is the service that this one replaces: host names that cannot be looked up at the
-    /// moment keep the address that they have there.
+    /// `before` is the service that this one replaces: what has not changed is kept, and host names
+    /// that cannot be looked up at the moment keep the address that they have there.
     pub fn open(
         path: &Path,
         lifetime: Lifetime,
@@ -58,16 +60,23 @@ impl Service {
         watched: &mut Watched,
     ) -> Result<Self, Vec<Problem>> {
         let anything = |_: &Config| Vec::new();
-        whole(Self::assemble(path, lifetime, before, watched, anything))
+        let unfinished = &mut Vec::new();
+        whole(Self::assemble(
+            path, lifetime, before, watched, unfinished, anything,
+        ))
     }
 
     /// The same for a server, in the sandbox that it is in. What the sandbox rules out is a problem,
     /// and then nothing else is opened.
+    ///
+    /// Of the configuration and the files with secrets that it names, `unfinished` has those whose
+    /// last line has no line feed, so that it may be half.
     pub fn open_in(
         sandbox: Option<&Sandbox>,
         path: &Path,
         before: Option<&Self>,
         watched: &mut Watched,
+        unfinished: &mut Vec<PathBuf>,
     ) -> Result<Self, Vec<Problem>> {
         let possible = |config: &Config| sandbox::impossible(sandbox, config);
         whole(Self::assemble(
@@ -75,6 +84,7 @@ impl Service {
             Lifetime::Server,
             before,
             watched,
+            unfinished,
             possible,
         ))
     }
@@ -84,8 +94,9 @@ impl Service {
     /// warnings.
     pub fn inspect(path: &Path) -> (Vec<Problem>, Vec<Problem>) {
         let anything = |_: &Config| Vec::new();
+        let (watched, unfinished) = (&mut Vec::new(), &mut Vec::new());
         let (service, mut problems) =
-            Self::assemble(path, Lifetime::Server, None, &mut Vec::new(), anything);
+            Self::assemble(path, Lifetime::Server, None, watched, unfinished, anything);
         let Some(service) = service else {
             return (problems, Vec::new());
         };
@@ -105,6 +116,7 @@ impl Service {
         lifetime: Lifetime,
         before: Option<&Self>,
         watched: &mut Watched,
+        unfinished: &mut Vec<PathBuf>,
         impossible: impl FnOnce(&Config) -> Vec<Problem>,
     ) -> (Option<Self>, Vec<Problem>) {
         watched.push((path.to_path_buf(), fingerprint(path).ok()));
@@ -112,6 +124,7 @@ impl Service {
             Ok(salvaged) => salvaged,
             Err(problem) => return (None, vec![problem]),
         };
+        unfinished.clone_from(&config.unfinished);
         watched.extend(
             config
                 .files
@@ -126,7 +139,7 @@ impl Service {
             problems.extend(impossible);
             return (None, problems);
         }
-        let opened = open(&config, lifetime);
+        let opened = open_after(&config, lifetime, before);
         watched.extend(opened.watched);
         problems.extend(opened.problems);
         let methods = Methods::open(&config, lifetime, watched, &mut problems);
@@ -161,7 +174,8 @@ impl Service {
             logins: config.logins.clone(),
             masters: opened.masters,
             methods,
-            chain: Chain::new(opened.sources, hashing, config.remembered_logins),
+            chain: Chain::new(opened.sources, hashing, config.remembered_logins)
+                .with_memory_of(before.map(|before| &before.gate.chain)),
             routes,
             retry: config.retry,
             throttle: throttle(&config, lifetime, before),
@@ -169,6 +183,7 @@ impl Service {
         };
         let service = Self {
             warnings,
+            files: opened.files,
             ..Self::new(config, gate)
         };
         (Some(service), problems)
@@ -179,6 +194,7 @@ impl Service {
         Self {
             config,
             gate,
+            files: Vec::new(),
             warnings: Vec::new(),
         }
     }
@@ -191,6 +207,11 @@ impl Service {
     /// The decision's parts.
     pub fn gate(&self) -> &Gate {
         &self.gate
+    }
+
+    /// The password files, each of which can be replaced by another version of it.
+    pub fn users_files(&self) -> &[Arc<UsersFile>] {
+        &self.files
     }
 
     /// What an administrator should look at, though it works.

@@ -13,7 +13,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use crate::fcgi::wire::{Client, request};
 use crate::util::{self, TempDir};
 
-const REFUSED: &str = "Auth-Status: Invalid login or password\n\n";
+pub(crate) const REFUSED: &str = "Auth-Status: Invalid login or password\n\n";
 const TEMPORARY: &str = "Auth-Status: Temporary server problem, try again later\n\n";
 
 /// Users in a file, and two hosts.
@@ -166,7 +166,7 @@ fn ask(socket: &Path, login: &str, password: &str) -> String {
     client.answer().0
 }
 
-fn accepted(address: &str) -> String {
+pub(crate) fn accepted(address: &str) -> String {
     format!("Auth-Status: OK\nAuth-Server: {address}\nAuth-Port: 143\n\n")
 }
 

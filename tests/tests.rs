@@ -27,6 +27,7 @@ mod methods;
 mod php_script;
 #[cfg(any(feature = "ldap", feature = "remote"))]
 mod program;
+mod reload;
 #[cfg(feature = "remote")]
 mod remote;
 mod routes;

@@ -161,13 +161,13 @@ impl World {
         let last = Source {
             table: opened.sources.len(),
             name: "memory".to_owned(),
-            store,
+            store: store.into(),
             domains: None,
             wrong: Then::Stop,
             trouble: Then::Stop,
         };
         let overheard = |source: Source| Source {
-            store: Box::new(Overheard {
+            store: Arc::new(Overheard {
                 store: source.store,
                 said: Arc::clone(&said),
             }),
@@ -317,7 +317,7 @@ fn contains(text: &[u8], part: &[u8]) -> bool {
 
 /// A store with a listener.
 struct Overheard {
-    store: Box<dyn UserStore>,
+    store: Arc<dyn UserStore>,
     said: Arc<Said>,
 }
 

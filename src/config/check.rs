@@ -20,6 +20,7 @@ use crate::gate::Retry;
 use crate::problem::Problem;
 use crate::route::Table;
 use crate::sandbox;
+use crate::store::file::is_unfinished;
 
 mod hosts;
 #[cfg(feature = "ldap")]
@@ -50,6 +51,7 @@ pub(super) fn check(
         problems,
         warnings: Vec::new(),
         files: Vec::new(),
+        unfinished: Vec::new(),
         named: Vec::new(),
         holds_secret: false,
     };
@@ -58,6 +60,7 @@ pub(super) fn check(
     let config = Config {
         warnings: checker.warnings,
         files: checker.files,
+        unfinished: checker.unfinished,
         named: checker.named,
         holds_secret: checker.holds_secret,
         ..config
@@ -72,6 +75,7 @@ struct Checker<'a> {
     problems: Vec<Problem>,
     warnings: Vec<Problem>,
     files: Vec<(PathBuf, Fingerprint)>,
+    unfinished: Vec<PathBuf>,
     named: Vec<Named>,
     /// Whether a secret stands in the file itself.
     holds_secret: bool,
@@ -150,6 +154,7 @@ impl Checker<'_> {
             )),
             sandbox: self.sandbox(&file.process),
             files: Vec::new(),
+            unfinished: Vec::new(),
             named: Vec::new(),
             warnings: Vec::new(),
             holds_secret: false,
@@ -239,6 +244,9 @@ impl Checker<'_> {
                 None
             }
             Ok(trusted) => {
+                if is_unfinished(&trusted.bytes) {
+                    self.unfinished.push(path.clone());
+                }
                 self.files.push((path, trusted.fingerprint));
                 self.warnings.extend(trusted.warning);
                 Some(Zeroizing::new(trusted.bytes))

@@ -20,6 +20,7 @@ use crate::request::Fronts;
 use crate::route::Table;
 use crate::sandbox;
 use crate::store;
+use crate::store::file::{NO_LINE_FEED, is_unfinished};
 use crate::throttle;
 
 mod check;
@@ -85,6 +86,8 @@ pub struct Config {
     pub named: Vec<Named>,
     /// Every file that was read, in the version that was.
     pub files: Vec<(PathBuf, Fingerprint)>,
+    /// Those of them whose last line has no line feed, so that it may be half.
+    pub unfinished: Vec<PathBuf>,
     /// What works, but is worth a look.
     pub warnings: Vec<Problem>,
     /// Whether a secret stands in the file itself: that everybody may read it is worth a word only
@@ -167,6 +170,22 @@ impl StoreConfig {
             Self::Ldap(_) => true,
             #[cfg(feature = "remote")]
             Self::Server(_) | Self::Http(_) => true,
+        }
+    }
+
+    /// The certificates that it trusts in place of the system's, where its settings hold only the
+    /// name of the file.
+    pub fn ca_file(&self) -> Option<&Path> {
+        match self {
+            Self::Accept | Self::File(_) => None,
+            #[cfg(feature = "sql")]
+            Self::Sql(_) => None,
+            #[cfg(feature = "ldap")]
+            Self::Ldap(settings) => settings.ca_file.as_deref(),
+            #[cfg(feature = "remote")]
+            Self::Server(settings) => settings.ca_file.as_deref(),
+            #[cfg(feature = "remote")]
+            Self::Http(settings) => settings.ca_file.as_deref(),
         }
     }
 
@@ -260,7 +279,12 @@ impl Config {
     /// that is not for work: only to look for more of them in what it names.
     pub(crate) fn salvage(path: &Path) -> Result<(Self, Vec<Problem>), Problem> {
         let trusted = read_trusted(path, MAX_FILE_BYTES, Secrecy::Secret)?;
-        let (mut config, problems) = Self::check(path, &Zeroizing::new(trusted.bytes))?;
+        let text = Zeroizing::new(trusted.bytes);
+        let (mut config, problems) = Self::check(path, &text)?;
+        if is_unfinished(&text) {
+            config.unfinished.insert(0, path.to_owned());
+            config.warnings.push(Problem::new(path, NO_LINE_FEED));
+        }
         config
             .files
             .insert(0, (path.to_owned(), trusted.fingerprint));
@@ -269,6 +293,14 @@ impl Config {
             .warnings
             .extend(trusted.warning.filter(|_| holds_secret));
         Ok((config, problems))
+    }
+
+    /// The version of a file that this was made of.
+    pub fn version_of(&self, path: &Path) -> Option<&Fingerprint> {
+        let mut files = self.files.iter();
+        files
+            .find(|(file, _)| file == path)
+            .map(|(_, version)| version)
     }
 
     /// Checks the content of the file at `path`. Reads no file but those that it names keys in.

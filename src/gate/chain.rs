@@ -1,6 +1,7 @@
 //! The stores in their order: who knows a login, and whether what the client brings is right.
 
 use std::num::NonZeroUsize;
+use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use crate::refusal::{Refusal, Trouble};
@@ -26,7 +27,7 @@ pub struct Source {
     /// What the log and the commands call it.
     pub name: String,
     /// Where its users are.
-    pub store: Box<dyn UserStore>,
+    pub store: Arc<dyn UserStore>,
     /// The domains whose logins it is asked about, in lower case; an empty one stands for logins
     /// without a domain. `None`: all.
     pub domains: Option<Vec<Box<[u8]>>>,
@@ -135,7 +136,7 @@ impl Proven {
 pub struct Chain {
     sources: Vec<Source>,
     hashing: Turnstile,
-    verified: Verified,
+    verified: Arc<Verified>,
 }
 
 impl Chain {
@@ -145,8 +146,18 @@ impl Chain {
         Self {
             sources,
             hashing,
-            verified: Verified::new(NonZeroUsize::new(remembered)),
+            verified: Arc::new(Verified::new(NonZeroUsize::new(remembered))),
         }
+    }
+
+    /// The same, with what another one remembers, if that is as much: what is remembered goes with
+    /// the stored hash, so a reload makes none of it wrong.
+    #[must_use]
+    pub fn with_memory_of(mut self, before: Option<&Self>) -> Self {
+        if let Some(before) = before.filter(|it| it.verified.bound() == self.verified.bound()) {
+            self.verified = Arc::clone(&before.verified);
+        }
+        self
     }
 
     /// The stores.

@@ -56,6 +56,11 @@ impl Verified {
         Self { memory }
     }
 
+    /// How much is remembered.
+    pub(super) fn bound(&self) -> Option<usize> {
+        self.memory.as_ref().map(|memory| memory.bound)
+    }
+
     /// The tag of a stored hash with a password; `None` if nothing is remembered.
     pub(super) fn tag(&self, secret: &Secret, password: &Password) -> Option<Tag> {
         let memory = self.memory.as_ref()?;

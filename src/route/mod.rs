@@ -10,6 +10,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::{self, Sender};
 use std::thread;
+use std::time::Duration;
 
 use crate::answer::Upstream;
 use crate::problem::Problem;
@@ -40,6 +41,9 @@ pub use watch::Health;
 
 use names::{Name, Timing, keep_fresh};
 use watch::Watchman;
+
+/// How long a reload waits for the addresses of names. A login that needs one waits itself.
+const RELOAD_PATIENCE: Duration = Duration::from_millis(300);
 
 /// The routes at work: a [`Table`], and the addresses of its hosts.
 pub struct Routes {
@@ -157,7 +161,7 @@ impl fmt::Display for Rule {
 }
 
 impl Routes {
-    /// For a server: looks all names up, which takes 5 seconds at most, and again and again in a
+    /// For a server: looks all names up, which takes 5 seconds at most (0.3 s at a reload), and again and again in a
     /// thread of its own; probes hosts with several addresses in threads of their own, once
     /// somebody is to be sent there. Names that DNS has no answer for keep the address that they
     /// have in `before`, the routes that these replace, and what is known of mail servers is taken
@@ -179,7 +183,7 @@ impl Routes {
         timing: Timing,
     ) -> Self {
         let mut routes = Self::idle(table, resolver, before, timing);
-        routes.look_names_up();
+        routes.look_names_up(before);
         if matches!(routes.probing, Probing::InLine) {
             let watchman = Watchman::new(routes.table.probes);
             if let Some(Probing::Background(old)) = before.map(|before| &before.probing) {
@@ -190,7 +194,7 @@ impl Routes {
         routes
     }
 
-    fn look_names_up(&mut self) {
+    fn look_names_up(&mut self, before: Option<&Self>) {
         let names: Vec<_> = self.names().cloned().collect();
         if names.is_empty() {
             return;
@@ -206,7 +210,8 @@ impl Routes {
             Ok(_detached) => {
                 self._refreshing = Some(refreshing);
                 if !known {
-                    let _in_time_or_not = first_done.recv_timeout(self.timing.patience);
+                    let patience = before.map_or(self.timing.patience, |_| RELOAD_PATIENCE);
+                    let _in_time_or_not = first_done.recv_timeout(patience);
                 }
             }
             Err(error) => log::error!("host names are not looked up again: no thread: {error}"),

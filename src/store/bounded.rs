@@ -1,6 +1,7 @@
 //! What all stores that ask somebody else have in common: a bound on how many logins wait there.
 
 use std::num::NonZeroUsize;
+use std::sync::Arc;
 use std::time::Instant;
 
 use super::{Account, Decoy, Question, StoreError, UserStore};
@@ -10,7 +11,7 @@ use crate::secret::Password;
 /// A store that cannot hold the others up: questions beyond the bound are not put to it, nor are
 /// those for which there is no time left.
 pub struct Bounded<S> {
-    store: S,
+    store: Arc<S>,
     bulkhead: Bulkhead,
 }
 
@@ -18,9 +19,15 @@ impl<S: UserStore> Bounded<S> {
     /// At most `most` questions at once; the log calls the store `name`.
     pub fn new(store: S, name: &str, most: NonZeroUsize) -> Self {
         Self {
-            store,
+            store: Arc::new(store),
             bulkhead: Bulkhead::new(format!("store {name}"), most),
         }
+    }
+
+    /// The store itself, for a question that no login waits for.
+    #[cfg(feature = "sql")]
+    pub fn store(&self) -> &Arc<S> {
+        &self.store
     }
 
     fn ask<T>(

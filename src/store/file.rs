@@ -21,8 +21,10 @@ use crate::secret::{Secret, WeakSchemes};
 mod apps;
 mod index;
 mod line;
+mod users_file;
 
 pub use apps::AppPasswords;
+pub use users_file::{NO_LINE_FEED, Reading, UsersFile, is_unfinished};
 
 /// The largest file, which lines can be found in by 32 bits: 4 GiB, some 30 million logins.
 pub const MAX_FILE_BYTES: u64 = u32::MAX as u64;
@@ -151,7 +153,14 @@ impl FileStore {
         }
     }
 
-    /// What is wrong with single logins, which cannot be checked for it; the others can.
+    /// Adds warnings about the file as a whole, before all others.
+    #[must_use]
+    fn with_warnings(mut self, mut warnings: Vec<Problem>) -> Self {
+        warnings.append(&mut self.warnings);
+        Self { warnings, ..self }
+    }
+
+    /// What is wrong with the file as a whole, or with single logins, which cannot be checked for it; the others can.
     pub fn warnings(&self) -> &[Problem] {
         &self.warnings
     }

@@ -26,6 +26,7 @@ mod limits;
 pub mod open;
 #[cfg(feature = "remote")]
 mod outage;
+mod probe;
 #[cfg(feature = "remote")]
 pub mod server;
 #[cfg(feature = "sql")]

@@ -1,21 +1,19 @@
 //! The stores of a configuration, opened.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::UserStore;
 use super::accept::AcceptStore;
 #[cfg(any(feature = "sql", feature = "ldap", feature = "remote"))]
 use super::bounded::Bounded;
-use super::file::{self, AppPasswords, FileStore};
-use crate::config::{Config, StoreConfig, UsersConfig};
-use crate::files::{Secrecy, fingerprint, read_trusted};
+use super::file::{self, FileStore, Reading, UsersFile};
+use super::probe::Probes;
+use crate::config::{Config, Places, StoreConfig, UsersConfig};
 use crate::gate::{Masters, Source};
 use crate::problem::Problem;
-use crate::service::Watched;
-
-/// The most bytes of a password file: ten million users with long hashes.
-const MAX_USERS_FILE_BYTES: u64 = 2 << 30;
+use crate::service::{Service, Watched};
 
 /// How long the process will use what it opens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,45 +44,48 @@ pub struct Opened {
     pub problems: Vec<Problem>,
     /// What is worth a look.
     pub warnings: Vec<Problem>,
-    /// The files that they are made of.
+    /// The password files among them, also that of the masters.
+    pub files: Vec<Arc<UsersFile>>,
+    /// The password files that were read, well or not.
     pub watched: Watched,
 }
+
+/// How long a reload waits for what databases say of its queries. One that is slower is asked
+/// again at each login, as one that is down.
+const RELOAD_PATIENCE: Duration = Duration::from_secs(1);
 
 /// Opens every store of the configuration. A database that is down is opened all the same: it is
 /// asked again at each login.
 pub fn open(config: &Config, lifetime: Lifetime) -> Opened {
+    open_after(config, lifetime, None)
+}
+
+/// The same at a reload. A store of `before` whose settings have not changed is kept, with its
+/// connections, with what it remembers and with what it knows about outages.
+pub fn open_after(config: &Config, lifetime: Lifetime, before: Option<&Service>) -> Opened {
     let mut opened = Opened::default();
-    for (table, users) in config.users.iter().enumerate() {
-        let Some(store) = opened.store(config, users, lifetime) else {
-            continue;
-        };
-        let domains = users.domains.as_ref().map(|domains| {
-            let bytes = |domain: &String| domain.clone().into_bytes().into_boxed_slice();
-            domains.iter().map(bytes).collect()
-        });
-        opened.sources.push(Source {
-            table,
-            name: users.name.clone(),
-            store,
-            domains,
-            wrong: users.wrong,
-            trouble: users.trouble,
-        });
-    }
-    if let Some(master) = &config.master {
-        let store = opened.file(
-            config,
-            &master.settings,
-            lifetime,
-            "master.path",
-            master.place,
-        );
-        opened.masters = store.map(|users| Masters {
-            separator: master.separator.clone(),
-            users,
-        });
-    }
+    let mut opening = Opening {
+        config,
+        lifetime,
+        before,
+        probes: Probes::default(),
+        opened: &mut opened,
+    };
+    opening.sources();
+    opening.masters();
+    let probes = opening.probes;
+    let patience = before.map(|_| RELOAD_PATIENCE);
+    opened.problems.extend(probes.problems(patience));
     opened
+}
+
+/// What opens the stores.
+struct Opening<'a> {
+    config: &'a Config,
+    lifetime: Lifetime,
+    before: Option<&'a Service>,
+    probes: Probes,
+    opened: &'a mut Opened,
 }
 
 /// Tries every store for real, each within `patience`; what is to be mended, where the
@@ -107,29 +108,88 @@ pub fn try_all(config: &Config, sources: &[Source], patience: Duration) -> Vec<P
     problems
 }
 
-impl Opened {
-    fn store(
-        &mut self,
-        config: &Config,
-        users: &UsersConfig,
-        lifetime: Lifetime,
-    ) -> Option<Box<dyn UserStore>> {
-        let opened: Result<Box<dyn UserStore>, Vec<Fault>> = match &users.store {
-            StoreConfig::Accept => Ok(Box::new(AcceptStore)),
+impl Opening<'_> {
+    fn sources(&mut self) {
+        for (table, users) in self.config.users.iter().enumerate() {
+            let store = match self.kept(users) {
+                Some(store) => Some(store),
+                None => self.store(users),
+            };
+            let Some(store) = store else {
+                continue;
+            };
+            let domains = users.domains.as_ref().map(|domains| {
+                let bytes = |domain: &String| domain.clone().into_bytes().into_boxed_slice();
+                domains.iter().map(bytes).collect()
+            });
+            self.opened.sources.push(Source {
+                table,
+                name: users.name.clone(),
+                store,
+                domains,
+                wrong: users.wrong,
+                trouble: users.trouble,
+            });
+        }
+    }
+
+    fn masters(&mut self) {
+        let Some(master) = &self.config.master else {
+            return;
+        };
+        let users = self.file(&master.settings, "master.path", master.place);
+        self.opened.masters = users.map(|users| Masters {
+            separator: master.separator.clone(),
+            users,
+        });
+    }
+
+    /// The store that was opened for the same settings, and for the same certificates.
+    fn kept(&self, users: &UsersConfig) -> Option<Arc<dyn UserStore>> {
+        if matches!(users.store, StoreConfig::File(_)) {
+            return None;
+        }
+        let before = self.before?;
+        let config = before.config();
+        let ca_file = |config: &Config| {
+            let file = users.store.ca_file()?;
+            config.version_of(file).cloned()
+        };
+        let most = |config: &Config, users: &UsersConfig| config.max_questions(users.max_questions);
+        let same = |old: &UsersConfig| {
+            old.store == users.store
+                && old.name == users.name
+                && most(config, old) == most(self.config, users)
+                && ca_file(config) == ca_file(self.config)
+        };
+        let table = config.users.iter().position(same)?;
+        let mut sources = before.gate().chain.sources().iter();
+        let source = sources.find(|source| source.table == table)?;
+        Some(Arc::clone(&source.store))
+    }
+
+    fn store(&mut self, users: &UsersConfig) -> Option<Arc<dyn UserStore>> {
+        #[cfg(any(feature = "sql", feature = "ldap", feature = "remote"))]
+        let (config, lifetime) = (self.config, self.lifetime);
+        let opened: Result<Arc<dyn UserStore>, Vec<Fault>> = match &users.store {
+            StoreConfig::Accept => Ok(Arc::new(AcceptStore)),
             StoreConfig::File(settings) => {
-                let place = users.places.of("path");
-                let store = self.file(config, settings, lifetime, "users.path", place)?;
-                self.warnings
-                    .extend(unknown_hosts(config, settings, &store));
-                Ok(Box::new(store))
+                let store = self.file(settings, "users.path", users.places.of("path"))?;
+                let unknown = unknown_hosts(self.config, settings, &store.current());
+                self.opened.warnings.extend(unknown);
+                Ok(store)
             }
             #[cfg(feature = "sql")]
-            StoreConfig::Sql(settings) => bounded(
-                super::sql::SqlStore::open(settings, lifetime),
-                config,
-                users,
-            )
-            .map(boxed),
+            StoreConfig::Sql(settings) => {
+                let store = super::sql::SqlStore::new(settings, lifetime);
+                let most = config.max_questions(users.max_questions);
+                let store = Bounded::new(store, &users.name, most);
+                if lifetime == Lifetime::Server {
+                    let asked = Arc::clone(store.store());
+                    self.probes.start(config, users, move || asked.probe());
+                }
+                Ok(Arc::new(store))
+            }
             #[cfg(feature = "ldap")]
             StoreConfig::Ldap(settings) => {
                 let opened = super::ldap::LdapStore::open(settings, lifetime);
@@ -148,69 +208,61 @@ impl Opened {
         };
         opened
             .map_err(|faults| {
-                let problems = faults.into_iter().map(|fault| Problem {
-                    file: config.path.clone(),
-                    place: Some(users.places.of(fault.key)),
-                    key: Some(format!("users.{}", fault.key)),
-                    message: fault.message,
-                });
-                self.problems.extend(problems);
+                let problems = faults.into_iter();
+                let problems =
+                    problems.map(|fault| fault.problem(&self.config.path, &users.places));
+                self.opened.problems.extend(problems);
             })
             .ok()
     }
 
     fn file(
         &mut self,
-        config: &Config,
         settings: &file::Settings,
-        lifetime: Lifetime,
         key: &str,
         place: (usize, usize),
-    ) -> Option<FileStore> {
-        for path in std::iter::once(&settings.path).chain(&settings.app_passwords) {
-            self.watched.push((path.clone(), fingerprint(path).ok()));
+    ) -> Option<Arc<UsersFile>> {
+        let before = self.before.map_or(&[][..], Service::users_files);
+        let opened = self.opened.files.iter();
+        let mut known = before.iter().chain(opened);
+        if let Some(kept) = known.find(|file| file.settings() == settings) {
+            let kept = Arc::clone(kept);
+            self.opened.files.push(Arc::clone(&kept));
+            return Some(kept);
         }
-        let read = |path: &Path, warnings: &mut Vec<Problem>| {
-            let read = read_trusted(path, MAX_USERS_FILE_BYTES, Secrecy::Secret)?;
-            warnings.extend(read.warning);
-            Ok::<_, Problem>(read.bytes)
-        };
-        let open = |warnings: &mut Vec<Problem>| {
-            let bytes = read(&settings.path, warnings)?;
-            let store = match lifetime {
-                Lifetime::OneRequest => FileStore::lazy(bytes, settings),
-                Lifetime::Server => FileStore::load(bytes, settings),
-            }?;
-            let Some(path) = &settings.app_passwords else {
-                return Ok(store);
-            };
-            let (bytes, weak) = (read(path, warnings)?, settings.weak());
-            let apps = match lifetime {
-                Lifetime::OneRequest => AppPasswords::lazy(bytes, path.clone(), weak),
-                Lifetime::Server => AppPasswords::load(bytes, path.clone(), weak),
-            }?;
-            warnings.extend_from_slice(apps.warnings());
-            Ok(store.with_app_passwords(apps))
-        };
-        let result: Result<FileStore, Vec<Problem>> = open(&mut self.warnings);
-        match result {
+        let reading = Reading::of(settings, self.lifetime);
+        self.opened.watched.extend_from_slice(&reading.files);
+        match reading.store {
             Ok(store) => {
-                self.warnings.extend_from_slice(store.warnings());
-                Some(store)
+                self.opened.warnings.extend_from_slice(store.warnings());
+                let file = Arc::new(UsersFile::new(settings, store, reading.files));
+                self.opened.files.push(Arc::clone(&file));
+                Some(file)
             }
             Err(problems) => {
-                let problems = problems
-                    .into_iter()
-                    .map(|problem| named_in(&config.path, key, place, problem));
-                self.problems.extend(problems);
+                let named = |problem| named_in(&self.config.path, key, place, problem);
+                let problems = problems.into_iter().map(named);
+                self.opened.problems.extend(problems);
                 None
             }
         }
     }
 }
 
+impl Fault {
+    /// The same where the configuration has the store.
+    pub(super) fn problem(self, config: &Path, places: &Places) -> Problem {
+        Problem {
+            file: config.to_owned(),
+            place: Some(places.of(self.key)),
+            key: Some(format!("users.{}", self.key)),
+            message: self.message,
+        }
+    }
+}
+
 /// A store that many logins cannot wait for at once.
-#[cfg(any(feature = "sql", feature = "ldap", feature = "remote"))]
+#[cfg(any(feature = "ldap", feature = "remote"))]
 fn bounded<S: UserStore>(
     opened: Result<S, Vec<Fault>>,
     config: &Config,
@@ -222,34 +274,30 @@ fn bounded<S: UserStore>(
 
 /// A store whose yes is remembered for so long: no question then, so nothing that is bounded.
 #[cfg(any(feature = "ldap", feature = "remote"))]
-fn cached<S: UserStore + 'static>(store: S, lifetime: Duration) -> Box<dyn UserStore> {
+fn cached<S: UserStore + 'static>(store: S, lifetime: Duration) -> Arc<dyn UserStore> {
     match lifetime.is_zero() {
-        true => Box::new(store),
-        false => Box::new(super::cached::Cached::new(store, lifetime)),
+        true => Arc::new(store),
+        false => Arc::new(super::cached::Cached::new(store, lifetime)),
     }
 }
 
-#[cfg(feature = "sql")]
-fn boxed(store: impl UserStore + 'static) -> Box<dyn UserStore> {
-    Box::new(store)
-}
-
 /// The hosts that users have and nobody knows the address of.
-fn unknown_hosts(
+pub fn unknown_hosts(
     config: &Config,
     settings: &file::Settings,
     store: &FileStore,
-) -> impl Iterator<Item = Problem> {
+) -> Vec<Problem> {
     let unknown = |(host, _): &(&String, &usize)| config.routes.declared(host).is_none();
     let names = store.host_names().iter().filter(unknown);
-    names.map(|(host, line)| Problem {
+    let problem = |(host, line): (&String, &usize)| Problem {
         file: settings.path.clone(),
         place: Some((*line, 1)),
         key: None,
         message: format!(
             "host={host} is neither in [hosts] nor an address: its users get the temporary failure"
         ),
-    })
+    };
+    names.map(problem).collect()
 }
 
 /// A problem with a file as a whole stands where the configuration names the file.

@@ -68,7 +68,7 @@ fn source(says: Says, wrong: Then, trouble: Then) -> Source {
     Source {
         table: 0,
         name: "fake".to_owned(),
-        store: Box::new(Fake(says, Arc::default())),
+        store: Arc::new(Fake(says, Arc::default())),
         domains: None,
         wrong,
         trouble,
@@ -198,7 +198,7 @@ fn nobody_is_let_in_elsewhere_who_is_kept_out_here() {
         (over, Refusal::PasswordExpired),
     ] {
         let mut first = source(Says::Unknown, Then::Next, Then::Next);
-        first.store = Box::new(Off(credential));
+        first.store = Arc::new(Off(credential));
         let second = source(Says::Asks("pw"), Then::Stop, Then::Stop);
         let chain = chain(vec![first, second]);
         assert_eq!(ask(&chain, "a", "pw").map(drop), Err(why));
@@ -222,14 +222,14 @@ fn a_store_that_takes_everybody_for_a_user_is_not_asked_without_a_password() {
     }
     let login = Login::new(b"a".to_vec()).unwrap();
     let mut first = source(Says::Unknown, Then::Stop, Then::Stop);
-    first.store = Box::new(Anybody);
+    first.store = Arc::new(Anybody);
     let alone = chain(vec![first]);
     let asked = question(&login);
     let unknown = alone.look_up(&asked, &mut |_| {}).map(drop);
     assert_eq!(unknown, Err(Refusal::UnknownUser));
     assert!(alone.presume(&asked, &mut |_| {}).is_ok());
     let mut first = source(Says::Unknown, Then::Stop, Then::Stop);
-    first.store = Box::new(Anybody);
+    first.store = Arc::new(Anybody);
     let second = source(Says::Stored(&["{PLAIN}x"]), Then::Stop, Then::Stop);
     let both = chain(vec![first, second]);
     let account = both.look_up(&asked, &mut |_| {}).unwrap();
@@ -284,7 +284,7 @@ fn a_store_is_asked_about_its_domains_only() {
 fn an_empty_password_is_never_asked_about() {
     let asked = Arc::new(AtomicUsize::new(0));
     let mut one = source(Says::Unknown, Then::Stop, Then::Stop);
-    one.store = Box::new(Fake(Says::Asks(""), Arc::clone(&asked)));
+    one.store = Arc::new(Fake(Says::Asks(""), Arc::clone(&asked)));
     let chain = chain(vec![one]);
     assert_eq!(ask(&chain, "a", "").map(drop), Err(Refusal::WrongPassword));
     assert_eq!(asked.load(Ordering::SeqCst), 0);

@@ -86,11 +86,8 @@ pub struct SqlStore {
 }
 
 impl SqlStore {
-    /// Opens it. For one request nothing is done before it is asked.
-    ///
-    /// For a server, both statements are prepared: what the database refuses is a [`Fault`]. One
-    /// that cannot be reached is no fault, unless it is a file: it is asked again at each login.
-    pub fn open(settings: &Settings, lifetime: Lifetime) -> Result<Self, Vec<Fault>> {
+    /// A store that has not been asked anything yet.
+    pub fn new(settings: &Settings, lifetime: Lifetime) -> Self {
         let database: Box<dyn Database> = match settings.kind.clone() {
             Kind::Sqlite(path) => {
                 let driver = sqlite::Sqlite::new(path);
@@ -105,29 +102,31 @@ impl SqlStore {
                 Box::new(Pooled::new(driver, settings, lifetime))
             }
         };
-        let store = Self {
+        Self {
             database,
             settings: settings.clone(),
             decoys: Decoys::default(),
-        };
-        if lifetime == Lifetime::Server {
-            match store.faults(Instant::now() + settings.timeout) {
-                Ok(faults) if faults.is_empty() => {}
-                Ok(faults) => return Err(faults),
-                Err(failure) => match (&settings.kind, failure) {
-                    (Kind::Sqlite(_), Failure::Lost(what)) => {
-                        return Err(vec![Fault {
-                            key: "url",
-                            message: what,
-                        }]);
-                    }
-                    (kind, failure) => {
-                        log::error!("{kind}: {failure}; it is asked again at each login");
-                    }
-                },
-            }
         }
-        Ok(store)
+    }
+
+    /// Prepares both statements: what the database refuses is a [`Fault`]. One that cannot be
+    /// reached is no fault, unless it is a file: it is asked again at each login.
+    pub fn probe(&self) -> Result<(), Vec<Fault>> {
+        let settings = &self.settings;
+        match self.faults(Instant::now() + settings.timeout) {
+            Ok(faults) if faults.is_empty() => Ok(()),
+            Ok(faults) => Err(faults),
+            Err(failure) => match (&settings.kind, failure) {
+                (Kind::Sqlite(_), Failure::Lost(what)) => Err(vec![Fault {
+                    key: "url",
+                    message: what,
+                }]),
+                (kind, failure) => {
+                    log::error!("{kind}: {failure}; it is asked again at each login");
+                    Ok(())
+                }
+            },
+        }
     }
 
     /// What is wrong with the statements; the error is that nobody could be asked.

@@ -99,7 +99,7 @@ fn whoever_is_refused_by_a_password_file_costs_one_check_of_its_scheme() {
                 };
                 let mut file = source(Says::Unknown, Then::Stop, Then::Stop);
                 let store = store.unwrap_or_else(|problems| panic!("{problems:?}"));
-                file.store = Box::new(store);
+                file.store = Arc::new(store);
                 let (refusal, work) = refuse(&chain(vec![file]), login);
                 assert_eq!(refusal, why, "{scheme} {lifetime:?} {login}");
                 assert_eq!(work, [scheme], "{scheme} {lifetime:?} {login}");
@@ -153,7 +153,7 @@ fn whoever_is_refused_by_a_database_costs_one_check_of_its_scheme() {
             panic!("no database");
         };
         let mut rows = source(Says::Unknown, Then::Stop, Then::Stop);
-        rows.store = Box::new(SqlStore::open(settings, Lifetime::Server).unwrap());
+        rows.store = Arc::new(SqlStore::new(settings, Lifetime::Server));
         let chain = chain(vec![rows]);
         for (login, why) in [
             ("alice", Refusal::WrongPassword),

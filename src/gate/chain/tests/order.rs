@@ -131,7 +131,7 @@ fn expected(kinds: &[Kind], by_digest: bool) -> Denied {
 
 fn chain_of(kinds: &[Kind]) -> Chain {
     let sources = kinds.iter().map(|kind| Source {
-        store: Box::new(*kind),
+        store: Arc::new(*kind),
         ..source(Says::Unknown, Then::Next, Then::Next)
     });
     chain(sources.collect())
@@ -200,7 +200,7 @@ fn a_chain_that_stops_counts_what_was_said_so_far() {
         (&[Kind::Hashed, Kind::Asks], No),
     ] {
         let sources = kinds.iter().map(|kind| Source {
-            store: Box::new(*kind),
+            store: Arc::new(*kind),
             ..source(Says::Unknown, Then::Stop, Then::Stop)
         });
         let chain = chain(sources.collect());

@@ -1,0 +1,143 @@
+//! A password file at work: the version that is in force, and how the next one is read.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, PoisonError, RwLock};
+
+use super::{AppPasswords, FileStore, Settings};
+use crate::files::{Secrecy, fingerprint, read_trusted};
+use crate::problem::Problem;
+use crate::service::Watched;
+use crate::store::open::Lifetime;
+use crate::store::{Account, Decoy, Question, StoreError, UserStore};
+
+/// The most bytes of a password file: ten million users with long hashes.
+const MAX_USERS_FILE_BYTES: u64 = 2 << 30;
+
+/// A password file and its app passwords. Another version can be put in place of the one in force.
+pub struct UsersFile {
+    settings: Settings,
+    opened: Watched,
+    current: RwLock<Arc<FileStore>>,
+}
+
+/// What reading a password file and its app passwords came to.
+pub struct Reading {
+    /// The files, as they were when they were read; `None` for one that is not there.
+    pub files: Watched,
+    /// Those whose last line has no line feed, so that it may be half.
+    pub unfinished: Vec<PathBuf>,
+    /// What is in them, or all that is wrong with it.
+    pub store: Result<FileStore, Vec<Problem>>,
+}
+
+impl Reading {
+    /// Reads the files.
+    pub fn of(settings: &Settings, lifetime: Lifetime) -> Self {
+        let mut reading = Self {
+            files: Vec::new(),
+            unfinished: Vec::new(),
+            store: Err(Vec::new()),
+        };
+        reading.store = reading.read(settings, lifetime);
+        reading
+    }
+
+    fn read(&mut self, settings: &Settings, lifetime: Lifetime) -> Result<FileStore, Vec<Problem>> {
+        let mut warnings = Vec::new();
+        let users = self.bytes(&settings.path, &mut warnings);
+        // Read also if the other cannot be: both are watched from then on.
+        let apps = settings.app_passwords.as_deref();
+        let apps = apps.map(|path| (path, self.bytes(path, &mut warnings)));
+        let mut store = match lifetime {
+            Lifetime::OneRequest => FileStore::lazy(users?, settings),
+            Lifetime::Server => FileStore::load(users?, settings),
+        }?;
+        if let Some((path, bytes)) = apps {
+            let (path, weak) = (path.to_owned(), settings.weak());
+            let apps = match lifetime {
+                Lifetime::OneRequest => AppPasswords::lazy(bytes?, path, weak),
+                Lifetime::Server => AppPasswords::load(bytes?, path, weak),
+            }?;
+            warnings.extend_from_slice(apps.warnings());
+            store = store.with_app_passwords(apps);
+        }
+        let unfinished = self.unfinished.iter();
+        warnings.extend(unfinished.map(|path| Problem::new(path, NO_LINE_FEED)));
+        Ok(store.with_warnings(warnings))
+    }
+
+    fn bytes(&mut self, path: &Path, warnings: &mut Vec<Problem>) -> Result<Vec<u8>, Problem> {
+        let read = read_trusted(path, MAX_USERS_FILE_BYTES, Secrecy::Secret);
+        let seen = match &read {
+            Ok(read) => Some(read.fingerprint.clone()),
+            Err(_) => fingerprint(path).ok(),
+        };
+        self.files.push((path.to_owned(), seen));
+        let read = read?;
+        warnings.extend(read.warning);
+        if is_unfinished(&read.bytes) {
+            self.unfinished.push(path.to_owned());
+        }
+        Ok(read.bytes)
+    }
+}
+
+/// What is to be said of a file that ends in the middle of a line.
+pub const NO_LINE_FEED: &str = "the last line has no line feed at its end: after a change, such a \
+                                file counts only when it has kept its size for 10 s";
+
+/// Whether the last line may be half.
+pub fn is_unfinished(bytes: &[u8]) -> bool {
+    bytes.last().is_some_and(|last| *last != b'\n')
+}
+
+impl UsersFile {
+    /// A file of which this was read, when the files were like that.
+    pub fn new(settings: &Settings, store: FileStore, files: Watched) -> Self {
+        Self {
+            settings: settings.clone(),
+            opened: files,
+            current: RwLock::new(Arc::new(store)),
+        }
+    }
+
+    /// Which file it is.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// The files as they were when it was opened.
+    pub fn opened(&self) -> &Watched {
+        &self.opened
+    }
+
+    /// The version in force.
+    pub fn current(&self) -> Arc<FileStore> {
+        let current = self.current.read();
+        Arc::clone(&current.unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Puts another version in force.
+    pub fn replace(&self, store: FileStore) {
+        let new = Arc::new(store);
+        let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
+        let old = std::mem::replace(&mut *current, new);
+        drop(current);
+        // Wiping it may take a moment, in which nobody should wait.
+        drop(old);
+    }
+}
+
+impl UserStore for UsersFile {
+    fn find(&self, asked: &Question<'_>) -> Result<Option<Account>, StoreError> {
+        self.current().find(asked)
+    }
+
+    fn host_field(&self) -> String {
+        self.current().host_field()
+    }
+
+    fn decoy(&self, asked: &Question<'_>) -> Decoy {
+        self.current().decoy(asked)
+    }
+}
