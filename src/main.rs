@@ -17,6 +17,7 @@ use nginx_mail_auth::fcgi::server::Server;
 use nginx_mail_auth::live::{Live, Unusable};
 use nginx_mail_auth::problem::Problem;
 use nginx_mail_auth::route::lookups;
+use nginx_mail_auth::sandbox::removal;
 use nginx_mail_auth::{cgi, harden, journal, sandbox};
 use signal_hook::consts::SIGHUP;
 
@@ -44,6 +45,14 @@ fn run() -> Result<ExitCode, Box<dyn Error>> {
     }
     if std::env::args_os().skip(1).eq([lookups::ARGUMENT]) {
         lookups::serve()?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let mut arguments = std::env::args_os().skip(1);
+    if arguments
+        .next()
+        .is_some_and(|first| first == removal::ARGUMENT)
+    {
+        removal::serve(arguments)?;
         return Ok(ExitCode::SUCCESS);
     }
     let cli = Cli::parse();
@@ -85,7 +94,7 @@ fn answer(config: &Path) -> Result<ExitCode, Box<dyn Error>> {
     };
     // Where the configuration is broken, nobody knows yet what will be needed.
     let sandbox = match Config::load(config) {
-        Ok(config) => sandbox::start(&config, &[]).unwrap_or_else(|error| {
+        Ok(config) => sandbox::start(&config, Vec::new()).unwrap_or_else(|error| {
             log::error!("{error}");
             None
         }),
@@ -167,8 +176,8 @@ fn listen_and_load(
         own.push(listener.map_err(|error| failed(address, error))?);
     }
     journal::set_level(config.log_level);
-    let files = own.iter().filter_map(Listener::own_file);
-    let sandbox = sandbox::start(config, &files.map(Path::to_path_buf).collect::<Vec<_>>())?;
+    let files = own.iter().flat_map(Listener::own_files);
+    let sandbox = sandbox::start(config, files.map(Path::to_path_buf).collect())?;
     let live = match Live::open(path, sandbox) {
         Ok(live) => live,
         Err(problems) => return Ok(Err(problems)),

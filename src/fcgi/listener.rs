@@ -120,9 +120,9 @@ impl Listener {
         Ok(net::listen(&self.socket, BACKLOG)?)
     }
 
-    /// The file of the Unix socket, if we made it.
-    pub fn own_file(&self) -> Option<&Path> {
-        self.own_file.as_ref().map(|own| own.path())
+    /// The files that [`Listener::remove_file`] removes.
+    pub fn own_files(&self) -> impl Iterator<Item = &Path> {
+        self.own_file.iter().flat_map(OwnFile::paths)
     }
 
     /// A socket that others made; `local` is who connects if it is a Unix socket.

@@ -1,245 +1,378 @@
-//! System calls that a server has no need of, by seccomp.
+//! The system calls that a server needs, by seccomp.
 //!
-//! A list of what is denied, not of what is allowed: the latter would have to hold what every
-//! version of glibc, SQLite and the async runtime may call, and one that was forgotten is a login
-//! that fails, perhaps only where memory is short. What is denied fails with EPERM, so that a
-//! library that tries it can do without.
+//! A list of what is allowed. It holds what glibc, SQLite and the async runtime call once the
+//! program runs, and their neighbours of the same kind that do no harm: a newer library may take
+//! `epoll_pwait2` in place of `epoll_wait`. Files, ports and abstract sockets are Landlock's part;
+//! what Landlock does not rule (modes, owners, times and attributes of files, other processes) is
+//! ruled here. A call that is not in the list fails and does not end the process, so that a library
+//! that tries it can do without.
 
 use std::collections::BTreeMap;
 
+use rustix::process::geteuid;
 use seccompiler::{
-    BpfProgram, SeccompAction, SeccompCmpArgLen::Dword, SeccompCmpOp, SeccompCondition,
-    SeccompFilter, SeccompRule, TargetArch, apply_filter_all_threads,
+    BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter,
+    SeccompRule, TargetArch, apply_filter_all_threads,
 };
 
 /// `PROT_EXEC`.
 const EXECUTABLE: u64 = 4;
-/// `CLONE_THREAD`.
-const THREAD: u64 = 0x1_0000;
-/// `MSG_FASTOPEN`: to connect and send in one call.
+/// `MSG_FASTOPEN`: to connect and send in one call. Landlock rules connect(2) alone.
 const FAST_OPEN: u64 = 0x2000_0000;
+/// The time-outs of sockets, in the form that has no year 2038 (asm-generic/socket.h).
+const SO_RCVTIMEO_NEW: i32 = 66;
+const SO_SNDTIMEO_NEW: i32 = 67;
 /// The low bits of a socket's type; flags are above.
 const TYPE: u64 = 0xf;
-/// In the numbers of system calls of x32, which are others of the same architecture.
-#[cfg(target_arch = "x86_64")]
-const X32: i64 = 0x4000_0000;
+/// `CLONE_VM`, `CLONE_SIGHAND` and `CLONE_THREAD`, which a thread has.
+const THREAD: u64 = 0x100 | 0x800 | 0x1_0000;
+/// `CLONE_PTRACE`, `CLONE_UNTRACED` and all namespaces, which it has not.
+const NO_THREAD: u64 = 0x2000 | 0x80_0000 | 0x80 | 0x2_0000 | 0x7e00_0000;
 
-/// Denied whatever the arguments.
-const NEVER: &[libc::c_long] = &[
-    // Other programs and processes.
-    libc::SYS_execve,
-    libc::SYS_execveat,
-    libc::SYS_ptrace,
-    libc::SYS_process_vm_readv,
-    libc::SYS_process_vm_writev,
-    libc::SYS_kcmp,
-    libc::SYS_pidfd_getfd,
-    // Another user, or more rights.
-    libc::SYS_setuid,
-    libc::SYS_setgid,
-    libc::SYS_setreuid,
-    libc::SYS_setregid,
-    libc::SYS_setresuid,
-    libc::SYS_setresgid,
-    libc::SYS_setfsuid,
-    libc::SYS_setfsgid,
-    libc::SYS_setgroups,
-    libc::SYS_capset,
-    libc::SYS_personality,
-    // Another view of the file system.
-    libc::SYS_mount,
-    libc::SYS_umount2,
-    libc::SYS_pivot_root,
-    libc::SYS_chroot,
-    libc::SYS_open_tree,
-    libc::SYS_move_mount,
-    libc::SYS_fsopen,
-    libc::SYS_fsconfig,
-    libc::SYS_fsmount,
-    libc::SYS_fspick,
-    libc::SYS_mount_setattr,
-    libc::SYS_unshare,
-    libc::SYS_setns,
-    libc::SYS_open_by_handle_at,
-    libc::SYS_fanotify_init,
-    libc::SYS_quotactl,
-    libc::SYS_swapon,
-    libc::SYS_swapoff,
-    // The machine.
-    libc::SYS_reboot,
-    libc::SYS_kexec_load,
-    libc::SYS_init_module,
-    libc::SYS_finit_module,
-    libc::SYS_delete_module,
-    libc::SYS_acct,
-    libc::SYS_syslog,
-    libc::SYS_settimeofday,
-    libc::SYS_clock_settime,
-    libc::SYS_clock_adjtime,
-    libc::SYS_adjtimex,
-    libc::SYS_sethostname,
-    libc::SYS_setdomainname,
-    libc::SYS_vhangup,
-    // Large parts of the kernel that have had many holes. What io_uring does, seccomp does not see.
-    libc::SYS_bpf,
-    libc::SYS_perf_event_open,
-    libc::SYS_add_key,
-    libc::SYS_request_key,
-    libc::SYS_keyctl,
-    libc::SYS_userfaultfd,
-    libc::SYS_io_uring_setup,
-    libc::SYS_io_uring_enter,
-    libc::SYS_io_uring_register,
+/// The first of the numbers that all architectures share. Libraries know what to do where the
+/// kernel lacks one of these, and some only where it says so (clone3, whose arguments no filter
+/// sees).
+const NEW: std::ops::Range<i64> = 424..512;
+
+/// Allowed whatever the arguments.
+const ALWAYS: &[libc::c_long] = &[
+    // What is open.
+    libc::SYS_read,
+    libc::SYS_readv,
+    libc::SYS_pread64,
+    libc::SYS_preadv,
+    libc::SYS_preadv2,
+    libc::SYS_write,
+    libc::SYS_writev,
+    libc::SYS_pwrite64,
+    libc::SYS_pwritev,
+    libc::SYS_pwritev2,
+    libc::SYS_lseek,
+    libc::SYS_close,
+    libc::SYS_close_range,
+    libc::SYS_dup,
+    libc::SYS_dup3,
+    libc::SYS_pipe2,
+    libc::SYS_flock,
+    libc::SYS_fsync,
+    libc::SYS_fdatasync,
+    libc::SYS_ftruncate,
+    libc::SYS_fallocate,
+    libc::SYS_fadvise64,
+    libc::SYS_fstat,
+    libc::SYS_fstatfs,
+    // Files by their name, as Landlock lets it.
+    libc::SYS_openat,
+    libc::SYS_openat2,
+    libc::SYS_newfstatat,
+    libc::SYS_statx,
+    libc::SYS_statfs,
+    libc::SYS_faccessat,
+    libc::SYS_faccessat2,
+    libc::SYS_readlinkat,
+    libc::SYS_getdents64,
+    libc::SYS_getcwd,
+    libc::SYS_unlinkat,
+    libc::SYS_renameat2,
+    // Waiting.
+    libc::SYS_ppoll,
+    libc::SYS_pselect6,
+    libc::SYS_epoll_create1,
+    libc::SYS_epoll_ctl,
+    libc::SYS_epoll_pwait,
+    libc::SYS_epoll_pwait2,
+    libc::SYS_eventfd2,
+    libc::SYS_timerfd_create,
+    libc::SYS_timerfd_settime,
+    libc::SYS_timerfd_gettime,
+    libc::SYS_nanosleep,
+    libc::SYS_clock_nanosleep,
+    libc::SYS_restart_syscall,
+    // Connections. Landlock rules what is bound: only abstract sockets are, by which a database's
+    // driver is led to its host.
+    libc::SYS_connect,
+    libc::SYS_bind,
+    libc::SYS_listen,
+    libc::SYS_accept,
+    libc::SYS_accept4,
+    libc::SYS_shutdown,
+    libc::SYS_recvfrom,
+    libc::SYS_recvmsg,
+    libc::SYS_getsockname,
+    libc::SYS_getpeername,
+    libc::SYS_getsockopt,
+    // Memory.
+    libc::SYS_brk,
+    libc::SYS_munmap,
+    libc::SYS_mremap,
+    libc::SYS_madvise,
+    libc::SYS_msync,
+    // Threads, and the end.
+    libc::SYS_futex,
+    libc::SYS_set_robust_list,
+    libc::SYS_get_robust_list,
+    libc::SYS_set_tid_address,
+    libc::SYS_rseq,
+    libc::SYS_membarrier,
+    libc::SYS_sched_yield,
+    libc::SYS_sched_getaffinity,
+    libc::SYS_getcpu,
+    libc::SYS_exit,
+    libc::SYS_exit_group,
+    libc::SYS_wait4,
+    libc::SYS_waitid,
+    // Signals that it gets.
+    libc::SYS_rt_sigaction,
+    libc::SYS_rt_sigprocmask,
+    libc::SYS_rt_sigreturn,
+    libc::SYS_rt_sigpending,
+    libc::SYS_rt_sigsuspend,
+    libc::SYS_rt_sigtimedwait,
+    libc::SYS_sigaltstack,
+    // What time it is, who it is, and where.
+    libc::SYS_clock_gettime,
+    libc::SYS_clock_getres,
+    libc::SYS_gettimeofday,
+    libc::SYS_times,
+    libc::SYS_getrandom,
+    libc::SYS_getpid,
+    libc::SYS_gettid,
+    libc::SYS_getppid,
+    libc::SYS_getuid,
+    libc::SYS_geteuid,
+    libc::SYS_getgid,
+    libc::SYS_getegid,
+    libc::SYS_getresuid,
+    libc::SYS_getresgid,
+    libc::SYS_getgroups,
+    libc::SYS_getrusage,
+    libc::SYS_uname,
+    libc::SYS_sysinfo,
+    // Another filter: the second of these two.
+    libc::SYS_seccomp,
 ];
 
-/// Those that only this architecture has; the last are x32's own numbers of execve, ptrace,
-/// kexec_load, process_vm_readv, process_vm_writev and execveat.
+/// Those of before the numbers were shared.
 #[cfg(target_arch = "x86_64")]
-const NEVER_HERE: &[libc::c_long] = &[
-    libc::SYS_fork,
-    libc::SYS_vfork,
-    libc::SYS_iopl,
-    libc::SYS_ioperm,
-    libc::SYS_modify_ldt,
-    libc::SYS_kexec_file_load,
-    libc::SYS_uselib,
-    520,
-    521,
-    528,
-    539,
-    540,
-    545,
+const ALWAYS_HERE: &[libc::c_long] = &[
+    libc::SYS_open,
+    libc::SYS_stat,
+    libc::SYS_lstat,
+    libc::SYS_access,
+    libc::SYS_readlink,
+    libc::SYS_unlink,
+    libc::SYS_rename,
+    libc::SYS_renameat,
+    libc::SYS_dup2,
+    libc::SYS_pipe,
+    libc::SYS_poll,
+    libc::SYS_select,
+    libc::SYS_epoll_create,
+    libc::SYS_epoll_wait,
+    libc::SYS_eventfd,
+    libc::SYS_pause,
+    libc::SYS_time,
+    libc::SYS_getpgrp,
+    libc::SYS_getrlimit,
 ];
-#[cfg(not(target_arch = "x86_64"))]
-const NEVER_HERE: &[libc::c_long] = &[];
+#[cfg(target_arch = "aarch64")]
+const ALWAYS_HERE: &[libc::c_long] = &[libc::SYS_renameat, libc::SYS_getrlimit];
+#[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+const ALWAYS_HERE: &[libc::c_long] = &[];
 
-/// Denies the calls to all threads of this process, for good.
+/// Commands of fcntl(2). Not among them: who gets signals of a file, leases, what happens in a
+/// folder, the size of pipes.
+const FCNTL: &[i32] = &[
+    libc::F_DUPFD,
+    libc::F_DUPFD_CLOEXEC,
+    libc::F_GETFD,
+    libc::F_SETFD,
+    libc::F_GETFL,
+    libc::F_SETFL,
+    libc::F_GETLK,
+    libc::F_SETLK,
+    libc::F_SETLKW,
+    libc::F_OFD_GETLK,
+    libc::F_OFD_SETLK,
+    libc::F_OFD_SETLKW,
+];
+
+/// Requests of ioctl(2): whether reading waits, how much there is to read, whether it is a terminal
+/// and how large.
+const IOCTL: &[u64] = &[
+    libc::FIONBIO,
+    libc::FIOCLEX,
+    libc::FIONREAD,
+    libc::TCGETS,
+    libc::TIOCGWINSZ,
+];
+
+/// Options of prctl(2): names of threads and of memory; the last comes with a filter.
+const PRCTL: &[i32] = &[
+    libc::PR_SET_NAME,
+    libc::PR_GET_NAME,
+    libc::PR_SET_VMA,
+    libc::PR_SET_NO_NEW_PRIVS,
+];
+
+/// Options of sockets that setsockopt(2) sets: by level. Not among them: filters, devices, other
+/// protocols on top of TCP.
+const SETSOCKOPT: &[(i32, &[i32])] = &[
+    (
+        libc::SOL_SOCKET,
+        &[
+            libc::SO_REUSEADDR,
+            libc::SO_KEEPALIVE,
+            libc::SO_LINGER,
+            libc::SO_SNDBUF,
+            libc::SO_RCVBUF,
+            libc::SO_SNDTIMEO,
+            libc::SO_RCVTIMEO,
+            SO_RCVTIMEO_NEW,
+            SO_SNDTIMEO_NEW,
+        ],
+    ),
+    (
+        libc::IPPROTO_TCP,
+        &[
+            libc::TCP_NODELAY,
+            libc::TCP_QUICKACK,
+            libc::TCP_KEEPIDLE,
+            libc::TCP_KEEPINTVL,
+            libc::TCP_KEEPCNT,
+            libc::TCP_USER_TIMEOUT,
+        ],
+    ),
+];
+
+type Rules = BTreeMap<i64, Vec<SeccompRule>>;
+
+/// Denies everything else to all threads of this process, for good.
 pub(super) fn restrict() -> Result<(), Box<dyn std::error::Error>> {
     let arch = TargetArch::try_from(std::env::consts::ARCH)?;
-    // The first filter must let the second one in.
-    for program in [no_new_way_to_clone(arch)?, denied(arch)?] {
-        apply_filter_all_threads(&program)?;
+    let allowed = allowed()?;
+    let new = NEW
+        .filter(|number| !allowed.contains_key(number))
+        .chain([libc::SYS_seccomp])
+        .map(|number| (number, Vec::new()))
+        .collect();
+    let errno = |error: i32| SeccompAction::Errno(error.cast_unsigned());
+    let first = SeccompFilter::new(allowed, errno(libc::EPERM), SeccompAction::Allow, arch)?;
+    // Of two filters that deny a call, the later one says with which error (seccomp(2)).
+    let second = SeccompFilter::new(new, SeccompAction::Allow, errno(libc::ENOSYS), arch)?;
+    for filter in [first, second] {
+        apply_filter_all_threads(&BpfProgram::try_from(filter)?)?;
     }
     Ok(())
 }
 
-/// The arguments of clone3 are out of sight, so there is none: glibc then takes clone, which stands
-/// below.
-fn no_new_way_to_clone(arch: TargetArch) -> Result<BpfProgram, seccompiler::BackendError> {
-    let rules = numbers(libc::SYS_clone3).map(|number| (number, Vec::new()));
-    program(rules.collect(), libc::ENOSYS, arch)
-}
-
-fn denied(arch: TargetArch) -> Result<BpfProgram, seccompiler::BackendError> {
-    let never = NEVER.iter().chain(NEVER_HERE).copied();
-    let mut rules: BTreeMap<i64, Vec<SeccompRule>> = never
-        .flat_map(numbers)
-        .map(|number| (number, Vec::new()))
-        .collect();
-    for (call, chain) in [
-        // A process of its own.
-        (libc::SYS_clone, vec![rule(&[bits(0, THREAD, 0)])?]),
-        // Code that was not there at the start.
-        (
-            libc::SYS_mmap,
-            vec![rule(&[bits(2, EXECUTABLE, EXECUTABLE)])?],
-        ),
-        (
-            libc::SYS_mprotect,
-            vec![rule(&[bits(2, EXECUTABLE, EXECUTABLE)])?],
-        ),
-        (
-            libc::SYS_pkey_mprotect,
-            vec![rule(&[bits(2, EXECUTABLE, EXECUTABLE)])?],
-        ),
-        (libc::SYS_socket, sockets()?),
-        // Landlock rules connect(2) alone.
-        (
-            libc::SYS_sendto,
-            vec![rule(&[bits(3, FAST_OPEN, FAST_OPEN)])?],
-        ),
-        (
-            libc::SYS_sendmsg,
-            vec![rule(&[bits(2, FAST_OPEN, FAST_OPEN)])?],
-        ),
-        (
-            libc::SYS_sendmmsg,
-            vec![rule(&[bits(3, FAST_OPEN, FAST_OPEN)])?],
-        ),
-    ] {
-        for number in numbers(call) {
-            rules.insert(number, chain.clone());
-        }
+fn allowed() -> Result<Rules, seccompiler::BackendError> {
+    let always = ALWAYS.iter().chain(ALWAYS_HERE);
+    let mut rules: Rules = always.map(|number| (*number, Vec::new())).collect();
+    // SQLite, and we, give files to the owner of the folder or database where root makes them.
+    if geteuid().is_root() {
+        rules.insert(libc::SYS_fchown, Vec::new());
     }
-    program(rules, libc::EPERM, arch)
+    let us = u64::from(std::process::id());
+    let unix = u64::from(libc::AF_UNIX.cast_unsigned());
+    let stream = u64::from(libc::SOCK_STREAM.cast_unsigned());
+    rules.extend([
+        // A thread, and no process.
+        (
+            libc::SYS_clone,
+            vec![rule(&[bits(0, THREAD | NO_THREAD, THREAD)])?],
+        ),
+        // No code that was not there at the start.
+        (libc::SYS_mmap, vec![rule(&[bits(2, EXECUTABLE, 0)])?]),
+        (libc::SYS_mprotect, vec![rule(&[bits(2, EXECUTABLE, 0)])?]),
+        (libc::SYS_sendto, vec![rule(&[bits(3, FAST_OPEN, 0)])?]),
+        (libc::SYS_sendmsg, vec![rule(&[bits(2, FAST_OPEN, 0)])?]),
+        (libc::SYS_socket, sockets()?),
+        (
+            libc::SYS_socketpair,
+            vec![rule(&[is(0, unix), bits(1, TYPE, stream)])?],
+        ),
+        (libc::SYS_setsockopt, socket_options()?),
+        (
+            libc::SYS_fcntl,
+            any_of(1, FCNTL.iter().map(|one| number(*one)))?,
+        ),
+        (libc::SYS_ioctl, any_of(1, IOCTL.iter().copied())?),
+        (
+            libc::SYS_prctl,
+            any_of(0, PRCTL.iter().map(|one| number(*one)))?,
+        ),
+        // Abort, and signals that it handles as if it did not.
+        (libc::SYS_tgkill, vec![rule(&[is(0, us)])?]),
+        // Its own limits, to look at.
+        (libc::SYS_prlimit64, vec![rule(&[is(0, 0), is_null(2)])?]),
+    ]);
+    Ok(rules)
 }
 
-/// Sockets that are neither Unix nor TCP ones. Landlock rules no others: data could leave by UDP.
+/// Streams, Unix and TCP ones. Landlock rules no others: data could leave by UDP, or by multipath
+/// TCP.
 fn sockets() -> Result<Vec<SeccompRule>, seccompiler::BackendError> {
-    let [unix, inet, inet6] =
-        [libc::AF_UNIX, libc::AF_INET, libc::AF_INET6].map(i32::cast_unsigned);
-    let mut rules = vec![rule(&[
-        Test(0, SeccompCmpOp::Ne, unix.into()),
-        Test(0, SeccompCmpOp::Ne, inet.into()),
-        Test(0, SeccompCmpOp::Ne, inet6.into()),
-    ])?];
-    for family in [inet, inet6] {
-        let family = || Test(0, SeccompCmpOp::Eq, family.into());
-        for kind in [
-            libc::SOCK_DGRAM,
-            libc::SOCK_RAW,
-            libc::SOCK_RDM,
-            libc::SOCK_SEQPACKET,
-        ] {
+    let stream = || bits(1, TYPE, number(libc::SOCK_STREAM));
+    let mut rules = vec![rule(&[is(0, number(libc::AF_UNIX)), stream()])?];
+    for family in [libc::AF_INET, libc::AF_INET6] {
+        for protocol in [0, libc::IPPROTO_TCP] {
             rules.push(rule(&[
-                family(),
-                bits(1, TYPE, kind.cast_unsigned().into()),
+                is(0, number(family)),
+                stream(),
+                is(2, number(protocol)),
             ])?);
         }
-        // Multipath TCP and others that have streams too.
-        rules.push(rule(&[
-            family(),
-            Test(2, SeccompCmpOp::Ne, 0),
-            Test(
-                2,
-                SeccompCmpOp::Ne,
-                libc::IPPROTO_TCP.cast_unsigned().into(),
-            ),
-        ])?);
     }
     Ok(rules)
 }
 
-/// A call's number, and what else it is known as.
-fn numbers(call: libc::c_long) -> impl Iterator<Item = i64> {
-    #[cfg(target_arch = "x86_64")]
-    let also = Some(call | X32);
-    #[cfg(not(target_arch = "x86_64"))]
-    let also = None;
-    [call].into_iter().chain(also)
+fn socket_options() -> Result<Vec<SeccompRule>, seccompiler::BackendError> {
+    let options = SETSOCKOPT
+        .iter()
+        .flat_map(|(level, options)| options.iter().map(|option| (*level, *option)));
+    options
+        .map(|(level, option)| rule(&[is(1, number(level)), is(2, number(option))]))
+        .collect()
 }
 
-/// What an argument must be like: its number, the comparison, the value.
-#[derive(Clone)]
-struct Test(u8, SeccompCmpOp, u64);
+/// One rule for each value that an argument may have.
+fn any_of(
+    argument: u8,
+    values: impl Iterator<Item = u64>,
+) -> Result<Vec<SeccompRule>, seccompiler::BackendError> {
+    values.map(|value| rule(&[is(argument, value)])).collect()
+}
+
+/// As the kernel sees an int.
+fn number(int: i32) -> u64 {
+    int.cast_unsigned().into()
+}
+
+/// What an argument must be like: its number, its width, the comparison, the value.
+struct Test(u8, SeccompCmpArgLen, SeccompCmpOp, u64);
+
+fn is(argument: u8, value: u64) -> Test {
+    Test(argument, SeccompCmpArgLen::Dword, SeccompCmpOp::Eq, value)
+}
+
+fn is_null(argument: u8) -> Test {
+    Test(argument, SeccompCmpArgLen::Qword, SeccompCmpOp::Eq, 0)
+}
 
 fn bits(argument: u8, mask: u64, value: u64) -> Test {
-    Test(argument, SeccompCmpOp::MaskedEq(mask), value)
+    Test(
+        argument,
+        SeccompCmpArgLen::Dword,
+        SeccompCmpOp::MaskedEq(mask),
+        value,
+    )
 }
 
 /// All of them must be so.
 fn rule(tests: &[Test]) -> Result<SeccompRule, seccompiler::BackendError> {
-    let conditions = tests.iter().map(|Test(argument, operator, value)| {
-        SeccompCondition::new(*argument, Dword, operator.clone(), *value)
+    let conditions = tests.iter().map(|Test(argument, width, operator, value)| {
+        SeccompCondition::new(*argument, width.clone(), operator.clone(), *value)
     });
     SeccompRule::new(conditions.collect::<Result<_, _>>()?)
-}
-
-fn program(
-    rules: BTreeMap<i64, Vec<SeccompRule>>,
-    error: i32,
-    arch: TargetArch,
-) -> Result<BpfProgram, seccompiler::BackendError> {
-    let denied = SeccompAction::Errno(error.cast_unsigned());
-    SeccompFilter::new(rules, SeccompAction::Allow, denied, arch)?.try_into()
 }

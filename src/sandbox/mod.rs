@@ -23,8 +23,10 @@ use crate::route::lookups::Starting as Lookups;
 mod calls;
 mod needs;
 mod objects;
+pub mod removal;
 
 pub use needs::{Need, What, needs};
+use removal::Starting as Removal;
 
 /// Whether there is to be a sandbox.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,24 +66,27 @@ struct Granted {
     read: BTreeSet<PathBuf>,
     /// Folders in which files are made and written, too.
     written: BTreeSet<PathBuf>,
-    /// Folders in which files are removed.
+    /// Folders in which files are removed, by [`removal`].
     cleared: BTreeSet<PathBuf>,
     ports: BTreeSet<u16>,
     names: bool,
 }
 
 impl Sandbox {
-    /// Puts this process into a sandbox for good; all that `needs` says can still be done, and the
-    /// files of the Unix sockets at `sockets` be removed.
+    /// Puts this process into a sandbox for good; all that `needs` says can still be done.
     ///
     /// Only threads that are started later are in it as a whole. Of what the kernel lacks there is
     /// nothing; an error if that is all of it, or if it fails.
-    pub fn enter(needs: &[Need], sockets: &[PathBuf]) -> Result<Self, Unavailable> {
-        let granted = Granted::new(needs, sockets);
+    pub fn enter(needs: &[Need]) -> Result<Self, Unavailable> {
+        let granted = Granted::new(needs);
         let landlock = objects::restrict(&granted)?;
         ENTERED.store(landlock.is_some(), Ordering::Relaxed);
+        // SQLite gives its journals the mode of the database by making them so: the way to change it
+        // afterwards is shut. We ask for no more than we want either.
+        let before = rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o007));
         let seccomp = calls::restrict();
         if let Err(error) = &seccomp {
+            rustix::process::umask(before);
             if landlock.is_none() {
                 let message = format!("there is no Landlock here, and no seccomp: {error}");
                 return Err(Unavailable(message));
@@ -145,17 +150,18 @@ pub fn impossible(sandbox: Option<&Sandbox>, config: &Config) -> Vec<Problem> {
     problems
 }
 
-/// Puts this process into the sandbox that `config` asks for, and starts what has to stay outside.
-/// To be called before there are threads.
+/// Puts this process into the sandbox that `config` asks for, and starts what has to stay outside;
+/// `removable` are the files that [`removal::remove`] is to remove from inside. To be called before
+/// there are threads.
 ///
 /// What is in force, or why nothing is, goes to the log. An error only where there must be a
 /// sandbox, and all of it.
-pub fn start(config: &Config, sockets: &[PathBuf]) -> Result<Option<Sandbox>, Unavailable> {
+pub fn start(config: &Config, removable: Vec<PathBuf>) -> Result<Option<Sandbox>, Unavailable> {
     if config.sandbox == Mode::Off {
         return Ok(None);
     }
     let needs = needs(config);
-    let entered = enter(&needs, sockets).and_then(|sandbox| {
+    let entered = enter(&needs, removable).and_then(|sandbox| {
         match config.sandbox == Mode::Required && !sandbox.is_whole() {
             true => Err(Unavailable(format!("not all of it: {sandbox}"))),
             false => Ok(sandbox),
@@ -174,13 +180,19 @@ pub fn start(config: &Config, sockets: &[PathBuf]) -> Result<Option<Sandbox>, Un
     }
 }
 
-/// With the process that looks names up, if there are any.
-fn enter(needs: &[Need], sockets: &[PathBuf]) -> Result<Sandbox, Unavailable> {
+/// With the process that looks names up, and the one that removes files, if there are any.
+fn enter(needs: &[Need], removable: Vec<PathBuf>) -> Result<Sandbox, Unavailable> {
+    let unnamed = |error| Unavailable(format!("names cannot be looked up outside: {error}"));
     let names = needs.iter().any(|need| need.what == What::Names);
-    let failed = |error| Unavailable(format!("names cannot be looked up outside: {error}"));
-    let outside = names.then(Lookups::start).transpose().map_err(failed)?;
-    let sandbox = Sandbox::enter(needs, sockets)?;
-    outside.map(Lookups::attend).transpose().map_err(failed)?;
+    let lookups = names.then(Lookups::start).transpose().map_err(unnamed)?;
+    let files = !removable.is_empty();
+    let removal = files.then(|| Removal::start(removable));
+    let sandbox = Sandbox::enter(needs)?;
+    lookups.map(Lookups::attend).transpose().map_err(unnamed)?;
+    // Without it they stay, and the next start finds them stale.
+    if let Some(Err(error)) = removal.map(|started| started.and_then(Removal::attend)) {
+        log::warn!("the files of sockets will stay at the end: {error}");
+    }
     Ok(sandbox)
 }
 
@@ -200,7 +212,7 @@ impl fmt::Display for Sandbox {
 }
 
 impl Granted {
-    fn new(needs: &[Need], sockets: &[PathBuf]) -> Self {
+    fn new(needs: &[Need]) -> Self {
         let mut granted = Self::default();
         for need in needs {
             match &need.what {
@@ -211,9 +223,6 @@ impl Granted {
                 }
                 What::Names => granted.names = true,
             }
-        }
-        for socket in sockets {
-            granted.cleared.extend(folder_of(socket));
         }
         granted
     }
@@ -283,15 +292,12 @@ mod tests {
         symlink("../srv/users", base.join("etc/users")).unwrap();
         symlink("../else/users", base.join("etc/other")).unwrap();
         let read = |name: &str| What::Read(base.join(name));
-        let granted = Granted::new(
-            &[
-                need(read("etc/auth.toml")),
-                need(read("etc/users")),
-                need(What::Write(base.join("else"))),
-                need(What::Connect(389)),
-            ],
-            &[base.join("srv/socket")],
-        );
+        let granted = Granted::new(&[
+            need(read("etc/auth.toml")),
+            need(read("etc/users")),
+            need(What::Write(base.join("else"))),
+            need(What::Connect(389)),
+        ]);
         for (what, yes) in [
             (read("etc/auth.toml"), true),
             (read("etc/keys/one"), true),
@@ -309,10 +315,11 @@ mod tests {
         ] {
             assert_eq!(granted.grants(&what), yes, "{what}");
         }
-        let elsewhere = Granted::new(&[need(read("etc/auth.toml"))], &[]);
+        let elsewhere = Granted::new(&[need(read("etc/auth.toml"))]);
         // The link is in there, the file is not.
         assert!(!elsewhere.grants(&read("etc/other")));
-        assert_eq!(granted.cleared, BTreeSet::from([base.join("srv")]));
+        // Nothing is removed where it is only read.
+        assert_eq!(granted.cleared, BTreeSet::new());
         fs::remove_dir_all(&base).unwrap();
     }
 }

@@ -13,6 +13,8 @@ use rustix::fs::{FlockOperation, Mode, OFlags, fchmod, flock};
 use rustix::io::Errno;
 use rustix::net::{self, AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 
+use crate::sandbox::removal;
+
 /// How often the lock is looked for again where it was just taken away.
 const TRIES: usize = 100;
 
@@ -49,9 +51,9 @@ pub(super) struct OwnFile {
 }
 
 impl OwnFile {
-    /// Where it is.
-    pub(super) fn path(&self) -> &Path {
-        &self.path
+    /// Where it is, and its lock.
+    pub(super) fn paths(&self) -> [&Path; 2] {
+        [&self.path, &self.lock.path]
     }
 
     /// Removes the file, unless it is another's by now, and then the lock.
@@ -60,7 +62,7 @@ impl OwnFile {
             && (file.dev(), file.ino()) == (self.device, self.inode)
         {
             // If it cannot be removed, the next start finds it stale.
-            let _ = fs::remove_file(&self.path);
+            let _ = removal::remove(&self.path);
         }
         self.lock.give_up();
     }
@@ -226,7 +228,7 @@ impl Lock {
 
     /// Removes the file first, as its name may be another's once it is unlocked.
     fn give_up(&self) {
-        let _ = fs::remove_file(&self.path);
+        let _ = removal::remove(&self.path);
         let _ = flock(&self.file, FlockOperation::Unlock);
     }
 }
