@@ -6,6 +6,8 @@
 use std::fmt;
 use std::io::Write as _;
 use std::net::IpAddr;
+use std::os::fd::BorrowedFd;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use env_logger::Target;
@@ -13,9 +15,10 @@ use log::{Level, LevelFilter};
 
 use crate::refusal::Refusal;
 
+mod queue;
 mod sink;
 
-use sink::Sink;
+use queue::{Entry, Queue};
 
 /// The environment variable that sets the level, before the configuration's `[log] level`.
 pub const LEVEL_VARIABLE: &str = "NGINX_MAIL_AUTH_LOG";
@@ -27,13 +30,17 @@ const MAX_USER: usize = 128;
 /// The same for the label of an app password.
 const MAX_LABEL: usize = 64;
 
-/// Starts logging at level `info`; to be called once. A log that nobody takes keeps no login
-/// waiting: lines are lost then, and counted.
+/// The log of this process, which is on stderr.
+static QUEUE: OnceLock<Arc<Queue<BorrowedFd<'static>>>> = OnceLock::new();
+
+/// Starts logging at level `info`; to be called once. A line is written before the call returns; one
+/// that nobody takes for a second is lost, and counted.
 pub fn start() {
+    let queue = QUEUE.get_or_init(|| Arc::new(Queue::new(rustix::stdio::stderr())));
     let mut builder = env_logger::Builder::new();
     // What is let through is set by `set_level`, also later, when the configuration is known.
     builder.filter_module("nginx_mail_auth", LevelFilter::Trace);
-    builder.target(Target::Pipe(Box::new(Sink::stderr())));
+    builder.target(Target::Pipe(Box::new(Entry(Arc::clone(queue)))));
     builder.format(|out, record| {
         let (time, level) = (out.timestamp(), record.level());
         writeln!(
@@ -45,6 +52,37 @@ pub fn start() {
     });
     if builder.try_init().is_ok() {
         set_level(LevelFilter::Info);
+    }
+}
+
+/// Makes ready for [`serve`], by what a sandbox would not let.
+pub fn get_ready() {
+    if let Some(queue) = QUEUE.get() {
+        queue.get_ready();
+    }
+}
+
+/// From now on a line keeps nobody waiting: it is written at once, or by a thread, or lost and
+/// counted where a queue of 256 KiB is full. The thread is started by a line that needs it, so this
+/// is to be called from inside of the sandbox.
+pub fn serve() {
+    if let Some(queue) = QUEUE.get() {
+        queue.serve();
+    }
+}
+
+/// From now on lines are kept for [`finish`], as under CGI, where the answer goes first.
+pub fn hold() {
+    if let Some(queue) = QUEUE.get() {
+        queue.hold();
+    }
+}
+
+/// Writes the lines that are not written yet; they get half a second in a server. To be called before
+/// the program ends.
+pub fn finish() {
+    if let Some(queue) = QUEUE.get() {
+        queue.finish();
     }
 }
 

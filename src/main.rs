@@ -24,7 +24,9 @@ use signal_hook::consts::SIGHUP;
 fn main() -> ExitCode {
     harden::process();
     journal::start();
-    run().unwrap_or_else(|error| {
+    let ended = run();
+    journal::finish();
+    ended.unwrap_or_else(|error| {
         let mut message = error.to_string();
         let mut cause = error.source();
         while let Some(error) = cause {
@@ -74,15 +76,18 @@ fn run() -> Result<ExitCode, Box<dyn Error>> {
 /// Answers as the web server asks.
 fn answer(config: &Path) -> Result<ExitCode, Box<dyn Error>> {
     let Some(listener) = listener::inherited_on_fd0() else {
+        journal::hold();
         cgi::run(config)?;
         return Ok(ExitCode::SUCCESS);
     };
     outlive_early_reload()?;
+    journal::get_ready();
     let web_servers = match web_servers() {
         Ok(web_servers) => web_servers,
         // Were it to end, the web server would start it again and again.
         Err(error) => {
             log::error!("{error}; every login gets the temporary failure");
+            journal::serve();
             Server {
                 listeners: vec![listener],
                 limits: Limits::default(),
@@ -100,6 +105,7 @@ fn answer(config: &Path) -> Result<ExitCode, Box<dyn Error>> {
         }),
         Err(_) => None,
     };
+    journal::serve();
     let live = Live::open_anyway(config, sandbox);
     let limits = live
         .current()
@@ -176,8 +182,10 @@ fn listen_and_load(
         own.push(listener.map_err(|error| failed(address, error))?);
     }
     journal::set_level(config.log_level);
+    journal::get_ready();
     let files = own.iter().flat_map(Listener::own_files);
     let sandbox = sandbox::start(config, files.map(Path::to_path_buf).collect())?;
+    journal::serve();
     let live = match Live::open(path, sandbox) {
         Ok(live) => live,
         Err(problems) => return Ok(Err(problems)),

@@ -284,6 +284,7 @@ fn over_fastcgi_each_guess_is_found_with_its_own_address_and_nothing_else() {
         client.send(&raw_request(&variables));
         let answer = client.answer().0;
         assert!(answer.starts_with("Auth-Status: "), "{answer}");
+        assert!(!serving.log().is_empty());
     });
     retold(&log);
 }

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::fcgi::wire::{Client, request};
-use crate::util::{self, TempDir};
+use crate::util::{self, Log, TempDir};
 
 pub(crate) const REFUSED: &str = "Auth-Status: Invalid login or password\n\n";
 const TEMPORARY: &str = "Auth-Status: Temporary server problem, try again later\n\n";
@@ -29,6 +29,8 @@ default = "192.0.2.1"
 /// A server on a Unix socket; killed when it goes.
 pub(crate) struct Serving {
     child: Child,
+    /// Before the folder, which looks for passwords in it.
+    log: Log,
     pub(crate) dir: TempDir,
 }
 
@@ -54,11 +56,9 @@ impl Serving {
         dir.write("auth.toml", config);
         dir.write("users", users);
         let address = format!("unix:{}", dir.path().join("socket").display());
-        let child = Self::command(&dir)
-            .args(["serve", "--listen", &address])
-            .spawn()
-            .unwrap();
-        let serving = Self { child, dir };
+        let serving = Self::started(dir, |command| {
+            command.args(["serve", "--listen", &address]);
+        });
         wait_until("it listens", || {
             UnixStream::connect(serving.socket()).is_ok()
         });
@@ -93,9 +93,11 @@ impl Serving {
     /// Started as the caller says, with its configuration and log in this folder.
     pub(crate) fn started(dir: TempDir, how: impl FnOnce(&mut Command)) -> Self {
         let mut command = Self::command(&dir);
+        let (log, writer) = Log::to(dir.path().join("log"));
+        command.stderr(writer);
         how(&mut command);
         let child = command.spawn().unwrap();
-        Self { child, dir }
+        Self { child, log, dir }
     }
 
     /// The number of its process.
@@ -108,7 +110,7 @@ impl Serving {
     }
 
     pub(crate) fn log(&self) -> String {
-        fs::read_to_string(self.dir.path().join("log")).unwrap()
+        self.log.text()
     }
 
     pub(crate) fn ask(&self, login: &str, password: &str) -> String {

@@ -5,6 +5,7 @@
 //! ended.
 
 use std::fs;
+use std::io::{PipeReader, PipeWriter, Read as _, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -103,6 +104,46 @@ impl Drop for TempDir {
         if !std::thread::panicking() {
             must_hold_no_password(&log);
         }
+    }
+}
+
+/// The log of a server, by a pipe: a line is in it before the answer leaves. To a file lines go when
+/// there is time.
+pub(crate) struct Log {
+    reader: PipeReader,
+    file: PathBuf,
+}
+
+impl Log {
+    /// What is written to the pipe goes on to this file whenever somebody looks.
+    pub(crate) fn to(file: PathBuf) -> (Self, PipeWriter) {
+        let (reader, writer) = std::io::pipe().unwrap();
+        rustix::fs::fcntl_setfl(&reader, rustix::fs::OFlags::NONBLOCK).unwrap();
+        fs::write(&file, "").unwrap();
+        (Self { reader, file }, writer)
+    }
+
+    /// All of it.
+    pub(crate) fn text(&self) -> String {
+        self.drain();
+        String::from_utf8_lossy(&fs::read(&self.file).unwrap_or_default()).into_owned()
+    }
+
+    /// Brings the file up to date.
+    pub(crate) fn drain(&self) {
+        let Ok(mut file) = fs::File::options().append(true).open(&self.file) else {
+            return;
+        };
+        let mut bytes = vec![0; 1 << 16];
+        while let Ok(count @ 1..) = (&self.reader).read(&mut bytes) {
+            file.write_all(&bytes[..count]).unwrap();
+        }
+    }
+}
+
+impl Drop for Log {
+    fn drop(&mut self) {
+        self.drain();
     }
 }
 

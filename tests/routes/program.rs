@@ -1,6 +1,6 @@
 //! The program with a configuration, asked where logins go.
 
-use std::fs::{self, File, Permissions};
+use std::fs::{self, Permissions};
 use std::net::IpAddr;
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::UnixStream;
@@ -10,7 +10,7 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use crate::e2e::process::wait_until;
 use crate::fcgi::wire::{Client, request};
-use crate::util::{self, TempDir};
+use crate::util::{self, Log, TempDir};
 
 pub(super) const TEMPORARY: &str = "Auth-Status: Temporary server problem, try again later\n\n";
 
@@ -82,6 +82,7 @@ pub(super) fn run(dir: &TempDir, arguments: &[&str]) -> (Option<i32>, String, St
 /// `serve` on a Unix socket; killed when it goes.
 pub(super) struct Serving {
     child: Child,
+    log: Log,
     pub(super) dir: TempDir,
 }
 
@@ -90,14 +91,14 @@ impl Serving {
         let dir = TempDir::new();
         dir.write("auth.toml", config);
         let address = format!("unix:{}", dir.path().join("socket").display());
-        let log = File::create(dir.path().join("log")).unwrap();
+        let (log, writer) = Log::to(dir.path().join("log"));
         let child = program(&dir)
             .args(["serve", "--listen", &address])
             .stdout(Stdio::null())
-            .stderr(log)
+            .stderr(writer)
             .spawn()
             .unwrap();
-        let serving = Self { child, dir };
+        let serving = Self { child, log, dir };
         wait_until("the program listens", || serving.connect().is_ok());
         serving
     }
@@ -137,7 +138,7 @@ impl Serving {
     }
 
     pub(super) fn log(&self) -> String {
-        fs::read_to_string(self.dir.path().join("log")).unwrap()
+        self.log.text()
     }
 
     /// How many lines of the log have this in them.

@@ -4,7 +4,8 @@ use std::fs::{self, File};
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Duration;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use super::load::{self, ACCEPTED, Caller};
 use super::victim::{Start, USERS, Victim, with_file};
@@ -17,9 +18,7 @@ const LOGINS: u64 = 20_000;
 fn logins(victim: &Victim, where_to: &str) {
     let failed = load::run(&victim.socket(), LOGINS, true);
     let ((), good) = load::beside(&victim.socket(), 8, Duration::ZERO, |answered| {
-        wait_until("some logins", || {
-            answered.load(std::sync::atomic::Ordering::Relaxed) > 2_000
-        });
+        wait_until("some logins", || answered.load(Ordering::Relaxed) > 2_000);
     });
     super::report(
         &format!("logging to {where_to}"),
@@ -72,6 +71,60 @@ fn a_pipe_that_nobody_reads() {
         assert!(whole(line), "{line}");
     }
     assert!(victim.is_alive());
+}
+
+/// No login waits for it, and no line is missing that is not counted.
+#[test]
+fn a_reader_that_is_slow() {
+    const LOGINS: usize = 6_000;
+    let (mut reader, writer) = io::pipe().unwrap();
+    let mut victim = Start::new(&with_file(""), USERS)
+        .logging_to(writer)
+        .listening();
+    let hurried = AtomicBool::new(false);
+    let (text, mut times) = std::thread::scope(|scope| {
+        let reading = scope.spawn(|| {
+            let mut text = Vec::new();
+            let mut part = vec![0; 4096];
+            while let count @ 1.. = reader.read(&mut part).unwrap() {
+                text.extend_from_slice(&part[..count]);
+                let pause = Instant::now() + Duration::from_millis(800);
+                while !hurried.load(Ordering::Relaxed) && Instant::now() < pause {
+                    std::thread::sleep(Duration::from_millis(10));
+                }
+            }
+            String::from_utf8(text).unwrap()
+        });
+        let mut caller = Caller::new(&victim.socket());
+        let times: Vec<_> = (0..LOGINS)
+            .map(|_| {
+                let start = Instant::now();
+                assert_eq!(caller.ask("alice", "right").unwrap(), ACCEPTED);
+                start.elapsed()
+            })
+            .collect();
+        hurried.store(true, Ordering::Relaxed);
+        drop(caller);
+        victim.signal(rustix::process::Signal::TERM);
+        wait_until("its end", || !victim.is_alive());
+        (reading.join().unwrap(), times)
+    });
+    times.sort_unstable();
+    let most = times[LOGINS * 98 / 100];
+    assert!(most < Duration::from_millis(100), "{most:?}");
+    let lost = text.lines().filter_map(|line| {
+        let (line, rest) = line.split_once(" lines of this log were lost")?;
+        assert_eq!(rest, ": nobody took them");
+        line.rsplit_once(' ')?.1.parse::<usize>().ok()
+    });
+    let written = text.matches(" cause=accepted ").count();
+    // The last ones may be lost without another line that tells.
+    let lost: usize = lost.sum();
+    assert!(
+        written + lost <= LOGINS && written > 1_500,
+        "{written} {lost}"
+    );
+    assert!(text.lines().all(|line| line.contains(" nginx-mail-auth[")));
 }
 
 #[test]
@@ -137,8 +190,10 @@ fn a_disk_that_is_full() {
     writable(&log).set_len(0).unwrap();
     let answer = Caller::new(&victim.socket()).ask("alice", "right");
     assert_eq!(answer.unwrap(), ACCEPTED);
-    let text = fs::read_to_string(&log).unwrap();
-    assert!(text.contains("login=\"alice\""), "{text}");
+    wait_until("a line in the room", || {
+        let text = fs::read(&log).unwrap();
+        String::from_utf8_lossy(&text).contains("login=\"alice\"")
+    });
     assert!(victim.is_alive());
 }
 

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use crate::e2e::process::wait_until;
 use crate::fcgi::wire::{Client, request};
-use crate::util::{self, TempDir};
+use crate::util::{self, Log, TempDir};
 
 pub(crate) const OK: &str = "Auth-Status: OK\nAuth-Server: 192.0.2.1\nAuth-Port: 143\n";
 pub(crate) const REFUSED: &str = "Auth-Status: Invalid login or password\n";
@@ -89,6 +89,7 @@ fn encoded(bytes: &[u8]) -> String {
 /// The program as FastCGI server; killed when it goes.
 pub(crate) struct Service {
     child: Child,
+    log: Log,
     dir: TempDir,
     read: Cell<u64>,
 }
@@ -164,26 +165,26 @@ impl Service {
     }
 
     pub(crate) fn start_in(dir: TempDir) -> Self {
-        let log = File::create(dir.path().join("log")).unwrap();
+        let (log, writer) = Log::to(dir.path().join("log"));
         let mut address = b"unix:".to_vec();
         address.extend(dir.path().join("socket").as_os_str().as_bytes());
         let mut child = program(&dir.path().join("auth.toml"))
             .args(["serve", "--listen", str::from_utf8(&address).unwrap()])
             .stdin(Stdio::null())
             .stdout(Stdio::null())
-            .stderr(log)
+            .stderr(writer)
             .spawn()
             .unwrap();
         let socket = dir.path().join("socket");
         wait_until("the program to listen", || {
             if let Some(status) = child.try_wait().unwrap() {
-                let log = fs::read_to_string(dir.path().join("log")).unwrap();
-                panic!("it ended with {status}: {log}");
+                panic!("it ended with {status}: {}", log.text());
             }
             UnixStream::connect(&socket).is_ok()
         });
         Self {
             child,
+            log,
             dir,
             read: Cell::new(0),
         }
@@ -215,6 +216,7 @@ impl Service {
 
     /// What the log has that was not asked for before.
     pub(crate) fn new_log(&self) -> String {
+        self.log.drain();
         let mut file = File::open(self.dir.path().join("log")).unwrap();
         file.seek(SeekFrom::Start(self.read.get())).unwrap();
         let mut text = String::new();
@@ -225,7 +227,7 @@ impl Service {
 
     /// Everything that it ever logged.
     pub(crate) fn log(&self) -> String {
-        fs::read_to_string(self.dir.path().join("log")).unwrap()
+        self.log.text()
     }
 
     /// Its memory in kilobytes, and how many descriptors it has.
