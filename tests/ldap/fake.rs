@@ -162,6 +162,16 @@ pub(crate) fn bound(id: u8, code: u8, words: &str) -> Vec<u8> {
     result(id, 0x61, code, words)
 }
 
+/// A successful bind with a control of this name and value.
+pub(crate) fn bound_with_control(id: u8, name: &str, value: &[u8]) -> Vec<u8> {
+    let control = element(
+        0x30,
+        &[&element(4, &[name.as_bytes()]), &element(4, &[value])],
+    );
+    let bind = element(0x61, &[&[10, 1, 0], &[4, 0], &[4, 0]]);
+    element(0x30, &[&[2, 1, id], &bind, &element(0xa0, &[&control])])
+}
+
 pub(crate) fn entry(id: u8, dn: &str) -> Vec<u8> {
     let dn = element(4, &[dn.as_bytes()]);
     message(id, &element(0x64, &[&dn, &[0x30, 0]]))

@@ -7,4 +7,5 @@ pub(crate) mod fake;
 mod hostile;
 mod logins;
 mod outages;
+mod policies;
 mod tls;

@@ -25,6 +25,8 @@ pub(crate) const SEARCH_DN: &str = "cn=search,dc=example,dc=org";
 pub(crate) const SEARCH_PASSWORD: &str = "finder";
 pub(crate) const PEOPLE: &str = "ou=people,dc=example,dc=org";
 
+const POLICY: &str = "cn=policy,dc=example,dc=org";
+
 /// A login of nearly everything that means something in a DN or in a filter.
 pub(crate) const ODD: &str = " #\u{f6}*(x)&|!~,=+<>;\"y\"\\2a{login}'$\u{20ac} ";
 
@@ -49,7 +51,14 @@ pub(crate) struct Slapd {
 impl Slapd {
     /// Not started yet, with the people of these tests.
     pub(crate) fn stopped(address: Ipv4Addr) -> Self {
-        Self::prepared(address, None)
+        Self::prepared(address, None, false)
+    }
+
+    /// With OpenLDAP's password policy, by which users must change a password, or have an expired one.
+    pub(crate) fn with_policy() -> Self {
+        let slapd = Self::prepared(Ipv4Addr::LOCALHOST, None, true);
+        slapd.start();
+        slapd
     }
 
     pub(crate) fn started() -> Self {
@@ -61,12 +70,12 @@ impl Slapd {
     /// With StartTLS and `ldaps://`, by a certificate for `localhost` and 127.0.0.1.
     pub(crate) fn with_tls() -> Self {
         let certificates = Certificates::made_for("DNS:localhost,IP:127.0.0.1");
-        let slapd = Self::prepared(Ipv4Addr::LOCALHOST, Some(certificates));
+        let slapd = Self::prepared(Ipv4Addr::LOCALHOST, Some(certificates), false);
         slapd.start();
         slapd
     }
 
-    fn prepared(address: Ipv4Addr, certificates: Option<Certificates>) -> Self {
+    fn prepared(address: Ipv4Addr, certificates: Option<Certificates>, policy: bool) -> Self {
         let folder = TempDir::new();
         let home = folder.path();
         std::fs::create_dir(home.join("db")).unwrap();
@@ -105,8 +114,17 @@ access to * by * read
                 )),
         )
         .unwrap();
+        let mut ldif = people();
+        if policy {
+            config = config.replace(
+                "moduleload back_mdb\n",
+                "moduleload back_mdb\nmoduleload ppolicy\n",
+            );
+            config.push_str(&format!("overlay ppolicy\nppolicy_default \"{POLICY}\"\n"));
+            ldif.push_str(&people_of_policy());
+        }
         folder.write("slapd.conf", config);
-        folder.write("people.ldif", people());
+        folder.write("people.ldif", ldif);
         let slapd = Self {
             folder,
             address,
@@ -278,6 +296,30 @@ fn people() -> String {
         dn_of("twins", "others")
     )
     .unwrap();
+    ldif
+}
+
+/// A policy, and users that it keeps out and lets in.
+fn people_of_policy() -> String {
+    let mut ldif = format!(
+        "\ndn: {POLICY}\nobjectClass: device\nobjectClass: pwdPolicy\ncn: policy\n\
+         pwdAttribute: userPassword\npwdMustChange: TRUE\npwdMaxAge: 86400\n\
+         pwdGraceAuthNLimit: 2\npwdExpireWarning: 86000\n"
+    );
+    let today = "pwdChangedTime: 20991231000000Z";
+    for (uid, state) in [
+        ("sound", today.to_owned()),
+        ("reset", format!("{today}\npwdReset: TRUE")),
+        ("expired", "pwdChangedTime: 20200101000000Z".to_owned()),
+    ] {
+        write!(
+            ldif,
+            "\n{}\nobjectClass: inetOrgPerson\nobjectClass: mailUser\nsn: x\ncn: x\nuid: {uid}\n\
+             userPassword: {SSHA}\n{state}\n",
+            dn_of(uid, "people")
+        )
+        .unwrap();
+    }
     ldif
 }
 

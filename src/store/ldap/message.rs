@@ -8,6 +8,7 @@ use super::ber::{BOOLEAN, ENUMERATED, INTEGER, Malformed, OCTET_STRING, Reader, 
 use super::ber::{element, number};
 use super::code::Code;
 use super::filter::FilledFilter;
+use super::policy::{self, Policy};
 
 /// Of what a server says to a failure, so many characters are told.
 const MAX_DIAGNOSTIC: usize = 200;
@@ -44,7 +45,7 @@ pub(super) struct Search<'a> {
     pub(super) attributes: &'a [String],
 }
 
-/// `BindRequest` with a password.
+/// `BindRequest` with a password, which asks what the password policy says of it.
 pub(super) fn bind(id: u32, name: &[u8], password: &[u8]) -> Zeroizing<Vec<u8>> {
     let bind = element(
         0x60,
@@ -54,7 +55,7 @@ pub(super) fn bind(id: u32, name: &[u8], password: &[u8]) -> Zeroizing<Vec<u8>> 
             &element(0x80, &[password]),
         ],
     );
-    message(id, &bind)
+    element(SEQUENCE, &[&number(INTEGER, id), &bind, &policy::request()])
 }
 
 /// `SearchRequest`. Aliases are not followed.
@@ -137,6 +138,8 @@ pub(super) struct Outcome {
     pub(super) diagnostic: String,
     /// The same as it came, to look for secrets in.
     raw: Vec<u8>,
+    /// What the server says of the password that was bound with.
+    pub(super) policy: Policy,
 }
 
 impl Outcome {
@@ -181,9 +184,12 @@ pub(super) fn read(bytes: &[u8]) -> Result<(u32, Response), Malformed> {
     let mut message = Reader(Reader(bytes).take(SEQUENCE)?);
     let id = message.number(INTEGER)?;
     let (tag, content) = message.next()?.ok_or(Malformed("a message says nothing"))?;
-    // Controls may follow; none was asked for.
+    // Controls may follow; only those of a bind are looked at.
     let response = match tag {
-        0x61 => Response::Bind(outcome(content)?),
+        0x61 => Response::Bind(Outcome {
+            policy: Policy::read(message)?,
+            ..outcome(content)?
+        }),
         0x64 => Response::Entry(entry(content)?),
         0x65 => Response::SearchDone(outcome(content)?),
         0x6f => Response::Compare(outcome(content)?),
@@ -210,6 +216,7 @@ fn outcome(content: &[u8]) -> Result<Outcome, Malformed> {
         code,
         diagnostic,
         raw: raw.to_vec(),
+        policy: Policy::default(),
     })
 }
 
@@ -247,7 +254,8 @@ mod tests {
     fn a_bind_byte_for_byte() {
         assert_eq!(
             bind(1, b"cn=a", b"\xff pw").as_slice(),
-            b"\x30\x14\x02\x01\x01\x60\x0f\x02\x01\x03\x04\x04cn=a\x80\x04\xff pw"
+            b"\x30\x33\x02\x01\x01\x60\x0f\x02\x01\x03\x04\x04cn=a\x80\x04\xff pw\
+              \xa0\x1d\x30\x1b\x04\x191.3.6.1.4.1.42.2.27.8.5.1"
         );
         assert_eq!(unbind(2).as_slice(), b"\x30\x05\x02\x01\x02\x42\x00");
         assert_eq!(
@@ -305,6 +313,13 @@ mod tests {
         assert_eq!(entry.dn, b"o=x");
         assert_eq!(entry.attributes[0].name, b"uid");
         assert_eq!(entry.attributes[0].values[1].as_slice(), b"b\xffc");
+        let bound = b"\x30\x2f\x02\x01\x07\x61\x07\x0a\x01\x00\x04\x00\x04\x00\
+                      \xa0\x21\x30\x1f\x04\x172.16.840.1.113730.3.4.4\x01\x01\xff\x04\x010";
+        let Ok((7, Response::Bind(outcome))) = read(bound) else {
+            panic!("{:?}", read(bound));
+        };
+        assert_eq!(outcome.code, Code::SUCCESS);
+        assert!(outcome.policy.refusal().is_some());
         let reference = b"\x30\x09\x02\x01\x07\x73\x04\x04\x02x:";
         assert_eq!(read(reference), Ok((7, Response::Reference)));
     }

@@ -33,6 +33,7 @@ mod entry;
 mod filter;
 mod message;
 mod pace;
+mod policy;
 mod pool;
 mod settings;
 mod template;
@@ -250,7 +251,7 @@ impl LdapStore {
             let started = Instant::now();
             let outcome = connection.bind(name, password.reveal())?;
             self.pace.note(started.elapsed());
-            if outcome.code == Code::SUCCESS {
+            if outcome.code == Code::SUCCESS && outcome.policy.refusal().is_none() {
                 then(connection)?;
             }
             Ok(outcome)
@@ -410,7 +411,21 @@ impl UserStore for LdapStore {
 /// What the outcome of a user's bind means.
 fn verdict(name: &[u8], login: &Login, outcome: &Outcome) -> Result<bool, StoreError> {
     match outcome.code {
-        Code::SUCCESS => Ok(true),
+        Code::SUCCESS => {
+            let name = name.escape_ascii();
+            match (outcome.policy.refusal(), outcome.policy.grace()) {
+                // The bind succeeds, so that the user can change it.
+                (Some(why), _) => {
+                    log::warn!("{name} is refused although the bind succeeds: {why}");
+                    return Ok(false);
+                }
+                (None, Some(left)) => {
+                    log::warn!("{name}: the password has expired, and is let in {left} more times");
+                }
+                (None, None) => {}
+            }
+            Ok(true)
+        }
         Code::INVALID_CREDENTIALS => {
             if let Some(reason) = active_directory_reason(&outcome.diagnostic) {
                 log::debug!("{}: {reason}", name.escape_ascii());

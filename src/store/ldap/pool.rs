@@ -177,6 +177,9 @@ impl Pool {
             if outcome.code != Code::SUCCESS {
                 return Err(Fault::Refused("bind-dn is refused", outcome));
             }
+            if let Some(why) = outcome.policy.refusal() {
+                return Err(Fault::Policy(why));
+            }
         }
         Ok(connection)
     }
