@@ -17,6 +17,7 @@ use std::time::{Duration, Instant};
 use crate::answer::Messages;
 use crate::fcgi::{Application, NoRequest};
 use crate::files::fingerprint;
+use crate::pace::Departure;
 use crate::params::{Params, Peer};
 use crate::problem::Problem;
 use crate::refusal::{Refusal, Trouble};
@@ -350,13 +351,14 @@ impl Application for Live {
         admitted()
     }
 
-    fn respond(&self, peer: Peer, params: &Params<'_>, out: &mut Vec<u8>) {
+    fn respond(&self, peer: Peer, params: &Params<'_>, out: &mut Vec<u8>) -> Departure {
         self.look();
         match self.current() {
-            Some(service) => service.respond(peer, params, out).wait(),
+            Some(service) => service.respond(peer, params, out),
             None => {
                 let why = Refusal::Temporary(Trouble::NoConfiguration);
                 self.0.refuse(why, &Outline::of(params), out);
+                Departure::AtOnce
             }
         }
     }
@@ -394,8 +396,9 @@ impl Application for Live {
 pub struct Unusable;
 
 impl Application for Unusable {
-    fn respond(&self, _: Peer, params: &Params<'_>, out: &mut Vec<u8>) {
+    fn respond(&self, _: Peer, params: &Params<'_>, out: &mut Vec<u8>) -> Departure {
         unusable(&Outline::of(params), out);
+        Departure::AtOnce
     }
 
     fn respond_without_request(&self, _: NoRequest, out: &mut Vec<u8>) {

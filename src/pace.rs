@@ -8,52 +8,52 @@
 //! from another, and are blurred by chance.
 
 use std::hash::{BuildHasher as _, RandomState};
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 /// What the time of a refusal is rounded up to.
-const STEP: Duration = Duration::from_millis(1);
+pub const STEP: Duration = Duration::from_millis(1);
 
 /// What is added by chance to what was rounded is shorter than that.
 const BLUR: Duration = Duration::from_micros(128);
-
-/// Refusals that are held back for longer than a step at the same time: nobody is to keep all threads
-/// busy by being refused. More of them leave at the next step.
-const MOST_HELD: usize = 16;
-
-static HELD: AtomicUsize = AtomicUsize::new(0);
 
 /// When an answer may leave.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
 pub enum Departure {
-    /// At once: the login may in.
+    /// At once: the login is accepted.
     AtOnce,
-    /// A whole number of steps after its request came.
+    /// A whole number of steps after its request came: soon.
     InStep {
         /// When the request came.
         came: Instant,
-        /// But not before that.
-        earliest: Option<Instant>,
+    },
+    /// The same, and no earlier than the answers that led to it took: nobody was asked. A server
+    /// keeps neither a thread nor a place for it meanwhile.
+    Held {
+        /// When the request came.
+        came: Instant,
+        /// When the answer may leave at the earliest.
+        earliest: Instant,
     },
 }
 
 impl Departure {
-    /// Waits for it.
+    /// Sleeps until it.
     pub fn wait(self) {
-        let Self::InStep { came, earliest } = self else {
-            return;
-        };
-        let took = came.elapsed();
-        let least = earliest.map_or(took, |earliest| earliest.duration_since(came).max(took));
-        let sleep_until = |time| sleep(whole(time).saturating_sub(took) + blur());
-        if least - took < STEP {
-            return sleep_until(least);
+        if let Some(due) = self.due() {
+            sleep(due.saturating_duration_since(Instant::now()));
         }
-        let may_be_held = HELD.fetch_add(1, Ordering::Relaxed) < MOST_HELD;
-        sleep_until(if may_be_held { least } else { took });
-        HELD.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// The moment, as seen from now; `None` for now.
+    pub fn due(self) -> Option<Instant> {
+        let (came, least) = match self {
+            Self::AtOnce => return None,
+            Self::InStep { came } => (came, Duration::ZERO),
+            Self::Held { came, earliest } => (came, earliest.saturating_duration_since(came)),
+        };
+        Some(came + whole(least.max(came.elapsed())) + blur())
     }
 }
 
@@ -75,8 +75,6 @@ fn whole(time: Duration) -> Duration {
 
 #[cfg(test)]
 mod tests {
-    use std::thread;
-
     use super::*;
 
     #[test]
@@ -95,25 +93,18 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_leaves_in_step_and_when_it_may_but_few_are_held_for_long() {
+    fn a_refusal_leaves_in_step_and_when_it_may() {
         let came = Instant::now();
-        let depart = |earliest| Departure::InStep { came, earliest }.wait();
-        depart(None);
+        Departure::InStep { came }.wait();
         assert!(came.elapsed() >= STEP);
-        let earliest = came + Duration::from_secs(3);
-        thread::scope(|scope| {
-            for _ in 0..MOST_HELD {
-                scope.spawn(|| {
-                    depart(Some(earliest));
-                    assert!(Instant::now() >= earliest);
-                });
-            }
-            while HELD.load(Ordering::Relaxed) < MOST_HELD && Instant::now() < earliest {
-                thread::yield_now();
-            }
-            depart(Some(earliest));
-            assert!(Instant::now() < earliest);
-        });
-        assert_eq!(HELD.load(Ordering::Relaxed), 0);
+        let after = |millis: u64| {
+            let earliest = came + Duration::from_millis(millis);
+            let due = Departure::Held { came, earliest }.due().unwrap();
+            due.duration_since(came)
+        };
+        let minute = Duration::from_secs(60);
+        assert!((minute..minute + BLUR).contains(&after(60_000)));
+        assert!(after(0) >= STEP, "the moment has passed");
+        assert_eq!(Departure::AtOnce.due(), None);
     }
 }

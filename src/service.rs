@@ -316,9 +316,12 @@ impl Service {
         .log();
         match answer {
             Answer::Accept { .. } => Departure::AtOnce,
-            Answer::Refuse { .. } => Departure::InStep {
-                came: started,
-                earliest,
+            Answer::Refuse { .. } => match earliest {
+                None => in_step(started),
+                Some(earliest) => Departure::Held {
+                    came: started,
+                    earliest,
+                },
             },
         }
     }
@@ -398,10 +401,7 @@ fn throttle(config: &Config, lifetime: Lifetime, before: Option<&Service>) -> Op
 
 /// For whatever is refused without a look at who it is.
 fn in_step(came: Instant) -> Departure {
-    Departure::InStep {
-        came,
-        earliest: None,
-    }
+    Departure::InStep { came }
 }
 
 /// Without a problem, what was made is whole.

@@ -273,7 +273,7 @@ fn a_key_file_that_is_there_again_is_soon_seen() {
     let live = Live::open(&config, None).ok().unwrap();
     let look = || {
         thread::sleep(Duration::from_millis(1100));
-        live.respond(Peer::Unix, &Params::bounded(0), &mut Vec::new());
+        let _ = live.respond(Peer::Unix, &Params::bounded(0), &mut Vec::new());
         live.current().unwrap().config().fronts.clone()
     };
     fs::remove_file(&key).unwrap();

@@ -3,6 +3,7 @@
 mod bounds;
 mod descriptors;
 mod differential;
+mod held;
 mod signals;
 mod sockets;
 mod toy;

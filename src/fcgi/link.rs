@@ -12,8 +12,10 @@ use rustix::net::{RecvFlags, SendFlags, Shutdown, recv, send, shutdown};
 use zeroize::Zeroize as _;
 
 use super::conn::{Broken, Connection, Event, Want};
+use super::held::Parked;
 use super::slots::{Phase, Slot, Stay};
 use super::{Application, Limits, NoRequest};
+use crate::pace::Departure;
 use crate::params::Peer;
 
 /// How long the end of STDIN is waited for after the answer.
@@ -24,8 +26,19 @@ const DRAIN: Duration = Duration::from_secs(1);
 pub(super) enum Admission {
     /// It is served.
     Served,
+    /// It goes on after an answer that was held back.
+    Resumed,
     /// Everyone is busy: its request is read and answered with [`NoRequest::Overloaded`].
     Turned,
+}
+
+/// How a connection is left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Left {
+    /// It is to be closed.
+    Over,
+    /// An answer is in `out` that is to leave then.
+    Held(Instant),
 }
 
 /// A connection, its socket and what others see of it.
@@ -72,7 +85,17 @@ impl<'a> Link<'a> {
         }
     }
 
-    /// Serves the connection to its end. An error is what the peer did against the protocol.
+    /// The same for a connection on which a request has been answered.
+    pub(super) fn resumed(self) -> Self {
+        Self {
+            received: true,
+            phase: Phase::Deciding,
+            ..self
+        }
+    }
+
+    /// Serves the connection to its end, or to an answer that is not to leave yet. An error is what
+    /// the peer did against the protocol.
     pub(super) fn serve(
         mut self,
         conn: &mut Connection,
@@ -80,7 +103,7 @@ impl<'a> Link<'a> {
         app: &impl Application,
         admission: Admission,
         stopping: &AtomicBool,
-    ) -> Result<(), Broken> {
+    ) -> Result<Left, Broken> {
         loop {
             match conn.next(out) {
                 Event::Answer => {
@@ -89,19 +112,26 @@ impl<'a> Link<'a> {
                     if stay == Stay::Evicted || turned || stopping.load(Relaxed) {
                         conn.finish();
                     }
+                    let mut departure = Departure::AtOnce;
                     conn.answer(out, |request, out| match request {
                         Ok(_) if turned => app.respond_without_request(NoRequest::Overloaded, out),
-                        Ok(params) => app.respond(self.peer, params, out),
+                        Ok(params) => departure = app.respond(self.peer, params, out),
                         Err(why) => app.respond_without_request(why, out),
                     });
+                    match departure {
+                        Departure::Held { .. } => {
+                            return Ok(departure.due().map_or(Left::Over, Left::Held));
+                        }
+                        Departure::AtOnce | Departure::InStep { .. } => departure.wait(),
+                    }
                     // Growing would leave a copy of what is there behind.
                     if out.len() > out.capacity() / 2 && self.send(out).is_err() {
-                        return Ok(());
+                        return Ok(Left::Over);
                     }
                 }
                 Event::More(want) => {
                     if self.send(out).is_err() {
-                        return Ok(());
+                        return Ok(Left::Over);
                     }
                     self.wait_for(want);
                     match self.read(conn.room()) {
@@ -109,17 +139,17 @@ impl<'a> Link<'a> {
                         Read::TimedOut if conn.give_up(NoRequest::TooSlow) => {}
                         Read::End if self.slot.stay() == Stay::Evicted => {
                             if !conn.give_up(NoRequest::TooSlow) {
-                                return Ok(());
+                                return Ok(Left::Over);
                             }
                         }
                         Read::End if conn.give_up(NoRequest::Aborted) => {}
-                        Read::End | Read::TimedOut | Read::Lost => return Ok(()),
+                        Read::End | Read::TimedOut | Read::Lost => return Ok(Left::Over),
                     }
                 }
                 // If the peer is gone, that ends the connection as well.
                 Event::Over => {
                     let _ = self.send(out);
-                    return Ok(());
+                    return Ok(Left::Over);
                 }
                 Event::Broken(broken) => {
                     let _ = self.send(out);
@@ -239,5 +269,36 @@ impl<'a> Link<'a> {
         // An answer may hold a password.
         out.zeroize();
         Ok(())
+    }
+}
+
+/// Sends an answer that is due, as far as that goes without waiting. True if its connection needs
+/// nothing more than to be closed. An error is what the peer did against the protocol.
+pub(super) fn depart(parked: &mut Parked) -> Result<bool, Broken> {
+    let Parked {
+        socket, conn, out, ..
+    } = parked;
+    while !out.is_empty() {
+        match send(&*socket, out, SendFlags::NOSIGNAL | SendFlags::DONTWAIT) {
+            Ok(sent) => drop(out.drain(..sent)),
+            Err(Errno::INTR) => {}
+            Err(Errno::AGAIN) => return Ok(false),
+            Err(_) => return Ok(true),
+        }
+    }
+    let mut event = conn.next(out);
+    if event == Event::More(Want::End) {
+        // It has usually come meanwhile.
+        match recv(&*socket, spare_capacity(conn.room()), RecvFlags::DONTWAIT) {
+            Ok((_, 0)) => return Ok(true),
+            Ok(_) => event = conn.next(out),
+            Err(Errno::AGAIN | Errno::INTR) => {}
+            Err(_) => return Ok(true),
+        }
+    }
+    match event {
+        Event::Over => Ok(out.is_empty()),
+        Event::Broken(broken) => Err(broken),
+        Event::Answer | Event::More(_) => Ok(false),
     }
 }

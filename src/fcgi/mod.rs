@@ -2,14 +2,16 @@
 //!
 //! `record` turns bytes into records and back, `conn` turns bytes into whole requests and answers
 //! into bytes; neither does any I/O. `listener` finds or makes the sockets, `link` moves one
-//! connection's bytes in time, `slots` knows what each connection is doing, `server` owns threads,
-//! bounds and signals.
+//! connection's bytes in time, `slots` knows what each connection is doing, `held` keeps answers that
+//! are not to leave yet, `server` owns threads, bounds and signals.
 
 use std::time::Duration;
 
+use crate::pace::Departure;
 use crate::params::{Params, Peer};
 
 pub mod conn;
+mod held;
 mod link;
 pub mod listener;
 pub mod record;
@@ -25,8 +27,8 @@ pub trait Application: Send + Sync + 'static {
         true
     }
 
-    /// Appends the answer to a whole request that this peer has sent.
-    fn respond(&self, peer: Peer, params: &Params<'_>, out: &mut Vec<u8>);
+    /// Appends the answer to a whole request that this peer has sent, and says when it may leave.
+    fn respond(&self, peer: Peer, params: &Params<'_>, out: &mut Vec<u8>) -> Departure;
 
     /// Appends the answer where there is no whole request to hand over. A bare END_REQUEST would
     /// reach nginx as `200 OK` through mod_proxy_fcgi.

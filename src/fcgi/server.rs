@@ -18,8 +18,9 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
 use signal_hook::iterator::Signals;
 use zeroize::Zeroize as _;
 
-use super::conn::Connection;
-use super::link::{Admission, Link};
+use super::conn::{Broken, Connection};
+use super::held::{Held, Parked};
+use super::link::{self, Admission, Left, Link};
 use super::listener::{Listener, WebServers};
 use super::repeats::Repeats;
 use super::seats::{GRACE, Seats};
@@ -77,6 +78,10 @@ impl Server {
         for door in 0..shared.doors.len() {
             shared.spawn(door)?;
         }
+        let releasing = Arc::clone(&shared);
+        thread::Builder::new()
+            .name("held".to_owned())
+            .spawn(move || releasing.release())?;
         // Capacity 1: signals during a reload ask for one more, not for many.
         let (ask, asked) = sync_channel(1);
         let reloading = Arc::clone(&shared);
@@ -107,6 +112,7 @@ struct Shared<A> {
     web_servers: Option<WebServers>,
     slots: Slots,
     seats: Seats,
+    held: Held,
     threads: AtomicUsize,
     /// Connections that are accepted and not closed.
     connections: AtomicUsize,
@@ -130,6 +136,7 @@ impl<A: Application> Shared<A> {
             web_servers: server.web_servers,
             slots: Slots::default(),
             seats: Seats::new(server.limits.connections),
+            held: Held::default(),
             threads: AtomicUsize::new(0),
             connections: AtomicUsize::new(0),
             stopping: AtomicBool::new(false),
@@ -142,28 +149,40 @@ impl<A: Application> Shared<A> {
 
     /// Starts a thread for a listener, if the bound allows one more.
     fn spawn(self: &Arc<Self>, door: usize) -> io::Result<()> {
-        let bound = self.limits.connections + SPARE * self.doors.len();
-        if self.threads.fetch_add(1, SeqCst) >= bound {
-            self.threads.fetch_sub(1, SeqCst);
-            return Ok(());
-        }
         let Some(waiting) = self.doors.get(door).map(|door| &door.waiting) else {
             return Ok(());
         };
         waiting.fetch_add(1, SeqCst);
+        let started = self.start(0, move |shared| shared.work(door));
+        if !matches!(started, Ok(true)) {
+            waiting.fetch_sub(1, SeqCst);
+        }
+        started.map(drop)
+    }
+
+    /// Starts a thread, if there are no more than the bound and `beyond`. Whether it did.
+    fn start(
+        self: &Arc<Self>,
+        beyond: usize,
+        work: impl FnOnce(&Arc<Self>) + Send + 'static,
+    ) -> io::Result<bool> {
+        let bound = self.limits.connections + SPARE * self.doors.len() + beyond;
+        if self.threads.fetch_add(1, SeqCst) >= bound {
+            self.threads.fetch_sub(1, SeqCst);
+            return Ok(false);
+        }
         let shared = Arc::clone(self);
         let thread = thread::Builder::new()
             .name("fcgi".to_owned())
             .stack_size(STACK)
             .spawn(move || {
-                shared.work(door);
+                work(&shared);
                 shared.threads.fetch_sub(1, SeqCst);
             });
         if thread.is_err() {
-            waiting.fetch_sub(1, SeqCst);
             self.threads.fetch_sub(1, SeqCst);
         }
-        thread.map(drop)
+        thread.map(|_| true)
     }
 
     /// What a thread does: one connection after the other. It is counted as waiting already.
@@ -180,7 +199,7 @@ impl<A: Application> Shared<A> {
                 self.pause(*error);
             }
             let others = door.waiting.fetch_sub(1, SeqCst) - 1;
-            if let Ok(accepted) = accepted {
+            if let Ok((socket, peer)) = accepted {
                 self.connections.fetch_add(1, SeqCst);
                 if others == 0
                     && let Err(error) = self.spawn(index)
@@ -188,18 +207,16 @@ impl<A: Application> Shared<A> {
                     self.failing
                         .warn(format_args!("cannot start a thread: {error}"));
                 }
-                let seated = self.seats.take(&self.slots);
-                let serve = || self.serve(accepted, &slot, &mut conn, &mut out, seated);
-                if catch_unwind(AssertUnwindSafe(serve)).is_err() {
-                    log::error!("a request failed by a bug; its connection is closed");
+                let mut admission = Admission::Served;
+                if !self.seats.take(&self.slots) {
+                    let bound = self.limits.connections;
+                    self.crowded.warn(format_args!(
+                        "all {bound} connections are busy: turned a request away"
+                    ));
+                    admission = Admission::Turned;
                 }
-                // Counted out before it is closed: a peer that has seen the close may come again at
-                // once, and must find the place free.
-                if seated {
-                    self.seats.leave();
-                }
-                self.connections.fetch_sub(1, SeqCst);
-                slot.clear();
+                let peer = (Arc::new(socket), peer);
+                self.attend(peer, &slot, &mut conn, &mut out, admission);
                 conn.reset();
                 out.zeroize();
                 out.shrink_to(1024);
@@ -207,6 +224,95 @@ impl<A: Application> Shared<A> {
             next = self.next_door(index);
         }
         self.slots.remove(&slot);
+    }
+
+    /// Serves a connection, and leaves its seat if it has one.
+    fn attend(
+        self: &Arc<Self>,
+        (socket, peer): (Arc<OwnedFd>, Peer),
+        slot: &Slot,
+        conn: &mut Connection,
+        out: &mut Vec<u8>,
+        admission: Admission,
+    ) {
+        let serve = || self.serve((&socket, peer), slot, conn, out, admission);
+        let left = catch_unwind(AssertUnwindSafe(serve)).unwrap_or_else(|_| {
+            log::error!("a request failed by a bug; its connection is closed");
+            Left::Over
+        });
+        // Counted out before it is closed: a peer that has seen the close may come again at once,
+        // and must find the place free.
+        if admission != Admission::Turned {
+            self.seats.leave();
+        }
+        if let Left::Held(due) = left {
+            slot.clear();
+            // Overwrites the request, which holds a password.
+            conn.room();
+            let parked = Box::new(Parked {
+                socket,
+                peer,
+                conn: std::mem::replace(conn, Connection::new(self.limits)),
+                out: std::mem::replace(out, Vec::with_capacity(1024)),
+            });
+            if let Err(mut too_many) = self.held.keep(due, parked) {
+                too_many.conn.finish();
+                self.depart(too_many);
+            }
+        } else {
+            self.connections.fetch_sub(1, SeqCst);
+            slot.clear();
+        }
+    }
+
+    /// Sends the answers that are due.
+    fn release(self: &Arc<Self>) {
+        loop {
+            let parked = self.held.next();
+            if catch_unwind(AssertUnwindSafe(|| self.depart(parked))).is_err() {
+                log::error!("an answer that was due failed by a bug");
+            }
+        }
+    }
+
+    /// Sends an answer that is due. A connection that is kept goes on in a thread.
+    fn depart(self: &Arc<Self>, mut parked: Box<Parked>) {
+        if self.stopping.load(SeqCst) {
+            parked.conn.finish();
+        }
+        match link::depart(&mut parked) {
+            Ok(true) => {}
+            Ok(false) => match self.start(SPARE, move |shared| shared.resume(*parked)) {
+                Ok(true) => return,
+                // As if it were evicted.
+                Ok(false) => {}
+                Err(error) => self
+                    .failing
+                    .warn(format_args!("cannot start a thread: {error}")),
+            },
+            Err(broken) => self.complain(broken),
+        }
+        self.connections.fetch_sub(1, SeqCst);
+    }
+
+    /// Goes on with a connection whose answer was held back.
+    fn resume(self: &Arc<Self>, parked: Parked) {
+        let Parked {
+            socket,
+            peer,
+            mut conn,
+            mut out,
+        } = parked;
+        let slot = self.slots.add();
+        if self.seats.take(&self.slots) {
+            let peer = (socket, peer);
+            self.attend(peer, &slot, &mut conn, &mut out, Admission::Resumed);
+        } else {
+            self.connections.fetch_sub(1, SeqCst);
+        }
+        self.slots.remove(&slot);
+        conn.reset();
+        out.zeroize();
     }
 
     /// Where a thread is to wait after a connection; `None` if nowhere, so that it ends.
@@ -228,29 +334,31 @@ impl<A: Application> Shared<A> {
 
     fn serve(
         &self,
-        (socket, peer): (OwnedFd, Peer),
+        (socket, peer): (&Arc<OwnedFd>, Peer),
         slot: &Slot,
         conn: &mut Connection,
         out: &mut Vec<u8>,
-        seated: bool,
-    ) {
+        admission: Admission,
+    ) -> Left {
         let mut limits = self.limits;
-        let mut admission = Admission::Served;
-        if !seated {
-            let bound = limits.connections;
-            self.crowded.warn(format_args!(
-                "all {bound} connections are busy: turned a request away"
-            ));
-            admission = Admission::Turned;
+        if admission == Admission::Turned {
             limits.read_timeout = limits.read_timeout.min(TURNED);
         }
-        let socket = Arc::new(socket);
-        let since = slot.fill(Arc::clone(&socket));
-        let link = Link::new((&socket, peer), slot, &limits, since);
-        if let Err(broken) = link.serve(conn, out, &self.app, admission, &self.stopping) {
-            self.broken
-                .warn(format_args!("closed a FastCGI connection: {broken}"));
+        let since = slot.fill(Arc::clone(socket));
+        let mut link = Link::new((socket, peer), slot, &limits, since);
+        if admission == Admission::Resumed {
+            link = link.resumed();
         }
+        let served = link.serve(conn, out, &self.app, admission, &self.stopping);
+        served.unwrap_or_else(|broken| {
+            self.complain(broken);
+            Left::Over
+        })
+    }
+
+    fn complain(&self, broken: Broken) {
+        self.broken
+            .warn(format_args!("closed a FastCGI connection: {broken}"));
     }
 
     /// Whether this peer may connect. Whoever may not is closed without a word.
@@ -294,6 +402,7 @@ impl<A: Application> Shared<A> {
     /// would be lost.
     fn stop(&self) {
         self.stopping.store(true, SeqCst);
+        self.held.hurry();
         for door in &self.doors {
             door.listener.remove_file();
         }

@@ -217,8 +217,7 @@ impl Gate {
             ..*asked
         };
         if let Some(why) = visit.refused() {
-            // As after a wrong password: the same words, and the same time.
-            self.chain.spend_time(asked, proof)?;
+            // As after a wrong password: the same words, and the same time, but none of the work.
             *slowed = visit.turned_away(proof);
             return Err(why);
         }

@@ -68,13 +68,15 @@ impl Visit<'_> {
     /// Counts a wrong password. Seconds to hold the answer back; an error where it could not be
     /// counted, and logins are not to be decided without.
     pub fn failed(mut self, proof: &Proof) -> Result<Option<NonZeroU32>, Trouble> {
-        let took = u32::try_from(self.started.elapsed().as_micros()).unwrap_or(u32::MAX);
         let counts = &self.throttle.counts;
         let count_in = |source: Source| {
             let tag = self.tag(proof, source);
             let mut before = Vec::new();
             let mut fail = |records: &mut [Record], now: u64| {
                 before = records.to_vec();
+                // With the time until the counts are at hand: those who are refused later are only
+                // looked up.
+                let took = u32::try_from(self.started.elapsed().as_micros()).unwrap_or(u32::MAX);
                 count(records, tag, now, took);
             };
             let records = counts.change(source, &self.keys, &mut fail, self.deadline)?;

@@ -13,19 +13,22 @@ use std::{env, thread};
 use nginx_mail_auth::fcgi::listener::{self, Listener, SocketRights, WebServers};
 use nginx_mail_auth::fcgi::server::Server;
 use nginx_mail_auth::fcgi::{Application, Limits, NoRequest};
+use nginx_mail_auth::pace::Departure;
 use nginx_mail_auth::params::{Params, Peer};
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::wire::{Client, request};
 
 /// Answers with the variable USER, when the file WAIT_FOR exists; makes the file MAKE. With RELOADS it tells how often
-/// it was reloaded, with PANIC it panics.
+/// it was reloaded, with PANIC it panics, with HOLD_MS the answer is held back for so long.
 struct App {
     reloads: AtomicUsize,
 }
 
 impl Application for App {
-    fn respond(&self, _: Peer, params: &Params<'_>, out: &mut Vec<u8>) {
+    fn respond(&self, _: Peer, params: &Params<'_>, out: &mut Vec<u8>) -> Departure {
+        let came = Instant::now();
+        let mut departure = Departure::AtOnce;
         let mut user = String::new();
         for (name, value) in params.iter() {
             let value = String::from_utf8_lossy(value);
@@ -34,11 +37,16 @@ impl Application for App {
                 b"MAKE" => fs::write(&*value, "").unwrap(),
                 b"WAIT_FOR" => wait_until("the file is there", || Path::new(&*value).exists()),
                 b"RELOADS" => user = self.reloads.load(Ordering::SeqCst).to_string(),
+                b"HOLD_MS" => {
+                    let earliest = came + Duration::from_millis(value.parse().unwrap());
+                    departure = Departure::Held { came, earliest };
+                }
                 b"PANIC" => panic!("as the request asks"),
                 _ => {}
             }
         }
         out.extend_from_slice(format!("Status: 200 OK\nX-Toy: {user}\n\n").as_bytes());
+        departure
     }
 
     fn respond_without_request(&self, why: NoRequest, out: &mut Vec<u8>) {
