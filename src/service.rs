@@ -21,7 +21,7 @@ use crate::route::{Routes, System};
 use crate::sandbox::{self, Sandbox};
 use crate::store::file::UsersFile;
 use crate::store::open::{Lifetime, open_after, try_all};
-use crate::throttle::{self, Throttle};
+use crate::throttle::{self, Counting, Throttle};
 use crate::turnstile::Turnstile;
 
 /// The configuration and what it opened; it never changes. A reload makes a new one.
@@ -396,7 +396,11 @@ fn throttle(config: &Config, lifetime: Lifetime, before: Option<&Service>) -> Op
     let settings = &config.throttle.as_ref()?.settings;
     let forgets = lifetime == Lifetime::OneRequest && settings.place == throttle::Place::Memory;
     let before = before.and_then(|service| service.gate.throttle.as_ref());
-    (!forgets).then(|| Throttle::open(settings, before))
+    let counting = match lifetime {
+        Lifetime::Server => Counting::ForLong,
+        Lifetime::OneRequest => Counting::Once,
+    };
+    (!forgets).then(|| Throttle::open(settings, counting, before))
 }
 
 /// For whatever is refused without a look at who it is.

@@ -11,7 +11,7 @@ use super::{CommandError, Outcome, complain};
 use crate::cli::ThrottleCommand;
 use crate::config::Config;
 use crate::store::Network;
-use crate::throttle::{Key, Place, Record, Status, Throttle, counted};
+use crate::throttle::{Counting, Key, Place, Record, Status, Throttle, counted};
 
 /// Lists or forgets what is counted.
 pub(super) fn throttle(
@@ -35,7 +35,7 @@ pub(super) fn throttle(
                     throttle.state = \"sqlite:PATH\" or \"redis://…\" they can be looked at";
         return Err(CommandError::Input(what.to_owned()));
     }
-    let throttle = Throttle::open(settings, None);
+    let throttle = Throttle::open(settings, Counting::ForLong, None);
     let deadline = Instant::now() + config.deadline;
     let mut all = throttle.list(deadline).map_err(CommandError::Input)?;
     all.sort_by_cached_key(|(key, _)| key.to_string());

@@ -233,7 +233,9 @@ impl Gate {
                 // Clients that have got in from there by a password may try a digest first each time.
                 let habit = why == Refusal::DigestNotPossible && visit.is_exempt();
                 if guess == Guess::Yes && !habit {
-                    slowed.wait = visit.failed(proof)?;
+                    let counted = visit.failed(proof)?;
+                    slowed.wait = counted.wait;
+                    return Err(counted.too_late.unwrap_or(why));
                 }
                 Err(why)
             }

@@ -26,6 +26,11 @@ impl Memory {
         }
     }
 
+    /// The first seconds are not to be taken for "never".
+    fn now(&self) -> u64 {
+        self.start.elapsed().as_secs().saturating_add(1)
+    }
+
     fn lock(&self) -> MutexGuard<'_, HashMap<Key, Record>> {
         self.records.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -53,7 +58,7 @@ impl Memory {
 }
 
 impl State for Memory {
-    fn read(&self, keys: &[Key], _: Instant) -> Result<Vec<Record>, String> {
+    fn read(&self, keys: &[Key], _: Instant) -> Result<(Vec<Record>, u64), Unchanged> {
         let now = self.now();
         let records = self.lock();
         let read = |key| {
@@ -61,7 +66,7 @@ impl State for Memory {
             record.settle(now, self.spans);
             record
         };
-        Ok(keys.iter().map(read).collect())
+        Ok((keys.iter().map(read).collect(), now))
     }
 
     fn change(
@@ -90,11 +95,6 @@ impl State for Memory {
             }
         }
         Ok(found)
-    }
-
-    /// The first seconds are not to be taken for "never".
-    fn now(&self) -> u64 {
-        self.start.elapsed().as_secs().saturating_add(1)
     }
 
     fn tag_key(&self, _: Instant) -> Result<TagKey, String> {
@@ -149,7 +149,7 @@ mod tests {
         );
         let succeeded = all.iter().filter(|(_, record)| record.succeeded != 0);
         assert_eq!(succeeded.count(), 100);
-        let last = memory.read(&[key(2 * MAX_KEYS - 1)], now).unwrap();
+        let (last, _) = memory.read(&[key(2 * MAX_KEYS - 1)], now).unwrap();
         assert_eq!(last[0].failures, 1);
     }
 }

@@ -31,8 +31,8 @@ mod written;
 
 pub use key::Key;
 pub use record::{Record, Spans};
-pub use state::Place;
-pub use visit::Visit;
+pub use state::{Counting, Place};
+pub use visit::{Counted, Visit};
 
 use shared::{Shared, Source};
 
@@ -131,13 +131,13 @@ fn keys(login: Vec<u8>, network: Option<Network>) -> Vec<Key> {
 
 impl Throttle {
     /// A throttle; nothing is connected yet. Counts in memory are those of `before`, if there are.
-    pub fn open(settings: &Settings, before: Option<&Self>) -> Self {
+    pub fn open(settings: &Settings, counting: Counting, before: Option<&Self>) -> Self {
         let before = before.filter(|before| {
             let (new, old) = (settings, &before.settings);
             (&new.place, new.spans) == (&old.place, old.spans)
         });
         Self {
-            counts: Shared::open(settings, before.map(|before| &before.counts)),
+            counts: Shared::open(settings, counting, before.map(|before| &before.counts)),
             settings: settings.clone(),
         }
     }
@@ -171,7 +171,7 @@ impl Throttle {
         let login = counted(login);
         let keys = keys(login.clone(), network);
         let started = Instant::now();
-        let (source, records) = self.counts.read(&keys, deadline)?;
+        let (source, records, now) = self.counts.read(&keys, deadline)?;
         let seen = Seen::new(records);
         let own = match source {
             Source::Own => Seen::default(),
@@ -182,6 +182,7 @@ impl Throttle {
             throttle: self,
             source,
             started,
+            now,
             deadline,
             login,
             refused: self.refusal(&seen).or_else(by_own),

@@ -1,6 +1,6 @@
 //! Counts in Redis or Valkey, for several machines.
 //!
-//! Five commands over our own connections, as the `redis` crate looks names up by the C library,
+//! A few commands over our own connections, as the `redis` crate looks names up by the C library,
 //! which crashes a static binary where nsswitch.conf names modules, and has a time limit for each
 //! read instead of one for the whole.
 
@@ -15,7 +15,7 @@ use zeroize::Zeroizing;
 
 use super::key::Key;
 use super::record::{Record, Spans};
-use super::state::{Change, MAX_KEYS, State, TagKey, Unchanged, new_tag_key, now};
+use super::state::{Change, MAX_KEYS, State, TagKey, Unchanged, new_tag_key};
 use crate::files::Fingerprint;
 use crate::net::{Endpoint, Names, Stream, Trust};
 use crate::route::System;
@@ -31,6 +31,13 @@ const PREFIX: &[u8] = b"{nginx-mail-auth}:";
 
 /// Where the key of the digests is; no [`Key`] is encoded like that.
 const TAG_KEY: &[u8] = b"{nginx-mail-auth}:tag-key";
+
+/// The time by the clock of the server, in whole seconds, and the values of all keys. The clocks of
+/// those who ask may differ.
+const READ: &[u8] = b"
+    local all = {tonumber(redis.call('TIME')[1])}
+    for i, key in ipairs(KEYS) do all[i + 1] = redis.call('GET', key) end
+    return all";
 
 /// Sets all keys, if they still have the values that they were read with; an empty one for none.
 /// KEYS: the keys; ARGV: for each of them the old value, the new one, and its seconds to live.
@@ -214,22 +221,28 @@ impl Redis {
         format!("{}: the reply is of another kind", self.settings)
     }
 
-    /// The values of the keys; empty for none.
-    fn values(&self, keys: &[Vec<u8>], deadline: Instant) -> Result<Vec<Vec<u8>>, String> {
-        if keys.is_empty() {
-            return Ok(Vec::new());
-        }
-        let mut words: Vec<&[u8]> = vec![b"MGET"];
+    /// The values of the keys, empty for none, and the time by the clock of the server.
+    fn values(&self, keys: &[Vec<u8>], deadline: Instant) -> Result<(Vec<Vec<u8>>, u64), String> {
+        let count = keys.len().to_string();
+        let mut words: Vec<&[u8]> = vec![b"EVAL", READ, count.as_bytes()];
         words.extend(keys.iter().map(Vec::as_slice));
-        match self.ask(&words, deadline)? {
-            Reply::Array(items) if items.len() == keys.len() => items
-                .into_iter()
-                .map(|item| match item {
-                    Reply::Bulk(value) => Ok(value.unwrap_or_default()),
-                    _ => Err(self.odd()),
-                })
-                .collect(),
-            _ => Err(self.odd()),
+        let Reply::Array(items) = self.ask(&words, deadline)? else {
+            return Err(self.odd());
+        };
+        let mut items = items.into_iter();
+        let Some(Reply::Integer(now)) = items.next() else {
+            return Err(self.odd());
+        };
+        let now = u64::try_from(now).map_err(|_| self.odd())?;
+        let values: Vec<_> = items
+            .map(|item| match item {
+                Reply::Bulk(value) => Ok(value.unwrap_or_default()),
+                _ => Err(self.odd()),
+            })
+            .collect::<Result<_, _>>()?;
+        match values.len() == keys.len() {
+            true => Ok((values, now)),
+            false => Err(self.odd()),
         }
     }
 
@@ -255,11 +268,11 @@ fn name(key: &Key) -> Vec<u8> {
 }
 
 impl State for Redis {
-    fn read(&self, keys: &[Key], deadline: Instant) -> Result<Vec<Record>, String> {
+    fn read(&self, keys: &[Key], deadline: Instant) -> Result<(Vec<Record>, u64), Unchanged> {
         let names: Vec<_> = keys.iter().map(name).collect();
-        let (values, now) = (self.values(&names, deadline)?, now());
+        let (values, now) = self.values(&names, deadline)?;
         let records = values.iter().map(|value| self.record(value, now));
-        Ok(records.collect())
+        Ok((records.collect(), now))
     }
 
     fn change(
@@ -273,7 +286,7 @@ impl State for Redis {
         let _turn = self.turns.enter(deadline).ok_or(Unchanged::Contended)?;
         let count = keys.len().to_string();
         loop {
-            let (old, now) = (self.values(&names, deadline)?, now());
+            let (old, now) = self.values(&names, deadline)?;
             let mut records: Vec<_> = old.iter().map(|value| self.record(value, now)).collect();
             change(&mut records, now);
             let new: Vec<_> = records
@@ -304,10 +317,6 @@ impl State for Redis {
             }
             std::thread::sleep(pause);
         }
-    }
-
-    fn now(&self) -> u64 {
-        now()
     }
 
     fn tag_key(&self, deadline: Instant) -> Result<TagKey, String> {
@@ -345,7 +354,7 @@ impl State for Redis {
                     _ => None,
                 })
                 .collect();
-            let (values, now) = (self.values(&names, deadline)?, now());
+            let (values, now) = self.values(&names, deadline)?;
             for (name, value) in names.iter().zip(&values) {
                 let key = name.strip_prefix(PREFIX).and_then(Key::decode);
                 list.extend(key.map(|key| (key, self.record(value, now))));
@@ -366,5 +375,64 @@ impl State for Redis {
             self.ask(&words, deadline)?;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read as _, Write as _};
+    use std::net::TcpListener;
+    use std::thread;
+
+    use super::*;
+
+    /// The clock of the server is far from ours, as those of two machines may be from each other.
+    #[test]
+    fn times_are_those_of_the_server() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        let server = thread::spawn(move || {
+            let (mut peer, _) = listener.accept().unwrap();
+            let mut heard = vec![0; 4096];
+            let mut said = Vec::new();
+            for reply in [
+                "*3\r\n:1000000060\r\n$20\r\n3 1000000001 0 9 a,b\r\n$20\r\n3 1000000000 0 9 a,b\r\n",
+                "*2\r\n:1000000061\r\n$-1\r\n",
+                ":1\r\n",
+            ] {
+                let length = peer.read(&mut heard).unwrap();
+                said.push(String::from_utf8_lossy(&heard[..length]).into_owned());
+                peer.write_all(reply.as_bytes()).unwrap();
+            }
+            said
+        });
+        let settings = Settings {
+            endpoint: Endpoint::parse(&address, PORT).unwrap(),
+            tls: false,
+            ca_file: None,
+            ca_version: None,
+            database: 0,
+            user: None,
+            password: None,
+        };
+        let minute = Duration::from_secs(60);
+        let spans = Spans {
+            window: minute,
+            exempt: minute,
+        };
+        let redis = Redis::new(&settings, spans);
+        let key = |login: &[u8]| Key::Login(login.to_vec());
+        let deadline = Instant::now() + minute;
+        let read = redis.read(&[key(b"alice"), key(b"bob")], deadline);
+        let (records, now) = read.unwrap();
+        assert_eq!(now, 1_000_000_060);
+        // The one is a second younger than a minute.
+        let failures: Vec<_> = records.iter().map(|record| record.failures).collect();
+        assert_eq!(failures, [3, 0]);
+        let fail: &mut Change<'_> = &mut |records, now| records[0].fail(None, now, 7);
+        redis.change(&[key(b"alice")], fail, deadline).unwrap();
+        let said = server.join().unwrap();
+        let expected = "\r\n1 1000000061 0 7 \r\n$2\r\n60\r\n";
+        assert!(said[2].ends_with(expected), "{said:?}");
     }
 }

@@ -8,7 +8,7 @@ use super::Settings;
 use super::key::Key;
 use super::memory::Memory;
 use super::record::Record;
-use super::state::{Change, Place, State, TagKey, Unchanged, open};
+use super::state::{Change, Counting, Place, State, TagKey, Unchanged, open};
 use crate::refusal::Trouble;
 
 /// How long counts that could not be had are not asked for again: no login is to wait for them.
@@ -27,6 +27,9 @@ pub(super) enum Source {
 pub(super) struct Shared {
     place: String,
     go_on: bool,
+    counting: Counting,
+    #[cfg(feature = "sql")]
+    is_file: bool,
     timeout: Duration,
     /// `None` where the process has no others than its own.
     shared: Option<Arc<Counts>>,
@@ -52,7 +55,7 @@ impl Counts {
 }
 
 impl Shared {
-    pub(super) fn open(settings: &Settings, before: Option<&Self>) -> Self {
+    pub(super) fn open(settings: &Settings, counting: Counting, before: Option<&Self>) -> Self {
         let spans = settings.spans;
         let own = before.map_or_else(
             || Counts::new(Box::new(Memory::new(spans))),
@@ -60,38 +63,52 @@ impl Shared {
         );
         let shared = (settings.place != Place::Memory).then(|| {
             let kept = before.and_then(|before| before.shared.clone());
-            kept.unwrap_or_else(|| Counts::new(open(&settings.place, spans)))
+            kept.unwrap_or_else(|| Counts::new(open(&settings.place, spans, counting)))
         });
         Self {
             place: settings.place.to_string(),
             go_on: settings.go_on,
+            counting,
+            #[cfg(feature = "sql")]
+            is_file: matches!(settings.place, Place::Sqlite(_)),
             timeout: settings.timeout,
             shared,
             own,
         }
     }
 
-    /// The records of the keys, and which counts they are of.
+    /// The records of the keys, the time by the clock that they have, and which counts they are of.
     pub(super) fn read(
         &self,
         keys: &[Key],
         deadline: Instant,
-    ) -> Result<(Source, Vec<Record>), Trouble> {
+    ) -> Result<(Source, Vec<Record>, u64), Trouble> {
         if let Some(shared) = &self.shared {
-            let end = deadline.min(self.soon());
-            match self.attempt(&shared.reading, || Ok(shared.state.read(keys, end)?)) {
-                Ok(records) => return Ok((Source::Shared, records)),
-                Err(trouble) if !self.go_on => return Err(trouble),
+            let end = self.end(deadline);
+            match self.attempt(&shared.reading, || shared.state.read(keys, end)) {
+                Ok((records, now)) => return Ok((Source::Shared, records, now)),
+                Err(trouble) if self.must_stop(&trouble) => return Err(trouble),
                 Err(_) => {}
             }
         }
-        Ok((Source::Own, self.read_own(keys)?))
+        let (records, now) = self.own(keys)?;
+        Ok((Source::Own, records, now))
+    }
+
+    /// Whether a login is not to be decided without the counts that are in such trouble.
+    pub(super) fn must_stop(&self, trouble: &Trouble) -> bool {
+        let uncounted = self.counting == Counting::Once && *trouble == Trouble::Busy;
+        !self.go_on || uncounted
     }
 
     /// The records of the keys in the counts of this process.
     pub(super) fn read_own(&self, keys: &[Key]) -> Result<Vec<Record>, Trouble> {
-        let records = self.own.state.read(keys, self.soon());
-        records.map_err(Trouble::Throttle)
+        self.own(keys).map(|(records, _)| records)
+    }
+
+    fn own(&self, keys: &[Key]) -> Result<(Vec<Record>, u64), Trouble> {
+        let read = self.own.state.read(keys, self.soon());
+        read.map_err(|unchanged| Trouble::Throttle(unchanged.words()))
     }
 
     /// Changes the records of the keys; they come back as they are then.
@@ -103,7 +120,7 @@ impl Shared {
         deadline: Instant,
     ) -> Result<Vec<Record>, Trouble> {
         let counts = self.of(source);
-        let work = || counts.state.change(keys, change, self.soon().min(deadline));
+        let work = || counts.state.change(keys, change, self.end(deadline));
         self.attempt(&counts.writing, work)
     }
 
@@ -111,13 +128,8 @@ impl Shared {
     /// counts may be removed and begun anew.
     pub(super) fn tag_key(&self, source: Source, deadline: Instant) -> Option<TagKey> {
         let counts = self.of(source);
-        let ask = || Ok(counts.state.tag_key(self.soon().min(deadline))?);
+        let ask = || Ok(counts.state.tag_key(self.end(deadline))?);
         self.attempt(&counts.writing, ask).ok()
-    }
-
-    /// The time by the clock of the counts.
-    pub(super) fn now(&self, source: Source) -> u64 {
-        self.of(source).state.now()
     }
 
     pub(super) fn list(&self, deadline: Instant) -> Result<Vec<(Key, Record)>, String> {
@@ -134,7 +146,7 @@ impl Shared {
         main.state.tag_key(deadline)?;
         match main.state.change(&[], &mut |_, _| {}, deadline) {
             Err(Unchanged::Failed(what)) => Err(what),
-            #[cfg(feature = "redis")]
+            #[cfg(any(feature = "sql", feature = "redis"))]
             Err(Unchanged::Contended) => Ok(()),
             Ok(_) => Ok(()),
         }
@@ -148,6 +160,16 @@ impl Shared {
         match source {
             Source::Shared => self.main(),
             Source::Own => &self.own,
+        }
+    }
+
+    /// Until when the counts are waited for.
+    fn end(&self, deadline: Instant) -> Instant {
+        match self.counting {
+            // For its turn at a file.
+            #[cfg(feature = "sql")]
+            Counting::Once if self.is_file => deadline,
+            Counting::ForLong | Counting::Once => self.soon().min(deadline),
         }
     }
 
@@ -177,7 +199,7 @@ impl Shared {
                 }
                 Ok(done)
             }
-            #[cfg(feature = "redis")]
+            #[cfg(any(feature = "sql", feature = "redis"))]
             Err(Unchanged::Contended) => Err(Trouble::Busy),
             Err(Unchanged::Failed(what)) => {
                 if outage.begins() {

@@ -8,13 +8,15 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use rusqlite::{Connection, OpenFlags, OptionalExtension as _, Transaction, TransactionBehavior};
+use rusqlite::{
+    Connection, ErrorCode, OpenFlags, OptionalExtension as _, Transaction, TransactionBehavior,
+};
 use rustix::process::geteuid;
 use zeroize::Zeroizing;
 
 use super::key::Key;
 use super::record::{Record, Spans};
-use super::state::{Change, MAX_KEYS, State, TagKey, Unchanged, new_tag_key, now};
+use super::state::{Change, Counting, MAX_KEYS, State, TagKey, Unchanged, new_tag_key, now};
 use crate::sandbox;
 use crate::turnstile::Turnstile;
 
@@ -36,10 +38,14 @@ const TIDY_EVERY: u32 = 256;
 /// Counts in a file. It is made when it is needed, readable for nobody else.
 ///
 /// SQLite's locks order the processes; one that is killed leaves no lock behind, and what it had
-/// not finished is undone by the next (SQLite's rollback journal).
+/// not finished is undone by the next (SQLite's rollback journal). Nothing is synced to the disk: a
+/// process that is killed loses nothing by that, and where the machine loses its power, counts of the
+/// last seconds are not worth that every wrong password waits for the disk several times. A file that
+/// was damaged then is made anew.
 pub(super) struct Sqlite {
     path: PathBuf,
     spans: Spans,
+    counting: Counting,
     /// One thread at a time. A disk that hangs must not hold the others: they wait for a turn by
     /// their deadline only.
     turns: Turnstile,
@@ -54,10 +60,11 @@ struct Opened {
 }
 
 impl Sqlite {
-    pub(super) fn new(path: PathBuf, spans: Spans) -> Self {
+    pub(super) fn new(path: PathBuf, spans: Spans, counting: Counting) -> Self {
         Self {
             path,
             spans,
+            counting,
             turns: Turnstile::new(NonZeroUsize::MIN),
             opened: Mutex::default(),
         }
@@ -68,7 +75,7 @@ impl Sqlite {
         &self,
         deadline: Instant,
         work: impl FnOnce(&mut Connection) -> Result<T, rusqlite::Error>,
-    ) -> Result<T, String> {
+    ) -> Result<T, Unchanged> {
         let named = |what: &dyn std::fmt::Display| format!("{}: {what}", self.path.display());
         let _turn = self
             .turns
@@ -87,13 +94,43 @@ impl Sqlite {
             .connection
             .busy_timeout(left)
             .and_then(|()| work(&mut current.connection))
-            .map_err(|error| named(&error))?;
+            .map_err(|error| self.fault(&error, Some(current.identity)))?;
         *opened = Some(current);
         Ok(result)
     }
 
-    fn open(&self, timeout: Duration) -> Result<Opened, String> {
-        let named = |error: rusqlite::Error| format!("{}: {error}", self.path.display());
+    /// What an error comes to. A file that is damaged, and still the one that was opened, is removed.
+    fn fault(&self, error: &rusqlite::Error, opened: Option<(u64, u64)>) -> Unchanged {
+        let path = self.path.display();
+        match error.sqlite_error_code() {
+            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked)
+                if self.counting == Counting::Once =>
+            {
+                return Unchanged::Contended;
+            }
+            Some(ErrorCode::DatabaseCorrupt)
+                if opened.is_some() && identify(&self.path).ok() == opened =>
+            {
+                // What is to be undone of it must not be undone in the next one.
+                let mut journal = self.path.clone().into_os_string();
+                journal.push("-journal");
+                let removed = match fs::remove_file(journal) {
+                    Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+                    _ => fs::remove_file(&self.path),
+                };
+                let removed = match removed {
+                    Ok(()) => "it is made anew".to_owned(),
+                    Err(error) => format!("it cannot be removed: {error}"),
+                };
+                return Unchanged::Failed(format!("{path}: {error}; {removed}"));
+            }
+            _ => {}
+        }
+        Unchanged::Failed(format!("{path}: {error}"))
+    }
+
+    fn open(&self, timeout: Duration) -> Result<Opened, Unchanged> {
+        let named = |error: rusqlite::Error| self.fault(&error, None);
         create(&self.path).map_err(|error| {
             format!("{}: {error}{}", self.path.display(), sandbox::hint(&error))
         })?;
@@ -105,6 +142,7 @@ impl Sqlite {
         // A sandbox has no folder for temporary files.
         connection
             .pragma_update(None, "temp_store", "MEMORY")
+            .and_then(|()| connection.pragma_update(None, "synchronous", "OFF"))
             .map_err(named)?;
         let version = |connection: &Connection| {
             connection.query_row("PRAGMA user_version", [], |row| row.get::<_, i64>(0))
@@ -131,12 +169,13 @@ impl Sqlite {
                     Ok(empty)
                 };
                 if !make(&mut connection).map_err(named)? {
-                    return Err(format!("{}: is another database", self.path.display()));
+                    let path = self.path.display();
+                    return Err(format!("{path}: is another database").into());
                 }
             }
             other => {
                 let path = self.path.display();
-                return Err(format!("{path}: is of version {other}, not {VERSION}"));
+                return Err(format!("{path}: is of version {other}, not {VERSION}").into());
             }
         }
         Ok(Opened {
@@ -250,9 +289,9 @@ fn keep(
 }
 
 impl State for Sqlite {
-    fn read(&self, keys: &[Key], deadline: Instant) -> Result<Vec<Record>, String> {
+    fn read(&self, keys: &[Key], deadline: Instant) -> Result<(Vec<Record>, u64), Unchanged> {
         let now = now();
-        self.with(deadline, |connection| {
+        let records = self.with(deadline, |connection| {
             // All as of one moment.
             let look = connection.transaction_with_behavior(TransactionBehavior::Deferred)?;
             let read = |key| {
@@ -260,8 +299,9 @@ impl State for Sqlite {
                 record.settle(now, self.spans);
                 Ok(record)
             };
-            keys.iter().map(read).collect()
-        })
+            keys.iter().map(read).collect::<Result<_, _>>()
+        })?;
+        Ok((records, now))
     }
 
     fn change(
@@ -271,7 +311,7 @@ impl State for Sqlite {
         deadline: Instant,
     ) -> Result<Vec<Record>, Unchanged> {
         let now = now();
-        let changed = self.with(deadline, |connection| {
+        self.with(deadline, |connection| {
             let writing = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
             let mut records = Vec::with_capacity(keys.len());
             for key in keys {
@@ -289,12 +329,7 @@ impl State for Sqlite {
             }
             writing.commit()?;
             Ok(records)
-        });
-        Ok(changed?)
-    }
-
-    fn now(&self) -> u64 {
-        now()
+        })
     }
 
     fn tag_key(&self, deadline: Instant) -> Result<TagKey, String> {
@@ -319,6 +354,7 @@ impl State for Sqlite {
             writing.commit()?;
             Ok(key)
         })
+        .map_err(Unchanged::words)
     }
 
     fn list(&self, deadline: Instant) -> Result<Vec<(Key, Record)>, String> {
@@ -341,6 +377,7 @@ impl State for Sqlite {
             }
             Ok(list)
         })
+        .map_err(Unchanged::words)
     }
 
     fn forget(&self, keys: &[Key], deadline: Instant) -> Result<(), String> {
@@ -351,5 +388,77 @@ impl State for Sqlite {
             }
             writing.commit()
         })
+        .map_err(Unchanged::words)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::env::temp_dir;
+
+    use super::*;
+
+    const MINUTE: Duration = Duration::from_secs(60);
+
+    fn sqlite(name: &str, counting: Counting) -> (Sqlite, PathBuf) {
+        let folder = temp_dir().join(format!("nma-throttle-{name}-{}", std::process::id()));
+        fs::create_dir_all(&folder).unwrap();
+        let spans = Spans {
+            window: MINUTE,
+            exempt: MINUTE,
+        };
+        (
+            Sqlite::new(folder.join("state.db"), spans, counting),
+            folder,
+        )
+    }
+
+    fn fail(sqlite: &Sqlite) -> Result<Vec<Record>, Unchanged> {
+        let fail: &mut Change<'_> = &mut |records, now| records[0].fail(None, now, 0);
+        let key = Key::Login(b"alice".to_vec());
+        sqlite.change(&[key], fail, Instant::now() + MINUTE)
+    }
+
+    #[test]
+    fn a_count_waits_for_no_disk_and_a_damaged_file_is_made_anew() {
+        let (sqlite, folder) = sqlite("damaged", Counting::ForLong);
+        assert_eq!(fail(&sqlite).unwrap()[0].failures, 1);
+        let number = |what: &str| {
+            let opened = sqlite.opened.lock().unwrap();
+            let connection = &opened.as_ref().unwrap().connection;
+            let ask = format!("PRAGMA {what}");
+            connection.query_row(&ask, [], |row| row.get::<_, u16>(0))
+        };
+        assert_eq!(number("synchronous"), Ok(0));
+        let size = usize::from(number("page_size").unwrap());
+        *sqlite.opened.lock().unwrap() = None;
+        let mut bytes = fs::read(&sqlite.path).unwrap();
+        bytes[size..].fill(0xa5);
+        fs::write(&sqlite.path, bytes).unwrap();
+        let Err(Unchanged::Failed(what)) = fail(&sqlite) else {
+            panic!("a damaged file has been taken");
+        };
+        assert!(what.ends_with("malformed; it is made anew"), "{what}");
+        assert_eq!(fail(&sqlite).unwrap()[0].failures, 1);
+        fs::remove_dir_all(folder).unwrap();
+    }
+
+    #[test]
+    fn who_counts_once_is_told_that_others_hold_the_file() {
+        let held = |counting, name: &str| {
+            let (sqlite, folder) = sqlite(name, counting);
+            fail(&sqlite).unwrap();
+            let other = Connection::open(&sqlite.path).unwrap();
+            other.execute_batch("BEGIN EXCLUSIVE").unwrap();
+            let soon = Instant::now() + Duration::from_millis(20);
+            let changed = sqlite.change(&[], &mut |_, _| {}, soon);
+            let read = sqlite.read(&[Key::Login(Vec::new())], soon);
+            fs::remove_dir_all(folder).unwrap();
+            (changed.unwrap_err(), read.unwrap_err())
+        };
+        let both = held(Counting::Once, "once");
+        assert!(matches!(both, (Unchanged::Contended, Unchanged::Contended)));
+        let both = held(Counting::ForLong, "for-long");
+        assert!(matches!(both, (Unchanged::Failed(_), Unchanged::Failed(_))));
     }
 }

@@ -50,9 +50,20 @@ pub(super) type Change<'a> = dyn FnMut(&mut [Record], u64) + 'a;
 pub(super) enum Unchanged {
     /// It failed; why, in words, without any secret.
     Failed(String),
-    /// Others changed the same records all the time.
-    #[cfg(feature = "redis")]
+    /// Others changed the same records, or held them, all the time.
+    #[cfg(any(feature = "sql", feature = "redis"))]
     Contended,
+}
+
+impl Unchanged {
+    /// In words.
+    pub(super) fn words(self) -> String {
+        match self {
+            Self::Failed(what) => what,
+            #[cfg(any(feature = "sql", feature = "redis"))]
+            Self::Contended => "others change the counts all the time".to_owned(),
+        }
+    }
 }
 
 impl From<String> for Unchanged {
@@ -64,8 +75,9 @@ impl From<String> for Unchanged {
 /// The counts. Every call ends by its deadline; the error says what is wrong, in words, without any
 /// secret.
 pub(super) trait State: Send + Sync {
-    /// The records of the keys, in their order, without what is over.
-    fn read(&self, keys: &[Key], deadline: Instant) -> Result<Vec<Record>, String>;
+    /// The records of the keys, in their order, without what is over, and the time by the clock that
+    /// they have.
+    fn read(&self, keys: &[Key], deadline: Instant) -> Result<(Vec<Record>, u64), Unchanged>;
 
     /// Changes the records of the keys, all at once; they come back as they are then.
     fn change(
@@ -74,9 +86,6 @@ pub(super) trait State: Send + Sync {
         change: &mut Change<'_>,
         deadline: Instant,
     ) -> Result<Vec<Record>, Unchanged>;
-
-    /// Seconds, by the clock that its records have.
-    fn now(&self) -> u64;
 
     /// What all who share the counts digest wrong passwords with.
     fn tag_key(&self, deadline: Instant) -> Result<TagKey, String>;
@@ -88,8 +97,8 @@ pub(super) trait State: Send + Sync {
     fn forget(&self, keys: &[Key], deadline: Instant) -> Result<(), String>;
 }
 
-/// Seconds since 1970: one clock for all processes and machines.
-#[cfg(any(feature = "sql", feature = "redis"))]
+/// Seconds since 1970: one clock for all processes of a machine.
+#[cfg(feature = "sql")]
 pub(super) fn now() -> u64 {
     let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
     since.unwrap_or_default().as_secs()
@@ -106,12 +115,23 @@ pub(super) fn new_tag_key() -> Result<TagKey, String> {
     }
 }
 
+/// How long the process lives that counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Counting {
+    /// As long as a server, which can count on its own meanwhile.
+    ForLong,
+    /// For one request: what it counts on its own is lost. So it waits for its turn as long as the
+    /// request may take.
+    Once,
+}
+
 /// Opens the counts; nothing is connected yet.
-pub(super) fn open(place: &Place, spans: Spans) -> Box<dyn State> {
+#[cfg_attr(not(feature = "sql"), expect(unused_variables))]
+pub(super) fn open(place: &Place, spans: Spans, counting: Counting) -> Box<dyn State> {
     match place {
         Place::Memory => Box::new(super::memory::Memory::new(spans)),
         #[cfg(feature = "sql")]
-        Place::Sqlite(path) => Box::new(super::sqlite::Sqlite::new(path.clone(), spans)),
+        Place::Sqlite(path) => Box::new(super::sqlite::Sqlite::new(path.clone(), spans, counting)),
         #[cfg(feature = "redis")]
         Place::Redis(settings) => Box::new(super::redis::Redis::new(settings, spans)),
     }

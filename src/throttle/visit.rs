@@ -26,6 +26,8 @@ pub struct Visit<'a> {
     pub(super) throttle: &'a Throttle,
     pub(super) source: Source,
     pub(super) started: Instant,
+    /// When the counts were read, by the clock that they have.
+    pub(super) now: u64,
     pub(super) deadline: Instant,
     /// As it is [`counted`](super::counted).
     pub(super) login: Vec<u8>,
@@ -34,6 +36,15 @@ pub struct Visit<'a> {
     pub(super) seen: Seen,
     /// What this process has counted of it on its own, while the shared counts could not be had.
     pub(super) own: Seen,
+}
+
+/// What follows from a wrong password.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Counted {
+    /// Seconds to hold the answer back.
+    pub wait: Option<NonZeroU32>,
+    /// Why it is refused whatever it was, if others were counted meanwhile.
+    pub too_late: Option<Refusal>,
 }
 
 impl Visit<'_> {
@@ -65,15 +76,18 @@ impl Visit<'_> {
         }
     }
 
-    /// Counts a wrong password. Seconds to hold the answer back; an error where it could not be
-    /// counted, and logins are not to be decided without.
-    pub fn failed(mut self, proof: &Proof) -> Result<Option<NonZeroU32>, Trouble> {
+    /// Counts a wrong password. An error where it could not be counted, and logins are not to be
+    /// decided without. Of wrong passwords tried at once, those beyond the bound are refused as if
+    /// nobody had been asked.
+    pub fn failed(mut self, proof: &Proof) -> Result<Counted, Trouble> {
         let counts = &self.throttle.counts;
-        let count_in = |source: Source| {
+        let mut too_late = None;
+        let mut count_in = |source: Source| {
             let tag = self.tag(proof, source);
             let mut before = Vec::new();
             let mut fail = |records: &mut [Record], now: u64| {
                 before = records.to_vec();
+                too_late = self.throttle.refusal(&Seen::new(before.clone()));
                 // With the time until the counts are at hand: those who are refused later are only
                 // looked up.
                 let took = u32::try_from(self.started.elapsed().as_micros()).unwrap_or(u32::MAX);
@@ -85,11 +99,14 @@ impl Visit<'_> {
         };
         match count_in(self.source) {
             Ok(seen) => self.seen = seen,
-            Err(trouble) if !self.throttle.settings.go_on => return Err(trouble),
+            Err(trouble) if counts.must_stop(&trouble) => return Err(trouble),
             // That they cannot be had has been said.
             Err(_) => self.own = count_in(Source::Own)?,
         }
-        Ok(self.wait(proof))
+        Ok(Counted {
+            wait: self.wait(proof),
+            too_late,
+        })
     }
 
     /// Notes a right password. It is refused all the same if too many wrong ones were found out
@@ -102,7 +119,7 @@ impl Visit<'_> {
             Some((_, pair)) if pair.succeeded != 0 => {
                 // Not at every login: an hour more or less does not matter.
                 let renewed = settings.spans.exempt.min(Duration::from_secs(3600)) / 2;
-                let since = counts.now(self.source).saturating_sub(pair.succeeded);
+                let since = self.now.saturating_sub(pair.succeeded);
                 if since < renewed.as_secs() {
                     return Ok(());
                 }
@@ -117,7 +134,7 @@ impl Visit<'_> {
             }
         };
         match counts.change(self.source, &self.keys, &mut succeed, self.deadline) {
-            Err(trouble) if !settings.go_on => return Err((trouble.into(), None)),
+            Err(trouble) if counts.must_stop(&trouble) => return Err((trouble.into(), None)),
             // What could not be counted there meanwhile was counted by this process.
             Err(_) => {
                 let records = counts.read_own(&self.keys);
@@ -208,7 +225,7 @@ fn count(records: &mut [Record], tag: Option<Tag>, now: u64, took: u32) {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Place, Settings, Spans};
+    use super::super::{Counting, Place, Settings, Spans};
     use super::*;
     use crate::request::Client;
     use crate::secret::Password;
@@ -234,14 +251,14 @@ mod tests {
             always_allow: Vec::new(),
             wait_after_digests: false,
         };
-        let throttle = Throttle::open(&settings, None);
+        let throttle = Throttle::open(&settings, Counting::ForLong, None);
         let client = Client {
             address: "192.0.2.1".parse().ok(),
             vouched_for: true,
             ..Client::default()
         };
         let proof = |password: &[u8]| Proof::Password(Password::new(password.to_vec()).unwrap());
-        let (wrong, right) = (proof(b"wrong"), proof(b"right"));
+        let (wrong, other, right) = (proof(b"wrong"), proof(b"other"), proof(b"right"));
         let visit = |proof| {
             let deadline = Instant::now() + Duration::from_secs(5);
             let visit = throttle.visit(&client, b"alice", proof, deadline);
@@ -250,7 +267,11 @@ mod tests {
         let (first, second) = (visit(&wrong), visit(&right));
         assert_eq!((first.refused(), second.refused()), (None, None));
         let waits = NonZeroU32::new(7);
-        assert_eq!(first.failed(&wrong), Ok(waits));
+        let late = visit(&other);
+        assert_eq!(first.failed(&wrong).unwrap().wait, waits);
+        let counted = late.failed(&other).unwrap();
+        assert!(matches!(counted.too_late, Some(Refusal::Throttled(_))));
+        assert_eq!(counted.wait, waits);
         let too_late = second.succeeded(&right);
         assert!(matches!(too_late, Err((Refusal::Throttled(_), wait)) if wait == waits));
         assert_eq!(visit(&right).turned_away(&right).wait, waits);

@@ -487,3 +487,57 @@ fn a_state_file_that_is_removed_is_made_anew() {
         "{list}"
     );
 }
+
+/// Guesses that processes make at once are counted each, however many they are, and those beyond the
+/// bound are refused as if nobody had been asked.
+#[test]
+fn guesses_that_cgi_programs_make_at_once_are_counted_each() {
+    let cgi = Cgi::new(&config(
+        "state = \"sqlite:state.db\"\nfree-failures = 0\nrefuse-network = 1000",
+    ));
+    let outputs: Vec<_> = std::thread::scope(|scope| {
+        let guess = |number| {
+            let cgi = &cgi;
+            scope.spawn(move || {
+                let password = format!("secret-wrong-{number}");
+                cgi.run(&[
+                    ("HTTP_AUTH_USER", "alice"),
+                    ("HTTP_AUTH_PASS", &password),
+                    ("HTTP_CLIENT_IP", HERE),
+                    ("HTTP_X_AUTH_KEY", KEY),
+                ])
+            })
+        };
+        let guesses: Vec<_> = (0..60).map(guess).collect();
+        guesses
+            .into_iter()
+            .map(|guess| guess.join().unwrap())
+            .collect()
+    });
+    let mut causes = [0, 0];
+    for output in outputs {
+        let log = String::from_utf8(output.stderr).unwrap();
+        causes[0] += log.matches("cause=wrong-password").count();
+        causes[1] += log.matches("cause=throttled").count();
+    }
+    assert_eq!(causes, [4, 56]);
+    assert_eq!(cgi.log_in(HERE, "alice", "secret-right"), Out(15));
+}
+
+/// A process that ends with its request cannot count on its own: it decides nothing while others hold
+/// the counts, or guesses would be free.
+#[test]
+fn a_cgi_program_decides_nothing_while_the_counts_are_locked() {
+    let cgi = Cgi::new(&format!(
+        "{}\n[limits]\ndeadline = 1\n",
+        config("state = \"sqlite:state.db\"")
+    ));
+    assert_eq!(cgi.log_in(HERE, "alice", "secret-wrong"), Out(0));
+    let other = rusqlite::Connection::open(cgi.0.path().join("state.db")).unwrap();
+    other.execute_batch("BEGIN EXCLUSIVE").unwrap();
+    for password in ["secret-right", "secret-wrong"] {
+        assert_eq!(cgi.log_in(HERE, "alice", password), Said::Temporary);
+    }
+    drop(other);
+    assert_eq!(cgi.log_in(HERE, "alice", "secret-right"), In);
+}
