@@ -326,7 +326,7 @@ pub(crate) fn redis(data: &[u8]) {
     use nginx_mail_auth::net::Endpoint;
     use nginx_mail_auth::request::Client;
     use nginx_mail_auth::secret::Proof;
-    use nginx_mail_auth::throttle::{Place, Settings, Spans, Throttle, redis};
+    use nginx_mail_auth::throttle::{Counting, Place, Settings, Spans, Throttle, redis};
 
     let Some((&[high, low], rest)) = data.split_first_chunk() else {
         return;
@@ -361,7 +361,7 @@ pub(crate) fn redis(data: &[u8]) {
             always_allow: Vec::new(),
             wait_after_digests: false,
         };
-        let throttle = Throttle::open(&settings, None);
+        let throttle = Throttle::open(&settings, Counting::ForLong, None);
         let proof = Proof::Password(Password::new(b"pw".to_vec()).expect("a good password"));
         let client = Client {
             address: Some([192, 0, 2, 7].into()),
@@ -371,8 +371,8 @@ pub(crate) fn redis(data: &[u8]) {
         let deadline = Instant::now() + Duration::from_secs(2);
         match throttle.visit(&client, b"alice", &proof, deadline) {
             Ok(Some(visit)) if visit.refused().is_none() => {
-                let wait = visit.failed(&proof);
-                let wait = wait.unwrap_or_default();
+                let counted = visit.failed(&proof);
+                let wait = counted.ok().and_then(|counted| counted.wait);
                 assert!(wait.is_none_or(|seconds| seconds.get() <= 15));
             }
             Ok(Some(_)) | Err(_) => {}

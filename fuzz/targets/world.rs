@@ -20,7 +20,7 @@ use nginx_mail_auth::store::open::{Lifetime, open};
 use nginx_mail_auth::store::{
     Account, Credential, Decoy, Passwords, Question, StoreError, UserStore,
 };
-use nginx_mail_auth::throttle::Throttle;
+use nginx_mail_auth::throttle::{Counting, Throttle};
 use nginx_mail_auth::turnstile::Turnstile;
 
 use super::rules::Codes;
@@ -184,7 +184,7 @@ impl World {
             throttle: config
                 .throttle
                 .as_ref()
-                .map(|throttle| Throttle::open(&throttle.settings, None)),
+                .map(|throttle| Throttle::open(&throttle.settings, Counting::ForLong, None)),
             deadline: config.deadline,
         };
         Self {

@@ -14,7 +14,7 @@ fn held(name: &str, millis: &str, keep: bool) -> Vec<u8> {
 #[test]
 fn a_held_answer_keeps_no_connection_of_others_waiting_and_goes_on_afterwards() {
     const HOLD: Duration = Duration::from_millis(1500);
-    let toy = Toy::listening("unix:SOCKET").connections(2).start();
+    let toy = Toy::listening("unix:SOCKET").connections(12).start();
     let start = Instant::now();
     let hold = |number: usize| {
         let mut client = toy.connect();
@@ -28,9 +28,8 @@ fn a_held_answer_keeps_no_connection_of_others_waiting_and_goes_on_afterwards() 
         assert_eq!(other.answer(), Answer::ok("bob"));
     }
     assert!(start.elapsed() < HOLD, "{:?}", start.elapsed());
-    // More threads than connections and those that wait in accept there are not.
     let threads = toy.usage().threads;
-    assert!(threads <= 2 + 4 + 4, "{threads}");
+    assert!(threads < 20, "{threads}");
     for (number, client) in waiting.iter_mut().enumerate() {
         assert_eq!(client.answer(), Answer::ok("alice"));
         assert!(start.elapsed() >= HOLD);

@@ -536,7 +536,7 @@ fn a_cgi_program_decides_nothing_while_the_counts_are_locked() {
     let other = rusqlite::Connection::open(cgi.0.path().join("state.db")).unwrap();
     other.execute_batch("BEGIN EXCLUSIVE").unwrap();
     for password in ["secret-right", "secret-wrong"] {
-        assert_eq!(cgi.log_in(HERE, "alice", password), Said::Temporary);
+        assert_eq!(cgi.log_in(HERE, "alice", password), Temporary);
     }
     drop(other);
     assert_eq!(cgi.log_in(HERE, "alice", "secret-right"), In);
