@@ -2,9 +2,12 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::Write as _;
+#[cfg(feature = "sql")]
 use std::net::TcpListener;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+#[cfg(feature = "sql")]
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -19,11 +22,13 @@ const CONFIG: &str = "[[users]]\nstore = \"file\"\npath = \"users\"\nallow-weak-
 const HOST: &str = "192.0.2.1";
 
 /// Servers that take connections and never say a word.
+#[cfg(feature = "sql")]
 struct Silent {
     ports: Vec<u16>,
     connections: &'static AtomicUsize,
 }
 
+#[cfg(feature = "sql")]
 impl Silent {
     fn new(number: usize) -> Self {
         let connections: &'static AtomicUsize = Box::leak(Box::default());
@@ -98,6 +103,7 @@ impl Drop for Touching {
 
 /// A second, and as much again for a machine that is busy otherwise. With the three databases alone
 /// it would be 12 s.
+#[cfg(feature = "sql")]
 const SOON: Duration = Duration::from_secs(3);
 
 #[cfg(feature = "sql")]

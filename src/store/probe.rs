@@ -18,6 +18,10 @@ pub(super) struct Probes {
 
 impl Probes {
     /// Asks a store in a thread of its own.
+    #[cfg_attr(
+        not(feature = "sql"),
+        expect(dead_code, reason = "only databases are asked")
+    )]
     pub(super) fn start(
         &mut self,
         config: &Config,
