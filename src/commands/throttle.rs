@@ -98,7 +98,7 @@ fn rank(status: Status) -> u8 {
 fn is_meant(key: &Key, network: Option<Network>, login: Option<&OsStr>) -> bool {
     let there = network.is_none_or(|wanted| {
         key.network()
-            .is_some_and(|network| network.overlaps(&wanted))
+            .is_some_and(|network| network.overlaps(&wanted.as_counted()))
     });
     let theirs = login.is_none_or(|login| {
         let login = counted(login.as_encoded_bytes());

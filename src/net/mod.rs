@@ -10,6 +10,7 @@ use std::time::Instant;
 
 use rustls::pki_types::ServerName;
 
+pub mod embedded;
 mod names;
 mod socket;
 mod stream;

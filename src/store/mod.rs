@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use std::num::NonZeroU16;
 use std::time::{Instant, SystemTime};
 
+use crate::net::embedded;
 use crate::request::{Login, Protocol};
 use crate::secret::{Password, Secret};
 
@@ -203,10 +204,10 @@ impl Network {
         }
     }
 
-    /// The network of an address, with prefixes of so many bits; an IPv4-mapped IPv6 address
-    /// counts as IPv4.
+    /// The network that a client is counted with, with prefixes of so many bits; one that has an
+    /// IPv4 address inside its IPv6 address counts by that.
     pub fn around(address: IpAddr, ipv4_prefix: u8, ipv6_prefix: u8) -> Self {
-        match address.to_canonical() {
+        match embedded::counted(address) {
             IpAddr::V4(address) => {
                 let prefix = ipv4_prefix.min(32);
                 let mask = u32::MAX.checked_shl(32 - u32::from(prefix)).unwrap_or(0);
@@ -226,12 +227,23 @@ impl Network {
         }
     }
 
+    /// The one whose clients are counted as those of this one: a single address counts by the IPv4
+    /// address inside, as in [`Self::around`].
+    pub fn as_counted(self) -> Self {
+        match self.prefix {
+            128 => Self::around(self.address, 32, 128),
+            _ => self,
+        }
+    }
+
     /// Whether one of the two lies in the other.
     pub fn overlaps(&self, other: &Self) -> bool {
         self.contains(other.address) || other.contains(self.address)
     }
 
-    /// Whether `address` lies in this network; an IPv4-mapped IPv6 address counts as IPv4.
+    /// Whether `address` lies in this network; an IPv4-mapped IPv6 address counts as IPv4. Other
+    /// IPv4 addresses inside IPv6 addresses do not count: what lets somebody in is to be written
+    /// as the front says it, and not to be widened by what stands in an address.
     pub fn contains(&self, address: IpAddr) -> bool {
         match (self.address, address.to_canonical()) {
             (IpAddr::V4(net), IpAddr::V4(host)) => {
@@ -300,6 +312,14 @@ mod tests {
             ("2001:db8::/32", "2001:db8:1::1", true),
             ("2001:db8::/32", "2001:db9::1", false),
             ("::/0", "2001:db9::1", true),
+            // NAT64, 6to4, Teredo, IPv4-compatible: written as such or not at all.
+            ("192.0.2.0/24", "64:ff9b::192.0.2.9", false),
+            ("192.0.2.0/24", "64:ff9b:1::192.0.2.9", false),
+            ("192.0.2.0/24", "2002:c000:209::1", false),
+            ("192.0.2.0/24", "2001::3fff:fdf6", false),
+            ("192.0.2.0/24", "::192.0.2.9", false),
+            ("64:ff9b::192.0.2.0/120", "64:ff9b::192.0.2.9", true),
+            ("64:ff9b::192.0.2.0/120", "192.0.2.9", false),
         ] {
             let parsed = Network::parse(network).unwrap();
             assert_eq!(

@@ -298,6 +298,39 @@ fn networks_are_as_wide_as_configured() {
     assert_eq!(server.log_in("192.0.2.77", "bob", "secret-right"), Out(15));
 }
 
+/// Of the clients behind a translator, or of a tunnel's server, only the one that guesses is refused.
+#[test]
+fn clients_are_counted_by_the_ipv4_address_inside() {
+    for (guesses, same, other) in [
+        ("64:ff9b::192.0.2.1", "192.0.2.1", "64:ff9b::192.0.2.2"),
+        (
+            "64:ff9b:1::192.0.2.1",
+            "::ffff:192.0.2.1",
+            "64:ff9b:1::192.0.2.2",
+        ),
+        (
+            "2002:c000:201:1::1",
+            "2002:c000:201:2::2",
+            "2002:c000:202:1::1",
+        ),
+        (
+            "2001:0:101:101:0:1:3fff:fdfe",
+            "2001:0:202:202:0:2:3fff:fdfe",
+            "2001:0:101:101:0:1:3fff:fdfd",
+        ),
+    ] {
+        let server = server("");
+        server.fail(guesses, "alice", 8);
+        assert_eq!(server.log_in(same, "alice", "secret-right"), Out(15));
+        assert_eq!(server.log_in(other, "alice", "secret-right"), In);
+    }
+    // Who is let through unchecked is written as the front says it.
+    let lenient = server("always-allow = [\"192.0.2.0/24\"]");
+    lenient.fail("64:ff9b::192.0.2.1", "alice", 8);
+    let refused = lenient.log_in("64:ff9b::192.0.2.1", "alice", "secret-right");
+    assert_eq!(refused, Out(15));
+}
+
 #[test]
 fn upper_and_lower_case_are_one_login() {
     let server = server("");
