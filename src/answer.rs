@@ -10,6 +10,7 @@ use std::net::IpAddr;
 use std::num::{NonZeroU16, NonZeroU32};
 
 use crate::refusal::Refusal;
+use crate::relayed::Value;
 use crate::request::{Method, Protocol};
 use crate::secret::Password;
 
@@ -126,6 +127,14 @@ pub enum Dialogue {
 }
 
 impl Dialogue {
+    /// The mail protocol.
+    pub fn protocol(self) -> Protocol {
+        match self {
+            Self::Login(protocol) | Self::Token(protocol) => protocol,
+            Self::Inbound => Protocol::Smtp,
+        }
+    }
+
     /// By what nginx says; a method that it does not know is a login.
     pub fn new(protocol: Protocol, method: Option<Method>) -> Self {
         match (protocol, method) {
@@ -235,7 +244,7 @@ pub enum Answer {
 /// An answer would have broken a rule of the protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unsayable {
-    /// A value holds a control byte, or starts or ends with a blank.
+    /// A value holds a byte that must not be in it, or starts or ends with a blank.
     Value(&'static str),
     /// The whole is longer than [`MAX_ANSWER_BYTES`].
     TooLong,
@@ -286,26 +295,27 @@ impl Answer {
                 user,
                 password,
             } => {
-                header(out, "Auth-Status", b"OK")?;
+                header(out, "Auth-Status", Value::Text, b"OK")?;
                 number(out, "Auth-Server", upstream.address());
                 number(out, "Auth-Port", upstream.port());
                 if let Some(user) = user {
-                    header(out, "Auth-User", user)?;
+                    let login = Value::login_for(dialogue.protocol());
+                    header(out, "Auth-User", login, user)?;
                 }
                 if let Some(password) = password {
-                    header(out, "Auth-Pass", password.reveal())?;
+                    header(out, "Auth-Pass", Value::AuthPass, password.reveal())?;
                 }
             }
             Self::Refuse { why, wait } => {
                 let status = [messages.head(why, dialogue), messages.of(why, dialogue)].concat();
-                header(out, "Auth-Status", status.as_bytes())?;
+                header(out, "Auth-Status", Value::Text, status.as_bytes())?;
                 if let Some(code) = messages.smtp_code(why, dialogue) {
-                    header(out, "Auth-Error-Code", code.as_bytes())?;
+                    header(out, "Auth-Error-Code", Value::ErrorCode, code.as_bytes())?;
                 }
                 if let (Dialogue::Token(_), Some(error), false) =
                     (dialogue, &messages.sasl_error, why.is_temporary())
                 {
-                    header(out, "Auth-Error-SASL", error.as_bytes())?;
+                    header(out, "Auth-Error-SASL", Value::Text, error.as_bytes())?;
                 }
                 if let Some(wait) = wait {
                     number(out, "Auth-Wait", wait);
@@ -319,12 +329,17 @@ impl Answer {
 
 /// A header whose value comes from outside this file. nginx trims spaces and takes all other
 /// bytes as they are; Apache makes a 500 of a control byte.
-fn header(out: &mut Vec<u8>, name: &'static str, value: &[u8]) -> Result<(), Unsayable> {
+fn header(
+    out: &mut Vec<u8>,
+    name: &'static str,
+    value: Value,
+    bytes: &[u8],
+) -> Result<(), Unsayable> {
     let blank = |byte: Option<&u8>| byte.is_none_or(|byte| *byte == b' ');
-    if value.iter().any(u8::is_ascii_control) || blank(value.first()) || blank(value.last()) {
+    if !value.allows(bytes) || blank(bytes.first()) || blank(bytes.last()) {
         return Err(Unsayable::Value(name));
     }
-    for part in [name.as_bytes(), b": ", value, b"\n"] {
+    for part in [name.as_bytes(), b": ", bytes, b"\n"] {
         out.extend_from_slice(part);
     }
     Ok(())

@@ -43,6 +43,7 @@ pub mod pace;
 pub mod params;
 pub mod problem;
 pub mod refusal;
+pub mod relayed;
 pub mod request;
 pub mod route;
 pub mod sandbox;

@@ -18,7 +18,10 @@ pub enum Refusal {
     DuplicateHeader(&'static str),
     /// A `%` without two hexadecimal digits: the request does not come from nginx.
     BadEscape(&'static str),
-    /// The login holds a control byte.
+    /// A value that nginx would write into its dialogue with the mail server holds a byte that
+    /// must not be in it; the header.
+    BadHeader(&'static str),
+    /// The login holds a control byte; or, for SMTP, a blank.
     BadLogin,
     /// The login is longer than 254 bytes.
     LoginTooLong,
@@ -121,7 +124,9 @@ impl Refusal {
     /// What is known beyond the word, for the log.
     pub fn detail(&self) -> Option<Cow<'_, str>> {
         match self {
-            Self::DuplicateHeader(name) | Self::BadEscape(name) => Some(Cow::Borrowed(name)),
+            Self::DuplicateHeader(name) | Self::BadEscape(name) | Self::BadHeader(name) => {
+                Some(Cow::Borrowed(name))
+            }
             Self::UnsupportedMethod(method) => Some(Cow::Borrowed(method)),
             Self::NoCertificate(why)
             | Self::WrongCertificate(why)
@@ -154,6 +159,7 @@ impl fmt::Display for Refusal {
             Self::WrongFront => "wrong-front",
             Self::DuplicateHeader(_) => "duplicate-header",
             Self::BadEscape(_) => "bad-escape",
+            Self::BadHeader(_) => "bad-header",
             Self::BadLogin => "bad-login",
             Self::LoginTooLong => "login-too-long",
             Self::BadPassword => "bad-password",

@@ -8,6 +8,7 @@ use std::net::IpAddr;
 use crate::answer::Dialogue;
 use crate::params::{Params, Peer};
 use crate::refusal::Refusal;
+use crate::relayed::Value;
 use crate::secret::{BadAnswer, BadPassword, Proof};
 
 /// The most bytes of a login, decoded: what a mail address may have (RFC 5321, 4.5.3.1.3).
@@ -98,10 +99,19 @@ impl Login {
     pub fn new(bytes: Vec<u8>) -> Result<Self, Refusal> {
         if bytes.len() > MAX_LOGIN_BYTES {
             Err(Refusal::LoginTooLong)
-        } else if bytes.iter().any(u8::is_ascii_control) {
+        } else if !Value::Login.allows(&bytes) {
             Err(Refusal::BadLogin)
         } else {
             Ok(Self(bytes))
+        }
+    }
+
+    /// The same for a login that nginx writes to a mail server of this protocol.
+    pub fn for_protocol(bytes: Vec<u8>, protocol: Protocol) -> Result<Self, Refusal> {
+        let login = Self::new(bytes)?;
+        match Value::login_for(protocol).allows(&login.0) {
+            true => Ok(login),
+            false => Err(Refusal::BadLogin),
         }
     }
 
@@ -209,6 +219,7 @@ impl<'a> AuthRequest<'a> {
         else {
             return Err(Refusal::MissingCredentials);
         };
+        headers.fit_for_the_mail_server()?;
         let proof = headers.proof(pass)?;
         let login = match proof {
             // It may hold what an earlier client of that nginx worker sent (CVE-2025-53859).
@@ -217,7 +228,7 @@ impl<'a> AuthRequest<'a> {
         };
         Ok(Self {
             protocol: headers.protocol(),
-            login: Login::new(login)?,
+            login: Login::for_protocol(login, headers.protocol())?,
             envelope: headers.envelope(&proof),
             proof,
             attempt: headers.attempt(),

@@ -25,7 +25,7 @@ pub(super) struct Attempt<'a> {
 impl Attempt<'_> {
     /// The login, if it could be one.
     pub(super) fn login(&self) -> Result<Login, CommandError> {
-        Login::new(self.login.as_bytes().to_vec()).map_err(|refusal| {
+        Login::for_protocol(self.login.as_bytes().to_vec(), self.protocol).map_err(|refusal| {
             CommandError::Input(format!("the login is always refused: {refusal}"))
         })
     }

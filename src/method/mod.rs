@@ -6,6 +6,7 @@ use crate::config::Config;
 use crate::logins::LoginRules;
 use crate::problem::Problem;
 use crate::refusal::Refusal;
+use crate::relayed::Value;
 use crate::request::{AuthRequest, Login};
 use crate::secret::Token;
 use crate::service::Watched;
@@ -92,7 +93,12 @@ impl Methods {
     ) -> Result<Login, Refusal> {
         let settings = self.external.as_ref();
         let settings = settings.ok_or(Refusal::UnsupportedMethod("external"))?;
-        settings.login(&request.login, request.tls.as_ref(), rules)
+        let login = settings.login(&request.login, request.tls.as_ref(), rules)?;
+        // Such as "Alice Smith" for SMTP.
+        match Value::login_for(request.protocol).allows(login.as_bytes()) {
+            true => Ok(login),
+            false => Err(Refusal::WrongCertificate("its name cannot be a login")),
+        }
     }
 
     /// Whether the token is in force and that of this login.

@@ -7,6 +7,7 @@ use zeroize::Zeroizing;
 use super::{Client, Envelope, Method, Protocol, Tls};
 use crate::params::Params;
 use crate::refusal::Refusal;
+use crate::relayed::Value;
 use crate::secret::{Answered, Password, Proof, Token};
 
 /// The headers that nginx sends.
@@ -145,6 +146,26 @@ impl<'a> Headers<'a> {
         self.twice.or(joined).map_or(Ok(()), |header| {
             Err(Refusal::DuplicateHeader(header.name()))
         })
+    }
+
+    /// What nginx tells an SMTP server of the client, besides the login. A client that has the say
+    /// over its own name in DNS could put a blank there (CVE-2026-28753).
+    pub(super) fn fit_for_the_mail_server(&self) -> Result<(), Refusal> {
+        if self.protocol() != Protocol::Smtp {
+            return Ok(());
+        }
+        let values = [
+            (Header::ClientIp, Value::SmtpWord),
+            (Header::ClientHost, Value::SmtpWord),
+            (Header::AuthSmtpHelo, Value::SmtpCommand),
+            (Header::AuthSmtpFrom, Value::SmtpCommand),
+            (Header::AuthSmtpTo, Value::SmtpCommand),
+        ];
+        let fits = |header, value: Value| value.allows(self.get(header).unwrap_or_default());
+        match values.iter().find(|(header, value)| !fits(*header, *value)) {
+            Some((header, _)) => Err(Refusal::BadHeader(header.name())),
+            None => Ok(()),
+        }
     }
 
     pub(super) fn protocol(&self) -> Protocol {

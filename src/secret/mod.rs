@@ -5,6 +5,8 @@ use std::fmt;
 use subtle::{Choice, ConstantTimeEq};
 use zeroize::Zeroizing;
 
+use crate::relayed::Value;
+
 mod argon2;
 mod bcrypt;
 mod challenge;
@@ -57,7 +59,7 @@ impl Password {
         if bytes.len() > MAX_PASSWORD_BYTES {
             return Err(BadPassword::TooLong);
         }
-        if bytes.iter().any(|byte| matches!(byte, 0 | b'\r' | b'\n')) {
+        if !Value::Password.allows(&bytes) {
             return Err(BadPassword::ControlByte);
         }
         Ok(Self(bytes))

@@ -16,3 +16,5 @@ mod people;
 mod snippets;
 #[cfg(feature = "sql")]
 mod stores;
+#[cfg(feature = "sql")]
+mod xclient;
