@@ -6,7 +6,7 @@
 
 use std::fmt;
 use std::io::Write as _;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::num::{NonZeroU16, NonZeroU32};
 
 use crate::refusal::Refusal;
@@ -33,11 +33,21 @@ pub struct Upstream {
 }
 
 impl Upstream {
-    /// `None` for an address that no mail server has: unspecified, multicast or broadcast
-    /// (nginx takes 255.255.255.255 for "no address").
+    /// `None` for an address that nginx cannot connect to: unspecified (all of 0.0.0.0/8),
+    /// multicast, broadcast (nginx takes 255.255.255.255 for "no address"), link-local IPv6, as
+    /// nginx knows no zones, and IPv4-compatible IPv6. An IPv4-mapped address becomes the IPv4
+    /// address.
     pub fn new(address: IpAddr, port: NonZeroU16) -> Option<Self> {
-        let broadcast = address == IpAddr::from([255, 255, 255, 255]);
-        let usable = !(address.is_unspecified() || address.is_multicast() || broadcast);
+        let address = address.to_canonical();
+        let usable = match address {
+            IpAddr::V4(v4) => {
+                v4.octets()[0] != 0 && !v4.is_multicast() && v4 != Ipv4Addr::BROADCAST
+            }
+            IpAddr::V6(v6) => {
+                let compatible = v6.segments().starts_with(&[0; 6]) && !v6.is_loopback();
+                !(compatible || v6.is_multicast() || v6.is_unicast_link_local())
+            }
+        };
         usable.then_some(Self { address, port })
     }
 

@@ -146,11 +146,14 @@ impl Service {
         let mut warnings = config.warnings.clone();
         warnings.extend(opened.warnings);
         let (routes, hashes) = match lifetime {
-            Lifetime::OneRequest => (Routes::lazy(&config.routes, System), NonZeroUsize::MIN),
+            Lifetime::OneRequest => (
+                Routes::lazy(&config.routes, System.lookups_of_hosts()),
+                NonZeroUsize::MIN,
+            ),
             Lifetime::Server => {
                 let before = before.map(|service| &service.gate.routes);
                 (
-                    Routes::open(&config.routes, System, before),
+                    Routes::open(&config.routes, System.lookups_of_hosts(), before),
                     config.max_hashes(),
                 )
             }

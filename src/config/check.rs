@@ -18,7 +18,7 @@ use crate::fcgi;
 use crate::files::{Fingerprint, Secrecy, read_trusted};
 use crate::gate::Retry;
 use crate::problem::Problem;
-use crate::route::Table;
+use crate::route::{AllowedNetworks, Table};
 use crate::sandbox;
 use crate::store::file::is_unfinished;
 
@@ -54,6 +54,7 @@ pub(super) fn check(
         unfinished: Vec::new(),
         named: Vec::new(),
         holds_secret: false,
+        allowed: AllowedNetworks::default(),
     };
     let config = checker.config(read);
     checker.problems.sort_by_key(|problem| problem.place);
@@ -79,6 +80,8 @@ struct Checker<'a> {
     named: Vec<Named>,
     /// Whether a secret stands in the file itself.
     holds_secret: bool,
+    /// Where mail servers may be.
+    allowed: AllowedNetworks,
 }
 
 impl Checker<'_> {

@@ -247,7 +247,7 @@ fn find(table: &DeTable<'_>, span: &Range<usize>) -> Option<Vec<Step>> {
 }
 
 /// The keys that have arrays of values, and how deep their tables are.
-const LISTS: [(usize, &str); 9] = [
+const LISTS: [(usize, &str); 10] = [
     (1, "allowed-fronts"),
     (1, "domains"),
     (1, "keys"),
@@ -256,6 +256,7 @@ const LISTS: [(usize, &str); 9] = [
     (1, "strip-domains"),
     (1, "waits"),
     (1, "always-allow"),
+    (1, "allowed-networks"),
     (2, "addresses"),
 ];
 

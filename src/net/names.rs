@@ -4,26 +4,21 @@ use std::collections::HashMap;
 use std::io;
 use std::net::IpAddr;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::thread;
 use std::time::{Duration, Instant};
 
+use super::lookup::{Found, Lookups};
 use crate::net::{remaining, timed_out};
 
 /// How long an address is used before it is looked up again, meanwhile the old one serves.
 const FRESH: Duration = Duration::from_secs(60);
 
-/// Looks up all addresses of a name. May take as long as it likes.
-type LookUp = dyn Fn(&str) -> io::Result<Vec<IpAddr>> + Send + Sync;
-
-/// Names and the addresses that they had last.
-///
-/// A lookup takes as long as the system's resolver likes, so each runs in a thread that can be
-/// left behind; there is never more than one for a name.
+/// Names and the addresses that they had last. Who waits for a lookup is bounded by what asks: a
+/// store by its `max-questions`.
 #[derive(Clone)]
 pub struct Names(Arc<Shared>);
 
 struct Shared {
-    look_up: Box<LookUp>,
+    lookups: Lookups,
     known: Mutex<HashMap<String, Known>>,
     finished: Condvar,
 }
@@ -39,10 +34,10 @@ struct Known {
 }
 
 impl Names {
-    /// Names that `look_up` finds the addresses of.
-    pub fn new(look_up: impl Fn(&str) -> io::Result<Vec<IpAddr>> + Send + Sync + 'static) -> Self {
+    /// Names that are looked up by these.
+    pub fn new(lookups: Lookups) -> Self {
         Self(Arc::new(Shared {
-            look_up: Box::new(look_up),
+            lookups,
             known: Mutex::default(),
             finished: Condvar::new(),
         }))
@@ -55,11 +50,17 @@ impl Names {
         let known = all.entry(name.to_owned()).or_default();
         let fresh = known.fresh_until.is_some_and(|end| Instant::now() < end);
         if !fresh && !known.running {
-            let (shared, name) = (Arc::clone(&self.0), name.to_owned());
-            thread::Builder::new()
-                .name("dns".into())
-                .spawn(move || shared.finish(name))?;
-            known.running = true;
+            let (shared, owned) = (Arc::downgrade(&self.0), name.to_owned());
+            let told = move |found: &Found| {
+                if let Some(shared) = shared.upgrade() {
+                    shared.finish(owned, found);
+                }
+            };
+            match self.0.lookups.begin(name, told) {
+                Ok(()) => known.running = true,
+                Err(_) if !known.addresses.is_empty() => {}
+                Err(why) => return Err(io::Error::other(why)),
+            }
         }
         if !known.addresses.is_empty() {
             return Ok(known.addresses.clone());
@@ -89,20 +90,18 @@ impl Names {
 }
 
 impl Shared {
-    fn finish(&self, name: String) {
-        let found = (self.look_up)(&name);
+    fn finish(&self, name: String, found: &Found) {
         let mut all = self.lock();
         let known = all.entry(name).or_default();
         known.running = false;
         known.ended += 1;
         match found {
-            Ok(addresses) if !addresses.is_empty() => {
-                known.addresses = addresses;
+            Ok(addresses) => {
+                known.addresses.clone_from(addresses);
                 known.fresh_until = Some(Instant::now() + FRESH);
                 known.failed = None;
             }
-            Ok(_) => known.failed = Some("the name has no address".to_owned()),
-            Err(error) => known.failed = Some(format!("the name cannot be looked up: {error}")),
+            Err(why) => known.failed = Some(format!("the name cannot be looked up: {why}")),
         }
         drop(all);
         self.finished.notify_all();
@@ -117,6 +116,7 @@ impl Shared {
 mod tests {
     use std::sync::atomic::{AtomicU32, Ordering};
     use std::sync::mpsc;
+    use std::thread;
 
     use super::*;
 
@@ -128,11 +128,12 @@ mod tests {
     fn an_address_is_looked_up_once_and_again_when_in_doubt() {
         let count = Arc::new(AtomicU32::new(0));
         let counted = Arc::clone(&count);
-        let names = Names::new(move |name| {
+        let lookups = Lookups::new(2, move |name| {
             assert_eq!(name, "mail.example.org");
             let number = counted.fetch_add(1, Ordering::SeqCst);
             Ok(vec![IpAddr::from([192, 0, 2, number as u8])])
         });
+        let names = Names::new(lookups);
         let ask = || names.addresses("mail.example.org", soon()).unwrap();
         assert_eq!(ask(), [IpAddr::from([192, 0, 2, 0])]);
         assert_eq!(ask(), [IpAddr::from([192, 0, 2, 0])]);
@@ -150,11 +151,12 @@ mod tests {
         let wait = Mutex::new(wait);
         let count = Arc::new(AtomicU32::new(0));
         let counted = Arc::clone(&count);
-        let names = Names::new(move |_| {
+        let lookups = Lookups::new(2, move |_| {
             counted.fetch_add(1, Ordering::SeqCst);
             let _gone = wait.lock().unwrap().recv();
             Err(io::Error::other("stopped"))
         });
+        let names = Names::new(lookups);
         for _ in 0..3 {
             let start = Instant::now();
             let error = names

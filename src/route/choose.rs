@@ -170,6 +170,13 @@ impl Routes {
         let upstream = Upstream::new(address, port).ok_or_else(|| {
             Trouble::UnknownHost(format!("{name}: not the address of a mail server"))
         })?;
+        self.table
+            .allowed
+            .check(address)
+            .map_err(|why| match way.end {
+                End::Address(_) => Trouble::UnknownHost(why),
+                End::Host(_) => Trouble::Host(format!("{name}: {why}")),
+            })?;
         Ok(Destination {
             host: name,
             rule: way.rule,
@@ -198,7 +205,7 @@ impl Routes {
             patience: self.timing.patience.min(left),
             ..self.timing
         };
-        self.whereabouts(host, server).find(&self.resolver, timing)
+        self.whereabouts(host, server).find(&self.lookups, timing)
     }
 
     /// Until when it is waited for what is not known of one of several servers. In a server, a

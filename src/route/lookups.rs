@@ -18,13 +18,13 @@ use std::thread;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
 use super::System;
+use super::system::MOST_OF_ALL;
 
 /// The argument by which the program knows that it is to look names up. Not for typing.
 pub const ARGUMENT: &str = "look-names-up";
 
-/// The most lookups at once. Each name is asked about by one thread at a time, so there are as many
-/// as the configuration has names.
-const MAX_LOOKUPS: usize = 1024;
+/// The most lookups at once: those of the process that asks.
+const MAX_LOOKUPS: usize = MOST_OF_ALL;
 
 /// The one of this process. It belongs to the process as the sandbox does.
 static LOOKUPS: OnceLock<Lookups> = OnceLock::new();

@@ -4,17 +4,19 @@
 //! host, or a move between two hosts, where the login's [`Place`] decides. A host is one mail
 //! server, or several that share its users by their [`Score`]s, as long as probes find them alive.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::net::IpAddr;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::mpsc::{self, Sender};
+use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
 use crate::answer::Upstream;
 use crate::problem::Problem;
 
+mod allowed;
 mod choose;
 mod explain;
 mod host;
@@ -28,18 +30,19 @@ mod system;
 mod table;
 mod watch;
 
+pub use allowed::AllowedNetworks;
 pub use explain::{Candidate, Explanation};
 pub use host::{Host, Ports, Role, Server, State, Target};
 pub use master::{Credentials, MasterLogin, MasterUse, NoPassword, OwnPassword};
 pub use moves::{Move, Passage, Stage};
-pub use names::Resolver;
 pub use place::{Place, Score};
 pub use probe::{ProbeKind, Probes};
 pub use system::System;
 pub use table::{Aim, Bad, HostId, Table};
 pub use watch::Health;
 
-use names::{Name, Timing, keep_fresh};
+use crate::net::Lookups;
+use names::{Name, Refreshing, Timing, keep_fresh};
 use watch::Watchman;
 
 /// How long a reload waits for the addresses of names. A login that needs one waits itself.
@@ -50,11 +53,11 @@ pub struct Routes {
     table: Table,
     /// Where the servers of each host of the table are.
     whereabouts: Vec<Vec<Whereabouts>>,
-    resolver: Arc<dyn Resolver>,
+    lookups: Lookups,
     timing: Timing,
     probing: Probing,
     /// When it is dropped, the thread that looks names up again ends.
-    _refreshing: Option<Sender<()>>,
+    _refreshing: Option<Refreshing>,
 }
 
 /// Where a mail server is.
@@ -83,10 +86,10 @@ impl Whereabouts {
     }
 
     /// Where it is; in bounded time.
-    fn find(&self, resolver: &Arc<dyn Resolver>, timing: Timing) -> Result<IpAddr, String> {
+    fn find(&self, lookups: &Lookups, timing: Timing) -> Result<IpAddr, String> {
         match self {
             Self::Fixed(address) => Ok(*address),
-            Self::Named(name) => name.address(resolver, timing),
+            Self::Named(name) => name.address(lookups, timing),
             Self::Unused => Err("gets no users".to_owned()),
         }
     }
@@ -166,23 +169,18 @@ impl Routes {
     /// somebody is to be sent there. Names that DNS has no answer for keep the address that they
     /// have in `before`, the routes that these replace, and what is known of mail servers is taken
     /// over too.
-    pub fn open(table: &Table, resolver: impl Resolver, before: Option<&Self>) -> Self {
-        Self::start(table.clone(), Arc::new(resolver), before, Timing::default())
+    pub fn open(table: &Table, lookups: Lookups, before: Option<&Self>) -> Self {
+        Self::start(table.clone(), lookups, before, Timing::default())
     }
 
     /// For a single request: only the names that are needed are looked up, and only the servers
     /// that come into question are probed, when they are.
-    pub fn lazy(table: &Table, resolver: impl Resolver) -> Self {
-        Self::idle(table.clone(), Arc::new(resolver), None, Timing::default())
+    pub fn lazy(table: &Table, lookups: Lookups) -> Self {
+        Self::idle(table.clone(), lookups, None, Timing::default())
     }
 
-    fn start(
-        table: Table,
-        resolver: Arc<dyn Resolver>,
-        before: Option<&Self>,
-        timing: Timing,
-    ) -> Self {
-        let mut routes = Self::idle(table, resolver, before, timing);
+    fn start(table: Table, lookups: Lookups, before: Option<&Self>, timing: Timing) -> Self {
+        let mut routes = Self::idle(table, lookups, before, timing);
         routes.look_names_up(before);
         if matches!(routes.probing, Probing::InLine) {
             let watchman = Watchman::new(routes.table.probes);
@@ -200,12 +198,13 @@ impl Routes {
             return;
         }
         let known = names.iter().all(|name| name.last_good().is_some());
-        let (refreshing, stop) = mpsc::channel();
+        let (sender, events) = mpsc::channel();
+        let refreshing = Refreshing(sender.clone());
         let (first, first_done) = mpsc::channel();
-        let (resolver, ttl) = (Arc::clone(&self.resolver), self.table.resolve_ttl);
+        let (lookups, ttl) = (self.lookups.clone(), self.table.resolve_ttl);
         let started = thread::Builder::new()
             .name("resolver".into())
-            .spawn(move || keep_fresh(&names, &*resolver, ttl, &stop, &first));
+            .spawn(move || keep_fresh(&names, &lookups, ttl, (&events, &sender), &first));
         match started {
             Ok(_detached) => {
                 self._refreshing = Some(refreshing);
@@ -218,21 +217,26 @@ impl Routes {
         }
     }
 
-    fn idle(
-        table: Table,
-        resolver: Arc<dyn Resolver>,
-        before: Option<&Self>,
-        timing: Timing,
-    ) -> Self {
-        let locate = |host: &Host, server: &Server| {
+    fn idle(table: Table, lookups: Lookups, before: Option<&Self>, timing: Timing) -> Self {
+        let known_before: HashMap<&str, IpAddr> = before
+            .into_iter()
+            .flat_map(Self::names)
+            .filter_map(|name| Some((name.as_str(), name.last_good()?)))
+            .collect();
+        // Each name once, however many hosts have it.
+        let mut names: HashMap<Arc<str>, Arc<Name>> = HashMap::new();
+        let mut locate = |host: &Host, server: &Server| {
             if host.state == State::Moving || server.role == Role::Drained {
                 return Whereabouts::Unused;
             }
             match &server.target {
                 Target::Address(address) => Whereabouts::Fixed(*address),
                 Target::Name(name) => {
-                    let last_good = before.and_then(|before| before.last_good(name));
-                    Whereabouts::Named(Arc::new(Name::new(Arc::clone(name), last_good)))
+                    let known = names.entry(Arc::clone(name)).or_insert_with(|| {
+                        let last_good = known_before.get(&**name).copied();
+                        Arc::new(Name::new(Arc::clone(name), &table.allowed, last_good))
+                    });
+                    Whereabouts::Named(Arc::clone(known))
                 }
             }
         };
@@ -252,7 +256,7 @@ impl Routes {
         Self {
             whereabouts,
             table,
-            resolver,
+            lookups,
             timing,
             probing,
             _refreshing: None,
@@ -275,12 +279,6 @@ impl Routes {
                 })
             })
             .collect()
-    }
-
-    fn last_good(&self, name: &str) -> Option<IpAddr> {
-        self.names()
-            .find(|known| known.as_str() == name)?
-            .last_good()
     }
 
     fn names(&self) -> impl Iterator<Item = &Arc<Name>> {

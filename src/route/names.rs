@@ -1,31 +1,19 @@
 //! Mail servers that are given by name: where DNS says they are, or said last.
 
-use std::io;
 use std::net::IpAddr;
-use std::num::NonZeroU16;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::ops::ControlFlow;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock};
-use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::answer::Upstream;
+use super::allowed::AllowedNetworks;
+use crate::net::{Found, Lookups};
 
-/// The most lookups at once when all names are looked up again. One that gets no answer from DNS
-/// then does not keep the others waiting.
+/// The most lookups at once when all names are looked up again.
 const LOOKUPS_AT_ONCE: usize = 8;
 
-/// Turns names into addresses.
-pub trait Resolver: Send + Sync + 'static {
-    /// The first address of `name`. May take as long as it likes.
-    fn resolve(&self, name: &str) -> io::Result<IpAddr>;
-}
-
-impl<F: Fn(&str) -> io::Result<IpAddr> + Send + Sync + 'static> Resolver for F {
-    fn resolve(&self, name: &str) -> io::Result<IpAddr> {
-        self(name)
-    }
-}
+/// How long one of these lookups may keep others waiting.
+const LOOKUP_PATIENCE: Duration = Duration::from_secs(5);
 
 /// How patient we are with DNS.
 #[derive(Clone, Copy, Debug)]
@@ -50,6 +38,7 @@ impl Default for Timing {
 /// A DNS name, and the last good address that it had.
 pub(super) struct Name {
     name: Arc<str>,
+    allowed: AllowedNetworks,
     address: RwLock<Option<IpAddr>>,
     lookup: Mutex<Lookup>,
     finished: Condvar,
@@ -58,15 +47,19 @@ pub(super) struct Name {
 #[derive(Default)]
 struct Lookup {
     running: bool,
+    /// A login waits for it, or has waited as long as it may.
+    waited_for: bool,
     /// The last one failed: when, and why.
     failed: Option<(Instant, String)>,
 }
 
 impl Name {
-    pub(super) fn new(name: Arc<str>, address: Option<IpAddr>) -> Self {
+    /// With the address that it had before, if it may have that now.
+    pub(super) fn new(name: Arc<str>, allowed: &AllowedNetworks, before: Option<IpAddr>) -> Self {
         Self {
             name,
-            address: RwLock::new(address),
+            allowed: allowed.clone(),
+            address: RwLock::new(before.filter(|address| allowed.check(*address).is_ok())),
             lookup: Mutex::default(),
             finished: Condvar::new(),
         }
@@ -81,55 +74,91 @@ impl Name {
         *self.address.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The last good address, at once; without one, that of a lookup, in bounded time.
+    /// The last good address, at once; without one, that of a lookup, in bounded time. Only the
+    /// first who asks waits for it: while the lookup runs, the others fail at once.
     pub(super) fn address(
         self: &Arc<Self>,
-        resolver: &Arc<dyn Resolver>,
+        lookups: &Lookups,
         timing: Timing,
     ) -> Result<IpAddr, String> {
         if let Some(address) = self.last_good() {
             return Ok(address);
         }
         let mut lookup = self.lookup();
-        if !lookup.running {
-            if let Some((when, why)) = &lookup.failed
-                && when.elapsed() < timing.pause
-            {
-                return Err(why.clone());
-            }
-            let (name, resolver) = (Arc::clone(self), Arc::clone(resolver));
-            // getaddrinfo takes as long as it likes, so it gets a thread that can be left behind.
-            thread::Builder::new()
-                .name("dns".into())
-                .spawn(move || name.finish(&*resolver))
-                .map_err(|error| format!("cannot start a thread: {error}"))?;
-            lookup.running = true;
+        if lookup.running && lookup.waited_for {
+            return Err(self.no_answer());
         }
+        if let Some((when, why)) = &lookup.failed
+            && !lookup.running
+            && when.elapsed() < timing.pause
+        {
+            return Err(why.clone());
+        }
+        let Some(_place) = lookups.wait() else {
+            let why = "too many names are waited for already";
+            return Err(format!("{}: {why}", self.name));
+        };
+        if !lookup.running {
+            self.begin(lookups, &mut lookup, || {})?;
+        }
+        lookup.waited_for = true;
         let (lookup, _) = self
             .finished
             .wait_timeout_while(lookup, timing.patience, |lookup| lookup.running)
             .unwrap_or_else(PoisonError::into_inner);
         self.last_good().ok_or_else(|| match &lookup.failed {
             Some((_, why)) if !lookup.running => why.clone(),
-            _ => format!("{}: no answer from DNS", self.name),
+            _ => self.no_answer(),
         })
     }
 
-    /// Looks the name up, unless somebody does already.
-    fn refresh(&self, resolver: &dyn Resolver) {
-        let mut lookup = self.lookup();
-        if !std::mem::replace(&mut lookup.running, true) {
-            drop(lookup);
-            self.finish(resolver);
-        }
+    fn no_answer(&self) -> String {
+        format!("{}: no answer from DNS", self.name)
     }
 
-    /// Does a lookup that was entered as running.
-    fn finish(&self, resolver: &dyn Resolver) {
-        let result = resolver.resolve(&self.name).and_then(usable);
+    /// Begins a lookup; `ended` is called when it has ended, whoever is still interested then.
+    fn begin(
+        self: &Arc<Self>,
+        lookups: &Lookups,
+        lookup: &mut Lookup,
+        ended: impl FnOnce() + Send + 'static,
+    ) -> Result<(), String> {
+        let name = Arc::downgrade(self);
+        let told = move |found: &Found| {
+            if let Some(name) = name.upgrade() {
+                name.finish(found);
+            }
+            ended();
+        };
+        lookups
+            .begin(&self.name, told)
+            .map_err(|why| format!("{}: {why}", self.name))?;
+        lookup.running = true;
+        Ok(())
+    }
+
+    /// Has the name looked up, unless it is already; whether that was begun now.
+    fn refresh(
+        self: &Arc<Self>,
+        lookups: &Lookups,
+        ended: impl FnOnce() + Send + 'static,
+    ) -> Result<bool, String> {
+        let mut lookup = self.lookup();
+        if lookup.running {
+            return Ok(false);
+        }
+        self.begin(lookups, &mut lookup, ended).map(|()| true)
+    }
+
+    /// Takes what a lookup found.
+    fn finish(&self, found: &Found) {
+        let result = match found {
+            Ok(addresses) => self.allowed.first(addresses),
+            Err(why) => Err(why.clone()),
+        };
         let before = self.last_good();
-        if let Ok(address) = result {
-            *self.address.write().unwrap_or_else(PoisonError::into_inner) = Some(address);
+        if let Ok(address) = &result {
+            *self.address.write().unwrap_or_else(PoisonError::into_inner) = Some(*address);
         }
         let failure = result
             .as_ref()
@@ -137,6 +166,7 @@ impl Name {
             .map(|error| (Instant::now(), format!("{}: {error}", self.name)));
         let mut lookup = self.lookup();
         lookup.running = false;
+        lookup.waited_for = false;
         let failed_before = std::mem::replace(&mut lookup.failed, failure).is_some();
         drop(lookup);
         self.finished.notify_all();
@@ -145,7 +175,7 @@ impl Name {
     }
 
     /// Tells each change once, not each lookup.
-    fn log(&self, result: &io::Result<IpAddr>, before: Option<IpAddr>, failed_before: bool) {
+    fn log(&self, result: &Result<IpAddr, String>, before: Option<IpAddr>, failed_before: bool) {
         let name = &self.name;
         match (result, before) {
             (Ok(address), _) if failed_before => {
@@ -169,7 +199,7 @@ impl Name {
             return None;
         }
         let why = self.lookup().failed.as_ref().map(|(_, why)| why.clone());
-        Some(why.unwrap_or_else(|| format!("{}: no answer from DNS", self.name)))
+        Some(why.unwrap_or_else(|| self.no_answer()))
     }
 
     fn lookup(&self) -> MutexGuard<'_, Lookup> {
@@ -177,51 +207,91 @@ impl Name {
     }
 }
 
-fn usable(address: IpAddr) -> io::Result<IpAddr> {
-    match Upstream::new(address, NonZeroU16::MIN) {
-        Some(_) => Ok(address),
-        None => Err(io::Error::other(format!(
-            "{address} is not the address of a mail server"
-        ))),
+//------------ Looking all up ------------------------------------------------
+
+/// What the thread that looks names up again is told.
+pub(super) enum Event {
+    /// A lookup has ended.
+    Ended,
+    /// Its names are of no use any longer.
+    Stop,
+}
+
+/// Ends the thread that looks names up again, when it is dropped.
+pub(super) struct Refreshing(pub(super) Sender<Event>);
+
+impl Drop for Refreshing {
+    fn drop(&mut self) {
+        let _it_has_ended = self.0.send(Event::Stop);
     }
 }
 
-//------------ Looking all up ------------------------------------------------
-
-/// Looks all names up at once, and again each time `ttl` has passed, until the other end of
-/// `stop` is gone. Tells `first` when all have been looked up for the first time.
+/// Looks all names up at once, and again each time `ttl` has passed, until it is told to stop.
+/// Tells `first` when all have been looked up for the first time.
 pub(super) fn keep_fresh(
     names: &[Arc<Name>],
-    resolver: &dyn Resolver,
+    lookups: &Lookups,
     ttl: Duration,
-    stop: &Receiver<()>,
+    (events, sender): (&Receiver<Event>, &Sender<Event>),
     first: &Sender<()>,
 ) {
     loop {
-        refresh_all(names, resolver);
+        if refresh_all(names, lookups, events, sender).is_break() {
+            return;
+        }
         let _nobody_waits_any_more = first.send(());
-        match stop.recv_timeout(ttl) {
-            Err(RecvTimeoutError::Timeout) => {}
-            Ok(()) | Err(RecvTimeoutError::Disconnected) => return,
+        let next = Instant::now() + ttl;
+        loop {
+            match events.recv_timeout(next.saturating_duration_since(Instant::now())) {
+                // One that took long.
+                Ok(Event::Ended) => {}
+                Err(RecvTimeoutError::Timeout) => break,
+                Ok(Event::Stop) | Err(RecvTimeoutError::Disconnected) => return,
+            }
         }
     }
 }
 
-/// Looks all names up once.
-pub(super) fn refresh_all(names: &[Arc<Name>], resolver: &dyn Resolver) {
-    let next = AtomicUsize::new(0);
-    let work = || {
-        while let Some(name) = names.get(next.fetch_add(1, Ordering::Relaxed)) {
-            name.refresh(resolver);
+/// Looks all names up once. No thread but this one waits for them, and this one not for long for
+/// any of them.
+fn refresh_all(
+    names: &[Arc<Name>],
+    lookups: &Lookups,
+    events: &Receiver<Event>,
+    sender: &Sender<Event>,
+) -> ControlFlow<()> {
+    let mut running = 0_usize;
+    let wait = |running: &mut usize| {
+        match events.recv_timeout(LOOKUP_PATIENCE) {
+            Ok(Event::Ended) => *running = running.saturating_sub(1),
+            // Those hang: let them.
+            Err(RecvTimeoutError::Timeout) => *running = 0,
+            Ok(Event::Stop) | Err(RecvTimeoutError::Disconnected) => return ControlFlow::Break(()),
         }
+        ControlFlow::Continue(())
     };
-    thread::scope(|scope| {
-        for _ in 1..names.len().min(LOOKUPS_AT_ONCE) {
-            // Without these threads it takes longer, that is all.
-            let _helper = thread::Builder::new()
-                .name("dns".into())
-                .spawn_scoped(scope, work);
+    for name in names {
+        while running >= LOOKUPS_AT_ONCE {
+            wait(&mut running)?;
         }
-        work();
-    });
+        loop {
+            let sender = sender.clone();
+            let ended = move || {
+                let _nobody_waits = sender.send(Event::Ended);
+            };
+            match name.refresh(lookups, ended) {
+                Ok(begun) => running += usize::from(begun),
+                // Others have all places: wait until one ends.
+                Err(_) => {
+                    wait(&mut running)?;
+                    continue;
+                }
+            }
+            break;
+        }
+    }
+    while running > 0 {
+        wait(&mut running)?;
+    }
+    ControlFlow::Continue(())
 }

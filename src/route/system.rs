@@ -4,17 +4,41 @@
 use std::io;
 use std::net::{IpAddr, ToSocketAddrs as _};
 use std::process::{Command, Stdio};
+use std::sync::LazyLock;
 
-use super::{Resolver, lookups};
+use super::lookups;
+use crate::net::Lookups;
 
 /// What glibc brings to look names up with, by the rules of /etc/nsswitch.conf (getent(1)).
 const GETENT: &str = "/usr/bin/getent";
+
+/// The most lookups at once of mail servers, and as many again of the servers that stores and the
+/// like ask, so that neither keeps the other from its names. A lookup that hangs ends when the
+/// system's resolver gives up.
+const MOST: usize = 32;
+
+/// All lookups at once.
+pub(super) const MOST_OF_ALL: usize = 2 * MOST;
+
+/// Those of this process: reloads come and go, lookups that hang stay.
+static OF_HOSTS: LazyLock<Lookups> = LazyLock::new(|| Lookups::new(MOST, |name| System.all(name)));
+static OF_STORES: LazyLock<Lookups> = LazyLock::new(|| Lookups::new(MOST, |name| System.all(name)));
 
 /// The system's resolver.
 #[derive(Clone, Copy, Debug)]
 pub struct System;
 
 impl System {
+    /// For mail servers.
+    pub fn lookups_of_hosts(self) -> Lookups {
+        OF_HOSTS.clone()
+    }
+
+    /// For the servers that stores, introspection and the throttle ask.
+    pub fn lookups_of_stores(self) -> Lookups {
+        OF_STORES.clone()
+    }
+
     /// All addresses of `name`, each once, at least one. May take as long as it likes.
     pub fn all(self, name: &str) -> io::Result<Vec<IpAddr>> {
         if let Some(answer) = lookups::ask(name) {
@@ -29,12 +53,6 @@ impl System {
         }
         let found = (name, 0).to_socket_addrs()?;
         each_once(found.map(|address| address.ip()))
-    }
-}
-
-impl Resolver for System {
-    fn resolve(&self, name: &str) -> io::Result<IpAddr> {
-        self.all(name)?.first().copied().ok_or_else(no_address)
     }
 }
 
@@ -89,7 +107,6 @@ mod tests {
             assert_eq!(addresses.len(), count, "{addresses:?}");
             assert!(count > 0);
         }
-        assert!(System.resolve("localhost").unwrap().is_loopback());
         let error = ask_getent(GETENT, "nowhere.invalid").unwrap_err();
         assert_eq!(error.to_string(), "it has no address");
         let error = ask_getent(GETENT, "--help").unwrap_err();

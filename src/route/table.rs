@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Rule;
+use super::allowed::AllowedNetworks;
 use super::host::{Host, Ports, Server, State, Target};
 use super::moves::Move;
 use super::probe::Probes;
@@ -35,6 +36,8 @@ pub struct Table {
     pub resolve_ttl: Duration,
     /// How mail servers are probed.
     pub probes: Probes,
+    /// Where mail servers may be.
+    pub allowed: AllowedNetworks,
 }
 
 /// A host's number in its table.
@@ -139,6 +142,7 @@ impl Table {
             ports,
             resolve_ttl,
             probes: Probes::OFF,
+            allowed: AllowedNetworks::default(),
         }
     }
 

@@ -18,6 +18,7 @@ mod pools;
 #[derive(Clone, Copy)]
 enum Reply {
     Address(&'static str),
+    Addresses(&'static [&'static str]),
     Failure,
     /// Nothing, for as long as the test runs.
     Silence,
@@ -39,14 +40,21 @@ impl Dns {
     fn lookups(&self) -> usize {
         self.0.1.load(Ordering::SeqCst)
     }
-}
 
-impl Resolver for Dns {
-    fn resolve(&self, name: &str) -> io::Result<IpAddr> {
+    /// What asks it.
+    fn asked(&self) -> Lookups {
+        let dns = self.clone();
+        Lookups::new(64, move |name| dns.resolve(name))
+    }
+
+    fn resolve(&self, name: &str) -> io::Result<Vec<IpAddr>> {
         let reply = self.0.0.lock().unwrap().get(name).copied();
         self.0.1.fetch_add(1, Ordering::SeqCst);
         match reply {
-            Some(Reply::Address(address)) => Ok(address.parse().unwrap()),
+            Some(Reply::Address(address)) => Ok(vec![address.parse().unwrap()]),
+            Some(Reply::Addresses(all)) => {
+                Ok(all.iter().map(|address| address.parse().unwrap()).collect())
+            }
             Some(Reply::Silence) => loop {
                 thread::park();
             },
@@ -101,11 +109,11 @@ const TIMING: Timing = Timing {
 };
 
 fn start(table: Table, dns: &Dns, timing: Timing) -> Routes {
-    Routes::start(table, Arc::new(dns.clone()), None, timing)
+    Routes::start(table, dns.asked(), None, timing)
 }
 
 fn lazy(table: Table, dns: &Dns, timing: Timing) -> Routes {
-    Routes::idle(table, Arc::new(dns.clone()), None, timing)
+    Routes::idle(table, dns.asked(), None, timing)
 }
 
 fn chosen(routes: &Routes, login: &str) -> Result<String, Trouble> {
@@ -193,6 +201,15 @@ fn a_store_cannot_send_users_just_anywhere() {
         ("ONE", "ONE: neither a host of [hosts] nor an address"),
         ("0.0.0.0", "0.0.0.0: not the address of a mail server"),
         (
+            "::ffff:0.0.0.0",
+            "::ffff:0.0.0.0: not the address of a mail server",
+        ),
+        (
+            "255.255.255.255",
+            "255.255.255.255: not the address of a mail server",
+        ),
+        ("fe80::1", "fe80::1: not the address of a mail server"),
+        (
             "192.0.2.1\nAuth-Port: 1",
             "192.0.2.1\nAuth-Port: 1: neither a host of [hosts] nor an address",
         ),
@@ -205,6 +222,156 @@ fn a_store_cannot_send_users_just_anywhere() {
         let chosen = routes.choose(&login, Protocol::Imap, &account);
         assert_eq!(chosen.err(), Some(Trouble::UnknownHost(why.into())));
     }
+}
+
+/// Whoever names the address: a store, the configuration, or DNS.
+#[test]
+fn mail_servers_are_in_the_allowed_networks_only() {
+    let dns = Dns::new(&[
+        ("one.test", Reply::Address("198.51.100.1")),
+        ("two.test", Reply::Addresses(&["198.51.100.2", "192.0.2.2"])),
+    ]);
+    let networks = vec![crate::store::Network::parse("192.0.2.0/24").unwrap()];
+    let allowed = AllowedNetworks::new(Some(networks));
+    let mut table = table("one.test", "two.test", NEVER);
+    let before = start(table.clone(), &dns, TIMING);
+    assert!(chosen(&before, "alice").is_ok());
+    table.allowed = allowed;
+    let after = Routes::start(table.clone(), dns.asked(), Some(&before), TIMING);
+    for routes in [after, lazy(table, &dns, TIMING)] {
+        let outside = "198.51.100.1 is in none of routes.allowed-networks";
+        let trouble = Trouble::Host(format!("one.test: {outside}"));
+        assert_eq!(chosen(&routes, "alice"), Err(trouble));
+        let second = "two domain 192.0.2.2:1143";
+        assert_eq!(chosen(&routes, "a@example.org").unwrap(), second);
+        let problems = routes.unresolved(Path::new("auth.toml"));
+        let place = "auth.toml:7:8: hosts.one: cannot resolve one.test";
+        assert_eq!(problems[0].to_string(), format!("{place}: {outside}"));
+        for (host, expected) in [
+            ("192.0.2.9", Ok("192.0.2.9 user 192.0.2.9:143")),
+            (
+                "::ffff:192.0.2.9",
+                Ok("::ffff:192.0.2.9 user 192.0.2.9:143"),
+            ),
+            (
+                "198.51.100.9",
+                Err("198.51.100.9 is in none of routes.allowed-networks"),
+            ),
+            (
+                "64:ff9b::192.0.2.9",
+                Err("64:ff9b::c000:209 is in none of routes.allowed-networks"),
+            ),
+        ] {
+            let account = Account {
+                host: Some(host.to_owned()),
+                ..Account::default()
+            };
+            let login = Login::new(b"alice".to_vec()).unwrap();
+            let chosen = routes.choose(&login, Protocol::Imap, &account);
+            let chosen =
+                chosen.map(|chosen| format!("{} {} {}", chosen.host, chosen.rule, chosen.upstream));
+            let expected = expected
+                .map(str::to_owned)
+                .map_err(|why| Trouble::UnknownHost(why.to_owned()));
+            assert_eq!(chosen, expected);
+        }
+    }
+}
+
+#[test]
+fn of_several_addresses_the_first_that_nginx_can_use_is_taken() {
+    for (addresses, expected) in [
+        (&["192.0.2.1", "192.0.2.2"][..], "192.0.2.1"),
+        (&["0.0.0.0", "192.0.2.2"], "192.0.2.2"),
+        (
+            &["fe80::1", "::ffff:0.0.0.0", "2001:db8::2"],
+            "[2001:db8::2]",
+        ),
+        (&["::ffff:192.0.2.3"], "192.0.2.3"),
+    ] {
+        let dns = Dns::new(&[("one.test", Reply::Addresses(addresses))]);
+        let routes = lazy(table("one.test", "192.0.2.2", NEVER), &dns, TIMING);
+        let expected = format!("one default {expected}:143");
+        assert_eq!(chosen(&routes, "alice").unwrap(), expected);
+    }
+    let dns = Dns::new(&[(
+        "one.test",
+        Reply::Addresses(&["fe80::1", "255.255.255.255"]),
+    )]);
+    let routes = lazy(table("one.test", "192.0.2.2", NEVER), &dns, TIMING);
+    let why = "one.test: fe80::1 is not the address of a mail server";
+    assert_eq!(chosen(&routes, "alice"), Err(Trouble::Host(why.into())));
+}
+
+/// Each login has a thread of the server while it waits.
+#[test]
+fn only_the_first_login_waits_for_a_lookup_and_never_more_than_eight_for_all() {
+    let names: Vec<String> = (0..20)
+        .map(|number| format!("host-{number}.test"))
+        .collect();
+    let silent = |name: &String| (&*name.clone().leak(), Reply::Silence);
+    let dns = Dns::new(&names.iter().map(silent).collect::<Vec<_>>());
+    let default = ports(143, 110, 25);
+    let hosts = names.iter().map(|name| host(name, name, default)).collect();
+    let routes = lazy(Table::new(hosts, default, NEVER), &dns, TIMING);
+    let ask = |name: &str| {
+        let account = Account {
+            host: Some(name.to_owned()),
+            ..Account::default()
+        };
+        let login = Login::new(b"alice".to_vec()).unwrap();
+        let started = Instant::now();
+        let asked = Question {
+            login: &login,
+            protocol: Protocol::Imap,
+            client: None,
+            deadline: started + Duration::from_secs(3),
+        };
+        assert!(matches!(
+            routes.choose_by(&asked, &account),
+            Err(Trouble::Host(_))
+        ));
+        started.elapsed() > Duration::from_secs(2)
+    };
+    let waited = |names: &[&str]| {
+        thread::scope(|scope| {
+            let asking: Vec<_> = names
+                .iter()
+                .map(|name| scope.spawn(move || ask(name)))
+                .collect();
+            let waited = asking.into_iter().map(|asking| asking.join().unwrap());
+            waited.filter(|waited| *waited).count()
+        })
+    };
+    assert_eq!(waited(&["host-0.test"; 64]), 1);
+    // It still runs, so nobody waits for it again.
+    assert_eq!(waited(&["host-0.test"; 8]), 0);
+    let others: Vec<&str> = names[1..].iter().map(String::as_str).collect();
+    assert_eq!(waited(&others), 8);
+    assert_eq!(dns.lookups(), 9);
+}
+
+/// Reloads come and go; lookups that hang stay, one for each name.
+#[test]
+fn reloads_begin_no_lookup_that_runs_already() {
+    let dns = Dns::new(&[("one.test", Reply::Silence), ("two.test", Reply::Silence)]);
+    let hasty = Timing {
+        patience: Duration::from_millis(20),
+        ..TIMING
+    };
+    let lookups = dns.asked();
+    let mut routes = None;
+    for _ in 0..10 {
+        let table = table("one.test", "two.test", NEVER);
+        routes = Some(Routes::start(
+            table,
+            lookups.clone(),
+            routes.as_ref(),
+            hasty,
+        ));
+    }
+    assert_eq!(dns.lookups(), 2);
+    assert!(chosen(&routes.unwrap(), "alice").is_err());
 }
 
 #[test]
@@ -293,10 +460,9 @@ fn routes_that_are_replaced_hand_on_their_addresses() {
     let dns = Dns::new(&[("one.test", Reply::Address("192.0.2.1"))]);
     let old = start(table("one.test", "192.0.2.2", NEVER), &dns, TIMING);
     dns.set("one.test", Reply::Silence);
-    let resolver = Arc::new(dns.clone());
     let new = Routes::start(
         table("one.test", "192.0.2.2", NEVER),
-        resolver,
+        dns.asked(),
         Some(&old),
         TIMING,
     );
@@ -373,6 +539,14 @@ fn after_a_failure_requests_fail_at_once_for_a_while() {
 
 #[test]
 fn the_systems_resolver_knows_this_machine() {
-    assert!(System.resolve("localhost").unwrap().is_loopback());
-    assert!(System.resolve("no-such-host.invalid").is_err());
+    let lookups = System.lookups_of_hosts();
+    let ask = |name: &str| {
+        let (sender, receiver) = mpsc::channel();
+        let told = move |found: &crate::net::Found| sender.send(found.clone()).unwrap();
+        lookups.begin(name, told).unwrap();
+        receiver.recv().unwrap()
+    };
+    let addresses = ask("localhost").unwrap();
+    assert!(addresses.iter().all(IpAddr::is_loopback), "{addresses:?}");
+    assert!(ask("no-such-host.invalid").is_err());
 }

@@ -167,7 +167,7 @@ impl HttpStore {
     /// loaded now, so that it does not start with ones that cannot be used.
     pub fn open(settings: &Settings, lifetime: Lifetime) -> Result<Self, Vec<Fault>> {
         let store = Self {
-            names: Names::new(|name| System.all(name)),
+            names: Names::new(System.lookups_of_stores()),
             trust: Trust::new(settings.ca_file.clone()),
             outage: Outage::default(),
             settings: settings.clone(),

@@ -157,7 +157,7 @@ pub(super) struct Redis {
 impl Redis {
     pub(super) fn new(settings: &Settings, spans: Spans) -> Self {
         Self {
-            names: Names::new(|name| System.all(name)),
+            names: Names::new(System.lookups_of_stores()),
             trust: Trust::new(settings.ca_file.clone()),
             settings: settings.clone(),
             spans,

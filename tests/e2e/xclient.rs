@@ -103,7 +103,7 @@ fn no_login_adds_words_to_xclient() {
     let made = std::process::Command::new(program("sqlite3", "sqlite3"))
         .arg(&database)
         .arg(
-            "CREATE TABLE users (name TEXT, password TEXT, user TEXT);\
+            "CREATE TABLE users (name TEXT, password TEXT, login TEXT);\
              INSERT INTO users VALUES ('alice', '{PLAIN}pw', NULL);\
              INSERT INTO users VALUES ('bob', '{PLAIN}pw', 'robert@example.org');\
              INSERT INTO users VALUES ('carol', '{PLAIN}pw', 'carol LOGIN=dave ADDR=10.0.0.1');",
@@ -114,7 +114,7 @@ fn no_login_adds_words_to_xclient() {
     let config = format!(
         "[nginx]\nkey = \"{KEY}\"\n\
          [[users]]\nstore = \"sql\"\nurl = \"sqlite:users.db\"\nallow-weak-schemes = true\n\
-         query = \"SELECT password, user FROM users WHERE name = :local\"\n\
+         query = \"SELECT password, login FROM users WHERE name = :local\"\n\
          [routes]\ndefault = \"mail\"\n\
          [hosts]\nmail = {{ address = \"127.0.0.1\", smtp = {} }}\n",
         mail.port

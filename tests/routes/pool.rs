@@ -240,7 +240,7 @@ fn a_master_login_gets_everybody_in() {
     let config = Config::load(&config).unwrap();
     assert_eq!(config.files.len(), 2, "a new password is seen at once");
     let alice = Login::new(b"alice".to_vec()).unwrap();
-    let to = Routes::lazy(&config.routes, System)
+    let to = Routes::lazy(&config.routes, System.lookups_of_hosts())
         .choose(&alice, Protocol::Imap, &Account::default())
         .unwrap();
     let credentials = to.credentials(b"alice", None, OwnPassword::Sent).unwrap();

@@ -179,6 +179,10 @@ impl Checker<'_> {
                 bad => bad.to_string(),
             }),
         };
+        let target = target.and_then(|target| match target {
+            Target::Address(address) => self.allowed.check(address).map(|()| target),
+            Target::Name(_) => Ok(target),
+        });
         target
             .map_err(|message| self.report(span, key, message))
             .ok()

@@ -8,7 +8,9 @@ use toml::Spanned;
 use super::Checker;
 use crate::config::file;
 use crate::config::source::written;
-use crate::route::{Aim, Bad, HostId, Move, Ports, ProbeKind, Probes, Table, Target};
+use crate::route::{
+    Aim, AllowedNetworks, Bad, HostId, Move, Ports, ProbeKind, Probes, Table, Target,
+};
 
 type Moves = BTreeMap<Spanned<String>, Spanned<file::Move>>;
 
@@ -27,6 +29,14 @@ impl Checker<'_> {
             pop3: self.port("ports.pop3", &ports.pop3),
             smtp: self.port("ports.smtp", &ports.smtp),
         };
+        let networks = routes.allowed_networks.as_ref().map(|networks| {
+            let key = "routes.allowed-networks";
+            if networks.get_ref().is_empty() {
+                self.report(&networks.span(), key, "must not be empty");
+            }
+            self.networks(key, networks.get_ref())
+        });
+        self.allowed = AllowedNetworks::new(networks);
         let hosts = hosts
             .into_iter()
             .map(|(name, host)| self.host(&name, host, ports, probes.kind))
@@ -34,6 +44,7 @@ impl Checker<'_> {
         let ttl = self.number("routes.resolve-ttl", &routes.resolve_ttl, 1..=86_400);
         let mut table = Table::new(hosts, ports, Duration::from_secs(ttl));
         table.probes = probes;
+        table.allowed = self.allowed.clone();
         let moves: Vec<_> = moves
             .iter()
             .filter_map(|(name, users)| self.one_move(&mut table, moves, name, users))
@@ -98,6 +109,13 @@ impl Checker<'_> {
             let named = |target: &Target| matches!(target, Target::Name(_));
             new.servers.iter().any(|server| named(&server.target))
         });
+        let address = new.and_then(|new| match new.servers.first()?.target {
+            Target::Address(address) => Some(address),
+            Target::Name(_) => None,
+        });
+        if let Some(Err(why)) = address.map(|address| self.allowed.check(address)) {
+            self.report(&span, &key, why);
+        }
         if in_dns && !name.contains('.') {
             let message = format!("{name:?} is none of [hosts], so DNS is asked for it");
             self.warn(&span, &key, message);

@@ -77,7 +77,7 @@ impl Checker<'_> {
         (most != 0).then_some(most)
     }
 
-    fn networks(&mut self, key: &str, networks: &[Spanned<String>]) -> Vec<Network> {
+    pub(super) fn networks(&mut self, key: &str, networks: &[Spanned<String>]) -> Vec<Network> {
         let mut read = Vec::new();
         for network in networks {
             match Network::parse(network.get_ref()) {

@@ -62,6 +62,9 @@ pub(in crate::config) struct Routes {
     pub(in crate::config) fold_case: bool,
     /// Seconds after which a host's DNS name is looked up again, 1 to 86400. Default: 300.
     pub(in crate::config) resolve_ttl: Spanned<i64>,
+    /// The networks that mail servers may be in, in CIDR form, whoever names them: this file, a
+    /// store, or DNS. Default: anywhere.
+    pub(in crate::config) allowed_networks: Option<Spanned<Vec<Spanned<String>>>>,
     /// `"alice@example.org" = "host"`.
     pub(in crate::config) login: BTreeMap<Spanned<String>, Spanned<String>>,
     /// `"example.org" = "host"`: what follows the last `@`.
@@ -76,6 +79,7 @@ impl Default for Routes {
             default: None,
             fold_case: false,
             resolve_ttl: unplaced(300),
+            allowed_networks: None,
             login: BTreeMap::new(),
             domain: BTreeMap::new(),
             first_letter: BTreeMap::new(),

@@ -68,7 +68,7 @@ impl Introspection {
             )
         });
         let tls = tls.transpose()?.unwrap_or_default();
-        let names = Names::new(|name| System.all(name));
+        let names = Names::new(System.lookups_of_stores());
         let agent = |connections| -> Agent {
             let config = Agent::config_builder()
                 .tls_config(tls.clone())

@@ -68,7 +68,7 @@ mod tests {
     use std::time::{Duration, Instant};
 
     use super::*;
-    use crate::net::{Endpoint, Names};
+    use crate::net::{Endpoint, Lookups, Names};
 
     #[test]
     fn messages_are_kept_until_they_are_taken_and_the_end_is_seen() {
@@ -76,7 +76,7 @@ mod tests {
         let port = listener.local_addr().unwrap().port();
         let port = std::num::NonZeroU16::new(port).unwrap();
         let endpoint = Endpoint::parse("127.0.0.1", port).unwrap();
-        let names = Names::new(|_| Err(io::Error::other("no names here")));
+        let names = Names::new(Lookups::new(1, |_| Err(io::Error::other("no names here"))));
         let deadline = Instant::now() + Duration::from_secs(20);
         let mut stream = Stream::connect(&endpoint, &names, deadline).unwrap();
         let (mut peer, _) = listener.accept().unwrap();

@@ -232,7 +232,7 @@ fn routes_that_are_replaced_hand_on_what_they_know() {
     let table = to_pool(pool, PROBES);
     let [_, old] = both(&table);
     assert_eq!(lasts(&old, Protocol::Imap, 20), vec!["1"; 20]);
-    let resolver = Arc::new(Dns::new(&[]));
+    let resolver = Dns::new(&[]).asked();
     // Nobody can be waited for.
     let mut hasty = table.clone();
     hasty.probes.timeout = Duration::ZERO;

@@ -67,7 +67,7 @@ impl LdapStore {
     pub fn open(settings: &Settings, lifetime: Lifetime) -> Result<Self, Vec<OpenFault>> {
         let encrypted = settings.starttls || settings.urls.iter().any(Url::is_encrypted);
         let access = Access {
-            names: Names::new(|name| System.all(name)),
+            names: Names::new(System.lookups_of_stores()),
             trust: Trust::new(settings.ca_file.clone()),
             starttls: settings.starttls,
         };

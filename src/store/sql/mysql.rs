@@ -31,7 +31,7 @@ impl Mysql {
         Self {
             options: options(&server),
             server,
-            names: Names::new(|name| System.all(name)),
+            names: Names::new(System.lookups_of_stores()),
         }
     }
 }

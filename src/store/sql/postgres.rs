@@ -37,7 +37,7 @@ impl Postgres {
         Self {
             options: options(&server),
             server,
-            names: Names::new(|name| System.all(name)),
+            names: Names::new(System.lookups_of_stores()),
         }
     }
 }

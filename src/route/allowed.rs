@@ -1,0 +1,128 @@
+//! Where mail servers may be.
+
+use std::net::IpAddr;
+use std::num::NonZeroU16;
+
+use crate::answer::Upstream;
+use crate::store::Network;
+
+/// The networks that mail servers may be in: `[routes] allowed-networks`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AllowedNetworks(Option<Vec<Network>>);
+
+impl AllowedNetworks {
+    /// Only these; `None` for everywhere.
+    pub fn new(networks: Option<Vec<Network>>) -> Self {
+        Self(networks)
+    }
+
+    /// Whether a mail server may be there; the error says what is wrong with the address.
+    pub fn check(&self, address: IpAddr) -> Result<(), String> {
+        let Some(upstream) = Upstream::new(address, NonZeroU16::MIN) else {
+            return Err(format!("{address} is not the address of a mail server"));
+        };
+        let lies_in = |network: &Network| network.contains(upstream.address());
+        match &self.0 {
+            Some(networks) if !networks.iter().any(lies_in) => {
+                Err(format!("{address} is in none of routes.allowed-networks"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The first of several where one may be; the error is about the first.
+    pub(super) fn first(&self, addresses: &[IpAddr]) -> Result<IpAddr, String> {
+        let mut wrong = None;
+        for address in addresses {
+            match self.check(*address) {
+                Ok(()) => return Ok(*address),
+                Err(why) => wrong = wrong.or(Some(why)),
+            }
+        }
+        Err(wrong.unwrap_or_else(|| "it has no address".to_owned()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn address(text: &str) -> IpAddr {
+        text.parse().unwrap()
+    }
+
+    /// What nginx cannot connect to, or takes for none (ngx_inet.c).
+    #[test]
+    fn what_nginx_cannot_connect_to_is_no_mail_server() {
+        let anywhere = AllowedNetworks::default();
+        for good in [
+            "192.0.2.1",
+            "127.0.0.1",
+            "::ffff:127.0.0.1",
+            "::ffff:192.0.2.1",
+            "::1",
+            "2001:db8::1",
+            "fd00::1",
+            "64:ff9b::192.0.2.1",
+            "240.0.0.1",
+        ] {
+            assert_eq!(anywhere.check(address(good)), Ok(()), "{good}");
+        }
+        for bad in [
+            "0.0.0.0",
+            "0.0.0.1",
+            "255.255.255.255",
+            "224.0.0.1",
+            "239.255.255.255",
+            "::ffff:0.0.0.0",
+            "::ffff:0.1.2.3",
+            "::ffff:255.255.255.255",
+            "::ffff:224.0.0.1",
+            "::",
+            "::2",
+            "::192.0.2.1",
+            "ff02::1",
+            "ff0e::1",
+            "fe80::1",
+            "febf::1",
+        ] {
+            let bad = address(bad);
+            let why = format!("{bad} is not the address of a mail server");
+            assert_eq!(anywhere.check(bad), Err(why));
+        }
+    }
+
+    #[test]
+    fn only_in_the_networks_if_there_are() {
+        let network = |text| Network::parse(text).unwrap();
+        let ours = AllowedNetworks::new(Some(vec![
+            network("192.0.2.0/24"),
+            network("2001:db8::/32"),
+        ]));
+        for (text, inside) in [
+            ("192.0.2.255", true),
+            ("::ffff:192.0.2.1", true),
+            ("2001:db8:1::1", true),
+            ("192.0.3.1", false),
+            ("::ffff:192.0.3.1", false),
+            ("127.0.0.1", false),
+            ("::1", false),
+            // These lead through a translator or a tunnel.
+            ("64:ff9b::192.0.2.1", false),
+            ("2002:c000:201::1", false),
+        ] {
+            let address = address(text);
+            let outside = format!("{address} is in none of routes.allowed-networks");
+            let expected = if inside { Ok(()) } else { Err(outside) };
+            assert_eq!(ours.check(address), expected);
+        }
+        let nowhere = AllowedNetworks::new(Some(Vec::new()));
+        assert!(nowhere.check(address("192.0.2.1")).is_err());
+
+        let [zero, far, near] = ["0.0.0.0", "198.51.100.1", "192.0.2.1"].map(address);
+        assert_eq!(ours.first(&[zero, far, near]), Ok(near));
+        let why = "0.0.0.0 is not the address of a mail server".to_owned();
+        assert_eq!(ours.first(&[zero, far]), Err(why));
+        assert_eq!(ours.first(&[]), Err("it has no address".to_owned()));
+    }
+}
