@@ -7,9 +7,16 @@ use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rustix::fs::OFlags;
+use rustix::io::Errno;
 
 use crate::problem::Problem;
 use crate::sandbox;
+
+#[cfg(feature = "sql")]
+pub mod database;
+pub mod place;
+
+use place::{Fault, Place};
 
 /// What tells one version of a file from another: times of change, inode, device, size.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -73,7 +80,9 @@ pub struct Trusted {
     /// The version that was read.
     pub fingerprint: Fingerprint,
     /// That everybody may read a secret.
-    pub warning: Option<Problem>,
+    pub exposure: Option<Problem>,
+    /// That root has looked at the file of a service, whose user can change it.
+    pub service: Option<Problem>,
 }
 
 /// How often a file that changes while it is read is read again. One that another was just put in
@@ -81,8 +90,9 @@ pub struct Trusted {
 const TRIES: usize = 3;
 
 /// Reads a regular file of at most `max` bytes that belongs to root or to the user we run as, and
-/// that neither its group nor others may write. One that keeps changing while it is read is an
-/// error, so half a file is never taken for the whole.
+/// that nobody else can change or replace: neither the file nor a folder on the way to it
+/// ([`place`]). One that keeps changing while it is read is an error, so half a file is never taken
+/// for the whole. Neither a FIFO nor a device in its place is waited for.
 pub fn read_trusted(path: &Path, max: u64, secrecy: Secrecy) -> Result<Trusted, Problem> {
     for _ in 0..TRIES {
         if let Some(trusted) = read_once(path, max, secrecy)? {
@@ -95,16 +105,25 @@ pub fn read_trusted(path: &Path, max: u64, secrecy: Secrecy) -> Result<Trusted, 
 /// `None` if the file changed meanwhile.
 fn read_once(path: &Path, max: u64, secrecy: Secrecy) -> Result<Option<Trusted>, Problem> {
     let problem = |message: String| Problem::new(path, message);
-    let unreadable =
-        |error: io::Error| problem(format!("cannot be read: {error}{}", sandbox::hint(&error)));
-    // Non-blocking: a FIFO in the file's place would keep us waiting for a writer.
-    let mut file = OpenOptions::new()
+    let unreadable = |error: io::Error| unreadable(path, &error);
+    let (place, found) = locate(path)?;
+    // Before it is opened, which would do something to some devices.
+    if let Some(reason) = place.distrust(&place.path, &found) {
+        return Err(problem(reason));
+    }
+    // A FIFO that is put there now must not keep us waiting for a writer.
+    let flags = OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::NOFOLLOW;
+    let mut file = match OpenOptions::new()
         .read(true)
-        .custom_flags((OFlags::NONBLOCK | OFlags::NOCTTY).bits().cast_signed())
-        .open(path)
-        .map_err(unreadable)?;
+        .custom_flags(flags.bits().cast_signed())
+        .open(&place.path)
+    {
+        // A link was put there meanwhile.
+        Err(error) if Errno::from_io_error(&error) == Some(Errno::LOOP) => return Ok(None),
+        opened => opened.map_err(unreadable)?,
+    };
     let before = file.metadata().map_err(unreadable)?;
-    if let Some(reason) = distrust(path, &before) {
+    if let Some(reason) = place.distrust(&place.path, &before) {
         return Err(problem(reason));
     }
     let too_large = || problem(format!("is larger than {max} bytes"));
@@ -120,77 +139,80 @@ fn read_once(path: &Path, max: u64, secrecy: Secrecy) -> Result<Option<Trusted>,
     if fingerprint != Fingerprint::of(&after) || bytes.len() as u64 != before.len() {
         return Ok(None);
     }
-    let exposed = secrecy == Secrecy::Secret && before.mode() & 0o004 != 0;
     Ok(Some(Trusted {
         bytes,
         fingerprint,
-        warning: exposed.then(|| problem(exposure(&before))),
+        exposure: exposure(path, &before, secrecy),
+        service: service(path, &place),
     }))
 }
 
-/// Which file it is, whatever is in it.
+/// Where a file is, and what is there.
+fn locate(path: &Path) -> Result<(Place, Metadata), Problem> {
+    let place = Place::of_file(path).map_err(|fault| unlocated(path, fault))?;
+    match place.metadata.clone() {
+        Some(metadata) => Ok((place, metadata)),
+        None => Err(unreadable(path, &Errno::NOENT.into())),
+    }
+}
+
+fn unlocated(path: &Path, fault: Fault) -> Problem {
+    match fault {
+        Fault::Io(error) => unreadable(path, &error),
+        Fault::Distrusted(reason) => Problem::new(path, reason),
+    }
+}
+
+fn unreadable(path: &Path, error: &io::Error) -> Problem {
+    let message = format!("cannot be read: {error}{}", sandbox::hint(error));
+    Problem::new(path, message)
+}
+
+/// What is worth a look about a file with secrets that something else is going to read.
+pub fn warnings_of_secret(path: &Path) -> Vec<Problem> {
+    let located = locate(path).ok();
+    located.map_or_else(Vec::new, |(place, found)| {
+        let exposure = exposure(path, &found, Secrecy::Secret);
+        exposure.into_iter().chain(service(path, &place)).collect()
+    })
+}
+
+fn exposure(path: &Path, file: &Metadata, secrecy: Secrecy) -> Option<Problem> {
+    let mode = file.mode() & 0o7777;
+    let exposed = secrecy == Secrecy::Secret && mode & 0o004 != 0;
+    exposed.then(|| {
+        let message =
+            format!("holds secrets and may be read by everybody (mode {mode:04o}): chmod o-r");
+        Problem::new(path, message)
+    })
+}
+
+fn service(path: &Path, place: &Place) -> Option<Problem> {
+    place.service().map(|user| {
+        let message = format!(
+            "user {user} can change it: the service refuses it unless it runs as that user"
+        );
+        Problem::new(path, message)
+    })
+}
+
+/// Which file it is and who may change it, whatever is in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Identity {
     inode: u64,
     device: u64,
+    owner: u32,
+    mode: u32,
 }
 
-/// Looks at a file that something else is going to read: it must be one that [`read_trusted`] would
-/// take, of any size.
-pub fn identify_trusted(path: &Path) -> Result<Identity, Problem> {
-    let metadata = std::fs::metadata(path)
-        .map_err(|error| Problem::new(path, format!("cannot be read: {error}")))?;
-    match distrust(path, &metadata) {
-        Some(reason) => Err(Problem::new(path, reason)),
-        None => Ok(Identity {
-            inode: metadata.ino(),
-            device: metadata.dev(),
-        }),
-    }
-}
-
-/// That everybody may read a file with secrets, if so.
-pub fn warn_of_exposure(path: &Path) -> Option<Problem> {
-    let metadata = std::fs::metadata(path).ok()?;
-    let exposed = metadata.mode() & 0o004 != 0;
-    exposed.then(|| Problem::new(path, exposure(&metadata)))
-}
-
-/// Where systemd puts what root lends to services (`LoadCredential=`, systemd.exec(5)).
-const CREDENTIALS: &str = "/run/credentials";
-
-/// Why the file cannot be trusted. Root may look at what a service was lent, which belongs to the
-/// user of the service: only systemd can put it there.
-fn distrust(path: &Path, metadata: &Metadata) -> Option<String> {
-    let ours = rustix::process::geteuid().as_raw();
-    let lent = || {
-        ours == 0
-            && path
-                .canonicalize()
-                .is_ok_and(|path| path.starts_with(CREDENTIALS))
-    };
-    if !metadata.is_file() {
-        Some("is not a regular file".into())
-    } else if metadata.uid() != 0 && metadata.uid() != ours && !lent() {
-        Some(format!(
-            "belongs to user {}, neither to root nor to the user we run as ({ours})",
-            metadata.uid()
-        ))
-    } else if metadata.mode() & 0o022 != 0 {
-        Some(format!(
-            "may be written by others (mode {:04o}): chmod go-w",
-            metadata.mode() & 0o7777
-        ))
-    } else {
-        None
-    }
-}
-
-fn exposure(metadata: &Metadata) -> String {
-    format!(
-        "holds secrets and may be read by everybody (mode {:04o}): chmod o-r",
-        metadata.mode() & 0o7777
-    )
+/// Looks which file `path` leads to, with one system call.
+pub fn identify(path: &Path) -> io::Result<Identity> {
+    std::fs::metadata(path).map(|metadata| Identity {
+        inode: metadata.ino(),
+        device: metadata.dev(),
+        owner: metadata.uid(),
+        mode: metadata.mode(),
+    })
 }
 
 /// Reads to the end, or to one byte more than `max`.
@@ -207,6 +229,8 @@ mod tests {
     use std::os::unix::fs::PermissionsExt as _;
     use std::path::PathBuf;
 
+    use super::place::CREDENTIALS;
+
     struct Scratch(PathBuf);
 
     impl Scratch {
@@ -214,6 +238,7 @@ mod tests {
             let folder =
                 std::env::temp_dir().join(format!("nma-files-{name}-{}", std::process::id()));
             fs::create_dir_all(&folder).unwrap();
+            fs::set_permissions(&folder, Permissions::from_mode(0o755)).unwrap();
             Self(folder)
         }
 
@@ -248,7 +273,7 @@ mod tests {
         ] {
             let trusted = read_trusted(&scratch.file("x", mode), 9, secrecy).unwrap();
             assert_eq!(trusted.bytes, b"x");
-            assert_eq!(trusted.warning.is_some(), warned, "{mode:o}");
+            assert_eq!(trusted.exposure.is_some(), warned, "{mode:o}");
         }
         for (mode, message) in [
             (0o620, "may be written by others (mode 0620): chmod go-w"),
@@ -267,7 +292,9 @@ mod tests {
             b"12345"
         );
         assert_eq!(refusal(&path, 4), "is larger than 4 bytes");
-        assert_eq!(refusal(&scratch.0, 4), "is not a regular file");
+        let folder = scratch.0.join("folder");
+        fs::create_dir(&folder).unwrap();
+        assert_eq!(refusal(&folder, 4), "is not a regular file");
         assert_eq!(refusal(Path::new("/dev/zero"), 4), "is not a regular file");
         assert_eq!(
             refusal(&scratch.0.join("none"), 4),

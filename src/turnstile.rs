@@ -1,9 +1,10 @@
 //! Lets a bounded number of threads in at once, of one process or of all on this machine.
 
 use std::fmt;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{File, OpenOptions, Permissions};
+use std::io;
 use std::num::NonZeroUsize;
-use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, fchown};
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Condvar, Mutex, PoisonError};
@@ -12,6 +13,8 @@ use std::time::{Duration, Instant};
 
 use rustix::fs::{FlockOperation, OFlags, flock};
 use rustix::io::Errno;
+
+use crate::files::place::{Fault, Holder, Place as Where};
 
 /// How long the others of this machine are left alone before the locks are tried again. The kernel
 /// wakes nobody who waits for one of several locks.
@@ -59,6 +62,39 @@ impl Place {
     }
 }
 
+/// Makes the file of a place, or opens the one that is there; says why it cannot be used. Neither a
+/// FIFO is waited for, nor a link followed.
+fn open_lock(place: &Where, path: &Path) -> Result<File, String> {
+    let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY;
+    let said = |error: io::Error| match Errno::from_io_error(&error) {
+        Some(Errno::LOOP) => "is a symbolic link".to_owned(),
+        _ => error.to_string(),
+    };
+    // For reading too: a FIFO without a reader is not opened for writing alone.
+    let file = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .custom_flags(flags.bits().cast_signed())
+        .open(path)
+        .map_err(said)?;
+    let found = file.metadata().map_err(said)?;
+    if let Some(reason) = place.distrust(path, &found) {
+        return Err(reason);
+    }
+    if found.nlink() != 1 {
+        return Err(format!("has {} hard links: remove it", found.nlink()));
+    }
+    // Who can open it can lock it.
+    if found.mode() & 0o044 != 0 {
+        file.set_permissions(Permissions::from_mode(0o600))
+            .map_err(said)?;
+    }
+    Ok(file)
+}
+
 /// A place inside, given back on drop.
 #[derive(Debug)]
 #[must_use]
@@ -81,29 +117,21 @@ impl Turnstile {
     /// is made and locked for each place; the kernel gives it back when a process dies. The files
     /// stay.
     ///
-    /// The folder must not be writable by everybody, who could take all places and keep them. Files
-    /// that root makes belong to the owner of the folder, so that `check` does not shut the program
-    /// out. The error names the file.
+    /// The folder is one that nobody else can make files in, and the files are regular ones of a
+    /// trusted owner with one name, as others could take all places and keep them. Root makes files
+    /// for a service with the rights of its user. The error names the file.
     pub fn shared(places: NonZeroUsize, folder: &Path) -> Result<Self, String> {
         let named = |path: &Path, what: &dyn fmt::Display| format!("{}: {what}", path.display());
-        let owner = fs::metadata(folder).map_err(|error| named(folder, &error))?;
-        if owner.mode() & 0o002 != 0 {
-            return Err(named(folder, &"may be written by everybody: chmod o-w"));
-        }
+        let place = Where::of_folder(folder, Holder::Private).map_err(|fault| match fault {
+            Fault::Io(error) => named(folder, &error),
+            Fault::Distrusted(reason) => named(folder, &reason),
+        })?;
+        let _acting = place.act().map_err(|error| named(folder, &error))?;
         let open = |number: usize| {
-            let path = folder.join(format!("hash-{number}.lock"));
-            let file = OpenOptions::new()
-                .write(true)
-                .create(true)
-                .truncate(false)
-                .mode(0o660)
-                .custom_flags(OFlags::NOFOLLOW.bits().cast_signed())
-                .open(&path)
-                .map_err(|error| named(&path, &error))?;
-            if rustix::process::geteuid().is_root() {
-                fchown(&file, Some(owner.uid()), Some(owner.gid()))
-                    .map_err(|error| named(&path, &error))?;
-            }
+            let name = format!("hash-{number}.lock");
+            let path = place.path.join(&name);
+            let file = open_lock(&place, &path);
+            let file = file.map_err(|reason| named(&folder.join(&name), &reason))?;
             Ok(Place {
                 file,
                 taken: AtomicBool::new(false),
@@ -174,6 +202,8 @@ impl Drop for Turn<'_> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     fn at_once() -> Instant {
@@ -207,6 +237,7 @@ mod tests {
     fn places_are_shared_through_a_folder() {
         let folder = std::env::temp_dir().join(format!("nma-turnstile-{}", std::process::id()));
         fs::create_dir_all(&folder).unwrap();
+        fs::set_permissions(&folder, Permissions::from_mode(0o700)).unwrap();
         let two = NonZeroUsize::new(2).unwrap();
         let one = Turnstile::shared(two, &folder).unwrap();
         let other = Turnstile::shared(two, &folder).unwrap();

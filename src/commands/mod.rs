@@ -6,6 +6,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use crate::cli::Command;
+use crate::files;
 use crate::problem::Problem;
 use crate::service::Service;
 use crate::store::open::Lifetime;
@@ -84,6 +85,7 @@ impl From<io::Error> for CommandError {
 /// Runs a command with the configuration file at `config`; `None` for [`Command::Serve`], which
 /// is none of these.
 pub fn run(command: &Command, config: &Path) -> Option<Result<Outcome, CommandError>> {
+    files::place::look_for_a_service();
     // Not locked: the threads that look names up have to log.
     let (mut out, mut err) = (io::stdout(), io::stderr());
     let result = run_with(command, config, &mut Console::default(), &mut out, &mut err)?;

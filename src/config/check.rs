@@ -251,7 +251,8 @@ impl Checker<'_> {
                     self.unfinished.push(path.clone());
                 }
                 self.files.push((path, trusted.fingerprint));
-                self.warnings.extend(trusted.warning);
+                self.warnings.extend(trusted.exposure);
+                self.warnings.extend(trusted.service);
                 Some(Zeroizing::new(trusted.bytes))
             }
         }

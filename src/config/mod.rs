@@ -291,7 +291,8 @@ impl Config {
         let holds_secret = config.holds_secret;
         config
             .warnings
-            .extend(trusted.warning.filter(|_| holds_secret));
+            .extend(trusted.exposure.filter(|_| holds_secret));
+        config.warnings.extend(trusted.service);
         Ok((config, problems))
     }
 

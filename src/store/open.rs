@@ -149,6 +149,14 @@ impl Opening<'_> {
         if matches!(users.store, StoreConfig::File(_)) {
             return None;
         }
+        // A database that is not trusted any longer is opened anew, which says why.
+        #[cfg(feature = "sql")]
+        if let StoreConfig::Sql(settings) = &users.store
+            && let super::sql::Kind::Sqlite(path) = &settings.kind
+            && crate::files::database::locate(path).is_err()
+        {
+            return None;
+        }
         let before = self.before?;
         let config = before.config();
         let ca_file = |config: &Config| {

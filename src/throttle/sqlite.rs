@@ -3,7 +3,7 @@
 use std::fs::{self, OpenOptions};
 use std::io;
 use std::num::NonZeroUsize;
-use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, fchown};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -11,12 +11,13 @@ use std::time::{Duration, Instant};
 use rusqlite::{
     Connection, ErrorCode, OpenFlags, OptionalExtension as _, Transaction, TransactionBehavior,
 };
-use rustix::process::geteuid;
 use zeroize::Zeroizing;
 
 use super::key::Key;
 use super::record::{Record, Spans};
 use super::state::{Change, Counting, MAX_KEYS, State, TagKey, Unchanged, new_tag_key, now};
+use crate::files::place::Place;
+use crate::files::{Identity, database, identify};
 use crate::sandbox;
 use crate::turnstile::Turnstile;
 
@@ -55,8 +56,8 @@ pub(super) struct Sqlite {
 /// An open file, and which one it is.
 struct Opened {
     connection: Connection,
-    /// Device and inode.
-    identity: (u64, u64),
+    place: Place,
+    identity: Identity,
 }
 
 impl Sqlite {
@@ -90,54 +91,69 @@ impl Sqlite {
             Some(kept) => kept,
             None => self.open(left)?,
         };
+        let acting = current.place.act().map_err(|error| named(&error))?;
         let result = current
             .connection
             .busy_timeout(left)
             .and_then(|()| work(&mut current.connection))
-            .map_err(|error| self.fault(&error, Some(current.identity)))?;
+            .map_err(|error| self.fault(&error, Some(&current)))?;
+        drop(acting);
         *opened = Some(current);
         Ok(result)
     }
 
     /// What an error comes to. A file that is damaged, and still the one that was opened, is removed.
-    fn fault(&self, error: &rusqlite::Error, opened: Option<(u64, u64)>) -> Unchanged {
+    fn fault(&self, error: &rusqlite::Error, opened: Option<&Opened>) -> Unchanged {
         let path = self.path.display();
-        match error.sqlite_error_code() {
+        let code = error.sqlite_error_code();
+        let busy = matches!(
+            code,
             Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked)
-                if self.counting == Counting::Once =>
-            {
-                return Unchanged::Contended;
-            }
-            Some(ErrorCode::DatabaseCorrupt)
-                if opened.is_some() && identify(&self.path).ok() == opened =>
-            {
-                // What is to be undone of it must not be undone in the next one.
-                let mut journal = self.path.clone().into_os_string();
-                journal.push("-journal");
-                let removed = match fs::remove_file(journal) {
-                    Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-                    _ => fs::remove_file(&self.path),
-                };
-                let removed = match removed {
-                    Ok(()) => "it is made anew".to_owned(),
-                    Err(error) => format!("it cannot be removed: {error}"),
-                };
-                return Unchanged::Failed(format!("{path}: {error}; {removed}"));
-            }
-            _ => {}
+        );
+        if busy && self.counting == Counting::Once {
+            return Unchanged::Contended;
+        }
+        if code == Some(ErrorCode::DatabaseCorrupt)
+            && let Some(opened) = opened
+            && identify(&self.path).ok() == Some(opened.identity)
+        {
+            // What is to be undone of it must not be undone in the next one.
+            let mut journal = opened.place.path.clone().into_os_string();
+            journal.push("-journal");
+            let removed = match fs::remove_file(journal) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+                _ => fs::remove_file(&opened.place.path),
+            };
+            let removed = match removed {
+                Ok(()) => "it is made anew".to_owned(),
+                Err(error) => format!("it cannot be removed: {error}"),
+            };
+            return Unchanged::Failed(format!("{path}: {error}; {removed}"));
         }
         Unchanged::Failed(format!("{path}: {error}"))
     }
 
     fn open(&self, timeout: Duration) -> Result<Opened, Unchanged> {
         let named = |error: rusqlite::Error| self.fault(&error, None);
-        create(&self.path).map_err(|error| {
-            format!("{}: {error}{}", self.path.display(), sandbox::hint(&error))
-        })?;
-        let identity =
-            identify(&self.path).map_err(|what| format!("{}: {what}", self.path.display()))?;
-        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let mut connection = Connection::open_with_flags(&self.path, flags).map_err(named)?;
+        let failed =
+            |error: io::Error| format!("{}: {error}{}", self.path.display(), sandbox::hint(&error));
+        let located = || database::locate(&self.path).map_err(|problem| problem.to_string());
+        let mut place = located()?;
+        let acting = place.act().map_err(failed)?;
+        if place.metadata.is_none() {
+            create(&place.path).map_err(failed)?;
+        }
+        drop(acting);
+        // Another process may have made it.
+        if place.metadata.is_none() {
+            place = located()?;
+        }
+        let identity = identify(&place.path).map_err(failed)?;
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
+            | OpenFlags::SQLITE_OPEN_NO_MUTEX
+            | OpenFlags::SQLITE_OPEN_NOFOLLOW;
+        let acting = place.act().map_err(failed)?;
+        let mut connection = Connection::open_with_flags(&place.path, flags).map_err(named)?;
         connection.busy_timeout(timeout).map_err(named)?;
         // A sandbox has no folder for temporary files.
         connection
@@ -178,8 +194,14 @@ impl Sqlite {
                 return Err(format!("{path}: is of version {other}, not {VERSION}").into());
             }
         }
+        drop(acting);
+        // What was opened is what was looked at.
+        if identify(&place.path).map_err(failed)? != identity {
+            return Err(format!("{}: was replaced meanwhile", self.path.display()).into());
+        }
         Ok(Opened {
             connection,
+            place,
             identity,
         })
     }
@@ -204,46 +226,12 @@ impl Sqlite {
     }
 }
 
-/// Makes the file if there is none, readable for nobody else. One that root makes belongs to the
-/// owner of the folder, so that `check` does not shut the program out.
+/// Makes the file if there is none, readable for nobody else.
 fn create(path: &Path) -> io::Result<()> {
     let mut options = OpenOptions::new();
-    let file = match options.write(true).create_new(true).mode(0o600).open(path) {
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Ok(()),
-        made => made?,
-    };
-    if let (true, Some(folder)) = (geteuid().is_root(), path.parent()) {
-        let owner = fs::metadata(folder)?;
-        fchown(&file, Some(owner.uid()), Some(owner.gid()))?;
-    }
-    Ok(())
-}
-
-/// Which file it is. It must be one that nobody else writes; the error says why it is not.
-fn identify(path: &Path) -> Result<(u64, u64), String> {
-    let file = fs::symlink_metadata(path).map_err(|error| error.to_string())?;
-    let ours = geteuid();
-    // Where everybody may make files, somebody may have made this one to be taken for ours.
-    let planted = || {
-        let folder = path.parent().and_then(|folder| fs::metadata(folder).ok());
-        folder.is_some_and(|folder| folder.mode() & 0o002 != 0 && folder.uid() != file.uid())
-    };
-    if !file.is_file() {
-        Err("is not a regular file".to_owned())
-    } else if ours.is_root() && file.uid() != 0 && planted() {
-        Err(format!(
-            "belongs to user {}, and everybody may make files in its folder",
-            file.uid()
-        ))
-    } else if !ours.is_root() && file.uid() != ours.as_raw() {
-        Err(format!(
-            "belongs to user {}, not to the one we run as",
-            file.uid()
-        ))
-    } else if file.mode() & 0o022 != 0 {
-        Err("may be written by others: chmod go-w".to_owned())
-    } else {
-        Ok((file.dev(), file.ino()))
+    match options.write(true).create_new(true).mode(0o600).open(path) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        made => made.map(drop),
     }
 }
 

@@ -240,15 +240,15 @@ fn a_folder_in_which_others_can_replace_it_is_refused() {
     for (mode, message) in [
         (
             0o777,
-            "may be written by others (mode 0777): chmod go-w, or +t",
+            "may be written by others (mode 0777, owner 0): chmod go-w, or +t",
         ),
         (
             0o775,
-            "may be written by others (mode 0775): chmod go-w, or +t",
+            "may be written by others (mode 0775, owner 0): chmod go-w, or +t",
         ),
         (
             0o757,
-            "may be written by others (mode 0757): chmod go-w, or +t",
+            "may be written by others (mode 0757, owner 0): chmod go-w, or +t",
         ),
     ] {
         set(mode);

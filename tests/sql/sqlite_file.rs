@@ -2,7 +2,7 @@
 
 use std::fs::{self, Permissions};
 use std::io::{BufRead as _, BufReader, Write as _};
-use std::os::unix::fs::{PermissionsExt as _, chown};
+use std::os::unix::fs::{PermissionsExt as _, chown, symlink};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
@@ -55,6 +55,90 @@ fn a_file_that_is_not_there_or_not_ours_is_not_used() {
     cgi(&dir, &alice).must_be(OK, "accepted");
     fs::write(&file, "what is no database: ".repeat(100)).unwrap();
     refused("file is not a database");
+}
+
+/// A log beside a database, by somebody who can write to the folder, replaces what is in it.
+#[test]
+fn what_is_beside_the_file_counts_as_much_as_the_file() {
+    need_root();
+    let dir = folder(&users("sqlite:data/users.db", QUERY, ""));
+    let data = dir.path().join("data");
+    fs::create_dir(&data).unwrap();
+    fs::rename(with_user(&dir, "alice"), data.join("users.db")).unwrap();
+    let mode = |mode| fs::set_permissions(&data, Permissions::from_mode(mode)).unwrap();
+    mode(0o755);
+    let alice = Ask::new("alice", "right");
+    let refused = |why: &str| {
+        cgi(&dir, &alice).must_be_trouble(why);
+        for arguments in [&["check"][..], &["serve", "--listen", "127.0.0.1:0"]] {
+            let said = command(&dir, arguments);
+            let printed = String::from_utf8_lossy(&said.stderr);
+            assert_eq!(said.status.code(), Some(78), "{printed}");
+            assert!(printed.contains(why), "{printed}");
+        }
+    };
+    cgi(&dir, &alice).must_be(OK, "accepted");
+    for folder in [0o777, 0o1777, 0o2775, 0o775] {
+        mode(folder);
+        refused(&format!(
+            "data may be written by others (mode {folder:04o}, owner 0): "
+        ));
+    }
+    mode(0o755);
+    chown(&data, Some(65534), None).unwrap();
+    cgi(&dir, &alice).must_be_trouble("data belongs to user 65534, neither to root nor");
+    chown(&data, Some(0), None).unwrap();
+    for suffix in ["-wal", "-shm", "-journal"] {
+        let path = data.join(format!("users.db{suffix}"));
+        let companion = |why: &str| {
+            refused(&format!("users.db{suffix}: {why}"));
+            fs::remove_file(&path).unwrap();
+        };
+        fs::write(&path, "").unwrap();
+        chown(&path, Some(65534), None).unwrap();
+        companion("belongs to user 65534, neither to root nor");
+        fs::write(&path, "").unwrap();
+        fs::set_permissions(&path, Permissions::from_mode(0o664)).unwrap();
+        companion("may be written by others (mode 0664): chmod go-w");
+        symlink("/dev/null", &path).unwrap();
+        companion("is not a regular file");
+        fs::hard_link(data.join("users.db"), &path).unwrap();
+        companion("has 2 hard links");
+    }
+    cgi(&dir, &alice).must_be(OK, "accepted");
+    // A link in a folder that others can write to leads nowhere.
+    mode(0o1777);
+    fs::rename(data.join("users.db"), dir.path().join("real.db")).unwrap();
+    symlink("../real.db", data.join("users.db")).unwrap();
+    refused("data may be written by others (mode 1777, owner 0): ");
+    mode(0o755);
+    cgi(&dir, &alice).must_be(OK, "accepted");
+}
+
+/// A folder that becomes writable is noticed by a reload.
+#[test]
+fn a_reload_looks_at_the_folder_again() {
+    need_root();
+    let dir = folder(&users("sqlite:data/users.db", QUERY, ""));
+    let data = dir.path().join("data");
+    fs::create_dir(&data).unwrap();
+    fs::rename(with_user(&dir, "alice"), data.join("users.db")).unwrap();
+    fs::set_permissions(&data, Permissions::from_mode(0o755)).unwrap();
+    let service = Service::start_in(dir);
+    service
+        .ask(&Ask::new("alice", "right"))
+        .must_be(OK, "accepted");
+    fs::set_permissions(&data, Permissions::from_mode(0o1777)).unwrap();
+    let config = fs::read(service.dir().path().join("auth.toml")).unwrap();
+    service
+        .dir()
+        .write("auth.toml", [&config[..], b"\n# changed\n"].concat());
+    wait_until("the reload is refused", || {
+        service.ask(&Ask::new("alice", "right"));
+        service
+            .log()
+            .contains("data may be written by others (mode 1777, owner 0): ")
+    });
 }
 
 #[test]

@@ -337,17 +337,52 @@ fn a_state_file_that_somebody_planted_is_not_taken_by_root() {
         let out = util::output(program_in(&cgi.0).arg("check"));
         (out.status.success(), String::from_utf8(out.stderr).unwrap())
     };
-    for mode in [0o777, 0o1777] {
+    for mode in [0o777, 0o1777, 0o770, 0o2775] {
         fs::set_permissions(&folder, fs::Permissions::from_mode(mode)).unwrap();
         let (good, said) = check();
-        let why = "belongs to user 65534, and everybody may make files in its folder";
-        assert!(!good && said.contains(why), "{said}");
+        let why = format!("state may be written by others (mode {mode:04o}, owner 0): ");
+        assert!(!good && said.contains(&why), "{said}");
         assert_eq!(cgi.log_in(HERE, "alice", "secret-right"), In);
     }
-    // Where only a group may, whose members the administrator chose, it may be the program's own.
-    fs::set_permissions(&folder, fs::Permissions::from_mode(0o770)).unwrap();
+    fs::set_permissions(&folder, fs::Permissions::from_mode(0o755)).unwrap();
     let (good, said) = check();
-    assert!(good, "{said}");
+    let why = "state.db: belongs to user 65534, neither to root nor to the user we run as (0)";
+    assert!(!good && said.contains(why), "{said}");
+    assert_eq!(cgi.log_in(HERE, "alice", "secret-right"), In);
+    fs::remove_file(&file).unwrap();
+    // SQLite would take these for a part of it.
+    let planted = |suffix: &str| folder.join(format!("state.db{suffix}"));
+    for suffix in ["-journal", "-wal", "-shm"] {
+        let path = planted(suffix);
+        fs::write(&path, "").unwrap();
+        std::os::unix::fs::chown(&path, Some(65534), Some(65534)).unwrap();
+        let (good, said) = check();
+        let why = format!("state.db{suffix}: belongs to user 65534, neither");
+        assert!(!good && said.contains(&why), "{said}");
+        fs::remove_file(&path).unwrap();
+        let fifo = rustix::fs::FileType::Fifo;
+        let mode = rustix::fs::Mode::from_raw_mode(0o600);
+        rustix::fs::mknodat(rustix::fs::CWD, &path, fifo, mode, 0).unwrap();
+        let (good, said) = check();
+        let why = format!("state.db{suffix}: is not a regular file");
+        assert!(!good && said.contains(&why), "{said}");
+        fs::remove_file(&path).unwrap();
+    }
+    // The owner of a folder has no way to be given a file of root.
+    let target = cgi.0.write("target", "");
+    std::os::unix::fs::chown(&folder, Some(65534), Some(65534)).unwrap();
+    fs::hard_link(&target, planted("-journal")).unwrap();
+    let (good, said) = check();
+    assert!(
+        !good && said.contains("state.db-journal: has 2 hard links"),
+        "{said}"
+    );
+    assert_eq!(
+        std::os::unix::fs::MetadataExt::uid(&fs::metadata(&target).unwrap()),
+        0
+    );
+    fs::remove_file(planted("-journal")).unwrap();
+    assert!(check().0);
 }
 
 #[test]

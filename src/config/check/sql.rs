@@ -10,7 +10,7 @@ use zeroize::Zeroizing;
 
 use super::Checker;
 use crate::config::{Use, file};
-use crate::files::{Secrecy, read_trusted, warn_of_exposure};
+use crate::files::{Secrecy, read_trusted, warnings_of_secret};
 use crate::secret::{Secret, SecretError, WeakSchemes};
 use crate::store::sql::network::{Address, DatabasePassword, Server, Tls};
 use crate::store::sql::row::Reading;
@@ -169,7 +169,7 @@ impl Checker<'_> {
         if let Some(folder) = path.parent() {
             self.name("users.url", &url.span(), folder, Use::Write);
         }
-        self.warnings.extend(warn_of_exposure(&path));
+        self.warnings.extend(warnings_of_secret(&path));
         path
     }
 

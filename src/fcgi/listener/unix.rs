@@ -13,6 +13,7 @@ use rustix::fs::{FlockOperation, Mode, OFlags, fchmod, flock};
 use rustix::io::Errno;
 use rustix::net::{self, AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 
+use crate::files::place::{Fault, Holder, Place};
 use crate::sandbox::removal;
 
 /// How often the lock is looked for again where it was just taken away.
@@ -101,25 +102,10 @@ fn folder_of(path: &Path) -> &Path {
 
 /// Who can replace the file can take the place of the program, and gets the passwords.
 fn check_folder(folder: &Path) -> io::Result<()> {
-    let metadata = fs::metadata(folder)?;
-    let ours = rustix::process::geteuid().as_raw();
-    let mode = metadata.mode();
-    let denied = |why: String| {
-        let what = format!("the folder {} {why}", folder.display());
-        Err(Error::new(ErrorKind::PermissionDenied, what))
-    };
-    if metadata.uid() != 0 && metadata.uid() != ours {
-        denied(format!(
-            "belongs to user {}, neither to root nor to the user we run as ({ours})",
-            metadata.uid()
-        ))
-    } else if mode & 0o022 != 0 && mode & 0o1000 == 0 {
-        denied(format!(
-            "may be written by others (mode {:04o}): chmod go-w, or +t",
-            mode & 0o7777
-        ))
-    } else {
-        Ok(())
+    match Place::of_folder(folder, Holder::Sticky) {
+        Ok(_) => Ok(()),
+        Err(Fault::Io(error)) => Err(error),
+        Err(Fault::Distrusted(why)) => Err(Error::new(ErrorKind::PermissionDenied, why)),
     }
 }
 

@@ -74,7 +74,8 @@ impl Reading {
         };
         self.files.push((path.to_owned(), seen));
         let read = read?;
-        warnings.extend(read.warning);
+        warnings.extend(read.exposure);
+        warnings.extend(read.service);
         if is_unfinished(&read.bytes) {
             self.unfinished.push(path.to_owned());
         }

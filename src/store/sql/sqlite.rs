@@ -11,7 +11,8 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, Statement};
 use super::database::{Asked, Driver, Failure, Rows};
 use super::row::{Row, Value};
 use super::template::Template;
-use crate::files::{Identity, identify_trusted};
+use crate::files::place::{Acting, Place};
+use crate::files::{Identity, database, identify};
 
 /// How many steps of SQLite's virtual machine lie between two looks at the clock: some 0.1 ms.
 const STEPS: std::ffi::c_int = 1000;
@@ -29,6 +30,7 @@ pub(super) struct Sqlite {
 /// An open file, and which one it is.
 pub(super) struct Opened {
     connection: Connection,
+    place: Place,
     identity: Identity,
     /// Milliseconds from the start until a statement is to end.
     until: Arc<AtomicU64>,
@@ -74,15 +76,38 @@ impl Sqlite {
     }
 }
 
+/// SQLite makes the `-shm` file beside a database, and as root gives it away: with the rights of the
+/// service's user, if root looks at the database of a service.
+fn act(place: &Place) -> Result<Acting, Failure> {
+    let failed = |error| {
+        Failure::lost(format_args!(
+            "{}: cannot work with the rights of its owner: {error}",
+            place.path.display()
+        ))
+    };
+    place.act().map_err(failed)
+}
+
 impl Driver for Sqlite {
     type Connection = Opened;
 
     fn connect(&self, _deadline: Instant) -> Result<Opened, Failure> {
-        let identity = identify_trusted(&self.path).map_err(Failure::lost)?;
+        let located = database::locate(&self.path).map_err(Failure::lost)?;
+        let unreadable = |error| {
+            Failure::lost(format_args!(
+                "{}: cannot be read: {error}",
+                self.path.display()
+            ))
+        };
+        let identity = identify(&self.path).map_err(unreadable)?;
         let until = Arc::new(AtomicU64::new(0));
-        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY
+            | OpenFlags::SQLITE_OPEN_NO_MUTEX
+            | OpenFlags::SQLITE_OPEN_NOFOLLOW;
         let failure = |error| self.failure(&error, &until);
-        let mut connection = Connection::open_with_flags(&self.path, flags).map_err(failure)?;
+        let acting = act(&located)?;
+        let mut connection = Connection::open_with_flags(&located.path, flags).map_err(failure)?;
+        drop(acting);
         let start = self.start;
         let clock = until.clone();
         let is_over = move || {
@@ -99,8 +124,16 @@ impl Driver for Sqlite {
                 !wait()
             }))
             .map_err(failure)?;
+        // What was opened is what was looked at.
+        if identify(&self.path).ok() != Some(identity) {
+            return Err(Failure::lost(format_args!(
+                "{}: is being replaced at the moment",
+                self.path.display()
+            )));
+        }
         Ok(Opened {
             connection,
+            place: located,
             identity,
             until,
         })
@@ -108,7 +141,7 @@ impl Driver for Sqlite {
 
     /// Not if another file has been put in its place.
     fn is_current(&self, opened: &Opened) -> bool {
-        identify_trusted(&self.path).is_ok_and(|identity| identity == opened.identity)
+        identify(&self.path).is_ok_and(|identity| identity == opened.identity)
     }
 
     fn query(
@@ -119,6 +152,7 @@ impl Driver for Sqlite {
         most: usize,
         deadline: Instant,
     ) -> Result<Rows, Failure> {
+        let _acting = act(&opened.place)?;
         let Opened {
             connection, until, ..
         } = opened;
@@ -136,6 +170,7 @@ impl Driver for Sqlite {
         statement: &Template,
         deadline: Instant,
     ) -> Result<Vec<String>, Failure> {
+        let _acting = act(&opened.place)?;
         opened.until.store(self.millis(deadline), Ordering::Relaxed);
         let prepared = opened
             .connection
