@@ -39,6 +39,7 @@ pub mod logins;
 pub mod method;
 #[cfg(feature = "tls")]
 pub mod net;
+pub mod own_login;
 pub mod pace;
 pub mod params;
 pub mod problem;

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use crate::store::StoreError;
+use crate::store::{Likeness, StoreError};
 
 /// The reason of a refusal. [`fmt::Display`] gives the stable word that the log has as `cause`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,6 +54,9 @@ pub enum Refusal {
     /// The client proves itself by a digest, and what is stored of this user's password cannot be
     /// compared with one.
     DigestNotPossible,
+    /// The client has proven a login without a password, and the store takes a user of another login
+    /// for the same, or does not say whom it has found.
+    LoginNotProven(Likeness),
     /// There is no client certificate that nginx has verified.
     NoCertificate(&'static str),
     /// The client certificate is not one of this login.
@@ -133,6 +136,10 @@ impl Refusal {
             | Self::BadToken(why)
             | Self::RelayDenied(why)
             | Self::Throttled(why) => Some(Cow::Borrowed(why)),
+            Self::LoginNotProven(Likeness::Unsaid) => Some(Cow::Borrowed(
+                "the store does not say which login it has found",
+            )),
+            Self::LoginNotProven(_) => Some(Cow::Borrowed("the store has found another login")),
             Self::Temporary(
                 Trouble::Store(what)
                 | Trouble::Host(what)
@@ -176,6 +183,7 @@ impl fmt::Display for Refusal {
             Self::PasswordExpired => "password-expired",
             Self::ProtocolNotAllowed => "protocol-not-allowed",
             Self::DigestNotPossible => "digest-not-possible",
+            Self::LoginNotProven(_) => "login-not-proven",
             Self::NoCertificate(_) => "no-certificate",
             Self::WrongCertificate(_) => "wrong-certificate",
             Self::BadToken(_) => "bad-token",

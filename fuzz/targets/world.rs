@@ -18,7 +18,7 @@ use nginx_mail_auth::secret::{Password, Proof, Secret, WeakSchemes};
 use nginx_mail_auth::service::Service;
 use nginx_mail_auth::store::open::{Lifetime, open};
 use nginx_mail_auth::store::{
-    Account, Credential, Decoy, Passwords, Question, StoreError, UserStore,
+    Account, Credential, Decoy, Likeness, Passwords, Question, StoreError, UserStore,
 };
 use nginx_mail_auth::throttle::{Counting, Throttle};
 use nginx_mail_auth::turnstile::Turnstile;
@@ -391,6 +391,7 @@ impl UserStore for Fickle {
             "192.0.2.1\r\nAuth-Status: OK",
         ];
         Ok(Some(Account {
+            likeness: Likeness::Same,
             passwords: match random.below(6) {
                 0 | 1 => {
                     let secret = Secret::parse(b"{PLAIN}pw", WeakSchemes::Allowed);

@@ -9,7 +9,7 @@ use crate::request::{AuthRequest, Login};
 use crate::route::{Destination, OwnPassword};
 use crate::secret::{OutOfMemory, Password, Proof, Secret};
 use crate::store::{
-    Account, Credential, Decoy, Network, Passwords, Question, StoreError, UserStore,
+    Account, Credential, Decoy, Likeness, Network, Passwords, Question, StoreError, UserStore,
 };
 use crate::turnstile::{Turn, Turnstile};
 
@@ -192,13 +192,33 @@ impl Chain {
     }
 
     /// Looks a login up that has proven itself otherwise, or need not. A store that only knows its
-    /// users by their passwords is not asked: it would take everybody for one.
+    /// users by their passwords is not asked: it would take everybody for one. One that has found a
+    /// user of another login does not know this one; one that does not say whom it has found leaves
+    /// nobody in, also none of a later store.
     pub fn look_up(
         &self,
         asked: &Question<'_>,
         note: &mut impl FnMut(Step<'_>),
     ) -> Result<Account, Refusal> {
-        self.find(asked, note, |source| source.store.knows_users())
+        let knows_users = |source: &Source| source.store.knows_users();
+        let mut unlike = None;
+        let found = self.walk(asked, note, knows_users, |_, account, _| {
+            match account.likeness {
+                Likeness::Same => return Said::Yes(Box::new(Proven::new(account))),
+                Likeness::Other => unlike.get_or_insert(Likeness::Other),
+                Likeness::Unsaid => unlike.insert(Likeness::Unsaid),
+            };
+            Said::Unknown
+        });
+        match (found, unlike) {
+            (Err(Lost::Refused(why, _)), _) => Err(why),
+            (_, Some(Likeness::Unsaid)) => Err(Refusal::LoginNotProven(Likeness::Unsaid)),
+            (Ok(proven), _) => Ok(proven.account),
+            (Err(Lost::NotComparable | Lost::Unknown), Some(other)) => {
+                Err(Refusal::LoginNotProven(other))
+            }
+            (Err(Lost::NotComparable | Lost::Unknown), None) => Err(Refusal::UnknownUser),
+        }
     }
 
     /// What [`Chain::authenticate`] would find with a right password, as far as that can be told
@@ -208,18 +228,12 @@ impl Chain {
         asked: &Question<'_>,
         note: &mut impl FnMut(Step<'_>),
     ) -> Result<Account, Refusal> {
-        self.find(asked, note, |_| true)
-    }
-
-    fn find<N: FnMut(Step<'_>)>(
-        &self,
-        asked: &Question<'_>,
-        note: &mut N,
-        counts: impl Fn(&Source) -> bool,
-    ) -> Result<Account, Refusal> {
-        let found = self.walk(asked, note, &counts, |_, account, _| {
-            Said::Yes(Box::new(Proven::new(account)))
-        });
+        let found = self.walk(
+            asked,
+            note,
+            |_| true,
+            |_, account, _| Said::Yes(Box::new(Proven::new(account))),
+        );
         found
             .map(|proven| proven.account)
             .map_err(|lost| match lost {

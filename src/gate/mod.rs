@@ -9,7 +9,7 @@ use crate::refusal::{Refusal, Trouble};
 use crate::request::{AuthRequest, Login, Method, Protocol};
 use crate::route::{Credentials, Destination, NoPassword, OwnPassword, Routes};
 use crate::secret::{Password, Proof};
-use crate::store::{Account, Question};
+use crate::store::{Account, Likeness, Question};
 use crate::throttle::{Delay, Throttle};
 
 mod chain;
@@ -162,6 +162,13 @@ impl Gate {
             .choose_by(&asked, account)
             .map_err(|trouble| self.chain.with_origin(trouble, account))?;
         note(Step::Routed(&destination));
+        // With a login of ours the mail server asks for no password: it must be that user's mailbox.
+        if destination.master.is_some()
+            && account.user.is_none()
+            && account.likeness == Likeness::Other
+        {
+            return Err(Refusal::LoginNotProven(account.likeness));
+        }
         let known_as = account.user.as_deref().unwrap_or(login.as_bytes());
         let other = |user: &[u8]| (user != request.login.as_bytes()).then(|| user.to_vec());
         let (user, own) = match masters {
@@ -303,7 +310,13 @@ impl Gate {
         };
         let known = if settings.asks_stores() {
             match self.chain.look_up(&asked, note) {
-                Err(Refusal::UnknownUser) => None,
+                // Mail for an address that is like that of a user is not for that user.
+                Err(Refusal::UnknownUser | Refusal::LoginNotProven(Likeness::Other)) => None,
+                // It may be for one: no mail is to be sent back for that.
+                Err(why @ Refusal::LoginNotProven(_)) => {
+                    let what = why.detail().unwrap_or_default().into_owned();
+                    return Err(Trouble::Store(what).into());
+                }
                 found => Some(found?),
             }
         } else {

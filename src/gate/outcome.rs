@@ -44,6 +44,8 @@ impl From<Refusal> for Denied {
         let guess = match why {
             // No password was tried: many clients ask for this first, and then send theirs.
             Refusal::Temporary(_) | Refusal::DigestNotPossible => Guess::No,
+            // What the client has shown is right.
+            Refusal::LoginNotProven(_) => Guess::No,
             _ => Guess::Yes,
         };
         Self {

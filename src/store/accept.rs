@@ -1,6 +1,6 @@
 //! The store that accepts every login with every password, as the original script does.
 
-use super::{Account, Passwords, Question, StoreError, UserStore};
+use super::{Account, Likeness, Passwords, Question, StoreError, UserStore};
 
 /// Knows every login and takes every password: the mail server itself must check.
 #[derive(Debug)]
@@ -10,6 +10,7 @@ impl UserStore for AcceptStore {
     fn find(&self, _asked: &Question<'_>) -> Result<Option<Account>, StoreError> {
         Ok(Some(Account {
             passwords: Passwords::Any,
+            likeness: Likeness::Same,
             ..Account::default()
         }))
     }

@@ -74,6 +74,10 @@ impl<S: UserStore> UserStore for Bounded<S> {
         self.store.knows_users()
     }
 
+    fn lacks_likeness(&self) -> Option<String> {
+        self.store.lacks_likeness()
+    }
+
     fn decoy(&self, asked: &Question<'_>) -> Decoy {
         self.store.decoy(asked)
     }

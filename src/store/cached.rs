@@ -188,6 +188,10 @@ impl<S: UserStore> UserStore for Cached<S> {
         self.store.knows_users()
     }
 
+    fn lacks_likeness(&self) -> Option<String> {
+        self.store.lacks_likeness()
+    }
+
     fn decoy(&self, asked: &Question<'_>) -> Decoy {
         self.store.decoy(asked)
     }

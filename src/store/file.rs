@@ -13,7 +13,7 @@ use zeroize::Zeroizing;
 
 use self::index::Index;
 use self::line::{Flaw, FlawKind, Line};
-use super::{Account, Decoy, Passwords, Question, StoreError, UserStore};
+use super::{Account, Decoy, Likeness, Passwords, Question, StoreError, UserStore};
 use crate::problem::Problem;
 use crate::request::Login;
 use crate::secret::{Secret, WeakSchemes};
@@ -218,6 +218,8 @@ impl FileStore {
         let mut account = line
             .account(self.weak)
             .map_err(|flaw| self.unusable(offset, &flaw.kind))?;
+        // Lines are found by the bytes of their login.
+        account.likeness = Likeness::Same;
         if let (Some(apps), Passwords::Stored(credentials)) = (&self.apps, &mut account.passwords) {
             credentials.extend(apps.of(login)?);
         }

@@ -11,6 +11,7 @@ use super::open::{Fault, Lifetime};
 use super::outage::{Outage, Trouble};
 use super::{Account, Passwords, Question, StoreError, UserStore};
 use crate::net::{Endpoint, LineError, Names, Stream, Trust};
+use crate::own_login::OwnLogin;
 use crate::request::{Login, Protocol};
 use crate::route::System;
 use crate::secret::Password;
@@ -160,6 +161,8 @@ pub struct HttpStore {
     names: Names,
     trust: Trust,
     outage: Outage,
+    /// What we show there, if anything.
+    own: Option<OwnLogin>,
 }
 
 impl HttpStore {
@@ -170,6 +173,10 @@ impl HttpStore {
             names: Names::new(System.lookups_of_stores()),
             trust: Trust::new(settings.ca_file.clone()),
             outage: Outage::default(),
+            own: settings
+                .key
+                .as_ref()
+                .map(|key| OwnLogin::new(&settings.url, b"X-Auth-Key", &key.0)),
             settings: settings.clone(),
         };
         if settings.url.tls && lifetime == Lifetime::Server {
@@ -200,7 +207,30 @@ impl HttpStore {
 
     /// Asks, and reads the answer up to the end of its header; then nobody listens any more, as
     /// with nginx.
+    ///
+    /// A service that refuses the key by the status of HTTP (401, 403) is not asked for a while.
     fn ask(&self, asked: &Question<'_>, password: &[u8]) -> Result<Reply, Trouble> {
+        let attempt = self.own.as_ref().map(OwnLogin::attempt).transpose();
+        let attempt = attempt.map_err(|closed| Trouble::Server(format!("key-file: {closed}")))?;
+        let reply = self.exchange(asked, password)?;
+        match attempt {
+            Some(attempt) if reply.refuses_key() => {
+                let why = reply.without_status();
+                attempt.refused(why.as_str());
+                let when = "it is tried again in a minute, or when the key is another";
+                Err(Trouble::Server(format!(
+                    "the key is refused: {why}; {when}"
+                )))
+            }
+            Some(attempt) => {
+                attempt.accepted();
+                Ok(reply)
+            }
+            None => Ok(reply),
+        }
+    }
+
+    fn exchange(&self, asked: &Question<'_>, password: &[u8]) -> Result<Reply, Trouble> {
         let deadline = asked.deadline.min(Instant::now() + self.settings.timeout);
         let mut stream = self.connect(deadline)?;
         stream

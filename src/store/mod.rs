@@ -72,6 +72,12 @@ pub trait UserStore: Send + Sync {
         true
     }
 
+    /// Why the store cannot say which login it has found, if so: then it lets nobody in who shows no
+    /// password.
+    fn lacks_likeness(&self) -> Option<String> {
+        None
+    }
+
     /// What the time of an unknown login is spent on, so that it is answered no sooner than a
     /// known one.
     fn decoy(&self, _asked: &Question<'_>) -> Decoy {
@@ -122,10 +128,37 @@ pub struct Account {
     /// The password that the mail server is to see in place of the one that was typed, where the
     /// store knows it.
     pub upstream_password: Option<Password>,
+    /// Whether the user is the one of the login, or one that the store takes for the same.
+    pub likeness: Likeness,
     /// What the store itself calls the user, for its own [`UserStore::verify`].
     pub handle: Option<Vec<u8>>,
     /// Which `[[users]]` it comes from, from 0; whoever asks the stores notes it.
     pub source: Option<usize>,
+}
+
+/// How the login of a user that a store has found is like the one that was asked for.
+///
+/// A database and a directory compare by rules of their own: `álice` and `alice` may be the same
+/// there. Only a user who shows the password is one that they may say so of.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Likeness {
+    /// It is the same, but for the case of ASCII letters: compared here, by bytes.
+    Same,
+    /// It is another one.
+    Other,
+    /// The store does not say which login it has found.
+    #[default]
+    Unsaid,
+}
+
+impl Likeness {
+    /// The login that was found, compared with the one that was asked for.
+    pub fn of(found: &[u8], asked: &[u8]) -> Self {
+        match found.eq_ignore_ascii_case(asked) {
+            true => Self::Same,
+            false => Self::Other,
+        }
+    }
 }
 
 /// What a user can log in with.

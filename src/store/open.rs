@@ -76,7 +76,32 @@ pub fn open_after(config: &Config, lifetime: Lifetime, before: Option<&Service>)
     let probes = opening.probes;
     let patience = before.map(|_| RELOAD_PATIENCE);
     opened.problems.extend(probes.problems(patience));
+    if takes_logins_without_password(config) {
+        opened.warn_of_unlike(config);
+    }
     opened
+}
+
+impl Opened {
+    /// Warns of stores that cannot say which login they have found.
+    fn warn_of_unlike(&mut self, config: &Config) {
+        for source in &self.sources {
+            let Some(lack) = source.store.lacks_likeness() else {
+                continue;
+            };
+            let place = config.users.get(source.table);
+            self.warnings.push(Problem {
+                file: config.path.clone(),
+                place: place.map(|users| users.places.whole),
+                key: Some("users".to_owned()),
+                message: format!(
+                    "store {}: {lack}: its users cannot log in without a password (certificates, \
+                     tokens, masters), and no mail comes in for them",
+                    source.name
+                ),
+            });
+        }
+    }
 }
 
 /// What opens the stores.
@@ -267,6 +292,19 @@ impl Fault {
             message: self.message,
         }
     }
+}
+
+/// Whether users are looked up of whom no password is checked.
+fn takes_logins_without_password(config: &Config) -> bool {
+    #[cfg(feature = "oauth")]
+    let tokens = config.oauth.is_some();
+    #[cfg(not(feature = "oauth"))]
+    let tokens = false;
+    let inbound = config.inbound.as_ref();
+    tokens
+        || config.external.is_some()
+        || config.master.is_some()
+        || inbound.is_some_and(|inbound| inbound.asks_stores())
 }
 
 /// A store that many logins cannot wait for at once.

@@ -18,6 +18,7 @@ use super::record::{Record, Spans};
 use super::state::{Change, MAX_KEYS, State, TagKey, Unchanged, new_tag_key};
 use crate::files::Fingerprint;
 use crate::net::{Endpoint, Names, Stream, Trust};
+use crate::own_login::OwnLogin;
 use crate::route::System;
 use crate::turnstile::Turnstile;
 
@@ -51,6 +52,14 @@ const COMPARE_AND_SET: &[u8] = b"
         else redis.call('SET', key, new, 'EX', ARGV[3 * i]) end
     end
     return 1";
+
+/// How errors begin that mean that a password is not taken; the last two before Redis 6.
+const REFUSALS: [&str; 4] = [
+    "WRONGPASS",
+    "NOPERM",
+    "ERR invalid password",
+    "ERR Client sent AUTH",
+];
 
 /// The port that Redis and Valkey have by default.
 const PORT: NonZeroU16 = NonZeroU16::new(6379).unwrap();
@@ -152,6 +161,8 @@ pub(super) struct Redis {
     trust: Trust,
     idle: Mutex<Vec<Stream>>,
     turns: Turnstile,
+    /// Our account there.
+    own: OwnLogin,
 }
 
 impl Redis {
@@ -163,6 +174,11 @@ impl Redis {
             spans,
             idle: Mutex::default(),
             turns: Turnstile::new(NonZeroUsize::MIN),
+            own: OwnLogin::new(
+                settings,
+                settings.user.as_deref().unwrap_or_default().as_bytes(),
+                settings.password.as_deref().map_or(&[], Vec::as_slice),
+            ),
         }
     }
 
@@ -179,13 +195,32 @@ impl Redis {
                 .into_iter()
                 .flatten()
                 .collect();
-            talk(&mut stream, &words)?;
+            self.log_in(&mut stream, &words)?;
         }
         if settings.database != 0 {
             let number = settings.database.to_string();
             talk(&mut stream, &[b"SELECT", number.as_bytes()])?;
         }
         Ok(stream)
+    }
+
+    /// Shows who we are, unless that was refused a moment ago.
+    fn log_in(&self, stream: &mut Stream, words: &[&[u8]]) -> io::Result<()> {
+        let refused = |why: &dyn fmt::Display| io::Error::other(format!("AUTH: {why}"));
+        let attempt = self.own.attempt().map_err(|closed| refused(&closed))?;
+        stream.send(&Zeroizing::new(command(words)))?;
+        match reply(stream)? {
+            Reply::Error(why) if REFUSALS.iter().any(|begins| why.starts_with(begins)) => {
+                let when = "it is tried again in a minute, or when the password is another";
+                attempt.refused(why.as_str());
+                Err(refused(&format_args!("{why}; {when}")))
+            }
+            Reply::Error(why) => Err(refused(&why)),
+            _ => {
+                attempt.accepted();
+                Ok(())
+            }
+        }
     }
 
     /// Asks over a kept connection, and over a new one if there is none or if that one fails. What is

@@ -5,6 +5,8 @@ mod config;
 pub(crate) mod engine;
 mod injection;
 mod layouts;
+mod likeness;
+mod own;
 mod peers;
 mod people;
 mod service;

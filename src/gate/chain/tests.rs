@@ -39,6 +39,7 @@ impl UserStore for Fake {
         };
         Ok(Some(Account {
             passwords,
+            likeness: Likeness::Same,
             ..Account::default()
         }))
     }
@@ -234,6 +235,53 @@ fn a_store_that_takes_everybody_for_a_user_is_not_asked_without_a_password() {
     let both = chain(vec![first, second]);
     let account = both.look_up(&asked, &mut |_| {}).unwrap();
     assert_eq!(account.source, Some(1));
+}
+
+/// A store whose comparison takes two logins for one has found somebody else; one that does not say
+/// whom it has found may have.
+#[test]
+fn without_a_password_a_store_must_have_found_the_very_login() {
+    use Likeness::{Other, Same, Unsaid};
+
+    struct Finds(Likeness);
+    impl UserStore for Finds {
+        fn find(&self, _: &Question<'_>) -> Result<Option<Account>, StoreError> {
+            Ok(Some(Account {
+                likeness: self.0,
+                ..Account::default()
+            }))
+        }
+    }
+    let login = Login::new(b"a".to_vec()).unwrap();
+    let not = |likeness| Err(Refusal::LoginNotProven(likeness));
+    for (stores, expected) in [
+        (vec![Same], Ok(Some(0))),
+        (vec![Other], not(Other)),
+        (vec![Unsaid], not(Unsaid)),
+        (vec![Other, Same], Ok(Some(0))),
+        (vec![Other, Other], not(Other)),
+        (vec![Other, Unsaid], not(Unsaid)),
+        (vec![Unsaid, Other], not(Unsaid)),
+        // It may be the one whom the first store keeps out.
+        (vec![Unsaid, Same], not(Unsaid)),
+        (vec![Same, Unsaid], Ok(Some(0))),
+    ] {
+        let sources = stores.iter().map(|likeness| {
+            let mut finds = source(Says::Unknown, Then::Stop, Then::Stop);
+            finds.store = Arc::new(Finds(*likeness));
+            finds
+        });
+        let chain = chain(sources.collect());
+        let found = chain.look_up(&question(&login), &mut |_| {});
+        let found = found.map(|account| account.source.map(|_| 0));
+        assert_eq!(found, expected, "{stores:?}");
+    }
+    // That a store could not say comes before.
+    let mut finds = source(Says::Unknown, Then::Stop, Then::Stop);
+    finds.store = Arc::new(Finds(Unsaid));
+    let down = source(Says::Cannot, Then::Stop, Then::Stop);
+    let found = chain(vec![finds, down]).look_up(&question(&login), &mut |_| {});
+    assert!(matches!(found, Err(Refusal::Temporary(_))), "{found:?}");
 }
 
 /// A decoy is made from somebody's hash; that it is known with a password must not show.

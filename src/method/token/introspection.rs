@@ -17,6 +17,7 @@ use ureq::unversioned::transport::{DefaultConnector, NextTimeout};
 use zeroize::Zeroizing;
 
 use crate::net::Names;
+use crate::own_login::OwnLogin;
 use crate::route::System;
 use crate::secret::{Password, Token};
 
@@ -44,6 +45,8 @@ pub struct Settings {
 pub(super) struct Introspection {
     url: String,
     authorization: Option<Zeroizing<String>>,
+    /// Our account there, if it asks for one.
+    own: Option<OwnLogin>,
     timeout: Duration,
     agent: Agent,
     /// Keeps no connections, so that it cannot take one that the service has closed meanwhile.
@@ -95,9 +98,14 @@ impl Introspection {
             let pair = Zeroizing::new(STANDARD.encode(pair.as_slice()));
             Zeroizing::new(format!("Basic {}", pair.as_str()))
         });
+        let own = settings
+            .client
+            .as_ref()
+            .map(|(id, secret)| OwnLogin::new(&settings.url, id.as_bytes(), secret.reveal()));
         Ok(Self {
             url: settings.url.clone(),
             authorization,
+            own,
             timeout: settings.timeout,
             agent: agent(4),
             fresh: agent(0),
@@ -112,6 +120,8 @@ impl Introspection {
         deadline: Instant,
     ) -> Result<Option<Map<String, Value>>, String> {
         let deadline = deadline.min(Instant::now() + self.timeout);
+        let attempt = self.own.as_ref().map(OwnLogin::attempt).transpose();
+        let attempt = attempt.map_err(|closed| format!("introspection: client-id: {closed}"))?;
         let mut form = Zeroizing::new(b"token_type_hint=access_token&token=".to_vec());
         encode(token.reveal(), &mut form);
         let told = self.ask(&self.agent, &form, deadline);
@@ -122,8 +132,26 @@ impl Introspection {
             }
             told => told,
         };
+        let (refused, taken_again) = match (&told, attempt) {
+            (Err(Failed::Denied(what)), Some(attempt)) => {
+                (attempt.refused(what.as_str()).then_some(what), false)
+            }
+            (Ok(_), Some(attempt)) => (None, attempt.accepted()),
+            _ => (None, false),
+        };
+        if let Some(what) = refused {
+            log::error!(
+                "introspection: client-id is refused: {what}; it is tried again in a minute, or when \
+                 its secret is another"
+            );
+        }
+        if taken_again {
+            log::warn!("introspection: client-id is taken again");
+        }
         let mut claims = told.map_err(|failed| match failed {
-            Failed::Connection(what) | Failed::Answer(what) => format!("introspection: {what}"),
+            Failed::Connection(what) | Failed::Answer(what) | Failed::Denied(what) => {
+                format!("introspection: {what}")
+            }
         })?;
         match claims.remove("active") {
             Some(Value::Bool(true)) => Ok(Some(claims)),
@@ -149,15 +177,26 @@ impl Introspection {
             request = request.header("Authorization", authorization.as_str());
         }
         let mut response = request.send(form)?;
-        if response.status() != 200 {
-            let status = response.status().as_u16();
-            return Err(Failed::Answer(format!("it answers with status {status}")));
-        }
+        let status = response.status().as_u16();
         let body = response
             .body_mut()
             .with_config()
             .limit(MAX_BODY_BYTES)
-            .read_to_vec()?;
+            .read_to_vec();
+        if status != 200 {
+            let what = format!("it answers with status {status}");
+            let error = body.ok().and_then(|body| named_error(&body));
+            return Err(match (status, error.as_deref()) {
+                // What is wrong may still be the token alone (RFC 6750, 3.1).
+                (401, Some("invalid_token")) => Failed::Answer(what),
+                // RFC 7662, 2.3; RFC 6749, 5.2.
+                (401, _) | (400 | 403, Some("invalid_client" | "unauthorized_client")) => {
+                    Failed::Denied(what)
+                }
+                _ => Failed::Answer(what),
+            });
+        }
+        let body = body?;
         // serde's error would quote the answer.
         serde_json::from_slice(&body)
             .map_err(|_| Failed::Answer("its answer is no JSON object".to_owned()))
@@ -201,12 +240,20 @@ impl Resolver for KnownNames {
     }
 }
 
+/// The `error` of an answer that is one (RFC 6749, 5.2).
+fn named_error(body: &[u8]) -> Option<String> {
+    let answer: Map<String, Value> = serde_json::from_slice(body).ok()?;
+    answer.get("error")?.as_str().map(str::to_owned)
+}
+
 /// Why there are no claims.
 enum Failed {
     /// The connection broke, or there was none.
     Connection(String),
     /// What came over it cannot be used.
     Answer(String),
+    /// It does not take us for the client that we are there.
+    Denied(String),
 }
 
 impl From<ureq::Error> for Failed {

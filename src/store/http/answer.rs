@@ -96,6 +96,14 @@ impl Reply {
         self.status.is_some() || self.waits
     }
 
+    /// Whether it is none because the service does not take us for one who may ask (RFC 9110, 15.5.2
+    /// and 15.5.4).
+    pub(super) fn refuses_key(&self) -> bool {
+        let line = self.status_line.as_deref().unwrap_or_default();
+        let status = line.split(|byte| *byte == b' ').nth(1);
+        !self.has_status() && matches!(status, Some(b"401" | b"403"))
+    }
+
     /// That it is none.
     pub(super) fn without_status(&self) -> String {
         const MOST: usize = 60;

@@ -15,6 +15,9 @@ impl Code {
     pub(super) const NO_SUCH_OBJECT: Self = Self(32);
     pub(super) const INVALID_DN_SYNTAX: Self = Self(34);
     pub(super) const INVALID_CREDENTIALS: Self = Self(49);
+    pub(super) const CONSTRAINT_VIOLATION: Self = Self(19);
+    pub(super) const INAPPROPRIATE_AUTHENTICATION: Self = Self(48);
+    pub(super) const UNWILLING_TO_PERFORM: Self = Self(53);
     pub(super) const INSUFFICIENT_ACCESS: Self = Self(50);
     pub(super) const BUSY: Self = Self(51);
     pub(super) const UNAVAILABLE: Self = Self(52);

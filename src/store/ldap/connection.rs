@@ -35,8 +35,8 @@ pub(super) enum Fault {
     Protocol(&'static str),
     /// It does not want to.
     Refused(&'static str, Outcome),
-    /// It takes the password of who searches, and lets nobody do anything with it.
-    Policy(&'static str),
+    /// It refuses who searches. Whether that is news; if not, it may not even have been asked.
+    BindDn { why: String, news: bool },
 }
 
 impl fmt::Display for Fault {
@@ -48,7 +48,7 @@ impl fmt::Display for Fault {
             Self::Trust(what) => f.write_str(what),
             Self::Protocol(what) => write!(f, "its answer is no LDAP: {what}"),
             Self::Refused(what, outcome) => write!(f, "{what}: {outcome}"),
-            Self::Policy(why) => write!(f, "bind-dn is refused: {why}"),
+            Self::BindDn { why, .. } => write!(f, "bind-dn is refused: {why}"),
         }
     }
 }

@@ -10,6 +10,9 @@ use super::template::{Flaw, Part, push_escaped};
 use crate::request::Login;
 
 mod parse;
+mod shown;
+
+pub(super) use shown::both;
 
 /// A filter with holes for parts of a login, such as `(&(objectClass=person)(mail={login}))`.
 #[derive(Clone, Debug, PartialEq, Eq)]

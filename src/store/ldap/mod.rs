@@ -14,13 +14,15 @@ use self::code::{Code, active_directory_reason};
 use self::connection::{Access, Connection, Fault, Found};
 use self::dn::Dn;
 use self::filter::FilledFilter;
+use self::likeness::{compared, likeness};
 use self::message::{Entry, Outcome, Search};
 use self::pace::Pace;
 use self::pool::{Pool, Role, Searcher};
 use super::decoys::Decoys;
 use super::open::{Fault as OpenFault, Lifetime};
-use super::{Account, Decoy, Passwords, Question, StoreError, UserStore};
+use super::{Account, Decoy, Likeness, Passwords, Question, StoreError, UserStore};
 use crate::net::{Names, Trust};
+use crate::own_login::OwnLogin;
 use crate::request::Login;
 use crate::route::System;
 use crate::secret::{Password, Secret};
@@ -31,6 +33,7 @@ mod connection;
 mod dn;
 mod entry;
 mod filter;
+mod likeness;
 mod message;
 mod pace;
 mod policy;
@@ -78,13 +81,23 @@ impl LdapStore {
             let key = "ca-file";
             return Err(vec![OpenFault { key, message }]);
         }
-        let searcher = settings.search_as.as_ref().map(|search_as| Searcher {
-            dn: search_as.dn.clone().into_bytes(),
-            password: search_as.password.clone(),
+        let searcher = settings.search_as.as_ref().map(|search_as| {
+            let urls: Vec<_> = settings.urls.iter().map(Url::to_string).collect();
+            let (dn, password) = (search_as.dn.as_bytes(), &search_as.password);
+            Searcher {
+                dn: dn.to_vec(),
+                password: password.clone(),
+                own: OwnLogin::new(&urls.join(" "), dn, password.reveal()),
+            }
         });
         let mut wanted = settings.attributes.names();
         if let Auth::Compare(stored) = &settings.auth {
             wanted.push(stored.attribute.clone());
+        }
+        for name in compared(settings) {
+            if !wanted.iter().any(|other| other.eq_ignore_ascii_case(&name)) {
+                wanted.push(name);
+            }
         }
         Ok(Self {
             pool: Pool::new(
@@ -181,9 +194,15 @@ impl LdapStore {
     }
 
     /// What the entry of a user says, before any password.
-    fn account(&self, entry: Entry, deadline: Instant) -> Result<Account, StoreError> {
+    fn account(
+        &self,
+        entry: Entry,
+        likeness: Likeness,
+        deadline: Instant,
+    ) -> Result<Account, StoreError> {
         let mut account = Account {
             passwords: Passwords::AskStore,
+            likeness,
             ..Account::default()
         };
         self.settings.attributes.fill(&mut account, &entry)?;
@@ -331,7 +350,10 @@ impl UserStore for LdapStore {
         };
         let deadline = self.deadline(asked);
         match self.look_up(lookup, asked.login, deadline)? {
-            Some(entry) => self.account(entry, deadline).map(Some),
+            Some(entry) => {
+                let likeness = likeness(lookup, asked.login, &entry);
+                self.account(entry, likeness, deadline).map(Some)
+            }
             None => Ok(None),
         }
     }
@@ -385,6 +407,12 @@ impl UserStore for LdapStore {
 
     fn knows_users(&self) -> bool {
         self.settings.lookup.is_some()
+    }
+
+    fn lacks_likeness(&self) -> Option<String> {
+        let lookup = self.settings.lookup.as_ref()?;
+        let says = !compared(&self.settings).is_empty() || lookup.base.names_a_user();
+        (!says).then(|| "the filter compares the login with no attribute of the entry".to_owned())
     }
 
     fn decoy(&self, asked: &Question<'_>) -> Decoy {

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use super::code::Code;
 use super::connection::{Access, Connection, Fault};
 use super::url::Url;
+use crate::own_login::{Closed, OwnLogin};
 use crate::secret::Password;
 use crate::store::StoreError;
 use crate::turnstile::Turnstile;
@@ -33,10 +34,46 @@ pub(super) enum Role {
 }
 
 /// Who searches.
-#[derive(Clone, Debug)]
 pub(super) struct Searcher {
     pub(super) dn: Vec<u8>,
     pub(super) password: Password,
+    pub(super) own: OwnLogin,
+}
+
+impl Searcher {
+    /// Binds, unless that was refused a moment ago. The servers hold the same, so the account is one
+    /// at all of them.
+    fn bind(&self, connection: &mut Connection, deadline: Instant) -> Result<(), Fault> {
+        let attempt = match self.own.attempt_alone(deadline) {
+            Ok(attempt) => attempt,
+            Err(Closed::Late) => return Err(Fault::TimedOut),
+            Err(closed) => {
+                let (why, news) = (closed.to_string(), false);
+                return Err(Fault::BindDn { why, news });
+            }
+        };
+        let outcome = connection.bind(&self.dn, self.password.reveal())?;
+        let why = match (outcome.code, outcome.policy.refusal()) {
+            (Code::SUCCESS, None) => {
+                attempt.accepted();
+                return Ok(());
+            }
+            (Code::SUCCESS, Some(why)) => why.to_owned(),
+            // The password, or the account as a whole.
+            (
+                Code::INVALID_CREDENTIALS
+                | Code::INAPPROPRIATE_AUTHENTICATION
+                | Code::CONSTRAINT_VIOLATION
+                | Code::UNWILLING_TO_PERFORM,
+                _,
+            ) => outcome.to_string(),
+            _ => return Err(Fault::Refused("bind-dn is refused", outcome)),
+        };
+        attempt.refused(why.as_str());
+        let news = true;
+        let why = format!("{why}; it is tried again in a minute, or when its password is another");
+        Err(Fault::BindDn { why, news })
+    }
 }
 
 /// All servers of a store, which hold the same.
@@ -137,10 +174,18 @@ impl Pool {
                     self.first.store(*number, Ordering::Relaxed);
                     return Ok(answer);
                 }
+                // It is no other at the next server, and those who were bound before still are.
+                Err(fault @ Fault::BindDn { news: false, .. }) => {
+                    failures.push(format!("{}: {fault}", server.url));
+                    break;
+                }
                 Err(fault) => {
                     let what = format!("{}: {fault}", server.url);
                     server.fails(&what);
                     failures.push(what);
+                    if let Fault::BindDn { .. } = fault {
+                        break;
+                    }
                 }
             }
         }
@@ -173,13 +218,7 @@ impl Pool {
         if let Some(searcher) = &self.searcher
             && role == Role::Search
         {
-            let outcome = connection.bind(&searcher.dn, searcher.password.reveal())?;
-            if outcome.code != Code::SUCCESS {
-                return Err(Fault::Refused("bind-dn is refused", outcome));
-            }
-            if let Some(why) = outcome.policy.refusal() {
-                return Err(Fault::Policy(why));
-            }
+            searcher.bind(&mut connection, deadline)?;
         }
         Ok(connection)
     }

@@ -5,10 +5,11 @@ use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use super::Settings;
 use super::pool::Pool;
 use super::row::Row;
 use super::template::{Parameter, Template};
+use super::{Kind, Settings};
+use crate::own_login::OwnLogin;
 use crate::store::Question;
 use crate::store::open::Lifetime;
 
@@ -64,12 +65,19 @@ pub(super) enum Failure {
     Lost(String),
     /// Not in time.
     Late(String),
+    /// It does not let us in: our user, our password, or from here.
+    Denied(String),
 }
 
 impl Failure {
     /// A refusal in the database's own words, on one line and not too long.
     pub(super) fn refused(message: impl fmt::Display) -> Self {
         Self::Refused(one_line(message))
+    }
+
+    /// A refusal of ourselves, in the database's words.
+    pub(super) fn denied(message: impl fmt::Display) -> Self {
+        Self::Denied(one_line(message))
     }
 
     /// A broken connection, in the driver's words.
@@ -83,6 +91,7 @@ impl fmt::Display for Failure {
         match self {
             Self::Refused(what) => write!(f, "the database refuses the statement: {what}"),
             Self::Lost(what) => write!(f, "there is no connection: {what}"),
+            Self::Denied(what) => write!(f, "the database does not let us in: {what}"),
             Self::Late(what) => f.write_str(what),
         }
     }
@@ -163,10 +172,20 @@ pub(super) struct Pooled<D: Driver> {
     connect_timeout: Duration,
     lifetime: Lifetime,
     failing: AtomicBool,
+    /// Our account there; a file has none.
+    own: Option<OwnLogin>,
 }
 
 impl<D: Driver> Pooled<D> {
     pub(super) fn new(driver: D, settings: &Settings, lifetime: Lifetime) -> Self {
+        let own = match &settings.kind {
+            Kind::Sqlite(_) => None,
+            Kind::Postgres(server) | Kind::Mysql(server) => {
+                let password = server.password.as_ref().map_or("", |it| it.reveal());
+                let user = server.user.as_bytes();
+                Some(OwnLogin::new(&settings.kind, user, password.as_bytes()))
+            }
+        };
         Self {
             name: settings.kind.to_string(),
             driver,
@@ -174,12 +193,27 @@ impl<D: Driver> Pooled<D> {
             connect_timeout: settings.connect_timeout,
             lifetime,
             failing: AtomicBool::new(false),
+            own,
         }
     }
 
     fn connect(&self, deadline: Instant) -> Result<D::Connection, Failure> {
         let bound = Instant::now() + self.connect_timeout;
-        self.driver.connect(deadline.min(bound))
+        let attempt = self.own.as_ref().map(OwnLogin::attempt).transpose();
+        let attempt = attempt.map_err(|closed| Failure::Denied(closed.to_string()))?;
+        let connected = self.driver.connect(deadline.min(bound));
+        match (attempt, connected) {
+            (Some(attempt), Err(Failure::Denied(why))) => {
+                attempt.refused(why.as_str());
+                let when = "it is tried again in a minute, or when the password is another";
+                Err(Failure::Denied(format!("{why}; {when}")))
+            }
+            (Some(attempt), Ok(connection)) => {
+                attempt.accepted();
+                Ok(connection)
+            }
+            (_, connected) => connected,
+        }
     }
 
     fn try_query(
@@ -217,7 +251,7 @@ impl<D: Driver> Pooled<D> {
                 }
                 // The server has restarted, or the tables are others now: a new connection knows.
                 Err(Failure::Lost(_)) => self.pool.forget(),
-                Err(Failure::Refused(_)) => {}
+                Err(Failure::Refused(_) | Failure::Denied(_)) => {}
             }
         }
         let mut connection = self.connect(deadline)?;
@@ -244,7 +278,7 @@ impl<D: Driver> Pooled<D> {
                     log::info!("{} answers again", self.name);
                 }
             }
-            Err(failure @ Failure::Lost(_)) => {
+            Err(failure @ (Failure::Lost(_) | Failure::Denied(_))) => {
                 if !self.failing.swap(true, Ordering::Relaxed) {
                     log::error!("{}: {failure}", self.name);
                 }
@@ -283,7 +317,9 @@ impl<D: Driver> Database for Pooled<D> {
         for statement in statements {
             let found = self.driver.columns(&mut connection, statement, deadline);
             match found {
-                Err(failure @ (Failure::Lost(_) | Failure::Late(_))) => return Err(failure),
+                Err(failure @ (Failure::Lost(_) | Failure::Late(_) | Failure::Denied(_))) => {
+                    return Err(failure);
+                }
                 found => columns.push(found),
             }
         }

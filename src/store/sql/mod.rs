@@ -6,11 +6,12 @@
 
 use std::fmt;
 use std::path::PathBuf;
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use super::decoys::Decoys;
 use super::open::{Fault, Lifetime};
-use super::{Account, Decoy, Passwords, Question, StoreError, UserStore};
+use super::{Account, Decoy, Likeness, Passwords, Question, StoreError, UserStore};
 use crate::gate::MAX_CREDENTIALS;
 use crate::request::Login;
 
@@ -28,8 +29,8 @@ pub mod url;
 
 use database::{Asked, Database, Failure, Pooled, Rows};
 use network::Server;
-use row::{Reading, Row};
-use template::Template;
+use row::{OWNER_COLUMNS, Reading, Row};
+use template::{Parameter, Template};
 
 /// A database as configured.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -76,13 +77,16 @@ impl fmt::Display for Kind {
 ///
 /// Which row a login has is up to the statement, and to the collation of the column that it
 /// compares: with one that ignores case, accents or blanks at the end, `Alice` gets the row of
-/// `alice`. The column `login` then says which login the mail server is to see.
+/// `alice`. The column `login` then says which login the mail server is to see, and it or the column
+/// `matched_login` whose row it is.
 pub struct SqlStore {
     database: Box<dyn Database>,
     settings: Settings,
     /// What an unknown login's time is spent on. Before anything has been seen, `default-scheme` says
     /// how long that should take.
     decoys: Decoys,
+    /// Whether the columns of the query say whose row it is; unknown until they are seen.
+    says_owner: OnceLock<bool>,
 }
 
 impl SqlStore {
@@ -106,6 +110,7 @@ impl SqlStore {
             database,
             settings: settings.clone(),
             decoys: Decoys::default(),
+            says_owner: OnceLock::new(),
         }
     }
 
@@ -140,6 +145,16 @@ impl SqlStore {
             .filter_map(|(key, statement)| Some((*key, (*statement)?)));
         let (keys, statements): (Vec<_>, Vec<_>) = given.unzip();
         let answers = self.database.columns(&statements, deadline)?;
+        // The query comes first. Of a procedure nothing is known before it runs.
+        if let Some(Ok(columns)) = answers.first()
+            && !columns.is_empty()
+        {
+            let says = |column: &String| {
+                let is = |owner: &&str| column.eq_ignore_ascii_case(owner);
+                OWNER_COLUMNS.iter().any(is)
+            };
+            let _known = self.says_owner.set(columns.iter().any(says));
+        }
         let faults = keys.into_iter().zip(statements).zip(answers);
         Ok(faults
             .filter_map(|((key, statement), answer)| {
@@ -167,10 +182,12 @@ impl SqlStore {
             })
     }
 
-    /// Adds the app passwords to those that an account has.
+    /// Adds the app passwords to those that an account has. `user` is the login of its row, where the
+    /// row says one.
     fn add_app_passwords(
         &self,
         account: &mut Account,
+        user: Option<&[u8]>,
         statement: &Template,
         question: &Question<'_>,
         deadline: Instant,
@@ -185,8 +202,26 @@ impl SqlStore {
                 "there are more than {MAX_CREDENTIALS} passwords of this login"
             )));
         };
+        let reading = &self.settings.reading;
+        // The two tables may compare in different ways: a row for the login that was typed need not
+        // be one of the user who was found for it.
+        let found = account.likeness;
+        let is_of_user = |owner: &[u8]| {
+            let of_found = user.is_some_and(|user| user.eq_ignore_ascii_case(owner));
+            let of_typed = likeness(Some(owner), statement, question.login) == Likeness::Same;
+            of_found || (of_typed && found != Likeness::Other)
+        };
         for row in &rows {
-            let read = self.settings.reading.app_password(row);
+            let owner = reading
+                .owner(row)
+                .map_err(|flaw| unusable(flaw.to_string()))?;
+            if let Some(owner) = owner
+                && !is_of_user(&owner)
+            {
+                log::debug!("app-passwords-query: passed over a row of another login");
+                continue;
+            }
+            let read = reading.app_password(row);
             let credential = read.map_err(|flaw| unusable(flaw.to_string()))?;
             credentials.extend(credential);
         }
@@ -225,17 +260,27 @@ impl UserStore for SqlStore {
         let mut account = reading
             .account(row)
             .map_err(|flaw| StoreError::Unusable(format!("query: {flaw}")))?;
+        let owner = reading
+            .owner(row)
+            .map_err(|flaw| StoreError::Unusable(format!("query: {flaw}")))?;
+        account.likeness = likeness(owner.as_deref(), query, asked.login);
         // As it was asked for: nobody need be told.
         account.user = account.user.filter(|user| user != asked.login.as_bytes());
         self.remember_decoy(asked.login, &account);
         if let Some(statement) = app_passwords {
-            self.add_app_passwords(&mut account, statement, asked, deadline)?;
+            let user = owner.as_deref();
+            self.add_app_passwords(&mut account, user, statement, asked, deadline)?;
         }
         Ok(Some(account))
     }
 
     fn host_field(&self) -> String {
         "query: column host".to_owned()
+    }
+
+    fn lacks_likeness(&self) -> Option<String> {
+        let lacks = self.says_owner.get().is_some_and(|says| !says);
+        lacks.then(|| "the query gives neither a column login nor matched_login".to_owned())
     }
 
     fn decoy(&self, asked: &Question<'_>) -> Decoy {
@@ -252,6 +297,20 @@ impl UserStore for SqlStore {
                 .map(|Fault { key, message }| format!("{key}: {message}"))
                 .collect(),
         }
+    }
+}
+
+/// How the login that a row belongs to is like the one that was asked for. A statement that takes the
+/// part before the `@` and nothing else is about that part.
+fn likeness(owner: Option<&[u8]>, statement: &Template, login: &Login) -> Likeness {
+    let Some(owner) = owner else {
+        return Likeness::Unsaid;
+    };
+    let asks = |parameter| statement.parameters.contains(&parameter);
+    let whole = Likeness::of(owner, login.as_bytes());
+    match asks(Parameter::Login) || asks(Parameter::Domain) {
+        false if whole == Likeness::Other => Likeness::of(owner, login.local()),
+        _ => whole,
     }
 }
 

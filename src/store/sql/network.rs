@@ -78,6 +78,8 @@ pub(super) fn first_of<C>(
     for (number, address) in addresses.iter().enumerate() {
         match connect(address, share(deadline, addresses.len() - number)) {
             Ok(connection) => return Ok(connection),
+            // It is the same server, and would be one more wrong password.
+            Err(denied @ Failure::Denied(_)) => return Err(denied),
             Err(failure) => failed = failure,
         }
     }
@@ -174,7 +176,7 @@ impl<C: Connection> Line<C> {
             // Whoever refuses us has not seen a statement.
             Failure::Refused(what) => Failure::Lost(what),
             Failure::Late(_) => Failure::Lost("it did not answer in time".to_owned()),
-            lost @ Failure::Lost(_) => lost,
+            other @ (Failure::Lost(_) | Failure::Denied(_)) => other,
         })?;
         line.connection = Some(connected);
         line.sound = true;
@@ -263,6 +265,13 @@ fn failure(error: &sqlx::Error) -> Failure {
                 || matches!(number, 1053 | 1927 | 3169 | 1040 | 4031) =>
         {
             Failure::lost(refusal.message())
+        }
+        // PostgreSQL's invalid_authorization_specification and invalid_password; MySQL's and MariaDB's
+        // ER_ACCESS_DENIED_ERROR, ER_ACCESS_DENIED_NO_PASSWORD_ERROR, ER_MUST_CHANGE_PASSWORD,
+        // ER_MUST_CHANGE_PASSWORD_LOGIN, ER_ACCOUNT_HAS_BEEN_LOCKED, ER_USER_IS_BLOCKED,
+        // ER_USER_ACCESS_DENIED_FOR_USER_ACCOUNT_BLOCKED_BY_PASSWORD_LOCK.
+        ("28000" | "28P01", 0) | (_, 1045 | 1698 | 1820 | 1862 | 3118 | 3955 | 4150 | 4151) => {
+            Failure::denied(refusal.message())
         }
         _ => Failure::refused(refusal.message()),
     }

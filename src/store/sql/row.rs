@@ -20,6 +20,9 @@ const MAX_HOST_BYTES: usize = 253;
 /// The longest label of an app password.
 const MAX_LABEL_BYTES: usize = 254;
 
+/// The columns that say which login a row belongs to; the first that is there counts.
+pub(super) const OWNER_COLUMNS: [&str; 3] = ["matched_login", "matched-login", "login"];
+
 /// One value, whatever the database calls its type.
 #[derive(Clone)]
 pub enum Value {
@@ -89,6 +92,19 @@ impl Reading {
             allow_nets: row.networks()?,
             ..Account::default()
         })
+    }
+
+    /// The login that the row of a query or of an app password belongs to: `matched_login`, or else `login`.
+    pub fn owner(&self, row: &Row) -> Result<Option<Vec<u8>>, Flaw> {
+        for column in OWNER_COLUMNS {
+            let owner = row.parsed(column, "is no acceptable login", |text| {
+                Login::new(text.to_vec()).ok().map(|_| text.to_vec())
+            })?;
+            if let Some(owner) = owner.filter(|owner| !owner.is_empty()) {
+                return Ok(Some(owner));
+            }
+        }
+        Ok(None)
     }
 
     /// The app password of one row; `None` for one that is locked.

@@ -80,6 +80,32 @@ fn the_service_is_asked_and_believed() {
     }
 }
 
+/// Our own client secret is wrong or has expired: the service is asked once, not for each token.
+#[test]
+fn a_client_that_the_service_refuses_is_tried_once() {
+    let invalid = || "{\"error\":\"invalid_client\"}".to_owned();
+    for (status, body, asked) in [
+        (401, String::new(), 1),
+        (401, invalid(), 1),
+        (400, invalid(), 1),
+        // That is no word about us.
+        (401, "{\"error\":\"invalid_token\"}".to_owned(), 3),
+        (400, String::new(), 3),
+        (503, invalid(), 3),
+    ] {
+        let dir = TempDir::new();
+        let service = Service::start(Does::Says(status, body.clone()));
+        dir.write("secret", "s3cret\n");
+        let client = "client-id = \"mail\"\nclient-secret-file = \"secret\"\n";
+        let server = Serving::listening_in(dir, &(service.config() + client), USERS);
+        for _ in 0..3 {
+            let answer = server.answer(&variables("alice@example.com", "opaque"));
+            assert_eq!(answer, TEMPORARY, "{status} {body}");
+        }
+        assert_eq!(service.asked().len(), asked, "{status} {body}");
+    }
+}
+
 /// Then nobody is let in, and nobody told that the token is wrong.
 #[test]
 fn a_service_that_cannot_say_is_the_temporary_failure() {

@@ -63,6 +63,30 @@ impl Dn {
     }
 }
 
+impl Dn {
+    /// Whether this lies under `base`, and ends in it letter by letter, but for the case of ASCII
+    /// letters and the order within an RDN.
+    pub(in crate::store::ldap) fn ends_in(&self, base: &Self) -> bool {
+        let Some(above) = self.0.len().checked_sub(base.0.len()) else {
+            return false;
+        };
+        let lower = |rdn: &Rdn| {
+            let pair = |(kind, value): &(Vec<u8>, Value)| {
+                let value = match value {
+                    Value::Text(text) => Value::Text(text.to_ascii_lowercase()),
+                    Value::Hex(bytes) => Value::Hex(bytes.clone()),
+                };
+                (kind.to_ascii_lowercase(), value)
+            };
+            let mut pairs: Vec<_> = rdn.iter().map(pair).collect();
+            pairs.sort_unstable();
+            pairs
+        };
+        let mut pairs = self.0.iter().skip(above).zip(&base.0);
+        pairs.all(|(own, base)| lower(own) == lower(base))
+    }
+}
+
 fn folded(rdn: &Rdn) -> Vec<(Vec<u8>, Value)> {
     let mut folded: Vec<_> = rdn
         .iter()
