@@ -28,6 +28,7 @@ pub mod cgi;
 pub mod cli;
 pub mod commands;
 pub mod config;
+pub mod embedded;
 mod environment;
 pub mod fcgi;
 pub mod files;
@@ -36,6 +37,7 @@ pub mod harden;
 pub mod journal;
 pub mod live;
 pub mod logins;
+pub mod lookup;
 pub mod method;
 #[cfg(feature = "tls")]
 pub mod net;

@@ -10,14 +10,11 @@ use std::time::Instant;
 
 use rustls::pki_types::ServerName;
 
-pub mod embedded;
-mod lookup;
 mod names;
 mod socket;
 mod stream;
 mod trust;
 
-pub use lookup::{Found, Lookups};
 pub use names::Names;
 pub use stream::{LineError, Stream};
 pub use trust::Trust;

@@ -41,7 +41,7 @@ pub use system::System;
 pub use table::{Aim, Bad, HostId, Table};
 pub use watch::Health;
 
-use crate::net::Lookups;
+use crate::lookup::Lookups;
 use names::{Name, Refreshing, Timing, keep_fresh};
 use watch::Watchman;
 

@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 use std::sync::LazyLock;
 
 use super::lookups;
-use crate::net::Lookups;
+use crate::lookup::Lookups;
 
 /// What glibc brings to look names up with, by the rules of /etc/nsswitch.conf (getent(1)).
 const GETENT: &str = "/usr/bin/getent";

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::num::NonZeroU16;
 use std::time::{Instant, SystemTime};
 
-use crate::net::embedded;
+use crate::embedded;
 use crate::request::{Login, Protocol};
 use crate::secret::{Password, Secret};
 

@@ -68,7 +68,8 @@ mod tests {
     use std::time::{Duration, Instant};
 
     use super::*;
-    use crate::net::{Endpoint, Lookups, Names};
+    use crate::lookup::Lookups;
+    use crate::net::{Endpoint, Names};
 
     #[test]
     fn messages_are_kept_until_they_are_taken_and_the_end_is_seen() {

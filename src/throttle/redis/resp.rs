@@ -127,7 +127,8 @@ mod tests {
     use std::time::{Duration, Instant};
 
     use super::*;
-    use crate::net::{Endpoint, Lookups, Names};
+    use crate::lookup::Lookups;
+    use crate::net::{Endpoint, Names};
 
     /// What is read of bytes that somebody sends, and then closes.
     fn read(bytes: &[u8]) -> io::Result<Reply> {
