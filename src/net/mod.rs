@@ -11,6 +11,7 @@ use std::time::Instant;
 use rustls::pki_types::ServerName;
 
 mod names;
+pub mod peer;
 mod socket;
 mod stream;
 mod trust;

@@ -152,6 +152,7 @@ impl Checker<'_> {
                 users.password_file.as_ref().map(Spanned::span),
             ),
             ("tls", users.tls.as_ref().map(Spanned::span)),
+            ("socket-user", users.socket_user.as_ref().map(Spanned::span)),
             ("ca-file", users.ca_file.as_ref().map(Spanned::span)),
             (
                 "connect-timeout",
@@ -209,6 +210,7 @@ impl Checker<'_> {
             let message = "is of use only with tls = \"verify\"";
             self.report(&file.span(), "users.ca-file", message);
         }
+        let socket_user = self.socket_user(users, matches!(address, Address::Unix(..)));
         if matches!(tls, Tls::Off | Tls::Prefer) && !here {
             let place = users.tls.as_ref().map_or(url.span(), Spanned::span);
             let message = "password hashes travel over the network, to be read on the way";
@@ -222,6 +224,7 @@ impl Checker<'_> {
             tls,
             authorities: self.authorities(users.ca_file.as_ref()),
             timeout,
+            socket_user,
         }
     }
 

@@ -49,6 +49,7 @@ fn keys(users: &file::Users) -> Vec<Key> {
             &["sql"],
         ),
         ("tls", at(&users.tls), &["sql"]),
+        ("socket-user", at(&users.socket_user), NETWORK),
         ("starttls", at(&users.starttls), &["ldap", "imap", "pop3"]),
         ("ca-file", at(&users.ca_file), NETWORK),
         ("connections", at(&users.connections), &["sql", "ldap"]),

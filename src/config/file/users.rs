@@ -42,6 +42,9 @@ pub(in crate::config) struct Users {
     pub(in crate::config) app_passwords_query: Option<Spanned<String>>,
     /// `sql`: `off`, `prefer`, `require` or `verify`. Default: "verify", but "off" on this machine.
     pub(in crate::config) tls: Option<Spanned<String>>,
+    /// All stores that ask a server: who listens on its Unix socket, a name in /etc/passwd or a
+    /// number. Default: root, the user we run as, or the owner of the socket's folder.
+    pub(in crate::config) socket_user: Option<Spanned<String>>,
     /// `ldap`, `imap`, `pop3`: whether an unencrypted connection is upgraded before it is used.
     /// Default: false.
     pub(in crate::config) starttls: Option<Spanned<bool>>,

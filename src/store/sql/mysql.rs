@@ -12,8 +12,8 @@ use sqlx::{
 };
 
 use super::database::{Asked, Driver, Failure, Rows};
-use super::network::{Address, Line, Server, Tls, Way, first_of};
-use super::relay::relay;
+use super::network::{Line, Server};
+use super::relay::{Family, Route};
 use super::row::{Row, Value};
 use super::template::Template;
 use crate::net::Names;
@@ -23,6 +23,7 @@ use crate::route::System;
 pub(super) struct Mysql {
     server: Server,
     options: MySqlConnectOptions,
+    route: Route,
     names: Names,
 }
 
@@ -30,55 +31,25 @@ impl Mysql {
     pub(super) fn new(server: Server) -> Self {
         Self {
             options: options(&server),
+            route: Route::new(Family::Mysql, server.clone()),
             server,
             names: Names::new(System.lookups_of_stores()),
         }
     }
 }
 
+/// TLS and the password are the relay's.
 fn options(server: &Server) -> MySqlConnectOptions {
-    let mut options = MySqlConnectOptions::new()
+    let options = MySqlConnectOptions::new()
         .username(&server.user)
         // The statement is to mean what it means in the server's own client.
         .pipes_as_concat(false)
         .no_engine_substitution(false)
-        .ssl_mode(match server.tls {
-            Tls::Off => MySqlSslMode::Disabled,
-            Tls::Prefer => MySqlSslMode::Preferred,
-            Tls::Require => MySqlSslMode::Required,
-            Tls::Verify => MySqlSslMode::VerifyIdentity,
-        })
+        .ssl_mode(MySqlSslMode::Disabled)
         .disable_statement_logging();
-    options = match &server.address {
-        Address::Tcp(host, port) => options.host(host).port(*port),
-        Address::Unix(path, _) => options.socket(path),
-    };
-    if let Some(password) = &server.password {
-        options = options.password(password.reveal());
-    }
-    if let Some(database) = &server.database {
-        options = options.database(database);
-    }
-    match &server.authorities {
-        Some(pem) => options.ssl_ca_from_pem(pem.clone()),
+    match &server.database {
+        Some(database) => options.database(database),
         None => options,
-    }
-}
-
-impl Mysql {
-    fn line(&self, deadline: Instant) -> Result<Line<MySqlConnection>, Failure> {
-        let options = &self.options;
-        match self.server.way(&self.names, deadline)? {
-            Way::Straight => Line::open(deadline, options.connect()),
-            Way::Addresses(addresses) => first_of(&addresses, deadline, |address, until| {
-                let options = options.clone().host(&address.ip().to_string());
-                Line::open(until, async { options.connect().await })
-            }),
-            Way::Relayed(addresses) => Line::open(deadline, async {
-                let path = relay(&addresses, deadline, "").await?;
-                options.clone().socket(path).connect().await
-            }),
-        }
     }
 }
 
@@ -86,7 +57,12 @@ impl Driver for Mysql {
     type Connection = Line<MySqlConnection>;
 
     fn connect(&self, deadline: Instant) -> Result<Line<MySqlConnection>, Failure> {
-        let mut line = self.line(deadline)?;
+        let addresses = self.server.addresses(&self.names, deadline)?;
+        let mut line = Line::open(
+            deadline,
+            async |meter| self.route.open(&addresses, deadline, "", meter).await,
+            async |path| self.options.clone().socket(path).connect().await,
+        )?;
         // A statement whose client has gone would run on. MariaDB knows the first, in seconds;
         // MySQL the second, in milliseconds.
         let timeout = self.server.timeout;

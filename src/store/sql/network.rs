@@ -5,16 +5,20 @@
 //! asks has none of it.
 
 use std::fmt;
+use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use sqlx::Connection;
 use tokio::runtime::{Builder, Runtime};
+use tokio::task::JoinHandle;
 use zeroize::Zeroizing;
 
 use super::database::Failure;
+use super::relay::{Meter, Relay};
 use crate::net::Names;
 
 /// How long a connection may take to say goodbye.
@@ -37,53 +41,28 @@ pub struct Server {
     pub authorities: Option<Vec<u8>>,
     /// After which time the server itself is to give a statement up.
     pub timeout: Duration,
-}
-
-/// How to get to a server.
-pub(super) enum Way {
-    /// As the driver does by itself: it has an address, or a Unix socket.
-    Straight,
-    /// By one of these addresses in place of the name.
-    Addresses(Vec<SocketAddr>),
-    /// The same, but the driver must have the name too: the certificate is checked by it.
-    Relayed(Vec<SocketAddr>),
+    /// The number of the user who listens on the Unix socket, if another than
+    /// [`check`](crate::net::peer::check) expects.
+    pub socket_user: Option<u32>,
 }
 
 impl Server {
-    /// Looks the name of the host up, if it has one, and says how to get there.
-    pub(super) fn way(&self, names: &Names, deadline: Instant) -> Result<Way, Failure> {
+    /// The addresses of the host, looked up if it has a name; none for a Unix socket.
+    pub(super) fn addresses(
+        &self,
+        names: &Names,
+        deadline: Instant,
+    ) -> Result<Vec<SocketAddr>, Failure> {
         let Address::Tcp(host, port) = &self.address else {
-            return Ok(Way::Straight);
+            return Ok(Vec::new());
         };
-        if host.parse::<IpAddr>().is_ok() {
-            return Ok(Way::Straight);
-        }
-        let addresses = names.addresses(host, deadline).map_err(Failure::lost)?;
-        let addresses = addresses.into_iter().map(|ip| (ip, *port).into()).collect();
-        Ok(match self.tls {
-            Tls::Off | Tls::Prefer | Tls::Require => Way::Addresses(addresses),
-            Tls::Verify => Way::Relayed(addresses),
-        })
+        let found = match host.parse() {
+            Ok(address) => vec![address],
+            Err(_) => names.addresses(host, deadline).map_err(Failure::lost)?,
+        };
+        let place = |address: IpAddr| (address, *port).into();
+        Ok(found.into_iter().map(place).collect())
     }
-}
-
-/// The first connection that can be made by the deadline, or why the last could not. An address
-/// that does not answer uses up no more than its share of the time.
-pub(super) fn first_of<C>(
-    addresses: &[SocketAddr],
-    deadline: Instant,
-    connect: impl Fn(&SocketAddr, Instant) -> Result<C, Failure>,
-) -> Result<C, Failure> {
-    let mut failed = Failure::Lost("the name has no address".to_owned());
-    for (number, address) in addresses.iter().enumerate() {
-        match connect(address, share(deadline, addresses.len() - number)) {
-            Ok(connection) => return Ok(connection),
-            // It is the same server, and would be one more wrong password.
-            Err(denied @ Failure::Denied(_)) => return Err(denied),
-            Err(failure) => failed = failure,
-        }
-    }
-    Err(failed)
 }
 
 /// By when one of so many must be done, for the others to have as much time each.
@@ -153,15 +132,18 @@ pub(super) struct Line<C: Connection> {
     // Both are there until the line goes.
     connection: Option<C>,
     runtime: Option<Runtime>,
+    relay: Option<JoinHandle<()>>,
+    meter: Arc<Meter>,
     /// Whether the server waits for a question.
     sound: bool,
 }
 
 impl<C: Connection> Line<C> {
-    /// Connects.
+    /// Has a relay opened, then connects the driver to where it leads.
     pub(super) fn open(
         deadline: Instant,
-        connect: impl Future<Output = Result<C, sqlx::Error>>,
+        relay: impl AsyncFnOnce(&Arc<Meter>) -> io::Result<Relay>,
+        connect: impl AsyncFnOnce(PathBuf) -> Result<C, sqlx::Error>,
     ) -> Result<Self, Failure> {
         let runtime = Builder::new_current_thread()
             .enable_all()
@@ -170,15 +152,23 @@ impl<C: Connection> Line<C> {
         let mut line = Self {
             connection: None,
             runtime: Some(runtime),
+            relay: None,
+            meter: Arc::default(),
             sound: false,
         };
-        let connected = line.wait(deadline, connect).map_err(|error| match error {
+        let meter = Arc::clone(&line.meter);
+        let connected = line.wait(deadline, async {
+            let relay = relay(&meter).await?;
+            Ok((connect(relay.path).await?, relay.running))
+        });
+        let (connection, running) = connected.map_err(|error| match error {
             // Whoever refuses us has not seen a statement.
             Failure::Refused(what) => Failure::Lost(what),
             Failure::Late(_) => Failure::Lost("it did not answer in time".to_owned()),
             other @ (Failure::Lost(_) | Failure::Denied(_)) => other,
         })?;
-        line.connection = Some(connected);
+        line.connection = Some(connection);
+        line.relay = Some(running);
         line.sound = true;
         Ok(line)
     }
@@ -192,6 +182,7 @@ impl<C: Connection> Line<C> {
         let gone = || Failure::Lost("the connection is closed".to_owned());
         let mut connection = self.connection.take().ok_or_else(gone)?;
         self.sound = false;
+        self.meter.renew();
         let result = self.wait(deadline, work(&mut connection));
         // A connection that was left in the middle of an answer is not used again.
         self.sound = matches!(result, Ok(_) | Err(Failure::Refused(_)));
@@ -214,7 +205,12 @@ impl<C: Connection> Line<C> {
                 "the driver failed on what the server sent".to_owned(),
             )),
             Ok(Err(_)) => Err(Failure::Late("the statement took too long".to_owned())),
-            Ok(Ok(result)) => result.map_err(|error| failure(&error)),
+            // That its connection ended is all that the driver knows.
+            Ok(Ok(Err(error))) => Err(match self.meter.reason() {
+                Some(reason) if !matches!(error, sqlx::Error::Database(_)) => Failure::lost(reason),
+                _ => failure(&error),
+            }),
+            Ok(Ok(Ok(value))) => Ok(value),
         }
     }
 }
@@ -227,7 +223,17 @@ impl<C: Connection> Drop for Line<C> {
         if let Some(connection) = self.connection.take() {
             // Without it, MariaDB's log has a line about an aborted connection.
             if self.sound {
-                let goodbye = async { tokio::time::timeout(GOODBYE, connection.close()).await };
+                let relay = self.relay.take();
+                let goodbye = async {
+                    tokio::time::timeout(GOODBYE, async {
+                        let _ = connection.close().await;
+                        // Then it has been sent.
+                        if let Some(relay) = relay {
+                            let _ = relay.await;
+                        }
+                    })
+                    .await
+                };
                 let _ = catch_unwind(AssertUnwindSafe(|| runtime.block_on(goodbye)));
             } else {
                 let _within = runtime.enter();

@@ -1,6 +1,7 @@
 //! PostgreSQL.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::path::PathBuf;
 use std::time::Instant;
 
 use sqlx::postgres::types::Oid;
@@ -11,8 +12,8 @@ use sqlx::{
 };
 
 use super::database::{Asked, Driver, Failure, Rows};
-use super::network::{Address, Line, Server, Tls, Way, first_of};
-use super::relay::relay;
+use super::network::{Line, Server};
+use super::relay::{Family, Route};
 use super::row::{Row, Value, network_text};
 use super::template::Template;
 use crate::net::Names;
@@ -29,6 +30,7 @@ const FAMILY_V6: u8 = 3;
 pub(super) struct Postgres {
     server: Server,
     options: PgConnectOptions,
+    route: Route,
     names: Names,
 }
 
@@ -36,14 +38,16 @@ impl Postgres {
     pub(super) fn new(server: Server) -> Self {
         Self {
             options: options(&server),
+            route: Route::new(Family::Postgres, server.clone()),
             server,
             names: Names::new(System.lookups_of_stores()),
         }
     }
 }
 
+/// TLS is the relay's.
 fn options(server: &Server) -> PgConnectOptions {
-    let mut options = PgConnectOptions::new_without_pgpass()
+    PgConnectOptions::new_without_pgpass()
         .username(&server.user)
         // Also in place of what PGPASSWORD says.
         .password(
@@ -57,48 +61,25 @@ fn options(server: &Server) -> PgConnectOptions {
         .application_name("nginx-mail-auth")
         // PgBouncer does not take it.
         .extra_float_digits(None)
-        .ssl_mode(match server.tls {
-            Tls::Off => PgSslMode::Disable,
-            Tls::Prefer => PgSslMode::Prefer,
-            Tls::Require => PgSslMode::Require,
-            Tls::Verify => PgSslMode::VerifyFull,
-        })
-        .disable_statement_logging();
-    options = match &server.address {
-        Address::Tcp(host, port) => options.host(host).port(*port),
-        Address::Unix(path, port) => options.socket(path).port(*port),
-    };
-    match &server.authorities {
-        Some(pem) => options.ssl_root_cert_from_pem(pem.clone()),
-        None => options,
-    }
-}
-
-impl Postgres {
-    fn line(&self, deadline: Instant) -> Result<Line<PgConnection>, Failure> {
-        let options = &self.options;
-        match self.server.way(&self.names, deadline)? {
-            Way::Straight => Line::open(deadline, options.connect()),
-            Way::Addresses(addresses) => first_of(&addresses, deadline, |address, until| {
-                let options = options.clone().host(&address.ip().to_string());
-                Line::open(until, async { options.connect().await })
-            }),
-            Way::Relayed(addresses) => Line::open(deadline, async {
-                // The driver adds the name that PostgreSQL's sockets have in their folder.
-                let suffix = format!("/.s.PGSQL.{}", options.get_port());
-                let path = relay(&addresses, deadline, &suffix).await?;
-                let folder = path.parent().unwrap_or(&path);
-                options.clone().socket(folder).connect().await
-            }),
-        }
-    }
+        .ssl_mode(PgSslMode::Disable)
+        .disable_statement_logging()
 }
 
 impl Driver for Postgres {
     type Connection = Line<PgConnection>;
 
     fn connect(&self, deadline: Instant) -> Result<Line<PgConnection>, Failure> {
-        let mut line = self.line(deadline)?;
+        let addresses = self.server.addresses(&self.names, deadline)?;
+        // The driver adds the name that PostgreSQL's sockets have in their folder.
+        let suffix = format!("/.s.PGSQL.{}", self.options.get_port());
+        let mut line = Line::open(
+            deadline,
+            async |meter| self.route.open(&addresses, deadline, &suffix, meter).await,
+            async |path: PathBuf| {
+                let folder = path.parent().unwrap_or(&path);
+                self.options.clone().socket(folder).connect().await
+            },
+        )?;
         // A statement whose client has gone would run on.
         let limit = format!(
             "SET statement_timeout TO {}",

@@ -1,0 +1,143 @@
+//! How much a server may send.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll, ready};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::{TcpStream, UnixStream};
+
+/// The most bytes that a server may send for one question, TLS included. A row of a login has some
+/// hundred.
+pub(in super::super) const QUESTION_BYTES: usize = 1024 * 1024;
+
+/// The most rounds between driver and server that one question may take. A driver asks in its own
+/// words for each type that it does not know, and for those that this one is made of.
+const QUESTION_ROUNDS: usize = 64;
+
+/// What is left of a question's budget, and why a connection was cut. The relay of a connection
+/// and those who ask over it share one.
+#[derive(Debug)]
+pub(in super::super) struct Meter {
+    bytes: AtomicUsize,
+    rounds: AtomicUsize,
+    cut: Mutex<Option<String>>,
+}
+
+impl Default for Meter {
+    fn default() -> Self {
+        Self {
+            bytes: AtomicUsize::new(QUESTION_BYTES),
+            rounds: AtomicUsize::new(QUESTION_ROUNDS),
+            cut: Mutex::default(),
+        }
+    }
+}
+
+impl Meter {
+    /// Begins a new question.
+    pub(in super::super) fn renew(&self) {
+        self.bytes.store(QUESTION_BYTES, Ordering::Relaxed);
+        self.rounds.store(QUESTION_ROUNDS, Ordering::Relaxed);
+    }
+
+    /// Why the relay gave the connection up, if it did.
+    pub(in super::super) fn reason(&self) -> Option<String> {
+        let cut = self.cut.lock().unwrap_or_else(PoisonError::into_inner);
+        cut.clone()
+    }
+
+    /// Notes why the connection is given up; the first reason stays.
+    pub(super) fn cut(&self, reason: impl Into<String>) {
+        let mut cut = self.cut.lock().unwrap_or_else(PoisonError::into_inner);
+        cut.get_or_insert_with(|| reason.into());
+    }
+
+    /// Takes one round from the budget.
+    pub(super) fn round(&self) -> Result<(), String> {
+        // Nobody else counts while a question runs.
+        let left = self.rounds.load(Ordering::Relaxed).checked_sub(1);
+        let left = left.ok_or("the server asks for too many rounds for one question")?;
+        self.rounds.store(left, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Takes bytes from the budget.
+    fn count(&self, bytes: usize) -> Result<(), String> {
+        let left = self.bytes.load(Ordering::Relaxed).checked_sub(bytes);
+        let left = left.ok_or_else(too_much)?;
+        self.bytes.store(left, Ordering::Relaxed);
+        Ok(())
+    }
+}
+
+/// That a server sends, or announces, more than it may.
+pub(super) fn too_much() -> String {
+    format!("the server sends more than {QUESTION_BYTES} bytes for one question")
+}
+
+/// A socket to a server.
+pub(super) enum Socket {
+    /// To a port.
+    Tcp(TcpStream),
+    /// On this machine.
+    Unix(UnixStream),
+}
+
+/// A socket whose every received byte is counted.
+pub(super) struct Metered {
+    socket: Socket,
+    meter: Arc<Meter>,
+}
+
+impl Metered {
+    pub(super) fn new(socket: Socket, meter: Arc<Meter>) -> Self {
+        Self { socket, meter }
+    }
+}
+
+impl AsyncRead for Metered {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
+        let read = match &mut self.socket {
+            Socket::Tcp(stream) => Pin::new(stream).poll_read(context, buffer),
+            Socket::Unix(stream) => Pin::new(stream).poll_read(context, buffer),
+        };
+        ready!(read)?;
+        let received = buffer.filled().len().saturating_sub(before);
+        Poll::Ready(self.meter.count(received).map_err(io::Error::other))
+    }
+}
+
+impl AsyncWrite for Metered {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        match &mut self.socket {
+            Socket::Tcp(stream) => Pin::new(stream).poll_write(context, bytes),
+            Socket::Unix(stream) => Pin::new(stream).poll_write(context, bytes),
+        }
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match &mut self.socket {
+            Socket::Tcp(stream) => Pin::new(stream).poll_flush(context),
+            Socket::Unix(stream) => Pin::new(stream).poll_flush(context),
+        }
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match &mut self.socket {
+            Socket::Tcp(stream) => Pin::new(stream).poll_shutdown(context),
+            Socket::Unix(stream) => Pin::new(stream).poll_shutdown(context),
+        }
+    }
+}

@@ -1,0 +1,55 @@
+//! What servers say first, and what passwords become.
+
+use super::*;
+
+/// Of MariaDB 10.11, which has a longer version and names its own default.
+const MARIADB: &[u8] =
+    b"\x0a5.5.5-10.11.19-MariaDB\0\x08\0\0\0abcdefgh\0\xfe\xf7\x2d\x02\0\xff\x81\
+    \x15\0\0\0\0\0\0\x1d\0\0\0ijklmnopqrst\0mysql_native_password\0";
+
+#[test]
+fn greetings() {
+    let parsed = Greeting::parse(MARIADB).unwrap();
+    assert_eq!(parsed.nonce, b"abcdefghijklmnopqrst");
+    assert_eq!(parsed.method, Some(Method::Native));
+    assert_eq!(parsed.capabilities, 0x81ff_f7fe);
+    let at = parsed.capabilities_at;
+    assert_eq!(MARIADB.get(at..at + 2), Some(b"\xfe\xf7".as_slice()));
+    for end in 0..MARIADB.len() - "mysql_native_password\0".len() {
+        assert_eq!(Greeting::parse(&MARIADB[..end]), None, "{end}");
+    }
+    assert_eq!(Greeting::parse(b"\x09old"), None);
+}
+
+/// Values of Python's hashlib.
+#[test]
+fn challenges() {
+    let hex = |bytes: &[u8]| {
+        bytes
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect::<String>()
+    };
+    assert_eq!(
+        hex(&native(b"secret", b"abcdefghijklmnopqrst")),
+        "8817c50fa779daef010ee7577825b0847df9842e"
+    );
+    assert_eq!(
+        hex(&caching_sha2(b"secret", b"abcdefghijklmnopqrst")),
+        "c76e2898612a4cf042c77fa8c4702c4c64c0c2c557c53c4d75595aaa6abae809"
+    );
+}
+
+#[test]
+fn a_password_goes_in_clear_only_to_whom_is_trusted() {
+    for method in [Method::Sha256, Method::Clear, Method::CachingSha2] {
+        assert_eq!(
+            clear(method, b"secret", true).unwrap().as_slice(),
+            b"secret\0"
+        );
+        let error = clear(method, b"secret", false).unwrap_err().to_string();
+        let begin = format!("the server wants the password itself ({})", method.name());
+        assert!(error.starts_with(&begin), "{error}");
+        assert!(!error.contains("secret"), "{error}");
+    }
+}
