@@ -106,7 +106,9 @@ impl Service {
         problems.extend(service.counts_missing());
         problems.extend(service.unresolved());
         problems.extend(config.socket_rights().err().into_iter().flatten());
-        (problems, service.warnings)
+        let advice = config.advice.iter().cloned();
+        let warnings = service.warnings.iter().cloned().chain(advice).collect();
+        (problems, warnings)
     }
 
     /// Makes what can be made. With any problem, the result is not one to answer with: a store

@@ -336,7 +336,7 @@ pub(crate) fn redis(data: &[u8]) {
     PEER.with(|peer| {
         peer.play(first, others);
         let server = redis::Settings {
-            endpoint: Endpoint::Unix(peer.path()),
+            endpoint: Endpoint::Unix(peer.path(), None),
             tls: false,
             ca_file: None,
             ca_version: None,
@@ -400,7 +400,7 @@ fn mail_server(
         peer.play(data, data);
         let settings = Settings {
             dialect,
-            endpoint: Endpoint::Unix(peer.path()),
+            endpoint: Endpoint::Unix(peer.path(), None),
             security: Security::None,
             ca_file: None,
             connect_timeout: Duration::from_secs(1),

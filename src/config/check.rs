@@ -22,6 +22,8 @@ use crate::route::{AllowedNetworks, Table};
 use crate::sandbox;
 use crate::store::file::is_unfinished;
 
+#[cfg(feature = "tls")]
+mod here;
 mod hosts;
 #[cfg(feature = "ldap")]
 mod ldap;
@@ -50,6 +52,7 @@ pub(super) fn check(
         source,
         problems,
         warnings: Vec::new(),
+        advice: Vec::new(),
         files: Vec::new(),
         unfinished: Vec::new(),
         named: Vec::new(),
@@ -60,6 +63,7 @@ pub(super) fn check(
     checker.problems.sort_by_key(|problem| problem.place);
     let config = Config {
         warnings: checker.warnings,
+        advice: checker.advice,
         files: checker.files,
         unfinished: checker.unfinished,
         named: checker.named,
@@ -75,6 +79,7 @@ struct Checker<'a> {
     source: &'a Source<'a>,
     problems: Vec<Problem>,
     warnings: Vec<Problem>,
+    advice: Vec<Problem>,
     files: Vec<(PathBuf, Fingerprint)>,
     unfinished: Vec<PathBuf>,
     named: Vec<Named>,
@@ -160,6 +165,7 @@ impl Checker<'_> {
             unfinished: Vec::new(),
             named: Vec::new(),
             warnings: Vec::new(),
+            advice: Vec::new(),
             holds_secret: false,
         }
     }
@@ -404,5 +410,11 @@ impl Checker<'_> {
     fn warn(&mut self, span: &Range<usize>, key: &str, message: impl Into<String>) {
         let problem = self.source.problem(span, Some(key.to_owned()), message);
         self.warnings.push(problem);
+    }
+
+    #[cfg(feature = "tls")]
+    fn advise(&mut self, span: &Range<usize>, key: &str, message: impl Into<String>) {
+        let problem = self.source.problem(span, Some(key.to_owned()), message);
+        self.advice.push(problem);
     }
 }

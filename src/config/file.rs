@@ -292,6 +292,9 @@ pub(super) struct Throttle {
     pub(super) state: Spanned<String>,
     /// Redis: a file whose first line is the password there.
     pub(super) password_file: Option<Spanned<String>>,
+    /// Redis: who listens on its Unix socket, a name in /etc/passwd or a number. Default: root, the
+    /// user we run as, or the owner of the socket's folder.
+    pub(super) socket_user: Option<Spanned<String>>,
     /// Redis: certificates that are trusted in place of the system's.
     pub(super) ca_file: Option<Spanned<String>>,
     /// Milliseconds that the counts may take to be had, 10 to 5000. Default: 300.
@@ -330,6 +333,7 @@ impl Default for Throttle {
         Self {
             state: unplaced("memory".to_owned()),
             password_file: None,
+            socket_user: None,
             ca_file: None,
             timeout_ms: unplaced(300),
             without_state: unplaced("go-on".to_owned()),

@@ -90,6 +90,8 @@ pub struct Config {
     pub unfinished: Vec<PathBuf>,
     /// What works, but is worth a look.
     pub warnings: Vec<Problem>,
+    /// What could be done better on this machine; `check` says it, `serve` does not.
+    pub advice: Vec<Problem>,
     /// Whether a secret stands in the file itself: that everybody may read it is worth a word only
     /// then.
     pub holds_secret: bool,

@@ -20,6 +20,9 @@ pub use names::Names;
 pub use stream::{LineError, Stream};
 pub use trust::Trust;
 
+/// The most bytes that a server may send for one question, TLS included.
+pub const QUESTION_BYTES: usize = 1024 * 1024;
+
 /// Where a server listens.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Endpoint {
@@ -30,8 +33,9 @@ pub enum Endpoint {
         /// The port.
         port: NonZeroU16,
     },
-    /// A Unix socket.
-    Unix(PathBuf),
+    /// A Unix socket, and the number of the user who is to listen there; without one, those that
+    /// [`peer::check`] expects.
+    Unix(PathBuf, Option<u32>),
 }
 
 impl Endpoint {
@@ -69,10 +73,25 @@ impl Endpoint {
         }
     }
 
+    /// Names the user who is to listen on a Unix socket.
+    pub fn listened_by(&mut self, user: Option<u32>) {
+        if let Self::Unix(_, expected) = self {
+            *expected = user;
+        }
+    }
+
+    /// The port on this machine that it leads to, if it does.
+    pub fn local_port(&self) -> Option<u16> {
+        match self {
+            Self::Tcp { port, .. } if self.is_local() => Some(port.get()),
+            Self::Tcp { .. } | Self::Unix(..) => None,
+        }
+    }
+
     /// Whether what is sent there stays on this machine.
     pub fn is_local(&self) -> bool {
         match self {
-            Self::Unix(_) => true,
+            Self::Unix(..) => true,
             Self::Tcp {
                 host: ServerName::DnsName(name),
                 ..
@@ -100,7 +119,7 @@ impl fmt::Display for Endpoint {
                     false => write!(f, "{host}:{port}"),
                 }
             }
-            Self::Unix(path) => write!(f, "unix:{}", path.display()),
+            Self::Unix(path, _) => write!(f, "unix:{}", path.display()),
         }
     }
 }

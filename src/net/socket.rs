@@ -7,15 +7,18 @@ use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::Instant;
 
-use rustix::net::sockopt::{Timeout, set_socket_timeout};
+use rustix::net::sockopt::{Timeout, set_socket_timeout, socket_peercred};
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with};
 
-use super::{remaining, timed_out};
+use super::{QUESTION_BYTES, peer, remaining, timed_out};
 
-/// A connected socket. What is not done by the deadline fails with [`ErrorKind::TimedOut`].
+/// A connected socket. What is not done by the deadline fails with [`ErrorKind::TimedOut`], and so
+/// does reading after [`QUESTION_BYTES`], with [`ErrorKind::InvalidData`].
 pub(super) struct Socket {
     kind: Kind,
     pub(super) deadline: Instant,
+    /// Bytes that may still come.
+    room: usize,
 }
 
 enum Kind {
@@ -31,10 +34,12 @@ impl Socket {
         Ok(Self {
             kind: Kind::Tcp(stream),
             deadline,
+            room: QUESTION_BYTES,
         })
     }
 
-    pub(super) fn unix(path: &Path, deadline: Instant) -> io::Result<Self> {
+    /// Who listens there is looked at before anything is sent; see [`peer::check`].
+    pub(super) fn unix(path: &Path, listener: Option<u32>, deadline: Instant) -> io::Result<Self> {
         let socket = socket_with(
             AddressFamily::UNIX,
             SocketType::STREAM,
@@ -44,10 +49,19 @@ impl Socket {
         // Where too many wait to be accepted, connecting waits too, for as long as sending may.
         set_socket_timeout(&socket, Timeout::Send, Some(remaining(deadline)?))?;
         connect(&socket, &SocketAddrUnix::new(path)?).map_err(|error| too_late(error.into()))?;
+        let credentials = socket_peercred(&socket)?;
+        peer::check(path, credentials.uid.as_raw(), listener)?;
         Ok(Self {
             kind: Kind::Unix(UnixStream::from(socket)),
             deadline,
+            room: QUESTION_BYTES,
         })
+    }
+
+    /// Begins a new question.
+    pub(super) fn begin(&mut self, deadline: Instant) {
+        self.deadline = deadline;
+        self.room = QUESTION_BYTES;
     }
 
     /// Does `call` with the time that is left as its limit.
@@ -91,10 +105,15 @@ impl AsFd for Kind {
 
 impl Read for Socket {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.in_time(Timeout::Recv, |kind| match kind {
+        let read = self.in_time(Timeout::Recv, |kind| match kind {
             Kind::Tcp(stream) => stream.read(buffer),
             Kind::Unix(stream) => stream.read(buffer),
-        })
+        })?;
+        self.room = self.room.checked_sub(read).ok_or_else(|| {
+            let what = format!("it sends more than {QUESTION_BYTES} bytes for one question");
+            io::Error::new(ErrorKind::InvalidData, what)
+        })?;
+        Ok(read)
     }
 }
 
@@ -127,7 +146,7 @@ mod tests {
         let mut waiting = Vec::new();
         let error = loop {
             let start = Instant::now();
-            let socket = Socket::unix(&folder, start + Duration::from_millis(100));
+            let socket = Socket::unix(&folder, None, start + Duration::from_millis(100));
             assert!(start.elapsed() < Duration::from_secs(2));
             match socket {
                 Ok(socket) => waiting.push(socket),

@@ -62,7 +62,7 @@ impl Stream {
     /// addresses is tried at each, and none of them may use up the time of the others.
     pub fn connect(endpoint: &Endpoint, names: &Names, deadline: Instant) -> io::Result<Self> {
         let socket = match endpoint {
-            Endpoint::Unix(path) => Socket::unix(path, deadline)?,
+            Endpoint::Unix(path, listener) => Socket::unix(path, *listener, deadline)?,
             Endpoint::Tcp { host, port } => {
                 if let Some(address) = address_of(host) {
                     Socket::tcp(SocketAddr::new(address, port.get()), deadline)?
@@ -83,11 +83,12 @@ impl Stream {
         })
     }
 
-    /// Sets when everything from now on must be done.
+    /// Sets when everything from now on must be done, for which the other side may send
+    /// [`QUESTION_BYTES`](super::QUESTION_BYTES).
     pub fn set_deadline(&mut self, deadline: Instant) {
         match &mut self.link {
-            Link::Plain(socket) => socket.deadline = deadline,
-            Link::Tls(tls) => tls.sock.deadline = deadline,
+            Link::Plain(socket) => socket.begin(deadline),
+            Link::Tls(tls) => tls.sock.begin(deadline),
             Link::Broken => {}
         }
     }

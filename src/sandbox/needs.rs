@@ -130,7 +130,7 @@ fn of_endpoint(endpoint: &Endpoint) -> Vec<What> {
         Endpoint::Tcp { host, port } => {
             of_host(host.to_str().parse::<IpAddr>().is_ok(), port.get())
         }
-        Endpoint::Unix(_) => Vec::new(),
+        Endpoint::Unix(..) => Vec::new(),
     }
 }
 

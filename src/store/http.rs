@@ -99,7 +99,7 @@ impl Url {
                 return Err(FORMS.to_owned());
             }
             return Ok(Self {
-                endpoint: Endpoint::Unix(path.into()),
+                endpoint: Endpoint::Unix(path.into(), None),
                 tls,
                 host: "localhost".to_owned(),
                 uri: uri_of(uri),
@@ -145,7 +145,7 @@ fn uri_of(text: &str) -> String {
 impl fmt::Display for Url {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (&self.endpoint, self.tls) {
-            (Endpoint::Unix(path), _) => write!(f, "unix:{}:{}", path.display(), self.uri),
+            (Endpoint::Unix(path, _), _) => write!(f, "unix:{}:{}", path.display(), self.uri),
             (endpoint, true) => write!(f, "https://{endpoint}{}", self.uri),
             (endpoint, false) => write!(f, "http://{endpoint}{}", self.uri),
         }

@@ -121,7 +121,7 @@ impl ServerStore {
                 config: self.trust.config().map_err(Trouble::Server)?,
                 host,
             }),
-            (_, Endpoint::Unix(_)) => {
+            (_, Endpoint::Unix(..)) => {
                 let what = "a Unix socket has no certificate to check";
                 return Err(Trouble::Server(what.to_owned()));
             }

@@ -126,7 +126,7 @@ impl Address {
             .strip_prefix("redis+unix:")
             .filter(|path| !path.is_empty())
         {
-            return Ok((of(Endpoint::Unix(path.into()), 0, None), false));
+            return Ok((of(Endpoint::Unix(path.into(), None), 0, None), false));
         }
         let (rest, tls) = match (url.strip_prefix("redis://"), url.strip_prefix("rediss://")) {
             (Some(rest), _) => (rest, false),

@@ -81,6 +81,11 @@ impl Talk {
         self.listen();
     }
 
+    /// The same again and again, until the other side is gone.
+    pub(crate) fn flood(&mut self, bytes: &[u8]) {
+        while self.stream.get_mut().write_all(bytes).is_ok() {}
+    }
+
     /// A byte in each pause, until the other side is gone.
     pub(crate) fn drip(&mut self, bytes: &[u8], pause: Duration) {
         for byte in bytes.iter().cycle() {

@@ -166,3 +166,28 @@ fn an_unencrypted_network_is_warned_of() {
         assert_eq!(printed.contains(warning), warned, "{printed}");
     }
 }
+
+/// While a server is down, anybody could take its port; a socket and a proof cannot be taken.
+#[test]
+fn a_port_that_anybody_can_listen_on_is_advised_against() {
+    for (url, tls, advised) in [
+        ("mysql://mail@127.0.0.1:33060/m", "", true),
+        ("mysql://mail:x@localhost:33060/m", "tls = \"prefer\"", true),
+        ("mysql://mail@localhost:33060/m", "tls = \"verify\"", false),
+        ("mysql://mail@127.0.0.1:1/m", "", false),
+        ("mysql://mail@/m?socket=/nowhere", "", false),
+        ("postgresql://mail@127.0.0.1:33060/m", "", true),
+        // It must prove that it knows the password.
+        ("postgresql://mail:x@127.0.0.1:33060/m", "", false),
+    ] {
+        let dir = folder(&format!(
+            "[[users]]\nstore = \"sql\"\nurl = \"{url}\"\n{QUERY}\nconnect-timeout = 1\n{tls}\n"
+        ));
+        let output = command(&dir, &["check"]);
+        let printed = String::from_utf8(output.stderr).unwrap();
+        let advice = "auth.toml:3:7: users.url: any user of this machine can listen on port 33060 \
+                      while the server is down, and answer in its place: use its Unix socket, or TLS \
+                      with a certificate that is checked";
+        assert_eq!(printed.contains(advice), advised, "{printed}");
+    }
+}

@@ -3,6 +3,8 @@
 
 mod config;
 pub(crate) mod engine;
+#[cfg(all(feature = "ldap", feature = "remote"))]
+mod impostors;
 mod injection;
 mod layouts;
 mod likeness;

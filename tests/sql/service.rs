@@ -230,6 +230,14 @@ impl Service {
         self.log.text()
     }
 
+    /// The most memory that it has ever had, in kilobytes.
+    pub(crate) fn peak(&self) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let peak = peak.unwrap().trim().trim_end_matches(" kB");
+        peak.parse().unwrap()
+    }
+
     /// Its memory in kilobytes, and how many descriptors it has.
     pub(crate) fn size(&self) -> (u64, usize) {
         let process = PathBuf::from(format!("/proc/{}", self.child.id()));

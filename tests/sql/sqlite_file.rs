@@ -321,3 +321,43 @@ fn a_busy_writer_keeps_nobody_out() {
         last.must_be(REFUSED, "no-password");
     }
 }
+
+/// Whoever fills the table is not trusted with our memory.
+#[test]
+fn a_value_or_rows_of_any_size_cost_no_memory() {
+    let dir = TempDir::new();
+    let apps = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 20) \
+                INSERT INTO apps SELECT 'bob', printf('{PLAIN}%.*c', 900000, 'x') FROM n;";
+    let file = sqlite(
+        &dir,
+        &format!(
+            "{TABLE} CREATE TABLE apps (login TEXT, password TEXT); \
+             INSERT INTO users VALUES ('alice', zeroblob(100000000)); \
+             INSERT INTO users VALUES ('bob', '{{PLAIN}}right'); {apps}"
+        ),
+    );
+    let query = format!(
+        "app-passwords-query = \"{}\"",
+        QUERY.replace("users", "apps")
+    );
+    let service = Service::start(&users(&format!("sqlite:{file}"), QUERY, &query));
+    let before = service.peak();
+    for (login, why) in [
+        (
+            "alice",
+            "query: the database refuses the statement: string or blob too big",
+        ),
+        (
+            "bob",
+            "app-passwords-query: the database refuses the statement: its rows have more than \
+             1048576 bytes",
+        ),
+    ] {
+        let ask = Ask::new(login, "right");
+        for reply in [service.ask(&ask), cgi(service.dir(), &ask)] {
+            reply.must_be_trouble(why);
+        }
+    }
+    let grown = service.peak() - before;
+    assert!(grown < 32 * 1024, "{grown} kB");
+}

@@ -7,6 +7,7 @@ use toml::Spanned;
 
 use super::Checker;
 use crate::config::file;
+use crate::net::Endpoint;
 use crate::secret::{Password, Secret, WeakSchemes};
 use crate::store::ldap::{
     Attributes, Auth, BindName, DnTemplate, FilterTemplate, Flaw, Lookup, Scope, SearchAs,
@@ -24,8 +25,16 @@ enum Mode {
 impl Checker<'_> {
     pub(super) fn ldap(&mut self, span: &Range<usize>, users: &file::Users) -> Option<Settings> {
         let before = self.problems.len();
-        let urls = self.urls(span, users);
+        let mut urls = self.urls(span, users);
         let starttls = self.starttls(users, &urls);
+        let is_unix = |(url, _): &(Url, _)| matches!(url.endpoint, Endpoint::Unix(..));
+        let user = self.socket_user(users, urls.iter().any(is_unix));
+        for (url, span) in &mut urls {
+            url.endpoint.listened_by(user);
+            if !starttls && !url.is_encrypted() {
+                self.warn_of_port(span, "users.urls", url.endpoint.local_port());
+            }
+        }
         let mode = self.mode_of_auth(span, users);
         let auth = mode.and_then(|mode| self.auth(span, users, mode));
         let lookup = mode.and_then(|mode| self.lookup(span, users, mode));

@@ -287,7 +287,13 @@ mod tokens {
             let whole = !host.is_empty() && !text.contains(['@', '#']);
             let message = match parsed.as_ref().and_then(Uri::scheme_str) {
                 Some("https") if whole => return Some(text.clone()),
-                Some("http") if whole && here => return Some(text.clone()),
+                Some("http") if whole && here => {
+                    if key == "oauth.introspection-url" {
+                        let port = parsed.as_ref().and_then(Uri::port_u16).unwrap_or(80);
+                        self.warn_of_port(&url.span(), key, Some(port));
+                    }
+                    return Some(text.clone());
+                }
                 Some("http") if whole => "must start with https://: others could read along",
                 _ => "must be of the form https://host/path",
             };

@@ -6,7 +6,6 @@ use std::time::Duration;
 use toml::Spanned;
 
 use super::Checker;
-use crate::accounts::{Kind, number_of};
 use crate::config::file;
 use crate::files::fingerprint;
 
@@ -23,19 +22,6 @@ impl Checker<'_> {
             seconds("users.timeout", &users.timeout, 4, 1..=60),
             seconds("users.cache", &users.cache, 0, 0..=3600),
         ]
-    }
-
-    /// The number of the user who is to listen on the Unix socket.
-    pub(super) fn socket_user(&mut self, users: &file::Users, is_unix: bool) -> Option<u32> {
-        const KEY: &str = "users.socket-user";
-        let user = users.socket_user.as_ref()?;
-        if !is_unix {
-            self.report(&user.span(), KEY, "is of use only with a Unix socket");
-            return None;
-        }
-        number_of(Kind::User, user.get_ref())
-            .map_err(|what| self.report(&user.span(), KEY, what))
-            .ok()
     }
 
     /// The file is watched: certificates have an end.

@@ -63,7 +63,7 @@ impl Checker<'_> {
             })
         });
         let [(plain, ..), (encrypted, ..)] = schemes;
-        let (endpoint, security) = match found {
+        let (mut endpoint, security) = match found {
             Some(Ok(found)) => found,
             Some(Err(message)) => {
                 self.report(&url.span(), "users.url", message);
@@ -91,6 +91,10 @@ impl Checker<'_> {
             let message = "passwords go there unencrypted: use starttls, or a URL with s";
             self.warn(&url.span(), "users.url", message);
         }
+        if !encrypted {
+            self.warn_of_port(&url.span(), "users.url", endpoint.local_port());
+        }
+        endpoint.listened_by(self.socket_user(users, matches!(endpoint, Endpoint::Unix(..))));
         let [connect_timeout, timeout, cache] = self.times(users);
         Some(server::Settings {
             dialect,
@@ -116,7 +120,7 @@ impl Checker<'_> {
         let headers = users.headers.as_ref().map(Spanned::get_ref);
         let headers = headers.map_or_else(Vec::new, |headers| self.headers(headers, &key));
         let url = self.url(span, users)?;
-        let parsed = match Url::parse(url.get_ref()) {
+        let mut parsed = match Url::parse(url.get_ref()) {
             Ok(parsed) => parsed,
             Err(message) => {
                 self.report(&url.span(), "users.url", message);
@@ -127,6 +131,13 @@ impl Checker<'_> {
             let message = "passwords go there unencrypted: use https";
             self.warn(&url.span(), "users.url", message);
         }
+        if !parsed.tls {
+            self.warn_of_port(&url.span(), "users.url", parsed.endpoint.local_port());
+        }
+        let is_unix = matches!(parsed.endpoint, Endpoint::Unix(..));
+        parsed
+            .endpoint
+            .listened_by(self.socket_user(users, is_unix));
         let temporary = match &users.temporary {
             None => vec![Messages::TEMPORARY.to_owned()],
             Some(texts) => texts

@@ -181,7 +181,8 @@ impl Checker<'_> {
         parts: ServerUrl,
         timeout: Duration,
     ) -> Server {
-        let port = parts.port.unwrap_or(parts.family.default_port());
+        let family = parts.family;
+        let port = parts.port.unwrap_or(family.default_port());
         let here = parts.host.as_deref().is_none_or(is_this_machine);
         let address = match (parts.host, parts.socket) {
             (Some(host), _) => Address::Tcp(host, port),
@@ -215,6 +216,13 @@ impl Checker<'_> {
             let place = users.tls.as_ref().map_or(url.span(), Spanned::span);
             let message = "password hashes travel over the network, to be read on the way";
             self.warn(&place, "users.tls", message);
+        }
+        // PostgreSQL's SCRAM shows that the server knows the password.
+        let shows_itself = tls == Tls::Verify
+            || family == Family::Postgres
+                && (parts.password.is_some() || users.password_file.is_some());
+        if let (Address::Tcp(_, port), true, false) = (&address, here, shows_itself) {
+            self.warn_of_port(&url.span(), "users.url", Some(*port));
         }
         Server {
             address,

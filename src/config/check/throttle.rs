@@ -102,6 +102,7 @@ impl Checker<'_> {
         let redis_only = [
             ("throttle.password-file", throttle.password_file.as_ref()),
             ("throttle.ca-file", throttle.ca_file.as_ref()),
+            ("throttle.socket-user", throttle.socket_user.as_ref()),
         ];
         for (key, value) in redis_only {
             if let Some(value) = value.filter(|_| !is_redis) {
@@ -168,12 +169,19 @@ impl Checker<'_> {
             }
         };
         let endpoint = match address.endpoint {
-            Endpoint::Unix(path) => Endpoint::Unix(self.beside(&path.to_string_lossy())),
+            Endpoint::Unix(path, _) => {
+                let user = throttle.socket_user.as_ref();
+                let user = user.and_then(|user| self.user("throttle.socket-user", user));
+                Endpoint::Unix(self.beside(&path.to_string_lossy()), user)
+            }
             host => host,
         };
         if !tls && !endpoint.is_local() {
             let message = "what goes there is not encrypted: use rediss://";
             self.warn(&span, KEY, message);
+        }
+        if !tls {
+            self.warn_of_port(&span, KEY, endpoint.local_port());
         }
         if address.user.is_some() && password.is_none() {
             self.report(

@@ -105,4 +105,34 @@ mod tests {
         }
         assert_eq!(stream.receive().unwrap(), 0);
     }
+
+    /// Each line is sound; there is no end of them.
+    #[test]
+    fn a_server_that_sends_on_and_on_is_cut_and_each_question_has_its_own_budget() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let port = std::num::NonZeroU16::new(port).unwrap();
+        let endpoint = Endpoint::parse("127.0.0.1", port).unwrap();
+        let names = Names::new(Lookups::new(1, |_| Err(io::Error::other("no names here"))));
+        let deadline = Instant::now() + Duration::from_secs(20);
+        let server = thread::spawn(move || {
+            let (mut peer, _) = listener.accept().unwrap();
+            while peer.write_all(b"* 1 EXISTS\r\n").is_ok() {}
+        });
+        let mut stream = Stream::connect(&endpoint, &names, deadline).unwrap();
+        for _ in 0..2 {
+            stream.set_deadline(deadline);
+            let mut bytes = 0;
+            let error = loop {
+                match stream.line(100) {
+                    Ok(line) => bytes += line.len() + 2,
+                    Err(error) => break error.to_string(),
+                }
+            };
+            assert_eq!(error, "it sends more than 1048576 bytes for one question");
+            assert!((1_000_000..=1_060_000).contains(&bytes), "{bytes}");
+        }
+        drop(stream);
+        server.join().unwrap();
+    }
 }

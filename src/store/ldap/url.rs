@@ -44,7 +44,7 @@ impl Url {
         let (scheme, endpoint) = match scheme.to_ascii_lowercase().as_str() {
             "ldap" => (Scheme::Ldap, Endpoint::parse(authority, PORT)?),
             "ldaps" => (Scheme::Ldaps, Endpoint::parse(authority, TLS_PORT)?),
-            "ldapi" => (Scheme::Ldapi, Endpoint::Unix(socket_path(authority)?)),
+            "ldapi" => (Scheme::Ldapi, Endpoint::Unix(socket_path(authority)?, None)),
             _ => return Err("must begin with ldap://, ldaps:// or ldapi://".to_owned()),
         };
         Ok(Self {

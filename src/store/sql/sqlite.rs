@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use rusqlite::limits::Limit;
 use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{Connection, ErrorCode, OpenFlags, Statement};
 
@@ -13,9 +14,18 @@ use super::row::{Row, Value};
 use super::template::Template;
 use crate::files::place::{Acting, Place};
 use crate::files::{Identity, database, identify};
+use crate::net::QUESTION_BYTES;
 
 /// How many steps of SQLite's virtual machine lie between two looks at the clock: some 0.1 ms.
 const STEPS: std::ffi::c_int = 1000;
+
+/// What a file may ask of us (sqlite.org/limits.html): whoever fills the table is not trusted with
+/// our memory. The length is that of a value and of a row.
+const LIMITS: [(Limit, std::ffi::c_int); 3] = [
+    (Limit::SQLITE_LIMIT_LENGTH, 1024 * 1024),
+    (Limit::SQLITE_LIMIT_ATTACHED, 0),
+    (Limit::SQLITE_LIMIT_WORKER_THREADS, 0),
+];
 
 /// How long a lock is waited for before it is tried again.
 const LOCK_PAUSE: Duration = Duration::from_millis(2);
@@ -108,6 +118,9 @@ impl Driver for Sqlite {
         let acting = act(&located)?;
         let mut connection = Connection::open_with_flags(&located.path, flags).map_err(failure)?;
         drop(acting);
+        for (limit, most) in LIMITS {
+            connection.set_limit(limit, most).map_err(failure)?;
+        }
         let start = self.start;
         let clock = until.clone();
         let is_over = move || {
@@ -161,7 +174,13 @@ impl Driver for Sqlite {
             let mut prepared = connection.prepare_cached(&statement.sql)?;
             read(&mut prepared, statement, asked, most)
         };
-        read().map_err(|error| self.failure(&error, until))
+        match read() {
+            Ok(Some(rows)) => Ok(rows),
+            Ok(None) => Err(Failure::refused(format_args!(
+                "its rows have more than {QUESTION_BYTES} bytes"
+            ))),
+            Err(error) => Err(self.failure(&error, until)),
+        }
     }
 
     fn columns(
@@ -184,31 +203,42 @@ impl Driver for Sqlite {
     }
 }
 
+/// `None` if the rows have too many bytes.
 fn read(
     prepared: &mut Statement<'_>,
     statement: &Template,
     asked: &Asked<'_>,
     most: usize,
-) -> rusqlite::Result<Rows> {
+) -> rusqlite::Result<Option<Rows>> {
     for (index, parameter) in statement.parameters.iter().enumerate() {
         let value = asked.value(*parameter);
         prepared.raw_bind_parameter(index + 1, bound(value))?;
     }
     let mut rows = prepared.raw_query();
     let mut all = Vec::new();
+    let mut left = QUESTION_BYTES;
     while let Some(row) = rows.next()? {
         if all.len() == most {
-            return Ok(Rows::TooMany);
+            return Ok(Some(Rows::TooMany));
         }
         // Only now: the first step prepares the statement again if the tables are others.
         let names = row.as_ref().column_names();
         let mut values = Vec::with_capacity(names.len());
         for (index, name) in names.into_iter().enumerate() {
-            values.push((name.to_owned(), value(row.get_ref(index)?)));
+            let raw = row.get_ref(index)?;
+            let bytes = match raw {
+                ValueRef::Text(bytes) | ValueRef::Blob(bytes) => bytes.len(),
+                ValueRef::Null | ValueRef::Integer(_) | ValueRef::Real(_) => 0,
+            };
+            let Some(rest) = left.checked_sub(bytes.saturating_add(name.len())) else {
+                return Ok(None);
+            };
+            left = rest;
+            values.push((name.to_owned(), value(raw)));
         }
         all.push(Row(values));
     }
-    Ok(Rows::All(all))
+    Ok(Some(Rows::All(all)))
 }
 
 /// Text where it is UTF-8, else a blob, which only equals a blob.

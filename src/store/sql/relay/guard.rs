@@ -7,7 +7,8 @@
 
 use std::sync::Arc;
 
-use super::meter::{Meter, QUESTION_BYTES, too_much};
+use super::meter::{Meter, too_much};
+use crate::net::QUESTION_BYTES;
 
 /// A message of a PostgreSQL server begins with its type and four bytes of length (PostgreSQL 15,
 /// 55.7).

@@ -9,9 +9,7 @@ use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 
-/// The most bytes that a server may send for one question, TLS included. A row of a login has some
-/// hundred.
-pub(in super::super) const QUESTION_BYTES: usize = 1024 * 1024;
+use crate::net::QUESTION_BYTES;
 
 /// The most rounds between driver and server that one question may take. A driver asks in its own
 /// words for each type that it does not know, and for those that this one is made of.

@@ -89,7 +89,7 @@ fn a_server_that_sends_more_than_a_question_may_take_is_cut() {
         relay.running.await.unwrap();
         (answer.len(), meter.reason().unwrap())
     });
-    assert!(received <= meter::QUESTION_BYTES, "{received}");
+    assert!(received <= crate::net::QUESTION_BYTES, "{received}");
     assert_eq!(
         reason,
         "the server sends more than 1048576 bytes for one question"

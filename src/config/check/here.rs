@@ -1,0 +1,73 @@
+//! Servers on this machine: who may listen there, and who could.
+
+use std::ops::Range;
+
+#[cfg(any(
+    feature = "sql",
+    feature = "ldap",
+    feature = "remote",
+    feature = "redis"
+))]
+use toml::Spanned;
+
+use super::Checker;
+#[cfg(any(
+    feature = "sql",
+    feature = "ldap",
+    feature = "remote",
+    feature = "redis"
+))]
+use crate::accounts::{Kind, number_of};
+
+/// The first port that any user may listen on (ip_unprivileged_port_start, ip(7)).
+fn first_free_port() -> u16 {
+    const DEFAULT: u16 = 1024;
+    std::fs::read_to_string("/proc/sys/net/ipv4/ip_unprivileged_port_start")
+        .ok()
+        .and_then(|text| text.trim().parse().ok())
+        .unwrap_or(DEFAULT)
+}
+
+impl Checker<'_> {
+    /// The number of the user who is to listen on the Unix socket.
+    #[cfg(any(feature = "sql", feature = "ldap", feature = "remote"))]
+    pub(super) fn socket_user(
+        &mut self,
+        users: &crate::config::file::Users,
+        is_unix: bool,
+    ) -> Option<u32> {
+        const KEY: &str = "users.socket-user";
+        let user = users.socket_user.as_ref()?;
+        if !is_unix {
+            self.report(&user.span(), KEY, "is of use only with a Unix socket");
+            return None;
+        }
+        self.user(KEY, user)
+    }
+
+    /// The number of a user.
+    #[cfg(any(
+        feature = "sql",
+        feature = "ldap",
+        feature = "remote",
+        feature = "redis"
+    ))]
+    pub(super) fn user(&mut self, key: &str, user: &Spanned<String>) -> Option<u32> {
+        number_of(Kind::User, user.get_ref())
+            .map_err(|what| self.report(&user.span(), key, what))
+            .ok()
+    }
+
+    /// That anybody could listen on a port of this machine while the server is down, where nothing
+    /// shows who it is.
+    pub(super) fn warn_of_port(&mut self, span: &Range<usize>, key: &str, port: Option<u16>) {
+        let Some(port) = port.filter(|port| *port >= first_free_port()) else {
+            return;
+        };
+        let message = format!(
+            "any user of this machine can listen on port {port} while the server is down, and answer \
+             in its place: use its Unix socket, or TLS with a certificate that is checked"
+        );
+        self.advise(span, key, message);
+    }
+}
