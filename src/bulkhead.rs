@@ -10,6 +10,8 @@ use std::num::NonZeroUsize;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use crate::shares::{Claim, Share, Shares, Taken};
+
 /// A question that comes to nothing sooner than that holds nobody up.
 const SLOW: Duration = Duration::from_millis(500);
 
@@ -26,12 +28,12 @@ pub struct Bulkhead {
     /// What the log calls who is asked.
     name: String,
     most: NonZeroUsize,
+    shares: Shares,
     state: Mutex<State>,
 }
 
 #[derive(Debug, Default)]
 struct State {
-    asking: usize,
     /// Questions that came to nothing after a while, since the last one that was answered.
     unanswered: u32,
     /// Until when the last of them says something about the next one.
@@ -53,6 +55,8 @@ impl State {
 pub enum Closed {
     /// That many wait for an answer already.
     Full(NonZeroUsize),
+    /// This login, or this network, has its share of that many already.
+    Share(NonZeroUsize),
     /// Nothing comes of it at the moment.
     Hangs,
 }
@@ -61,6 +65,11 @@ impl fmt::Display for Closed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Full(most) => write!(f, "{most} questions wait for it already (max-questions)"),
+            Self::Share(most) => write!(
+                f,
+                "this login, or its network, has its share of the {most} questions that may wait for \
+                 it (max-questions)"
+            ),
             Self::Hangs => f.write_str("it hangs, and is asked only once a second"),
         }
     }
@@ -72,6 +81,7 @@ impl fmt::Display for Closed {
 pub struct Asking<'a> {
     bulkhead: &'a Bulkhead,
     since: Instant,
+    _share: Share<'a>,
 }
 
 impl Bulkhead {
@@ -80,29 +90,36 @@ impl Bulkhead {
         Self {
             name,
             most,
+            shares: Shares::new(most),
             state: Mutex::default(),
         }
     }
 
     /// Lets a question in, or says at once why not.
-    pub fn enter(&self) -> Result<Asking<'_>, Closed> {
-        self.enter_at(Instant::now())
+    pub fn enter(&self, claim: Claim<'_>) -> Result<Asking<'_>, Closed> {
+        self.enter_for(claim, Instant::now())
     }
 
+    #[cfg(test)]
     fn enter_at(&self, now: Instant) -> Result<Asking<'_>, Closed> {
+        self.enter_for(Claim::default(), now)
+    }
+
+    fn enter_for(&self, claim: Claim<'_>, now: Instant) -> Result<Asking<'_>, Closed> {
         let mut state = self.lock();
         let due = |at: Instant| now.saturating_duration_since(at) >= PROBE;
         if state.hangs(now) && !state.let_in.is_none_or(due) {
             return Err(Closed::Hangs);
         }
-        if state.asking >= self.most.get() {
-            return Err(Closed::Full(self.most));
-        }
-        state.asking += 1;
+        let share = self.shares.take(claim).map_err(|taken| match taken {
+            Taken::All => Closed::Full(self.most),
+            Taken::Share => Closed::Share(self.most),
+        })?;
         state.let_in = Some(now);
         Ok(Asking {
             bulkhead: self,
             since: now,
+            _share: share,
         })
     }
 
@@ -148,15 +165,10 @@ impl Asking<'_> {
     }
 }
 
-impl Drop for Asking<'_> {
-    fn drop(&mut self) {
-        self.bulkhead.lock().asking -= 1;
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::Network;
 
     fn bulkhead(most: usize) -> Bulkhead {
         Bulkhead::new("it".to_owned(), NonZeroUsize::new(most).unwrap())
@@ -181,15 +193,34 @@ mod tests {
     fn so_many_are_let_in_at_once_and_each_makes_room_when_it_goes() {
         let bulkhead = bulkhead(2);
         let most = bulkhead.most;
-        let one = bulkhead.enter().unwrap();
-        let two = bulkhead.enter().unwrap();
-        assert_eq!(bulkhead.enter().unwrap_err(), Closed::Full(most));
+        let enter = || bulkhead.enter(Claim::default());
+        let one = enter().unwrap();
+        let two = enter().unwrap();
+        assert_eq!(enter().unwrap_err(), Closed::Full(most));
         one.answered();
-        let three = bulkhead.enter().unwrap();
-        assert_eq!(bulkhead.enter().unwrap_err(), Closed::Full(most));
+        let three = enter().unwrap();
+        assert_eq!(enter().unwrap_err(), Closed::Full(most));
         two.unanswered();
         drop(three);
-        assert_eq!(bulkhead.lock().asking, 0);
+        let _both = [enter().unwrap(), enter().unwrap()];
+    }
+
+    #[test]
+    fn one_login_or_network_leaves_some_questions_to_others() {
+        let bulkhead = bulkhead(4);
+        let claim = |login: &'static [u8]| Claim {
+            login: Some(login),
+            network: Network::parse("192.0.2.1"),
+        };
+        let logins: [&[u8]; 3] = [b"a", b"b", b"c"];
+        let _asking = logins.map(|login| bulkhead.enter(claim(login)).unwrap());
+        let closed = bulkhead.enter(claim(b"d")).unwrap_err();
+        assert_eq!(closed, Closed::Share(bulkhead.most));
+        let other = Claim {
+            network: None,
+            ..claim(b"d")
+        };
+        let _other = bulkhead.enter(other).unwrap();
     }
 
     #[test]

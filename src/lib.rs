@@ -52,6 +52,7 @@ pub mod route;
 pub mod sandbox;
 pub mod secret;
 pub mod service;
+pub mod shares;
 pub mod store;
 pub mod throttle;
 #[cfg(feature = "tls")]

@@ -10,6 +10,7 @@ use crate::params::{Params, Peer};
 use crate::refusal::Refusal;
 use crate::relayed::Value;
 use crate::secret::{BadAnswer, BadPassword, Proof};
+use crate::store::Network;
 
 /// The most bytes of a login, decoded: what a mail address may have (RFC 5321, 4.5.3.1.3).
 pub const MAX_LOGIN_BYTES: usize = 254;
@@ -168,6 +169,14 @@ pub struct Client<'a> {
     pub proxied_from: Option<(IpAddr, u16)>,
     /// `Proxy-Protocol-Server-Addr` and `-Port`: where a PROXY header says it went to.
     pub proxied_to: Option<(IpAddr, u16)>,
+}
+
+impl Client<'_> {
+    /// The network of the address, where that is vouched for: one address of IPv4, a /64 of IPv6.
+    pub fn network(&self) -> Option<Network> {
+        let believed = self.address.filter(|_| self.vouched_for);
+        believed.map(|address| Network::around(address, 32, 64))
+    }
 }
 
 /// `Auth-SMTP-Helo`, `-From` and `-To`, raw: whole command lines as a mail client typed them.

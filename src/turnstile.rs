@@ -7,7 +7,6 @@ use std::num::NonZeroUsize;
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Condvar, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -15,17 +14,17 @@ use rustix::fs::{FlockOperation, OFlags, flock};
 use rustix::io::Errno;
 
 use crate::files::place::{Fault, Holder, Place as Where};
+use crate::shares::{Claim, Share, Shares};
 
 /// How long the others of this machine are left alone before the locks are tried again. The kernel
 /// wakes nobody who waits for one of several locks.
 const LOOK_AGAIN: Duration = Duration::from_millis(4);
 
-/// Counts who is in. Password hashes are made to cost memory and time; without a bound, many
+/// Counts who is in, and shares the places between logins and networks. Password hashes are made to cost memory and time; without a bound, many
 /// logins at once would use up the machine's.
 #[derive(Debug)]
 pub struct Turnstile {
-    free: Mutex<usize>,
-    freed: Condvar,
+    shares: Shares,
     /// One file for each place, where all processes of this machine share them.
     shared: Vec<Place>,
 }
@@ -99,16 +98,16 @@ fn open_lock(place: &Where, path: &Path) -> Result<File, String> {
 #[derive(Debug)]
 #[must_use]
 pub struct Turn<'a> {
-    turnstile: &'a Turnstile,
     place: Option<&'a Place>,
+    /// Given back after the place.
+    _share: Share<'a>,
 }
 
 impl Turnstile {
     /// A turnstile with that many places for the threads of this process.
     pub fn new(places: NonZeroUsize) -> Self {
         Self {
-            free: Mutex::new(places.get()),
-            freed: Condvar::new(),
+            shares: Shares::new(places),
             shared: Vec::new(),
         }
     }
@@ -144,25 +143,23 @@ impl Turnstile {
         })
     }
 
-    /// Takes a place, or `None` if none came free by `deadline`. Who waits in this process gets
-    /// places in no certain order; among processes likewise.
+    /// Takes a place for nobody in particular, or `None` if none came free by `deadline`.
     pub fn enter(&self, deadline: Instant) -> Option<Turn<'_>> {
-        let patience = deadline.saturating_duration_since(Instant::now());
-        let free = self.free.lock().unwrap_or_else(PoisonError::into_inner);
-        let (mut free, _) = self
-            .freed
-            .wait_timeout_while(free, patience, |free| *free == 0)
-            .unwrap_or_else(PoisonError::into_inner);
-        *free = free.checked_sub(1)?;
-        drop(free);
-        let mut turn = Turn {
-            turnstile: self,
-            place: None,
+        self.enter_for(Claim::default(), deadline)
+    }
+
+    /// Takes a place, or `None` if none came free by `deadline`. Those who wait in this process take
+    /// [turns](Shares::enter); processes get places in no certain order.
+    pub fn enter_for(&self, claim: Claim<'_>, deadline: Instant) -> Option<Turn<'_>> {
+        let share = self.shares.enter(claim, deadline)?;
+        let place = match self.shared.is_empty() {
+            true => None,
+            false => Some(self.shared_place(deadline)?),
         };
-        if !self.shared.is_empty() {
-            turn.place = Some(self.shared_place(deadline)?);
-        }
-        Some(turn)
+        Some(Turn {
+            place,
+            _share: share,
+        })
     }
 
     fn shared_place(&self, deadline: Instant) -> Option<&Place> {
@@ -194,9 +191,6 @@ impl Drop for Turn<'_> {
         if let Some(place) = self.place {
             place.leave();
         }
-        let free = &self.turnstile.free;
-        *free.lock().unwrap_or_else(PoisonError::into_inner) += 1;
-        self.turnstile.freed.notify_one();
     }
 }
 

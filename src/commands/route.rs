@@ -53,6 +53,7 @@ fn walk(
         login: &login,
         protocol: attempt.protocol,
         client: attempt.client,
+        network: None,
         deadline: Instant::now() + gate.deadline,
     };
     let found = gate.chain.presume(&asked, &mut |step| teller.hear(&step));

@@ -473,7 +473,8 @@ impl Chain {
         if Instant::now() >= asked.deadline {
             return Err(Trouble::Busy);
         }
-        self.hashing.enter(asked.deadline).ok_or(Trouble::Busy)
+        let turn = self.hashing.enter_for(asked.claim(), asked.deadline);
+        turn.ok_or(Trouble::Busy)
     }
 }
 

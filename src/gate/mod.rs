@@ -151,6 +151,7 @@ impl Gate {
             login: &login,
             protocol: request.protocol,
             client: request.client.address,
+            network: request.client.network(),
             deadline,
         };
         let masters = masters.zip(master.as_ref());
@@ -306,6 +307,7 @@ impl Gate {
             login: &login,
             protocol: request.protocol,
             client: request.client.address,
+            network: request.client.network(),
             deadline,
         };
         let known = if settings.asks_stores() {

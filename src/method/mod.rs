@@ -111,7 +111,7 @@ impl Methods {
     ) -> Result<(), Refusal> {
         let tokens = self.tokens.as_ref();
         let tokens = tokens.ok_or(Refusal::UnsupportedMethod("token"))?;
-        tokens.check(token, asked.login, rules, asked.deadline)
+        tokens.check(token, asked, rules)
     }
 
     /// This build cannot check tokens.

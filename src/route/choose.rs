@@ -52,6 +52,7 @@ impl Routes {
                 login,
                 protocol,
                 client: None,
+                network: None,
                 deadline: Instant::now() + self.timing.patience,
             },
             account,

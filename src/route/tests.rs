@@ -507,6 +507,7 @@ fn a_lookup_is_waited_for_until_the_deadline_only() {
         login: &Login::new(b"alice".to_vec()).unwrap(),
         protocol: Protocol::Imap,
         client: None,
+        network: None,
         deadline: started + Duration::from_millis(50),
     };
     let chosen = routes.choose_by(&asked, &Account::default());

@@ -41,7 +41,7 @@ impl<S: UserStore> Bounded<S> {
         }
         let asking = self
             .bulkhead
-            .enter()
+            .enter(asked.claim())
             .map_err(|closed| StoreError::Unavailable(closed.to_string()))?;
         let result = question();
         match &result {

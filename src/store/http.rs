@@ -306,6 +306,7 @@ impl UserStore for HttpStore {
             login: &login,
             protocol: Protocol::Imap,
             client: None,
+            network: None,
             deadline,
         };
         match self.ask(&asked, b"") {

@@ -8,6 +8,7 @@ use std::time::{Instant, SystemTime};
 use crate::embedded;
 use crate::request::{Login, Protocol};
 use crate::secret::{Password, Secret};
+use crate::shares::Claim;
 
 pub mod accept;
 #[cfg(any(feature = "sql", feature = "ldap", feature = "remote"))]
@@ -42,9 +43,21 @@ pub struct Question<'a> {
     pub protocol: Protocol,
     /// The address of the mail client, if nginx says one.
     pub client: Option<IpAddr>,
+    /// The network of the client, if somebody vouches for its address: whose share of the work it is.
+    pub network: Option<Network>,
     /// When the answer must be there. A store that cannot keep it says that it is
     /// [unavailable](StoreError::Unavailable).
     pub deadline: Instant,
+}
+
+impl Question<'_> {
+    /// Whose work it is to answer it.
+    pub fn claim(&self) -> Claim<'_> {
+        Claim {
+            login: Some(self.login.as_bytes()),
+            network: self.network,
+        }
+    }
 }
 
 /// A directory of users: one `[[users]]` of the configuration.

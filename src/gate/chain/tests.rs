@@ -88,6 +88,7 @@ fn question(login: &Login) -> Question<'_> {
         login,
         protocol: Protocol::Imap,
         client: Some([192, 0, 2, 7].into()),
+        network: None,
         deadline: Instant::now() + Duration::from_secs(5),
     }
 }

@@ -15,6 +15,7 @@ use crate::refusal::{Refusal, Trouble};
 use crate::request::Login;
 use crate::secret::Token;
 use crate::service::Watched;
+use crate::store::Question;
 use crate::store::open::{Fault, Lifetime};
 
 mod claims;
@@ -70,13 +71,17 @@ impl Service {
     }
 
     /// What it says of a token, unless that would hold up too many.
-    fn ask(&self, token: &Token, deadline: Instant) -> Result<Option<Map<String, Value>>, String> {
+    fn ask(
+        &self,
+        token: &Token,
+        asked: &Question<'_>,
+    ) -> Result<Option<Map<String, Value>>, String> {
         let introspection = self.open()?;
         let asking = self
             .bulkhead
-            .enter()
+            .enter(asked.claim())
             .map_err(|closed| format!("introspection: {closed}"))?;
-        let told = introspection.claims(token, deadline);
+        let told = introspection.claims(token, asked.deadline);
         match &told {
             Ok(_) => asking.answered(),
             Err(_) => asking.unanswered(),
@@ -139,10 +144,10 @@ impl Tokens {
     pub fn check(
         &self,
         token: &Token,
-        login: &Login,
+        asked: &Question<'_>,
         logins: &LoginRules,
-        deadline: Instant,
     ) -> Result<(), Refusal> {
+        let login = asked.login;
         let since = SystemTime::now().duration_since(UNIX_EPOCH);
         let now = since.unwrap_or_default().as_secs_f64();
         let signed = keys::parts(token.reveal()).is_some();
@@ -152,7 +157,7 @@ impl Tokens {
                 (claims, Source::Signature, typed)
             }
             (_, Some(service)) => {
-                let told = service.ask(token, deadline).map_err(Trouble::Tokens)?;
+                let told = service.ask(token, asked).map_err(Trouble::Tokens)?;
                 let claims = told.ok_or(Refusal::BadToken("it is not active"))?;
                 (claims, Source::Introspection, false)
             }

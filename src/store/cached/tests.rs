@@ -77,6 +77,7 @@ impl Asking<'_> {
             login: &login,
             protocol: self.protocol,
             client: self.client,
+            network: None,
             deadline: Instant::now(),
         };
         let mut account = store.find(&asked)?.unwrap();
@@ -200,6 +201,7 @@ fn it_ends_after_its_time_however_often_it_is_asked_for() {
         login: &login,
         protocol: Protocol::Imap,
         client: None,
+        network: None,
         deadline: start,
     };
     let password = Password::new(b"sesame".to_vec()).unwrap();

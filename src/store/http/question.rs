@@ -89,6 +89,7 @@ mod tests {
             login,
             protocol: Protocol::Pop3,
             client: Some([192, 0, 2, 7].into()),
+            network: None,
             deadline: Instant::now(),
         }
     }
