@@ -42,7 +42,7 @@ pub(crate) fn row(data: &[u8]) {
     let row = Row(columns.collect());
     for default_scheme in [None, Some("PLAIN".to_owned())] {
         let reading = Reading {
-            weak: WeakSchemes::Allowed,
+            accepted: WeakSchemes::Allowed.into(),
             default_scheme,
         };
         if let Ok(account) = reading.account(&row) {

@@ -25,6 +25,7 @@ fn settings() -> Settings {
     Settings {
         path: "/nonexistent/users".into(),
         allow_weak_schemes: true,
+        max_hash_ms: 500,
         app_passwords: None,
     }
 }

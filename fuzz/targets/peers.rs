@@ -115,6 +115,7 @@ fn ask(store: &dyn UserStore) -> Result<Option<(Account, bool)>, StoreError> {
         login: &login,
         protocol: Protocol::Imap,
         client: None,
+        network: None,
         deadline: Instant::now() + Duration::from_secs(5),
     };
     let Some(mut account) = store.find(&asked)? else {
@@ -188,7 +189,7 @@ pub(crate) fn ldap(data: &[u8]) {
         true => Auth::Compare(Stored {
             attribute: "userPassword".to_owned(),
             default_scheme: None,
-            weak: WeakSchemes::Allowed,
+            accepted: WeakSchemes::Allowed.into(),
         }),
     };
     PEER.with(|peer| {
@@ -229,6 +230,7 @@ pub(crate) fn ldap_login(data: &[u8]) {
             login: &login,
             protocol: Protocol::Imap,
             client: None,
+            network: None,
             deadline: Instant::now() + Duration::from_secs(5),
         };
         let found = store.find(&asked);

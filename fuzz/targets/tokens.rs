@@ -12,8 +12,9 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::{Algorithm, EncodingKey, crypto};
 use nginx_mail_auth::logins::LoginRules;
 use nginx_mail_auth::method::token::{IntrospectionSettings, Rules, Settings, Tokens};
-use nginx_mail_auth::request::Login;
+use nginx_mail_auth::request::{Login, Protocol};
 use nginx_mail_auth::secret::Token;
+use nginx_mail_auth::store::Question;
 use nginx_mail_auth::store::open::Lifetime;
 use serde_json::Value;
 
@@ -67,10 +68,14 @@ fn is_alices(tokens: &Tokens, token: &[u8]) -> bool {
         return false;
     };
     let login = Login::new(b"alice".to_vec()).expect("a good login");
-    let deadline = Instant::now() + Duration::from_secs(5);
-    tokens
-        .check(&token, &login, &LoginRules::default(), deadline)
-        .is_ok()
+    let asked = Question {
+        login: &login,
+        protocol: Protocol::Imap,
+        client: None,
+        network: None,
+        deadline: Instant::now() + Duration::from_secs(5),
+    };
+    tokens.check(&token, &asked, &LoginRules::default()).is_ok()
 }
 
 fn names_alice(claims: &[u8]) -> bool {

@@ -20,6 +20,7 @@ use crate::gate::Retry;
 use crate::problem::Problem;
 use crate::route::{AllowedNetworks, Table};
 use crate::sandbox;
+use crate::secret::{Accepted, MAX_HASH_MS, WeakSchemes};
 use crate::store::file::is_unfinished;
 
 #[cfg(feature = "tls")]
@@ -56,6 +57,7 @@ pub(super) fn check(
         files: Vec::new(),
         unfinished: Vec::new(),
         named: Vec::new(),
+        max_hash_ms: MAX_HASH_MS,
         holds_secret: false,
         allowed: AllowedNetworks::default(),
     };
@@ -83,6 +85,8 @@ struct Checker<'a> {
     files: Vec<(PathBuf, Fingerprint)>,
     unfinished: Vec<PathBuf>,
     named: Vec<Named>,
+    /// `limits.max-hash-ms`.
+    max_hash_ms: u32,
     /// Whether a secret stands in the file itself.
     holds_secret: bool,
     /// Where mail servers may be.
@@ -91,6 +95,8 @@ struct Checker<'a> {
 
 impl Checker<'_> {
     fn config(&mut self, Read { file, whole }: Read) -> Config {
+        let max_hash_ms = "limits.max-hash-ms";
+        self.max_hash_ms = self.number(max_hash_ms, &file.limits.max_hash_ms, 1..=10_000);
         let fronts = self.fronts(file.nginx);
         let vouched_for = !fronts.are_anybody();
         let any_users = !file.users.is_empty();
@@ -160,6 +166,7 @@ impl Checker<'_> {
                 &file.limits.max_hashes,
                 0..=1024,
             )),
+            max_hash_ms: self.max_hash_ms,
             sandbox: self.sandbox(&file.process),
             files: Vec::new(),
             unfinished: Vec::new(),
@@ -167,6 +174,17 @@ impl Checker<'_> {
             warnings: Vec::new(),
             advice: Vec::new(),
             holds_secret: false,
+        }
+    }
+
+    /// Which stored secrets are taken.
+    fn accepted(&self, allow_weak: bool) -> Accepted {
+        Accepted {
+            weak: match allow_weak {
+                true => WeakSchemes::Allowed,
+                false => WeakSchemes::Refused,
+            },
+            max_ms: self.max_hash_ms,
         }
     }
 

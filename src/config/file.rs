@@ -261,6 +261,9 @@ impl Default for FastCgi {
 pub(super) struct Limits {
     /// Password hashes computed at once, at most 1024. Default: 0, as many as there are cores.
     pub(super) max_hashes: Spanned<i64>,
+    /// Milliseconds of work that the hash of one password may take, by an estimate from its
+    /// parameters; 1 to 10000. Default: 500.
+    pub(super) max_hash_ms: Spanned<i64>,
     /// A folder in which all processes of this machine count them together. Default: each process
     /// counts its own.
     pub(super) hash_locks: Option<Spanned<String>>,
@@ -275,6 +278,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             max_hashes: unplaced(0),
+            max_hash_ms: unplaced(500),
             hash_locks: None,
             remembered_logins: unplaced(100_000),
             deadline: unplaced(5),

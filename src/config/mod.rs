@@ -71,6 +71,8 @@ pub struct Config {
     /// Password hashes computed at once; `None` for as many as there are cores, which takes so
     /// long to find out that a CGI program does not ask.
     pub max_hashes: Option<NonZeroUsize>,
+    /// The most milliseconds of work that the hash of one password may take.
+    pub max_hash_ms: u32,
     /// The folder through which all processes of this machine count their password hashes
     /// together.
     pub hash_locks: Option<PathBuf>,

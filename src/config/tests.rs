@@ -34,7 +34,8 @@ fn settled(config: &Config) -> impl PartialEq + std::fmt::Debug + use<> {
             config.deadline,
         ),
         (config.hash_locks.clone(), config.remembered_logins),
-        (config.fastcgi, config.socket.clone(), config.max_hashes),
+        (config.fastcgi, config.socket.clone()),
+        (config.max_hashes, config.max_hash_ms),
         (config.routes.ports, config.routes.resolve_ttl),
         config.routes.probes,
     )
@@ -80,6 +81,7 @@ fn the_defaults() {
             store: StoreConfig::File(store::file::Settings {
                 path: "/etc/passwd".into(),
                 allow_weak_schemes: false,
+                max_hash_ms: 500,
                 app_passwords: None,
             }),
             places: Places {

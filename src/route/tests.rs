@@ -325,6 +325,7 @@ fn only_the_first_login_waits_for_a_lookup_and_never_more_than_eight_for_all() {
             login: &login,
             protocol: Protocol::Imap,
             client: None,
+            network: None,
             deadline: started + Duration::from_secs(3),
         };
         assert!(matches!(

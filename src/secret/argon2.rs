@@ -71,6 +71,12 @@ impl Stored {
         }
     }
 
+    /// Milliseconds, about: a microsecond for each KiB and pass.
+    pub(super) fn takes_ms(&self) -> u32 {
+        let params = self.function.params();
+        params.m_cost().saturating_mul(params.t_cost()) / 1000
+    }
+
     pub(super) fn check(&self, password: &[u8]) -> Result<bool, OutOfMemory> {
         let mut digest = vec![0; self.digest.len()];
         match self

@@ -10,6 +10,7 @@ use crate::relayed::Value;
 mod argon2;
 mod bcrypt;
 mod challenge;
+mod cost;
 mod cram_md5;
 mod crypt;
 mod digest;
@@ -24,6 +25,7 @@ mod unix64;
 mod yescrypt;
 
 pub use challenge::{Answered, BadAnswer};
+pub use cost::{Accepted, MAX_HASH_MS};
 pub use hashing::HashError;
 pub use scheme::{NotMade, Scheme, WeakSchemes};
 #[cfg(test)]

@@ -48,6 +48,11 @@ impl Pbkdf2 {
         })
     }
 
+    /// Milliseconds, about: a third of a microsecond for each round.
+    pub(super) fn takes_ms(&self) -> u32 {
+        self.rounds / 3000
+    }
+
     pub(super) fn matches(&self, password: &[u8]) -> bool {
         compute(self.rounds, &self.salt, password)
             .ct_eq(self.digest.as_slice())

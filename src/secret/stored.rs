@@ -10,6 +10,7 @@ use sha2::Sha256;
 use subtle::ConstantTimeEq;
 use zeroize::{Zeroize as _, Zeroizing};
 
+use super::cost::Accepted;
 use super::cram_md5::CramMd5;
 use super::digest::{Digested, digest};
 use super::scheme::{Prefix, Scheme, WeakSchemes};
@@ -57,16 +58,27 @@ impl Secret {
     ///
     /// `Ok(None)` is a locked entry, which no password opens: an empty field, or one that begins
     /// with `*` or `!`.
-    pub fn parse(stored: &[u8], weak: WeakSchemes) -> Result<Option<Self>, SecretError> {
+    pub fn parse(
+        stored: &[u8],
+        accepted: impl Into<Accepted>,
+    ) -> Result<Option<Self>, SecretError> {
+        let Accepted { weak, max_ms } = accepted.into();
         if matches!(stored, [] | [b'*' | b'!', ..]) {
             return Ok(None);
         }
         if stored.len() > MAX_STORED_BYTES {
             return Err(SecretError::Damaged("it is too long"));
         }
-        let (scheme, form) = parse_form(stored)?;
+        let (scheme, mut form) = parse_form(stored)?;
         if scheme.is_weak() && weak == WeakSchemes::Refused {
             return Err(SecretError::Weak(scheme));
+        }
+        let takes_ms = form.takes_ms();
+        if takes_ms > max_ms {
+            return Err(SecretError::OverLimit { takes_ms, max_ms });
+        }
+        if let Form::ShaCrypt(hash) = &mut form {
+            hash.limit(max_ms);
         }
         Ok(Some(Self {
             stored: Zeroizing::new(stored.to_vec()),
@@ -379,15 +391,25 @@ pub enum SecretError {
     UnknownScheme,
     /// The text is not what its scheme asks for.
     Damaged(&'static str),
-    /// Checking a password would cost more than is granted.
+    /// Checking a password would cost more than is ever granted.
     TooCostly(&'static str),
+    /// Checking a password takes more milliseconds than the configuration grants.
+    OverLimit {
+        /// So many, about.
+        takes_ms: u32,
+        /// `limits.max-hash-ms`.
+        max_ms: u32,
+    },
 }
 
 impl SecretError {
     /// Whether the text is a sound one, and this program or its configuration does not take it:
     /// then only this login suffers. Anything else is a fault of the file that holds it.
     pub fn is_choice(&self) -> bool {
-        matches!(self, Self::Unsupported(_) | Self::Weak(_))
+        matches!(
+            self,
+            Self::Unsupported(_) | Self::Weak(_) | Self::OverLimit { .. }
+        )
     }
 }
 
@@ -403,6 +425,11 @@ impl fmt::Display for SecretError {
             ),
             Self::UnknownScheme => f.write_str("the password scheme is not known"),
             Self::Damaged(what) => write!(f, "the password hash is damaged: {what}"),
+            Self::OverLimit { takes_ms, max_ms } => write!(
+                f,
+                "a check of the password hash takes about {takes_ms} ms of work, and \
+                 limits.max-hash-ms is {max_ms}: raise that, or make a new hash"
+            ),
             Self::TooCostly(what) => write!(f, "the password hash asks for too much: {what}"),
         }
     }

@@ -48,6 +48,13 @@ impl Yescrypt {
         })
     }
 
+    /// Milliseconds, about: three for each MiB and lane.
+    pub(super) fn takes_ms(&self) -> u32 {
+        let kib = memory(&self.params) >> 10;
+        let all = kib.saturating_mul(u64::from(self.params.p()));
+        u32::try_from(all.saturating_mul(3) >> 10).unwrap_or(u32::MAX)
+    }
+
     pub(super) fn check(&self, password: &[u8]) -> Result<bool, OutOfMemory> {
         // The crate would end the process where there is none.
         let bytes = usize::try_from(memory(&self.params)).map_err(|_| OutOfMemory)?;

@@ -16,7 +16,7 @@ use self::line::{Flaw, FlawKind, Line};
 use super::{Account, Decoy, Likeness, Passwords, Question, StoreError, UserStore};
 use crate::problem::Problem;
 use crate::request::Login;
-use crate::secret::{Secret, WeakSchemes};
+use crate::secret::{Accepted, Secret, WeakSchemes};
 
 mod apps;
 mod index;
@@ -44,16 +44,21 @@ pub struct Settings {
     pub path: PathBuf,
     /// Whether weak schemes may be used; [`Scheme::is_weak`](crate::secret::Scheme::is_weak).
     pub allow_weak_schemes: bool,
+    /// The most milliseconds of work for a hash; [`Accepted::max_ms`].
+    pub max_hash_ms: u32,
     /// A file with further passwords of the same logins.
     pub app_passwords: Option<PathBuf>,
 }
 
 impl Settings {
-    /// The same in the words of the schemes.
-    pub fn weak(&self) -> WeakSchemes {
-        match self.allow_weak_schemes {
-            true => WeakSchemes::Allowed,
-            false => WeakSchemes::Refused,
+    /// Which secrets it may have.
+    pub fn accepted(&self) -> Accepted {
+        Accepted {
+            weak: match self.allow_weak_schemes {
+                true => WeakSchemes::Allowed,
+                false => WeakSchemes::Refused,
+            },
+            max_ms: self.max_hash_ms,
         }
     }
 }
@@ -64,7 +69,7 @@ impl Settings {
 /// byte by byte; case matters.
 pub struct FileStore {
     path: PathBuf,
-    weak: WeakSchemes,
+    accepted: Accepted,
     bytes: Zeroizing<Vec<u8>>,
     /// Has taken in a secret of the file, and is cloned for each login that is hashed.
     keyed: DefaultHasher,
@@ -113,7 +118,7 @@ impl FileStore {
                 continue;
             };
             entries.push(index::entry(store.hash(line.login), offset as u32));
-            match line.account(store.weak) {
+            match line.account(store.accepted) {
                 Ok(account) => note_host(&mut host_names, account.host, number + 1),
                 Err(flaw) => {
                     let list = match &flaw.kind {
@@ -193,7 +198,7 @@ impl FileStore {
         }
         Ok(Self {
             path: settings.path.clone(),
-            weak: settings.weak(),
+            accepted: settings.accepted(),
             keyed: keyed_hasher(&bytes),
             bytes,
             lookup: Lookup::Scanned(Box::default()),
@@ -216,7 +221,7 @@ impl FileStore {
             return Ok(None);
         };
         let mut account = line
-            .account(self.weak)
+            .account(self.accepted)
             .map_err(|flaw| self.unusable(offset, &flaw.kind))?;
         // Lines are found by the bytes of their login.
         account.likeness = Likeness::Same;
@@ -235,7 +240,7 @@ impl FileStore {
             Lookup::Indexed(index) => index
                 .around(self.hash(login.as_bytes()))
                 .take(MAX_PASSED_OVER)
-                .find_map(|offset| self.line_at(offset)?.secret(self.weak).ok()?),
+                .find_map(|offset| self.line_at(offset)?.secret(self.accepted).ok()?),
         };
         secret.map_or_else(Secret::dummy, Secret::into_decoy)
     }
@@ -287,7 +292,7 @@ impl FileStore {
             }
             let distance = self.hash(line.login).wrapping_sub(wanted);
             if nearest.is_none_or(|nearest| distance < nearest)
-                && let Ok(Some(secret)) = line.secret(self.weak)
+                && let Ok(Some(secret)) = line.secret(self.accepted)
             {
                 nearest = Some(distance);
                 scan.decoy = Some(secret);

@@ -4,7 +4,9 @@
 use std::path::PathBuf;
 
 use nginx_mail_auth::request::Login;
-use nginx_mail_auth::secret::{Proof, Secret, SecretError, WeakSchemes};
+use nginx_mail_auth::secret::{
+    Accepted, Password, Proof, Scheme, Secret, SecretError, WeakSchemes,
+};
 use nginx_mail_auth::store::file::{FileStore, Settings};
 
 use super::{Random, proof, read};
@@ -33,7 +35,12 @@ fn costs_are_bounded_before_anything_is_computed() {
         bcrypt("15"),
         pbkdf2("2000000"),
     ] {
-        assert!(read(&stored).is_heavy(), "{stored}");
+        let accepted = Accepted {
+            weak: WeakSchemes::Refused,
+            max_ms: 10_000,
+        };
+        let secret = Secret::parse(stored.as_bytes(), accepted);
+        assert!(secret.unwrap().unwrap().is_heavy(), "{stored}");
     }
     for stored in [
         argon2("m=4194304,t=1,p=1"),
@@ -211,6 +218,7 @@ fn mutations_of_password_files_never_panic_and_are_read_alike() {
     let settings = Settings {
         path: PathBuf::from("users"),
         allow_weak_schemes: true,
+        max_hash_ms: 500,
         app_passwords: None,
     };
     assert!(FileStore::load(file.clone().into_bytes(), &settings).is_ok());
@@ -287,3 +295,78 @@ const SAMPLES: [(&str, &str); 14] = [
         "{ARGON2ID}$argon2id$v=19$m=65536,t=3,p=1$IdNcybB3CSYH7DgnBVk8UA$EJSqg4WGGOmsQ0OC9iilDSDmlBUZiDyvZ5E4VzMKlqU",
     ),
 ];
+
+/// What tools write by themselves is taken, and what takes several times as long only if the
+/// configuration says so.
+#[test]
+fn hashes_beyond_the_limit_say_what_to_set() {
+    let zeros = |count: usize| "0".repeat(count);
+    let sha = |id: u8, rounds: u32, digits| format!("${id}$rounds={rounds}$salt${}", zeros(digits));
+    let argon2 = |params: &str| format!("$argon2id$v=19${params}$c2FsdHNhbHQ${}", "A".repeat(43));
+    let bcrypt =
+        |cost: u8| format!("$2y${cost}$DurtMI4l48MQup4.Oj2JLez39QorPl/aEGGfPE9eZac3n8KuzY0t.");
+    let yescrypt = |params: &str| {
+        format!("$y${params}$owaJb273p96n0a7G74zel/$uRLrCtFyeK2mr0c4LnC9sOUCWzJ3yw0Ux3Pre3kONc1")
+    };
+    let pbkdf2 = |rounds: u32| format!("{{PBKDF2}}$1$salt${rounds}${}", zeros(40));
+    for (stored, by) in [
+        (argon2("m=65536,t=4,p=1"), "PHP's password_hash"),
+        (argon2("m=65536,t=3,p=4"), "passlib, argon2-cffi, Authelia"),
+        (argon2("m=65536,t=3,p=1"), "doveadm"),
+        (
+            argon2("m=262144,t=1,p=1"),
+            "RFC 9106, with less memory than it asks for",
+        ),
+        (bcrypt(12), "PHP's password_hash, passlib, Authelia"),
+        (sha(6, 656_000, 86), "passlib"),
+        (sha(5, 535_000, 43), "passlib"),
+        (pbkdf2(1_300_000), "as OWASP has it"),
+        (yescrypt("j9T"), "mkpasswd"),
+    ] {
+        let secret = Secret::parse(stored.as_bytes(), WeakSchemes::Refused);
+        assert!(matches!(secret, Ok(Some(_))), "{by}: {stored}");
+    }
+    for (stored, takes) in [
+        (argon2("m=262144,t=10,p=1"), 2621),
+        (argon2("m=262144,t=2,p=1"), 524),
+        (bcrypt(13), 532),
+        (bcrypt(15), 2129),
+        (pbkdf2(2_000_000), 666),
+        (yescrypt("jDT"), 768),
+    ] {
+        let error = Secret::parse(stored.as_bytes(), WeakSchemes::Refused).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            format!(
+                "a check of the password hash takes about {takes} ms of work, and \
+                 limits.max-hash-ms is 500: raise that, or make a new hash"
+            )
+        );
+        // It is sound: only this login suffers.
+        assert!(error.is_choice());
+        let accepted = Accepted {
+            weak: WeakSchemes::Refused,
+            max_ms: takes,
+        };
+        assert!(Secret::parse(stored.as_bytes(), accepted).is_ok());
+    }
+}
+
+/// Each round of SHA-crypt hashes the password anew: there is a bound for both together.
+#[test]
+fn the_longest_passwords_take_no_longer_than_the_limit() {
+    let password = |length: usize| Password::new(vec![b'x'; length]).unwrap();
+    let long = password(200);
+    // 100,000 rounds take 40 ms, and as much again for each 64 bytes.
+    let stored = Secret::hash(Scheme::Sha512Crypt, &long).unwrap();
+    assert!(stored.contains("rounds=100000"), "{stored}");
+    let fits = |max_ms| {
+        let accepted = Accepted {
+            weak: WeakSchemes::Refused,
+            max_ms,
+        };
+        let secret = Secret::parse(stored.as_bytes(), accepted).unwrap().unwrap();
+        secret.matches(&Proof::Password(long.clone()))
+    };
+    assert_eq!([500, 240, 160, 40].map(fits), [true, true, false, false]);
+}

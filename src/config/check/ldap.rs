@@ -170,10 +170,7 @@ impl Checker<'_> {
                 Some(Auth::Compare(Stored {
                     attribute,
                     default_scheme,
-                    weak: match allowed {
-                        true => WeakSchemes::Allowed,
-                        false => WeakSchemes::Refused,
-                    },
+                    accepted: self.accepted(allowed),
                 }))
             }
         }

@@ -89,6 +89,7 @@ impl Checker<'_> {
             settings: Settings {
                 path: self.path("master.path", &path.span(), Some(path))?,
                 allow_weak_schemes: master.allow_weak_schemes,
+                max_hash_ms: self.max_hash_ms,
                 app_passwords: None,
             },
             place: self.source.place(path.span().start),

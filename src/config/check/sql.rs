@@ -57,10 +57,7 @@ impl Checker<'_> {
             query: query?,
             app_passwords,
             reading: Reading {
-                weak: match allow_weak.is_some_and(|allow| *allow.get_ref()) {
-                    true => WeakSchemes::Allowed,
-                    false => WeakSchemes::Refused,
-                },
+                accepted: self.accepted(allow_weak.is_some_and(|allow| *allow.get_ref())),
                 default_scheme: default_scheme.map(|scheme| scheme.get_ref().clone()),
             },
             connections: usize::try_from(connections).unwrap_or(1),

@@ -193,6 +193,7 @@ impl Checker<'_> {
                         .allow_weak_schemes
                         .as_ref()
                         .is_some_and(|allow| *allow.get_ref()),
+                    max_hash_ms: self.max_hash_ms,
                     app_passwords,
                 }))
             }

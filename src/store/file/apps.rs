@@ -14,7 +14,7 @@ use super::{Problems, keyed_hasher, lines, problem};
 use crate::gate::MAX_CREDENTIALS;
 use crate::problem::Problem;
 use crate::request::Login;
-use crate::secret::WeakSchemes;
+use crate::secret::Accepted;
 use crate::store::{Credential, StoreError, limits};
 
 /// The longest label.
@@ -24,7 +24,7 @@ const MAX_LABEL_BYTES: usize = 64;
 /// that is only here has no account.
 pub struct AppPasswords {
     path: PathBuf,
-    weak: WeakSchemes,
+    accepted: Accepted,
     bytes: Zeroizing<Vec<u8>>,
     keyed: DefaultHasher,
     /// `None`: the file is searched when a login is asked for.
@@ -34,8 +34,13 @@ pub struct AppPasswords {
 
 impl AppPasswords {
     /// Checks every line and makes an index of the logins. All problems come back, up to a bound.
-    pub fn load(bytes: Vec<u8>, path: PathBuf, weak: WeakSchemes) -> Result<Self, Vec<Problem>> {
-        let mut apps = Self::lazy(bytes, path, weak)?;
+    pub fn load(
+        bytes: Vec<u8>,
+        path: PathBuf,
+        accepted: impl Into<Accepted>,
+    ) -> Result<Self, Vec<Problem>> {
+        let accepted = accepted.into();
+        let mut apps = Self::lazy(bytes, path, accepted)?;
         let mut problems = Problems::default();
         let mut warnings = Problems::default();
         let mut entries = Vec::new();
@@ -44,7 +49,7 @@ impl AppPasswords {
                 continue;
             };
             entries.push(index::entry(apps.hash(line.login), offset as u32));
-            if let Err(flaw) = credential(&line, apps.weak) {
+            if let Err(flaw) = credential(&line, apps.accepted) {
                 let list = match &flaw.kind {
                     FlawKind::Secret(error) if error.is_choice() => &mut warnings,
                     _ => &mut problems,
@@ -63,7 +68,12 @@ impl AppPasswords {
 
     /// Checks nothing, and searches the file when a login is asked for. A file without any line is
     /// as good as another.
-    pub fn lazy(bytes: Vec<u8>, path: PathBuf, weak: WeakSchemes) -> Result<Self, Vec<Problem>> {
+    pub fn lazy(
+        bytes: Vec<u8>,
+        path: PathBuf,
+        accepted: impl Into<Accepted>,
+    ) -> Result<Self, Vec<Problem>> {
+        let accepted = accepted.into();
         let bytes = Zeroizing::new(bytes);
         let whole = |message: &str| Err(vec![Problem::new(&path, message)]);
         if bytes.len() as u64 > super::MAX_FILE_BYTES {
@@ -75,7 +85,7 @@ impl AppPasswords {
         Ok(Self {
             keyed: keyed_hasher(&bytes),
             path,
-            weak,
+            accepted,
             bytes,
             index: None,
             warnings: Vec::new(),
@@ -95,7 +105,7 @@ impl AppPasswords {
             let Some(line) = Line::cut(text).filter(|line| line.login == login.as_bytes()) else {
                 return Ok(());
             };
-            match credential(&line, self.weak) {
+            match credential(&line, self.accepted) {
                 Ok(credential) => found.extend(credential),
                 Err(Flaw {
                     kind: FlawKind::Secret(error),
@@ -140,7 +150,7 @@ impl AppPasswords {
 }
 
 /// Reads a line; `Ok(None)` for one whose password field is locked.
-fn credential(line: &Line<'_>, weak: WeakSchemes) -> Result<Option<Credential>, Flaw> {
+fn credential(line: &Line<'_>, accepted: Accepted) -> Result<Option<Credential>, Flaw> {
     let rest = line.checked_rest()?;
     let start = line.login.len() + 1;
     let structure = |at, what| Flaw {
@@ -187,7 +197,7 @@ fn credential(line: &Line<'_>, weak: WeakSchemes) -> Result<Option<Credential>, 
         }
         at += field.len() + 1;
     }
-    let secret = line.secret(weak).map_err(|error| Flaw {
+    let secret = line.secret(accepted).map_err(|error| Flaw {
         at: start,
         kind: FlawKind::Secret(error),
     })?;

@@ -6,7 +6,7 @@ use std::fmt;
 use std::num::NonZeroU16;
 
 use crate::request::{Login, MAX_LOGIN_BYTES};
-use crate::secret::{Secret, SecretError, WeakSchemes};
+use crate::secret::{Accepted, Secret, SecretError};
 use crate::store::{Account, Credential, Passwords, limits};
 
 /// The longest line taken. The extra fields may list networks.
@@ -75,8 +75,8 @@ impl<'a> Line<'a> {
     }
 
     /// The secret of the password field.
-    pub(super) fn secret(&self, weak: WeakSchemes) -> Result<Option<Secret>, SecretError> {
-        Secret::parse(self.stored(), weak)
+    pub(super) fn secret(&self, accepted: Accepted) -> Result<Option<Secret>, SecretError> {
+        Secret::parse(self.stored(), accepted)
     }
 
     /// What follows the login, if the line could be one at all.
@@ -108,7 +108,7 @@ impl<'a> Line<'a> {
     }
 
     /// Reads the whole line. A flaw of the structure comes before one of the secret.
-    pub(super) fn account(&self, weak: WeakSchemes) -> Result<Account, Flaw> {
+    pub(super) fn account(&self, accepted: Accepted) -> Result<Account, Flaw> {
         let rest = self.checked_rest()?;
         let flaw = |at, kind| Flaw { at, kind };
         let structure = |at, what| flaw(at, FlawKind::Structure(what));
@@ -130,7 +130,7 @@ impl<'a> Line<'a> {
             }
         }
         let secret = self
-            .secret(weak)
+            .secret(accepted)
             .map_err(|error| flaw(password_at, FlawKind::Secret(error)))?
             .filter(|_| usable);
         account.passwords = Passwords::Stored(secret.into_iter().map(Credential::from).collect());
@@ -189,10 +189,11 @@ fn read_user(value: &[u8]) -> Option<Vec<u8>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::secret::WeakSchemes;
 
     fn account(line: &str) -> Account {
         let line = Line::cut(line.as_bytes()).unwrap();
-        line.account(WeakSchemes::Allowed).unwrap()
+        line.account(WeakSchemes::Allowed.into()).unwrap()
     }
 
     fn passwords(account: &Account) -> usize {
@@ -204,7 +205,7 @@ mod tests {
 
     fn flaw(line: &[u8]) -> (usize, FlawKind) {
         let line = Line::cut(line).unwrap();
-        let flaw = line.account(WeakSchemes::Refused).unwrap_err();
+        let flaw = line.account(WeakSchemes::Refused.into()).unwrap_err();
         (flaw.at, flaw.kind)
     }
 

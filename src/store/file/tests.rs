@@ -8,6 +8,7 @@ fn settings(allow_weak_schemes: bool) -> Settings {
     Settings {
         path: PathBuf::from("users"),
         allow_weak_schemes,
+        max_hash_ms: 500,
         app_passwords: None,
     }
 }
@@ -110,7 +111,7 @@ fn a_file_without_users_is_refused() {
 
 #[test]
 fn a_scheme_that_is_not_taken_concerns_its_login_only() {
-    let text = b"weak:{PLAIN}x\nstrange:{DIGEST-MD5}abc\ngood:{SSHA256}xybuwjCTcU8Y0T/pQpzcuuIia7DEYULuJFv8d+/WmkrJLW6/\n";
+    let text = b"weak:{PLAIN}x\nstrange:{DIGEST-MD5}abc\ngood:{SSHA256}xybuwjCTcU8Y0T/pQpzcuuIia7DEYULuJFv8d+/WmkrJLW6/\ndear:$2y$14$DurtMI4l48MQup4.Oj2JLez39QorPl/aEGGfPE9eZac3n8KuzY0t.\n";
     let store = FileStore::load(text.to_vec(), &settings(false)).unwrap();
     let warnings: Vec<String> = store.warnings().iter().map(Problem::to_string).collect();
     assert_eq!(
@@ -118,6 +119,8 @@ fn a_scheme_that_is_not_taken_concerns_its_login_only() {
         [
             "users:1:6: the password scheme plain is weak, and allow-weak-schemes is not set",
             "users:2:9: passwords stored as DIGEST-MD5 cannot be checked",
+            "users:4:6: a check of the password hash takes about 1064 ms of work, and \
+             limits.max-hash-ms is 500: raise that, or make a new hash",
         ]
     );
     let lazy = FileStore::lazy(text.to_vec(), &settings(false)).unwrap();
@@ -127,7 +130,9 @@ fn a_scheme_that_is_not_taken_concerns_its_login_only() {
             store.account(&login("strange")).unwrap_err().to_string(),
             "users:2: passwords stored as DIGEST-MD5 cannot be checked"
         );
-        assert!(store.account(&login("weak")).is_err());
+        for refused in ["weak", "dear"] {
+            assert!(store.account(&login(refused)).is_err());
+        }
     }
 }
 
@@ -196,6 +201,7 @@ fn a_byte_order_mark_is_no_part_of_a_login() {
     let settings = Settings {
         path: "users".into(),
         allow_weak_schemes: true,
+        max_hash_ms: 500,
         app_passwords: None,
     };
     let bytes = b"\xef\xbb\xbfalice:{PLAIN}x\n".to_vec();

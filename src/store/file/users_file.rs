@@ -53,10 +53,10 @@ impl Reading {
             Lifetime::Server => FileStore::load(users?, settings),
         }?;
         if let Some((path, bytes)) = apps {
-            let (path, weak) = (path.to_owned(), settings.weak());
+            let (path, accepted) = (path.to_owned(), settings.accepted());
             let apps = match lifetime {
-                Lifetime::OneRequest => AppPasswords::lazy(bytes?, path, weak),
-                Lifetime::Server => AppPasswords::load(bytes?, path, weak),
+                Lifetime::OneRequest => AppPasswords::lazy(bytes?, path, accepted),
+                Lifetime::Server => AppPasswords::load(bytes?, path, accepted),
             }?;
             warnings.extend_from_slice(apps.warnings());
             store = store.with_app_passwords(apps);

@@ -6,7 +6,7 @@ use zeroize::Zeroizing;
 
 use super::message::Entry;
 use crate::request::Login;
-use crate::secret::{Secret, WeakSchemes};
+use crate::secret::{Accepted, Secret};
 use crate::store::{Account, Credential, Passwords, StoreError};
 
 /// The names of the attributes that are looked at; `None` for what is kept elsewhere.
@@ -63,7 +63,7 @@ pub struct Stored {
     /// The scheme of those that name none.
     pub default_scheme: Option<String>,
     /// Whether weak schemes may be used.
-    pub weak: WeakSchemes,
+    pub accepted: Accepted,
 }
 
 impl Stored {
@@ -80,9 +80,9 @@ impl Stored {
                 {
                     let prefix = format!("{{{scheme}}}");
                     let named = Zeroizing::new([prefix.as_bytes(), value].concat());
-                    Secret::parse(&named, self.weak)
+                    Secret::parse(&named, self.accepted)
                 }
-                _ => Secret::parse(value, self.weak),
+                _ => Secret::parse(value, self.accepted),
             };
             let secret = secret.map_err(|error| unusable(&self.attribute, &error.to_string()))?;
             credentials.extend(secret.map(Credential::from));
@@ -125,6 +125,7 @@ fn unusable(attribute: &str, what: &str) -> StoreError {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::secret::WeakSchemes;
     use crate::store::ldap::message::Attribute;
 
     fn entry(attributes: &[(&str, &[&[u8]])]) -> Entry {
@@ -214,7 +215,7 @@ mod tests {
             let stored = Stored {
                 attribute: "userPassword".into(),
                 default_scheme: default.map(str::to_owned),
-                weak: WeakSchemes::Allowed,
+                accepted: WeakSchemes::Allowed.into(),
             };
             match stored.passwords(&entry(&[("userpassword", values)])) {
                 Ok(Some(Passwords::Stored(all))) => {
@@ -240,7 +241,7 @@ mod tests {
         let nothing = Stored {
             attribute: "userPassword".into(),
             default_scheme: None,
-            weak: WeakSchemes::Refused,
+            accepted: WeakSchemes::Refused.into(),
         };
         assert!(matches!(nothing.passwords(&entry(&[])), Ok(None)));
     }

@@ -10,7 +10,7 @@ use std::num::NonZeroU16;
 use zeroize::Zeroizing;
 
 use crate::request::Login;
-use crate::secret::{Secret, WeakSchemes};
+use crate::secret::{Accepted, Secret};
 use crate::store::{Account, Credential, Network, Passwords, limits};
 
 /// The longest text of one column: a list of some two hundred networks.
@@ -73,8 +73,8 @@ impl fmt::Display for Flaw {
 /// How stored passwords are read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reading {
-    /// Whether weak schemes may be used.
-    pub weak: WeakSchemes,
+    /// Which secrets are taken.
+    pub accepted: Accepted,
     /// The scheme of those that name none.
     pub default_scheme: Option<String>,
 }
@@ -152,7 +152,7 @@ impl Reading {
             }
             _ => stored,
         };
-        Secret::parse(&stored, self.weak).map_err(|error| Flaw::new(COLUMN, error.to_string()))
+        Secret::parse(&stored, self.accepted).map_err(|error| Flaw::new(COLUMN, error.to_string()))
     }
 }
 

@@ -79,6 +79,7 @@ fn whoever_is_refused_by_a_password_file_costs_one_check_of_its_scheme() {
         let settings = Settings {
             path: "users".into(),
             allow_weak_schemes: true,
+            max_hash_ms: 500,
             app_passwords: None,
         };
         for lifetime in [Lifetime::Server, Lifetime::OneRequest] {

@@ -1,7 +1,7 @@
 //! Tests of app passwords in a file.
 
 use super::*;
-use crate::secret::{Password, Proof};
+use crate::secret::{Password, Proof, WeakSchemes};
 
 const GOOD: &str = "\
 # phones and scripts\r

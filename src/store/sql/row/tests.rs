@@ -1,12 +1,13 @@
 use super::*;
 use crate::request::Protocol;
+use crate::secret::WeakSchemes;
 use std::time::{Duration, UNIX_EPOCH};
 
 const STORED: &str = "{SHA}EfatjsUqKYSrqv18O1FlA3hcIHI=";
 
 fn reading() -> Reading {
     Reading {
-        weak: WeakSchemes::Allowed,
+        accepted: WeakSchemes::Allowed.into(),
         default_scheme: None,
     }
 }
@@ -138,7 +139,7 @@ fn flaws_name_the_column() {
 #[test]
 fn a_weak_scheme_must_be_allowed() {
     let strict = Reading {
-        weak: WeakSchemes::Refused,
+        accepted: WeakSchemes::Refused.into(),
         ..reading()
     };
     let flaw = strict.account(&with("x", Value::Null)).unwrap_err();

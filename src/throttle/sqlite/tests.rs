@@ -1,0 +1,67 @@
+use std::env::temp_dir;
+
+use super::*;
+
+const MINUTE: Duration = Duration::from_secs(60);
+
+fn sqlite(name: &str, counting: Counting) -> (Sqlite, PathBuf) {
+    let folder = temp_dir().join(format!("nma-throttle-{name}-{}", std::process::id()));
+    fs::create_dir_all(&folder).unwrap();
+    let spans = Spans {
+        window: MINUTE,
+        exempt: MINUTE,
+    };
+    (
+        Sqlite::new(folder.join("state.db"), spans, counting),
+        folder,
+    )
+}
+
+fn fail(sqlite: &Sqlite) -> Result<Vec<Record>, Unchanged> {
+    let fail: &mut Change<'_> = &mut |records, now| records[0].fail(None, now, 0);
+    let key = Key::Login(b"alice".to_vec());
+    sqlite.change(&[key], fail, Instant::now() + MINUTE)
+}
+
+#[test]
+fn a_count_waits_for_no_disk_and_a_damaged_file_is_made_anew() {
+    let (sqlite, folder) = sqlite("damaged", Counting::ForLong);
+    assert_eq!(fail(&sqlite).unwrap()[0].failures, 1);
+    let number = |what: &str| {
+        let opened = sqlite.opened.lock().unwrap();
+        let connection = &opened.as_ref().unwrap().connection;
+        let ask = format!("PRAGMA {what}");
+        connection.query_row(&ask, [], |row| row.get::<_, u16>(0))
+    };
+    assert_eq!(number("synchronous"), Ok(0));
+    let size = usize::from(number("page_size").unwrap());
+    *sqlite.opened.lock().unwrap() = None;
+    let mut bytes = fs::read(&sqlite.path).unwrap();
+    bytes[size..].fill(0xa5);
+    fs::write(&sqlite.path, bytes).unwrap();
+    let Err(Unchanged::Failed(what)) = fail(&sqlite) else {
+        panic!("a damaged file has been taken");
+    };
+    assert!(what.ends_with("malformed; it is made anew"), "{what}");
+    assert_eq!(fail(&sqlite).unwrap()[0].failures, 1);
+    fs::remove_dir_all(folder).unwrap();
+}
+
+#[test]
+fn who_counts_once_is_told_that_others_hold_the_file() {
+    let held = |counting, name: &str| {
+        let (sqlite, folder) = sqlite(name, counting);
+        fail(&sqlite).unwrap();
+        let other = Connection::open(&sqlite.path).unwrap();
+        other.execute_batch("BEGIN EXCLUSIVE").unwrap();
+        let soon = Instant::now() + Duration::from_millis(20);
+        let changed = sqlite.change(&[], &mut |_, _| {}, soon);
+        let read = sqlite.read(&[Key::Login(Vec::new())], soon);
+        fs::remove_dir_all(folder).unwrap();
+        (changed.unwrap_err(), read.unwrap_err())
+    };
+    let both = held(Counting::Once, "once");
+    assert!(matches!(both, (Unchanged::Contended, Unchanged::Contended)));
+    let both = held(Counting::ForLong, "for-long");
+    assert!(matches!(both, (Unchanged::Failed(_), Unchanged::Failed(_))));
+}
