@@ -10,6 +10,9 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
+
+use rustix::event::{PollFd, PollFlags, poll};
 
 /// The program, with nothing in its environment but that it is to log all that it can.
 pub(crate) fn program() -> Command {
@@ -110,17 +113,27 @@ impl Drop for TempDir {
 /// The log of a server, by a pipe: a line is in it before the answer leaves. To a file lines go when
 /// there is time.
 pub(crate) struct Log {
-    reader: PipeReader,
+    pipe: Arc<Mutex<(PipeReader, fs::File)>>,
     file: PathBuf,
 }
 
 impl Log {
-    /// What is written to the pipe goes on to this file whenever somebody looks.
+    /// What is written to the pipe goes on to this file, which is up to date whenever somebody looks.
     pub(crate) fn to(file: PathBuf) -> (Self, PipeWriter) {
         let (reader, writer) = std::io::pipe().unwrap();
         rustix::fs::fcntl_setfl(&reader, rustix::fs::OFlags::NONBLOCK).unwrap();
-        fs::write(&file, "").unwrap();
-        (Self { reader, file }, writer)
+        let signal = reader.try_clone().unwrap();
+        let pipe = Arc::new(Mutex::new((reader, fs::File::create(&file).unwrap())));
+        let all = Arc::clone(&pipe);
+        // So that it is never full.
+        std::thread::spawn(move || {
+            let ready = || {
+                let mut files = [PollFd::new(&signal, PollFlags::IN)];
+                poll(&mut files, None).is_ok()
+            };
+            while ready() && on(&all) {}
+        });
+        (Self { pipe, file }, writer)
     }
 
     /// All of it.
@@ -131,12 +144,20 @@ impl Log {
 
     /// Brings the file up to date.
     pub(crate) fn drain(&self) {
-        let Ok(mut file) = fs::File::options().append(true).open(&self.file) else {
-            return;
-        };
-        let mut bytes = vec![0; 1 << 16];
-        while let Ok(count @ 1..) = (&self.reader).read(&mut bytes) {
-            file.write_all(&bytes[..count]).unwrap();
+        on(&self.pipe);
+    }
+}
+
+/// Moves what is in the pipe; whether there may be more to come.
+fn on(pipe: &Mutex<(PipeReader, fs::File)>) -> bool {
+    let mut pipe = pipe.lock().unwrap();
+    let (reader, file) = &mut *pipe;
+    let mut bytes = vec![0; 1 << 16];
+    loop {
+        match reader.read(&mut bytes) {
+            Ok(0) => return false,
+            Ok(count) => file.write_all(&bytes[..count]).unwrap(),
+            Err(_) => return true,
         }
     }
 }
