@@ -47,6 +47,9 @@ pub enum Refusal {
     WrongPassword,
     /// The user has no password that could be right.
     NoPassword,
+    /// What is stored as the user's password cannot be used; why and where. It is refused as if there were
+    /// none.
+    UnusablePassword(String),
     /// The password is the right one, but its time is over.
     PasswordExpired,
     /// The password is the right one, but not for this protocol.
@@ -71,6 +74,8 @@ pub enum Refusal {
     Throttled(&'static str),
     /// The user is switched off.
     Disabled,
+    /// The store that checks the password says that the user is not to log in; its reason.
+    AccountRefused(String),
     /// The user may not come from this network.
     NetworkNotAllowed,
     /// The fault is ours; nothing is said about the login.
@@ -140,6 +145,7 @@ impl Refusal {
                 "the store does not say which login it has found",
             )),
             Self::LoginNotProven(_) => Some(Cow::Borrowed("the store has found another login")),
+            Self::UnusablePassword(what) | Self::AccountRefused(what) => Some(Cow::Borrowed(what)),
             Self::Temporary(
                 Trouble::Store(what)
                 | Trouble::Host(what)
@@ -180,6 +186,7 @@ impl fmt::Display for Refusal {
             Self::UnknownUser => "unknown-user",
             Self::WrongPassword => "wrong-password",
             Self::NoPassword => "no-password",
+            Self::UnusablePassword(_) => "unusable-password",
             Self::PasswordExpired => "password-expired",
             Self::ProtocolNotAllowed => "protocol-not-allowed",
             Self::DigestNotPossible => "digest-not-possible",
@@ -191,6 +198,7 @@ impl fmt::Display for Refusal {
             Self::UnknownRecipient => "unknown-recipient",
             Self::Throttled(_) => "throttled",
             Self::Disabled => "disabled",
+            Self::AccountRefused(_) => "account-refused",
             Self::NetworkNotAllowed => "network-not-allowed",
             Self::Temporary(trouble) => match trouble {
                 Trouble::NoConfiguration => "no-configuration",

@@ -3,7 +3,7 @@
 
 use nginx_mail_auth::params::Params;
 use nginx_mail_auth::secret::Password;
-use nginx_mail_auth::store::{Account, Passwords, Question, StoreError, UserStore};
+use nginx_mail_auth::store::{Account, Checked, Passwords, Question, StoreError, UserStore};
 
 use crate::fuzz::targets::rules::{Codes, obeyed};
 use crate::fuzz::targets::world::{APOP, CHALLENGE, CRAM_MD5, Fickle, World};
@@ -166,9 +166,14 @@ impl UserStore for Buggy {
         Ok(Some(account))
     }
 
-    fn verify(&self, _: &Question<'_>, _: &mut Account, _: &Password) -> Result<bool, StoreError> {
+    fn verify(
+        &self,
+        _: &Question<'_>,
+        _: &mut Account,
+        _: &Password,
+    ) -> Result<Checked, StoreError> {
         self.reaches(Step::Verify);
-        Ok(true)
+        Ok(Checked::Right)
     }
 
     fn knows_users(&self) -> bool {

@@ -83,7 +83,13 @@ fn each_kind_of_user_gets_its_answer() {
         ),
         ("office", "right", "unix:", REFUSED, "network-not-allowed"),
         ("office", "wrong", "192.0.2.200", REFUSED, "wrong-password"),
-        ("other", "right", "198.51.100.1", TEMPORARY, "store-trouble"),
+        (
+            "other",
+            "right",
+            "198.51.100.1",
+            REFUSED,
+            "unusable-password",
+        ),
         ("lost", "right", "198.51.100.1", TEMPORARY, "host-trouble"),
         ("lost", "wrong", "198.51.100.1", REFUSED, "wrong-password"),
     ] {
@@ -97,11 +103,11 @@ fn each_kind_of_user_gets_its_answer() {
 }
 
 #[test]
-fn a_weak_hash_that_is_not_allowed_is_our_fault() {
+fn a_weak_hash_that_is_not_allowed_is_no_password() {
     let dir = TempDir::new();
     dir.write("auth.toml", CONFIG.replace("= true", "= false"));
     dir.write("users", USERS);
-    let expected = (TEMPORARY.to_owned(), "store-trouble".to_owned());
+    let expected = (REFUSED.to_owned(), "unusable-password".to_owned());
     assert_eq!(ask(&dir, "alice", "right", "192.0.2.7"), expected);
 }
 
@@ -116,7 +122,7 @@ fn the_first_store_that_knows_a_login_decides() {
     for (login, status, cause) in [
         ("alice", REFUSED, "wrong-password"),
         ("locked", REFUSED, "no-password"),
-        ("other", TEMPORARY, "store-trouble"),
+        ("other", REFUSED, "unusable-password"),
         ("nobody", OK, "accepted"),
     ] {
         let expected = (status.to_owned(), cause.to_owned());

@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 
 use nginx_mail_auth::request::{Login, Protocol};
 use nginx_mail_auth::secret::Password;
-use nginx_mail_auth::store::{Account, Passwords, Question, StoreError, UserStore};
+use nginx_mail_auth::store::{Account, Checked, Passwords, Question, StoreError, UserStore};
 
 use super::world::Folder;
 
@@ -124,7 +124,7 @@ fn ask(store: &dyn UserStore) -> Result<Option<(Account, bool)>, StoreError> {
     let right = match account.passwords {
         Passwords::AskStore => {
             let password = Password::new(b"pw".to_vec()).expect("a good password");
-            store.verify(&asked, &mut account, &password)?
+            store.verify(&asked, &mut account, &password)? == Checked::Right
         }
         _ => false,
     };
@@ -373,7 +373,7 @@ pub(crate) fn redis(data: &[u8]) {
         let deadline = Instant::now() + Duration::from_secs(2);
         match throttle.visit(&client, b"alice", &proof, deadline) {
             Ok(Some(visit)) if visit.refused().is_none() => {
-                let counted = visit.failed(&proof);
+                let counted = visit.failed(&proof, Duration::ZERO);
                 let wait = counted.ok().and_then(|counted| counted.wait);
                 assert!(wait.is_none_or(|seconds| seconds.get() <= 15));
             }

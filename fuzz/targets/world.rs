@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, Once, PoisonError};
 
 use nginx_mail_auth::config::Config;
-use nginx_mail_auth::gate::{Chain, Gate, Source, Then};
+use nginx_mail_auth::gate::{Chain, Gate, Pace, Source, Then};
 use nginx_mail_auth::method::Methods;
 use nginx_mail_auth::pace::Departure;
 use nginx_mail_auth::params::{Params, Peer};
@@ -18,7 +18,7 @@ use nginx_mail_auth::secret::{Password, Proof, Secret, WeakSchemes};
 use nginx_mail_auth::service::Service;
 use nginx_mail_auth::store::open::{Lifetime, open};
 use nginx_mail_auth::store::{
-    Account, Credential, Decoy, Likeness, Passwords, Question, StoreError, UserStore,
+    Account, Checked, Credential, Decoy, Likeness, Passwords, Question, StoreError, UserStore,
 };
 use nginx_mail_auth::throttle::{Counting, Throttle};
 use nginx_mail_auth::turnstile::Turnstile;
@@ -165,6 +165,7 @@ impl World {
             domains: None,
             wrong: Then::Stop,
             trouble: Then::Stop,
+            pace: Pace::default(),
         };
         let overheard = |source: Source| Source {
             store: Arc::new(Overheard {
@@ -338,9 +339,9 @@ impl UserStore for Overheard {
         asked: &Question<'_>,
         account: &mut Account,
         password: &Password,
-    ) -> Result<bool, StoreError> {
+    ) -> Result<Checked, StoreError> {
         let right = self.store.verify(asked, account, password);
-        if right == Ok(true) {
+        if right == Ok(Checked::Right) {
             self.said
                 .hear(asked, Yes::Right(password.reveal().to_vec()));
         }
@@ -416,6 +417,8 @@ impl UserStore for Fickle {
             allow_nets: random.one_in(9).then(Vec::new),
             handle: None,
             source: None,
+            unusable_password: random.one_in(20).then(|| random.text(40)),
+            unusable: random.one_in(20).then(|| random.text(40)),
             upstream_password: random.one_in(4).then(|| {
                 let length = random.below(300);
                 let mut bytes = random.bytes(length);
@@ -430,7 +433,7 @@ impl UserStore for Fickle {
         asked: &Question<'_>,
         account: &mut Account,
         _: &Password,
-    ) -> Result<bool, StoreError> {
+    ) -> Result<Checked, StoreError> {
         let random = &mut Numbers::of(&[asked.login.as_bytes(), b"?"].concat());
         if random.one_in(300) {
             panic!("a store that panics over a password");
@@ -440,8 +443,10 @@ impl UserStore for Fickle {
         }
         match random.below(9) {
             0 => Err(StoreError::Unavailable(random.text(40))),
-            1 | 2 => Ok(false),
-            _ => Ok(true),
+            1 => Err(StoreError::Unanswered(random.text(40))),
+            2 => Ok(Checked::Wrong),
+            3 => Ok(Checked::KeptOut(random.text(40))),
+            _ => Ok(Checked::Right),
         }
     }
 }

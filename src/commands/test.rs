@@ -163,11 +163,15 @@ impl<'a, W: Write> Teller<'a, W> {
                 );
                 format!("store {}: {which} fits", self.store(*number))
             }
-            Step::Wrong(number, why) => format!(
-                "store {}: {why}{}",
-                self.store(*number),
-                self.then(*number, |users| users.wrong)
-            ),
+            Step::Wrong(number, why) => {
+                let detail = why.detail().map(|detail| printable(&detail));
+                format!(
+                    "store {}: {why}{}{}",
+                    self.store(*number),
+                    detail.map_or_else(String::new, |detail| format!(": {detail}")),
+                    self.then(*number, |users| users.wrong)
+                )
+            }
             Step::InTrouble(number, what) => {
                 let why = Refusal::from((*what).clone());
                 let detail = printable(&why.detail().unwrap_or_default());
@@ -227,6 +231,15 @@ fn describe(account: &Account) -> String {
             ),
         },
     };
+    if let Some(what) = &account.unusable_password {
+        words.push_str(&format!(
+            ", a password that cannot be used: {}",
+            printable(what)
+        ));
+    }
+    if let Some(what) = &account.unusable {
+        words.push_str(&format!(", cannot be let in: {}", printable(what)));
+    }
     if account.disabled {
         words.push_str(", switched off (nologin)");
     }

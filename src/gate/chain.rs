@@ -2,20 +2,23 @@
 
 use std::num::NonZeroUsize;
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::Duration;
 
 use crate::refusal::{Refusal, Trouble};
 use crate::request::{AuthRequest, Login};
 use crate::route::{Destination, OwnPassword};
-use crate::secret::{OutOfMemory, Password, Proof, Secret};
-use crate::store::{
-    Account, Credential, Decoy, Likeness, Network, Passwords, Question, StoreError, UserStore,
-};
-use crate::turnstile::{Turn, Turnstile};
+use crate::secret::{Password, Proof};
+use crate::store::{Account, Likeness, Passwords, Question, StoreError, UserStore};
+use crate::turnstile::Turnstile;
 
 use super::Step;
-use super::outcome::{Denied, Guess, Lost, Rank, Said, Tally};
+use super::outcome::{Denied, Guess, Lost, Said, Tally};
+use super::pace::Pace;
 use super::verified::Verified;
+
+mod prove;
+
+pub(super) use prove::may_come;
 
 /// The most secrets of one user that are tried: each may take a tenth of a second.
 pub const MAX_CREDENTIALS: usize = 32;
@@ -35,6 +38,8 @@ pub struct Source {
     pub wrong: Then,
     /// What follows where the store cannot say.
     pub trouble: Then,
+    /// How long it takes to check passwords, where it does so itself.
+    pub pace: Pace,
 }
 
 /// What follows an outcome that is not success.
@@ -177,17 +182,23 @@ impl Chain {
         note: &mut impl FnMut(Step<'_>),
     ) -> Result<Proven, Denied> {
         let all = |_: &Source| true;
+        let mut owed = Duration::ZERO;
         self.walk(asked, note, all, |source, account, note| {
-            self.prove(source, asked, account, proof, note)
+            self.prove(source, asked, account, proof, &mut owed, note)
         })
-        .map_err(|lost| match lost {
-            Lost::Refused(why, guess) => Denied {
-                why,
-                guess,
-                owed: Duration::ZERO,
-            },
-            Lost::NotComparable => self.not_comparable(asked, proof),
-            Lost::Unknown => self.unknown(asked, proof),
+        .map_err(|lost| {
+            let denied = match lost {
+                Lost::Refused(why, guess) => Denied {
+                    guess,
+                    ..Denied::from(why)
+                },
+                Lost::NotComparable => self.not_comparable(asked, proof),
+                Lost::Unknown => self.unknown(asked, proof),
+            };
+            Denied {
+                owed: denied.owed + owed,
+                ..denied
+            }
         })
     }
 
@@ -274,6 +285,17 @@ impl Chain {
                 }
             };
             kept_out |= matches!(said, Said::Never(..));
+            // Where the password is right, but what else is stored cannot be used.
+            let said = match said {
+                Said::Yes(proven) => match &proven.account.unusable {
+                    Some(what) if !proven.account.disabled => {
+                        let what = format!("{}: {what}", source.name);
+                        Said::Cannot(Trouble::Store(what), Guess::No)
+                    }
+                    _ => Said::Yes(proven),
+                },
+                other => other,
+            };
             let then = match said {
                 Said::Yes(proven) if !kept_out => return Ok(*proven),
                 Said::Yes(_) => Then::Stop,
@@ -298,84 +320,6 @@ impl Chain {
         Err(tally.lost())
     }
 
-    fn prove(
-        &self,
-        source: &Source,
-        asked: &Question<'_>,
-        mut account: Account,
-        proof: &Proof,
-        note: &mut impl FnMut(Step<'_>),
-    ) -> Said {
-        // Who is switched off here does not get in elsewhere.
-        let no: fn(Rank, Refusal) -> Said = match account.disabled {
-            true => Said::Never,
-            false => Said::No,
-        };
-        let credentials = match (&mut account.passwords, proof) {
-            (Passwords::Stored(credentials), _) => std::mem::take(credentials),
-            (Passwords::Any, Proof::Password(_)) => {
-                return Said::Yes(Box::new(Proven::new(account)));
-            }
-            (Passwords::AskStore, Proof::Password(password)) => {
-                // An unauthenticated bind succeeds (RFC 4513, 5.1.2), so nobody is asked.
-                if password.reveal().is_empty() {
-                    return no(Rank::Wrong, Refusal::WrongPassword);
-                }
-                return match source.store.verify(asked, &mut account, password) {
-                    Ok(true) => Said::Yes(Box::new(Proven::new(account))),
-                    Ok(false) => no(Rank::Wrong, Refusal::WrongPassword),
-                    Err(error) => Said::Cannot(source.trouble_of(&error), Guess::No),
-                };
-            }
-            // A digest can only be compared with that of a password that is at hand.
-            (Passwords::Any | Passwords::AskStore, _) => {
-                return no(Rank::NotComparable, Refusal::DigestNotPossible);
-            }
-        };
-        if credentials.is_empty() {
-            return match self.spend_time(asked, proof) {
-                Ok(Spent::OnCheck) => no(Rank::NoPassword, Refusal::NoPassword),
-                Ok(Spent::Nothing) => no(Rank::NotComparable, Refusal::DigestNotPossible),
-                Err(what) => Said::Cannot(what, Guess::No),
-            };
-        }
-        let comparable = |credential: &Credential| credential.secret.can_check(proof);
-        if !credentials.iter().any(comparable) {
-            return no(Rank::NotComparable, Refusal::DigestNotPossible);
-        }
-        let mut limited = None;
-        let mut tried = Guess::No;
-        for credential in credentials.iter().take(MAX_CREDENTIALS) {
-            match self.fits(&credential.secret, asked, proof) {
-                // What was compared before is a guess, though the rest cannot be.
-                Err(what) => return Said::Cannot(what, tried),
-                Ok(false) => {
-                    tried = Guess::Yes;
-                    continue;
-                }
-                Ok(true) => {}
-            }
-            match unusable_now(credential, asked) {
-                Some(limit) => limited = Some(limit),
-                None => {
-                    note(Step::FitsPassword(
-                        source.table,
-                        credential.label.as_deref(),
-                    ));
-                    return Said::Yes(Box::new(Proven {
-                        account,
-                        app_password: credential.label.clone(),
-                        stored_password: credential.secret.in_clear(),
-                    }));
-                }
-            }
-        }
-        match limited {
-            Some(limit) => Said::Never(Rank::KeptOut, limit),
-            None => no(Rank::Wrong, Refusal::WrongPassword),
-        }
-    }
-
     /// Says of a host that nobody knows which store has it, and where.
     pub fn with_origin(&self, trouble: Trouble, account: &Account) -> Trouble {
         let of_account = |source: &&Source| Some(source.table) == account.source;
@@ -387,131 +331,6 @@ impl Chain {
             (trouble, _) => trouble,
         }
     }
-
-    /// Checks a proof against one secret, within the bounds of the work.
-    pub(super) fn fits(
-        &self,
-        secret: &Secret,
-        asked: &Question<'_>,
-        proof: &Proof,
-    ) -> Result<bool, Trouble> {
-        if !secret.is_heavy() {
-            return Ok(secret.matches(proof));
-        }
-        let Proof::Password(password) = proof else {
-            return Ok(false);
-        };
-        // A decoy has the hash of some user: that this user's password is known must not show.
-        let tag = self
-            .verified
-            .tag(secret, password)
-            .filter(|_| !secret.is_decoy());
-        if tag.is_some_and(|tag| self.verified.knows(tag)) {
-            return Ok(true);
-        }
-        let _turn = self.turn(asked)?;
-        let right = secret.check(proof).map_err(|OutOfMemory| Trouble::Memory)?;
-        if right && let Some(tag) = tag {
-            self.verified.remember(tag);
-        }
-        Ok(right)
-    }
-
-    /// Nobody knows the login. The work is done all the same, so that the time of the answer does
-    /// not tell who exists. A digest that could not be compared if somebody did is refused as that:
-    /// it is no guess, and what follows from guesses would tell.
-    fn unknown(&self, asked: &Question<'_>, proof: &Proof) -> Denied {
-        match self.spend_time(asked, proof) {
-            Ok(Spent::OnCheck) => Refusal::UnknownUser.into(),
-            Ok(Spent::Nothing) => Refusal::DigestNotPossible.into(),
-            Err(trouble) => trouble.into(),
-        }
-    }
-
-    /// A digest came that could not be compared. Where another store of this login could have
-    /// compared one, it counts as an unknown login does: otherwise the counts would tell which store
-    /// has the login, and guesses at those of the other store would count for nothing.
-    fn not_comparable(&self, asked: &Question<'_>, proof: &Proof) -> Denied {
-        let denied = Denied::from(Refusal::DigestNotPossible);
-        match self.spend_time(asked, proof) {
-            Ok(Spent::OnCheck) => Denied {
-                guess: Guess::Yes,
-                ..denied
-            },
-            Ok(Spent::Nothing) | Err(_) => denied,
-        }
-    }
-
-    /// Does the work of checking a proof where there is nothing to check it against: that of the
-    /// first store that has some. A digest is checked by the first that can compare one.
-    pub(super) fn spend_time(&self, asked: &Question<'_>, proof: &Proof) -> Result<Spent, Trouble> {
-        let by_password = matches!(proof, Proof::Password(_));
-        let serving = self.sources.iter().filter(|it| it.serves(asked.login));
-        for Source { store, .. } in serving {
-            match store.decoy(asked) {
-                Decoy::Nothing => {}
-                Decoy::AskStore if by_password => {
-                    store.spend_time(asked);
-                    return Ok(Spent::OnCheck);
-                }
-                Decoy::AskStore => {}
-                Decoy::Secret(secret) if by_password || secret.can_check(proof) => {
-                    std::hint::black_box(self.fits(&secret, asked, proof)?);
-                    return Ok(Spent::OnCheck);
-                }
-                Decoy::Secret(_) => {}
-            }
-        }
-        Ok(match by_password {
-            true => Spent::OnCheck,
-            false => Spent::Nothing,
-        })
-    }
-
-    fn turn(&self, asked: &Question<'_>) -> Result<Turn<'_>, Trouble> {
-        // Also where several hashes of one login take too long one after the other.
-        if Instant::now() >= asked.deadline {
-            return Err(Trouble::Busy);
-        }
-        let turn = self.hashing.enter_for(asked.claim(), asked.deadline);
-        turn.ok_or(Trouble::Busy)
-    }
-}
-
-/// What was done about a proof that there is nothing to check against.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Spent {
-    /// What checking it would have cost.
-    OnCheck,
-    /// Nothing: a digest, which users' passwords could not have been compared with either.
-    Nothing,
-}
-
-/// What keeps the right password from being good for this login, here and now.
-fn unusable_now(credential: &Credential, asked: &Question<'_>) -> Option<Refusal> {
-    let now = SystemTime::now();
-    if credential.expires.is_some_and(|end| end <= now) {
-        Some(Refusal::PasswordExpired)
-    } else if credential
-        .protocols
-        .as_ref()
-        .is_some_and(|protocols| !protocols.contains(&asked.protocol))
-    {
-        Some(Refusal::ProtocolNotAllowed)
-    } else if !may_come(credential.allow_nets.as_deref(), asked) {
-        Some(Refusal::NetworkNotAllowed)
-    } else {
-        None
-    }
-}
-
-/// Whether the client comes from one of these networks, if there are any to come from.
-pub(super) fn may_come(networks: Option<&[Network]>, asked: &Question<'_>) -> bool {
-    networks.is_none_or(|networks| {
-        asked
-            .client
-            .is_some_and(|address| networks.iter().any(|network| network.contains(address)))
-    })
 }
 
 #[cfg(test)]

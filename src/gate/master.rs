@@ -67,7 +67,12 @@ impl Masters {
             std::hint::black_box(chain.fits(&decoy, &asked, proof)?);
         }
         if !right {
-            Err(Refusal::WrongPassword)
+            Err(match account.unusable_password {
+                Some(what) => Refusal::UnusablePassword(format!("master: {what}")),
+                None => Refusal::WrongPassword,
+            })
+        } else if let Some(what) = account.unusable {
+            Err(Trouble::Store(format!("master: {what}")).into())
         } else if account.disabled {
             Err(Refusal::Disabled)
         } else if !may_come(account.allow_nets.as_deref(), &asked) {

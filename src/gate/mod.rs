@@ -15,11 +15,13 @@ use crate::throttle::{Delay, Throttle};
 mod chain;
 mod master;
 mod outcome;
+mod pace;
 mod verified;
 
 pub use chain::{Chain, MAX_CREDENTIALS, Proven, Source, Then};
 pub use master::Masters;
 pub use outcome::{Denied, Guess};
+pub use pace::Pace;
 
 use chain::may_come;
 
@@ -216,9 +218,10 @@ impl Gate {
             .as_ref()
             .map(|throttle| throttle.visit(&request.client, guessed, proof, asked.deadline));
         let Some(visit) = visit.transpose()?.flatten() else {
-            return self
-                .prove(proof, asked, masters, note)
-                .map_err(|denied| denied.why);
+            return self.prove(proof, asked, masters, note).map_err(|denied| {
+                slowed.earliest = held_back(denied.owed);
+                denied.why
+            });
         };
         let asked = &Question {
             deadline: visit.deadline_of_stores(self.deadline),
@@ -237,11 +240,12 @@ impl Gate {
                 })?;
                 Ok(proven)
             }
-            Err(Denied { why, guess, .. }) => {
+            Err(Denied { why, guess, owed }) => {
+                slowed.earliest = held_back(owed);
                 // Clients that have got in from there by a password may try a digest first each time.
                 let habit = why == Refusal::DigestNotPossible && visit.is_exempt();
                 if guess == Guess::Yes && !habit {
-                    let counted = visit.failed(proof)?;
+                    let counted = visit.failed(proof, owed)?;
                     slowed.wait = counted.wait;
                     return Err(counted.too_late.unwrap_or(why));
                 }
@@ -371,4 +375,9 @@ impl Gate {
             }
         }
     }
+}
+
+/// When an answer may leave at the earliest that is held back for so long from now.
+fn held_back(owed: Duration) -> Option<Instant> {
+    (!owed.is_zero()).then(|| Instant::now() + owed)
 }

@@ -4,7 +4,7 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::{Account, Decoy, Question, StoreError, UserStore};
+use super::{Account, Checked, Decoy, Question, StoreError, UserStore};
 use crate::bulkhead::Bulkhead;
 use crate::secret::Password;
 
@@ -45,7 +45,9 @@ impl<S: UserStore> Bounded<S> {
             .map_err(|closed| StoreError::Unavailable(closed.to_string()))?;
         let result = question();
         match &result {
-            Ok(_) | Err(StoreError::Unusable(_)) => asking.answered(),
+            // One that has answered what came before the password does not hang, however slow it is
+            // about that: whoever sends wrong ones would keep all others out.
+            Ok(_) | Err(StoreError::Unusable(_) | StoreError::Unanswered(_)) => asking.answered(),
             Err(StoreError::Unavailable(_)) => asking.unanswered(),
         }
         result
@@ -66,7 +68,7 @@ impl<S: UserStore> UserStore for Bounded<S> {
         asked: &Question<'_>,
         account: &mut Account,
         password: &Password,
-    ) -> Result<bool, StoreError> {
+    ) -> Result<Checked, StoreError> {
         self.ask(asked, || self.store.verify(asked, account, password))
     }
 

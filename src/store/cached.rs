@@ -10,7 +10,7 @@ use rustix::rand::{GetRandomFlags, getrandom};
 use sha2::Sha256;
 use zeroize::Zeroizing;
 
-use super::{Account, Decoy, Question, StoreError, UserStore};
+use super::{Account, Checked, Decoy, Question, StoreError, UserStore};
 use crate::secret::Password;
 
 /// How many logins are remembered. The oldest go first.
@@ -163,21 +163,21 @@ impl<S: UserStore> UserStore for Cached<S> {
         asked: &Question<'_>,
         account: &mut Account,
         password: &Password,
-    ) -> Result<bool, StoreError> {
+    ) -> Result<Checked, StoreError> {
         let Some(digests) = self.digests(asked, account, password) else {
             return self.store.verify(asked, account, password);
         };
         if let Some(known) = self.memory().recall(&digests, Instant::now()) {
             *account = known;
-            return Ok(true);
+            return Ok(Checked::Right);
         }
-        let right = self.store.verify(asked, account, password)?;
-        if right {
+        let checked = self.store.verify(asked, account, password)?;
+        if checked == Checked::Right {
             let known = account.clone();
             self.memory()
                 .remember(digests, known, Instant::now(), self.lifetime);
         }
-        Ok(right)
+        Ok(checked)
     }
 
     fn host_field(&self) -> String {

@@ -37,6 +37,16 @@ pub(super) fn cannot_say(text: &[u8]) -> Option<&'static str> {
     known.find(|known| known.eq_ignore_ascii_case(family))
 }
 
+/// Codes of a refusal that is about the user and not about the password (RFC 5530, 3).
+const KEPT_OUT: [&str; 4] = ["EXPIRED", "CONTACTADMIN", "NOPERM", "AUTHORIZATIONFAILED"];
+
+/// The code by which a refusal with this text says that the user is not to log in, if it has one.
+pub(super) fn kept_out(text: &[u8]) -> Option<&'static str> {
+    let code = code(text)?;
+    let mut known = KEPT_OUT.iter().copied();
+    known.find(|known| known.eq_ignore_ascii_case(code))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -75,6 +85,10 @@ mod tests {
         ] {
             assert_eq!(cannot_say(text.as_bytes()), None, "{text}");
         }
+        assert_eq!(kept_out(b"[expired] Change it"), Some("EXPIRED"));
+        assert_eq!(kept_out(b"[CONTACTADMIN] Locked"), Some("CONTACTADMIN"));
+        assert_eq!(kept_out(b"[AUTHENTICATIONFAILED] no"), None);
+        assert_eq!(kept_out(b"EXPIRED"), None);
         assert_eq!(cannot_say(b"[UNAVAILABLE\xff] x"), None);
         assert_eq!(cannot_say(b"[LIMIT 5] x"), Some("LIMIT"));
     }

@@ -143,8 +143,8 @@ impl FileStore {
     /// Checks nothing but that there is a user, and searches the file when a login is asked for:
     /// for a process that answers one request, as under CGI.
     ///
-    /// Damage elsewhere in the file goes unnoticed; of the line that is asked for it is a
-    /// [`StoreError`].
+    /// Damage elsewhere in the file goes unnoticed; that of the line that is asked for is noted in the
+    /// account.
     pub fn lazy(bytes: Vec<u8>, settings: &Settings) -> Result<Self, Vec<Problem>> {
         Self::new(bytes, settings)
     }
@@ -220,13 +220,13 @@ impl FileStore {
         let Some(line) = self.line_at(offset) else {
             return Ok(None);
         };
-        let mut account = line
-            .account(self.accepted)
-            .map_err(|flaw| self.unusable(offset, &flaw.kind))?;
+        let mut account = line.salvaged(self.accepted, |kind| self.at_line(offset, kind));
         // Lines are found by the bytes of their login.
         account.likeness = Likeness::Same;
         if let (Some(apps), Passwords::Stored(credentials)) = (&self.apps, &mut account.passwords) {
-            credentials.extend(apps.of(login)?);
+            let (others, unusable) = apps.of(login);
+            credentials.extend(others);
+            account.unusable_password = account.unusable_password.or(unusable);
         }
         Ok(Some(account))
     }
@@ -308,11 +308,12 @@ impl FileStore {
 
     /// The message for a line that cannot be used.
     fn unusable(&self, offset: usize, what: &dyn fmt::Display) -> StoreError {
-        StoreError::Unusable(format!(
-            "{}:{}: {what}",
-            self.path.display(),
-            self.line_number(offset)
-        ))
+        StoreError::Unusable(self.at_line(offset, what))
+    }
+
+    fn at_line(&self, offset: usize, what: &dyn fmt::Display) -> String {
+        let number = self.line_number(offset);
+        format!("{}:{number}: {what}", self.path.display())
     }
 
     fn line_number(&self, offset: usize) -> usize {

@@ -1,15 +1,17 @@
 //! The store that hands the question to another `auth_http` service, as nginx itself would.
 
 use std::fmt;
+use std::io::ErrorKind;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use zeroize::Zeroizing;
 
 use self::answer::{Reply, Verdict};
+use super::alive::deadlines;
 use super::open::{Fault, Lifetime};
 use super::outage::{Outage, Trouble};
-use super::{Account, Passwords, Question, StoreError, UserStore};
+use super::{Account, Checked, Passwords, Question, StoreError, UserStore};
 use crate::net::{Endpoint, LineError, Names, Stream, Trust};
 use crate::own_login::OwnLogin;
 use crate::request::{Login, Protocol};
@@ -231,27 +233,49 @@ impl HttpStore {
     }
 
     fn exchange(&self, asked: &Question<'_>, password: &[u8]) -> Result<Reply, Trouble> {
-        let deadline = asked.deadline.min(Instant::now() + self.settings.timeout);
+        let (deadline, life) = deadlines(asked.deadline, self.settings.timeout);
         let mut stream = self.connect(deadline)?;
         stream
             .send(&question::question(&self.settings, asked, password))
             .map_err(|error| Trouble::Server(format!("{error}, sending the question")))?;
-        let mut reply = Reply::default();
-        let mut room = MAX_HEADER;
-        loop {
-            let line = stream.line(room).map_err(|error| {
-                Trouble::Server(match error {
-                    LineError::Closed => "it closed the connection within its answer".to_owned(),
-                    LineError::TooLong => format!("its answer is over {MAX_HEADER} bytes long"),
-                    LineError::Io(error) => format!("{error}, waiting for the answer"),
-                })
-            })?;
-            if line.is_empty() {
-                return Ok(reply);
+        // Nothing was answered before, as by a mail server: so it is found out whether anything is.
+        hear(&mut stream).map_err(|trouble| match trouble {
+            Trouble::Unanswered(what) if !self.is_alive(life) => Trouble::Server(what),
+            other => other,
+        })
+    }
+
+    /// Whether the service answers anything: it is asked without login and password.
+    fn is_alive(&self, deadline: Instant) -> bool {
+        self.connect(deadline).is_ok_and(|mut stream| {
+            let sent = stream.send(&question::sign_of_life(&self.settings));
+            sent.is_ok() && stream.line(MAX_HEADER).is_ok()
+        })
+    }
+}
+
+/// Reads an answer. Without one in time, who asks must find out whether anything is answered.
+fn hear(stream: &mut Stream) -> Result<Reply, Trouble> {
+    let mut reply = Reply::default();
+    let mut room = MAX_HEADER;
+    loop {
+        let line = stream.line(room).map_err(|error| match error {
+            LineError::Io(error) if error.kind() == ErrorKind::TimedOut => {
+                Trouble::Unanswered(format!("{error}, waiting for the answer"))
             }
-            room = room.saturating_sub(line.len() + 1);
-            reply.add(&line).map_err(Trouble::Server)?;
+            LineError::Io(error) => Trouble::Server(format!("{error}, waiting for the answer")),
+            LineError::Closed => {
+                Trouble::Server("it closed the connection within its answer".to_owned())
+            }
+            LineError::TooLong => {
+                Trouble::Server(format!("its answer is over {MAX_HEADER} bytes long"))
+            }
+        })?;
+        if line.is_empty() {
+            return Ok(reply);
         }
+        room = room.saturating_sub(line.len() + 1);
+        reply.add(&line).map_err(Trouble::Server)?;
     }
 }
 
@@ -272,9 +296,9 @@ impl UserStore for HttpStore {
         asked: &Question<'_>,
         account: &mut Account,
         password: &Password,
-    ) -> Result<bool, StoreError> {
+    ) -> Result<Checked, StoreError> {
         if password.reveal().is_empty() {
-            return Ok(false);
+            return Ok(Checked::Wrong);
         }
         let verdict = self
             .ask(asked, password.reveal())
@@ -288,9 +312,9 @@ impl UserStore for HttpStore {
                     account.user = found.user;
                 }
                 account.upstream_password = found.password;
-                Ok(true)
+                Ok(Checked::Right)
             }
-            Ok(Verdict::No) => Ok(false),
+            Ok(Verdict::No) => Ok(Checked::Wrong),
             Err(trouble) => Err(trouble.of(&self.settings.url)),
         }
     }

@@ -11,6 +11,8 @@ use crate::secret::{Password, Secret};
 use crate::shares::Claim;
 
 pub mod accept;
+#[cfg(any(feature = "ldap", feature = "remote", feature = "oauth"))]
+pub(crate) mod alive;
 #[cfg(any(feature = "sql", feature = "ldap", feature = "remote"))]
 pub mod bounded;
 #[cfg(any(feature = "ldap", feature = "remote"))]
@@ -66,7 +68,7 @@ pub trait UserStore: Send + Sync {
     fn find(&self, asked: &Question<'_>) -> Result<Option<Account>, StoreError>;
 
     /// Checks a password where only the store itself can: that of an account whose passwords are
-    /// [`Passwords::AskStore`]. It may fill in more of the account. `Ok(false)` is a plain no.
+    /// [`Passwords::AskStore`]. It may fill in more of the account.
     ///
     /// An empty password is never right; the gate does not even ask.
     fn verify(
@@ -74,7 +76,7 @@ pub trait UserStore: Send + Sync {
         _asked: &Question<'_>,
         _account: &mut Account,
         _password: &Password,
-    ) -> Result<bool, StoreError> {
+    ) -> Result<Checked, StoreError> {
         let what = "this store checks no passwords itself";
         Err(StoreError::Unavailable(what.to_owned()))
     }
@@ -112,6 +114,20 @@ pub trait UserStore: Send + Sync {
     }
 }
 
+/// What a store says of a password that it has checked itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Checked {
+    /// It is right.
+    Right,
+    /// A plain no: the password is wrong, or nobody has that login.
+    Wrong,
+    /// The user is known and has no password that could be right.
+    NoPassword,
+    /// The user is known and is not to log in, whatever the password: switched off, locked, expired. The
+    /// text says why, for the log, and holds no secret.
+    KeptOut(String),
+}
+
 /// What an unknown login's time is spent on.
 #[derive(Clone, Debug)]
 pub enum Decoy {
@@ -145,6 +161,12 @@ pub struct Account {
     pub likeness: Likeness,
     /// What the store itself calls the user, for its own [`UserStore::verify`].
     pub handle: Option<Vec<u8>>,
+    /// Why a password that is stored for the user cannot be used: of an unknown or forbidden scheme,
+    /// damaged, too costly. It is none then, and the user like one without. For the log; it holds no secret.
+    pub unusable_password: Option<String>,
+    /// Why the user cannot be let in even with the right password, as something else that is stored cannot be
+    /// used. Only who has shown the password learns that, by the temporary failure. It holds no secret.
+    pub unusable: Option<String>,
     /// Which `[[users]]` it comes from, from 0; whoever asks the stores notes it.
     pub source: Option<usize>,
 }
@@ -319,10 +341,13 @@ impl fmt::Display for Network {
 /// The store could not say. It never means "wrong password".
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum StoreError {
-    /// What is stored for this login cannot be used: an unknown or forbidden scheme, a hash that
-    /// is damaged or asks for too much. Or the store says that it cannot tell about this login;
-    /// others it can. The text says what and where, and holds no secret.
+    /// What is stored for this login cannot be used, or the store says that it cannot tell about this
+    /// login; others it can. The text says what and where, and holds no secret.
     Unusable(String),
+    /// The store answers, but not whether this password is right: it got the password and then said
+    /// nothing in time, or closed the connection. Some servers are slow to say no, so it is a guess. The
+    /// text says what was tried, and holds no secret.
+    Unanswered(String),
     /// The store cannot be asked: it is down, too slow, or answers what cannot be understood. The
     /// text says what was tried, and holds no secret.
     Unavailable(String),
@@ -331,7 +356,9 @@ pub enum StoreError {
 impl fmt::Display for StoreError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Unusable(what) | Self::Unavailable(what) => f.write_str(what),
+            Self::Unusable(what) | Self::Unanswered(what) | Self::Unavailable(what) => {
+                f.write_str(what)
+            }
         }
     }
 }

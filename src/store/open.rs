@@ -11,7 +11,7 @@ use super::bounded::Bounded;
 use super::file::{self, FileStore, Reading, UsersFile};
 use super::probe::Probes;
 use crate::config::{Config, Places, StoreConfig, UsersConfig};
-use crate::gate::{Masters, Source};
+use crate::gate::{Masters, Pace, Source};
 use crate::problem::Problem;
 use crate::service::{Service, Watched};
 
@@ -154,6 +154,7 @@ impl Opening<'_> {
                 domains,
                 wrong: users.wrong,
                 trouble: users.trouble,
+                pace: Pace::default(),
             });
         }
     }

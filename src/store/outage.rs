@@ -12,6 +12,8 @@ pub(super) enum Trouble {
     Server(String),
     /// It cannot say anything about this login with this password.
     Login(String),
+    /// It answers, but has left login and password without an answer.
+    Unanswered(String),
 }
 
 impl Trouble {
@@ -21,6 +23,7 @@ impl Trouble {
         match self {
             Self::Server(_) => StoreError::Unavailable(what),
             Self::Login(_) => StoreError::Unusable(what),
+            Self::Unanswered(_) => StoreError::Unanswered(what),
         }
     }
 }
@@ -28,7 +31,7 @@ impl Trouble {
 impl fmt::Display for Trouble {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Server(what) | Self::Login(what) => f.write_str(what),
+            Self::Server(what) | Self::Login(what) | Self::Unanswered(what) => f.write_str(what),
         }
     }
 }
@@ -46,8 +49,8 @@ impl Outage {
             return;
         }
         match result {
-            Err(trouble) => log::warn!("{server} cannot be asked: {trouble}"),
-            Ok(_) => log::warn!("{server} can be asked again"),
+            Err(trouble @ Trouble::Server(_)) => log::warn!("{server} cannot be asked: {trouble}"),
+            Ok(_) | Err(_) => log::warn!("{server} can be asked again"),
         }
     }
 }
@@ -67,6 +70,7 @@ mod tests {
         assert!(failing(Err(Trouble::Server("refused".into()))));
         assert!(!failing(Err(Trouble::Login("mailbox in use".into()))));
         assert!(failing(Err(Trouble::Server("refused".into()))));
+        assert!(!failing(Err(Trouble::Unanswered("slow to say no".into()))));
         assert!(!failing(Ok(false)));
     }
 }

@@ -9,10 +9,10 @@ use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 use zeroize::Zeroizing;
 
-use super::codes::cannot_say;
+use super::codes::{cannot_say, kept_out};
 use super::open::{Fault, Lifetime};
 use super::outage::{Outage, Trouble};
-use super::{Account, Passwords, Question, StoreError, UserStore};
+use super::{Account, Checked, Passwords, Question, StoreError, UserStore};
 use crate::net::{Endpoint, Names, Stream, Trust};
 use crate::route::System;
 use crate::secret::Password;
@@ -146,7 +146,7 @@ impl ServerStore {
         login: &[u8],
         password: &Password,
         deadline: Instant,
-    ) -> Result<bool, Trouble> {
+    ) -> Result<Checked, Trouble> {
         let Session { mut stream, ready } = self.greet(deadline)?;
         let verdict = match ready {
             Ready::Imap(way) => imap::log_in(&mut stream, way, login, password)?,
@@ -212,11 +212,11 @@ impl UserStore for ServerStore {
         asked: &Question<'_>,
         _account: &mut Account,
         password: &Password,
-    ) -> Result<bool, StoreError> {
+    ) -> Result<Checked, StoreError> {
         let login = asked.login.as_bytes();
         // In SASL an empty login means another one, that of the connection (RFC 4616, 2).
         if login.is_empty() || password.reveal().is_empty() {
-            return Ok(false);
+            return Ok(Checked::Wrong);
         }
         let deadline = asked.deadline.min(Instant::now() + self.settings.timeout);
         let result = self.log_in(login, password, deadline);
@@ -268,10 +268,22 @@ fn send(stream: &mut Stream, parts: &[&[u8]], what: &str) -> Result<(), Trouble>
 }
 
 /// What a refusal with this text says of login and password.
-fn no(text: &[u8]) -> Result<bool, Trouble> {
-    match cannot_say(text) {
-        None => Ok(false),
-        Some(code) => Err(Trouble::Login(format!("cannot say now: [{code}]"))),
+fn no(text: &[u8]) -> Result<Checked, Trouble> {
+    match (cannot_say(text), kept_out(text)) {
+        (Some(code), _) => Err(Trouble::Login(format!("cannot say now: [{code}]"))),
+        (None, Some(code)) => Ok(Checked::KeptOut(format!("refuses with [{code}]"))),
+        (None, None) => Ok(Checked::Wrong),
+    }
+}
+
+/// What came to nothing once the server had login and password. Greeting and commands before were
+/// answered, so it is this password that it is slow about, or breaks off for.
+fn unanswered(trouble: Trouble) -> Trouble {
+    match trouble {
+        Trouble::Server(what) => {
+            Trouble::Unanswered(format!("left login and password without an answer: {what}"))
+        }
+        other => other,
     }
 }
 

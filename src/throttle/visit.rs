@@ -76,10 +76,10 @@ impl Visit<'_> {
         }
     }
 
-    /// Counts a wrong password. An error where it could not be counted, and logins are not to be
-    /// decided without. Of wrong passwords tried at once, those beyond the bound are refused as if
-    /// nobody had been asked.
-    pub fn failed(mut self, proof: &Proof) -> Result<Counted, Trouble> {
+    /// Counts a wrong password, whose answer is held back for `owed` from now. An error where it could not
+    /// be counted, and logins are not to be decided without. Of wrong passwords tried at once, those beyond
+    /// the bound are refused as if nobody had been asked.
+    pub fn failed(mut self, proof: &Proof, owed: Duration) -> Result<Counted, Trouble> {
         let counts = &self.throttle.counts;
         let mut too_late = None;
         let mut count_in = |source: Source| {
@@ -90,7 +90,8 @@ impl Visit<'_> {
                 too_late = self.throttle.refusal(&Seen::new(before.clone()));
                 // With the time until the counts are at hand: those who are refused later are only
                 // looked up.
-                let took = u32::try_from(self.started.elapsed().as_micros()).unwrap_or(u32::MAX);
+                let took = (self.started.elapsed() + owed).as_micros();
+                let took = u32::try_from(took).unwrap_or(u32::MAX);
                 count(records, tag, now, took);
             };
             let records = counts.change(source, &self.keys, &mut fail, self.deadline)?;
@@ -268,8 +269,8 @@ mod tests {
         assert_eq!((first.refused(), second.refused()), (None, None));
         let waits = NonZeroU32::new(7);
         let late = visit(&other);
-        assert_eq!(first.failed(&wrong).unwrap().wait, waits);
-        let counted = late.failed(&other).unwrap();
+        assert_eq!(first.failed(&wrong, Duration::ZERO).unwrap().wait, waits);
+        let counted = late.failed(&other, Duration::ZERO).unwrap();
         assert!(matches!(counted.too_late, Some(Refusal::Throttled(_))));
         assert_eq!(counted.wait, waits);
         let too_late = second.succeeded(&right);

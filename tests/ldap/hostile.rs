@@ -7,7 +7,7 @@ use nginx_mail_auth::config::Config;
 use nginx_mail_auth::request::{Login, Protocol};
 use nginx_mail_auth::secret::Password;
 use nginx_mail_auth::store::open::{Lifetime, open};
-use nginx_mail_auth::store::{Account, Question};
+use nginx_mail_auth::store::{Account, Checked, Question};
 
 use super::fake::{
     Act, BIND, Fake, Request, SEARCH, bound, done, element, entry, message, reference, result,
@@ -87,7 +87,12 @@ fn the_store_itself_binds_nobody_without_a_password() {
             let password = Password::new(password.into()).unwrap();
             let before = fake.count(BIND);
             let said = store.verify(&asked, &mut account, &password);
-            assert_eq!(said, Ok(right), "{keys}");
+            let expected = if right {
+                Checked::Right
+            } else {
+                Checked::Wrong
+            };
+            assert_eq!(said, Ok(expected), "{keys}");
             assert_eq!(fake.count(BIND) - before, usize::from(right));
         }
     }
@@ -195,17 +200,39 @@ fn no_bind_but_a_successful_one_lets_anybody_in() {
         (32, "", REFUSED, "cause=wrong-password"),
         (10, "", TEMPORARY, "referral (10)"),
         (14, "", TEMPORARY, "saslBindInProgress (14)"),
+        // Who is locked, has no password or is switched off is refused like an unknown login.
         (
             19,
             "too often",
+            REFUSED,
+            "cause=account-refused detail=\"ldap: the bind as uid=alice,dc=example,dc=org: \
+             constraintViolation (19): too often\"",
+        ),
+        (48, "", REFUSED, "cause=no-password"),
+        (16, "", REFUSED, "cause=no-password"),
+        (
+            53,
+            "Account inactivated. Contact system administrator.",
+            REFUSED,
+            "cause=account-refused",
+        ),
+        (
+            53,
+            "Minimum SSF not met.",
             TEMPORARY,
-            "constraintViolation (19): too often",
+            "unwillingToPerform (53)",
         ),
         (34, "", TEMPORARY, "invalidDNSyntax (34)"),
         (50, "", TEMPORARY, "insufficientAccessRights (50)"),
         (51, "", TEMPORARY, "busy (51)"),
         (52, "", TEMPORARY, "unavailable (52)"),
-        (53, "", TEMPORARY, "unwillingToPerform (53)"),
+        (53, "", REFUSED, "unwillingToPerform (53)"),
+        (
+            53,
+            "not marker-password, please",
+            REFUSED,
+            "unwillingToPerform (53)\" ",
+        ),
         (80, "", TEMPORARY, "other (80)"),
         (127, "", TEMPORARY, "result code 127"),
         // A server that repeats the password does not get it into the log.
@@ -233,6 +260,7 @@ fn why_active_directory_refuses_is_told_at_level_debug() {
     let program = Program::serve(&config);
     assert_eq!(program.ask(b"alice", b"marker"), REFUSED);
     program.wait_for_log("uid=alice,dc=example,dc=org: the account is disabled");
+    program.wait_for_log("cause=account-refused detail=\"ldap: the account is disabled\"");
 }
 
 /// Sequences in each other, all with the right length.

@@ -112,14 +112,20 @@ fn values_that_cannot_be_used_are_that_login_s_trouble_alone() {
             "two-hosts",
             "ldap: attribute mailServer: it has several values",
         ),
-        (&compare, "unknown-scheme", "ldap: attribute userPassword: "),
     ] {
         let (said, cause) = ask(program, login.as_bytes(), b"right");
         assert_eq!(said, TEMPORARY, "{login}");
         let expected = format!("store-trouble detail=\"{detail}");
         assert!(cause.starts_with(&expected), "{cause}");
+        // Only who has the password learns that there is such a user.
+        let (said, cause) = ask(program, login.as_bytes(), b"marker-wrong");
+        assert_eq!((said.as_str(), cause.as_str()), (REFUSED, "wrong-password"));
         assert_eq!(ask(program, b"alice", b"right").0, ACCEPTED);
     }
+    let (said, cause) = ask(&compare, b"unknown-scheme", b"right");
+    assert_eq!(said, REFUSED);
+    let expected = "unusable-password detail=\"ldap: attribute userPassword: ";
+    assert!(cause.starts_with(expected), "{cause}");
 }
 
 #[test]

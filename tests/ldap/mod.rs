@@ -5,6 +5,7 @@ pub(crate) mod slapd;
 mod check;
 pub(crate) mod fake;
 mod hostile;
+mod kept_out;
 mod likeness;
 mod logins;
 mod outages;

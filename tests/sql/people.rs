@@ -71,6 +71,13 @@ fn everybody(ask: impl Fn(&Ask<'_>) -> super::service::Reply, databases_own: &[u
         ("locked", "right", REFUSED, "no-password"),
         ("star", "*", REFUSED, "no-password"),
         ("empty", "", REFUSED, "no-password"),
+        ("null", "right", REFUSED, "no-password"),
+        ("odd", "right", REFUSED, "unusable-password"),
+        ("odd-apps", "right", OK, "accepted"),
+        ("bad-host", "wrong", REFUSED, "wrong-password"),
+        ("bad-port", "wrong", REFUSED, "wrong-password"),
+        ("bad-nets", "wrong", REFUSED, "wrong-password"),
+        ("many-apps", "wrong", REFUSED, "wrong-password"),
         ("bob", "right", there, "accepted"),
         ("bob", "wrong", REFUSED, "wrong-password"),
         ("lost", "right", TEMPORARY, "host-trouble"),
@@ -104,11 +111,6 @@ fn everybody(ask: impl Fn(&Ask<'_>) -> super::service::Reply, databases_own: &[u
     };
     ask(&office).must_be(OK, "accepted");
     for (login, what) in [
-        ("null", "people: query: column password: is NULL"),
-        (
-            "odd",
-            "people: query: column password: the password scheme is not known",
-        ),
         (
             "twin",
             "people: query: there is more than one row for this login",
@@ -121,10 +123,6 @@ fn everybody(ask: impl Fn(&Ask<'_>) -> super::service::Reply, databases_own: &[u
         (
             "bad-nets",
             "people: query: column allow_nets: is no list of networks",
-        ),
-        (
-            "odd-apps",
-            "people: app-passwords-query: column password: is NULL",
         ),
         (
             "many-apps",

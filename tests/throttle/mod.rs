@@ -11,6 +11,8 @@ mod commands;
 #[cfg(all(feature = "sql", feature = "redis"))]
 mod redis;
 mod rules;
+#[cfg(all(feature = "remote", feature = "ldap"))]
+mod slow;
 #[cfg(all(feature = "sql", feature = "redis"))]
 mod states;
 

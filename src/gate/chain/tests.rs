@@ -5,13 +5,13 @@ mod order;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::{Duration, Instant, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use super::prove::unusable_now;
 use super::*;
 use crate::request::Protocol;
-use crate::secret::Answered;
-use crate::secret::WeakSchemes;
-use crate::store::StoreError;
+use crate::secret::{Answered, Secret, WeakSchemes};
+use crate::store::{Checked, Credential, Decoy, Network};
 
 /// What a store says.
 #[derive(Clone)]
@@ -49,11 +49,12 @@ impl UserStore for Fake {
         _: &Question<'_>,
         account: &mut Account,
         password: &Password,
-    ) -> Result<bool, StoreError> {
+    ) -> Result<Checked, StoreError> {
         self.1.fetch_add(1, Ordering::SeqCst);
         account.host = Some("filled-in".to_owned());
         match &self.0 {
-            Says::Asks(right) => Ok(password.reveal() == right.as_bytes()),
+            Says::Asks(right) if password.reveal() == right.as_bytes() => Ok(Checked::Right),
+            Says::Asks(_) => Ok(Checked::Wrong),
             _ => panic!("asked without need"),
         }
     }
@@ -73,6 +74,7 @@ fn source(says: Says, wrong: Then, trouble: Then) -> Source {
         domains: None,
         wrong,
         trouble,
+        pace: Pace::default(),
     }
 }
 

@@ -20,6 +20,7 @@ use crate::net::Names;
 use crate::own_login::OwnLogin;
 use crate::route::System;
 use crate::secret::{Password, Token};
+use crate::store::alive::deadlines;
 
 /// The most bytes of an answer that are read; most have some hundred.
 const MAX_BODY_BYTES: u64 = 64 << 10;
@@ -118,10 +119,11 @@ impl Introspection {
         &self,
         token: &Token,
         deadline: Instant,
-    ) -> Result<Option<Map<String, Value>>, String> {
-        let deadline = deadline.min(Instant::now() + self.timeout);
+    ) -> Result<Option<Map<String, Value>>, Unsaid> {
+        let (deadline, life) = deadlines(deadline, self.timeout);
         let attempt = self.own.as_ref().map(OwnLogin::attempt).transpose();
-        let attempt = attempt.map_err(|closed| format!("introspection: client-id: {closed}"))?;
+        let attempt = attempt
+            .map_err(|closed| Unsaid::OfAny(format!("introspection: client-id: {closed}")))?;
         let mut form = Zeroizing::new(b"token_type_hint=access_token&token=".to_vec());
         encode(token.reveal(), &mut form);
         let told = self.ask(&self.agent, &form, deadline);
@@ -149,15 +151,22 @@ impl Introspection {
             log::warn!("introspection: client-id is taken again");
         }
         let mut claims = told.map_err(|failed| match failed {
-            Failed::Connection(what) | Failed::Answer(what) | Failed::Denied(what) => {
-                format!("introspection: {what}")
-            }
+            Failed::Slow if self.is_alive(life) => Unsaid::OfThis(failed.to_string()),
+            _ => Unsaid::OfAny(failed.to_string()),
         })?;
         match claims.remove("active") {
             Some(Value::Bool(true)) => Ok(Some(claims)),
             Some(Value::Bool(false)) => Ok(None),
-            _ => Err("introspection: the answer does not say whether the token is active".into()),
+            _ => Err(Unsaid::OfAny(
+                "introspection: the answer does not say whether the token is active".into(),
+            )),
         }
+    }
+
+    /// Whether the service answers anything: it is asked about no token.
+    fn is_alive(&self, deadline: Instant) -> bool {
+        let told = self.ask(&self.fresh, b"token_type_hint=access_token", deadline);
+        matches!(told, Ok(_) | Err(Failed::Answer(_) | Failed::Denied(_)))
     }
 
     fn ask(
@@ -246,8 +255,27 @@ fn named_error(body: &[u8]) -> Option<String> {
     answer.get("error")?.as_str().map(str::to_owned)
 }
 
+/// Why the service could not say.
+#[derive(Debug)]
+pub(super) enum Unsaid {
+    /// It answers others, and is slow about this token.
+    OfThis(String),
+    /// It cannot be asked.
+    OfAny(String),
+}
+
+impl Unsaid {
+    pub(super) fn into_words(self) -> String {
+        match self {
+            Self::OfThis(what) | Self::OfAny(what) => what,
+        }
+    }
+}
+
 /// Why there are no claims.
 enum Failed {
+    /// There was no answer in time.
+    Slow,
     /// The connection broke, or there was none.
     Connection(String),
     /// What came over it cannot be used.
@@ -256,10 +284,21 @@ enum Failed {
     Denied(String),
 }
 
+impl fmt::Display for Failed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Slow => f.write_str("introspection: it takes too long"),
+            Self::Connection(what) | Self::Answer(what) | Self::Denied(what) => {
+                write!(f, "introspection: {what}")
+            }
+        }
+    }
+}
+
 impl From<ureq::Error> for Failed {
     fn from(error: ureq::Error) -> Self {
         match error {
-            ureq::Error::Timeout(_) => Self::Answer("it takes too long".to_owned()),
+            ureq::Error::Timeout(_) => Self::Slow,
             ureq::Error::BodyExceedsLimit(_) => Self::Answer("its answer is too long".to_owned()),
             error => Self::Connection(error.to_string()),
         }

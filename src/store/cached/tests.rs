@@ -41,13 +41,16 @@ impl UserStore for Counting {
         asked: &Question<'_>,
         account: &mut Account,
         password: &Password,
-    ) -> Result<bool, StoreError> {
+    ) -> Result<Checked, StoreError> {
         self.asked.fetch_add(1, Ordering::SeqCst);
         if *self.trouble.lock().unwrap() {
             return Err(StoreError::Unavailable("gone".to_owned()));
         }
         account.user = Some([b"user of ", asked.login.as_bytes()].concat());
-        Ok(password.reveal() == *self.right.lock().unwrap())
+        Ok(match password.reveal() == *self.right.lock().unwrap() {
+            true => Checked::Right,
+            false => Checked::Wrong,
+        })
     }
 }
 
@@ -82,7 +85,7 @@ impl Asking<'_> {
         };
         let mut account = store.find(&asked)?.unwrap();
         let right = store.verify(&asked, &mut account, &password)?;
-        Ok(right.then_some(account))
+        Ok((right == Checked::Right).then_some(account))
     }
 }
 

@@ -15,7 +15,7 @@ use crate::gate::MAX_CREDENTIALS;
 use crate::problem::Problem;
 use crate::request::Login;
 use crate::secret::Accepted;
-use crate::store::{Credential, StoreError, limits};
+use crate::store::{Credential, limits};
 
 /// The longest label.
 const MAX_LABEL_BYTES: usize = 64;
@@ -98,48 +98,52 @@ impl AppPasswords {
     }
 
     /// The app passwords of a login, in the order of the file. One that cannot be used is passed
-    /// over: the user has others.
-    pub(super) fn of(&self, login: &Login) -> Result<Vec<Credential>, StoreError> {
+    /// over, as the user has others; why comes back too.
+    pub(super) fn of(&self, login: &Login) -> (Vec<Credential>, Option<String>) {
         let mut found = Vec::new();
+        let mut unusable = None;
+        let mut too_many = false;
         let mut take = |offset: usize, text: &[u8]| {
             let Some(line) = Line::cut(text).filter(|line| line.login == login.as_bytes()) else {
-                return Ok(());
+                return;
             };
+            if too_many {
+                return;
+            }
             match credential(&line, self.accepted) {
                 Ok(credential) => found.extend(credential),
-                Err(Flaw {
-                    kind: FlawKind::Secret(error),
-                    ..
-                }) if error.is_choice() => {}
-                Err(flaw) => return Err(self.unusable(offset, &flaw.kind)),
+                Err(flaw) => {
+                    unusable.get_or_insert_with(|| self.at_line(offset, &flaw.kind));
+                }
             }
             if found.len() >= MAX_CREDENTIALS {
                 let what = format!("the login has more than {} passwords", MAX_CREDENTIALS - 1);
-                return Err(self.unusable(offset, &what));
+                unusable = Some(self.at_line(offset, &what));
+                too_many = true;
+                found.clear();
             }
-            Ok(())
         };
         match &self.index {
             Some(index) => {
                 for offset in index.with_hash(self.hash(login.as_bytes())) {
                     let rest = self.bytes.get(offset..).unwrap_or_default();
                     let text = lines(rest).next().map_or(&[][..], |(_, text)| text);
-                    take(offset, text)?;
+                    take(offset, text);
                 }
             }
             None => {
                 for (offset, text) in lines(&self.bytes) {
-                    take(offset, text)?;
+                    take(offset, text);
                 }
             }
         }
-        Ok(found)
+        (found, unusable)
     }
 
-    fn unusable(&self, offset: usize, what: &dyn fmt::Display) -> StoreError {
+    fn at_line(&self, offset: usize, what: &dyn fmt::Display) -> String {
         let before = self.bytes.get(..offset).unwrap_or_default();
         let number = before.iter().filter(|byte| **byte == b'\n').count() + 1;
-        StoreError::Unusable(format!("{}:{number}: {what}", self.path.display()))
+        format!("{}:{number}: {what}", self.path.display())
     }
 
     fn hash(&self, login: &[u8]) -> u32 {

@@ -109,9 +109,48 @@ impl<'a> Line<'a> {
 
     /// Reads the whole line. A flaw of the structure comes before one of the secret.
     pub(super) fn account(&self, accepted: Accepted) -> Result<Account, Flaw> {
+        let (mut account, usable) = self.fields()?;
+        let secret = self.secret(accepted).map_err(|error| Flaw {
+            at: self.login.len() + 1,
+            kind: FlawKind::Secret(error),
+        })?;
+        let secret = secret.filter(|_| usable);
+        account.passwords = Passwords::Stored(secret.into_iter().map(Credential::from).collect());
+        Ok(account)
+    }
+
+    /// What can be made of a line whatever is wrong with it; `named` says where. The password is checked
+    /// all the same, or what is wrong would tell that the login is there.
+    pub(super) fn salvaged(
+        &self,
+        accepted: Accepted,
+        named: impl Fn(&FlawKind) -> String,
+    ) -> Account {
+        let (mut account, usable) = self.fields().unwrap_or_else(|flaw| {
+            let account = Account {
+                unusable: Some(named(&flaw.kind)),
+                ..Account::default()
+            };
+            (account, true)
+        });
+        match self.secret(accepted) {
+            Ok(secret) => {
+                let secret = secret.filter(|_| usable);
+                let credentials = secret.into_iter().map(Credential::from);
+                account.passwords = Passwords::Stored(credentials.collect());
+            }
+            Err(error) => account.unusable_password = Some(named(&FlawKind::Secret(error))),
+        }
+        account
+    }
+
+    /// What a line says beside the password, and whether that counts.
+    fn fields(&self) -> Result<(Account, bool), Flaw> {
         let rest = self.checked_rest()?;
-        let flaw = |at, kind| Flaw { at, kind };
-        let structure = |at, what| flaw(at, FlawKind::Structure(what));
+        let structure = |at, what| Flaw {
+            at,
+            kind: FlawKind::Structure(what),
+        };
         let password_at = self.login.len() + 1;
         let mut account = Account::default();
         let mut usable = true;
@@ -129,12 +168,7 @@ impl<'a> Line<'a> {
                 at += field.len() + 1;
             }
         }
-        let secret = self
-            .secret(accepted)
-            .map_err(|error| flaw(password_at, FlawKind::Secret(error)))?
-            .filter(|_| usable);
-        account.passwords = Passwords::Stored(secret.into_iter().map(Credential::from).collect());
-        Ok(account)
+        Ok((account, usable))
     }
 }
 

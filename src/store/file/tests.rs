@@ -126,24 +126,49 @@ fn a_scheme_that_is_not_taken_concerns_its_login_only() {
     let lazy = FileStore::lazy(text.to_vec(), &settings(false)).unwrap();
     for store in [store, lazy] {
         assert!(store.account(&login("good")).unwrap().is_some());
+        let unusable = |name: &str| {
+            let account = store.account(&login(name)).unwrap().unwrap();
+            assert!(matches!(&account.passwords, Passwords::Stored(all) if all.is_empty()));
+            assert_eq!(account.unusable, None);
+            account.unusable_password.unwrap()
+        };
         assert_eq!(
-            store.account(&login("strange")).unwrap_err().to_string(),
+            unusable("strange"),
             "users:2: passwords stored as DIGEST-MD5 cannot be checked"
         );
-        for refused in ["weak", "dear"] {
-            assert!(store.account(&login(refused)).is_err());
-        }
+        assert!(unusable("weak").starts_with("users:1: the password scheme plain is weak"));
+        unusable("dear");
     }
 }
 
 #[test]
 fn a_search_fails_closed_on_its_own_line_only() {
-    let text = b"a:{ROT13}x\nb\nc:{PLAIN}x\nd:{PLAIN}1\nd:{PLAIN}2\n";
+    let text = b"a:{ROT13}x\nb\nc:{PLAIN}x\nd:{PLAIN}1\nd:{PLAIN}2\ne:{PLAIN}x::::::port=x\n";
     let store = || FileStore::lazy(text.to_vec(), &settings(true)).unwrap();
-    assert!(store().account(&login("c")).unwrap().is_some());
-    for name in ["a", "b", "d"] {
-        assert!(store().account(&login(name)).is_err(), "{name}");
+    let account = |name: &str| store().account(&login(name)).unwrap().unwrap();
+    let passwords = |account: &Account| match &account.passwords {
+        Passwords::Stored(all) => all.len(),
+        Passwords::Any | Passwords::AskStore => panic!("of a file"),
+    };
+    let words = |text: &str| Some(text.to_owned());
+    for (name, count, unusable, unusable_password) in [
+        (
+            "a",
+            0,
+            None,
+            words("users:1: the password scheme is not known"),
+        ),
+        ("b", 0, words("users:2: no colon follows the login"), None),
+        ("c", 1, None, None),
+        // The password is checked all the same, or it would tell that there is such a user.
+        ("e", 1, words("users:6: port is not 1 to 65535"), None),
+    ] {
+        let account = account(name);
+        assert_eq!(passwords(&account), count, "{name}");
+        assert_eq!(account.unusable, unusable, "{name}");
+        assert_eq!(account.unusable_password, unusable_password, "{name}");
     }
+    assert!(store().account(&login("d")).is_err());
 }
 
 #[test]

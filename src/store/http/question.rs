@@ -19,26 +19,38 @@ pub(super) fn question(
     let client = asked
         .client
         .map_or_else(|| "unix:".to_owned(), |address| address.to_string());
+    written(
+        settings,
+        &[
+            ("Auth-Method", b"plain"),
+            ("Auth-User", &user),
+            ("Auth-Pass", &pass),
+            ("Auth-Protocol", asked.protocol.word().as_bytes()),
+            ("Auth-Login-Attempt", b"1"),
+            ("Client-IP", client.as_bytes()),
+        ],
+    )
+}
+
+/// The same without login and password, which no service can take long about.
+pub(super) fn sign_of_life(settings: &Settings) -> Zeroizing<Vec<u8>> {
+    written(settings, &[])
+}
+
+fn written(settings: &Settings, headers: &[(&str, &[u8])]) -> Zeroizing<Vec<u8>> {
     let key = settings.key.as_ref().map(|key| key.0.as_slice());
     let own = settings
         .headers
         .iter()
         .map(|(name, value)| (name.as_str(), value.as_bytes()));
-    let headers = [
-        ("Host", settings.url.host.as_bytes()),
-        ("Auth-Method", b"plain"),
-        ("Auth-User", &user),
-        ("Auth-Pass", &pass),
-        ("Auth-Protocol", asked.protocol.word().as_bytes()),
-        ("Auth-Login-Attempt", b"1"),
-        ("Client-IP", client.as_bytes()),
-    ];
+    let host = ("Host", settings.url.host.as_bytes());
     let parts: Vec<&[u8]> = ["GET ", settings.url.uri.as_str(), " HTTP/1.0\r\n"]
         .iter()
         .map(|part| part.as_bytes())
         .chain(
-            headers
+            [host]
                 .into_iter()
+                .chain(headers.iter().copied())
                 .chain(own)
                 .chain(key.map(|key| ("X-Auth-Key", key)))
                 .flat_map(|(name, value)| [name.as_bytes(), b": ", value, b"\r\n"]),

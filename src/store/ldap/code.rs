@@ -12,11 +12,11 @@ impl Code {
     pub(super) const COMPARE_FALSE: Self = Self(5);
     pub(super) const COMPARE_TRUE: Self = Self(6);
     pub(super) const NO_SUCH_ATTRIBUTE: Self = Self(16);
+    pub(super) const CONSTRAINT_VIOLATION: Self = Self(19);
     pub(super) const NO_SUCH_OBJECT: Self = Self(32);
     pub(super) const INVALID_DN_SYNTAX: Self = Self(34);
-    pub(super) const INVALID_CREDENTIALS: Self = Self(49);
-    pub(super) const CONSTRAINT_VIOLATION: Self = Self(19);
     pub(super) const INAPPROPRIATE_AUTHENTICATION: Self = Self(48);
+    pub(super) const INVALID_CREDENTIALS: Self = Self(49);
     pub(super) const UNWILLING_TO_PERFORM: Self = Self(53);
     pub(super) const INSUFFICIENT_ACCESS: Self = Self(50);
     pub(super) const BUSY: Self = Self(51);
@@ -73,11 +73,67 @@ impl fmt::Display for Code {
     }
 }
 
+/// What the outcome of a user's bind says of the user.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Meaning {
+    /// The password is right.
+    Right,
+    /// The password is wrong, or there is no such user.
+    Wrong,
+    /// The user has no password.
+    NoPassword,
+    /// The user is known and may not log in. Some servers say so to whoever asks, others only where the
+    /// password is right.
+    KeptOut,
+    /// The name makes no DN.
+    NoName,
+    /// The server cannot say, or is set up so that nobody can log in.
+    Cannot,
+}
+
+/// What a bind that ended so means. Codes are those of RFC 4511, appendix A.2.
+///
+/// 389-ds says 53 of an account that is inactivated, 19 of one that is locked after too many wrong passwords,
+/// and 48 of one without a password (`slapi_check_account_lock`, `check_account_lock` in pw_retry.c, `do_bind`
+/// in bind.c); the same 53 says that a connection is not encrypted enough (`nsslapd-minssf`), and OpenLDAP's
+/// that simple binds are not allowed at all (`disallow bind_simple`): those are nobody's own.
+pub(super) fn meaning(code: Code, diagnostic: &str) -> Meaning {
+    match code {
+        Code::SUCCESS => Meaning::Right,
+        Code::INVALID_CREDENTIALS => match active_directory_code(diagnostic) {
+            Some("525" | "52e") | None => Meaning::Wrong,
+            Some(data) if reason_of(data).is_some() => Meaning::KeptOut,
+            Some(_) => Meaning::Wrong,
+        },
+        // Some servers say of an unknown DN what it is.
+        Code::NO_SUCH_OBJECT => Meaning::Wrong,
+        Code::INVALID_DN_SYNTAX => Meaning::NoName,
+        Code::NO_SUCH_ATTRIBUTE | Code::INAPPROPRIATE_AUTHENTICATION => Meaning::NoPassword,
+        Code::CONSTRAINT_VIOLATION => Meaning::KeptOut,
+        Code::UNWILLING_TO_PERFORM => {
+            let everybodys = ["SSF", "simple authentication", "simple bind"];
+            match everybodys.iter().any(|words| diagnostic.contains(words)) {
+                true => Meaning::Cannot,
+                false => Meaning::KeptOut,
+            }
+        }
+        _ => Meaning::Cannot,
+    }
+}
+
 /// Why Active Directory refused a bind with `invalidCredentials`: its diagnostic message holds
 /// `data 775,` and the like, a Windows error code in hexadecimal.
 pub(super) fn active_directory_reason(diagnostic: &str) -> Option<&'static str> {
+    reason_of(active_directory_code(diagnostic)?)
+}
+
+fn active_directory_code(diagnostic: &str) -> Option<&str> {
     let (_, rest) = diagnostic.split_once(", data ")?;
     let (data, _) = rest.split_once(',')?;
+    Some(data)
+}
+
+fn reason_of(data: &str) -> Option<&'static str> {
     Some(match data {
         "525" => "there is no such user",
         "52e" => "the password is wrong",
@@ -116,5 +172,55 @@ mod tests {
         assert_eq!(reason("775"), Some("the account is locked"));
         assert_eq!(reason("0"), None);
         assert_eq!(active_directory_reason("invalid credentials"), None);
+    }
+
+    #[test]
+    fn what_each_outcome_of_a_bind_says_of_the_user() {
+        use Meaning::{Cannot, KeptOut, NoName, NoPassword, Right, Wrong};
+        for (code, words, expected) in [
+            (0, "", Right),
+            (32, "", Wrong),
+            (49, "", Wrong),
+            (49, "Invalid credentials", Wrong),
+            (16, "", NoPassword),
+            (48, "", NoPassword),
+            (
+                19,
+                "Exceed password retry limit. Please try later.",
+                KeptOut,
+            ),
+            (53, "", KeptOut),
+            (
+                53,
+                "Account inactivated. Contact system administrator.",
+                KeptOut,
+            ),
+            (53, "Minimum SSF not met.", Cannot),
+            (53, "unwilling to perform simple authentication", Cannot),
+            (34, "", NoName),
+        ] {
+            assert_eq!(meaning(Code(code), words), expected, "{code} {words}");
+        }
+        for code in [
+            1, 2, 3, 7, 8, 10, 11, 12, 13, 14, 50, 51, 52, 54, 80, 90, 127,
+        ] {
+            assert_eq!(meaning(Code(code), ""), Cannot, "{code}");
+        }
+        for (data, expected) in [
+            ("525", Wrong),
+            ("52e", Wrong),
+            ("0", Wrong),
+            ("530", KeptOut),
+            ("531", KeptOut),
+            ("532", KeptOut),
+            ("533", KeptOut),
+            ("568", KeptOut),
+            ("701", KeptOut),
+            ("773", KeptOut),
+            ("775", KeptOut),
+        ] {
+            let words = format!("80090308: LdapErr: DSID-0C09044E, comment: x, data {data}, v2580");
+            assert_eq!(meaning(Code(49), &words), expected, "{data}");
+        }
     }
 }

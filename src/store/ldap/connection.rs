@@ -27,6 +27,8 @@ pub(super) enum Fault {
     Closed,
     /// The time is up.
     TimedOut,
+    /// It got a user's password, and then the time was up.
+    Unanswered,
     /// It cannot be reached, or TLS fails.
     Io(io::Error),
     /// Our certificates.
@@ -44,6 +46,7 @@ impl fmt::Display for Fault {
         match self {
             Self::Closed => f.write_str("it closed the connection"),
             Self::TimedOut => f.write_str("no answer in time"),
+            Self::Unanswered => f.write_str("no answer to the bind in time"),
             Self::Io(error) => error.fmt(f),
             Self::Trust(what) => f.write_str(what),
             Self::Protocol(what) => write!(f, "its answer is no LDAP: {what}"),

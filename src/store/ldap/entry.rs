@@ -29,8 +29,18 @@ impl Attributes {
         all.into_iter().flatten().cloned().collect()
     }
 
-    /// Fills in what the entry says. The error names the attribute.
-    pub(super) fn fill(&self, account: &mut Account, entry: &Entry) -> Result<(), StoreError> {
+    /// Fills in what the entry says. What cannot be used is noted with its attribute, so that the password
+    /// is checked first: else it would tell that the user exists.
+    pub(super) fn fill(&self, account: &mut Account, entry: &Entry) {
+        let off = |value: &Zeroizing<Vec<u8>>| !value.eq_ignore_ascii_case(b"FALSE");
+        account.disabled = values(entry, self.nologin.as_deref()).any(off);
+        account.unusable = self
+            .fill_in(account, entry)
+            .err()
+            .map(|error| error.to_string());
+    }
+
+    fn fill_in(&self, account: &mut Account, entry: &Entry) -> Result<(), StoreError> {
         if let Some((name, value)) = one(entry, self.host.as_deref())? {
             let host = str::from_utf8(value).ok().filter(|host| !host.is_empty());
             let host = host.ok_or_else(|| unusable(name, "it is no text"))?;
@@ -49,8 +59,6 @@ impl Attributes {
             let login = login.ok_or_else(|| unusable(name, "it can be no login"))?;
             account.user = Some(login.as_bytes().to_vec());
         }
-        let off = |value: &Zeroizing<Vec<u8>>| !value.eq_ignore_ascii_case(b"FALSE");
-        account.disabled = values(entry, self.nologin.as_deref()).any(off);
         Ok(())
     }
 }
@@ -67,9 +75,11 @@ pub struct Stored {
 }
 
 impl Stored {
-    /// The passwords of an entry; `None` if it has no such attribute, or none that we may see.
-    pub(super) fn passwords(&self, entry: &Entry) -> Result<Option<Passwords>, StoreError> {
+    /// The passwords of an entry; `None` if it has no such attribute, or none that we may see. And why one
+    /// of them cannot be used, if so; the others can.
+    pub(super) fn passwords(&self, entry: &Entry) -> (Option<Passwords>, Option<String>) {
         let mut credentials = Vec::new();
+        let mut flaw = None;
         let mut there = false;
         for value in values(entry, Some(&self.attribute)) {
             there = true;
@@ -84,10 +94,14 @@ impl Stored {
                 }
                 _ => Secret::parse(value, self.accepted),
             };
-            let secret = secret.map_err(|error| unusable(&self.attribute, &error.to_string()))?;
-            credentials.extend(secret.map(Credential::from));
+            match secret {
+                Ok(secret) => credentials.extend(secret.map(Credential::from)),
+                Err(error) => {
+                    flaw.get_or_insert_with(|| format!("attribute {}: {error}", self.attribute));
+                }
+            }
         }
-        Ok(there.then_some(Passwords::Stored(credentials)))
+        (there.then_some(Passwords::Stored(credentials)), flaw)
     }
 }
 
@@ -153,10 +167,11 @@ mod tests {
 
     fn fill(found: &[(&str, &[&[u8]])]) -> Result<Account, String> {
         let mut account = Account::default();
-        attributes()
-            .fill(&mut account, &entry(found))
-            .map(|()| account)
-            .map_err(|error| error.to_string())
+        attributes().fill(&mut account, &entry(found));
+        match account.unusable.take() {
+            None => Ok(account),
+            Some(what) => Err(what),
+        }
     }
 
     #[test]
@@ -218,12 +233,12 @@ mod tests {
                 accepted: WeakSchemes::Allowed.into(),
             };
             match stored.passwords(&entry(&[("userpassword", values)])) {
-                Ok(Some(Passwords::Stored(all))) => {
+                (Some(Passwords::Stored(all)), None) => {
                     let schemes = all.iter().map(|one| one.secret.scheme().to_string());
                     Ok(schemes.collect::<Vec<_>>().join(" "))
                 }
-                Ok(other) => panic!("{other:?}"),
-                Err(error) => Err(error.to_string()),
+                (Some(Passwords::Stored(_)), Some(error)) => Err(error),
+                (other, _) => panic!("{other:?}"),
             }
         };
         let ssha: &[u8] = b"{SSHA}W6ph5Mm5Pz8GgiULbPgzG37mj9hn2jRB";
@@ -243,6 +258,6 @@ mod tests {
             default_scheme: None,
             accepted: WeakSchemes::Refused.into(),
         };
-        assert!(matches!(nothing.passwords(&entry(&[])), Ok(None)));
+        assert!(matches!(nothing.passwords(&entry(&[])), (None, None)));
     }
 }

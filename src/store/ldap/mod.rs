@@ -5,22 +5,21 @@
 //! by the deadline of the question (`crate::net`). No value of a login ever becomes a part of what
 //! is asked: in a filter it is a counted value, in a DN it is escaped.
 
-use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::rand::{GetRandomFlags, getrandom};
 
-use self::code::{Code, active_directory_reason};
+use self::code::{Code, Meaning, active_directory_reason, meaning};
 use self::connection::{Access, Connection, Fault, Found};
 use self::dn::Dn;
 use self::filter::FilledFilter;
 use self::likeness::{compared, likeness};
 use self::message::{Entry, Outcome, Search};
-use self::pace::Pace;
 use self::pool::{Pool, Role, Searcher};
+use super::alive::deadlines;
 use super::decoys::Decoys;
 use super::open::{Fault as OpenFault, Lifetime};
-use super::{Account, Decoy, Likeness, Passwords, Question, StoreError, UserStore};
+use super::{Account, Checked, Decoy, Likeness, Passwords, Question, StoreError, UserStore};
 use crate::net::{Names, Trust};
 use crate::own_login::OwnLogin;
 use crate::request::Login;
@@ -35,7 +34,6 @@ mod entry;
 mod filter;
 mod likeness;
 mod message;
-mod pace;
 mod policy;
 mod pool;
 mod settings;
@@ -61,7 +59,6 @@ pub struct LdapStore {
     wanted: Vec<String>,
     /// What an unknown login's time is spent on.
     decoys: Decoys,
-    pace: Pace,
 }
 
 impl LdapStore {
@@ -110,7 +107,6 @@ impl LdapStore {
             settings: settings.clone(),
             wanted,
             decoys: Decoys::default(),
-            pace: Pace::default(),
         })
     }
 
@@ -132,10 +128,12 @@ impl LdapStore {
         };
         let text = || format!("{} under {}", filter.text(), String::from_utf8_lossy(&base));
         log::debug!("searching {}", text());
-        let found = self.pool.ask(Role::Search, deadline, |connection| {
-            // One more than there may be.
-            self.search(connection, (&base, lookup.scope), &filter, 2, deadline)
-        })?;
+        let found = self
+            .pool
+            .ask(Role::Search, deadline, deadline, |connection| {
+                // One more than there may be.
+                self.search(connection, (&base, lookup.scope), &filter, 2, deadline)
+            })?;
         let Found { entries, outcome } = found;
         match outcome.code {
             Code::SUCCESS => {}
@@ -205,9 +203,11 @@ impl LdapStore {
             likeness,
             ..Account::default()
         };
-        self.settings.attributes.fill(&mut account, &entry)?;
+        self.settings.attributes.fill(&mut account, &entry);
         if let Auth::Compare(stored) = &self.settings.auth {
-            account.passwords = match stored.passwords(&entry)? {
+            let (passwords, unusable) = stored.passwords(&entry);
+            account.unusable_password = unusable;
+            account.passwords = match passwords {
                 Some(passwords) => {
                     self.note_decoy(&entry, &passwords);
                     passwords
@@ -227,9 +227,11 @@ impl LdapStore {
         entry: &Entry,
         deadline: Instant,
     ) -> Result<Passwords, StoreError> {
-        let outcome = self.pool.ask(Role::Search, deadline, |connection| {
-            connection.compare(&entry.dn, &stored.attribute, b"*")
-        })?;
+        let outcome = self
+            .pool
+            .ask(Role::Search, deadline, deadline, |connection| {
+                connection.compare(&entry.dn, &stored.attribute, b"*")
+            })?;
         match outcome.code {
             Code::NO_SUCH_ATTRIBUTE => Ok(Passwords::Stored(Vec::new())),
             Code::COMPARE_FALSE | Code::COMPARE_TRUE | Code::INSUFFICIENT_ACCESS => {
@@ -253,23 +255,26 @@ impl LdapStore {
         }
     }
 
-    /// Whether a user's bind succeeds. With `then`, the same connection goes on as that user.
+    /// What a user's bind comes to. With `then`, the same connection goes on as that user. A sign of life
+    /// of a server that is slow about it may come until `life`.
     fn bind(
         &self,
         name: &[u8],
         login: &Login,
         password: &Password,
-        deadline: Instant,
+        (deadline, life): (Instant, Instant),
         mut then: impl FnMut(&mut Connection) -> Result<(), Fault>,
-    ) -> Result<bool, StoreError> {
+    ) -> Result<Checked, StoreError> {
         // Either would make it an anonymous one, which succeeds (RFC 4513, 5.1.1 and 5.1.2).
         if name.is_empty() || password.reveal().is_empty() {
-            return Ok(false);
+            return Ok(Checked::Wrong);
         }
-        let outcome = self.pool.ask(Role::Bind, deadline, |connection| {
-            let started = Instant::now();
-            let outcome = connection.bind(name, password.reveal())?;
-            self.pace.note(started.elapsed());
+        let outcome = self.pool.ask(Role::Bind, deadline, life, |connection| {
+            let bound = connection.bind(name, password.reveal());
+            let outcome = bound.map_err(|fault| match fault {
+                Fault::TimedOut => Fault::Unanswered,
+                other => other,
+            })?;
             if outcome.code == Code::SUCCESS && outcome.policy.refusal().is_none() {
                 then(connection)?;
             }
@@ -289,8 +294,8 @@ impl LdapStore {
         self.search(connection, (dn, Scope::Base), &every, 1, deadline)
     }
 
-    /// Does what checking the password of somebody costs, with a name that nobody has. The server
-    /// computes no hash for that, so the rest of the time is waited for.
+    /// Asks the server what checking the password of somebody asks it, with a name that nobody has. The
+    /// server computes no hash for that; the gate has the answer wait for the rest of the time.
     ///
     /// A name that somebody has would not do: failed binds may lock the account.
     fn bind_as_nobody(&self, asked: &Question<'_>, base: &[u8]) {
@@ -300,15 +305,9 @@ impl LdapStore {
         let separator: &[u8] = if base.is_empty() { b"" } else { b"," };
         let name = [b"cn=", nobody.as_bytes(), separator, base].concat();
         let deadline = asked.deadline.min(Instant::now() + DECOY_TIME);
-        let pace = self.pace.of(asked.login).min(DECOY_TIME);
-        let took = self.pool.ask_aside(Role::Bind, deadline, |connection| {
-            let started = Instant::now();
-            connection.bind(&name, password.as_bytes())?;
-            Ok(started.elapsed())
+        self.pool.ask_aside(Role::Bind, deadline, |connection| {
+            connection.bind(&name, password.as_bytes())
         });
-        if let Some(took) = took {
-            thread::sleep(pace.saturating_sub(took));
-        }
     }
 
     /// The secret of somebody, if none was read yet.
@@ -324,8 +323,8 @@ impl LdapStore {
         let found = self.pool.ask_aside(Role::Search, deadline, |connection| {
             self.search(connection, (base, scope), &filter, 1, deadline)
         })?;
-        match stored.passwords(found.entries.first()?) {
-            Ok(Some(Passwords::Stored(credentials))) => {
+        match stored.passwords(found.entries.first()?).0 {
+            Some(Passwords::Stored(credentials)) => {
                 Some(credentials.first()?.secret.clone().into_decoy())
             }
             _ => None,
@@ -363,34 +362,35 @@ impl UserStore for LdapStore {
         asked: &Question<'_>,
         account: &mut Account,
         password: &Password,
-    ) -> Result<bool, StoreError> {
-        let deadline = self.deadline(asked);
+    ) -> Result<Checked, StoreError> {
+        let (deadline, life) = deadlines(asked.deadline, self.settings.timeout);
         let name = match &self.settings.auth {
             Auth::Bind(name) => name.fill(asked.login),
             Auth::SearchBind => account.handle.clone(),
             Auth::Compare(_) => None,
         };
         let Some(name) = name else {
-            return Ok(false);
+            return Ok(Checked::Wrong);
         };
         let reads_own = self.settings.lookup.is_none() && !self.wanted.is_empty();
         let mut own = None;
-        let right = self.bind(&name, asked.login, password, deadline, |connection| {
+        let times = (deadline, life);
+        let checked = self.bind(&name, asked.login, password, times, |connection| {
             if reads_own {
                 own = Some(self.read_own(connection, &name, deadline)?);
             }
             Ok(())
         })?;
-        if let Some(Found { entries, outcome }) = own.filter(|_| right) {
+        if let Some(Found { entries, outcome }) = own.filter(|_| checked == Checked::Right) {
             match (entries.first(), outcome.code) {
-                (Some(entry), Code::SUCCESS) => self.settings.attributes.fill(account, entry)?,
+                (Some(entry), Code::SUCCESS) => self.settings.attributes.fill(account, entry),
                 _ => {
                     let what = format!("the user may not read the own entry: {outcome}");
                     return Err(StoreError::Unusable(what));
                 }
             }
         }
-        Ok(right)
+        Ok(checked)
     }
 
     fn spend_time(&self, asked: &Question<'_>) {
@@ -437,35 +437,37 @@ impl UserStore for LdapStore {
 }
 
 /// What the outcome of a user's bind means.
-fn verdict(name: &[u8], login: &Login, outcome: &Outcome) -> Result<bool, StoreError> {
-    match outcome.code {
-        Code::SUCCESS => {
+fn verdict(name: &[u8], login: &Login, outcome: &Outcome) -> Result<Checked, StoreError> {
+    let reason = active_directory_reason(&outcome.diagnostic);
+    if let (Code::INVALID_CREDENTIALS, Some(reason)) = (outcome.code, reason) {
+        log::debug!("{}: {reason}", name.escape_ascii());
+    }
+    match meaning(outcome.code, &outcome.diagnostic) {
+        Meaning::Right => {
             let name = name.escape_ascii();
             match (outcome.policy.refusal(), outcome.policy.grace()) {
                 // The bind succeeds, so that the user can change it.
                 (Some(why), _) => {
                     log::warn!("{name} is refused although the bind succeeds: {why}");
-                    return Ok(false);
+                    return Ok(Checked::KeptOut(why.to_owned()));
                 }
                 (None, Some(left)) => {
                     log::warn!("{name}: the password has expired, and is let in {left} more times");
                 }
                 (None, None) => {}
             }
-            Ok(true)
+            Ok(Checked::Right)
         }
-        Code::INVALID_CREDENTIALS => {
-            if let Some(reason) = active_directory_reason(&outcome.diagnostic) {
-                log::debug!("{}: {reason}", name.escape_ascii());
-            }
-            Ok(false)
-        }
-        // Some servers say of an unknown DN what it is.
-        Code::NO_SUCH_OBJECT => Ok(false),
+        Meaning::Wrong => Ok(Checked::Wrong),
+        Meaning::NoPassword => Ok(Checked::NoPassword),
+        Meaning::KeptOut => Ok(Checked::KeptOut(match reason {
+            Some(reason) => reason.to_owned(),
+            None => format!("the bind as {}: {outcome}", name.escape_ascii()),
+        })),
         // A login that makes no name for this server, as one that is not UTF-8, is nobody's. Of
         // one that could not be plainer, the template is at fault.
-        Code::INVALID_DN_SYNTAX if !is_plain(login) => Ok(false),
-        _ => Err(StoreError::Unavailable(format!(
+        Meaning::NoName if !is_plain(login) => Ok(Checked::Wrong),
+        Meaning::NoName | Meaning::Cannot => Err(StoreError::Unavailable(format!(
             "the bind as {}: {outcome}",
             name.escape_ascii()
         ))),

@@ -7,10 +7,13 @@ use std::time::{Duration, Instant};
 
 use super::code::Code;
 use super::connection::{Access, Connection, Fault};
+use super::filter::FilledFilter;
+use super::message::{Scope, Search};
 use super::url::Url;
 use crate::own_login::{Closed, OwnLogin};
 use crate::secret::Password;
 use crate::store::StoreError;
+use crate::store::alive::SIGN_OF_LIFE;
 use crate::turnstile::Turnstile;
 
 /// The least time in which a question makes sense.
@@ -137,10 +140,14 @@ impl Pool {
     ///
     /// Of several, none may use up the time of those behind it. `question` may be put more than
     /// once: again to the same server if a kept connection turns out to be closed.
+    ///
+    /// A server that leaves a bind unanswered and answers something else until `life` is slow about that
+    /// password: it has not failed.
     pub(super) fn ask<T>(
         &self,
         role: Role,
         deadline: Instant,
+        life: Instant,
         mut question: impl FnMut(&mut Connection) -> Result<T, Fault>,
     ) -> Result<T, StoreError> {
         let Some(_seat) = self.seats.enter(deadline) else {
@@ -155,6 +162,7 @@ impl Pool {
         let order = self.order();
         let mut hopeful = order.iter().filter(|(_, rests)| !rests).count();
         let mut failures = Vec::new();
+        let mut unanswered = false;
         for (number, rests) in &order {
             let Some(server) = self.servers.get(*number) else {
                 continue;
@@ -181,7 +189,10 @@ impl Pool {
                 }
                 Err(fault) => {
                     let what = format!("{}: {fault}", server.url);
-                    server.fails(&what);
+                    match matches!(fault, Fault::Unanswered) && self.is_alive(server, life) {
+                        true => unanswered = true,
+                        false => server.fails(&what),
+                    }
                     failures.push(what);
                     if let Fault::BindDn { .. } = fault {
                         break;
@@ -189,7 +200,30 @@ impl Pool {
                 }
             }
         }
-        Err(StoreError::Unavailable(failures.join("; ")))
+        let what = failures.join("; ");
+        Err(match unanswered {
+            true => StoreError::Unanswered(what),
+            false => StoreError::Unavailable(what),
+        })
+    }
+
+    /// Whether a server answers anything: it is asked for its root DSE (RFC 4512, 5.1), which anybody may
+    /// read. That it may not is an answer, too.
+    fn is_alive(&self, server: &Server, deadline: Instant) -> bool {
+        let deadline = deadline.min(Instant::now() + SIGN_OF_LIFE);
+        Connection::open(&server.url, &self.access, deadline).is_ok_and(|mut connection| {
+            connection.set_deadline(deadline);
+            let found = connection.search(&Search {
+                base: b"",
+                scope: Scope::Base,
+                size_limit: 1,
+                time_limit: 1,
+                filter: &FilledFilter::present("objectClass"),
+                // No attributes (RFC 4511, 4.5.1.8).
+                attributes: &["1.1".to_owned()],
+            });
+            matches!(found, Ok(_) | Err(Fault::Refused(..)))
+        })
     }
 
     /// Asks the server that is likely to answer, by `deadline`; whether it does has no

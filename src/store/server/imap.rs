@@ -1,6 +1,6 @@
 //! A login to an IMAP server (RFC 3501, RFC 9051).
 
-use super::{END, Tls, Trouble, line, no, quoted, sasl_plain, send};
+use super::{Checked, END, Tls, Trouble, line, no, quoted, sasl_plain, send, unanswered};
 use crate::net::Stream;
 use crate::secret::Password;
 use crate::store::codes::code;
@@ -70,7 +70,7 @@ pub(super) fn log_in(
     way: Way,
     login: &[u8],
     password: &Password,
-) -> Result<bool, Trouble> {
+) -> Result<Checked, Trouble> {
     const WHAT: &str = "login and password";
     match way {
         Way::InitialResponse => {
@@ -91,8 +91,8 @@ pub(super) fn log_in(
             send(stream, &[password, END], WHAT)?;
         }
     }
-    match reply(stream, "c", &mut None)? {
-        Reply::Done(Status::Ok, _) => Ok(true),
+    match reply(stream, "c", &mut None).map_err(unanswered)? {
+        Reply::Done(Status::Ok, _) => Ok(Checked::Right),
         Reply::Done(Status::No, text) => no(&text),
         Reply::Done(Status::Bad, _) => Err(Trouble::Login(
             "does not understand the login (BAD)".to_owned(),

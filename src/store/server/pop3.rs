@@ -1,6 +1,6 @@
 //! A login to a POP3 server (RFC 1939, with the extensions of RFC 2449 and RFC 5034).
 
-use super::{END, Tls, Trouble, line, no, quoted, sasl_plain, send};
+use super::{Checked, END, Tls, Trouble, line, no, quoted, sasl_plain, send, unanswered};
 use crate::net::Stream;
 use crate::secret::Password;
 
@@ -54,7 +54,7 @@ pub(super) fn log_in(
     way: Way,
     login: &[u8],
     password: &Password,
-) -> Result<bool, Trouble> {
+) -> Result<Checked, Trouble> {
     const WHAT: &str = "login and password";
     match way {
         Way::Sasl => {
@@ -78,13 +78,14 @@ pub(super) fn log_in(
                 return Err(cannot_carry("password"));
             }
             send(stream, &[b"USER ", login, END], WHAT)?;
-            if !verdict(stream)? {
-                return Ok(false);
+            match verdict(stream)? {
+                Checked::Right => {}
+                refused => return Ok(refused),
             }
             send(stream, &[b"PASS ", password, END], WHAT)?;
         }
     }
-    verdict(stream)
+    verdict(stream).map_err(unanswered)
 }
 
 /// Whether this can stand behind a keyword: printable ASCII characters (RFC 1939, 3). A password
@@ -102,10 +103,10 @@ fn cannot_carry(what: &str) -> Trouble {
 }
 
 /// The server's word on a login.
-fn verdict(stream: &mut Stream) -> Result<bool, Trouble> {
+fn verdict(stream: &mut Stream) -> Result<Checked, Trouble> {
     let answer = line(stream, "the answer to the login")?;
     match Reply::read(&answer) {
-        Some(Reply::Ok) => Ok(true),
+        Some(Reply::Ok) => Ok(Checked::Right),
         Some(Reply::Refused(text)) => no(text),
         None => Err(Trouble::Server("answers what is not POP3".to_owned())),
     }

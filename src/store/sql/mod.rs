@@ -192,15 +192,17 @@ impl SqlStore {
         question: &Question<'_>,
         deadline: Instant,
     ) -> Result<(), StoreError> {
-        let unusable = |what: String| StoreError::Unusable(format!("app-passwords-query: {what}"));
         let Passwords::Stored(credentials) = &mut account.passwords else {
             return Ok(());
         };
         let room = MAX_CREDENTIALS.saturating_sub(credentials.len());
         let Rows::All(rows) = self.ask(statement, question, room, deadline)? else {
-            return Err(unusable(format!(
-                "there are more than {MAX_CREDENTIALS} passwords of this login"
-            )));
+            account.unusable.get_or_insert_with(|| {
+                format!(
+                    "app-passwords-query: there are more than {MAX_CREDENTIALS} passwords of this login"
+                )
+            });
+            return Ok(());
         };
         let reading = &self.settings.reading;
         // The two tables may compare in different ways: a row for the login that was typed need not
@@ -212,18 +214,28 @@ impl SqlStore {
             of_found || (of_typed && found != Likeness::Other)
         };
         for row in &rows {
-            let owner = reading
-                .owner(row)
-                .map_err(|flaw| unusable(flaw.to_string()))?;
+            let owner = match reading.owner(row) {
+                Ok(owner) => owner,
+                Err(flaw) => {
+                    let what = || format!("app-passwords-query: {flaw}");
+                    account.unusable_password.get_or_insert_with(what);
+                    continue;
+                }
+            };
             if let Some(owner) = owner
                 && !is_of_user(&owner)
             {
                 log::debug!("app-passwords-query: passed over a row of another login");
                 continue;
             }
-            let read = reading.app_password(row);
-            let credential = read.map_err(|flaw| unusable(flaw.to_string()))?;
-            credentials.extend(credential);
+            match reading.app_password(row) {
+                Ok(credential) => credentials.extend(credential),
+                // One that cannot be used is none; the user may have others.
+                Err(flaw) => {
+                    let what = || format!("app-passwords-query: {flaw}");
+                    account.unusable_password.get_or_insert_with(what);
+                }
+            }
         }
         Ok(())
     }
@@ -264,6 +276,9 @@ impl UserStore for SqlStore {
             .owner(row)
             .map_err(|flaw| StoreError::Unusable(format!("query: {flaw}")))?;
         account.likeness = likeness(owner.as_deref(), query, asked.login);
+        let named = |flaw: String| format!("query: {flaw}");
+        account.unusable = account.unusable.map(named);
+        account.unusable_password = account.unusable_password.map(named);
         // As it was asked for: nobody need be told.
         account.user = account.user.filter(|user| user != asked.login.as_bytes());
         self.remember_decoy(asked.login, &account);

@@ -80,18 +80,22 @@ pub struct Reading {
 }
 
 impl Reading {
-    /// The account of the one row that a query gave.
+    /// The account of the one row that a query gave. A value that cannot be used is noted in it, so that
+    /// the password is checked all the same: else it would tell that the user exists. The error is that
+    /// the statement itself gives no password, whoever it is about.
     pub fn account(&self, row: &Row) -> Result<Account, Flaw> {
-        let secret = self.secret(row)?;
-        Ok(Account {
-            passwords: Passwords::Stored(secret.into_iter().map(Credential::from).collect()),
-            user: row.parsed("login", "is no acceptable login", login)?,
-            host: row.parsed("host", "is no name and no address", host)?,
-            port: row.parsed("port", "is not 1 to 65535", port)?,
-            disabled: row.flag("nologin")?,
-            allow_nets: row.networks()?,
-            ..Account::default()
-        })
+        let mut account = Account::default();
+        match self.secret(row)? {
+            Ok(secret) => {
+                let credentials = secret.into_iter().map(Credential::from);
+                account.passwords = Passwords::Stored(credentials.collect());
+            }
+            Err(flaw) => account.unusable_password = Some(flaw.to_string()),
+        }
+        if let Err(flaw) = fill(&mut account, row) {
+            account.unusable = Some(flaw.to_string());
+        }
+        Ok(account)
     }
 
     /// The login that the row of a query or of an app password belongs to: `matched_login`, or else `login`.
@@ -109,7 +113,7 @@ impl Reading {
 
     /// The app password of one row; `None` for one that is locked.
     pub fn app_password(&self, row: &Row) -> Result<Option<Credential>, Flaw> {
-        let secret = self.secret(row)?;
+        let secret = self.secret(row)??;
         let limits = Credential {
             // Without a label it is an app password all the same.
             label: Some(
@@ -135,14 +139,28 @@ impl Reading {
         Ok(Some(limits))
     }
 
-    fn secret(&self, row: &Row) -> Result<Option<Secret>, Flaw> {
+    /// The secret of a row; within, why its value cannot be used. NULL is no password.
+    fn secret(&self, row: &Row) -> Result<Result<Option<Secret>, Flaw>, Flaw> {
         const COLUMN: &str = "password";
-        let stored = match row.get(COLUMN)? {
-            None => return Err(Flaw::new(COLUMN, "the query has no such column")),
-            Some(value) => text(COLUMN, value)?,
-        };
+        let value = row.get(COLUMN)?;
+        let value = value.ok_or_else(|| Flaw::new(COLUMN, "the query has no such column"))?;
+        let stored = text(COLUMN, value);
+        match value {
+            // The type of a column is the same for all.
+            Value::Boolean(_) | Value::Other(_) => stored.map(|_| Ok(None)),
+            Value::Null | Value::Integer(_) | Value::Bytes(_) => {
+                Ok(stored.and_then(|stored| self.parsed(COLUMN, stored)))
+            }
+        }
+    }
+
+    fn parsed(
+        &self,
+        column: &str,
+        stored: Option<Zeroizing<Vec<u8>>>,
+    ) -> Result<Option<Secret>, Flaw> {
         let Some(stored) = stored else {
-            return Err(Flaw::new(COLUMN, "is NULL"));
+            return Ok(None);
         };
         let bare = !matches!(stored.as_slice(), [] | [b'{' | b'$' | b'*' | b'!', ..]);
         let stored = match &self.default_scheme {
@@ -152,8 +170,19 @@ impl Reading {
             }
             _ => stored,
         };
-        Secret::parse(&stored, self.accepted).map_err(|error| Flaw::new(COLUMN, error.to_string()))
+        Secret::parse(&stored, self.accepted).map_err(|error| Flaw::new(column, error.to_string()))
     }
+}
+
+/// Fills in what a row says beside the password. Whether the user is switched off comes first, so that it
+/// holds whatever else is wrong.
+fn fill(account: &mut Account, row: &Row) -> Result<(), Flaw> {
+    account.disabled = row.flag("nologin")?;
+    account.user = row.parsed("login", "is no acceptable login", login)?;
+    account.host = row.parsed("host", "is no name and no address", host)?;
+    account.port = row.parsed("port", "is not 1 to 65535", port)?;
+    account.allow_nets = row.networks()?;
+    Ok(())
 }
 
 impl Row {

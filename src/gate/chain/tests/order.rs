@@ -20,13 +20,19 @@ enum Kind {
     Off,
     /// Takes everybody for a user and has passwords tried elsewhere.
     Asks,
+    /// The same, and it says no so late that nobody listens any more.
+    Slow,
+    /// The same, and it says of the user that there is no password.
+    Bare,
+    /// The same, and it says that the user is locked.
+    Refuses,
     /// Is down.
     Down,
     /// Two passwords in clear: there is no turn for a hash between them.
     Busy,
 }
 
-const KINDS: [Kind; 9] = [
+const KINDS: [Kind; 12] = [
     Kind::UnknownClear,
     Kind::UnknownHashed,
     Kind::Clear,
@@ -34,6 +40,9 @@ const KINDS: [Kind; 9] = [
     Kind::Locked,
     Kind::Off,
     Kind::Asks,
+    Kind::Slow,
+    Kind::Bare,
+    Kind::Refuses,
     Kind::Down,
     Kind::Busy,
 ];
@@ -53,7 +62,7 @@ impl UserStore for Kind {
             Self::Hashed => stored(&[HASH]),
             Self::Locked => stored(&[]),
             Self::Busy => stored(&["{PLAIN}right", HEAVY]),
-            Self::Asks => Passwords::AskStore,
+            Self::Asks | Self::Slow | Self::Bare | Self::Refuses => Passwords::AskStore,
         };
         Ok(Some(Account {
             passwords,
@@ -62,8 +71,18 @@ impl UserStore for Kind {
         }))
     }
 
-    fn verify(&self, _: &Question<'_>, _: &mut Account, _: &Password) -> Result<bool, StoreError> {
-        Ok(false)
+    fn verify(
+        &self,
+        _: &Question<'_>,
+        _: &mut Account,
+        _: &Password,
+    ) -> Result<Checked, StoreError> {
+        match self {
+            Self::Slow => Err(StoreError::Unanswered("it is slow".to_owned())),
+            Self::Bare => Ok(Checked::NoPassword),
+            Self::Refuses => Ok(Checked::KeptOut("it is locked".to_owned())),
+            _ => Ok(Checked::Wrong),
+        }
     }
 
     fn decoy(&self, _: &Question<'_>) -> Decoy {
@@ -74,7 +93,7 @@ impl UserStore for Kind {
             Self::UnknownHashed | Self::Hashed | Self::Locked => {
                 Decoy::Secret(secret(HASH).into_decoy())
             }
-            Self::Asks => Decoy::AskStore,
+            Self::Asks | Self::Slow | Self::Bare | Self::Refuses => Decoy::AskStore,
             Self::Down => Decoy::Nothing,
         }
     }
@@ -85,9 +104,11 @@ impl UserStore for Kind {
 fn rank(kind: Kind, by_digest: bool, can_compare: bool) -> Option<u8> {
     Some(match (kind, by_digest) {
         (Kind::Down, _) => return None,
-        (Kind::Busy, false) => return None,
+        (Kind::Busy | Kind::Slow, false) => return None,
         (Kind::UnknownClear | Kind::UnknownHashed, _) => 0,
-        (Kind::Hashed | Kind::Asks, true) => 1,
+        (Kind::Hashed | Kind::Asks | Kind::Slow | Kind::Bare | Kind::Refuses, true) => 1,
+        (Kind::Bare, false) => 2,
+        (Kind::Refuses, false) => 4,
         // It is treated as a login that is not there.
         (Kind::Locked, _) => 1 + u8::from(can_compare),
         (Kind::Clear | Kind::Off | Kind::Busy, _) => 3,
@@ -110,9 +131,14 @@ fn expected(kinds: &[Kind], by_digest: bool) -> Denied {
         .filter_map(|kind| rank(*kind, by_digest, can_compare))
         .max()
         .unwrap_or(0);
-    let tried = best >= 3 || kinds.contains(&Kind::Busy);
+    let slow = !by_digest && kinds.contains(&Kind::Slow);
+    let tried = best >= 3 || slow || kinds.contains(&Kind::Busy);
     let (why, guess) = match (cannot, best) {
         (true, _) => (down(), if tried { Yes } else { No }),
+        (false, 4) => (
+            Refusal::AccountRefused("fake: it is locked".to_owned()),
+            Yes,
+        ),
         (false, 3) => (Refusal::WrongPassword, Yes),
         (false, 2) => (Refusal::NoPassword, Yes),
         (false, 1) => (
@@ -156,7 +182,7 @@ fn a_weaker_outcome_never_takes_back_a_stronger_one() {
             .collect();
         chains.extend(longer);
     }
-    assert_eq!(chains.len(), 9 + 81 + 729);
+    assert_eq!(chains.len(), 12 + 144 + 1728);
     for kinds in &chains {
         let chain = chain_of(kinds);
         for proof in &proofs {
@@ -168,15 +194,25 @@ fn a_weaker_outcome_never_takes_back_a_stronger_one() {
                 ..asked
             };
             let by_digest = !matches!(proof, Proof::Password(_));
+            let asks = |kind: &Kind| {
+                let asking = [Kind::Asks, Kind::Slow, Kind::Bare, Kind::Refuses];
+                asking.contains(kind)
+            };
+            let paced = !by_digest && kinds.iter().any(asks);
             let denied = chain
                 .authenticate(&hurried, proof, &mut |_| {})
                 .map(drop)
-                .map_err(|denied| match denied.why {
-                    Refusal::Temporary(_) => Denied {
-                        why: down(),
+                .map_err(|denied| {
+                    // The time of a store that checks passwords itself is made up for.
+                    assert!(!paced || !denied.owed.is_zero(), "{kinds:?}");
+                    Denied {
+                        why: match denied.why {
+                            Refusal::Temporary(_) => down(),
+                            why => why,
+                        },
+                        owed: Duration::ZERO,
                         ..denied
-                    },
-                    _ => denied,
+                    }
                 });
             let wanted = Err(expected(kinds, by_digest));
             assert_eq!(denied, wanted, "{kinds:?} {proof:?}");

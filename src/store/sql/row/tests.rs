@@ -31,7 +31,13 @@ fn account(row: &Row) -> Account {
 }
 
 fn flaw(row: &Row) -> String {
-    reading().account(row).unwrap_err().to_string()
+    match reading().account(row) {
+        Err(flaw) => flaw.to_string(),
+        Ok(account) => {
+            let flaw = account.unusable.or(account.unusable_password);
+            flaw.expect("nothing is wrong")
+        }
+    }
 }
 
 fn secrets(account: &Account) -> usize {
@@ -77,6 +83,8 @@ fn only_the_password_must_be_there() {
 
 #[test]
 fn a_locked_password_is_none() {
+    let null = account(&row(&[("password", Value::Null)]));
+    assert_eq!((secrets(&null), null.unusable_password), (0, None));
     for stored in ["", "*", "!", "!{PLAIN}x", "*LK*"] {
         let account = account(&row(&[("password", text(stored))]));
         assert_eq!(secrets(&account), 0, "{stored}");
@@ -90,10 +98,6 @@ fn flaws_name_the_column() {
     let no_login = "column login: is no acceptable login";
     let no_scheme = "column password: the password scheme is not known";
     for (row, message) in [
-        (
-            row(&[("password", Value::Null)]),
-            "column password: is NULL",
-        ),
         (row(&[("password", text("{ROT13}secret"))]), no_scheme),
         (row(&[("password", text("secret"))]), no_scheme),
         (
@@ -142,12 +146,11 @@ fn a_weak_scheme_must_be_allowed() {
         accepted: WeakSchemes::Refused.into(),
         ..reading()
     };
-    let flaw = strict.account(&with("x", Value::Null)).unwrap_err();
-    assert!(
-        flaw.to_string()
-            .starts_with("column password: the password scheme")
-    );
-    assert!(flaw.to_string().ends_with("allow-weak-schemes is not set"));
+    let account = strict.account(&with("x", Value::Null)).unwrap();
+    assert_eq!(secrets(&account), 0);
+    let flaw = account.unusable_password.unwrap();
+    assert!(flaw.starts_with("column password: the password scheme"));
+    assert!(flaw.ends_with("allow-weak-schemes is not set"));
 }
 
 #[test]
@@ -164,7 +167,8 @@ fn the_default_scheme_is_that_of_bare_passwords() {
         ("$ecret", false),
     ] {
         let read = plain.account(&row(&[("password", text(stored))]));
-        assert_eq!(read.is_ok(), known, "{stored}");
+        let unusable = read.unwrap().unusable_password;
+        assert_eq!(unusable.is_none(), known, "{stored}");
     }
     let locked = plain.account(&row(&[("password", text("*"))])).unwrap();
     assert_eq!(secrets(&locked), 0);
@@ -246,10 +250,6 @@ fn a_limit_that_cannot_be_read_is_a_flaw() {
         (
             with("label", Value::bytes(*b"\xff")),
             "column label: is no text of at most 254 bytes",
-        ),
-        (
-            row(&[("password", Value::Null)]),
-            "column password: is NULL",
         ),
     ] {
         let flaw = reading().app_password(&row).unwrap_err();

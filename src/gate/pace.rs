@@ -1,0 +1,127 @@
+//! How long the refusals of a store take that checks passwords itself.
+//!
+//! Such a store may compute a hash for a login that it knows, and none for another one, so that the time
+//! of its no tells who exists. A refusal therefore leaves no sooner than most answers of that store did.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+/// No refusal of such a store leaves sooner: before anything has been seen of it, as in each process under
+/// CGI, that is what a good hash takes.
+const LEAST: Duration = Duration::from_millis(100);
+
+/// Nor is one held back for longer.
+const MOST: Duration = Duration::from_secs(3);
+
+/// How long the times of answers say something: for one to two of these.
+const SPAN: Duration = Duration::from_secs(600);
+
+/// The longest times that a store took of late to check a password.
+#[derive(Debug, Default)]
+pub struct Pace(Mutex<Seen>);
+
+#[derive(Debug, Default)]
+struct Seen {
+    since: Option<Instant>,
+    now: Longest,
+    before: Longest,
+}
+
+/// The longest time and the second longest. The longest alone may be a moment in which the server had
+/// something else to do.
+#[derive(Clone, Copy, Debug, Default)]
+struct Longest(Duration, Duration);
+
+impl Longest {
+    fn add(&mut self, took: Duration) {
+        if took > self.0 {
+            (self.0, self.1) = (took, self.0);
+        } else {
+            self.1 = self.1.max(took);
+        }
+    }
+}
+
+impl Pace {
+    /// Takes in how long it took to check a password, whatever came of it.
+    pub(super) fn note(&self, took: Duration) {
+        self.note_at(took, Instant::now());
+    }
+
+    fn note_at(&self, took: Duration, now: Instant) {
+        let mut seen = self.seen();
+        seen.settle(now);
+        seen.now.add(took);
+    }
+
+    /// How long a refusal that took so long is still to be held back.
+    pub(super) fn owed(&self, took: Duration) -> Duration {
+        self.owed_at(took, Instant::now())
+    }
+
+    fn owed_at(&self, took: Duration, now: Instant) -> Duration {
+        let mut seen = self.seen();
+        seen.settle(now);
+        let mut longest = seen.now;
+        longest.add(seen.before.0);
+        longest.add(seen.before.1);
+        longest.1.clamp(LEAST, MOST).saturating_sub(took)
+    }
+
+    fn seen(&self) -> MutexGuard<'_, Seen> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Seen {
+    /// Forgets what was long ago.
+    fn settle(&mut self, now: Instant) {
+        let age = self.since.map(|since| now.saturating_duration_since(since));
+        if age.is_some_and(|age| age < SPAN) {
+            return;
+        }
+        let recent = age.is_some_and(|age| age < SPAN * 2);
+        let before = std::mem::take(&mut self.now);
+        self.before = if recent { before } else { Longest::default() };
+        self.since = Some(now);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ms(milliseconds: u64) -> Duration {
+        Duration::from_millis(milliseconds)
+    }
+
+    #[test]
+    fn a_refusal_takes_as_long_as_the_second_longest_answer_of_late() {
+        let (pace, start) = (Pace::default(), Instant::now());
+        assert_eq!(pace.owed_at(ms(8), start), LEAST - ms(8));
+        // One that took long is a chance.
+        pace.note_at(ms(900), start);
+        assert_eq!(pace.owed_at(ms(8), start), LEAST - ms(8));
+        for took in [8, 273, 8, 250, 8, 8] {
+            pace.note_at(ms(took), start);
+        }
+        assert_eq!(pace.owed_at(ms(8), start), ms(273 - 8));
+        assert_eq!(pace.owed_at(ms(300), start), Duration::ZERO);
+        // No number of quick ones makes it forget; time does.
+        for _ in 0..1000 {
+            pace.note_at(ms(8), start + SPAN);
+        }
+        assert_eq!(pace.owed_at(ms(8), start + SPAN), ms(273 - 8));
+        assert_eq!(pace.owed_at(ms(8), start + SPAN * 2), LEAST - ms(8));
+    }
+
+    #[test]
+    fn nothing_is_held_back_for_long() {
+        let (pace, start) = (Pace::default(), Instant::now());
+        for _ in 0..2 {
+            pace.note_at(MOST * 3, start);
+        }
+        assert_eq!(pace.owed_at(Duration::ZERO, start), MOST);
+        assert_eq!(pace.owed_at(ms(1), start + SPAN * 5), LEAST - ms(1));
+    }
+}
