@@ -29,7 +29,8 @@ pub struct Fingerprint {
 }
 
 impl Fingerprint {
-    fn of(metadata: &Metadata) -> Self {
+    /// The version that was looked at.
+    pub fn of_metadata(metadata: &Metadata) -> Self {
         Self {
             modified: (metadata.mtime(), metadata.mtime_nsec()),
             changed: (metadata.ctime(), metadata.ctime_nsec()),
@@ -61,7 +62,7 @@ impl Fingerprint {
 
 /// Looks at the file that `path` leads to, with one system call.
 pub fn fingerprint(path: &Path) -> io::Result<Fingerprint> {
-    std::fs::metadata(path).map(|metadata| Fingerprint::of(&metadata))
+    std::fs::metadata(path).map(|metadata| Fingerprint::of_metadata(&metadata))
 }
 
 /// Whether a file holds secrets.
@@ -132,11 +133,11 @@ fn read_once(path: &Path, max: u64, secrecy: Secrecy) -> Result<Option<Trusted>,
     }
     let bytes = read(&mut file, before.len(), max).map_err(unreadable)?;
     let after = file.metadata().map_err(unreadable)?;
-    let fingerprint = Fingerprint::of(&before);
+    let fingerprint = Fingerprint::of_metadata(&before);
     if bytes.len() as u64 > max {
         return Err(too_large());
     }
-    if fingerprint != Fingerprint::of(&after) || bytes.len() as u64 != before.len() {
+    if fingerprint != Fingerprint::of_metadata(&after) || bytes.len() as u64 != before.len() {
         return Ok(None);
     }
     Ok(Some(Trusted {

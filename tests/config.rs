@@ -102,17 +102,22 @@ fn keys_come_from_the_file_or_from_another() {
     };
     let warnings = |config: &Config| lines(&config.warnings, folder.path());
 
-    let config = load("key = \"hunter2\"", 0o600).unwrap();
-    assert!(config.fronts.know_key(b"hunter2"));
+    let config = load("key = \"hunter2-hunter2-hunter2\"", 0o600).unwrap();
+    assert!(config.fronts.know_key(b"hunter2-hunter2-hunter2"));
     assert_eq!(warnings(&config), "");
     assert_eq!(
-        warnings(&load("key = \"hunter2\"", 0o644).unwrap()),
+        warnings(&load("key = \"hunter2-hunter2-hunter2\"", 0o644).unwrap()),
         "auth.toml: holds secrets and may be read by everybody (mode 0644): chmod o-r\n"
     );
 
-    write(&folder, "key", "hunter2\r\nnot this\n", 0o640);
+    write(
+        &folder,
+        "key",
+        "hunter2-hunter2-hunter2\r\nnot this\n",
+        0o640,
+    );
     let config = load("key-file = \"key\"", 0o644).unwrap();
-    assert!(config.fronts.know_key(b"hunter2"));
+    assert!(config.fronts.know_key(b"hunter2-hunter2-hunter2"));
     assert_eq!(warnings(&config), "");
     let files: Vec<_> = config.files.iter().map(|(path, _)| path.clone()).collect();
     assert_eq!(
@@ -120,18 +125,18 @@ fn keys_come_from_the_file_or_from_another() {
         [folder.path().join("auth.toml"), folder.path().join("key")]
     );
 
-    write(&folder, "key", "hunter2", 0o644);
+    write(&folder, "key", "hunter2-hunter2-hunter2", 0o644);
     assert_eq!(
         warnings(&load("key-file = \"key\"", 0o644).unwrap()),
         "key: holds secrets and may be read by everybody (mode 0644): chmod o-r\n"
     );
     let error = |nginx: &str| load(nginx, 0o600).err().unwrap();
-    write(&folder, "key", "hunter2", 0o620);
+    write(&folder, "key", "hunter2-hunter2-hunter2", 0o620);
     assert_eq!(
         error("key-file = \"key\""),
         "auth.toml:2:12: nginx.key-file: key: may be written by others (mode 0620): chmod go-w\n"
     );
-    write(&folder, "key", "\nhunter2", 0o600);
+    write(&folder, "key", "\nhunter2-hunter2-hunter2", 0o600);
     assert_eq!(
         error("key-file = \"key\""),
         "auth.toml:2:12: nginx.key-file: the key is empty\n"
@@ -142,6 +147,80 @@ fn keys_come_from_the_file_or_from_another() {
          (os error 2)\n"
     );
 }
+
+/// Those that were copied from our own examples, and those that can be guessed.
+#[test]
+fn a_key_that_everybody_knows_is_refused_and_a_short_one_warned_of() {
+    let folder = TempDir::new();
+    let check = |key: &str| {
+        let nginx = [
+            format!("[nginx]\nkey = \"{key}\"\n"),
+            format!("[nginx]\nkeys = [\"{key}\"]\n"),
+            "[nginx]\nkey-file = \"key\"\n".to_owned(),
+        ];
+        write(&folder, "key", &format!("{key}\n"), 0o600);
+        nginx.map(|nginx| {
+            let rest =
+                "[[users]]\nstore = \"file\"\npath = \"x\"\n[routes]\ndefault = \"192.0.2.1\"\n";
+            let path = write(&folder, "auth.toml", &(nginx + rest), 0o600);
+            match Config::load(&path) {
+                Ok(config) => (true, lines(&config.warnings, folder.path())),
+                Err(problems) => (false, lines(&problems, folder.path())),
+            }
+        })
+    };
+    let places = ["2:7: nginx.key", "2:9: nginx.keys", "2:12: nginx.key-file"];
+    for (key, accepted, message) in [
+        ("0123456789abcdef", true, ""),
+        (
+            "0123456789abcde",
+            true,
+            "the key has 15 bytes, and one below 16 can be guessed: make one by openssl rand -hex 24",
+        ),
+        (
+            "x",
+            true,
+            "the key has 1 bytes, and one below 16 can be guessed: make one by openssl rand -hex 24",
+        ),
+        ("replace-this-key", false, PLACEHOLDER),
+        ("A Long Random String", false, PLACEHOLDER),
+    ] {
+        for (place, told) in places.iter().zip(check(key)) {
+            let message = match message {
+                "" => String::new(),
+                message => format!("auth.toml:{place}: {message}\n"),
+            };
+            assert_eq!(told, (accepted, message), "{key}");
+        }
+    }
+    // Each one in what people copy from.
+    let mut documents = vec![root().join("README.md")];
+    for folder in ["docs", "examples", "apache", "fail2ban"] {
+        let entries = fs::read_dir(root().join(folder)).unwrap();
+        documents.extend(entries.map(|entry| entry.unwrap().path()));
+    }
+    let mut seen = 0;
+    for document in documents.iter().filter(|path| path.is_file()) {
+        for line in fs::read_to_string(document).unwrap().lines() {
+            for start in ["X-Auth-Key \"", " key = \"", "keys = [\""] {
+                let Some((_, rest)) = line.split_once(start) else {
+                    continue;
+                };
+                for key in rest.split(']').next().unwrap().split("\", \"") {
+                    let key = key.split('"').next().unwrap();
+                    for (accepted, told) in check(key) {
+                        assert!(!accepted && told.contains(PLACEHOLDER), "{line}: {told}");
+                    }
+                    seen += 1;
+                }
+            }
+        }
+    }
+    assert!(seen >= 4, "only {seen} keys");
+}
+
+const PLACEHOLDER: &str = "the key is the placeholder of an example, which everybody knows: make one \
+                           by openssl rand -hex 24";
 
 #[test]
 fn a_file_that_others_may_write_is_refused() {

@@ -29,6 +29,11 @@ pub(crate) struct Program {
 
 impl Program {
     pub(crate) fn serve(config: &str) -> Self {
+        Self::serve_with(config, |_| {})
+    }
+
+    /// The same, started with something more.
+    pub(crate) fn serve_with(config: &str, more: impl FnOnce(&mut std::process::Command)) -> Self {
         let folder = TempDir::new();
         folder.write("auth.toml", config);
         let socket = folder.path().join("socket");
@@ -38,6 +43,7 @@ impl Program {
             .arg(folder.path().join("auth.toml"))
             .args(["serve", "--listen"])
             .arg(format!("unix:{}", socket.display()));
+        more(&mut command);
         let mut server = Server::start(&mut command, folder.path().join("log"));
         server.wait_for("the socket", || UnixStream::connect(&socket).is_ok());
         Self {

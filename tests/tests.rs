@@ -39,5 +39,6 @@ mod soak;
 mod sql;
 mod terminal;
 mod throttle;
+mod trusted_files;
 mod users;
 mod util;

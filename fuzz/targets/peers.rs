@@ -341,7 +341,6 @@ pub(crate) fn redis(data: &[u8]) {
             endpoint: Endpoint::Unix(peer.path(), None),
             tls: false,
             ca_file: None,
-            ca_version: None,
             database: 0,
             user: None,
             password: None,

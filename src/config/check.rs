@@ -24,6 +24,8 @@ use crate::secret::{Accepted, MAX_HASH_MS, WeakSchemes};
 use crate::store::file::is_unfinished;
 
 #[cfg(feature = "tls")]
+mod authorities;
+#[cfg(feature = "tls")]
 mod here;
 mod hosts;
 #[cfg(feature = "ldap")]

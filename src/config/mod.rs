@@ -177,22 +177,6 @@ impl StoreConfig {
         }
     }
 
-    /// The certificates that it trusts in place of the system's, where its settings hold only the
-    /// name of the file.
-    pub fn ca_file(&self) -> Option<&Path> {
-        match self {
-            Self::Accept | Self::File(_) => None,
-            #[cfg(feature = "sql")]
-            Self::Sql(_) => None,
-            #[cfg(feature = "ldap")]
-            Self::Ldap(settings) => settings.ca_file.as_deref(),
-            #[cfg(feature = "remote")]
-            Self::Server(settings) => settings.ca_file.as_deref(),
-            #[cfg(feature = "remote")]
-            Self::Http(settings) => settings.ca_file.as_deref(),
-        }
-    }
-
     /// Whether it can tell who is a user without a password.
     pub fn knows_its_users(&self) -> bool {
         match self {
@@ -298,14 +282,6 @@ impl Config {
             .extend(trusted.exposure.filter(|_| holds_secret));
         config.warnings.extend(trusted.service);
         Ok((config, problems))
-    }
-
-    /// The version of a file that this was made of.
-    pub fn version_of(&self, path: &Path) -> Option<&Fingerprint> {
-        let mut files = self.files.iter();
-        files
-            .find(|(file, _)| file == path)
-            .map(|(_, version)| version)
     }
 
     /// Checks the content of the file at `path`. Reads no file but those that it names keys in.

@@ -18,7 +18,7 @@ mod trust;
 
 pub use names::Names;
 pub use stream::{LineError, Stream};
-pub use trust::Trust;
+pub use trust::{Fresh, Trust};
 
 /// The most bytes that a server may send for one question, TLS included.
 pub const QUESTION_BYTES: usize = 1024 * 1024;

@@ -1,34 +1,155 @@
-//! The certificates that a connection is checked against.
+//! The certificates that a connection is checked against, as they are now.
 
 use std::path::PathBuf;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant, SystemTime};
 
 use rustls::ClientConfig;
 
-use crate::tls::client_config;
+use crate::files::{Fingerprint, fingerprint};
+use crate::tls::{CaFile, System};
 
-/// Which certificates are trusted. They are loaded when first needed: reading all those of the
-/// system costs a CGI process more than everything else that it does.
+/// How long the files of the system are taken to be unchanged after a look.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
+
+/// When they are read again after none of them could be read.
+const TRY_AGAIN: Duration = Duration::from_secs(3);
+
+/// When they are read again after some of them could not be read.
+const COMPLETE: Duration = Duration::from_secs(60);
+
+/// How long they must have been left alone before they are read again.
+const SETTLED: Duration = Duration::from_millis(300);
+
+/// Which certificates are trusted: those in a file of the configuration, else those of the system.
+///
+/// They are loaded when first needed: reading all those of the system costs a CGI process more than
+/// everything else that it does. Those of the system are read again when its files have changed.
+/// Those of the configuration are part of it, and change with it.
 pub struct Trust {
-    ca_file: Option<PathBuf>,
-    loaded: OnceLock<Arc<ClientConfig>>,
+    ca_file: Option<CaFile>,
+    client: Fresh<ClientConfig>,
 }
 
 impl Trust {
-    /// Those in a file in PEM form, else those that the system trusts.
-    pub fn new(ca_file: Option<PathBuf>) -> Self {
+    /// Those in the file, else those that the system trusts.
+    pub fn new(ca_file: Option<CaFile>) -> Self {
         Self {
             ca_file,
-            loaded: OnceLock::new(),
+            client: Fresh::default(),
         }
     }
 
     /// How to make TLS connections; the error says which certificates cannot be used, and why.
-    pub fn config(&self) -> Result<&Arc<ClientConfig>, String> {
-        if let Some(config) = self.loaded.get() {
-            return Ok(config);
+    pub fn config(&self) -> Result<Arc<ClientConfig>, String> {
+        match &self.ca_file {
+            Some(file) => self.client.once(|| file.client()),
+            None => self.client.of_system(System::client),
         }
-        let config = client_config(self.ca_file.as_deref())?;
-        Ok(self.loaded.get_or_init(|| config))
+    }
+}
+
+/// What is made of certificates, and made anew when those of the system are others.
+pub struct Fresh<T>(Mutex<Option<Made<T>>>);
+
+struct Made<T> {
+    made: Arc<T>,
+    /// What it was made of; `None`: not of files of the system, so that it stays.
+    files: Option<Files>,
+}
+
+/// The files of the system, as they were when they were read.
+struct Files {
+    seen: Vec<(PathBuf, Option<Fingerprint>)>,
+    complete: bool,
+    read: Instant,
+    look: Instant,
+}
+
+impl<T> Default for Fresh<T> {
+    fn default() -> Self {
+        Self(Mutex::new(None))
+    }
+}
+
+impl<T> Fresh<T> {
+    /// What does not depend on the system.
+    pub fn once(&self, make: impl FnOnce() -> Result<T, String>) -> Result<Arc<T>, String> {
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(kept) = &*kept {
+            return Ok(Arc::clone(&kept.made));
+        }
+        Ok(Self::keep(&mut kept, make()?, None))
+    }
+
+    /// What is made of the certificates of the system. Its files are looked at once a second at
+    /// most. While they cannot be read, what was made of the earlier ones stays in force.
+    pub fn of_system(
+        &self,
+        make: impl FnOnce(&System) -> Result<T, String>,
+    ) -> Result<Arc<T>, String> {
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = Instant::now();
+        if let Some(kept) = &mut *kept
+            && !kept
+                .files
+                .as_mut()
+                .is_some_and(|files| files.are_outdated(now))
+        {
+            return Ok(Arc::clone(&kept.made));
+        }
+        match System::read().and_then(|system| Ok((make(&system)?, system))) {
+            Ok((made, system)) => {
+                let files = Files {
+                    seen: system.seen,
+                    complete: system.complete,
+                    read: now,
+                    look: now + LOOK_AGAIN,
+                };
+                Ok(Self::keep(&mut kept, made, Some(files)))
+            }
+            Err(error) => {
+                let kept = kept.as_mut().ok_or_else(|| error.clone())?;
+                log::warn!("{error}: the certificates that were read before stay in force");
+                if let Some(files) = &mut kept.files {
+                    files.look = now + TRY_AGAIN;
+                }
+                Ok(Arc::clone(&kept.made))
+            }
+        }
+    }
+
+    fn keep(kept: &mut Option<Made<T>>, made: T, files: Option<Files>) -> Arc<T> {
+        let made = Arc::new(made);
+        *kept = Some(Made {
+            made: Arc::clone(&made),
+            files,
+        });
+        made
+    }
+}
+
+impl Files {
+    /// Whether they have changed, and nobody is about to change them further.
+    fn are_outdated(&mut self, instant: Instant) -> bool {
+        if instant < self.look {
+            return false;
+        }
+        self.look = instant + LOOK_AGAIN;
+        if !self.complete && instant.duration_since(self.read) >= COMPLETE {
+            return true;
+        }
+        let now = SystemTime::now();
+        let mut changed = false;
+        for (path, seen) in &self.seen {
+            let found = fingerprint(path).ok();
+            if found != *seen {
+                if found.is_some_and(|found| found.is_fresh(now, SETTLED)) {
+                    return false;
+                }
+                changed = true;
+            }
+        }
+        changed
     }
 }

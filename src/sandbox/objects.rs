@@ -1,6 +1,6 @@
 //! Files, TCP ports, abstract sockets and signals, by Landlock (landlock(7)).
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use landlock::{
     ABI, Access as _, AccessFs, AccessNet, BitFlags, LandlockStatus, NetPort, PathBeneath, PathFd,
@@ -79,11 +79,14 @@ fn rules(granted: &Granted) -> Result<RulesetCreated, RulesetError> {
     for path in COMMON {
         rules = beneath(rules, Path::new(path), read)?;
     }
-    for variable in ["SSL_CERT_FILE", "SSL_CERT_DIR"] {
-        let paths = std::env::var_os(variable).unwrap_or_default();
-        for path in std::env::split_paths(&paths) {
-            rules = beneath(rules, &path, read)?;
-        }
+    // The folder of the file: it is replaced by another.
+    let bundle = std::env::var_os("SSL_CERT_FILE").map(PathBuf::from);
+    for folder in bundle.iter().flat_map(|file| super::folders_of(file)) {
+        rules = beneath(rules, &folder, read)?;
+    }
+    let folders = std::env::var_os("SSL_CERT_DIR").unwrap_or_default();
+    for path in std::env::split_paths(&folders) {
+        rules = beneath(rules, &path, read)?;
     }
     // For what a library prints nowhere.
     rules = beneath(rules, Path::new("/dev/null"), AccessFs::WriteFile.into())?;

@@ -2,7 +2,6 @@
 
 use std::fmt;
 use std::io::ErrorKind;
-use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use zeroize::Zeroizing;
@@ -17,6 +16,7 @@ use crate::own_login::OwnLogin;
 use crate::request::{Login, Protocol};
 use crate::route::System;
 use crate::secret::Password;
+use crate::tls::CaFile;
 
 mod answer;
 mod question;
@@ -37,7 +37,7 @@ pub struct Settings {
     /// The value of `X-Auth-Key`.
     pub key: Option<Key>,
     /// Certificates in PEM form that are trusted in place of the system's.
-    pub ca_file: Option<PathBuf>,
+    pub ca_file: Option<CaFile>,
     /// The texts of `Auth-Status` by which the service says that it cannot say.
     pub temporary: Vec<String>,
     /// How long connecting may take, with the TLS handshake of https.
@@ -200,7 +200,7 @@ impl HttpStore {
         if let (true, Endpoint::Tcp { host, .. }) = (url.tls, &url.endpoint) {
             let config = self.trust.config().map_err(Trouble::Server)?;
             stream
-                .start_tls(config, host)
+                .start_tls(&config, host)
                 .map_err(|error| Trouble::Server(format!("TLS: {error}")))?;
         }
         stream.set_deadline(deadline);

@@ -170,7 +170,7 @@ impl Opening<'_> {
         });
     }
 
-    /// The store that was opened for the same settings, and for the same certificates.
+    /// The store that was opened for the same settings; certificates of a file are part of them.
     fn kept(&self, users: &UsersConfig) -> Option<Arc<dyn UserStore>> {
         if matches!(users.store, StoreConfig::File(_)) {
             return None;
@@ -185,16 +185,11 @@ impl Opening<'_> {
         }
         let before = self.before?;
         let config = before.config();
-        let ca_file = |config: &Config| {
-            let file = users.store.ca_file()?;
-            config.version_of(file).cloned()
-        };
         let most = |config: &Config, users: &UsersConfig| config.max_questions(users.max_questions);
         let same = |old: &UsersConfig| {
             old.store == users.store
                 && old.name == users.name
                 && most(config, old) == most(self.config, users)
-                && ca_file(config) == ca_file(self.config)
         };
         let table = config.users.iter().position(same)?;
         let mut sources = before.gate().chain.sources().iter();

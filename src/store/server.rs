@@ -1,7 +1,6 @@
 //! The store that asks a mail server, by logging in to it: for those whose only directory that is.
 
 use std::fmt;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -16,6 +15,7 @@ use super::{Account, Checked, Passwords, Question, StoreError, UserStore};
 use crate::net::{Endpoint, Names, Stream, Trust};
 use crate::route::System;
 use crate::secret::Password;
+use crate::tls::CaFile;
 
 mod imap;
 mod pop3;
@@ -34,7 +34,7 @@ pub struct Settings {
     /// What keeps passwords from being read on the way.
     pub security: Security,
     /// Certificates in PEM form that are trusted in place of the system's.
-    pub ca_file: Option<PathBuf>,
+    pub ca_file: Option<CaFile>,
     /// How long connecting may take, with the TLS handshake of imaps and pop3s.
     pub connect_timeout: Duration,
     /// How long one login may take in all.
@@ -115,13 +115,16 @@ impl ServerStore {
         let connected = deadline.min(Instant::now() + settings.connect_timeout);
         let mut stream = Stream::connect(&settings.endpoint, &self.names, connected)
             .map_err(|error| Trouble::Server(format!("cannot connect: {error}")))?;
-        let tls = match (settings.security, &settings.endpoint) {
-            (Security::None, _) => None,
-            (_, Endpoint::Tcp { host, .. }) => Some(Tls {
-                config: self.trust.config().map_err(Trouble::Server)?,
-                host,
-            }),
-            (_, Endpoint::Unix(..)) => {
+        let trusted = match settings.security {
+            Security::None => None,
+            Security::Tls | Security::StartTls => {
+                Some(self.trust.config().map_err(Trouble::Server)?)
+            }
+        };
+        let tls = match (&trusted, &settings.endpoint) {
+            (None, _) => None,
+            (Some(config), Endpoint::Tcp { host, .. }) => Some(Tls { config, host }),
+            (Some(_), Endpoint::Unix(..)) => {
                 let what = "a Unix socket has no certificate to check";
                 return Err(Trouble::Server(what.to_owned()));
             }

@@ -7,7 +7,6 @@
 use std::fmt;
 use std::io;
 use std::num::{NonZeroU16, NonZeroUsize};
-use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -16,10 +15,10 @@ use zeroize::Zeroizing;
 use super::key::Key;
 use super::record::{Record, Spans};
 use super::state::{Change, MAX_KEYS, State, TagKey, Unchanged, new_tag_key};
-use crate::files::Fingerprint;
 use crate::net::{Endpoint, Names, Stream, Trust};
 use crate::own_login::OwnLogin;
 use crate::route::System;
+use crate::tls::CaFile;
 use crate::turnstile::Turnstile;
 
 mod resp;
@@ -78,9 +77,7 @@ pub struct Settings {
     /// Whether the connection is encrypted from the first byte on.
     pub tls: bool,
     /// Certificates in PEM form that are trusted in place of the system's.
-    pub ca_file: Option<PathBuf>,
-    /// Which version of that file it was: another one is read anew.
-    pub ca_version: Option<Fingerprint>,
+    pub ca_file: Option<CaFile>,
     /// The number of the database.
     pub database: u32,
     /// Who we are there; `default` where that is not said.
@@ -187,7 +184,7 @@ impl Redis {
         let mut stream = Stream::connect(&settings.endpoint, &self.names, deadline)?;
         if let (true, Endpoint::Tcp { host, .. }) = (settings.tls, &settings.endpoint) {
             let config = self.trust.config().map_err(io::Error::other)?;
-            stream.start_tls(config, host)?;
+            stream.start_tls(&config, host)?;
         }
         if let Some(password) = &settings.password {
             let user = settings.user.as_ref().map(String::as_bytes);
@@ -445,7 +442,6 @@ mod tests {
             endpoint: Endpoint::parse(&address, PORT).unwrap(),
             tls: false,
             ca_file: None,
-            ca_version: None,
             database: 0,
             user: None,
             password: None,

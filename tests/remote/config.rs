@@ -188,7 +188,7 @@ fn the_examples_load() {
         // Copied, as a checkout may be writable for the group.
         let folder = TempDir::new();
         folder.write("passwd", "alice:{PLAIN}x\n");
-        let key = folder.write("another-auth-http.key", "a key\n");
+        let key = folder.write("another-auth-http.key", "a key of twenty bytes\n");
         fs::set_permissions(key, fs::Permissions::from_mode(0o600)).unwrap();
         let config = Config::load(&folder.write(name, content));
         config.unwrap_or_else(|problems| panic!("{name}: {problems:?}"))

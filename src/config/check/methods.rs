@@ -231,14 +231,7 @@ mod tokens {
             let url =
                 self.web_address("oauth.introspection-url", oauth.introspection_url.as_ref()?);
             let ca_file = oauth.ca_file.as_ref();
-            let ca_file =
-                ca_file.and_then(|path| self.path("oauth.ca-file", &path.span(), Some(path)));
-            if let Some(path) = &ca_file
-                && let Ok(seen) = crate::files::fingerprint(path)
-            {
-                // Another one makes it load again.
-                self.files.push((path.clone(), seen));
-            }
+            let ca_file = ca_file.and_then(|file| self.authorities("oauth.ca-file", file));
             Some(IntrospectionSettings {
                 url: url?,
                 client,

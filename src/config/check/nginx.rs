@@ -16,6 +16,17 @@ const MAX_KEYS: usize = 16;
 /// The most networks of fronts.
 const MAX_FRONTS: usize = 256;
 
+/// The fewest bytes of a key that cannot be guessed: 128 bits, if all of them are random.
+const MIN_KEY_BYTES: usize = 16;
+/// The keys of our own examples and documents: everybody knows them.
+const PLACEHOLDERS: [&str; 5] = [
+    "replace-this-key",
+    "a long random string",
+    "the new one",
+    "the old one",
+    "...",
+];
+
 const KEY: &str = "nginx.key";
 const KEYS: &str = "nginx.keys";
 const KEY_FILE: &str = "nginx.key-file";
@@ -133,8 +144,29 @@ impl Checker<'_> {
             );
         } else if blank(value.first()) || blank(value.last()) {
             self.report(span, key, "the key starts or ends with a blank");
+        } else {
+            self.strength(span, key, &value);
         }
         SharedKey::new(value.to_vec())
+    }
+
+    /// Refuses a key that everybody knows, and warns of one that could be guessed.
+    pub(super) fn strength(&mut self, span: &Range<usize>, key: &str, value: &[u8]) {
+        let known = PLACEHOLDERS
+            .iter()
+            .any(|known| value.eq_ignore_ascii_case(known.as_bytes()));
+        if known {
+            let message = "the key is the placeholder of an example, which everybody knows: make \
+                           one by openssl rand -hex 24";
+            self.report(span, key, message);
+        } else if value.len() < MIN_KEY_BYTES {
+            let message = format!(
+                "the key has {} bytes, and one below {MIN_KEY_BYTES} can be guessed: make one by \
+                 openssl rand -hex 24",
+                value.len()
+            );
+            self.warn(span, key, message);
+        }
     }
 
     fn places(&mut self, list: &Spanned<Vec<Spanned<String>>>) -> AllowedFronts {

@@ -1,13 +1,12 @@
 //! What the stores that ask a server have in common.
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use toml::Spanned;
 
 use super::Checker;
 use crate::config::file;
-use crate::files::fingerprint;
+use crate::tls::CaFile;
 
 impl Checker<'_> {
     /// For connecting, for the whole question, and for remembering.
@@ -24,17 +23,14 @@ impl Checker<'_> {
         ]
     }
 
-    /// The file is watched: certificates have an end.
-    pub(super) fn ca_file(&mut self, users: &file::Users, encrypted: bool) -> Option<PathBuf> {
+    /// Certificates, if there is something to check.
+    pub(super) fn ca_file(&mut self, users: &file::Users, encrypted: bool) -> Option<CaFile> {
+        const KEY: &str = "users.ca-file";
         let file = users.ca_file.as_ref()?;
-        let path = self.path("users.ca-file", &file.span(), Some(file))?;
         if !encrypted {
             let message = "is of no use: the connection is not encrypted";
-            self.warn(&file.span(), "users.ca-file", message);
+            self.warn(&file.span(), KEY, message);
         }
-        if let Ok(fingerprint) = fingerprint(&path) {
-            self.files.push((path.clone(), fingerprint));
-        }
-        Some(path)
+        self.authorities(KEY, file)
     }
 }

@@ -201,6 +201,9 @@ impl Checker<'_> {
                 self.report(&name.span(), &full, message);
             }
             let text = value.get_ref();
+            if is(KEY_HEADER) {
+                self.strength(&value.span(), &full, text.as_bytes());
+            }
             if text.trim_matches(' ') != text || text.chars().any(char::is_control) {
                 let message =
                     "must be one line without control characters, and no blank at either end";

@@ -10,16 +10,13 @@ use zeroize::Zeroizing;
 
 use super::Checker;
 use crate::config::{Use, file};
-use crate::files::{Secrecy, read_trusted, warnings_of_secret};
+use crate::files::warnings_of_secret;
 use crate::secret::{Secret, SecretError, WeakSchemes};
 use crate::store::sql::network::{Address, DatabasePassword, Server, Tls};
 use crate::store::sql::row::Reading;
 use crate::store::sql::template::{Dialect, Template};
 use crate::store::sql::url::{Family, ServerUrl, Url};
 use crate::store::sql::{Kind, Settings};
-
-/// The most bytes of a file of certificates: those that a system trusts are a fifth of it.
-const MAX_CA_FILE_BYTES: u64 = 1024 * 1024;
 
 impl Checker<'_> {
     pub(super) fn sql(&mut self, span: &Range<usize>, users: &file::Users) -> Option<Settings> {
@@ -227,7 +224,11 @@ impl Checker<'_> {
             password: self.sql_password(users, parts.password),
             database: parts.database,
             tls,
-            authorities: self.authorities(users.ca_file.as_ref()),
+            authorities: users
+                .ca_file
+                .as_ref()
+                .and_then(|file| self.authorities("users.ca-file", file))
+                .map(|file| file.pem),
             timeout,
             socket_user,
         }
@@ -256,26 +257,6 @@ impl Checker<'_> {
             Ok(text) => return Some(DatabasePassword::new(Zeroizing::new(text.to_owned()))),
             Err(_) => self.report(&file.span(), KEY, "the password is not UTF-8"),
         }
-        None
-    }
-
-    fn authorities(&mut self, file: Option<&Spanned<String>>) -> Option<Vec<u8>> {
-        const KEY: &str = "users.ca-file";
-        let file = file?;
-        let path = self.path(KEY, &file.span(), Some(file))?;
-        let what = match read_trusted(&path, MAX_CA_FILE_BYTES, Secrecy::Open) {
-            Err(problem) => problem.to_string(),
-            Ok(trusted) => {
-                let mark = b"-----BEGIN CERTIFICATE-----";
-                let has_any = trusted.bytes.windows(mark.len()).any(|text| text == mark);
-                self.files.push((path.clone(), trusted.fingerprint));
-                if has_any {
-                    return Some(trusted.bytes);
-                }
-                format!("{}: there is no certificate in it", path.display())
-            }
-        };
-        self.report(&file.span(), KEY, what);
         None
     }
 }

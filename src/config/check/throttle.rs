@@ -193,18 +193,11 @@ impl Checker<'_> {
         let ca_file = throttle
             .ca_file
             .as_ref()
-            .and_then(|file| self.path("throttle.ca-file", &file.span(), Some(file)));
-        let ca_version = ca_file
-            .as_ref()
-            .and_then(|path| crate::files::fingerprint(path).ok());
-        if let Some((path, version)) = ca_file.as_ref().zip(ca_version.as_ref()) {
-            self.files.push((path.clone(), version.clone()));
-        }
+            .and_then(|file| self.authorities("throttle.ca-file", file));
         Place::Redis(Box::new(redis::Settings {
             endpoint,
             tls,
             ca_file,
-            ca_version,
             database: address.database,
             user: address.user,
             password,

@@ -201,3 +201,36 @@ fn the_folders_of_the_system_pass() {
         assert!(place.is_ok(), "{path:?}: {}", told(place));
     }
 }
+
+/// With a list, the bits of the group are the mask of what it grants (acl(5)).
+#[test]
+fn an_access_control_list_shows_in_the_mode() {
+    let scratch = Scratch::new("acl", &[("a", 0o755)]);
+    fs::write(scratch.at("a/file"), "").unwrap();
+    assert_eq!(scratch.refusal("a/file"), "");
+    // As in linux/posix_acl_xattr.h: version 2; then tag, rights and id of each entry. User 65534
+    // may write.
+    let entries: [(u16, u16, u32); 5] = [
+        (0x01, 7, u32::MAX),
+        (0x02, 7, 65_534),
+        (0x04, 5, u32::MAX),
+        (0x10, 7, u32::MAX),
+        (0x20, 5, u32::MAX),
+    ];
+    let mut list = 2_u32.to_le_bytes().to_vec();
+    for (tag, rights, id) in entries {
+        list.extend(tag.to_le_bytes());
+        list.extend(rights.to_le_bytes());
+        list.extend(id.to_le_bytes());
+    }
+    let name = "system.posix_acl_access";
+    let flags = rustix::fs::XattrFlags::empty();
+    if rustix::fs::setxattr(scratch.at("a"), name, &list, flags) == Err(Errno::OPNOTSUPP) {
+        return;
+    }
+    let refusal = scratch.refusal("a/file");
+    assert!(
+        refusal.contains("may be written by others (mode 0775, "),
+        "{refusal}"
+    );
+}

@@ -2,11 +2,11 @@
 
 use std::fmt;
 use std::net::IpAddr;
-use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use rustls::pki_types::CertificateDer;
 use serde_json::{Map, Value};
 use ureq::Agent;
 use ureq::config::Config;
@@ -21,6 +21,7 @@ use crate::own_login::OwnLogin;
 use crate::route::System;
 use crate::secret::{Password, Token};
 use crate::store::alive::deadlines;
+use crate::tls::CaFile;
 
 /// The most bytes of an answer that are read; most have some hundred.
 const MAX_BODY_BYTES: u64 = 64 << 10;
@@ -37,7 +38,7 @@ pub struct Settings {
     /// Our name and our secret there (RFC 6749, 2.3.1).
     pub client: Option<(String, Password)>,
     /// Certificates that are trusted in place of the system's.
-    pub ca_file: Option<PathBuf>,
+    pub ca_file: Option<CaFile>,
     /// How long an answer may take.
     pub timeout: Duration,
 }
@@ -55,23 +56,17 @@ pub(super) struct Introspection {
 }
 
 impl Introspection {
-    /// Reads the certificates; connects nowhere.
-    pub(super) fn open(settings: &Settings) -> Result<Self, String> {
-        let tls = settings.url.starts_with("https:").then(|| {
-            let trusted = crate::tls::trusted(settings.ca_file.as_deref())?;
-            let trusted: Vec<_> = trusted
-                .iter()
-                .map(|certificate| Certificate::from_der(certificate).to_owned())
-                .collect();
-            let provider = std::sync::Arc::new(rustls::crypto::ring::default_provider());
-            Ok::<_, String>(
-                TlsConfig::builder()
-                    .root_certs(RootCerts::new_with_certs(&trusted))
-                    .unversioned_rustls_crypto_provider(provider)
-                    .build(),
-            )
-        });
-        let tls = tls.transpose()?.unwrap_or_default();
+    /// Connects nowhere. `trusted`: the certificates of authorities.
+    pub(super) fn new(settings: &Settings, trusted: &[CertificateDer<'_>]) -> Self {
+        let trusted: Vec<_> = trusted
+            .iter()
+            .map(|certificate| Certificate::from_der(certificate).to_owned())
+            .collect();
+        let provider = std::sync::Arc::new(rustls::crypto::ring::default_provider());
+        let tls = TlsConfig::builder()
+            .root_certs(RootCerts::new_with_certs(&trusted))
+            .unversioned_rustls_crypto_provider(provider)
+            .build();
         let names = Names::new(System.lookups_of_stores());
         let agent = |connections| -> Agent {
             let config = Agent::config_builder()
@@ -103,14 +98,14 @@ impl Introspection {
             .client
             .as_ref()
             .map(|(id, secret)| OwnLogin::new(&settings.url, id.as_bytes(), secret.reveal()));
-        Ok(Self {
+        Self {
             url: settings.url.clone(),
             authorization,
             own,
             timeout: settings.timeout,
             agent: agent(4),
             fresh: agent(0),
-        })
+        }
     }
 
     /// What the service says of a token: its claims, or that it is not in force. An error means

@@ -3,7 +3,7 @@
 
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
-use std::sync::OnceLock;
+use std::sync::Arc;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use serde_json::{Map, Value};
@@ -11,6 +11,7 @@ use serde_json::{Map, Value};
 use crate::bulkhead::Bulkhead;
 use crate::files::{Secrecy, fingerprint, read_trusted};
 use crate::logins::LoginRules;
+use crate::net::Fresh;
 use crate::refusal::{Refusal, Trouble};
 use crate::request::Login;
 use crate::secret::Token;
@@ -59,15 +60,21 @@ pub struct Tokens {
 struct Service {
     settings: IntrospectionSettings,
     bulkhead: Bulkhead,
-    opened: OnceLock<Result<Introspection, String>>,
+    opened: Fresh<Introspection>,
 }
 
 impl Service {
-    fn open(&self) -> Result<&Introspection, String> {
-        let opened = self
-            .opened
-            .get_or_init(|| Introspection::open(&self.settings));
-        opened.as_ref().map_err(Clone::clone)
+    fn open(&self) -> Result<Arc<Introspection>, String> {
+        let settings = &self.settings;
+        match &settings.ca_file {
+            Some(file) => self
+                .opened
+                .once(|| Ok(Introspection::new(settings, &file.certificates()?))),
+            None if settings.url.starts_with("https:") => self
+                .opened
+                .of_system(|system| Ok(Introspection::new(settings, &system.certificates))),
+            None => self.opened.once(|| Ok(Introspection::new(settings, &[]))),
+        }
     }
 
     /// What it says of a token, unless that would hold up too many.
@@ -112,7 +119,7 @@ impl Tokens {
         let introspection = settings.introspection.as_ref().map(|settings| Service {
             settings: settings.clone(),
             bulkhead: Bulkhead::new("introspection".to_owned(), max_questions),
-            opened: OnceLock::new(),
+            opened: Fresh::default(),
         });
         if let (Some(service), Lifetime::Server) = (&introspection, lifetime) {
             service.open().map_err(fault("ca-file"))?;

@@ -105,7 +105,7 @@ impl Connection {
                 connection.start_tls()?;
             }
             let config = access.trust.config().map_err(Fault::Trust)?;
-            connection.stream.start_tls(config, host)?;
+            connection.stream.start_tls(&config, host)?;
         }
         Ok(connection)
     }

@@ -1,7 +1,6 @@
 //! The keys of an ldap store, checked.
 
 use std::num::NonZeroUsize;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use super::dn::{BindName, DnTemplate};
@@ -12,6 +11,7 @@ use super::url::Url;
 use subtle::ConstantTimeEq as _;
 
 use crate::secret::Password;
+use crate::tls::CaFile;
 
 /// As configured.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,7 +21,7 @@ pub struct Settings {
     /// Whether a plain connection over a network is upgraded before it is used.
     pub starttls: bool,
     /// Certificates that are trusted in place of the system's.
-    pub ca_file: Option<PathBuf>,
+    pub ca_file: Option<CaFile>,
     /// How passwords are checked.
     pub auth: Auth,
     /// Who searches; nobody for an anonymous search.

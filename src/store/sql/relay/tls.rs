@@ -11,7 +11,7 @@ use rustls::{
 };
 
 use crate::store::sql::network::Tls;
-use crate::tls::trusted;
+use crate::tls::System;
 
 /// How to make TLS connections. With [`Tls::Verify`] the certificates of the system are trusted,
 /// and those in `authorities`, in PEM form.
@@ -41,8 +41,8 @@ fn verifying(
             .map_err(|error| format!("ca-file: {error}"))?
             .map_err(|error| format!("ca-file: {error}"))?;
     }
-    match trusted(None) {
-        Ok(certificates) => drop(roots.add_parsable_certificates(certificates)),
+    match System::read() {
+        Ok(system) => drop(roots.add_parsable_certificates(system.certificates)),
         // A system without certificates of its own can have those of the configuration.
         Err(_) if !roots.is_empty() => {}
         Err(error) => return Err(error),

@@ -1,0 +1,34 @@
+//! `ca-file`, wherever there is one: the certificates of authorities that a connection is checked
+//! against.
+
+use toml::Spanned;
+
+use super::Checker;
+use crate::files::{Secrecy, read_trusted};
+use crate::tls::{CaFile, MAX_CA_FILE_BYTES};
+
+impl Checker<'_> {
+    /// The content of the file, which is watched from then on: certificates have an end.
+    pub(super) fn authorities(&mut self, key: &str, file: &Spanned<String>) -> Option<CaFile> {
+        let path = self.path(key, &file.span(), Some(file))?;
+        let trusted = match read_trusted(&path, MAX_CA_FILE_BYTES, Secrecy::Open) {
+            Ok(trusted) => trusted,
+            Err(problem) => {
+                self.report(&file.span(), key, problem.to_string());
+                return None;
+            }
+        };
+        self.files.push((path.clone(), trusted.fingerprint));
+        self.warnings.extend(trusted.service);
+        let mark = b"-----BEGIN CERTIFICATE-----";
+        if !trusted.bytes.windows(mark.len()).any(|text| text == mark) {
+            let message = format!("{}: there is no certificate in it", path.display());
+            self.report(&file.span(), key, message);
+            return None;
+        }
+        Some(CaFile {
+            path,
+            pem: trusted.bytes,
+        })
+    }
+}
