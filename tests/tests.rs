@@ -13,6 +13,7 @@ mod bulkheads;
 mod certificates;
 mod cgi;
 mod chains;
+mod completions;
 mod config;
 mod e2e;
 mod fail2ban;

@@ -14,6 +14,9 @@ use crate::journal::LEVEL_VARIABLE;
 /// Every key of the configuration; the manual page shows it whole.
 const FULL_EXAMPLE: &str = include_str!("../../examples/full.toml");
 
+/// The name that completions are bound to.
+const PROGRAM: &str = "nginx-mail-auth";
+
 /// Prints the manual page, in roff.
 pub(super) fn man(out: &mut impl Write) -> Result<Outcome, CommandError> {
     let mut command = Cli::command().disable_help_subcommand(true);
@@ -40,9 +43,24 @@ pub(super) fn man(out: &mut impl Write) -> Result<Outcome, CommandError> {
 pub(super) fn completions(shell: Shell, out: &mut impl Write) -> Result<Outcome, CommandError> {
     // Into memory first: clap_complete panics where it cannot write.
     let mut script = Vec::new();
-    clap_complete::generate(shell, &mut Cli::command(), "nginx-mail-auth", &mut script);
+    clap_complete::generate(shell, &mut Cli::command(), PROGRAM, &mut script);
+    if shell == Shell::Bash {
+        script = with_one_name(script);
+    }
     out.write_all(&script)?;
     Ok(Outcome::Done)
+}
+
+/// Makes the script for bash call each subcommand by one name.
+///
+/// clap_complete 4.6 writes the hyphens of the program's name as `__` where it finds the subcommand,
+/// and as `__subcmd__` where it lists what follows it, so that nothing follows the first word.
+fn with_one_name(script: Vec<u8>) -> Vec<u8> {
+    let (listed, found) = (PROGRAM.replace('-', "__subcmd__"), PROGRAM.replace('-', "__"));
+    match String::from_utf8(script) {
+        Ok(script) => script.replace(&listed, &found).into_bytes(),
+        Err(other) => other.into_bytes(),
+    }
 }
 
 fn commands(command: &clap::Command, roff: &mut Roff) {
