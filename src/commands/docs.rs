@@ -56,7 +56,10 @@ pub(super) fn completions(shell: Shell, out: &mut impl Write) -> Result<Outcome,
 /// clap_complete 4.6 writes the hyphens of the program's name as `__` where it finds the subcommand,
 /// and as `__subcmd__` where it lists what follows it, so that nothing follows the first word.
 fn with_one_name(script: Vec<u8>) -> Vec<u8> {
-    let (listed, found) = (PROGRAM.replace('-', "__subcmd__"), PROGRAM.replace('-', "__"));
+    let (listed, found) = (
+        PROGRAM.replace('-', "__subcmd__"),
+        PROGRAM.replace('-', "__"),
+    );
     match String::from_utf8(script) {
         Ok(script) => script.replace(&listed, &found).into_bytes(),
         Err(other) => other.into_bytes(),

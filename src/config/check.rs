@@ -10,7 +10,7 @@ use log::LevelFilter;
 use toml::Spanned;
 use zeroize::Zeroizing;
 
-use super::file;
+use super::file::{self, File};
 use super::source::{Read, Source};
 use super::{Config, MAX_KEY_FILE_BYTES, Named, SocketConfig, StoreConfig, Use, UsersConfig};
 use crate::answer::{Codes, Messages, Text};
@@ -51,6 +51,12 @@ pub(super) fn check(
     read: Read,
     problems: Vec<Problem>,
 ) -> (Config, Vec<Problem>) {
+    let form = problems.len();
+    let Read {
+        file,
+        whole,
+        broken,
+    } = read;
     let mut checker = Checker {
         source,
         problems,
@@ -63,7 +69,16 @@ pub(super) fn check(
         holds_secret: false,
         allowed: AllowedNetworks::default(),
     };
-    let config = checker.config(read);
+    let config = checker.config(file, whole);
+    // One fault, one message: what was taken out of the file is not missing besides.
+    let mut found = checker.problems.split_off(form);
+    found.retain(|problem| {
+        let taken_out =
+            |other: &Problem| problem.message.starts_with(MISSING) && other.key == problem.key;
+        !broken.has(problem) && !checker.problems.iter().any(taken_out)
+    });
+    checker.problems.append(&mut found);
+    checker.warnings.retain(|warning| !broken.has(warning));
     checker.problems.sort_by_key(|problem| problem.place);
     let config = Config {
         warnings: checker.warnings,
@@ -76,6 +91,9 @@ pub(super) fn check(
     };
     (config, checker.problems)
 }
+
+/// What is said of a key that must be there.
+const MISSING: &str = "is missing";
 
 /// Collects problems. Where there is one, its functions give some value that would do, so that
 /// the rest can be checked too.
@@ -96,7 +114,7 @@ struct Checker<'a> {
 }
 
 impl Checker<'_> {
-    fn config(&mut self, Read { file, whole }: Read) -> Config {
+    fn config(&mut self, file: File, whole: bool) -> Config {
         let max_hash_ms = "limits.max-hash-ms";
         self.max_hash_ms = self.number(max_hash_ms, &file.limits.max_hash_ms, 1..=10_000);
         let fronts = self.fronts(file.nginx);
@@ -213,7 +231,7 @@ impl Checker<'_> {
         path: Option<&Spanned<String>>,
     ) -> Option<PathBuf> {
         match path {
-            None => self.report(table, key, "is missing"),
+            None => self.report(table, key, MISSING),
             Some(path) if path.get_ref().is_empty() => {
                 self.report(&path.span(), key, "must not be empty");
             }

@@ -23,6 +23,7 @@ use crate::store;
 use crate::store::file::{NO_LINE_FEED, is_unfinished};
 use crate::throttle;
 
+mod advice;
 mod check;
 mod file;
 mod source;

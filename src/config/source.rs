@@ -14,6 +14,7 @@ use serde::Deserialize as _;
 use toml::Spanned;
 use toml::de::{DeString, DeTable, DeValue, Deserializer};
 
+use super::advice::{self, Slip};
 use super::file::File;
 use crate::problem::Problem;
 
@@ -67,6 +68,9 @@ pub(super) struct Read {
     pub(super) file: File,
     /// Whether that is all there is. If not, what seems to be missing may have been there.
     pub(super) whole: bool,
+    /// Lines that toml cannot read: what was guessed of them is not worth a complaint, and may be
+    /// part of a secret.
+    pub(super) broken: BrokenLines,
 }
 
 impl<'a> Source<'a> {
@@ -124,18 +128,25 @@ impl<'a> Source<'a> {
             && stray_array(table.get_ref()).is_none()
             && let Ok(file) = File::deserialize(Deserializer::from(table))
         {
-            return Read { file, whole: true };
+            return Read {
+                file,
+                whole: true,
+                broken: BrokenLines::default(),
+            };
         }
         let mut broken = BrokenLines::default();
         // Each costs a search through the file for its place.
         for error in errors.iter().take(MAX_PROBLEMS) {
-            let place = self.place(error.span().unwrap_or(0..0).start);
+            let start = error.span().unwrap_or(0..0).start;
+            let place = self.place(start);
             // One slip can make several errors; the first says it best.
             if !broken.contains(place.0) {
                 broken.add(place.0, self.text);
+                let line = |offset| self.place(offset).0;
+                let message = advice::of_syntax(error.message(), self.text, start, line);
                 problems.push(Problem {
                     place: Some(place),
-                    ..Problem::new(self.path, error.message())
+                    ..Problem::new(self.path, message)
                 });
             }
         }
@@ -144,16 +155,19 @@ impl<'a> Source<'a> {
             return Read {
                 file: File::default(),
                 whole: false,
+                broken,
             };
         }
         let (table, _) = DeTable::parse_recoverable(self.text);
         let mut rest = Vec::new();
         let file = self.salvage(table, &mut rest);
-        // What was guessed of a line that cannot be read is not worth a complaint, and may be
-        // part of a secret.
-        rest.retain(|problem| !problem.place.is_some_and(|(line, _)| broken.contains(line)));
+        rest.retain(|problem| !broken.has(problem));
         problems.append(&mut rest);
-        Read { file, whole: false }
+        Read {
+            file,
+            whole: false,
+            broken,
+        }
     }
 
     /// Takes out one entry after the other until the rest can be read.
@@ -163,8 +177,8 @@ impl<'a> Source<'a> {
                 let span = remove(table.get_mut(), &path).map_or(0..0, |array| array.span());
                 let key = dotted(&path);
                 let message = match key.as_str() {
-                    "users" => "must be an array of tables",
-                    _ => "must not be an array",
+                    "users" => "must be an array of tables: write [[users]]",
+                    _ => "must be a table, not an array",
                 };
                 problems.push(self.problem(&span, Some(key), message));
                 continue;
@@ -179,16 +193,20 @@ impl<'a> Source<'a> {
                 return File::default();
             };
             let removed = remove(table.get_mut(), &path);
-            let kind = removed
-                .as_ref()
-                .map_or("value", |value| value.get_ref().type_str());
-            let key = dotted(&path);
-            let array = if key == "users" {
-                "an array of tables"
-            } else {
-                "an array"
+            let slip = Slip {
+                path: &path,
+                value: removed.as_ref().map(Spanned::get_ref),
+                alone: is_emptied(table.get_ref(), &path),
             };
-            let message = reworded(error.message(), kind, array);
+            let message = slip.reworded(error.message());
+            let key = dotted(&path);
+            // So that routes that lead to a host find one.
+            if let [Step::Key(hosts), Step::Key(name), rest @ ..] = path.as_slice()
+                && hosts == "hosts"
+                && (rest.is_empty() || slip.unquoted_name().is_some())
+            {
+                keep_name(table.get_mut(), name, &span);
+            }
             problems.push(self.problem(&span, Some(key), message));
         }
         problems.push(self.more());
@@ -202,7 +220,7 @@ impl<'a> Source<'a> {
 
 /// Lines with an error of syntax.
 #[derive(Default)]
-struct BrokenLines(Vec<RangeInclusive<usize>>);
+pub(super) struct BrokenLines(Vec<RangeInclusive<usize>>);
 
 impl BrokenLines {
     /// After a table's header that cannot be read, the keys up to the next one belong nowhere.
@@ -219,14 +237,29 @@ impl BrokenLines {
     fn contains(&self, line: usize) -> bool {
         self.0.iter().any(|lines| lines.contains(&line))
     }
+
+    /// Whether a problem is about one of them.
+    pub(super) fn has(&self, problem: &Problem) -> bool {
+        problem.place.is_some_and(|(line, _)| self.contains(line))
+    }
 }
 
 //------------ Places in a table ---------------------------------------------
 
 /// One step on the way to an entry.
-enum Step {
+pub(super) enum Step {
     Key(String),
     Element(usize),
+}
+
+impl Step {
+    /// The key, if it is one.
+    pub(super) fn key(&self) -> Option<&str> {
+        match self {
+            Self::Key(key) => Some(key),
+            Self::Element(_) => None,
+        }
+    }
 }
 
 type Key<'i> = Spanned<DeString<'i>>;
@@ -246,30 +279,39 @@ fn find(table: &DeTable<'_>, span: &Range<usize>) -> Option<Vec<Step>> {
     })
 }
 
-/// The keys that have arrays of values, and how deep their tables are.
-const LISTS: [(usize, &str); 10] = [
-    (1, "allowed-fronts"),
-    (1, "domains"),
-    (1, "keys"),
-    (1, "urls"),
-    (1, "temporary"),
-    (1, "strip-domains"),
-    (1, "waits"),
-    (1, "always-allow"),
-    (1, "allowed-networks"),
-    (2, "addresses"),
-];
-
-/// An array where none belongs: serde would take it for a table without keys.
+/// An array where a table belongs: serde would take it for a table without keys.
 fn stray_array(table: &DeTable<'_>) -> Option<Vec<Step>> {
     let is_table = |value: &Value<'_>| value.get_ref().is_table();
-    search(table, |depth, key, value| match value.get_ref() {
-        DeValue::Array(array) if depth == 0 && key.get_ref() == "users" => {
-            !array.iter().all(is_table)
-        }
-        DeValue::Array(_) => !LISTS.contains(&(depth, key.get_ref())),
-        _ => false,
-    })
+    let top = table.iter().find_map(|(key, value)| {
+        let DeValue::Array(array) = value.get_ref() else {
+            return None;
+        };
+        let right = key.get_ref() == "users" && array.iter().all(is_table);
+        (!right).then(|| vec![Step::Key(key.get_ref().to_string())])
+    });
+    let moves = || table.get("moves")?.get_ref().as_table();
+    let one_move = || {
+        let (name, _) = moves()?
+            .iter()
+            .find(|(_, value)| value.get_ref().is_array())?;
+        Some(vec![
+            Step::Key("moves".into()),
+            Step::Key(name.get_ref().to_string()),
+        ])
+    };
+    top.or_else(one_move)
+}
+
+/// Puts a host without an address in the place of one that cannot be read.
+fn keep_name(table: &mut DeTable<'_>, name: &str, span: &Range<usize>) {
+    let Some(DeValue::Table(hosts)) = table.get_mut("hosts").map(Spanned::get_mut) else {
+        return;
+    };
+    let key = |key: &str| Spanned::new(span.clone(), DeString::from(key.to_owned()));
+    let mut host = DeTable::new();
+    let moving = DeValue::String("moving".into());
+    host.insert(key("state"), Spanned::new(span.clone(), moving));
+    hosts.insert(key(name), Spanned::new(span.clone(), DeValue::Table(host)));
 }
 
 /// The way to the innermost entry that fits.
@@ -329,6 +371,17 @@ fn remove<'i>(table: &mut DeTable<'i>, path: &[Step]) -> Option<Spanned<DeValue<
     }
 }
 
+/// Whether the table that an entry was in has no other one.
+fn is_emptied(table: &DeTable<'_>, path: &[Step]) -> bool {
+    match path {
+        [Step::Key(key), rest @ ..] if !rest.is_empty() => table
+            .get(key.as_str())
+            .and_then(|value| value.get_ref().as_table())
+            .is_some_and(|inner| is_emptied(inner, rest)),
+        _ => table.is_empty(),
+    }
+}
+
 /// `hosts.mailhost01.port`; the elements of an array are told apart by their places.
 fn dotted(path: &[Step]) -> String {
     let mut dotted = String::new();
@@ -350,36 +403,6 @@ pub(super) fn written(key: &str) -> String {
         key.to_owned()
     } else {
         format!("{key:?}")
-    }
-}
-
-//------------ Wording -------------------------------------------------------
-
-/// serde's message without the value that it quotes. `kind` is the kind of that value, `array`
-/// what a sequence is called where it belongs.
-fn reworded(message: &str, kind: &str, array: &str) -> String {
-    if message.starts_with("unknown field `") {
-        return match message.rfind("`, expected ") {
-            Some(end) => format!("unknown key, {}", &message[end + "`, ".len()..]),
-            None => "unknown key".to_owned(),
-        };
-    }
-    let wanted = match message.rsplit_once(", expected ") {
-        Some((_, "i64")) => "an integer",
-        Some((_, "a sequence")) => array,
-        Some((_, wanted)) if wanted.starts_with("struct ") || wanted == "a map" => "a table",
-        Some((_, wanted @ ("a string" | "a boolean" | "a string or a table"))) => wanted,
-        _ => return format!("this {kind} cannot be used here"),
-    };
-    let article = if matches!(kind, "integer" | "array") {
-        "an"
-    } else {
-        "a"
-    };
-    if wanted.ends_with(kind) {
-        format!("this {kind} is too large")
-    } else {
-        format!("must be {wanted}, not {article} {kind}")
     }
 }
 

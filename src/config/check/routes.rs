@@ -1,11 +1,13 @@
 //! `[routes]`, `[moves]`, `[probes]` and `[ports]` to a [`Table`].
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::time::Duration;
 
 use toml::Spanned;
 
 use super::Checker;
+use crate::config::advice;
 use crate::config::file;
 use crate::config::source::written;
 use crate::route::{
@@ -39,7 +41,10 @@ impl Checker<'_> {
         self.allowed = AllowedNetworks::new(networks);
         let hosts = hosts
             .into_iter()
-            .map(|(name, host)| self.host(&name, host, ports, probes.kind))
+            .map(|(name, host)| {
+                let host = self.without_stray_key(&name, host);
+                self.host(&name, host, ports, probes.kind)
+            })
             .collect();
         let ttl = self.number("routes.resolve-ttl", &routes.resolve_ttl, 1..=86_400);
         let mut table = Table::new(hosts, ports, Duration::from_secs(ttl));
@@ -67,6 +72,33 @@ impl Checker<'_> {
         table
     }
 
+    /// A host that is rather a line which belongs to another table: it gets no address, so that
+    /// DNS is not asked for its value.
+    fn without_stray_key(
+        &mut self,
+        name: &Spanned<String>,
+        mut host: Spanned<file::HostEntry>,
+    ) -> Spanned<file::HostEntry> {
+        let address = host.get_ref().0.address.as_ref();
+        let in_dns = address.is_some_and(|address| {
+            let address = address.get_ref();
+            !address.contains('.') && address.parse::<IpAddr>().is_err()
+        });
+        if in_dns && let Some(belongs) = advice::misplaced(&["hosts"], name.get_ref()) {
+            let message = format!("would be a host here; {belongs}");
+            self.report(
+                &name.span(),
+                &format!("hosts.{}", written(name.get_ref())),
+                message,
+            );
+            host.get_mut().0 = file::Host {
+                state: Some(Spanned::new(host.span(), "moving".to_owned())),
+                ..file::Host::default()
+            };
+        }
+        host
+    }
+
     fn routes<'r>(
         &mut self,
         table: &mut Table,
@@ -76,6 +108,16 @@ impl Checker<'_> {
     ) {
         for (what, host) in routes {
             let key = format!("routes.{section}.{}", written(what.get_ref()));
+            // A user may be called like a key, a domain has a dot.
+            let odd = section == "domain" || table.declared(host.get_ref()).is_none();
+            if odd && let Some(belongs) = advice::misplaced(&["routes", section], what.get_ref()) {
+                self.report(
+                    &what.span(),
+                    &key,
+                    format!("would be a route here; {belongs}"),
+                );
+                continue;
+            }
             let Some(id) = self.target(table, key.clone(), host) else {
                 continue;
             };

@@ -1,0 +1,472 @@
+//! What to write instead: the messages for slips that toml and serde name without a remedy.
+//!
+//! A message names keys and kinds of values, never a value: that may be a secret.
+
+use std::collections::BTreeSet;
+
+use serde::Deserialize as _;
+use toml::de::{DeTable, DeValue, Deserializer};
+
+use super::file::File;
+use super::source::{Step, written};
+
+/// Keys that hold a number of seconds. Those that end in `-ms` hold milliseconds.
+const SECONDS: [&str; 10] = [
+    "cache",
+    "connect-timeout",
+    "deadline",
+    "exempt",
+    "idle-timeout",
+    "interval",
+    "read-timeout",
+    "resolve-ttl",
+    "retry-wait",
+    "timeout",
+];
+
+/// Tables whose keys are names that the administrator chooses.
+const NAMED: [&[&str]; 6] = [
+    &["hosts"],
+    &["moves"],
+    &["logins", "aliases"],
+    &["routes", "login"],
+    &["routes", "domain"],
+    &["routes", "first-letter"],
+];
+
+/// The keys of all tables, sorted, but for those that a host may well be called after.
+const STRAY: [&str; 98] = [
+    "aliases",
+    "allow-weak-schemes",
+    "allowed-fronts",
+    "allowed-networks",
+    "always-allow",
+    "app-passwords-path",
+    "app-passwords-query",
+    "audience",
+    "auth",
+    "base",
+    "bind-dn",
+    "bind-password-file",
+    "ca-file",
+    "cache",
+    "client-id",
+    "client-secret-file",
+    "codes",
+    "configuration-url",
+    "connect-timeout",
+    "connections",
+    "deadline",
+    "default",
+    "default-domain",
+    "default-scheme",
+    "domain",
+    "domains",
+    "exempt",
+    "filter",
+    "first-letter",
+    "fold-case",
+    "free-failures",
+    "hash-locks",
+    "headers",
+    "host",
+    "host-attribute",
+    "idle-timeout",
+    "interval",
+    "introspection-url",
+    "ipv4-prefix",
+    "ipv6-prefix",
+    "issuer",
+    "jwks-file",
+    "key",
+    "key-file",
+    "key-header",
+    "keys",
+    "kind",
+    "known-users-only",
+    "level",
+    "login",
+    "login-attribute",
+    "login-claim",
+    "lower-case",
+    "max-attempts",
+    "max-connections",
+    "max-hash-ms",
+    "max-hashes",
+    "max-params",
+    "max-params-bytes",
+    "max-questions",
+    "name",
+    "nologin-attribute",
+    "password-attribute",
+    "password-file",
+    "path",
+    "port-attribute",
+    "query",
+    "read-timeout",
+    "refuse-login",
+    "refuse-network",
+    "refused",
+    "remembered-logins",
+    "resolve-ttl",
+    "retry-wait",
+    "sandbox",
+    "scope",
+    "separator",
+    "socket-group",
+    "socket-mode",
+    "socket-owner",
+    "socket-user",
+    "starttls",
+    "state",
+    "store",
+    "strip-domains",
+    "temporary",
+    "timeout",
+    "timeout-ms",
+    "tls",
+    "trouble",
+    "url",
+    "urls",
+    "user-dn",
+    "wait-after-digests",
+    "waits",
+    "window",
+    "without-state",
+    "wrong",
+];
+
+/// An entry that cannot be read.
+pub(super) struct Slip<'a, 'i> {
+    /// Where it is.
+    pub(super) path: &'a [Step],
+    /// Its value; `None` if it could not be found.
+    pub(super) value: Option<&'a DeValue<'i>>,
+    /// Whether nothing else is in the table that it was in.
+    pub(super) alone: bool,
+}
+
+impl Slip<'_, '_> {
+    /// serde's `message`, without the value that it quotes and with what to write instead.
+    pub(super) fn reworded(&self, message: &str) -> String {
+        if let Some(name) = self.unquoted_name() {
+            return format!("a name with a dot needs quotes: write {name:?}");
+        }
+        if message.starts_with("unknown field `") {
+            return self.unknown_key(message);
+        }
+        let kind = self.value.map_or("value", DeValue::type_str);
+        let Some(wanted) = self.wanted(message) else {
+            return format!("this {kind} cannot be used here");
+        };
+        // An element of an array has no path of its own.
+        if kind == "array" && !message.starts_with("invalid type: sequence") {
+            return match wanted {
+                "a string" => "must be an array of strings".into(),
+                "an integer" => "must be an array of integers".into(),
+                "a string or a table" => "must be an array of strings and tables".into(),
+                _ => "must be an array of tables".into(),
+            };
+        }
+        if wanted.ends_with(kind) {
+            return format!("this {kind} is too large");
+        }
+        let article = match kind {
+            "integer" | "array" => "an",
+            _ => "a",
+        };
+        let remedy = self.remedy(wanted, kind).unwrap_or_default();
+        format!("must be {wanted}, not {article} {kind}{remedy}")
+    }
+
+    fn wanted(&self, message: &str) -> Option<&'static str> {
+        Some(match message.rsplit_once(", expected ")?.1 {
+            "i64" => "an integer",
+            "a sequence" if self.is(&["users"]) => "an array of tables",
+            "a sequence" => "an array",
+            "a map" => "a table",
+            wanted if wanted.starts_with("struct ") => "a table",
+            "a string" => "a string",
+            "a boolean" => "a boolean",
+            "a string or a table" => "a string or a table",
+            _ => return None,
+        })
+    }
+
+    fn remedy(&self, wanted: &str, kind: &str) -> Option<String> {
+        let key = self.key();
+        Some(match (wanted, kind) {
+            _ if self.is(&["users"]) && kind == "table" => {
+                ": write [[users]], as there can be several".into()
+            }
+            _ if self.is_name() && !self.homes(key).is_empty() => {
+                format!("; {}", belongs(key, &self.homes(key)))
+            }
+            ("an integer", "string") if SECONDS.contains(&key) => {
+                ": write the seconds without quotes and unit".into()
+            }
+            ("an integer", "string") if key.ends_with("-ms") => {
+                ": write the milliseconds without quotes and unit".into()
+            }
+            ("an integer" | "a boolean", "string") => ": write it without quotes".into(),
+            ("a string", "integer" | "float" | "boolean") => ": write it in quotes".into(),
+            ("an array", "string") => ": write it in brackets, [\"...\"]".into(),
+            ("a string or a table", "array") if self.parent_is(&["hosts"]) => {
+                ": write { addresses = [...] }".into()
+            }
+            _ => return None,
+        })
+    }
+
+    fn unknown_key(&self, message: &str) -> String {
+        let (key, known) = (self.key(), listed(message));
+        if let Some(meant) = meant(key, &known) {
+            return format!("unknown key; did you mean `{meant}`?");
+        }
+        let homes = self.homes(key);
+        if !homes.is_empty() {
+            return format!("unknown key in this table; {}", belongs(key, &homes));
+        }
+        match message.rfind("`, expected ") {
+            Some(end) => format!("unknown key, {}", &message[end + "`, ".len()..]),
+            None => "unknown key".into(),
+        }
+    }
+
+    /// The tables that have this key, if this one is another.
+    fn homes(&self, key: &str) -> Vec<String> {
+        let own = self.path.first().and_then(Step::key).unwrap_or_default();
+        let tables = keys_of("").into_iter().filter(|table| {
+            (table != own || self.is_name()) && keys_of(table).iter().any(|known| known == key)
+        });
+        tables
+            .map(|table| match table.as_str() {
+                "users" => "[[users]]".into(),
+                table => format!("[{table}]"),
+            })
+            .collect()
+    }
+
+    /// The whole of a name with dots that nobody quoted: toml makes tables in tables of it.
+    pub(super) fn unquoted_name(&self) -> Option<String> {
+        let depth = (0..self.path.len()).find(|depth| named(&self.path[..*depth]))?;
+        let mut parts: Vec<&str> = self.path[depth..].iter().map_while(Step::key).collect();
+        let mut value = self.value?;
+        let host_keys: BTreeSet<String> = match self.path.first()?.key()? {
+            table if depth == 1 => keys_of(&format!("{table}.x")).into_iter().collect(),
+            _ => BTreeSet::new(),
+        };
+        // A table where a string belongs, or a key that a host does not have.
+        let nested = match &self.path[depth..] {
+            [_] => depth == 2,
+            [_, key] if depth == 1 => {
+                let key = key.key().unwrap_or_default();
+                self.alone && !host_keys.contains(key) && meant(key, host_keys.iter()).is_none()
+            }
+            _ => false,
+        };
+        if !nested {
+            return None;
+        }
+        while let DeValue::Table(table) = value {
+            let known = depth == 1
+                && table
+                    .iter()
+                    .any(|(key, _)| host_keys.contains(&**key.get_ref()));
+            let first = table.iter().min_by_key(|(key, _)| key.span().start);
+            let Some((key, next)) = first.filter(|_| !known) else {
+                break;
+            };
+            parts.push(key.get_ref());
+            value = next.get_ref();
+        }
+        (parts.len() > 1).then(|| parts.join("."))
+    }
+
+    fn key(&self) -> &str {
+        self.path.last().and_then(Step::key).unwrap_or_default()
+    }
+
+    fn is(&self, path: &[&str]) -> bool {
+        is(self.path, path)
+    }
+
+    fn parent_is(&self, path: &[&str]) -> bool {
+        self.path
+            .split_last()
+            .is_some_and(|(_, parent)| is(parent, path))
+    }
+
+    /// Whether the key is a name that the administrator chose.
+    fn is_name(&self) -> bool {
+        NAMED.iter().any(|table| self.parent_is(table))
+    }
+}
+
+fn is(path: &[Step], keys: &[&str]) -> bool {
+    path.iter()
+        .map(Step::key)
+        .eq(keys.iter().map(|key| Some(*key)))
+}
+
+fn named(path: &[Step]) -> bool {
+    NAMED.iter().any(|table| is(path, table))
+}
+
+fn belongs(key: &str, tables: &[String]) -> String {
+    format!("`{}` belongs to {}", written(key), tables.join(" or "))
+}
+
+/// Where a key of this name belongs, if it is one of another table than `table`, which has chosen
+/// names: there a line from elsewhere makes a host or a route, without a complaint.
+pub(super) fn misplaced(table: &[&str], name: &str) -> Option<String> {
+    // Asked of each host and route, at the start of each CGI request.
+    if STRAY.binary_search(&name).is_err() {
+        return None;
+    }
+    let keys = table.iter().copied().chain([name]);
+    let path: Vec<_> = keys.map(|key| Step::Key(key.into())).collect();
+    let slip = Slip {
+        path: &path,
+        value: None,
+        alone: false,
+    };
+    let homes = slip.homes(name);
+    (!homes.is_empty()).then(|| belongs(name, &homes))
+}
+
+/// The keys of a table, `""` for the whole file and `hosts.x` for one host; none for a table of
+/// chosen names. Asked of the types of [`File`] themselves, so that no list can grow old.
+fn keys_of(table: &str) -> Vec<String> {
+    let text = match table {
+        "" => "\"\" = 0".to_owned(),
+        "users" => "[[users]]\n\"\" = 0".to_owned(),
+        "hosts" | "moves" => return Vec::new(),
+        table => format!("[{table}]\n\"\" = 0"),
+    };
+    let (table, _) = DeTable::parse_recoverable(&text);
+    match File::deserialize(Deserializer::from(table)) {
+        Ok(_) => Vec::new(),
+        Err(error) => listed(error.message()),
+    }
+}
+
+/// The keys that serde lists in its message about an unknown one.
+fn listed(message: &str) -> Vec<String> {
+    let Some(start) = message.rfind("`, expected ") else {
+        return Vec::new();
+    };
+    let parts = message[start + 1..].split('`');
+    parts.skip(1).step_by(2).map(str::to_owned).collect()
+}
+
+/// The known key that somebody may have meant.
+fn meant<'k>(key: &str, known: impl IntoIterator<Item = &'k String>) -> Option<&'k str> {
+    let plain = |key: &str| key.to_ascii_lowercase().replace(['-', '_'], "");
+    let wrong = plain(key);
+    known
+        .into_iter()
+        .map(|known| (strsim::osa_distance(&wrong, &plain(known)), known))
+        .filter(|(distance, known)| *distance <= 1 + known.len() / 6)
+        .min_by_key(|(distance, _)| *distance)
+        .map(|(_, known)| known.as_str())
+}
+
+//------------ Syntax --------------------------------------------------------
+
+/// toml's message about what begins at `start`, with what to do. `line` says in which line an
+/// offset is.
+pub(super) fn of_syntax(
+    message: &str,
+    text: &str,
+    start: usize,
+    line: impl Fn(usize) -> usize,
+) -> String {
+    let rest = text.get(start..).unwrap_or_default();
+    if rest.starts_with([
+        '\u{201c}', '\u{201d}', '\u{201e}', '\u{2018}', '\u{2019}', '\u{ab}', '\u{bb}',
+    ]) {
+        return "typographic quotes: write \" or '".into();
+    }
+    if message == "duplicate key" {
+        let (table, _) = DeTable::parse_recoverable(text);
+        let name = rest.split(['=', ']', '\n']).next().unwrap_or_default();
+        let name = name.trim().trim_matches(['"', '\'']);
+        let first = last_before(table.get_ref(), name, start)
+            .or_else(|| text[..start].find(&format!("[{name}]")));
+        return match first {
+            Some(first) => format!(
+                "`{name}` is here twice; the first is in line {}",
+                line(first)
+            ),
+            None => message.into(),
+        };
+    }
+    match message.starts_with("invalid unquoted key") {
+        true => {
+            "a name with other characters than letters, digits, `-` and `_` needs quotes".into()
+        }
+        false => message.into(),
+    }
+}
+
+/// Where a key of this name comes last before `end`: in one table it is there once.
+fn last_before(table: &DeTable<'_>, name: &str, end: usize) -> Option<usize> {
+    let inside = |value: &DeValue<'_>| match value {
+        DeValue::Table(table) => last_before(table, name, end),
+        DeValue::Array(array) => array
+            .iter()
+            .filter_map(|element| last_before(element.get_ref().as_table()?, name, end))
+            .max(),
+        _ => None,
+    };
+    table
+        .iter()
+        .flat_map(|(key, value)| {
+            let own = (key.get_ref() == name).then(|| key.span().start);
+            [own.filter(|start| *start < end), inside(value.get_ref())]
+        })
+        .flatten()
+        .max()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_keys_of_a_table_come_from_its_type() {
+        assert_eq!(keys_of("process"), ["sandbox"]);
+        assert!(keys_of("users").contains(&"allow-weak-schemes".to_owned()));
+        assert!(keys_of("").contains(&"throttle".to_owned()));
+        assert!(keys_of("hosts.x").contains(&"master-login".to_owned()));
+        assert_eq!(keys_of("hosts"), <[&str; 0]>::default());
+    }
+
+    #[test]
+    fn all_keys_are_known_as_stray_ones() {
+        let tables = keys_of("");
+        let own = |table: &String| keys_of(table);
+        let mut keys: Vec<String> = tables.iter().flat_map(own).collect();
+        keys.sort();
+        keys.dedup();
+        keys.retain(|key| !matches!(key.as_str(), "imap" | "pop3" | "smtp"));
+        assert_eq!(keys, STRAY);
+    }
+
+    #[test]
+    fn only_a_likely_key_is_proposed() {
+        let known = ["key", "key-file", "allowed-fronts", "timeout"].map(str::to_owned);
+        for (wrong, right) in [
+            ("keyfile", Some("key-file")),
+            ("Key_File", Some("key-file")),
+            ("kee", Some("key")),
+            ("allowed-front", Some("allowed-fronts")),
+            ("tiemout", Some("timeout")),
+            ("colour", None),
+            ("", None),
+        ] {
+            assert_eq!(meant(wrong, &known), right, "{wrong}");
+        }
+    }
+}
