@@ -20,7 +20,9 @@ use crate::gate::Retry;
 use crate::problem::Problem;
 use crate::route::{AllowedNetworks, Table};
 use crate::sandbox;
-use crate::secret::{Accepted, MAX_HASH_MS, WeakSchemes};
+use crate::secret::MAX_HASH_MS;
+#[cfg(any(feature = "sql", feature = "ldap"))]
+use crate::secret::{Accepted, WeakSchemes};
 use crate::store::file::is_unfinished;
 
 #[cfg(feature = "tls")]
@@ -198,6 +200,7 @@ impl Checker<'_> {
     }
 
     /// Which stored secrets are taken.
+    #[cfg(any(feature = "sql", feature = "ldap"))]
     fn accepted(&self, allow_weak: bool) -> Accepted {
         Accepted {
             weak: match allow_weak {
