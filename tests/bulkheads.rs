@@ -241,6 +241,7 @@ fn introspection_that_hangs_holds_nobody_else_up() {
     });
     let log = program.log();
     let counts = troubles(&log);
-    assert_eq!(counts["in vain"], 5, "{counts:?}\n{log}");
-    assert_eq!(counts["(max-questions)"], 35, "{counts:?}\n{log}");
+    // One login leaves a quarter of the questions to others.
+    assert_eq!(counts["in vain"], 4, "{counts:?}\n{log}");
+    assert_eq!(counts["(max-questions)"], 36, "{counts:?}\n{log}");
 }

@@ -113,7 +113,7 @@ fn keys_come_from_the_file_or_from_another() {
     write(
         &folder,
         "key",
-        "hunter2-hunter2-hunter2\r\nnot this\n",
+        "hunter2-hunter2-hunter2\r\nnot this, nor that\n",
         0o640,
     );
     let config = load("key-file = \"key\"", 0o644).unwrap();

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use crate::e2e::process::{Server, wait_until};
 use crate::fcgi::wire::{Client, request};
-use crate::util::{self, TempDir};
+use crate::util::{self, Log, TempDir};
 
 pub(crate) const REFUSED: &str = "Auth-Status: Invalid login or password\n\n";
 pub(crate) const TEMPORARY: &str = "Auth-Status: Temporary server problem, try again later\n\n";
@@ -24,6 +24,8 @@ pub(crate) fn with_store(keys: &str) -> String {
 /// The program as a FastCGI server; it ends when this goes.
 pub(crate) struct Program {
     _server: Server,
+    /// Before the folder, which looks for passwords in it.
+    log: Log,
     folder: TempDir,
 }
 
@@ -44,16 +46,21 @@ impl Program {
             .args(["serve", "--listen"])
             .arg(format!("unix:{}", socket.display()));
         more(&mut command);
-        let mut server = Server::start(&mut command, folder.path().join("log"));
+        let file = folder.path().join("log");
+        let (log, writer) = Log::to(file.clone());
+        let mut server = Server::start_with(&mut command, file, Stdio::null(), writer);
         server.wait_for("the socket", || UnixStream::connect(&socket).is_ok());
+        // Or it would keep the pipe open.
+        drop(command);
         Self {
             _server: server,
+            log,
             folder,
         }
     }
 
     pub(crate) fn log(&self) -> String {
-        fs::read_to_string(self.folder.path().join("log")).unwrap()
+        self.log.text()
     }
 
     /// Whether everything has come to the log that was to come.

@@ -65,7 +65,8 @@ impl Chain {
         }
     }
 
-    /// Everybody gets in with every client, and finds the own mailbox.
+    /// Each user gets in with every client and finds the own mailbox; with a blank in the login not by
+    /// SMTP.
     fn lets_people_in(&self) {
         for client in Client::ALL {
             let tries: Vec<_> = PEOPLE
@@ -81,6 +82,11 @@ impl Chain {
             for ((person, outcome), one) in PEOPLE.iter().zip(outcomes).zip(&tries) {
                 let host = &self.hosts.hosts[person.at];
                 let who = format!("{client:?} as {}", person.login.escape_ascii());
+                // nginx would write the blank into XCLIENT.
+                if client.protocol() == "smtp" && person.login.contains(&b' ') {
+                    assert!(matches!(outcome, Outcome::Out(_)), "{who}: {outcome:?}");
+                    continue;
+                }
                 let Outcome::In(message) = outcome else {
                     panic!("{who}: {outcome:?}; {}", self.front.logged());
                 };

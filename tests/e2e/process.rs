@@ -99,12 +99,23 @@ impl Server {
     /// Starts a program that stays in the foreground; what it prints goes to the file `output`.
     pub(crate) fn start(command: &mut Command, output: PathBuf) -> Self {
         let file = File::create(&output).unwrap();
+        let errors = file.try_clone().unwrap();
+        Self::start_with(command, output, file, errors)
+    }
+
+    /// The same, with the output to these; `output` is where that of both ends up.
+    pub(crate) fn start_with(
+        command: &mut Command,
+        output: PathBuf,
+        out: impl Into<Stdio>,
+        errors: impl Into<Stdio>,
+    ) -> Self {
         let name = Path::new(command.get_program()).file_name().unwrap();
         let name = name.to_string_lossy().into_owned();
         let child = command
             .stdin(Stdio::null())
-            .stdout(file.try_clone().unwrap())
-            .stderr(file)
+            .stdout(out)
+            .stderr(errors)
             // Its own group, so that its children can be ended with it.
             .process_group(0)
             .spawn()
