@@ -160,7 +160,6 @@ mod tests {
             for (name, header) in [
                 ("HTTP_AUTH_SMTP_HELO", "Auth-SMTP-Helo"),
                 ("HTTP_AUTH_SMTP_FROM", "Auth-SMTP-From"),
-                ("HTTP_AUTH_SMTP_TO", "Auth-SMTP-To"),
             ] {
                 let mail = read(
                     protocol,

@@ -96,6 +96,7 @@ impl Request {
         if login.len() > 254
             || password.len() > 512
             || login.iter().any(u8::is_ascii_control)
+            || self.protocol.as_deref() == Some(b"smtp") && login.contains(&b' ')
             || password
                 .iter()
                 .any(|byte| matches!(byte, 0 | b'\r' | b'\n'))

@@ -149,7 +149,8 @@ impl<'a> Headers<'a> {
     }
 
     /// What nginx tells an SMTP server of the client, besides the login. A client that has the say
-    /// over its own name in DNS could put a blank there (CVE-2026-28753).
+    /// over its own name in DNS could put a blank there (CVE-2026-28753). The recipient is read for
+    /// itself, and refused as one.
     pub(super) fn fit_for_the_mail_server(&self) -> Result<(), Refusal> {
         if self.protocol() != Protocol::Smtp {
             return Ok(());
@@ -159,7 +160,6 @@ impl<'a> Headers<'a> {
             (Header::ClientHost, Value::SmtpWord),
             (Header::AuthSmtpHelo, Value::SmtpCommand),
             (Header::AuthSmtpFrom, Value::SmtpCommand),
-            (Header::AuthSmtpTo, Value::SmtpCommand),
         ];
         let fits = |header, value: Value| value.allows(self.get(header).unwrap_or_default());
         match values.iter().find(|(header, value)| !fits(*header, *value)) {

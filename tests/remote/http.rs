@@ -166,14 +166,14 @@ fn it_is_asked_in_nginxs_words() {
     let fake = saying("Auth-Status: no\r\n\r\n");
     let more = path_key("key-file", &key) + "headers = { X-Site = \"one two\", Y = \"\" }\n";
     let program = Program::serve(&with_store(&(keys(&fake) + &more)));
-    let answer = program.ask_for("smtp", b"a b%+\xe9\"", b"p w\t%");
+    let answer = program.ask_for("pop3", b"a b%+\xe9\"", b"p w\t%");
     assert_eq!(answer, REFUSED, "{}", program.log());
     let wanted = b"GET /auth HTTP/1.0\r\n\
         Host: 127.0.0.1\r\n\
         Auth-Method: plain\r\n\
         Auth-User: a%20b%25+\xe9\"\r\n\
         Auth-Pass: p%20w%09%25\r\n\
-        Auth-Protocol: smtp\r\n\
+        Auth-Protocol: pop3\r\n\
         Auth-Login-Attempt: 1\r\n\
         Client-IP: 192.0.2.7\r\n\
         X-Site: one two\r\n\
