@@ -4,11 +4,27 @@
 //! statically linked program cannot load safely. Users that are in a directory only have numbers.
 
 use std::fs::File;
-use std::io::{self, BufRead as _, BufReader};
+use std::io::{self, BufRead as _, BufReader, Read as _};
 use std::path::Path;
+use std::sync::OnceLock;
 
 /// How much of such a file is read: room for a million users.
 const MAX_BYTES: u64 = 64 * 1024 * 1024;
+
+/// `/etc/passwd` as it was at the start, for a process in the sandbox, which cannot read it any more.
+static USERS: OnceLock<Vec<u8>> = OnceLock::new();
+
+/// Reads the users of this machine for the time in the sandbox: a configuration that is loaded again
+/// may name one. A user made later is known by number only.
+pub fn remember_users() {
+    USERS.get_or_init(|| {
+        let mut users = Vec::new();
+        let read = File::open(Kind::User.file())
+            .and_then(|file| file.take(MAX_BYTES).read_to_end(&mut users));
+        // What is missing is reported where a name is asked for.
+        read.map(|_| users).unwrap_or_default()
+    });
+}
 
 /// What a name stands for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,7 +64,13 @@ pub fn number_of(kind: Kind, name: &str) -> Result<u32, String> {
         };
     }
     let file = kind.file();
-    let entries = File::open(file).and_then(|file| number_in(file, name.as_bytes()));
+    let entries = match File::open(file) {
+        Ok(file) => number_in(file, name.as_bytes()),
+        Err(error) => match (kind, USERS.get()) {
+            (Kind::User, Some(users)) => number_in(users.as_slice(), name.as_bytes()),
+            _ => Err(error),
+        },
+    };
     match entries {
         Ok(Some(number)) => Ok(number),
         Ok(None) => Err(format!(

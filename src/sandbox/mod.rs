@@ -16,6 +16,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use crate::accounts;
 use crate::config::Config;
 use crate::problem::Problem;
 use crate::route::lookups::Starting as Lookups;
@@ -79,6 +80,7 @@ impl Sandbox {
     /// nothing; an error if that is all of it, or if it fails.
     pub fn enter(needs: &[Need]) -> Result<Self, Unavailable> {
         let granted = Granted::new(needs);
+        accounts::remember_users();
         let landlock = objects::restrict(&granted)?;
         ENTERED.store(landlock.is_some(), Ordering::Relaxed);
         // SQLite gives its journals the mode of the database by making them so: the way to change it

@@ -65,7 +65,8 @@ fn slapd_hands_out_nobody_else_s_mailbox_without_a_password() {
         for (login, name) in LIKE_ALICE {
             let answer = by_certificate(&program, name);
             // An entry of another DN than was asked for lies elsewhere.
-            let elsewhere = keys.contains("base = \"uid=") && answer.starts_with(TEMPORARY.trim_end());
+            let elsewhere =
+                keys.contains("base = \"uid=") && answer.starts_with(TEMPORARY.trim_end());
             assert!(answer == REFUSED || elsewhere, "{keys} {login:?} {answer}");
         }
         if keys.contains("filter = \"(&(objectClass=inetOrgPerson)(uid={login}))\"") {

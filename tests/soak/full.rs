@@ -159,7 +159,7 @@ impl Small {
         need_root();
         let folder = TempDir::new();
         let status = Command::new(program("mount", "mount"))
-            .args(["-t", "tmpfs", "-o", "size=1m", "tmpfs"])
+            .args(["-t", "tmpfs", "-o", "size=1m,mode=755", "tmpfs"])
             .arg(folder.path())
             .status();
         assert!(status.unwrap().success(), "mounting a tmpfs needs root");
