@@ -3,7 +3,7 @@
 //! mod_fcgid sends no signal when a file has changed, so the files are looked at as requests come,
 //! at most once a second. A broken version is reported once and the one before stays in force.
 //!
-//! What is loaded as one has a [`Lane`]: the configuration with the keys and certificates that it
+//! What is loaded as one has a `Lane`: the configuration with the keys and certificates that it
 //! names, and each password file with its app passwords. A lane waits for no other.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
