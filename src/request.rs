@@ -172,10 +172,11 @@ pub struct Client<'a> {
 }
 
 impl Client<'_> {
-    /// The network of the address, where that is vouched for: one address of IPv4, a /64 of IPv6.
+    /// The network that has a share of the work, where the address is vouched for: one address of IPv4,
+    /// a /48 of IPv6, which is what one site may get (RFC 6177).
     pub fn network(&self) -> Option<Network> {
         let believed = self.address.filter(|_| self.vouched_for);
-        believed.map(|address| Network::around(address, 32, 64))
+        believed.map(|address| Network::around(address, 32, 48))
     }
 }
 

@@ -90,14 +90,19 @@ impl Shares {
     }
 
     /// Takes a place at once. One login, and one network, leaves a quarter of the places to others,
-    /// where there are two or more.
+    /// where there are two or more; of what several networks leave, one more gets the half.
     pub fn take(&self, claim: Claim<'_>) -> Result<Share<'_>, Taken> {
         let owner = self.owner(claim);
         let mut state = self.lock();
         if state.held.len() >= self.most.get() {
             return Err(Taken::All);
         }
-        if state.of_login(owner) >= self.own() || state.of_network(owner) >= self.own() {
+        let of_network = state.of_network(owner);
+        let own = match self.most.get() - state.of_other_networks(owner) {
+            most if most == self.most.get() => self.own(),
+            left => left.div_ceil(2),
+        };
+        if state.of_login(owner) >= self.own() || of_network >= own {
             return Err(Taken::Share);
         }
         Ok(self.give(&mut state, owner))
@@ -182,6 +187,11 @@ impl State {
         owner
             .network
             .map_or(0, |_| self.held.iter().filter(same).count())
+    }
+
+    fn of_other_networks(&self, owner: Owner) -> usize {
+        let other = |held: &&Owner| held.network.is_some() && held.network != owner.network;
+        self.held.iter().filter(other).count()
     }
 
     /// Gives the free places to those who wait.
@@ -302,6 +312,28 @@ mod tests {
             assert_eq!(taken(most, &two), (most, Taken::All));
         }
         assert_eq!(taken(1, &of_login), (1, Taken::All));
+    }
+
+    #[test]
+    fn a_few_networks_leave_some_to_another() {
+        let shares = shares(32);
+        let mut held = Vec::new();
+        for (network, own) in [
+            ("192.0.2.1", 24),
+            ("192.0.2.2", 4),
+            ("192.0.2.3", 2),
+            ("192.0.2.4", 1),
+        ] {
+            let before = held.len();
+            while let Ok(share) = shares.take(Claim {
+                login: None,
+                ..claim("", network)
+            }) {
+                held.push(share);
+            }
+            assert_eq!(held.len() - before, own, "{network}");
+        }
+        assert!(shares.take(claim("a", "192.0.2.5")).is_ok());
     }
 
     /// Those who wait, in the order in which they come to their turns.

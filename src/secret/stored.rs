@@ -88,6 +88,36 @@ impl Secret {
         }))
     }
 
+    /// The same for a text whose scheme the configuration names (`default-scheme`), unless the text
+    /// names one itself: by a known `{SCHEME}`, or by what `$`, `*` and `!` mean in front of a hash.
+    /// A password in clear may begin with any of these three, and with a brace.
+    pub fn parse_as(
+        stored: &[u8],
+        scheme: &str,
+        accepted: Accepted,
+    ) -> Result<Option<Self>, SecretError> {
+        let names_itself = match stored {
+            [] => true,
+            [b'{', rest @ ..] if known_prefix(rest).is_some() => true,
+            [b'{' | b'$' | b'*' | b'!', ..] => prefix_of(scheme.as_bytes()) != Some(Prefix::Plain),
+            _ => false,
+        };
+        if names_itself {
+            return Self::parse(stored, accepted);
+        }
+        let named = [b"{", scheme.as_bytes(), b"}", stored].concat();
+        Self::parse(&Zeroizing::new(named), accepted)
+    }
+
+    /// Whether a stored text can be of the scheme with this name, as it stands between braces.
+    pub fn takes_scheme(name: &str) -> Result<(), SecretError> {
+        match prefix_of(name.as_bytes()) {
+            None => Err(SecretError::UnknownScheme),
+            Some(Prefix::Unsupported(name)) => Err(SecretError::Unsupported(name)),
+            Some(_) => Ok(()),
+        }
+    }
+
     /// Whether `proof` fits. An empty password never does, nor does any for which there is not
     /// enough memory.
     pub fn matches(&self, proof: &Proof) -> bool {
@@ -310,6 +340,18 @@ fn parse_form(stored: &[u8]) -> Result<(Scheme, Form), SecretError> {
         }
         Prefix::Unsupported(name) => Err(SecretError::Unsupported(name)),
     }
+}
+
+/// What a scheme's name means, with its encoding if it has one.
+fn prefix_of(name: &[u8]) -> Option<Prefix> {
+    let (name, _) = split_encoding(name).ok()?;
+    Prefix::from_name(name)
+}
+
+/// What the scheme in front of a text means, behind its opening brace.
+fn known_prefix(text: &[u8]) -> Option<Prefix> {
+    let end = text.iter().position(|byte| *byte == b'}')?;
+    prefix_of(&text[..end])
 }
 
 fn parse_digest(

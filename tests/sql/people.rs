@@ -10,7 +10,7 @@ use crate::util::TempDir;
 
 const QUERY: &str = "SELECT id, password, host, port, login_there AS login, nologin, allow_nets \
                      FROM users WHERE login = :login";
-const APPS: &str = "app-passwords-query = \"SELECT password, label, protocols, allow_nets, expires \
+const APPS: &str = "app-passwords-query = \"SELECT password, login, label, protocols, allow_nets, expires \
                     FROM apps WHERE login = :login ORDER BY label\"";
 
 /// Tables and users. Some types are different in each database.
@@ -203,7 +203,7 @@ fn columns_of_many_types_are_read() {
     postgres.make_database("types", tables);
     let query = "SELECT password, host(host) AS host, port::int8, nologin, nets AS \"allow-nets\", \
                  who AS login FROM users WHERE login = :login::citext";
-    let apps = "app-passwords-query = \"SELECT *, :login FROM apps UNION ALL \
+    let apps = "app-passwords-query = \"SELECT *, :login AS login FROM apps UNION ALL \
                 SELECT '{PLAIN}f', at::date, 'x' FROM users WHERE login = :login::citext\"";
     let service = Service::start(&users(&postgres.url("types"), query, apps));
     let there = "Auth-Status: OK\nAuth-Server: 192.0.2.9\nAuth-Port: 143\nAuth-User: robert\n";
@@ -236,7 +236,7 @@ fn columns_of_many_types_are_read() {
     mariadb.make_database("types", tables);
     let query = "SELECT password, host, port, nologin, who AS login, small FROM users \
                  WHERE login = :login";
-    let apps = "app-passwords-query = \"SELECT *, :login FROM apps UNION ALL \
+    let apps = "app-passwords-query = \"SELECT *, :login AS login FROM apps UNION ALL \
                 SELECT '{PLAIN}f', at, NULL, 'x' FROM apps WHERE at IS NOT NULL\"";
     let service = Service::start(&users(&mariadb.url("types"), query, apps));
     service

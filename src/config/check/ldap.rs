@@ -8,7 +8,7 @@ use toml::Spanned;
 use super::Checker;
 use crate::config::file;
 use crate::net::Endpoint;
-use crate::secret::{Password, Secret, WeakSchemes};
+use crate::secret::{Password, Secret};
 use crate::store::ldap::{
     Attributes, Auth, BindName, DnTemplate, FilterTemplate, Flaw, Lookup, Scope, SearchAs,
     Settings, Stored, Url,
@@ -178,15 +178,7 @@ impl Checker<'_> {
 
     /// A scheme that no program knows can be told by reading a secret that has it.
     fn scheme(&mut self, scheme: &Spanned<String>) -> String {
-        use crate::secret::SecretError;
-        let probe = format!("{{{}}}x", scheme.get_ref());
-        let unknown = Secret::parse(probe.as_bytes(), WeakSchemes::Allowed);
-        if scheme.get_ref().contains(['{', '}'])
-            || matches!(
-                unknown,
-                Err(SecretError::UnknownScheme | SecretError::Unsupported(_))
-            )
-        {
+        if Secret::takes_scheme(scheme.get_ref()).is_err() {
             let message = format!("there is no scheme {:?} here", scheme.get_ref());
             self.report(&scheme.span(), "users.default-scheme", message);
         }

@@ -11,7 +11,7 @@ use zeroize::Zeroizing;
 use super::Checker;
 use crate::config::{Use, file};
 use crate::files::warnings_of_secret;
-use crate::secret::{Secret, SecretError, WeakSchemes};
+use crate::secret::{Secret, SecretError};
 use crate::store::sql::network::{Address, DatabasePassword, Server, Tls};
 use crate::store::sql::row::Reading;
 use crate::store::sql::template::{Dialect, Template};
@@ -102,11 +102,10 @@ impl Checker<'_> {
     }
 
     fn sql_scheme(&mut self, scheme: &Spanned<String>) {
-        let sample = format!("{{{}}}x", scheme.get_ref());
-        let message = match Secret::parse(sample.as_bytes(), WeakSchemes::Allowed) {
+        let message = match Secret::takes_scheme(scheme.get_ref()) {
             Err(SecretError::UnknownScheme) => "there is no such scheme".to_owned(),
-            Err(error @ SecretError::Unsupported(_)) => error.to_string(),
-            _ => return,
+            Err(error) => error.to_string(),
+            Ok(()) => return,
         };
         self.report(&scheme.span(), "users.default-scheme", message);
     }

@@ -84,15 +84,8 @@ impl Stored {
         for value in values(entry, Some(&self.attribute)) {
             there = true;
             let secret = match &self.default_scheme {
-                // "!" and "*" lock, and "$" begins what names itself.
-                Some(scheme)
-                    if !value.is_empty() && !value.starts_with(b"{") && !is_marked(value) =>
-                {
-                    let prefix = format!("{{{scheme}}}");
-                    let named = Zeroizing::new([prefix.as_bytes(), value].concat());
-                    Secret::parse(&named, self.accepted)
-                }
-                _ => Secret::parse(value, self.accepted),
+                Some(scheme) => Secret::parse_as(value, scheme, self.accepted),
+                None => Secret::parse(value, self.accepted),
             };
             match secret {
                 Ok(secret) => credentials.extend(secret.map(Credential::from)),
@@ -103,10 +96,6 @@ impl Stored {
         }
         (there.then_some(Passwords::Stored(credentials)), flaw)
     }
-}
-
-fn is_marked(value: &[u8]) -> bool {
-    matches!(value, [b'!' | b'*' | b'$', ..])
 }
 
 fn values<'e>(
@@ -248,7 +237,8 @@ mod tests {
         );
         assert_eq!(read(None, &[b"!"]), Ok(String::new()));
         assert!(read(Some("PLAIN"), &[b"secret", ssha]).is_ok());
-        assert_eq!(read(Some("PLAIN"), &[b"!secret"]), Ok(String::new()));
+        assert_eq!(read(Some("PLAIN"), &[b"!secret"]), Ok("plain".to_owned()));
+        assert_eq!(read(Some("SSHA"), &[b"!secret"]), Ok(String::new()));
         let error = read(None, &[b"secret"]).unwrap_err();
         assert!(error.starts_with("attribute userPassword: "), "{error}");
         assert!(!error.contains("secret"));

@@ -149,16 +149,16 @@ impl SqlStore {
         if let Some(Ok(columns)) = answers.first()
             && !columns.is_empty()
         {
-            let says = |column: &String| {
-                let is = |owner: &&str| column.eq_ignore_ascii_case(owner);
-                OWNER_COLUMNS.iter().any(is)
-            };
-            let _known = self.says_owner.set(columns.iter().any(says));
+            let _known = self.says_owner.set(says_owner(columns));
         }
         let faults = keys.into_iter().zip(statements).zip(answers);
         Ok(faults
             .filter_map(|((key, statement), answer)| {
-                let message = fault(statement, answer)?;
+                let app_passwords = key == "app-passwords-query";
+                let lacks =
+                    matches!(&answer, Ok(columns) if !columns.is_empty() && !says_owner(columns));
+                let message = fault(statement, answer)
+                    .or_else(|| (app_passwords && lacks).then(|| NO_OWNER.to_owned()))?;
                 Some(Fault { key, message })
             })
             .collect())
@@ -222,9 +222,12 @@ impl SqlStore {
                     continue;
                 }
             };
-            if let Some(owner) = owner
-                && !is_of_user(&owner)
-            {
+            let Some(owner) = owner else {
+                let what = || format!("app-passwords-query: {NO_OWNER}");
+                account.unusable_password.get_or_insert_with(what);
+                continue;
+            };
+            if !is_of_user(&owner) {
                 log::debug!("app-passwords-query: passed over a row of another login");
                 continue;
             }
@@ -313,6 +316,21 @@ impl UserStore for SqlStore {
                 .collect(),
         }
     }
+}
+
+/// What is wrong with app passwords that may be another login's: the two tables may compare logins in
+/// different ways.
+const NO_OWNER: &str =
+    "gives neither a column login nor matched_login: each row must say whose it is";
+
+/// Whether the rows with these columns say whose they are.
+fn says_owner(columns: &[String]) -> bool {
+    let is = |column: &String| {
+        OWNER_COLUMNS
+            .iter()
+            .any(|owner| column.eq_ignore_ascii_case(owner))
+    };
+    columns.iter().any(is)
 }
 
 /// How the login that a row belongs to is like the one that was asked for. A statement that takes the

@@ -162,15 +162,11 @@ impl Reading {
         let Some(stored) = stored else {
             return Ok(None);
         };
-        let bare = !matches!(stored.as_slice(), [] | [b'{' | b'$' | b'*' | b'!', ..]);
-        let stored = match &self.default_scheme {
-            Some(scheme) if bare => {
-                let prefix = [b"{", scheme.as_bytes(), b"}"].concat();
-                Zeroizing::new([&prefix[..], stored.as_slice()].concat())
-            }
-            _ => stored,
+        let secret = match &self.default_scheme {
+            Some(scheme) => Secret::parse_as(&stored, scheme, self.accepted),
+            None => Secret::parse(&stored, self.accepted),
         };
-        Secret::parse(&stored, self.accepted).map_err(|error| Flaw::new(column, error.to_string()))
+        secret.map_err(|error| Flaw::new(column, error.to_string()))
     }
 }
 

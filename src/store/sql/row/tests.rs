@@ -162,16 +162,33 @@ fn the_default_scheme_is_that_of_bare_passwords() {
     for (stored, known) in [
         ("secret", true),
         (STORED, true),
-        ("$apr1$abcdefgh$x", false),
-        ("{secret", false),
-        ("$ecret", false),
+        ("$apr1$abcdefgh$x", true),
+        ("{secret", true),
+        ("{secret}", true),
+        ("$ecret", true),
+        ("!secret", true),
+        ("*", true),
+        ("{SSHA}secret", false),
+        ("{DIGEST-MD5}secret", false),
     ] {
         let read = plain.account(&row(&[("password", text(stored))]));
-        let unusable = read.unwrap().unusable_password;
-        assert_eq!(unusable.is_none(), known, "{stored}");
+        let account = read.unwrap();
+        assert_eq!(account.unusable_password.is_none(), known, "{stored}");
+        assert_eq!(secrets(&account), usize::from(known), "{stored}");
     }
-    let locked = plain.account(&row(&[("password", text("*"))])).unwrap();
-    assert_eq!(secrets(&locked), 0);
+    for scheme in ["SHA512-CRYPT", "CRYPT", "BLF-CRYPT", "ARGON2ID", "SSHA512"] {
+        assert_eq!(Secret::takes_scheme(scheme), Ok(()));
+        let hashed = Reading {
+            default_scheme: Some(scheme.to_owned()),
+            ..reading()
+        };
+        for locked in ["*", "!", "!$6$salt$x", ""] {
+            let account = hashed.account(&row(&[("password", text(locked))])).unwrap();
+            assert_eq!(account.unusable_password, None, "{scheme} {locked}");
+            assert_eq!(secrets(&account), 0, "{scheme} {locked}");
+        }
+    }
+    assert!(Secret::takes_scheme("NOSUCH").is_err());
 }
 
 #[test]
