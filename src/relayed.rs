@@ -41,6 +41,7 @@ impl Value {
     /// Whether all bytes may be in it.
     pub fn allows(self, bytes: &[u8]) -> bool {
         bytes.iter().all(|byte| self.allows_byte(*byte))
+            && !(self == Self::SmtpLogin && is_xtext(bytes))
     }
 
     fn allows_byte(self, byte: u8) -> bool {
@@ -53,6 +54,13 @@ impl Value {
             Self::ErrorCode => byte.is_ascii_digit() || matches!(byte, b'.' | b' '),
         }
     }
+}
+
+/// Whether a mail server would read other bytes in it, as XCLIENT's values are xtext (RFC 1891, 5):
+/// `al+69ce` is `alice` there, where nginx does not write the plus as `+2B`.
+fn is_xtext(bytes: &[u8]) -> bool {
+    let coded = |part: &[u8]| matches!(part, [b'+', high, low] if high.is_ascii_hexdigit() && low.is_ascii_hexdigit());
+    bytes.windows(3).any(coded)
 }
 
 #[cfg(test)]
@@ -168,6 +176,21 @@ mod tests {
                 let bad = smtp && control;
                 assert_eq!(mail, refused_if(bad, Refusal::BadHeader(header)), "{what}");
             }
+        }
+    }
+
+    #[test]
+    fn no_login_is_another_one_in_xclient() {
+        for (login, smtp) in [
+            ("al+69ce", false),
+            ("al+6Fce@example.org", false),
+            ("+40", false),
+            ("user+tag@example.org", true),
+            ("user+6@example.org", true),
+            ("user+", true),
+        ] {
+            assert_eq!(Value::SmtpLogin.allows(login.as_bytes()), smtp, "{login}");
+            assert!(Value::Login.allows(login.as_bytes()), "{login}");
         }
     }
 

@@ -166,6 +166,7 @@ impl World {
             wrong: Then::Stop,
             trouble: Then::Stop,
             pace: Pace::default(),
+            app_passwords: false,
         };
         let overheard = |source: Source| Source {
             store: Arc::new(Overheard {

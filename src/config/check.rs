@@ -137,6 +137,7 @@ impl Checker<'_> {
         if whole {
             self.complete(&users, &routes);
         }
+        let master = self.master(file.master, &users);
         let oauth = self.oauth(&file.oauth);
         let messages = Messages {
             refused: self.text("messages.refused", file.messages.refused),
@@ -159,7 +160,7 @@ impl Checker<'_> {
                 .throttle
                 .map(|throttle| self.throttle(throttle, vouched_for)),
             logins: self.logins(file.logins),
-            master: self.master(file.master),
+            master,
             external: self.external(&file.external),
             inbound,
             #[cfg(feature = "oauth")]

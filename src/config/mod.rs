@@ -178,6 +178,16 @@ impl StoreConfig {
         }
     }
 
+    /// Whether its users may have app passwords.
+    pub fn has_app_passwords(&self) -> bool {
+        match self {
+            Self::File(settings) => settings.app_passwords.is_some(),
+            #[cfg(feature = "sql")]
+            Self::Sql(settings) => settings.app_passwords.is_some(),
+            _ => false,
+        }
+    }
+
     /// Whether it can tell who is a user without a password.
     pub fn knows_its_users(&self) -> bool {
         match self {

@@ -38,8 +38,10 @@ pub struct Source {
     pub wrong: Then,
     /// What follows where the store cannot say.
     pub trouble: Then,
-    /// How long it takes to check passwords, where it does so itself.
+    /// How long it takes to check passwords, where it does so itself or has app passwords.
     pub pace: Pace,
+    /// Whether a user may have several passwords: then the time of a no would tell how many.
+    pub app_passwords: bool,
 }
 
 /// What follows an outcome that is not success.

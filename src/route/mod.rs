@@ -46,7 +46,7 @@ use names::{Name, Refreshing, Timing, keep_fresh};
 use watch::Watchman;
 
 /// How long a reload waits for the addresses of names. A login that needs one waits itself.
-const RELOAD_PATIENCE: Duration = Duration::from_millis(300);
+const PATIENCE: Duration = Duration::from_millis(300);
 
 /// The routes at work: a [`Table`], and the addresses of its hosts.
 pub struct Routes {
@@ -181,7 +181,7 @@ impl Routes {
 
     fn start(table: Table, lookups: Lookups, before: Option<&Self>, timing: Timing) -> Self {
         let mut routes = Self::idle(table, lookups, before, timing);
-        routes.look_names_up(before);
+        routes.look_names_up();
         if matches!(routes.probing, Probing::InLine) {
             let watchman = Watchman::new(routes.table.probes);
             if let Some(Probing::Background(old)) = before.map(|before| &before.probing) {
@@ -192,7 +192,7 @@ impl Routes {
         routes
     }
 
-    fn look_names_up(&mut self, before: Option<&Self>) {
+    fn look_names_up(&mut self) {
         let names: Vec<_> = self.names().cloned().collect();
         if names.is_empty() {
             return;
@@ -209,7 +209,7 @@ impl Routes {
             Ok(_detached) => {
                 self._refreshing = Some(refreshing);
                 if !known {
-                    let patience = before.map_or(self.timing.patience, |_| RELOAD_PATIENCE);
+                    let patience = self.timing.patience.min(PATIENCE);
                     let _in_time_or_not = first_done.recv_timeout(patience);
                 }
             }

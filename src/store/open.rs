@@ -50,9 +50,9 @@ pub struct Opened {
     pub watched: Watched,
 }
 
-/// How long a reload waits for what databases say of its queries. One that is slower is asked
-/// again at each login, as one that is down.
-const RELOAD_PATIENCE: Duration = Duration::from_secs(1);
+/// How long a start and a reload wait for what databases say of their queries: the users of the other
+/// stores wait as long. One that is slower is asked again at each login, as one that is down.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Opens every store of the configuration. A database that is down is opened all the same: it is
 /// asked again at each login.
@@ -74,8 +74,7 @@ pub fn open_after(config: &Config, lifetime: Lifetime, before: Option<&Service>)
     opening.sources();
     opening.masters();
     let probes = opening.probes;
-    let patience = before.map(|_| RELOAD_PATIENCE);
-    opened.problems.extend(probes.problems(patience));
+    opened.problems.extend(probes.problems(PATIENCE));
     if takes_logins_without_password(config) {
         opened.warn_of_unlike(config);
     }
@@ -155,6 +154,7 @@ impl Opening<'_> {
                 wrong: users.wrong,
                 trouble: users.trouble,
                 pace: Pace::default(),
+                app_passwords: users.store.has_app_passwords(),
             });
         }
     }

@@ -48,24 +48,16 @@ impl Probes {
         }
     }
 
-    /// What the stores say is wrong, as far as they say so within `patience`; `None` waits for
-    /// all, each of which has a bound of its own.
-    pub(super) fn problems(self, patience: Option<Duration>) -> Vec<Problem> {
-        let deadline = patience.map(|patience| Instant::now() + patience);
+    /// What the stores say is wrong, as far as they say so within `patience`.
+    pub(super) fn problems(self, patience: Duration) -> Vec<Problem> {
+        let deadline = Instant::now() + patience;
         let mut problems = Vec::new();
         for (answer, store) in self.answers.into_iter().zip(self.store) {
-            let said = match deadline {
-                None => answer.recv().unwrap_or_default(),
-                Some(deadline) => {
-                    let left = deadline.saturating_duration_since(Instant::now());
-                    answer.recv_timeout(left).unwrap_or_else(|_| {
-                        log::error!(
-                            "store {store}: no answer yet; it is asked again at each login"
-                        );
-                        Vec::new()
-                    })
-                }
-            };
+            let left = deadline.saturating_duration_since(Instant::now());
+            let said = answer.recv_timeout(left).unwrap_or_else(|_| {
+                log::error!("store {store}: no answer yet; it is asked again at each login");
+                Vec::new()
+            });
             problems.extend(said);
         }
         problems

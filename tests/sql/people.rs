@@ -202,7 +202,7 @@ fn columns_of_many_types_are_read() {
                   '2120-01-01'::date AS expires UNION ALL SELECT '{PLAIN}e', 'infinity';";
     postgres.make_database("types", tables);
     let query = "SELECT password, host(host) AS host, port::int8, nologin, nets AS \"allow-nets\", \
-                 who AS login FROM users WHERE login = :login::citext";
+                 who AS login, login::text AS matched_login FROM users WHERE login = :login::citext";
     let apps = "app-passwords-query = \"SELECT *, :login AS login FROM apps UNION ALL \
                 SELECT '{PLAIN}f', at::date, 'x' FROM users WHERE login = :login::citext\"";
     let service = Service::start(&users(&postgres.url("types"), query, apps));
@@ -234,7 +234,7 @@ fn columns_of_many_types_are_read() {
                   INSERT INTO apps VALUES ('{PLAIN}d', '2030-01-01', '2020-01-01'); \
                   INSERT INTO apps VALUES ('{PLAIN}e', NULL, NULL);";
     mariadb.make_database("types", tables);
-    let query = "SELECT password, host, port, nologin, who AS login, small FROM users \
+    let query = "SELECT password, host, port, nologin, who AS login, login AS matched_login, small FROM users \
                  WHERE login = :login";
     let apps = "app-passwords-query = \"SELECT *, :login AS login FROM apps UNION ALL \
                 SELECT '{PLAIN}f', at, NULL, 'x' FROM apps WHERE at IS NOT NULL\"";

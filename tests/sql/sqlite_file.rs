@@ -338,7 +338,9 @@ fn a_value_or_rows_of_any_size_cost_no_memory() {
     );
     let query = format!(
         "app-passwords-query = \"{}\"",
-        QUERY.replace("users", "apps")
+        QUERY
+            .replace("users", "apps")
+            .replace("SELECT ", "SELECT login, ")
     );
     let service = Service::start(&users(&format!("sqlite:{file}"), QUERY, &query));
     let before = service.peak();

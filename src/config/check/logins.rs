@@ -6,7 +6,7 @@ use toml::Spanned;
 
 use super::Checker;
 use crate::config::source::written;
-use crate::config::{MasterConfig, file};
+use crate::config::{MasterConfig, StoreConfig, UsersConfig, file};
 use crate::logins::LoginRules;
 use crate::request::Login;
 use crate::store::file::Settings;
@@ -76,7 +76,11 @@ impl Checker<'_> {
         Some(name.to_ascii_lowercase())
     }
 
-    pub(super) fn master(&mut self, master: file::Master) -> Option<MasterConfig> {
+    pub(super) fn master(
+        &mut self,
+        master: file::Master,
+        users: &[UsersConfig],
+    ) -> Option<MasterConfig> {
         let path = master.path.as_ref()?;
         let separator = master.separator.get_ref();
         if separator.is_empty() || separator.len() > 16 || separator.chars().any(char::is_control) {
@@ -84,10 +88,17 @@ impl Checker<'_> {
             self.report(&master.separator.span(), "master.separator", message);
         }
         let separator = separator.as_bytes().to_vec();
+        let file = self.path("master.path", &path.span(), Some(path))?;
+        let of_users = |users: &UsersConfig| matches!(&users.store, StoreConfig::File(settings) if settings.path == file);
+        if users.iter().any(of_users) {
+            let message =
+                "is the password file of [[users]] too: each user could log in as any other";
+            self.report(&path.span(), "master.path", message);
+        }
         Some(MasterConfig {
             separator,
             settings: Settings {
-                path: self.path("master.path", &path.span(), Some(path))?,
+                path: file,
                 allow_weak_schemes: master.allow_weak_schemes,
                 max_hash_ms: self.max_hash_ms,
                 app_passwords: None,

@@ -86,6 +86,7 @@ impl Chain {
         }
         let mut limited = None;
         let mut tried = Guess::No;
+        let started = Instant::now();
         for credential in credentials.iter().take(MAX_CREDENTIALS) {
             match self.fits(&credential.secret, asked, proof) {
                 // What was compared before is a guess, though the rest cannot be.
@@ -110,6 +111,11 @@ impl Chain {
                     }));
                 }
             }
+        }
+        if source.app_passwords {
+            let took = started.elapsed();
+            source.pace.note(took);
+            *owed += source.pace.owed(took);
         }
         match limited {
             Some(limit) => Said::Never(Rank::KeptOut, limit),
@@ -177,12 +183,33 @@ impl Chain {
         }
     }
 
+    /// Does the work of checking a proof where there is nothing to check it against.
+    ///
+    /// What is left of the time of a store with app passwords, or of one that checks passwords itself, is
+    /// added to `owed`.
+    fn spend_time(
+        &self,
+        asked: &Question<'_>,
+        proof: &Proof,
+        owed: &mut Duration,
+    ) -> Result<Spent, Trouble> {
+        let started = Instant::now();
+        let spent = self.check_decoy(asked, proof, owed)?;
+        let mut serving = self.sources.iter().filter(|it| it.serves(asked.login));
+        if spent == Spent::OnCheck
+            && let Some(source) = serving.find(|it| it.app_passwords)
+        {
+            *owed += source.pace.owed(started.elapsed());
+        }
+        Ok(spent)
+    }
+
     /// Does the work of checking a proof where there is nothing to check it against: that of the
     /// first store that has some. A digest is checked by the first that can compare one.
     ///
     /// What is left of the time of a store that checks passwords itself is added to `owed`. An empty
     /// password costs nothing where it would not be checked either.
-    fn spend_time(
+    fn check_decoy(
         &self,
         asked: &Question<'_>,
         proof: &Proof,

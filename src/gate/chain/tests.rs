@@ -75,6 +75,7 @@ fn source(says: Says, wrong: Then, trouble: Then) -> Source {
         wrong,
         trouble,
         pace: Pace::default(),
+        app_passwords: false,
     }
 }
 
@@ -107,6 +108,33 @@ fn ask(chain: &Chain, login: &str, password: &str) -> Result<Proven, Refusal> {
 
 fn down() -> Refusal {
     Refusal::Temporary(Trouble::Store("fake: it is down".to_owned()))
+}
+
+/// How many passwords a user has does not show in the time of a no.
+#[test]
+fn refusals_of_a_store_with_app_passwords_leave_as_late_as_those_of_other_users() {
+    let login = Login::new(b"alice".to_vec()).unwrap();
+    let owed = |source: Source| {
+        let chain = chain(vec![source]);
+        let started = Instant::now();
+        let asked = chain.authenticate(&question(&login), &proof("guess"), &mut |_| {});
+        let owed = asked.map_err(|denied| denied.owed).err().unwrap();
+        (owed, started.elapsed() + owed)
+    };
+    let of = |says: &Says| source(says.clone(), Then::Stop, Then::Stop);
+    for says in [
+        Says::Stored(&["{PLAIN}a", "{PLAIN}b", "{PLAIN}c"]),
+        Says::Stored(&["{PLAIN}a"]),
+        Says::Stored(&[]),
+        Says::Unknown,
+    ] {
+        assert_eq!(owed(of(&says)).0, Duration::ZERO);
+        let source = Source {
+            app_passwords: true,
+            ..of(&says)
+        };
+        assert!(owed(source).1 >= Duration::from_millis(100));
+    }
 }
 
 /// Every pair of outcomes with every pair of actions of the first store.
