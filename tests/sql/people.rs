@@ -204,7 +204,7 @@ fn columns_of_many_types_are_read() {
     let query = "SELECT password, host(host) AS host, port::int8, nologin, nets AS \"allow-nets\", \
                  who AS login, login::text AS matched_login FROM users WHERE login = :login::citext";
     let apps = "app-passwords-query = \"SELECT *, :login AS login FROM apps UNION ALL \
-                SELECT '{PLAIN}f', at::date, 'x' FROM users WHERE login = :login::citext\"";
+                SELECT '{PLAIN}f', at::date, login::text FROM users WHERE login = :login::citext\"";
     let service = Service::start(&users(&postgres.url("types"), query, apps));
     let there = "Auth-Status: OK\nAuth-Server: 192.0.2.9\nAuth-Port: 143\nAuth-User: robert\n";
     service
@@ -237,7 +237,7 @@ fn columns_of_many_types_are_read() {
     let query = "SELECT password, host, port, nologin, who AS login, login AS matched_login, small FROM users \
                  WHERE login = :login";
     let apps = "app-passwords-query = \"SELECT *, :login AS login FROM apps UNION ALL \
-                SELECT '{PLAIN}f', at, NULL, 'x' FROM apps WHERE at IS NOT NULL\"";
+                SELECT '{PLAIN}f', at, NULL, :login FROM apps WHERE at IS NOT NULL\"";
     let service = Service::start(&users(&mariadb.url("types"), query, apps));
     service
         .ask(&Ask::new("alice", "right"))

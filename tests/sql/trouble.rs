@@ -101,6 +101,8 @@ fn goes_and_comes(kind: Kind) {
         must_be_late(reply.took, Duration::from_secs(1));
     }
     engine.signal(Signal::CONT);
+    // It first goes through what came while it was stopped.
+    engine.sleeping();
     service.ask(&alice()).must_be(OK, "accepted");
 
     // A statement that takes too long is ended here, and soon at the server too.
