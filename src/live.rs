@@ -178,7 +178,7 @@ impl Inner {
 
     fn look_safely(&self) {
         let look = || {
-            // Users first: whoever was taken out does not stay in for as long as a database takes.
+            // Users first: a removed user must not stay in while a database is slow.
             let users = self.users().clone();
             users.iter().for_each(|users| self.load_users(users));
             self.load_configuration();

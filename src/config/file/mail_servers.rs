@@ -62,8 +62,8 @@ pub(in crate::config) struct Routes {
     pub(in crate::config) fold_case: bool,
     /// Seconds after which a host's DNS name is looked up again, 1 to 86400. Default: 300.
     pub(in crate::config) resolve_ttl: Spanned<i64>,
-    /// The networks that mail servers may be in, in CIDR form, whoever names them: this file, a
-    /// store, or DNS. Default: anywhere.
+    /// The networks that mail servers may be in, in CIDR form: for addresses from this
+    /// file, from stores and from DNS. Default: anywhere.
     pub(in crate::config) allowed_networks: Option<Spanned<Vec<Spanned<String>>>>,
     /// `"alice@example.org" = "host"`.
     pub(in crate::config) login: BTreeMap<Spanned<String>, Spanned<String>>,

@@ -1,4 +1,4 @@
-//! What a token is: an access token that whoever bears it may use, or another one of the same
+//! What a token is: a bearer access token, or another one of the same
 //! issuer, with the same claims and a signature of the same key, that was made for something else.
 
 use serde_json::{Map, Value};
