@@ -2,7 +2,7 @@
 
 use bcrypt::{HashParts, Version};
 
-use super::stored::SecretError;
+use super::error::SecretError;
 
 /// The highest cost taken, about two seconds of work; each step doubles it.
 const MAX_COST: u32 = 15;

@@ -1,7 +1,8 @@
 //! The forms that name themselves, as crypt(3) has them: `$id$…`.
 
+use super::error::SecretError;
 use super::scheme::Scheme;
-use super::stored::{Form, SecretError};
+use super::stored::Form;
 use super::{argon2, bcrypt, md5_crypt, sha_crypt, yescrypt};
 
 /// Reads a form by its identifier.

@@ -7,8 +7,8 @@ use sha2::{Digest, Sha256, Sha512};
 use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
+use super::error::SecretError;
 use super::scheme::Scheme;
-use super::stored::SecretError;
 
 /// The longest salt taken. OpenLDAP's longest is 16 bytes.
 const MAX_SALT_BYTES: usize = 64;

@@ -6,7 +6,7 @@ use md5::{Digest, Md5};
 use subtle::ConstantTimeEq;
 
 use super::digest::{digest, finish};
-use super::stored::SecretError;
+use super::error::SecretError;
 use super::unix64;
 
 /// The rounds are fixed.

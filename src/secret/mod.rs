@@ -14,6 +14,7 @@ mod cost;
 mod cram_md5;
 mod crypt;
 mod digest;
+mod error;
 mod hashing;
 mod md5_crypt;
 mod pbkdf2;
@@ -26,11 +27,12 @@ mod yescrypt;
 
 pub use challenge::{Answered, BadAnswer};
 pub use cost::{Accepted, MAX_HASH_MS};
+pub use error::SecretError;
 pub use hashing::HashError;
 pub use scheme::{NotMade, Scheme, WeakSchemes};
 #[cfg(test)]
 pub(crate) use stored::work;
-pub use stored::{OutOfMemory, Secret, SecretError};
+pub use stored::{OutOfMemory, Secret};
 pub use token::{MAX_TOKEN_BYTES, Token};
 
 /// The most bytes that a password may have. Some hashes take time that grows with the password;

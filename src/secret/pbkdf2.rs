@@ -3,7 +3,8 @@
 use sha1::Sha1;
 use subtle::ConstantTimeEq;
 
-use super::stored::{SecretError, from_hex, number};
+use super::error::SecretError;
+use super::stored::{from_hex, number};
 
 /// The most rounds taken: about a second of work. OWASP asks for 1,300,000 with SHA-1.
 const MAX_ROUNDS: u32 = 2_000_000;
