@@ -188,8 +188,7 @@ fn credential(line: &Line<'_>, accepted: Accepted) -> Result<Option<Credential>,
                 allow_nets = Some(read.ok_or_else(|| flaw("allow_nets is no list of networks"))?);
             }
             Some(("expires", end)) => {
-                let read = limits::expiry(end);
-                expires = Some(read.ok_or_else(|| flaw("expires is no date"))?);
+                expires = limits::expiry(end).map_err(|bad| flaw(bad.of_field()))?;
             }
             None if text.is_empty() => {}
             // A limit that is misspelt must not be no limit.

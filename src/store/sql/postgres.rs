@@ -18,6 +18,7 @@ use super::row::{Row, Value, network_text};
 use super::template::Template;
 use crate::net::Names;
 use crate::route::System;
+use crate::store::limits::LAST_SECOND;
 
 /// Seconds from 1970 to 2000, which PostgreSQL counts from.
 const EPOCH: i64 = 946_684_800;
@@ -191,17 +192,20 @@ fn value(oid: u32, is_text: bool, bytes: &[u8]) -> Option<Value> {
         // cidr, inet
         650 | 869 => Value::bytes(network(bytes)?),
         // date; timestamp and timestamptz, in microseconds. The greatest number is `infinity`.
-        1082 => match i32::from_be_bytes(bytes.try_into().ok()?) {
-            i32::MAX => Value::Null,
-            days => Value::Integer(i64::from(days) * 86_400 + EPOCH),
-        },
-        1114 | 1184 => match i64::from_be_bytes(bytes.try_into().ok()?) {
-            i64::MAX => Value::Null,
-            micros => Value::Integer(micros.div_euclid(1_000_000) + EPOCH),
-        },
+        1082 => moment(i64::from(i32::from_be_bytes(bytes.try_into().ok()?)) * 86_400),
+        1114 | 1184 => moment(i64::from_be_bytes(bytes.try_into().ok()?).div_euclid(1_000_000)),
         _ if is_text => Value::bytes(bytes),
         _ => return None,
     })
+}
+
+/// Seconds since 2000 as seconds since 1970. What lies beyond all dates of four digits never comes; what
+/// lies as far back, as `-infinity` does, has been long ago.
+fn moment(since_2000: i64) -> Value {
+    match since_2000.saturating_add(EPOCH) {
+        seconds if seconds > LAST_SECOND => Value::Null,
+        seconds => Value::Integer(seconds.max(-LAST_SECOND)),
+    }
 }
 
 /// Family, prefix, whether it is a cidr, length, address (network.c, `network_send`).
@@ -214,4 +218,32 @@ fn network(bytes: &[u8]) -> Option<Vec<u8>> {
         _ => return None,
     };
     Some(network_text(address, prefix))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_lies_beyond_all_dates_is_no_end() {
+        const DATE: u32 = 1082;
+        const TIMESTAMP: u32 = 1114;
+        let days = |days: i32| value(DATE, false, &days.to_be_bytes());
+        let micros = |micros: i64| value(TIMESTAMP, false, &micros.to_be_bytes());
+        // 9999-12-31, 10000-01-01, 5874897-12-31, infinity.
+        assert!(matches!(
+            days(2_921_939),
+            Some(Value::Integer(253_402_214_400))
+        ));
+        for beyond in [2_921_940, 2_145_031_948, i32::MAX] {
+            assert!(matches!(days(beyond), Some(Value::Null)), "{beyond}");
+        }
+        assert!(matches!(micros(0), Some(Value::Integer(EPOCH))));
+        for beyond in [252_455_616_000_000_000, i64::MAX - 1, i64::MAX] {
+            assert!(matches!(micros(beyond), Some(Value::Null)), "{beyond}");
+        }
+        for past in [days(i32::MIN), micros(i64::MIN)] {
+            assert!(matches!(past, Some(Value::Integer(..0))));
+        }
+    }
 }

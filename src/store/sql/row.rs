@@ -6,6 +6,7 @@
 use std::fmt;
 use std::net::IpAddr;
 use std::num::NonZeroU16;
+use std::time::SystemTime;
 
 use zeroize::Zeroizing;
 
@@ -126,11 +127,7 @@ impl Reading {
                 utf8(limits::protocols),
             )?,
             allow_nets: row.networks()?,
-            expires: row.parsed(
-                "expires",
-                "is neither a date and time nor seconds since 1970; NULL stands for never",
-                utf8(limits::expiry),
-            )?,
+            expires: row.expires()?,
             secret: match secret {
                 Some(secret) => secret,
                 None => return Ok(None),
@@ -226,6 +223,18 @@ impl Row {
             ));
         }
         Ok(hyphen.or(underscore))
+    }
+
+    /// When it ends; NULL stands for never.
+    fn expires(&self) -> Result<Option<SystemTime>, Flaw> {
+        const COLUMN: &str = "expires";
+        let value = self.get(COLUMN)?;
+        let text = value.map_or(Ok(None), |value| text(COLUMN, value))?;
+        text.map_or(Ok(None), |text| {
+            let text = str::from_utf8(&text).unwrap_or_default();
+            limits::expiry(text)
+                .map_err(|bad| Flaw::new(COLUMN, format!("{}; NULL stands for never", bad.words())))
+        })
     }
 
     /// Whether a column says yes. What is no clear no is a yes: it may lock somebody out, never

@@ -69,7 +69,18 @@ fn a_flaw_has_a_place_and_a_limit_that_is_misspelt_is_one() {
             29,
             "allow_nets is no list of networks",
         ),
-        ("a:{PLAIN}x:y:expires=never", 14, "expires is no date"),
+        (
+            "a:{PLAIN}x:y:expires=never",
+            14,
+            "expires is neither a date (2027-01-31), a date and time (2027-01-31T12:00:00Z) nor \
+             seconds since 1970",
+        ),
+        (
+            "a:{PLAIN}x:y:expires=1801440000000",
+            14,
+            "expires is too large for seconds since 1970 and looks like milliseconds: divide it by \
+             1000",
+        ),
         (
             "a:{PLAIN}x:y:expire=2027-01-31",
             14,

@@ -243,6 +243,14 @@ fn app_passwords_have_limits() {
         credential.expires,
         Some(UNIX_EPOCH + Duration::from_secs(86_401))
     );
+    for never in [
+        text("9999-12-31 00:00:00"),
+        Value::Integer(253_402_300_800),
+        Value::Null,
+    ] {
+        let credential = reading().app_password(&with("expires", never)).unwrap();
+        assert_eq!(credential.unwrap().expires, None);
+    }
     let open = reading()
         .app_password(&with("x", Value::Null))
         .unwrap()
@@ -257,13 +265,21 @@ fn app_passwords_have_limits() {
 #[test]
 fn a_limit_that_cannot_be_read_is_a_flaw() {
     let no_list = "column protocols: is no list of imap, pop3, smtp; NULL stands for all";
-    let no_time = "column expires: is neither a date and time nor seconds since 1970; NULL stands \
-                   for never";
+    let no_time = "column expires: is neither a date (2027-01-31), a date and time \
+                   (2027-01-31T12:00:00Z) nor seconds since 1970; NULL stands for never";
+    let milliseconds = "column expires: is too large for seconds since 1970 and looks like \
+                        milliseconds: divide it by 1000; NULL stands for never";
     for (row, message) in [
         (with("protocols", text("")), no_list),
         (with("protocols", text("imap,ftp")), no_list),
         (with("expires", text("")), no_time),
         (with("expires", text("soon")), no_time),
+        (with("expires", Value::bytes(*b"\xff")), no_time),
+        (
+            with("expires", Value::Integer(1_801_440_000_000)),
+            milliseconds,
+        ),
+        (with("expires", text("1801440000000")), milliseconds),
         (
             with("label", Value::bytes(*b"\xff")),
             "column label: is no text of at most 254 bytes",
