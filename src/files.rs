@@ -48,6 +48,12 @@ impl Fingerprint {
         of(self) == of(other)
     }
 
+    /// Whether it is the same file with as many bytes, which nobody has written to since: at most its
+    /// owner, its mode or its name is another.
+    pub fn has_content_of(&self, other: &Self) -> bool {
+        self.has_size_of(other) && self.modified == other.modified
+    }
+
     /// Whether the file has changed within `span` before `now`: then whoever writes it may not be
     /// done. A time of change that lies in the future says nothing.
     pub fn is_fresh(&self, now: SystemTime, span: Duration) -> bool {

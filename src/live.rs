@@ -27,6 +27,7 @@ use crate::service::{Service, Watched, refuse};
 use crate::store::file::{Reading, UsersFile};
 use crate::store::open::{Lifetime, unknown_hosts};
 
+mod folders;
 mod freshness;
 mod lane;
 

@@ -21,8 +21,11 @@ use crate::route::{Routes, System};
 use crate::sandbox::{self, Sandbox};
 use crate::store::file::UsersFile;
 use crate::store::open::{Lifetime, open_after, try_all};
-use crate::throttle::{self, Counting, Throttle};
 use crate::turnstile::Turnstile;
+
+mod parts;
+
+use parts::{throttle, unread, whole};
 
 /// The configuration and what it opened; it never changes. A reload makes a new one.
 pub struct Service {
@@ -134,6 +137,10 @@ impl Service {
                 .skip(1)
                 .map(|(path, seen)| (path.clone(), Some(seen.clone()))),
         );
+        if !problems.is_empty() {
+            // One of them may be why: what could not be read is watched too.
+            watched.extend(unread(&config));
+        }
         let impossible = impossible(&config);
         if !impossible.is_empty() {
             // That such a file cannot be read is said already, and better.
@@ -396,29 +403,9 @@ impl Service {
     }
 }
 
-/// What slows guessing down. Counts in memory are of no use to a process that ends with its request.
-fn throttle(config: &Config, lifetime: Lifetime, before: Option<&Service>) -> Option<Throttle> {
-    let settings = &config.throttle.as_ref()?.settings;
-    let forgets = lifetime == Lifetime::OneRequest && settings.place == throttle::Place::Memory;
-    let before = before.and_then(|service| service.gate.throttle.as_ref());
-    let counting = match lifetime {
-        Lifetime::Server => Counting::ForLong,
-        Lifetime::OneRequest => Counting::Once,
-    };
-    (!forgets).then(|| Throttle::open(settings, counting, before))
-}
-
 /// For whatever is refused without a look at who it is.
 fn in_step(came: Instant) -> Departure {
     Departure::InStep { came }
-}
-
-/// Without a problem, what was made is whole.
-fn whole((service, problems): (Option<Service>, Vec<Problem>)) -> Result<Service, Vec<Problem>> {
-    match service {
-        Some(service) if problems.is_empty() => Ok(service),
-        _ => Err(problems),
-    }
 }
 
 /// Appends a refusal where there is no request that could be read, and logs it.

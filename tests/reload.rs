@@ -1,9 +1,10 @@
 //! Changed files while the program serves: what counts when, and what holds up what.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::Write as _;
 #[cfg(feature = "sql")]
 use std::net::TcpListener;
+use std::os::unix::fs::{PermissionsExt as _, chown};
 use std::path::Path;
 #[cfg(feature = "sql")]
 use std::sync::atomic::AtomicUsize;
@@ -354,4 +355,105 @@ fn a_file_without_a_line_feed_at_its_end_counts_once_it_is_left_alone() {
         in_force
     });
     assert_eq!(server.ask("alice", "one"), REFUSED);
+}
+
+/// A second, and much more for a machine that is busy otherwise; without it, it would be ten.
+const NOTICED: Duration = Duration::from_secs(6);
+
+#[track_caller]
+fn soon(what: &str, so: impl FnMut() -> bool) {
+    let start = Instant::now();
+    wait_until(what, so);
+    let took = start.elapsed();
+    assert!(took < NOTICED, "{what}: {took:?}");
+}
+
+/// Whoever may write a file, or a folder on the way to it, decides who gets in.
+#[test]
+fn a_changed_owner_or_mode_of_a_file_or_a_folder_counts_within_a_second() {
+    let config = CONFIG.replace("\"users\"", "\"more/folder/users\"");
+    for line_feed in ["\n", ""] {
+        let dir = TempDir::new();
+        fs::create_dir_all(dir.path().join("more/folder")).unwrap();
+        dir.write(
+            "more/folder/users",
+            format!("alice:{{PLAIN}}one{line_feed}"),
+        );
+        dir.write("more/folder/key", format!("0123456789abcdef{line_feed}"));
+        let keyed = format!("{config}[nginx]\nkey-file = \"more/folder/key\"\n");
+        let server = Serving::listening_in(dir, &keyed, "");
+        let ask = || {
+            server.answer(&[
+                ("HTTP_AUTH_USER", "alice"),
+                ("HTTP_AUTH_PASS", "one"),
+                ("HTTP_AUTH_PROTOCOL", "imap"),
+                ("HTTP_X_AUTH_KEY", "0123456789abcdef"),
+            ])
+        };
+        let count = |words: &str| {
+            // Files are looked at as requests come. What was loaded stays in force.
+            assert_eq!(ask(), accepted(HOST));
+            server.log().matches(words).count()
+        };
+        for (name, bad, good, complaint) in [
+            (
+                "more/folder/users",
+                0o622,
+                0o600,
+                "more/folder/users: may be written",
+            ),
+            (
+                "more/folder/key",
+                0o602,
+                0o640,
+                "more/folder/key: may be written",
+            ),
+            ("auth.toml", 0o666, 0o644, "auth.toml: may be written"),
+            ("more/folder", 0o757, 0o755, "more/folder may be written"),
+            ("more", 0o775, 0o711, "more may be written"),
+        ] {
+            let path = server.dir.path().join(name);
+            let mode = |mode| fs::set_permissions(&path, Permissions::from_mode(mode)).unwrap();
+            let complaints = count(complaint);
+            mode(bad);
+            soon(complaint, || count(complaint) > complaints);
+            let loads = count(": loaded");
+            mode(good);
+            soon(&format!("{name} is good again"), || {
+                count(": loaded") > loads
+            });
+        }
+        if rustix::process::geteuid().is_root() {
+            let path = server.dir.path().join("more/folder/users");
+            let complaint = "more/folder/users: belongs to user 65534";
+            chown(&path, Some(65534), None).unwrap();
+            soon(complaint, || count(complaint) > 0);
+            let loads = count(": loaded");
+            chown(&path, Some(0), None).unwrap();
+            soon("its owner is root again", || count(": loaded") > loads);
+        }
+    }
+}
+
+/// At the start nothing was read of a file that was refused; it is watched all the same.
+#[test]
+fn what_keeps_a_server_from_its_first_configuration_is_watched() {
+    let config = format!("{CONFIG}[nginx]\nkey-file = \"more/key\"\n");
+    for (name, bad, good) in [("more/key", 0o666, 0o600), ("more", 0o777, 0o755)] {
+        let dir = TempDir::new();
+        fs::create_dir(dir.path().join("more")).unwrap();
+        dir.write("users", "alice:{PLAIN}one\n");
+        dir.write("more/key", "0123456789abcdef\n");
+        let path = dir.path().join(name);
+        let mode = |mode| fs::set_permissions(&path, Permissions::from_mode(mode)).unwrap();
+        mode(bad);
+        let server = Serving::inheriting_in(dir, &config);
+        server.ask("alice", "one");
+        let complaint = "may be written by others";
+        wait_until(complaint, || server.log().contains(complaint));
+        mode(good);
+        soon(&format!("{name} is good"), || {
+            server.ask("alice", "one") == REFUSED
+        });
+    }
 }

@@ -39,6 +39,8 @@ struct Seen {
     sized: Instant,
     /// Whether what was loaded is in force.
     good: bool,
+    /// As it was when what is in force was loaded.
+    in_force: Option<Fingerprint>,
 }
 
 /// What is to be done about a file.
@@ -60,6 +62,7 @@ impl WatchedFile {
             looking: AtomicBool::new(false),
             seen: Mutex::new(Seen {
                 last: loaded.clone(),
+                in_force: loaded.clone(),
                 loaded,
                 changed: None,
                 sized: now,
@@ -71,7 +74,9 @@ impl WatchedFile {
     /// A file that nothing is known of yet, as it is now.
     pub(super) fn found(path: PathBuf) -> Self {
         let seen = fingerprint(&path).ok();
-        Self::new(path, seen, Instant::now())
+        let file = Self::new(path, seen, Instant::now());
+        file.seen().in_force = None;
+        file
     }
 
     pub(super) fn path(&self) -> &Path {
@@ -111,7 +116,9 @@ impl WatchedFile {
 
     /// What was loaded is in force.
     pub(super) fn accept(&self) {
-        self.seen().good = true;
+        let mut seen = self.seen();
+        seen.good = true;
+        seen.in_force = seen.loaded.clone();
     }
 
     /// It was loaded, as it was then.
@@ -122,12 +129,15 @@ impl WatchedFile {
         seen.changed = None;
     }
 
-    /// Whether it has kept its size so long that nobody is going to add to its last line.
+    /// Whether it has kept its size so long that nobody is going to add to its last line, or its content
+    /// is in force already.
     pub(super) fn is_complete(&self) -> bool {
         let now = SystemTime::now();
         let seen = self.seen();
         let last = seen.last.as_ref();
-        seen.sized.elapsed() >= COMPLETE || last.is_some_and(|last| !last.is_fresh(now, COMPLETE))
+        seen.sized.elapsed() >= COMPLETE
+            || last.is_some_and(|last| !last.is_fresh(now, COMPLETE))
+            || seen.has_content_in_force()
     }
 
     fn seen(&self) -> MutexGuard<'_, Seen> {
@@ -136,6 +146,11 @@ impl WatchedFile {
 }
 
 impl Seen {
+    fn has_content_in_force(&self) -> bool {
+        let both = self.last.as_ref().zip(self.in_force.as_ref());
+        both.is_some_and(|(last, in_force)| last.has_content_of(in_force))
+    }
+
     fn note(&mut self, found: Option<Fingerprint>, now: Instant) {
         let same_size = match (&found, &self.last) {
             (Some(found), Some(last)) => found.has_size_of(last),
@@ -196,6 +211,7 @@ mod tests {
             changed: None,
             sized: start,
             good: true,
+            in_force: one.clone(),
         };
         let mut see = |found: &Option<Fingerprint>, after: Duration, age: Duration| {
             seen.note(found.clone(), start + after);
@@ -233,6 +249,7 @@ mod tests {
             changed: None,
             sized: start,
             good: true,
+            in_force: one.clone(),
         };
         for (found, at, sized) in [
             (&one, 20, 0),

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use super::folders::Folders;
 use super::freshness::{Freshness, WatchedFile};
 use crate::files::Fingerprint;
 use crate::problem::Problem;
@@ -26,6 +27,7 @@ const MAX_HANGING: usize = 4;
 pub(super) struct Lane {
     /// What the log calls it.
     name: PathBuf,
+    folders: Folders,
     state: Mutex<State>,
 }
 
@@ -77,6 +79,7 @@ impl Lane {
         let watched = |(path, seen)| Arc::new(WatchedFile::new(path, seen, now));
         Self {
             name,
+            folders: Folders::default(),
             state: Mutex::new(State {
                 files: files.into_iter().map(watched).collect(),
                 attempts: Vec::new(),
@@ -163,6 +166,7 @@ impl Turn<'_> {
         // A look may take for ever, so no lock is held.
         let files = self.lane.state().files.clone();
         let looks: Vec<_> = files.iter().map(|file| file.look()).collect();
+        let moved = self.lane.folders.look(files.iter().map(|file| file.path()));
         let mut state = self.lane.state();
         // Files that are not complete count when they have been left alone.
         let complete = |path: &PathBuf| {
@@ -172,6 +176,7 @@ impl Turn<'_> {
         let unfinished = !state.unfinished.is_empty();
         let completed = unfinished && state.unfinished.iter().all(complete);
         let overdue = !state.problems.is_empty() && state.tried.elapsed() >= TRY_AGAIN;
+        state.asked |= moved;
         state.waiting = looks.contains(&Freshness::Fresh);
         if state.waiting {
             return false;
@@ -228,6 +233,8 @@ impl Turn<'_> {
 
     /// These are its files from now on.
     pub(super) fn watch(&self, files: Vec<(PathBuf, Option<Fingerprint>)>) {
+        let folders = files.iter().map(|(path, _)| path.as_path());
+        self.lane.folders.add(folders);
         let now = Instant::now();
         let mut state = self.lane.state();
         let mut watched: Vec<Arc<WatchedFile>> = Vec::new();

@@ -1,0 +1,47 @@
+//! Parts of a service that depend on little: which files to watch, the throttle, and whether all came
+//! out well.
+
+use std::path::Path;
+
+use super::{Service, Watched};
+use crate::config::{Config, Use};
+use crate::files::fingerprint;
+use crate::problem::Problem;
+use crate::store::open::Lifetime;
+use crate::throttle::{self, Counting, Throttle};
+
+/// The files that the configuration names and that were not read with it, as they are now.
+pub(super) fn unread(config: &Config) -> Watched {
+    let was_read = |path: &Path| config.files.iter().any(|(read, _)| read == path);
+    let named = config.named.iter();
+    let unread = named.filter(|named| named.usage == Use::Read && !was_read(&named.path));
+    unread
+        .map(|named| (named.path.clone(), fingerprint(&named.path).ok()))
+        .collect()
+}
+
+/// What slows guessing down. Counts in memory are of no use to a process that ends with its request.
+pub(super) fn throttle(
+    config: &Config,
+    lifetime: Lifetime,
+    before: Option<&Service>,
+) -> Option<Throttle> {
+    let settings = &config.throttle.as_ref()?.settings;
+    let forgets = lifetime == Lifetime::OneRequest && settings.place == throttle::Place::Memory;
+    let before = before.and_then(|service| service.gate.throttle.as_ref());
+    let counting = match lifetime {
+        Lifetime::Server => Counting::ForLong,
+        Lifetime::OneRequest => Counting::Once,
+    };
+    (!forgets).then(|| Throttle::open(settings, counting, before))
+}
+
+/// Without a problem, what was made is whole.
+pub(super) fn whole(
+    (service, problems): (Option<Service>, Vec<Problem>),
+) -> Result<Service, Vec<Problem>> {
+    match service {
+        Some(service) if problems.is_empty() => Ok(service),
+        _ => Err(problems),
+    }
+}
