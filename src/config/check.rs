@@ -1,7 +1,7 @@
 //! [`file::File`] to [`Config`]: every rule that the types of the file do not hold, all of them at once.
 
 use std::fmt::Display;
-use std::num::{NonZeroU16, NonZeroU32, NonZeroUsize};
+use std::num::{NonZeroU16, NonZeroUsize};
 use std::ops::{Range, RangeInclusive};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -13,10 +13,8 @@ use zeroize::Zeroizing;
 use super::file::{self, File};
 use super::source::{Read, Source};
 use super::{Config, MAX_KEY_FILE_BYTES, Named, SocketConfig, StoreConfig, Use, UsersConfig};
-use crate::answer::{Codes, Messages, Text};
 use crate::fcgi;
 use crate::files::{Fingerprint, Secrecy, read_trusted};
-use crate::gate::Retry;
 use crate::problem::Problem;
 use crate::route::{AllowedNetworks, Table};
 use crate::sandbox;
@@ -25,6 +23,7 @@ use crate::secret::MAX_HASH_MS;
 use crate::secret::{Accepted, WeakSchemes};
 use crate::store::file::is_unfinished;
 
+mod answers;
 #[cfg(feature = "tls")]
 mod authorities;
 #[cfg(feature = "tls")]
@@ -139,23 +138,15 @@ impl Checker<'_> {
         }
         let master = self.master(file.master, &users);
         let oauth = self.oauth(&file.oauth);
-        let messages = Messages {
-            refused: self.text("messages.refused", file.messages.refused),
-            temporary: self.text("messages.temporary", file.messages.temporary),
-            codes: if file.answers.codes {
-                Codes::All
-            } else {
-                Codes::Few
-            },
-            sasl_error: oauth.sasl_error,
-        };
+        let codes = file.answers.codes;
+        let messages = self.messages(file.messages, codes, oauth.sasl_error);
         Config {
             path: self.source.path.to_owned(),
             fronts,
             users,
             routes,
             messages,
-            retry: self.retry(&file.answers),
+            retry: self.retry(&file.answers, file.throttle.as_ref()),
             throttle: file
                 .throttle
                 .map(|throttle| self.throttle(throttle, vouched_for)),
@@ -308,12 +299,6 @@ impl Checker<'_> {
 
     //-------- Values --------------------------------------------------------
 
-    fn retry(&mut self, answers: &file::Answers) -> Option<Retry> {
-        let wait = self.number("answers.retry-wait", &answers.retry_wait, 0..=60);
-        let max_attempts = self.number("answers.max-attempts", &answers.max_attempts, 1..=1000);
-        NonZeroU32::new(wait).map(|wait| Retry { wait, max_attempts })
-    }
-
     fn fastcgi(&mut self, bounds: &file::FastCgi) -> fcgi::Limits {
         let idle = self.number("fastcgi.idle-timeout", &bounds.idle_timeout, 1..=3600);
         let read = self.number("fastcgi.read-timeout", &bounds.read_timeout, 1..=39);
@@ -373,14 +358,6 @@ impl Checker<'_> {
                 LevelFilter::Info
             }
         }
-    }
-
-    fn text(&mut self, key: &str, text: Spanned<String>) -> Text {
-        let span = text.span();
-        Text::new(text.into_inner()).unwrap_or_else(|rule| {
-            self.report(&span, key, rule);
-            Messages::default().refused
-        })
     }
 
     /// `0660`: three octal digits, with or without a zero before them.

@@ -327,8 +327,8 @@ pub(super) struct Throttle {
     pub(super) ipv6_prefix: Spanned<i64>,
     /// Networks that are neither slowed nor counted, such as that of a webmail. Default: none.
     pub(super) always_allow: Vec<Spanned<String>>,
-    /// Whether nginx, from 1.29.7 or 1.28.3 on, can hold back answers to cram-md5 and apop. Default:
-    /// false.
+    /// Whether nginx, from 1.29.7 or 1.28.3 on, can hold back answers to cram-md5 and apop: for `waits`
+    /// and for `answers.retry-wait`. Default: false.
     pub(super) wait_after_digests: bool,
 }
 

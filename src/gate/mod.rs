@@ -32,6 +32,8 @@ pub struct Retry {
     pub wait: NonZeroU32,
     /// The attempt after which nginx is to close the connection.
     pub max_attempts: u32,
+    /// Whether that includes a client that was refused with `cram-md5` or `apop`.
+    pub after_digests: bool,
 }
 
 /// Decides about logins. It knows no header and no transport.
@@ -368,11 +370,14 @@ impl Gate {
     pub fn wait_after(&self, method: Method, attempt: Option<u32>) -> Option<NonZeroU32> {
         let retry = self.retry?;
         match method {
-            // A retry after these crashes nginx's worker before 1.29.7 (CVE-2026-27651).
-            Method::CramMd5 | Method::Apop => None,
-            Method::Plain | Method::External | Method::None | Method::Token => {
-                (attempt? < retry.max_attempts).then_some(retry.wait)
-            }
+            // A retry after these crashes nginx's worker before 1.29.7 and 1.28.3 (CVE-2026-27651).
+            Method::CramMd5 | Method::Apop if !retry.after_digests => None,
+            Method::CramMd5
+            | Method::Apop
+            | Method::Plain
+            | Method::External
+            | Method::None
+            | Method::Token => (attempt? < retry.max_attempts).then_some(retry.wait),
         }
     }
 }

@@ -199,3 +199,44 @@ fn challenges_that_nginx_did_not_make_prove_nothing() {
         assert_eq!(cause(&log), why, "{log}");
     }
 }
+
+/// A retry after a digest crashes nginx's worker before 1.29.7 (CVE-2026-27651).
+#[test]
+fn a_refused_digest_may_be_tried_again_only_where_nginx_can_take_it() {
+    const OFF: &str = "[throttle]\n";
+    const ON: &str = "[throttle]\nwait-after-digests = true\n";
+    let waits = "Auth-Status: Invalid login or password\nAuth-Wait: 2\n\n";
+    for (method, keys, attempt, answer) in [
+        ("plain", "", "1", waits),
+        ("cram-md5", "", "1", REFUSED),
+        ("apop", "", "1", REFUSED),
+        ("cram-md5", OFF, "1", REFUSED),
+        ("apop", OFF, "1", REFUSED),
+        ("cram-md5", ON, "1", waits),
+        ("apop", ON, "1", waits),
+        ("apop", ON, "9", waits),
+        ("cram-md5", ON, "10", REFUSED),
+        ("apop", ON, "10", REFUSED),
+        ("apop", ON, "x", REFUSED),
+        ("plain", ON, "9", waits),
+    ] {
+        let dir = folder();
+        dir.write("auth.toml", &[CONFIG, keys].concat());
+        // Wrong, unknown, and one of a hashed password.
+        for login in ["alice", "zoe", "dave"] {
+            let (answered, log) = ask(
+                &dir,
+                &[
+                    ("HTTP_AUTH_METHOD", method),
+                    ("HTTP_AUTH_USER", login),
+                    ("HTTP_AUTH_PASS", &"0".repeat(32)),
+                    ("HTTP_AUTH_SALT", CHALLENGE),
+                    ("HTTP_AUTH_PROTOCOL", "pop3"),
+                    ("HTTP_AUTH_LOGIN_ATTEMPT", attempt),
+                    ("HTTP_CLIENT_IP", "192.0.2.7"),
+                ],
+            );
+            assert_eq!(answered, answer, "{method} {keys} {login}: {log}");
+        }
+    }
+}
