@@ -224,17 +224,14 @@ impl<'a> AuthRequest<'a> {
         fronts.admit(params, peer)?;
         let headers = Headers::collect(params);
         headers.each_once()?;
-        let (Some(user), Some(pass)) =
-            (headers.get(Header::AuthUser), headers.get(Header::AuthPass))
-        else {
-            return Err(Refusal::MissingCredentials);
-        };
+        headers.has_credentials()?;
         headers.fit_for_the_mail_server()?;
-        let proof = headers.proof(pass)?;
+        let proof = headers.proof()?;
         let login = match proof {
             // It may hold what an earlier client of that nginx worker sent (CVE-2025-53859).
             Proof::None => Vec::new(),
-            _ => decoded(user).ok_or(Refusal::BadEscape("Auth-User"))?,
+            _ => decoded(headers.get(Header::AuthUser).unwrap_or_default())
+                .ok_or(Refusal::BadEscape("Auth-User"))?,
         };
         Ok(Self {
             protocol: headers.protocol(),

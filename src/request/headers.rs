@@ -148,6 +148,20 @@ impl<'a> Headers<'a> {
         })
     }
 
+    /// Whether `Auth-User` and `Auth-Pass` are there for a method that goes by them. nginx sends both with every
+    /// method, but some fronts leave out a header with an empty value, as lighttpd does
+    /// (`http_request_parse_headers` in request.c).
+    pub(super) fn has_credentials(&self) -> Result<(), Refusal> {
+        let goes_by_them = !matches!(self.method(), Some(Method::External | Method::None));
+        let missing = [Header::AuthUser, Header::AuthPass]
+            .iter()
+            .any(|header| self.get(*header).is_none());
+        match goes_by_them && missing {
+            true => Err(Refusal::MissingCredentials),
+            false => Ok(()),
+        }
+    }
+
     /// What nginx tells an SMTP server of the client, besides the login. A client that has the say
     /// over its own name in DNS could put a blank there (CVE-2026-28753). The recipient is read for
     /// itself, and refused as one.
@@ -172,8 +186,11 @@ impl<'a> Headers<'a> {
         Protocol::from_word(self.get(Header::AuthProtocol).unwrap_or_default())
     }
 
-    pub(super) fn proof(&self, pass: &[u8]) -> Result<Proof, Refusal> {
-        let pass = || decoded(pass).ok_or(Refusal::BadEscape("Auth-Pass"));
+    pub(super) fn proof(&self) -> Result<Proof, Refusal> {
+        let pass = || {
+            let pass = self.get(Header::AuthPass).unwrap_or_default();
+            decoded(pass).ok_or(Refusal::BadEscape("Auth-Pass"))
+        };
         let answered = || {
             let challenge = self.get(Header::AuthSalt).unwrap_or_default();
             Ok::<_, Refusal>(Answered::new(challenge, &Zeroizing::new(pass()?))?)

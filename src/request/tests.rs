@@ -99,6 +99,48 @@ fn bad_credentials_are_refused_with_their_own_cause() {
     );
 }
 
+/// lighttpd drops headers without a value.
+#[test]
+fn a_method_needs_no_header_that_it_does_not_go_by() {
+    const METHODS: [(&[u8], bool); 8] = [
+        (b"plain", true),
+        (b"", true),
+        (b"cram-md5", true),
+        (b"apop", true),
+        (b"xoauth2", true),
+        (b"external", false),
+        (b"none", false),
+        (b"unheard-of", true),
+    ];
+    for (method, needed) in METHODS {
+        for absent in ["HTTP_AUTH_USER", "HTTP_AUTH_PASS"] {
+            let changes = [("HTTP_AUTH_METHOD", Some(method)), (absent, None)];
+            let params = params(&changes);
+            let missing = read(&params).err() == Some(Refusal::MissingCredentials);
+            assert_eq!(missing, needed, "{} {absent}", method.escape_ascii());
+        }
+    }
+    let without = |method| {
+        params(&[
+            ("HTTP_AUTH_METHOD", Some(method)),
+            ("HTTP_AUTH_USER", None),
+            ("HTTP_AUTH_PASS", None),
+        ])
+    };
+    for (method, proof) in [(b"external".as_slice(), "External"), (b"none", "None")] {
+        let params = without(method);
+        let request = read(&params).unwrap();
+        assert_eq!(format!("{:?}", request.proof), proof);
+        assert!(request.login.as_bytes().is_empty());
+    }
+    // With a login, and without what would be left of an earlier password.
+    let params = params(&[
+        ("HTTP_AUTH_METHOD", Some(b"external")),
+        ("HTTP_AUTH_PASS", None),
+    ]);
+    assert_eq!(read(&params).unwrap().login.as_bytes(), b"alice");
+}
+
 #[test]
 fn a_header_that_comes_twice_is_refused() {
     for name in [

@@ -221,7 +221,7 @@ fn a_refused_digest_may_be_tried_again_only_where_nginx_can_take_it() {
         ("plain", ON, "9", waits),
     ] {
         let dir = folder();
-        dir.write("auth.toml", &[CONFIG, keys].concat());
+        dir.write("auth.toml", [CONFIG, keys].concat());
         // Wrong, unknown, and one of a hashed password.
         for login in ["alice", "zoe", "dave"] {
             let (answered, log) = ask(
