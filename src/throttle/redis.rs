@@ -6,7 +6,7 @@
 
 use std::fmt;
 use std::io;
-use std::num::{NonZeroU16, NonZeroUsize};
+use std::num::NonZeroUsize;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -21,8 +21,11 @@ use crate::route::System;
 use crate::tls::CaFile;
 use crate::turnstile::Turnstile;
 
+mod address;
+mod advice;
 mod resp;
 
+pub use address::Address;
 use resp::{Reply, command, reply};
 
 /// What all our keys start with. The braces keep them together in a cluster, as a script may only
@@ -31,6 +34,10 @@ const PREFIX: &[u8] = b"{nginx-mail-auth}:";
 
 /// Where the key of the digests is; no [`Key`] is encoded like that.
 const TAG_KEY: &[u8] = b"{nginx-mail-auth}:tag-key";
+
+/// A key that nothing is counted by, to try out what we may do, and its seconds to live.
+const CHECK_KEY: &[u8] = b"{nginx-mail-auth}:check";
+const CHECK_SECONDS: &[u8] = b"60";
 
 /// The time by the clock of the server, in whole seconds, and the values of all keys. The clocks of
 /// those who ask may differ.
@@ -59,9 +66,6 @@ const REFUSALS: [&str; 4] = [
     "ERR invalid password",
     "ERR Client sent AUTH",
 ];
-
-/// The port that Redis and Valkey have by default.
-const PORT: NonZeroU16 = NonZeroU16::new(6379).unwrap();
 
 /// The longest pause, in microseconds, before a change is tried again because others were faster.
 const LONGEST_PAUSE: u64 = 4000;
@@ -96,57 +100,6 @@ impl fmt::Display for Settings {
 impl fmt::Debug for Settings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Settings({self})")
-    }
-}
-
-/// What a URL says of a server.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Address {
-    /// Where it is.
-    pub endpoint: Endpoint,
-    /// The number of the database.
-    pub database: u32,
-    /// Who we are there.
-    pub user: Option<String>,
-}
-
-impl Address {
-    /// Reads `redis://[user@]host[:port][/database]`, the same with `rediss` for TLS, or
-    /// `redis+unix:path`. The error says what is wrong with it.
-    pub fn parse(url: &str) -> Result<(Self, bool), String> {
-        let of = |endpoint, database, user| Self {
-            endpoint,
-            database,
-            user,
-        };
-        if let Some(path) = url
-            .strip_prefix("redis+unix:")
-            .filter(|path| !path.is_empty())
-        {
-            return Ok((of(Endpoint::Unix(path.into(), None), 0, None), false));
-        }
-        let (rest, tls) = match (url.strip_prefix("redis://"), url.strip_prefix("rediss://")) {
-            (Some(rest), _) => (rest, false),
-            (_, Some(rest)) => (rest, true),
-            (None, None) => return Err("is no URL of Redis".to_owned()),
-        };
-        let (user, rest) = match rest.split_once('@') {
-            Some((user, _)) if user.is_empty() || user.contains(':') => {
-                let message = "cannot hold a password: that belongs into throttle.password-file";
-                return Err(message.to_owned());
-            }
-            Some((user, rest)) => (Some(user.to_owned()), rest),
-            None => (None, rest),
-        };
-        let (authority, database) = rest.split_once('/').unwrap_or((rest, ""));
-        let database = match database {
-            "" => 0,
-            digits => digits
-                .parse()
-                .map_err(|_| format!("has no number of a database at its end: {digits:?}"))?,
-        };
-        let endpoint = Endpoint::parse(authority, PORT)?;
-        Ok((of(endpoint, database, user), tls))
     }
 }
 
@@ -240,13 +193,30 @@ impl Redis {
             None => self
                 .connect(deadline)
                 .and_then(asked)
-                .map_err(|error| format!("{}: {error}", self.settings))?,
+                .map_err(|error| self.explained(&error))?,
         };
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
         if idle.len() < KEPT {
             idle.push(stream);
         }
         Ok(reply)
+    }
+
+    /// An error with the place and, where that is known, what to do about it.
+    fn explained(&self, error: &io::Error) -> String {
+        let settings = &self.settings;
+        let text = format!("{settings}: {error}");
+        let user = settings.user.as_deref().unwrap_or("default");
+        match advice::of(&text, user) {
+            Some(advice) => format!("{text}: {advice}"),
+            None => text,
+        }
+    }
+
+    /// Sets a value by the script, if it is `old` still; empty for none.
+    fn replace(&self, key: &[u8], old: &[u8], new: &[u8], until: Instant) -> Result<(), String> {
+        let words = [b"EVAL", COMPARE_AND_SET, b"1", key, old, new, CHECK_SECONDS];
+        self.ask(&words, until).map(drop)
     }
 
     fn odd(&self) -> String {
@@ -368,6 +338,24 @@ impl State for Redis {
         }
     }
 
+    /// Each command and script is run once, on a key of its own. Replicas and users without some of
+    /// the commands can read; only a try shows what they cannot do.
+    fn test(&self, deadline: Instant) -> Result<(), String> {
+        self.tag_key(deadline)?;
+        let (values, _) = self.values(&[CHECK_KEY.to_vec()], deadline)?;
+        let old = values.first().map_or(&[][..], Vec::as_slice);
+        // Another check may run: what is there then is replaced by neither, and goes by itself.
+        self.replace(CHECK_KEY, old, b"1", deadline)?;
+        self.replace(CHECK_KEY, b"1", b"", deadline)?;
+        self.ask(
+            &[b"SET", CHECK_KEY, b"1", b"NX", b"EX", CHECK_SECONDS],
+            deadline,
+        )?;
+        self.ask(&[b"DEL", CHECK_KEY], deadline)?;
+        let words: [&[u8]; 4] = [b"SCAN", b"0", b"COUNT", b"1"];
+        self.ask(&words, deadline).map(drop)
+    }
+
     fn list(&self, deadline: Instant) -> Result<Vec<(Key, Record)>, String> {
         let pattern = [PREFIX, b"*"].concat();
         let (mut cursor, mut list) = (b"0".to_vec(), Vec::new());
@@ -411,59 +399,4 @@ impl State for Redis {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::io::{Read as _, Write as _};
-    use std::net::TcpListener;
-    use std::thread;
-
-    use super::*;
-
-    /// The clock of the server is far from ours, as those of two machines may be from each other.
-    #[test]
-    fn times_are_those_of_the_server() {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = listener.local_addr().unwrap().to_string();
-        let server = thread::spawn(move || {
-            let (mut peer, _) = listener.accept().unwrap();
-            let mut heard = vec![0; 4096];
-            let mut said = Vec::new();
-            for reply in [
-                "*3\r\n:1000000060\r\n$20\r\n3 1000000001 0 9 a,b\r\n$20\r\n3 1000000000 0 9 a,b\r\n",
-                "*2\r\n:1000000061\r\n$-1\r\n",
-                ":1\r\n",
-            ] {
-                let length = peer.read(&mut heard).unwrap();
-                said.push(String::from_utf8_lossy(&heard[..length]).into_owned());
-                peer.write_all(reply.as_bytes()).unwrap();
-            }
-            said
-        });
-        let settings = Settings {
-            endpoint: Endpoint::parse(&address, PORT).unwrap(),
-            tls: false,
-            ca_file: None,
-            database: 0,
-            user: None,
-            password: None,
-        };
-        let minute = Duration::from_secs(60);
-        let spans = Spans {
-            window: minute,
-            exempt: minute,
-        };
-        let redis = Redis::new(&settings, spans);
-        let key = |login: &[u8]| Key::Login(login.to_vec());
-        let deadline = Instant::now() + minute;
-        let read = redis.read(&[key(b"alice"), key(b"bob")], deadline);
-        let (records, now) = read.unwrap();
-        assert_eq!(now, 1_000_000_060);
-        // The one is a second younger than a minute.
-        let failures: Vec<_> = records.iter().map(|record| record.failures).collect();
-        assert_eq!(failures, [3, 0]);
-        let fail: &mut Change<'_> = &mut |records, now| records[0].fail(None, now, 7);
-        redis.change(&[key(b"alice")], fail, deadline).unwrap();
-        let said = server.join().unwrap();
-        let expected = "\r\n1 1000000061 0 7 \r\n$2\r\n60\r\n";
-        assert!(said[2].ends_with(expected), "{said:?}");
-    }
-}
+mod tests;

@@ -140,16 +140,9 @@ impl Shared {
         self.main().state.forget(keys, deadline)
     }
 
-    /// Reads, and takes the write lock.
+    /// Tries whether the counts can be had and changed.
     pub(super) fn test(&self, deadline: Instant) -> Result<(), String> {
-        let main = self.main();
-        main.state.tag_key(deadline)?;
-        match main.state.change(&[], &mut |_, _| {}, deadline) {
-            Err(Unchanged::Failed(what)) => Err(what),
-            #[cfg(any(feature = "sql", feature = "redis"))]
-            Err(Unchanged::Contended) => Ok(()),
-            Ok(_) => Ok(()),
-        }
+        self.main().state.test(deadline)
     }
 
     fn main(&self) -> &Counts {

@@ -90,6 +90,17 @@ pub(super) trait State: Send + Sync {
     /// What all who share the counts digest wrong passwords with.
     fn tag_key(&self, deadline: Instant) -> Result<TagKey, String>;
 
+    /// Tries whether all of this can be done, without a change to any count.
+    fn test(&self, deadline: Instant) -> Result<(), String> {
+        self.tag_key(deadline)?;
+        match self.change(&[], &mut |_, _| {}, deadline) {
+            Err(Unchanged::Failed(what)) => Err(what),
+            #[cfg(any(feature = "sql", feature = "redis"))]
+            Err(Unchanged::Contended) => Ok(()),
+            Ok(_) => Ok(()),
+        }
+    }
+
     /// All that is remembered, in no order; no more than [`MAX_KEYS`].
     fn list(&self, deadline: Instant) -> Result<Vec<(Key, Record)>, String>;
 

@@ -10,6 +10,8 @@ use crate::util::{self, TempDir};
 mod commands;
 #[cfg(all(feature = "sql", feature = "redis"))]
 mod redis;
+#[cfg(all(feature = "sql", feature = "redis"))]
+mod rights;
 mod rules;
 #[cfg(all(feature = "remote", feature = "ldap"))]
 mod slow;
