@@ -22,6 +22,8 @@ mod codes;
 #[cfg(any(feature = "ldap", feature = "sql"))]
 mod decoys;
 pub mod file;
+#[cfg(any(feature = "sql", feature = "ldap"))]
+mod host;
 #[cfg(feature = "remote")]
 pub mod http;
 #[cfg(feature = "ldap")]

@@ -105,7 +105,7 @@ fn values_that_cannot_be_used_are_that_login_s_trouble_alone() {
         (
             &search_bind,
             "bad-port",
-            "ldap: attribute mailPort: it is no number from 1 to 65535",
+            "ldap: attribute mailPort: it is not 1 to 65535",
         ),
         (
             &search_bind,

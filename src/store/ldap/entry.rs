@@ -1,12 +1,11 @@
 //! What the attributes of an entry say of a user.
 
-use std::num::NonZeroU16;
-
 use zeroize::Zeroizing;
 
 use super::message::Entry;
 use crate::request::Login;
 use crate::secret::{Accepted, Secret};
+use crate::store::host::{host, port};
 use crate::store::{Account, Credential, Passwords, StoreError};
 
 /// The names of the attributes that are looked at; `None` for what is kept elsewhere.
@@ -42,22 +41,15 @@ impl Attributes {
 
     fn fill_in(&self, account: &mut Account, entry: &Entry) -> Result<(), StoreError> {
         if let Some((name, value)) = one(entry, self.host.as_deref())? {
-            let host = str::from_utf8(value).ok().filter(|host| !host.is_empty());
-            let host = host.ok_or_else(|| unusable(name, "it is no text"))?;
-            account.host = Some(host.to_owned());
+            account.host = host(value).map_err(|what| unusable(name, &format!("it {what}")))?;
         }
         if let Some((name, value)) = one(entry, self.port.as_deref())? {
-            let digits = str::from_utf8(value).ok();
-            let digits = digits.filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()));
-            let port = digits.and_then(|digits| digits.parse::<NonZeroU16>().ok());
-            let port = port.ok_or_else(|| unusable(name, "it is no number from 1 to 65535"))?;
-            account.port = Some(port);
+            account.port = port(value).map_err(|what| unusable(name, &format!("it {what}")))?;
         }
         if let Some((name, value)) = one(entry, self.login.as_deref())? {
-            let login = Login::new(value.to_vec()).ok();
-            let login = login.filter(|login| !login.as_bytes().is_empty());
-            let login = login.ok_or_else(|| unusable(name, "it can be no login"))?;
-            account.user = Some(login.as_bytes().to_vec());
+            let login = Login::new(value.to_vec());
+            let login = login.map_err(|_| unusable(name, "it can be no login"))?;
+            account.user = Some(login.as_bytes().to_vec()).filter(|login| !login.is_empty());
         }
         Ok(())
     }
@@ -127,6 +119,8 @@ fn unusable(attribute: &str, what: &str) -> StoreError {
 
 #[cfg(test)]
 mod tests {
+    use std::num::NonZeroU16;
+
     use super::*;
     use crate::secret::WeakSchemes;
     use crate::store::ldap::message::Attribute;
@@ -179,6 +173,8 @@ mod tests {
         let account = fill(&[("locked", &[b"false"]), ("other", &[b"x"])]).unwrap();
         assert!(!account.disabled);
         assert_eq!(account.host, None);
+        let empty = fill(&[("mailhost", &[b""]), ("mailport", &[b""]), ("uid", &[b""])]).unwrap();
+        assert_eq!((empty.host, empty.port, empty.user), (None, None, None));
     }
 
     #[test]
@@ -189,25 +185,27 @@ mod tests {
                 &[&b"a"[..], b"b"][..],
                 "attribute mailHost: it has several values",
             ),
-            ("mailHost", &[b"\xff"], "attribute mailHost: it is no text"),
-            ("mailHost", &[b""], "attribute mailHost: it is no text"),
             (
-                "mailPort",
-                &[b"0"],
-                "attribute mailPort: it is no number from 1 to 65535",
+                "mailHost",
+                &[b"\xff"],
+                "attribute mailHost: it is no name and no address",
+            ),
+            (
+                "mailHost",
+                &[b"192.0.2.0/24"],
+                "attribute mailHost: it is a network, not the address of one host",
             ),
             (
                 "mailPort",
                 &[b"+1"],
-                "attribute mailPort: it is no number from 1 to 65535",
+                "attribute mailPort: it is not 1 to 65535",
             ),
             (
                 "mailPort",
                 &[b"65536"],
-                "attribute mailPort: it is no number from 1 to 65535",
+                "attribute mailPort: it is not 1 to 65535",
             ),
             ("uid", &[b"a\nb"], "attribute uid: it can be no login"),
-            ("uid", &[b""], "attribute uid: it can be no login"),
         ] {
             assert_eq!(fill(&[(name, values)]).unwrap_err(), what);
         }

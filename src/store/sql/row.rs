@@ -5,19 +5,17 @@
 
 use std::fmt;
 use std::net::IpAddr;
-use std::num::NonZeroU16;
 use std::time::SystemTime;
 
 use zeroize::Zeroizing;
 
 use crate::request::Login;
 use crate::secret::{Accepted, Secret};
+use crate::store::host::{host, port};
 use crate::store::{Account, Credential, Network, Passwords, limits};
 
 /// The longest text of one column: a list of some two hundred networks.
 const MAX_VALUE_BYTES: usize = 8192;
-/// The longest name of a host (RFC 1035, 2.3.4).
-const MAX_HOST_BYTES: usize = 253;
 /// The longest label of an app password.
 const MAX_LABEL_BYTES: usize = 254;
 
@@ -102,10 +100,7 @@ impl Reading {
     /// The login that the row of a query or of an app password belongs to: `matched_login`, or else `login`.
     pub fn owner(&self, row: &Row) -> Result<Option<Vec<u8>>, Flaw> {
         for column in OWNER_COLUMNS {
-            let owner = row.parsed(column, "is no acceptable login", |text| {
-                Login::new(text.to_vec()).ok().map(|_| text.to_vec())
-            })?;
-            if let Some(owner) = owner.filter(|owner| !owner.is_empty()) {
+            if let Some(owner) = row.read(column, login)? {
                 return Ok(Some(owner));
             }
         }
@@ -171,9 +166,9 @@ impl Reading {
 /// holds whatever else is wrong.
 fn fill(account: &mut Account, row: &Row) -> Result<(), Flaw> {
     account.disabled = row.flag("nologin")?;
-    account.user = row.parsed("login", "is no acceptable login", login)?;
-    account.host = row.parsed("host", "is no name and no address", host)?;
-    account.port = row.parsed("port", "is not 1 to 65535", port)?;
+    account.user = row.read("login", login)?;
+    account.host = row.read("host", host)?;
+    account.port = row.read("port", port)?;
     account.allow_nets = row.networks()?;
     Ok(())
 }
@@ -196,18 +191,22 @@ impl Row {
     fn parsed<T>(
         &self,
         column: &str,
-        otherwise: &str,
+        otherwise: &'static str,
         parse: impl FnOnce(&[u8]) -> Option<T>,
     ) -> Result<Option<T>, Flaw> {
-        let Some(text) = self
-            .get(column)?
-            .map_or(Ok(None), |value| text(column, value))?
-        else {
-            return Ok(None);
-        };
-        match parse(&text) {
-            Some(parsed) => Ok(Some(parsed)),
-            None => Err(Flaw::new(column, otherwise)),
+        self.read(column, |text| parse(text).map(Some).ok_or(otherwise))
+    }
+
+    /// The same where a text can also stand for none, and `read` says itself what is wrong with one.
+    fn read<T>(
+        &self,
+        column: &str,
+        read: impl FnOnce(&[u8]) -> Result<Option<T>, &'static str>,
+    ) -> Result<Option<T>, Flaw> {
+        let value = self.get(column)?;
+        match value.map_or(Ok(None), |value| text(column, value))? {
+            Some(text) => read(&text).map_err(|what| Flaw::new(column, what)),
+            None => Ok(None),
         }
     }
 
@@ -271,21 +270,12 @@ fn text(column: &str, value: &Value) -> Result<Option<Zeroizing<Vec<u8>>>, Flaw>
 }
 
 /// An empty one is none: the login that was typed.
-fn login(text: &[u8]) -> Option<Vec<u8>> {
-    let login = Login::new(text.to_vec()).ok()?;
-    (!login.as_bytes().is_empty()).then(|| text.to_vec())
-}
-
-fn host(text: &[u8]) -> Option<String> {
-    let host = str::from_utf8(text).ok()?;
-    let sound = (1..=MAX_HOST_BYTES).contains(&host.len())
-        && host.bytes().all(|byte| byte.is_ascii_graphic());
-    sound.then(|| host.to_owned())
-}
-
-fn port(text: &[u8]) -> Option<NonZeroU16> {
-    let digits = text.iter().all(u8::is_ascii_digit);
-    str::from_utf8(text).ok().filter(|_| digits)?.parse().ok()
+fn login(text: &[u8]) -> Result<Option<Vec<u8>>, &'static str> {
+    match Login::new(text.to_vec()) {
+        Ok(login) if login.as_bytes().is_empty() => Ok(None),
+        Ok(_) => Ok(Some(text.to_vec())),
+        Err(_) => Err("is no acceptable login"),
+    }
 }
 
 fn label(text: &[u8]) -> Option<String> {
@@ -297,9 +287,14 @@ fn utf8<T>(read: impl Fn(&str) -> Option<T>) -> impl Fn(&[u8]) -> Option<T> {
     move |bytes| read(str::from_utf8(bytes).ok()?)
 }
 
-/// The text form of an address and its prefix.
+/// The text form of an address and its prefix, as PostgreSQL writes an `inet`: the network of one
+/// address is that address.
 pub(super) fn network_text(address: IpAddr, prefix: u8) -> Vec<u8> {
-    format!("{address}/{prefix}").into_bytes()
+    match (address, prefix) {
+        (IpAddr::V4(_), 32) | (IpAddr::V6(_), 128) => address.to_string(),
+        _ => format!("{address}/{prefix}"),
+    }
+    .into_bytes()
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 use super::*;
 use crate::request::Protocol;
 use crate::secret::WeakSchemes;
+use std::num::NonZeroU16;
 use std::time::{Duration, UNIX_EPOCH};
 
 const STORED: &str = "{SHA}EfatjsUqKYSrqv18O1FlA3hcIHI=";
@@ -91,6 +92,32 @@ fn a_locked_password_is_none() {
     }
 }
 
+/// Columns that must not be NULL have these for nothing.
+#[test]
+fn empty_values_stand_for_none() {
+    for column in ["host", "port", "login", "nologin"] {
+        let account = account(&with(column, text("")));
+        assert_eq!(account.unusable, None, "{column}");
+        let said = (account.host, account.port, account.user, account.disabled);
+        assert_eq!(said, (None, None, None, false), "{column}");
+    }
+    assert_eq!(account(&with("port", Value::Integer(0))).port, None);
+}
+
+#[test]
+fn a_network_of_one_address_is_that_address() {
+    for (text, address, prefix) in [
+        ("192.0.2.33", "192.0.2.33", 32),
+        ("192.0.2.0/24", "192.0.2.0", 24),
+        ("0.0.0.0/0", "0.0.0.0", 0),
+        ("2001:db8::33", "2001:db8::33", 128),
+        ("2001:db8::/32", "2001:db8::", 32),
+    ] {
+        let address: IpAddr = address.parse().unwrap();
+        assert_eq!(network_text(address, prefix), text.as_bytes());
+    }
+}
+
 #[test]
 fn flaws_name_the_column() {
     let no_port = "column port: is not 1 to 65535";
@@ -116,16 +143,16 @@ fn flaws_name_the_column() {
             row(&[("password", text("a")), ("Password", text("b"))]),
             "column password: is there twice",
         ),
-        (with("port", Value::Integer(0)), no_port),
         (with("port", Value::Integer(-1)), no_port),
         (with("port", Value::Integer(65536)), no_port),
         (with("port", text("imap")), no_port),
-        (with("port", text("")), no_port),
         (with("host", text("10.0.0.1\r\nAuth-Status: OK")), no_host),
-        (with("host", text("")), no_host),
         (with("host", Value::bytes(*b"h\xc3")), no_host),
+        (
+            with("host", text("192.0.2.0/24")),
+            "column host: is a network, not the address of one host",
+        ),
         (with("login", text("a\nb")), no_login),
-        (with("login", text("")), no_login),
         (
             with("allow-nets", text("")),
             "column allow-nets: is no list of networks; NULL stands for everywhere",
