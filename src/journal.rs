@@ -124,10 +124,12 @@ pub struct Decision<'a> {
 }
 
 impl Decision<'_> {
-    /// Writes the line: at level `info`, or `warn` where the fault is ours, `error` for a bug.
+    /// Writes the line: at level `info`, or `warn` where the fault is ours or in what is stored for the
+    /// user, `error` for a bug.
     pub fn log(&self) {
         let level = match self.refusal {
             Some(Refusal::Temporary(crate::refusal::Trouble::Panic)) => Level::Error,
+            Some(Refusal::UnusablePassword(_) | Refusal::UnusableEntry(_)) => Level::Warn,
             Some(refusal) if refusal.is_temporary() => Level::Warn,
             _ => Level::Info,
         };

@@ -50,6 +50,9 @@ pub enum Refusal {
     /// What is stored as the user's password cannot be used; why and where. It is refused as if there were
     /// none.
     UnusablePassword(String),
+    /// What else is stored for the user cannot be used: the line is no line of a password file, the login is
+    /// there twice, a port is none; what and where. Nobody gets in by it, whatever the password.
+    UnusableEntry(String),
     /// The password is the right one, but its time is over.
     PasswordExpired,
     /// The password is the right one, but not for this protocol.
@@ -145,7 +148,9 @@ impl Refusal {
                 "the store does not say which login it has found",
             )),
             Self::LoginNotProven(_) => Some(Cow::Borrowed("the store has found another login")),
-            Self::UnusablePassword(what) | Self::AccountRefused(what) => Some(Cow::Borrowed(what)),
+            Self::UnusablePassword(what)
+            | Self::UnusableEntry(what)
+            | Self::AccountRefused(what) => Some(Cow::Borrowed(what)),
             Self::Temporary(
                 Trouble::Store(what)
                 | Trouble::Host(what)
@@ -187,6 +192,7 @@ impl fmt::Display for Refusal {
             Self::WrongPassword => "wrong-password",
             Self::NoPassword => "no-password",
             Self::UnusablePassword(_) => "unusable-password",
+            Self::UnusableEntry(_) => "unusable-entry",
             Self::PasswordExpired => "password-expired",
             Self::ProtocolNotAllowed => "protocol-not-allowed",
             Self::DigestNotPossible => "digest-not-possible",

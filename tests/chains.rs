@@ -227,7 +227,7 @@ fn a_chain_goes_on_where_it_is_told_to() {
     assert_eq!(login(&dir, "alice", "secret-one"), ok);
     assert_eq!(login(&dir, "alice", "secret-two"), ok);
     assert_eq!(login(&dir, "alice", "secret"), refused("wrong-password"));
-    assert_eq!(login(&dir, "bad", "secret-two"), ok);
+    assert_eq!(login(&dir, "bad", "secret-two"), unusable);
     assert_eq!(login(&dir, "bad", "secret"), refused("wrong-password"));
     config("domains = [\"example.org\"]\n");
     assert_eq!(login(&dir, "alice", "secret-two"), ok);

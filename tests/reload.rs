@@ -189,7 +189,7 @@ fn a_broken_file_holds_up_no_other_one() {
     let server = Serving::listening_in(dir, &format!("{more}{CONFIG}"), users);
     assert_eq!(server.ask("carol", "three"), accepted(HOST));
     server.replace("auth.toml", "[[users]]\nstore = \"fiel\"\n");
-    server.replace("more", "no colon\n");
+    fs::remove_file(server.dir.path().join("more")).unwrap();
     server.replace("users", "bob:{PLAIN}two\n");
     until(&server, "alice", "one", REFUSED);
     wait_until("both reports", || {

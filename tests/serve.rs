@@ -230,9 +230,6 @@ fn a_changed_configuration_counts_without_a_signal_and_at_once_with_one() {
 fn a_broken_version_is_reported_once_with_its_place_and_the_old_one_stays() {
     let server = Serving::listening(CONFIG, "alice:{PLAIN}one\n");
     for (name, broken, place) in [
-        ("users", "alice:{PLAIN}two\nno colon here\n", "users:2:1: "),
-        ("users", "alice:{ROT13}bar\n", "users:1:7: "),
-        ("users", "", "users: "),
         (
             "auth.toml",
             "[[users]]\nstore = \"accept\"\n[routes\n",

@@ -41,5 +41,6 @@ mod sql;
 mod terminal;
 mod throttle;
 mod trusted_files;
+mod unusable_lines;
 mod users;
 mod util;

@@ -12,7 +12,7 @@ use crate::store::{Account, Likeness, Passwords, Question, StoreError, UserStore
 use crate::turnstile::Turnstile;
 
 use super::Step;
-use super::outcome::{Denied, Guess, Lost, Said, Tally};
+use super::outcome::{Denied, Guess, Lost, Rank, Said, Tally};
 use super::pace::Pace;
 use super::verified::Verified;
 
@@ -286,18 +286,18 @@ impl Chain {
                     judge(source, account, note)
                 }
             };
-            kept_out |= matches!(said, Said::Never(..));
-            // Where the password is right, but what else is stored cannot be used.
+            // Where the password is right, or none is needed, but what else is stored cannot be used.
             let said = match said {
                 Said::Yes(proven) => match &proven.account.unusable {
                     Some(what) if !proven.account.disabled => {
                         let what = format!("{}: {what}", source.name);
-                        Said::Cannot(Trouble::Store(what), Guess::No)
+                        Said::Never(Rank::KeptOut, Refusal::UnusableEntry(what))
                     }
                     _ => Said::Yes(proven),
                 },
                 other => other,
             };
+            kept_out |= matches!(said, Said::Never(..));
             let then = match said {
                 Said::Yes(proven) if !kept_out => return Ok(*proven),
                 Said::Yes(_) => Then::Stop,

@@ -72,7 +72,7 @@ impl Masters {
                 None => Refusal::WrongPassword,
             })
         } else if let Some(what) = account.unusable {
-            Err(Trouble::Store(format!("master: {what}")).into())
+            Err(Refusal::UnusableEntry(format!("master: {what}")))
         } else if account.disabled {
             Err(Refusal::Disabled)
         } else if !may_come(account.allow_nets.as_deref(), &asked) {

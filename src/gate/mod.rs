@@ -321,7 +321,7 @@ impl Gate {
                 // Mail for an address that is like that of a user is not for that user.
                 Err(Refusal::UnknownUser | Refusal::LoginNotProven(Likeness::Other)) => None,
                 // It may be for one: no mail is to be sent back for that.
-                Err(why @ Refusal::LoginNotProven(_)) => {
+                Err(why @ (Refusal::LoginNotProven(_) | Refusal::UnusableEntry(_))) => {
                     let what = why.detail().unwrap_or_default().into_owned();
                     return Err(Trouble::Store(what).into());
                 }

@@ -285,8 +285,8 @@ impl Turn<'_> {
         }
         for path in new_unfinished {
             log::warn!(
-                "{}: no line feed at the end of its last line, so it may still be written: it \
-                 counts when it has kept its size for 10 s; {kept}",
+                "{}: no line feed at the end of its last line, or no line at all, so it may still be \
+                 written: it counts when it has kept its size for 10 s; {kept}",
                 path.display()
             );
         }

@@ -57,20 +57,22 @@ impl Secret {
     /// Reads a password field: `{SCHEME}text`, `{SCHEME.HEX}text` or `{SCHEME.B64}text` as
     /// Dovecot writes them, or a bare `$id$…` of crypt(3) and htpasswd.
     ///
-    /// `Ok(None)` is a locked entry, which no password opens: an empty field, or one that begins
-    /// with `*` or `!`.
+    /// `Ok(None)` is a locked entry, which no password opens: an empty field, `x` as in passwd(5), a field
+    /// that begins with `*` or `!`, and a hash scheme followed by one of these: `{CRYPT}!$6$…`.
     pub fn parse(
         stored: &[u8],
         accepted: impl Into<Accepted>,
     ) -> Result<Option<Self>, SecretError> {
         let Accepted { weak, max_ms } = accepted.into();
-        if matches!(stored, [] | [b'*' | b'!', ..]) {
+        if stored.is_empty() || is_lock(stored) || stored == SHADOWED {
             return Ok(None);
         }
         if stored.len() > MAX_STORED_BYTES {
             return Err(SecretError::Damaged("it is too long"));
         }
-        let (scheme, mut form) = parse_form(stored)?;
+        let Some((scheme, mut form)) = parse_form(stored)? else {
+            return Ok(None);
+        };
         if scheme.is_weak() && weak == WeakSchemes::Refused {
             return Err(SecretError::Weak(scheme));
         }
@@ -299,9 +301,19 @@ impl Form {
 
 //------------ Reading -------------------------------------------------------
 
-fn parse_form(stored: &[u8]) -> Result<(Scheme, Form), SecretError> {
+/// What passwd(5) has in place of a hash that is kept in shadow(5), where nobody has it here.
+const SHADOWED: &[u8] = b"x";
+
+/// Whether a hash field says that no password fits: shadow(5) and `usermod --lock` put a `!` in front of
+/// the hash, others a `*`.
+fn is_lock(text: &[u8]) -> bool {
+    matches!(text, [b'*' | b'!', ..])
+}
+
+/// `None` for a locked entry.
+fn parse_form(stored: &[u8]) -> Result<Option<(Scheme, Form)>, SecretError> {
     let Some(rest) = stored.strip_prefix(b"{") else {
-        return crypt::parse(stored);
+        return crypt::parse(stored).map(Some);
     };
     let end = rest
         .iter()
@@ -315,11 +327,20 @@ fn parse_form(stored: &[u8]) -> Result<(Scheme, Form), SecretError> {
     if text.is_empty() {
         return Err(SecretError::Damaged("nothing follows the scheme"));
     }
+    let locked = match prefix {
+        // The text is the password, which may begin with any byte. Encoded, it cannot begin so.
+        Prefix::Plain if encoding.is_none() => false,
+        Prefix::Crypt => is_lock(text) || text == SHADOWED,
+        _ => is_lock(text),
+    };
+    if locked {
+        return Ok(None);
+    }
     let decoded = match encoding {
         Some(encoding) => Zeroizing::new(encoding.decode(text)?),
         None => Zeroizing::new(text.to_vec()),
     };
-    match prefix {
+    let form = match prefix {
         Prefix::Plain if decoded.is_empty() => Err(SecretError::Damaged("the password is empty")),
         Prefix::Plain => Ok((Scheme::Plain, Form::Plain(decoded))),
         Prefix::Digest(scheme) => parse_digest(scheme, text, encoding),
@@ -340,7 +361,8 @@ fn parse_form(stored: &[u8]) -> Result<(Scheme, Form), SecretError> {
             Ok((Scheme::CramMd5, Form::CramMd5(states)))
         }
         Prefix::Unsupported(name) => Err(SecretError::Unsupported(name)),
-    }
+    }?;
+    Ok(Some(form))
 }
 
 /// What a scheme's name means, with its encoding if it has one.
@@ -420,3 +442,6 @@ pub(super) fn number(text: &[u8]) -> Option<u32> {
         .then(|| str::from_utf8(text).ok()?.parse().ok())
         .flatten()
 }
+
+#[cfg(test)]
+mod locked;

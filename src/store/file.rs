@@ -13,6 +13,7 @@ use zeroize::Zeroizing;
 
 use self::index::Index;
 use self::line::{Flaw, FlawKind, Line};
+use self::problems::Flaws;
 use super::{Account, Decoy, Likeness, Passwords, Question, StoreError, UserStore};
 use crate::problem::Problem;
 use crate::request::Login;
@@ -21,15 +22,16 @@ use crate::secret::{Accepted, Secret, WeakSchemes};
 mod apps;
 mod index;
 mod line;
+mod problems;
 mod users_file;
 
 pub use apps::AppPasswords;
-pub use users_file::{NO_LINE_FEED, Reading, UsersFile, is_unfinished};
+pub use users_file::{NO_LINE_FEED, NO_USER, Reading, UsersFile, is_unfinished};
 
 /// The largest file, which lines can be found in by 32 bits: 4 GiB, some 30 million logins.
 pub const MAX_FILE_BYTES: u64 = u32::MAX as u64;
-/// How many problems of one file are told; of the others, their number.
-const MAX_PROBLEMS: usize = 20;
+/// What some editors put in front of a file (U+FEFF in UTF-8).
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 /// How many names of hosts are kept for a look at whether they are known.
 const MAX_HOST_NAMES: usize = 1000;
 /// How many lines go into the key of the decoys.
@@ -97,20 +99,19 @@ struct Scan {
 enum Lines {
     None,
     One(usize),
-    Several(usize),
+    /// The first two.
+    Several([usize; 2]),
 }
 
 impl FileStore {
     /// Checks every line of a file and makes an index of the logins: for a process that answers
     /// many requests.
     ///
-    /// A file with a line that is none, a login that comes twice, a damaged hash, or without any
-    /// user is refused, with all its problems up to a bound. A hash that is sound but cannot be
-    /// used here is a warning.
+    /// A line that cannot be used is a warning, up to a bound; its login is refused, as is one that
+    /// several lines have. The others are not concerned. Only a file that cannot be one is refused.
     pub fn load(bytes: Vec<u8>, settings: &Settings) -> Result<Self, Vec<Problem>> {
         let mut store = Self::new(bytes, settings)?;
-        let mut problems = Problems::default();
-        let mut warnings = Problems::default();
+        let mut flaws = Flaws::default();
         let mut entries = Vec::new();
         let mut host_names = BTreeMap::new();
         for (number, (offset, text)) in lines(&store.bytes).enumerate() {
@@ -120,28 +121,19 @@ impl FileStore {
             entries.push(index::entry(store.hash(line.login), offset as u32));
             match line.account(store.accepted) {
                 Ok(account) => note_host(&mut host_names, account.host, number + 1),
-                Err(flaw) => {
-                    let list = match &flaw.kind {
-                        FlawKind::Secret(error) if error.is_choice() => &mut warnings,
-                        _ => &mut problems,
-                    };
-                    list.add(|| problem(&settings.path, number + 1, &flaw));
-                }
+                Err(flaw) => flaws.add(&settings.path, number + 1, &flaw),
             }
         }
         entries.sort_unstable();
-        store.find_duplicates(&entries, settings, &mut problems);
-        if !problems.list.is_empty() {
-            return Err(problems.finish(&settings.path));
-        }
-        store.warnings = warnings.finish(&settings.path);
+        store.find_duplicates(&entries, &mut flaws);
+        store.warnings = flaws.finish(&settings.path);
         store.host_names = host_names;
         store.lookup = Lookup::Indexed(Index::of_sorted(&entries));
         Ok(store)
     }
 
-    /// Checks nothing but that there is a user, and searches the file when a login is asked for:
-    /// for a process that answers one request, as under CGI.
+    /// Checks no line, and searches the file when a login is asked for: for a process that answers
+    /// one request, as under CGI.
     ///
     /// Damage elsewhere in the file goes unnoticed; that of the line that is asked for is noted in the
     /// account.
@@ -165,7 +157,8 @@ impl FileStore {
         Self { warnings, ..self }
     }
 
-    /// What is wrong with the file as a whole, or with single logins, which cannot be checked for it; the others can.
+    /// What is wrong with the file as a whole, or with single lines, whose logins are refused for it; the others are
+    /// not.
     pub fn warnings(&self) -> &[Problem] {
         &self.warnings
     }
@@ -176,26 +169,13 @@ impl FileStore {
         &self.host_names
     }
 
+    /// Whether there is a user in it.
+    pub fn has_users(&self) -> bool {
+        lines(&self.bytes).any(|(_, text)| Line::cut(text).is_some())
+    }
+
     fn new(bytes: Vec<u8>, settings: &Settings) -> Result<Self, Vec<Problem>> {
-        let bytes = Zeroizing::new(bytes);
-        let whole = |message: &str| {
-            Err(vec![Problem {
-                file: settings.path.clone(),
-                place: None,
-                key: None,
-                message: message.to_owned(),
-            }])
-        };
-        if bytes.len() as u64 > MAX_FILE_BYTES {
-            return whole("the file is larger than 4 GiB");
-        }
-        // It would be part of the first login, which then nobody could type.
-        if bytes.starts_with(b"\xef\xbb\xbf") {
-            return whole("the file starts with a byte order mark: save it without");
-        }
-        if !lines(&bytes).any(|(_, text)| Line::cut(text).is_some()) {
-            return whole("there is no user in it");
-        }
+        let bytes = text_of(bytes, &settings.path)?;
         Ok(Self {
             path: settings.path.clone(),
             accepted: settings.accepted(),
@@ -210,17 +190,20 @@ impl FileStore {
 
     /// What the file says of a login; `Ok(None)` if it is not in it.
     pub fn account(&self, login: &Login) -> Result<Option<Account>, StoreError> {
-        let offset = match self.lines_of(login) {
+        let mut account = match self.lines_of(login) {
             Lines::None => return Ok(None),
-            Lines::One(offset) => offset,
-            Lines::Several(offset) => {
-                return Err(self.unusable(offset, &"the login is there twice"));
+            Lines::One(offset) => {
+                let Some(line) = self.line_at(offset) else {
+                    return Ok(None);
+                };
+                line.salvaged(self.accepted, |flaw| self.at_line(offset, flaw))
             }
+            // Neither counts: one of them may be there to lock the user.
+            Lines::Several([first, second]) => Account {
+                unusable: Some(self.at_line(second, &self.twice(first))),
+                ..Account::default()
+            },
         };
-        let Some(line) = self.line_at(offset) else {
-            return Ok(None);
-        };
-        let mut account = line.salvaged(self.accepted, |kind| self.at_line(offset, kind));
         // Lines are found by the bytes of their login.
         account.likeness = Likeness::Same;
         if let (Some(apps), Passwords::Stored(credentials)) = (&self.apps, &mut account.passwords) {
@@ -249,13 +232,17 @@ impl FileStore {
     fn lines_of(&self, login: &Login) -> Lines {
         match &self.lookup {
             Lookup::Scanned(_) => self.scan(login).lines,
-            Lookup::Indexed(index) => index
-                .with_hash(self.hash(login.as_bytes()))
-                .find(|offset| {
+            Lookup::Indexed(index) => {
+                let is_its = |offset: &usize| {
                     self.line_at(*offset)
                         .is_some_and(|line| line.login == login.as_bytes())
-                })
-                .map_or(Lines::None, Lines::One),
+                };
+                let hash = self.hash(login.as_bytes());
+                index
+                    .with_hash(hash)
+                    .filter(is_its)
+                    .fold(Lines::None, Lines::and)
+            }
         }
     }
 
@@ -285,10 +272,7 @@ impl FileStore {
                 continue;
             };
             if line.login == login.as_bytes() {
-                scan.lines = match scan.lines {
-                    Lines::None => Lines::One(offset),
-                    Lines::One(_) | Lines::Several(_) => Lines::Several(offset),
-                };
+                scan.lines = scan.lines.and(offset);
             }
             let distance = self.hash(line.login).wrapping_sub(wanted);
             if nearest.is_none_or(|nearest| distance < nearest)
@@ -306,14 +290,20 @@ impl FileStore {
         Line::cut(text)
     }
 
-    /// The message for a line that cannot be used.
-    fn unusable(&self, offset: usize, what: &dyn fmt::Display) -> StoreError {
-        StoreError::Unusable(self.at_line(offset, what))
+    /// What is wrong with the line at an offset, and where.
+    fn at_line(&self, offset: usize, flaw: &Flaw) -> String {
+        let (line, column) = (self.line_number(offset), flaw.at + 1);
+        format!("{}:{line}:{column}: {}", self.path.display(), flaw.kind)
     }
 
-    fn at_line(&self, offset: usize, what: &dyn fmt::Display) -> String {
-        let number = self.line_number(offset);
-        format!("{}:{number}: {what}", self.path.display())
+    /// What is wrong with a line whose login an earlier one has.
+    fn twice(&self, first: usize) -> Flaw {
+        Flaw {
+            at: 0,
+            kind: FlawKind::Twice {
+                first: self.line_number(first),
+            },
+        }
     }
 
     fn line_number(&self, offset: usize) -> usize {
@@ -327,7 +317,7 @@ impl FileStore {
         (hasher.finish() >> 32) as u32
     }
 
-    fn find_duplicates(&self, entries: &[u64], settings: &Settings, problems: &mut Problems) {
+    fn find_duplicates(&self, entries: &[u64], flaws: &mut Flaws) {
         let same_hash = |a: &u64, b: &u64| index::hash_of(*a) == index::hash_of(*b);
         for entries in entries.chunk_by(same_hash).filter(|chunk| chunk.len() > 1) {
             let mut logins: Vec<(&[u8], usize)> = entries
@@ -337,16 +327,20 @@ impl FileStore {
                 .collect();
             logins.sort_unstable();
             for pair in logins.windows(2).filter(|pair| pair[0].0 == pair[1].0) {
-                problems.add(|| {
-                    let first = self.line_number(pair[0].1);
-                    Problem {
-                        file: settings.path.clone(),
-                        place: Some((self.line_number(pair[1].1), 1)),
-                        key: None,
-                        message: format!("the login is there twice: also in line {first}"),
-                    }
-                });
+                let line = self.line_number(pair[1].1);
+                flaws.add(&self.path, line, &self.twice(pair[0].1));
             }
+        }
+    }
+}
+
+impl Lines {
+    /// One more.
+    fn and(self, offset: usize) -> Self {
+        match self {
+            Self::None => Self::One(offset),
+            Self::One(first) => Self::Several([first, offset]),
+            Self::Several(_) => self,
         }
     }
 }
@@ -382,6 +376,19 @@ impl fmt::Debug for FileStore {
     }
 }
 
+/// What a file holds, if it is not too large, without a byte order mark: that would be part of the first
+/// login, which then nobody could type.
+fn text_of(bytes: Vec<u8>, path: &Path) -> Result<Zeroizing<Vec<u8>>, Problem> {
+    let mut bytes = Zeroizing::new(bytes);
+    if bytes.len() as u64 > MAX_FILE_BYTES {
+        return Err(Problem::new(path, "the file is larger than 4 GiB"));
+    }
+    if bytes.starts_with(BYTE_ORDER_MARK) {
+        bytes.drain(..BYTE_ORDER_MARK.len());
+    }
+    Ok(bytes)
+}
+
 /// A hasher that nobody can foresee who does not know the file: it has taken in its first hashes.
 fn keyed_hasher(bytes: &[u8]) -> DefaultHasher {
     let mut key = Sha256::new();
@@ -410,47 +417,6 @@ fn lines(bytes: &[u8]) -> impl Iterator<Item = (usize, &[u8])> {
         offset += length;
         Some(found)
     })
-}
-
-//------------ Problems ------------------------------------------------------
-
-/// Problems up to a bound, and the number of the others.
-#[derive(Default)]
-struct Problems {
-    list: Vec<Problem>,
-    more: usize,
-}
-
-impl Problems {
-    fn add(&mut self, problem: impl FnOnce() -> Problem) {
-        if self.list.len() < MAX_PROBLEMS {
-            self.list.push(problem());
-        } else {
-            self.more += 1;
-        }
-    }
-
-    fn finish(mut self, path: &Path) -> Vec<Problem> {
-        self.list.sort_by_key(|problem| problem.place);
-        if self.more > 0 {
-            self.list.push(Problem {
-                file: path.to_owned(),
-                place: None,
-                key: None,
-                message: format!("and {} more of this kind", self.more),
-            });
-        }
-        self.list
-    }
-}
-
-fn problem(path: &Path, line: usize, flaw: &Flaw) -> Problem {
-    Problem {
-        file: path.to_owned(),
-        place: Some((line, flaw.at + 1)),
-        key: None,
-        message: flaw.kind.to_string(),
-    }
 }
 
 #[cfg(test)]

@@ -167,7 +167,7 @@ pub struct Account {
     /// damaged, too costly. It is none then, and the user like one without. For the log; it holds no secret.
     pub unusable_password: Option<String>,
     /// Why the user cannot be let in even with the right password, as something else that is stored cannot be
-    /// used. Only who has shown the password learns that, by the temporary failure. It holds no secret.
+    /// used. No other store lets the user in then. For the log; it holds no secret.
     pub unusable: Option<String>,
     /// Which `[[users]]` it comes from, from 0; whoever asks the stores notes it.
     pub source: Option<usize>,

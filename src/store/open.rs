@@ -261,7 +261,13 @@ impl Opening<'_> {
         }
         let reading = Reading::of(settings, self.lifetime);
         self.opened.watched.extend_from_slice(&reading.files);
-        match reading.store {
+        let store = match reading.store {
+            Ok(store) if !store.has_users() => {
+                Err(Problem::new(&settings.path, file::NO_USER).into())
+            }
+            read => read,
+        };
+        match store {
             Ok(store) => {
                 self.opened.warnings.extend_from_slice(store.warnings());
                 let file = Arc::new(UsersFile::new(settings, store, reading.files));

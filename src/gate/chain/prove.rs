@@ -22,8 +22,12 @@ impl Chain {
         owed: &mut Duration,
         note: &mut impl FnMut(Step<'_>),
     ) -> Said {
-        // Who is switched off here does not get in elsewhere.
-        let no: fn(Rank, Refusal) -> Said = match account.disabled {
+        // Who is switched off here does not get in elsewhere, and neither does a user of whom what is
+        // stored is broken: it may be there to keep the user out.
+        let only_broken = account.unusable_password.is_some()
+            && matches!(&account.passwords, Passwords::Stored(all) if all.is_empty());
+        let kept_out = account.disabled || account.unusable.is_some() || only_broken;
+        let no: fn(Rank, Refusal) -> Said = match kept_out {
             true => Said::Never,
             false => Said::No,
         };
@@ -71,11 +75,12 @@ impl Chain {
         let unusable = account.unusable_password.take();
         let unusable = unusable.map(|what| format!("{}: {what}", source.name));
         if credentials.is_empty() {
+            let why = match &account.unusable {
+                Some(what) => Refusal::UnusableEntry(format!("{}: {what}", source.name)),
+                None => unusable.map_or(Refusal::NoPassword, Refusal::UnusablePassword),
+            };
             return match self.spend_time(asked, proof, owed) {
-                Ok(Spent::OnCheck) => no(
-                    Rank::NoPassword,
-                    unusable.map_or(Refusal::NoPassword, Refusal::UnusablePassword),
-                ),
+                Ok(Spent::OnCheck) => no(Rank::NoPassword, why),
                 Ok(Spent::Nothing) => no(Rank::NotComparable, Refusal::DigestNotPossible),
                 Err(what) => Said::Cannot(what, Guess::No),
             };

@@ -2,7 +2,6 @@
 //!
 //! The extra fields are `protocols=imap,smtp`, `allow_nets=192.0.2.0/24` and `expires=2027-01-31`.
 
-use std::fmt;
 use std::hash::{DefaultHasher, Hasher as _};
 use std::path::PathBuf;
 
@@ -10,7 +9,8 @@ use zeroize::Zeroizing;
 
 use super::index::{self, Index};
 use super::line::{Flaw, FlawKind, Line};
-use super::{Problems, keyed_hasher, lines, problem};
+use super::problems::Flaws;
+use super::{keyed_hasher, lines, text_of};
 use crate::gate::MAX_CREDENTIALS;
 use crate::problem::Problem;
 use crate::request::Login;
@@ -19,6 +19,13 @@ use crate::store::{Credential, limits};
 
 /// The longest label.
 const MAX_LABEL_BYTES: usize = 64;
+
+/// What is wrong with the line after which none of a login's app passwords counts.
+const TOO_MANY: Flaw = Flaw {
+    at: 0,
+    kind: FlawKind::Structure("the login has more than 31 app passwords, and none of them counts"),
+};
+const _: () = assert!(MAX_CREDENTIALS == 32);
 
 /// The app passwords of a file's users. The users themselves stand in the password file: a login
 /// that is only here has no account.
@@ -33,7 +40,8 @@ pub struct AppPasswords {
 }
 
 impl AppPasswords {
-    /// Checks every line and makes an index of the logins. All problems come back, up to a bound.
+    /// Checks every line and makes an index of the logins. A line that cannot be used is a warning, up
+    /// to a bound, and passed over.
     pub fn load(
         bytes: Vec<u8>,
         path: PathBuf,
@@ -41,8 +49,7 @@ impl AppPasswords {
     ) -> Result<Self, Vec<Problem>> {
         let accepted = accepted.into();
         let mut apps = Self::lazy(bytes, path, accepted)?;
-        let mut problems = Problems::default();
-        let mut warnings = Problems::default();
+        let mut flaws = Flaws::default();
         let mut entries = Vec::new();
         for (number, (offset, text)) in lines(&apps.bytes).enumerate() {
             let Some(line) = Line::cut(text) else {
@@ -50,19 +57,12 @@ impl AppPasswords {
             };
             entries.push(index::entry(apps.hash(line.login), offset as u32));
             if let Err(flaw) = credential(&line, apps.accepted) {
-                let list = match &flaw.kind {
-                    FlawKind::Secret(error) if error.is_choice() => &mut warnings,
-                    _ => &mut problems,
-                };
-                list.add(|| problem(&apps.path, number + 1, &flaw));
+                flaws.add(&apps.path, number + 1, &flaw);
             }
         }
         entries.sort_unstable();
         apps.index = Some(Index::of_sorted(&entries));
-        if !problems.list.is_empty() {
-            return Err(problems.finish(&apps.path));
-        }
-        apps.warnings = warnings.finish(&apps.path);
+        apps.warnings = flaws.finish(&apps.path);
         Ok(apps)
     }
 
@@ -74,14 +74,7 @@ impl AppPasswords {
         accepted: impl Into<Accepted>,
     ) -> Result<Self, Vec<Problem>> {
         let accepted = accepted.into();
-        let bytes = Zeroizing::new(bytes);
-        let whole = |message: &str| Err(vec![Problem::new(&path, message)]);
-        if bytes.len() as u64 > super::MAX_FILE_BYTES {
-            return whole("the file is larger than 4 GiB");
-        }
-        if bytes.starts_with(b"\xef\xbb\xbf") {
-            return whole("the file starts with a byte order mark: save it without");
-        }
+        let bytes = text_of(bytes, &path)?;
         Ok(Self {
             keyed: keyed_hasher(&bytes),
             path,
@@ -113,12 +106,11 @@ impl AppPasswords {
             match credential(&line, self.accepted) {
                 Ok(credential) => found.extend(credential),
                 Err(flaw) => {
-                    unusable.get_or_insert_with(|| self.at_line(offset, &flaw.kind));
+                    unusable.get_or_insert_with(|| self.at_line(offset, &flaw));
                 }
             }
             if found.len() >= MAX_CREDENTIALS {
-                let what = format!("the login has more than {} passwords", MAX_CREDENTIALS - 1);
-                unusable = Some(self.at_line(offset, &what));
+                unusable = Some(self.at_line(offset, &TOO_MANY));
                 too_many = true;
                 found.clear();
             }
@@ -140,10 +132,11 @@ impl AppPasswords {
         (found, unusable)
     }
 
-    fn at_line(&self, offset: usize, what: &dyn fmt::Display) -> String {
+    fn at_line(&self, offset: usize, flaw: &Flaw) -> String {
         let before = self.bytes.get(..offset).unwrap_or_default();
-        let number = before.iter().filter(|byte| **byte == b'\n').count() + 1;
-        format!("{}:{number}: {what}", self.path.display())
+        let line = before.iter().filter(|byte| **byte == b'\n').count() + 1;
+        let column = flaw.at + 1;
+        format!("{}:{line}:{column}: {}", self.path.display(), flaw.kind)
     }
 
     fn hash(&self, login: &[u8]) -> u32 {
@@ -200,10 +193,8 @@ fn credential(line: &Line<'_>, accepted: Accepted) -> Result<Option<Credential>,
         }
         at += field.len() + 1;
     }
-    let secret = line.secret(accepted).map_err(|error| Flaw {
-        at: start,
-        kind: FlawKind::Secret(error),
-    })?;
+    let secret = line.secret(accepted);
+    let secret = secret.map_err(|error| line.flaw_of(error))?;
     Ok(secret.map(|secret| Credential {
         secret,
         label: Some(label.to_owned()),

@@ -38,6 +38,8 @@ pub(super) enum FlawKind {
     Structure(&'static str),
     /// Its password field is no usable secret.
     Secret(SecretError),
+    /// Its login is that of an earlier line, of which this is the number.
+    Twice { first: usize },
 }
 
 impl fmt::Display for FlawKind {
@@ -45,6 +47,10 @@ impl fmt::Display for FlawKind {
         match self {
             Self::Structure(what) => f.write_str(what),
             Self::Secret(error) => error.fmt(f),
+            Self::Twice { first } => write!(
+                f,
+                "the login is also in line {first}, and neither line counts: remove one"
+            ),
         }
     }
 }
@@ -79,6 +85,14 @@ impl<'a> Line<'a> {
         Secret::parse(self.stored(), accepted)
     }
 
+    /// What is wrong with the password field.
+    pub(super) fn flaw_of(&self, error: SecretError) -> Flaw {
+        Flaw {
+            at: self.login.len() + 1,
+            kind: FlawKind::Secret(error),
+        }
+    }
+
     /// What follows the login, if the line could be one at all.
     pub(super) fn checked_rest(&self) -> Result<&'a [u8], Flaw> {
         let structure = |at, what| Flaw {
@@ -110,25 +124,19 @@ impl<'a> Line<'a> {
     /// Reads the whole line. A flaw of the structure comes before one of the secret.
     pub(super) fn account(&self, accepted: Accepted) -> Result<Account, Flaw> {
         let (mut account, usable) = self.fields()?;
-        let secret = self.secret(accepted).map_err(|error| Flaw {
-            at: self.login.len() + 1,
-            kind: FlawKind::Secret(error),
-        })?;
+        let secret = self.secret(accepted);
+        let secret = secret.map_err(|error| self.flaw_of(error))?;
         let secret = secret.filter(|_| usable);
         account.passwords = Passwords::Stored(secret.into_iter().map(Credential::from).collect());
         Ok(account)
     }
 
-    /// What can be made of a line whatever is wrong with it; `named` says where. The password is checked
-    /// all the same, or what is wrong would tell that the login is there.
-    pub(super) fn salvaged(
-        &self,
-        accepted: Accepted,
-        named: impl Fn(&FlawKind) -> String,
-    ) -> Account {
+    /// What can be made of a line whatever is wrong with it; `named` says where. A login whose line is
+    /// broken is never let in. Its password is checked all the same: the work is that of other logins.
+    pub(super) fn salvaged(&self, accepted: Accepted, named: impl Fn(&Flaw) -> String) -> Account {
         let (mut account, usable) = self.fields().unwrap_or_else(|flaw| {
             let account = Account {
-                unusable: Some(named(&flaw.kind)),
+                unusable: Some(named(&flaw)),
                 ..Account::default()
             };
             (account, true)
@@ -139,7 +147,7 @@ impl<'a> Line<'a> {
                 let credentials = secret.into_iter().map(Credential::from);
                 account.passwords = Passwords::Stored(credentials.collect());
             }
-            Err(error) => account.unusable_password = Some(named(&FlawKind::Secret(error))),
+            Err(error) => account.unusable_password = Some(named(&self.flaw_of(error))),
         }
         account
     }

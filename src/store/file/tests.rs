@@ -39,9 +39,9 @@ fn fits(account: &Account, text: &str) -> bool {
     }
 }
 
-fn problems(bytes: &[u8], settings: &Settings) -> Vec<String> {
-    let problems = FileStore::load(bytes.to_vec(), settings).unwrap_err();
-    problems.iter().map(Problem::to_string).collect()
+fn warnings(bytes: &[u8], settings: &Settings) -> Vec<String> {
+    let store = FileStore::load(bytes.to_vec(), settings).unwrap();
+    store.warnings().iter().map(Problem::to_string).collect()
 }
 
 #[test]
@@ -70,42 +70,108 @@ fn users_are_found_by_their_exact_login() {
     }
 }
 
+const BROKEN: &[u8] =
+    b"ok:{PLAIN}x\nnocolon\n:x\na\tb:x\ntwice:{PLAIN}y\nc:{ROT13}x\nd:$5$salt$short\n\
+    e:$6$rounds=2000000$s$h\nf:{PLAIN}x:::::: port=70000\ntwice:!{PLAIN}y\n\xff\xfe:bar\ntwice:*\n";
+
 #[test]
-fn every_problem_of_a_file_is_told() {
+fn each_line_that_cannot_be_used_is_a_warning() {
     assert_eq!(
-        problems(
-            b"ok:{PLAIN}x\nnocolon\n:x\na\tb:x\nok:{PLAIN}y\nc:{ROT13}x\nd:$5$salt$short\n\
-              e:$6$rounds=2000000$s$h\nf:{PLAIN}x:::::: port=70000\n",
-            &settings(true)
-        ),
+        warnings(BROKEN, &settings(true)),
         [
             "users:2:1: no colon follows the login",
             "users:3:1: the login is empty",
             "users:4:2: the login holds a control byte",
-            "users:5:1: the login is there twice: also in line 1",
             "users:6:3: the password scheme is not known",
             "users:7:3: the password hash is damaged: the digest is damaged",
             "users:8:3: the password hash asks for too much: more than 1,000,000 rounds",
             "users:9:18: port is not 1 to 65535",
+            "users:10:1: the login is also in line 5, and neither line counts: remove one",
+            "users:11:4: the password scheme is not known",
+            "users:12:1: the login is also in line 10, and neither line counts: remove one",
         ]
     );
 }
 
 #[test]
-fn problems_are_bounded() {
-    let told = problems("x\n".repeat(1000).as_bytes(), &settings(true));
-    assert_eq!(told.len(), MAX_PROBLEMS + 1);
-    assert_eq!(told.last().unwrap(), "users: and 1979 more of this kind");
+fn a_line_that_cannot_be_used_costs_its_own_login_only() {
+    let bytes = || BROKEN.to_vec();
+    for store in [
+        FileStore::load(bytes(), &settings(true)).unwrap(),
+        FileStore::lazy(bytes(), &settings(true)).unwrap(),
+    ] {
+        let account = |name: &[u8]| {
+            let login = Login::new(name.to_vec()).unwrap();
+            store.account(&login).unwrap()
+        };
+        assert!(account(b"nobody").is_none());
+        let ok = account(b"ok").unwrap();
+        assert!(fits(&ok, "x"));
+        assert_eq!((ok.unusable, ok.unusable_password), (None, None));
+        for (name, unusable, unusable_password) in [
+            (&b"nocolon"[..], "users:2:1: no colon follows the login", ""),
+            (b"", "users:3:1: the login is empty", ""),
+            (
+                b"twice",
+                "users:10:1: the login is also in line 5, and neither line counts: remove one",
+                "",
+            ),
+            (b"c", "", "users:6:3: the password scheme is not known"),
+            (
+                b"d",
+                "",
+                "users:7:3: the password hash is damaged: the digest is damaged",
+            ),
+            (
+                b"e",
+                "",
+                "users:8:3: the password hash asks for too much: more than 1,000,000 rounds",
+            ),
+            (b"f", "users:9:18: port is not 1 to 65535", ""),
+            (
+                b"\xff\xfe",
+                "",
+                "users:11:4: the password scheme is not known",
+            ),
+        ] {
+            let account = account(name).unwrap();
+            let what = account.unusable.as_deref().unwrap_or_default();
+            assert_eq!(what, unusable, "{}", name.escape_ascii());
+            let what = account.unusable_password.as_deref().unwrap_or_default();
+            assert_eq!(what, unusable_password, "{}", name.escape_ascii());
+        }
+        // Neither of the two passwords counts, whichever is right.
+        let Some(Passwords::Stored(twice)) = account(b"twice").map(|it| it.passwords) else {
+            panic!("of a file");
+        };
+        assert!(twice.is_empty());
+    }
 }
 
 #[test]
-fn a_file_without_users_is_refused() {
-    for bytes in [&b""[..], b"\n", b"# a\n \t\n"] {
-        assert_eq!(
-            problems(bytes, &settings(true)),
-            ["users: there is no user in it"]
-        );
-        assert!(FileStore::lazy(bytes.to_vec(), &settings(true)).is_err());
+fn warnings_are_bounded_by_kind() {
+    let text = "x{DIGEST-MD5}\n".repeat(1000) + &"y:{OTP}x\n".repeat(30);
+    let told = warnings(text.as_bytes(), &settings(true));
+    assert_eq!(told.len(), 42);
+    assert_eq!(told[20], "users: and 2008 more of this kind");
+    assert_eq!(
+        told[21],
+        "users:1001:3: passwords stored as OTP cannot be checked"
+    );
+    assert_eq!(told[41], "users: and 10 more of this kind");
+}
+
+#[test]
+fn a_file_may_have_no_users() {
+    for bytes in [&b""[..], b"\n", b"# a\n \t\n", b"#a:{PLAIN}x\n"] {
+        for store in [
+            FileStore::load(bytes.to_vec(), &settings(true)).unwrap(),
+            FileStore::lazy(bytes.to_vec(), &settings(true)).unwrap(),
+        ] {
+            assert!(!store.has_users());
+            assert!(store.account(&login("a")).unwrap().is_none());
+            assert!(!store.decoy_for(&login("a")).matches(&proof("x")));
+        }
     }
 }
 
@@ -134,41 +200,11 @@ fn a_scheme_that_is_not_taken_concerns_its_login_only() {
         };
         assert_eq!(
             unusable("strange"),
-            "users:2: passwords stored as DIGEST-MD5 cannot be checked"
+            "users:2:9: passwords stored as DIGEST-MD5 cannot be checked"
         );
-        assert!(unusable("weak").starts_with("users:1: the password scheme plain is weak"));
+        assert!(unusable("weak").starts_with("users:1:6: the password scheme plain is weak"));
         unusable("dear");
     }
-}
-
-#[test]
-fn a_search_fails_closed_on_its_own_line_only() {
-    let text = b"a:{ROT13}x\nb\nc:{PLAIN}x\nd:{PLAIN}1\nd:{PLAIN}2\ne:{PLAIN}x::::::port=x\n";
-    let store = || FileStore::lazy(text.to_vec(), &settings(true)).unwrap();
-    let account = |name: &str| store().account(&login(name)).unwrap().unwrap();
-    let passwords = |account: &Account| match &account.passwords {
-        Passwords::Stored(all) => all.len(),
-        Passwords::Any | Passwords::AskStore => panic!("of a file"),
-    };
-    let words = |text: &str| Some(text.to_owned());
-    for (name, count, unusable, unusable_password) in [
-        (
-            "a",
-            0,
-            None,
-            words("users:1: the password scheme is not known"),
-        ),
-        ("b", 0, words("users:2: no colon follows the login"), None),
-        ("c", 1, None, None),
-        // The password is checked all the same, or it would tell that there is such a user.
-        ("e", 1, words("users:6: port is not 1 to 65535"), None),
-    ] {
-        let account = account(name);
-        assert_eq!(passwords(&account), count, "{name}");
-        assert_eq!(account.unusable, unusable, "{name}");
-        assert_eq!(account.unusable_password, unusable_password, "{name}");
-    }
-    assert!(store().account(&login("d")).is_err());
 }
 
 #[test]
@@ -223,16 +259,9 @@ fn debug_shows_no_secret() {
 
 #[test]
 fn a_byte_order_mark_is_no_part_of_a_login() {
-    let settings = Settings {
-        path: "users".into(),
-        allow_weak_schemes: true,
-        max_hash_ms: 500,
-        app_passwords: None,
-    };
-    let bytes = b"\xef\xbb\xbfalice:{PLAIN}x\n".to_vec();
-    let problems = FileStore::load(bytes, &settings).err().unwrap();
-    assert_eq!(
-        problems[0].to_string(),
-        "users: the file starts with a byte order mark: save it without"
-    );
+    for store in both("\u{feff}alice:{PLAIN}x\nbob:{PLAIN}y\n") {
+        assert!(fits(&store.account(&login("alice")).unwrap().unwrap(), "x"));
+        assert!(fits(&store.account(&login("bob")).unwrap().unwrap(), "y"));
+        assert_eq!(store.warnings(), []);
+    }
 }

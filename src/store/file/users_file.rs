@@ -24,7 +24,8 @@ pub struct UsersFile {
 pub struct Reading {
     /// The files, as they were when they were read; `None` for one that is not there.
     pub files: Watched,
-    /// Those whose last line has no line feed, so that it may be half.
+    /// Those whose last line has no line feed, so that it may be half; and an empty password file, of which all
+    /// may be missing.
     pub unfinished: Vec<PathBuf>,
     /// What is in them, or all that is wrong with it.
     pub store: Result<FileStore, Vec<Problem>>,
@@ -45,6 +46,7 @@ impl Reading {
     fn read(&mut self, settings: &Settings, lifetime: Lifetime) -> Result<FileStore, Vec<Problem>> {
         let mut warnings = Vec::new();
         let users = self.bytes(&settings.path, &mut warnings);
+        let empty = users.as_ref().is_ok_and(Vec::is_empty);
         // Read also if the other cannot be: both are watched from then on.
         let apps = settings.app_passwords.as_deref();
         let apps = apps.map(|path| (path, self.bytes(path, &mut warnings)));
@@ -52,6 +54,9 @@ impl Reading {
             Lifetime::OneRequest => FileStore::lazy(users?, settings),
             Lifetime::Server => FileStore::load(users?, settings),
         }?;
+        if !store.has_users() {
+            warnings.push(Problem::new(&settings.path, NO_USER));
+        }
         if let Some((path, bytes)) = apps {
             let (path, accepted) = (path.to_owned(), settings.accepted());
             let apps = match lifetime {
@@ -63,6 +68,9 @@ impl Reading {
         }
         let unfinished = self.unfinished.iter();
         warnings.extend(unfinished.map(|path| Problem::new(path, NO_LINE_FEED)));
+        if empty {
+            self.unfinished.push(settings.path.clone());
+        }
         Ok(store.with_warnings(warnings))
     }
 
@@ -82,6 +90,10 @@ impl Reading {
         Ok(read.bytes)
     }
 }
+
+/// What is to be said of a password file without any user. At the start it is an error. A server that runs
+/// takes it into force: its last user was taken out.
+pub const NO_USER: &str = "there is no user in it";
 
 /// What is to be said of a file that ends in the middle of a line.
 pub const NO_LINE_FEED: &str = "the last line has no line feed at its end: after a change, such a \

@@ -94,18 +94,20 @@ fn a_flaw_has_a_place_and_a_limit_that_is_misspelt_is_one() {
         ("a:{ROT13}x:y", 3, "the password scheme is not known"),
     ] {
         let text = format!("# one\n{line}\n");
-        let problems = load(&text).err().unwrap();
-        assert_eq!(problems.len(), 1, "{line}");
-        assert_eq!(
-            problems[0].to_string(),
-            format!("apps:2:{place}: {message}")
-        );
-        let lazy = AppPasswords::lazy(text.into(), "apps".into(), WeakSchemes::Allowed).unwrap();
+        let warning = format!("apps:2:{place}: {message}");
+        let told = load(&text).unwrap();
+        let told: Vec<String> = told.warnings().iter().map(Problem::to_string).collect();
+        assert_eq!(told, [warning.as_str()]);
         let name = line.split(':').next().unwrap();
-        if !name.is_empty() {
-            let (found, unusable) = lazy.of(&login(name));
+        for apps in both(&text) {
+            let (found, unusable) = apps.of(&login(name));
             assert!(found.is_empty(), "{line}");
-            assert_eq!(unusable, Some(format!("apps:2: {message}")));
+            assert_eq!(unusable.as_deref(), Some(warning.as_str()));
+        }
+        // The others of the login can be used.
+        for apps in both(&format!("{text}{name}:{{PLAIN}}good:good\n")) {
+            let others = usize::from(!name.is_empty());
+            assert_eq!(apps.of(&login(name)).0.len(), others, "{line}");
         }
     }
 }
@@ -128,7 +130,8 @@ fn of_too_many_none_is_taken() {
         for apps in both(&(0..many).map(line).collect::<String>()) {
             let (found, unusable) = apps.of(&login("alice"));
             assert!(found.is_empty());
-            let error = "apps:32: the login has more than 31 passwords";
+            let error =
+                "apps:32:1: the login has more than 31 app passwords, and none of them counts";
             assert_eq!(unusable.as_deref(), Some(error));
         }
     }
