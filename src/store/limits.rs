@@ -238,8 +238,8 @@ mod tests {
             assert_eq!(expiry(large), Err(BadExpiry::NoSeconds), "{large}");
         }
         assert_eq!(
-            BadExpiry::NoSeconds.words(),
-            "is too large for seconds since 1970 and looks like milliseconds: divide it by 1000"
+            BadExpiry::NoSeconds.of_field(),
+            "expires is too large for seconds since 1970 and looks like milliseconds: divide it by 1000"
         );
     }
 
