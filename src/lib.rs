@@ -28,6 +28,7 @@ pub mod cgi;
 pub mod cli;
 pub mod commands;
 pub mod config;
+pub mod domain;
 pub mod embedded;
 mod environment;
 pub mod fcgi;

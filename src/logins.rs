@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::domain;
 use crate::refusal::Refusal;
 use crate::request::Login;
 
@@ -11,27 +12,30 @@ use crate::request::Login;
 pub struct LoginRules {
     /// Whether upper case ASCII letters become lower case.
     pub lower_case: bool,
-    /// Domains, in lower case, that are cut off together with the `@`.
+    /// Domains, in canonical form, that are cut off together with the `@`.
     pub strip_domains: Vec<String>,
-    /// The domain of logins that have none by now.
+    /// The domain of logins that have none by now, in canonical form.
     pub default_domain: Option<String>,
-    /// Other names of logins. With `lower_case`, the names are in lower case.
+    /// Other names of logins; the domains of both are in canonical form. With `lower_case`, the names are
+    /// in lower case.
     pub aliases: BTreeMap<Vec<u8>, Vec<u8>>,
 }
 
 impl LoginRules {
-    /// The login that stores and routes see. It can become too long by its new domain.
+    /// The login that stores and routes see, its domain in [canonical form](domain::canonical) whatever
+    /// the rules. It can become too long by its new domain.
     pub fn canonical(&self, typed: &Login) -> Result<Login, Refusal> {
-        let mut login = typed.as_bytes().to_vec();
+        let mut login = domain::folded(typed.as_bytes()).into_owned();
         if self.lower_case {
             login.make_ascii_lowercase();
         }
-        let stripped = typed.domain().is_some_and(|domain| {
-            let is = |strip: &String| strip.as_bytes().eq_ignore_ascii_case(domain);
-            self.strip_domains.iter().any(is)
-        });
-        if stripped {
-            login.truncate(typed.local().len());
+        let at = login.iter().rposition(|byte| *byte == b'@');
+        if let Some(at) = at {
+            let domain = login.get(at + 1..).unwrap_or_default();
+            let is = |strip: &String| strip.as_bytes() == domain;
+            if self.strip_domains.iter().any(is) {
+                login.truncate(at);
+            }
         }
         if let Some(domain) = &self.default_domain
             && !login.is_empty()
@@ -91,10 +95,16 @@ mod tests {
 
     #[test]
     fn without_rules_a_login_stays_as_it_is() {
-        for typed in ["Bob", "", "bob@Example.org", "a*b"] {
+        for typed in ["Bob", "", "Bob@example.org", "a*b"] {
             let made = LoginRules::default().canonical(&login(typed)).unwrap();
             assert_eq!(made, login(typed));
         }
+    }
+
+    #[test]
+    fn the_domain_is_folded_without_any_rule() {
+        let made = LoginRules::default().canonical(&login("Bob@Example.ORG"));
+        assert_eq!(made, Ok(login("Bob@example.org")));
     }
 
     #[test]
@@ -105,6 +115,9 @@ mod tests {
 
     #[test]
     fn bytes_that_are_no_text_stay() {
+        let odd = Login::new(b"\xe9@\xffA".to_vec()).unwrap();
+        let made = LoginRules::default().canonical(&odd).unwrap();
+        assert_eq!(made.as_bytes(), b"\xe9@\xffa");
         let odd = Login::new(b"\xe9\xff".to_vec()).unwrap();
         let made = rules().canonical(&odd).unwrap();
         assert_eq!(made.as_bytes(), b"\xe9\xff@example.org");

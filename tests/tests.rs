@@ -25,6 +25,7 @@ mod hashes;
 mod ldap;
 mod lessons;
 mod methods;
+mod names;
 mod php_script;
 #[cfg(any(feature = "ldap", feature = "remote"))]
 mod program;

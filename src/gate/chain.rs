@@ -31,7 +31,7 @@ pub struct Source {
     pub name: String,
     /// Where its users are.
     pub store: Arc<dyn UserStore>,
-    /// The domains whose logins it is asked about, in lower case; an empty one stands for logins
+    /// The domains whose logins it is asked about, in canonical form; an empty one stands for logins
     /// without a domain. `None`: all.
     pub domains: Option<Vec<Box<[u8]>>>,
     /// What follows a wrong password.

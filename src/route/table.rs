@@ -11,6 +11,7 @@ use super::allowed::AllowedNetworks;
 use super::host::{Host, Ports, Server, State, Target};
 use super::moves::Move;
 use super::probe::Probes;
+use crate::domain;
 use crate::request::{Login, MAX_LOGIN_BYTES};
 
 /// Hosts and routes, checked. Every route leads to a host of the table.
@@ -110,7 +111,7 @@ impl fmt::Display for Bad {
                 "a login has at most {MAX_LOGIN_BYTES} bytes and no control characters"
             ),
             Self::Domain => f.write_str("a domain has at most 253 bytes, and no @ or blank"),
-            Self::Twice => f.write_str("stands here twice, as case does not matter"),
+            Self::Twice => f.write_str("stands here twice, in another case or spelling"),
             Self::Letter(letter) => write!(
                 f,
                 "{letter:?} is neither an ASCII letter nor a digit; write sets and ranges such as \
@@ -218,9 +219,9 @@ impl Table {
     pub fn route_login(&mut self, login: &str, aim: Aim) -> Result<(), Bad> {
         let checked = Login::new(login.as_bytes().to_vec()).map_err(|_| Bad::Login)?;
         let key = if self.fold_case {
-            checked.as_bytes().to_ascii_lowercase()
+            domain::folded(checked.as_bytes()).to_ascii_lowercase()
         } else {
-            checked.as_bytes().to_vec()
+            domain::folded(checked.as_bytes()).into_owned()
         };
         insert(&mut self.logins, key, aim)
     }
@@ -233,7 +234,7 @@ impl Table {
         } else if domain.len() > 253 || domain.bytes().any(stray) {
             Err(Bad::Domain)
         } else {
-            let key = domain.to_ascii_lowercase().into_bytes();
+            let key = domain::canonical(domain.as_bytes()).into_owned();
             insert(&mut self.domains, key, aim)
         }
     }

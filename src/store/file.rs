@@ -1,5 +1,6 @@
 //! The password file: Dovecot's passwd-file format, of which htpasswd's is a part.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::hash::{DefaultHasher, Hasher};
@@ -15,6 +16,7 @@ use self::index::Index;
 use self::line::{Flaw, FlawKind, Line};
 use self::problems::Flaws;
 use super::{Account, Decoy, Likeness, Passwords, Question, StoreError, UserStore};
+use crate::domain;
 use crate::problem::Problem;
 use crate::request::Login;
 use crate::secret::{Accepted, Secret, WeakSchemes};
@@ -68,7 +70,7 @@ impl Settings {
 /// The users of a password file.
 ///
 /// The file is kept as it is, and a line is read when its login is asked for. Logins are compared
-/// byte by byte; case matters.
+/// byte by byte, their domains in canonical form; the case of local parts matters.
 pub struct FileStore {
     path: PathBuf,
     accepted: Accepted,
@@ -204,7 +206,7 @@ impl FileStore {
                 ..Account::default()
             },
         };
-        // Lines are found by the bytes of their login.
+        // Lines are found by the bytes of their login, but for the spelling of its domain.
         account.likeness = Likeness::Same;
         if let (Some(apps), Passwords::Stored(credentials)) = (&self.apps, &mut account.passwords) {
             let (others, unusable) = apps.of(login);
@@ -233,10 +235,8 @@ impl FileStore {
         match &self.lookup {
             Lookup::Scanned(_) => self.scan(login).lines,
             Lookup::Indexed(index) => {
-                let is_its = |offset: &usize| {
-                    self.line_at(*offset)
-                        .is_some_and(|line| line.login == login.as_bytes())
-                };
+                let is_its =
+                    |offset: &usize| self.line_at(*offset).is_some_and(|line| line.is_of(login));
                 let hash = self.hash(login.as_bytes());
                 index
                     .with_hash(hash)
@@ -271,7 +271,7 @@ impl FileStore {
             let Some(line) = Line::cut(text) else {
                 continue;
             };
-            if line.login == login.as_bytes() {
+            if line.is_of(login) {
                 scan.lines = scan.lines.and(offset);
             }
             let distance = self.hash(line.login).wrapping_sub(wanted);
@@ -313,17 +313,17 @@ impl FileStore {
 
     fn hash(&self, login: &[u8]) -> u32 {
         let mut hasher = self.keyed.clone();
-        hasher.write(login);
+        hasher.write(&domain::folded(login));
         (hasher.finish() >> 32) as u32
     }
 
     fn find_duplicates(&self, entries: &[u64], flaws: &mut Flaws) {
         let same_hash = |a: &u64, b: &u64| index::hash_of(*a) == index::hash_of(*b);
         for entries in entries.chunk_by(same_hash).filter(|chunk| chunk.len() > 1) {
-            let mut logins: Vec<(&[u8], usize)> = entries
+            let mut logins: Vec<(Cow<'_, [u8]>, usize)> = entries
                 .iter()
                 .map(|entry| index::offset_of(*entry))
-                .filter_map(|offset| Some((self.line_at(offset)?.login, offset)))
+                .filter_map(|offset| Some((domain::folded(self.line_at(offset)?.login), offset)))
                 .collect();
             logins.sort_unstable();
             for pair in logins.windows(2).filter(|pair| pair[0].0 == pair[1].0) {

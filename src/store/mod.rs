@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use std::num::NonZeroU16;
 use std::time::{Instant, SystemTime};
 
+use crate::domain;
 use crate::embedded;
 use crate::request::{Login, Protocol};
 use crate::secret::{Password, Secret};
@@ -179,7 +180,8 @@ pub struct Account {
 /// there. Only a user who shows the password is one that they may say so of.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Likeness {
-    /// It is the same, but for the case of ASCII letters: compared here, by bytes.
+    /// It is the same, but for the case of ASCII letters and the spelling of the domain: compared
+    /// here, by bytes.
     Same,
     /// It is another one.
     Other,
@@ -191,7 +193,7 @@ pub enum Likeness {
 impl Likeness {
     /// The login that was found, compared with the one that was asked for.
     pub fn of(found: &[u8], asked: &[u8]) -> Self {
-        match found.eq_ignore_ascii_case(asked) {
+        match domain::folded(found).eq_ignore_ascii_case(&domain::folded(asked)) {
             true => Self::Same,
             false => Self::Other,
         }

@@ -11,6 +11,7 @@ use std::net::IpAddr;
 use std::num::NonZeroU32;
 use std::time::{Duration, Instant};
 
+use crate::domain;
 use crate::refusal::{Refusal, Trouble};
 use crate::request::Client;
 use crate::secret::Proof;
@@ -116,9 +117,10 @@ impl Seen {
     }
 }
 
-/// A login as it is counted: stores may take other cases, and blanks around it, for the same.
+/// A login as it is counted: stores may take other cases, and blanks around it, for the same; a domain has
+/// two spellings.
 pub fn counted(login: &[u8]) -> Vec<u8> {
-    login.trim_ascii().to_ascii_lowercase()
+    domain::folded(login.trim_ascii()).to_ascii_lowercase()
 }
 
 fn keys(login: Vec<u8>, network: Option<Network>) -> Vec<Key> {

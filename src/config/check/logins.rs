@@ -7,6 +7,7 @@ use toml::Spanned;
 use super::Checker;
 use crate::config::source::written;
 use crate::config::{MasterConfig, StoreConfig, UsersConfig, file};
+use crate::domain;
 use crate::logins::LoginRules;
 use crate::request::Login;
 use crate::store::file::Settings;
@@ -42,7 +43,7 @@ impl Checker<'_> {
                 self.report(
                     &to.span(),
                     &key,
-                    "stands here twice, as case does not matter",
+                    "stands here twice, in another case or spelling",
                 );
             }
         }
@@ -61,10 +62,10 @@ impl Checker<'_> {
             self.report(&login.span(), key, message);
             return None;
         }
-        Some(bytes)
+        Some(domain::folded(&bytes).into_owned())
     }
 
-    /// A domain, in lower case.
+    /// A domain, in canonical form.
     pub(super) fn domain(&mut self, key: &str, domain: &Spanned<String>) -> Option<String> {
         let name = domain.get_ref();
         let stray = |byte: u8| byte == b'@' || byte == b' ' || byte.is_ascii_control();
@@ -73,7 +74,7 @@ impl Checker<'_> {
             self.report(&domain.span(), key, message);
             return None;
         }
-        Some(name.to_ascii_lowercase())
+        Some(domain::canonical_text(name))
     }
 
     pub(super) fn master(

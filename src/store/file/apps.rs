@@ -11,6 +11,7 @@ use super::index::{self, Index};
 use super::line::{Flaw, FlawKind, Line};
 use super::problems::Flaws;
 use super::{keyed_hasher, lines, text_of};
+use crate::domain;
 use crate::gate::MAX_CREDENTIALS;
 use crate::problem::Problem;
 use crate::request::Login;
@@ -97,7 +98,7 @@ impl AppPasswords {
         let mut unusable = None;
         let mut too_many = false;
         let mut take = |offset: usize, text: &[u8]| {
-            let Some(line) = Line::cut(text).filter(|line| line.login == login.as_bytes()) else {
+            let Some(line) = Line::cut(text).filter(|line| line.is_of(login)) else {
                 return;
             };
             if too_many {
@@ -141,7 +142,7 @@ impl AppPasswords {
 
     fn hash(&self, login: &[u8]) -> u32 {
         let mut hasher = self.keyed.clone();
-        hasher.write(login);
+        hasher.write(&domain::folded(login));
         (hasher.finish() >> 32) as u32
     }
 }

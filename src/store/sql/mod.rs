@@ -209,7 +209,7 @@ impl SqlStore {
         // be one of the user who was found for it.
         let found = account.likeness;
         let is_of_user = |owner: &[u8]| {
-            let of_found = user.is_some_and(|user| user.eq_ignore_ascii_case(owner));
+            let of_found = user.is_some_and(|user| Likeness::of(owner, user) == Likeness::Same);
             let of_typed = likeness(Some(owner), statement, question.login) == Likeness::Same;
             of_found || (of_typed && found != Likeness::Other)
         };

@@ -1,0 +1,146 @@
+//! The domain of a login: what follows its last `@`, in the one form that is compared.
+//!
+//! Domains are the same in upper and lower case (RFC 5321, 2.4; RFC 4343), and in both spellings
+//! of an internationalised name: `bücher.example` is `xn--bcher-kva.example` (RFC 5890, 2.3.2.1).
+//! The canonical form is the ASCII one, in lower case. Local parts keep their case.
+
+use std::borrow::Cow;
+
+/// A login with its domain in canonical form. What follows a byte that no domain has stays as it
+/// is: in `alice@EXAMPLE.org*Admin` that is the name of a master.
+pub fn folded(login: &[u8]) -> Cow<'_, [u8]> {
+    let Some(at) = login.iter().rposition(|byte| *byte == b'@') else {
+        return Cow::Borrowed(login);
+    };
+    let (local, domain) = login.split_at(at + 1);
+    let end = domain.iter().position(|byte| !is_of_domain(*byte));
+    let (domain, rest) = domain.split_at(end.unwrap_or(domain.len()));
+    match canonical(domain) {
+        Cow::Borrowed(_) => Cow::Borrowed(login),
+        Cow::Owned(domain) => Cow::Owned([local, &domain, rest].concat()),
+    }
+}
+
+/// Whether two logins are the same, but for the form of their domains.
+pub fn same_login(one: &[u8], other: &[u8]) -> bool {
+    // Most are told apart by that already, and with the least work.
+    one == other || (one.first() == other.first() && folded(one) == folded(other))
+}
+
+/// A domain in canonical form. What no domain can be, and what is not UTF-8, stays as it is but for
+/// the case of ASCII letters.
+pub fn canonical(domain: &[u8]) -> Cow<'_, [u8]> {
+    if !domain.is_ascii()
+        && let Some(ascii) = ascii_form(domain)
+    {
+        return Cow::Owned(ascii);
+    }
+    match domain.iter().any(u8::is_ascii_uppercase) {
+        true => Cow::Owned(domain.to_ascii_lowercase()),
+        false => Cow::Borrowed(domain),
+    }
+}
+
+/// The same for the text of a configuration.
+pub fn canonical_text(domain: &str) -> String {
+    let canonical = canonical(domain.as_bytes());
+    String::from_utf8_lossy(&canonical).into_owned()
+}
+
+/// Whether a byte can be part of a domain, as logins and configurations have it: letters, digits,
+/// hyphens, dots, the underscores that some networks use, and all of other scripts.
+pub fn is_of_domain(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | 0x80..)
+}
+
+/// The A-labels of a domain with U-labels (UTS #46, ToASCII). `None` if it is no such domain, or
+/// would become one with an empty label.
+#[cfg(feature = "idna")]
+fn ascii_form(domain: &[u8]) -> Option<Vec<u8>> {
+    // No mapping may bring in an `@` or a blank: U+FF20 is an `@` of another width.
+    let ascii = idna::domain_to_ascii_cow(domain, idna::AsciiDenyList::STD3).ok()?;
+    let whole = ascii.split('.').all(|label| !label.is_empty());
+    whole.then(|| ascii.into_owned().into_bytes())
+}
+
+/// This build knows no U-labels.
+#[cfg(not(feature = "idna"))]
+fn ascii_form(_domain: &[u8]) -> Option<Vec<u8>> {
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_domain_is_folded() {
+        for (login, expected) in [
+            ("Alice@EXAMPLE.Org", "Alice@example.org"),
+            ("A@B@EXAMPLE.org", "A@B@example.org"),
+            ("Alice", "Alice"),
+            ("Alice@", "Alice@"),
+            ("@EXAMPLE", "@example"),
+            ("", ""),
+            ("alice@EXAMPLE.org*Admin", "alice@example.org*Admin"),
+            ("EXAMPLE\\Alice", "EXAMPLE\\Alice"),
+            ("Alice@XN--Bcher-KVA.example", "Alice@xn--bcher-kva.example"),
+            ("alice@EXAMPLE.org.", "alice@example.org."),
+        ] {
+            let made = folded(login.as_bytes());
+            assert_eq!(
+                made.escape_ascii().to_string(),
+                expected.escape_default().to_string()
+            );
+            assert_eq!(folded(&made), made);
+            assert!(same_login(login.as_bytes(), expected.as_bytes()));
+        }
+        assert_eq!(*folded(b"\xc9@EX\xc9AMPLE"), *b"\xc9@ex\xc9ample");
+        assert!(!same_login(b"Alice@example.org", b"alice@example.org"));
+        assert!(!same_login(b"alice@example.org", b"alice@example.com"));
+    }
+
+    #[test]
+    fn a_domain_in_canonical_form_is_not_copied() {
+        for login in [
+            &b"Alice@example.org"[..],
+            b"ALICE",
+            b"a@xn--bcher-kva.example",
+            b"a@\xff",
+        ] {
+            assert!(
+                matches!(folded(login), Cow::Borrowed(_)),
+                "{}",
+                login.escape_ascii()
+            );
+        }
+    }
+
+    #[cfg(feature = "idna")]
+    #[test]
+    fn both_spellings_of_a_domain_are_the_same() {
+        for (domain, expected) in [
+            ("bücher.example", "xn--bcher-kva.example"),
+            ("BÜCHER.Example", "xn--bcher-kva.example"),
+            // u, then a combining diaeresis.
+            ("bu\u{308}cher.example", "xn--bcher-kva.example"),
+            ("straße.example", "xn--strae-oqa.example"),
+            ("例え。テスト", "xn--r8jz45g.xn--zckzah"),
+            ("ｅxample.org", "example.org"),
+        ] {
+            assert_eq!(canonical_text(domain), expected, "{domain}");
+        }
+        // These become no domain, and stay.
+        for odd in [
+            "a\u{ff20}b.example",
+            "a\u{3000}b.example",
+            "\u{ad}",
+            "ü..example",
+            "ü.",
+            "\u{300}a.example",
+        ] {
+            assert_eq!(canonical_text(odd), odd, "{odd}");
+        }
+        assert_eq!(canonical_text("Ü..EXAMPLE"), "Ü..example");
+    }
+}
