@@ -94,7 +94,7 @@ pub enum Command {
     /// The password is asked for twice at the terminal, or read from the first line of the input.
     Hash {
         /// How to hash it: argon2id, argon2i, yescrypt, blf-crypt, sha512-crypt, sha256-crypt,
-        /// pbkdf2 or ssha512
+        /// pbkdf2, scram-sha-256 or ssha512
         #[arg(long, default_value = "argon2id")]
         scheme: Scheme,
         /// Whose it is: makes it a whole line, LOGIN:HASH

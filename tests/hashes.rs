@@ -16,12 +16,13 @@ use nginx_mail_auth::secret::{
 };
 
 mod damaged;
+mod known;
 
 //------------ Hashes of other programs --------------------------------------
 
 /// How the program is run, whether its hashes are weak, and how many passwords to try: a hash
 /// that takes 0.1 s is made for few.
-const MADE_ELSEWHERE: [(&str, bool, usize); 42] = [
+const MADE_ELSEWHERE: [(&str, bool, usize); 44] = [
     ("doveadm pw -s PLAIN", true, 8),
     ("doveadm pw -s CLEAR", true, 8),
     ("doveadm pw -s CLEARTEXT", true, 8),
@@ -51,6 +52,8 @@ const MADE_ELSEWHERE: [(&str, bool, usize); 42] = [
     ("doveadm pw -s CRYPT", false, 8),
     ("doveadm pw -s PBKDF2", false, 8),
     ("doveadm pw -s PBKDF2 -r 100", false, 8),
+    ("doveadm pw -s SCRAM-SHA-1", false, 8),
+    ("doveadm pw -s SCRAM-SHA-256", false, 8),
     ("doveadm pw -s ARGON2I", false, 2),
     ("doveadm pw -s ARGON2ID", false, 2),
     ("htpasswd -nim user", true, 8),

@@ -21,6 +21,7 @@ mod requests;
 mod socket;
 mod timing;
 mod wire;
+mod yescrypt;
 
 use lab::Lab;
 
@@ -43,6 +44,8 @@ enum Part {
     Memory,
     /// Wrong password against unknown user.
     Timing,
+    /// yescrypt against libxcrypt.
+    Yescrypt,
 }
 
 /// Compares nginx-mail-auth with its peers.
@@ -104,10 +107,11 @@ fn main() -> Outcome<()> {
             Part::Fcgid => fronts::fcgid(&lab)?,
             Part::Exec => exec::compare(&lab)?,
             Part::Cgid => fronts::cgid(&lab)?,
-            // These two say nothing of the noise.
-            Part::Memory | Part::Timing if lab.options.same => {}
+            // These say nothing of the noise.
+            Part::Memory | Part::Timing | Part::Yescrypt if lab.options.same => {}
             Part::Memory => memory::compare(&lab)?,
             Part::Timing => timing::compare(&lab)?,
+            Part::Yescrypt => yescrypt::compare(&lab)?,
         }
     }
     Ok(())

@@ -100,6 +100,8 @@ fn schemes() -> Outcome<Vec<(String, String)>> {
         ("SHA256", hex("SHA256", 32)),
         ("SHA512", hex("SHA512", 64)),
         ("SSHA512", hex("SSHA512", 72)),
+        ("SHA384", hex("SHA384", 48)),
+        ("SSHA384", hex("SSHA384", 56)),
         ("CRAM-MD5", hex("CRAM-MD5", 32)),
         ("MD5-CRYPT", format!("$1$saltsalt${}", ".".repeat(22))),
         ("$apr1$", format!("$apr1$saltsalt${}", ".".repeat(22))),
@@ -110,6 +112,14 @@ fn schemes() -> Outcome<Vec<(String, String)>> {
         (
             "PBKDF2, 100 rounds",
             format!("{{PBKDF2}}$1$salt$100${}", "0".repeat(40)),
+        ),
+        (
+            "PBKDF2-SHA512, 100 rounds",
+            format!("{{PBKDF2-SHA512}}100$c2FsdA${}", "A".repeat(86)),
+        ),
+        (
+            "SCRAM-SHA-256, 100 rounds",
+            format!("{{SCRAM-SHA-256}}100,c2FsdA,{0},{0}", "A".repeat(43)),
         ),
         (
             "yescrypt",

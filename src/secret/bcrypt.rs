@@ -1,8 +1,18 @@
-//! bcrypt: `$2a$`, `$2b$` and `$2y$`, Dovecot's `{BLF-CRYPT}` and `htpasswd -B`.
+//! bcrypt: `$2a$`, `$2b$` and `$2y$`, Dovecot's `{BLF-CRYPT}` and `htpasswd -B`; and passlib's
+//! `$bcrypt-sha256$`, which hashes a digest of the password.
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use bcrypt::{HashParts, Version};
+use blowfish::Blowfish;
+use sha2::Sha256;
+use subtle::ConstantTimeEq;
+use zeroize::Zeroizing;
 
+use super::digest::digest;
 use super::error::SecretError;
+use super::pbkdf2::Function;
+use super::stored::number;
 
 /// The highest cost taken, about two seconds of work; each step doubles it.
 const MAX_COST: u32 = 15;
@@ -10,12 +20,25 @@ const MAX_COST: u32 = 15;
 ///
 /// A longer one is refused, never cut: else all that begin alike would be right.
 pub(super) const MAX_PASSWORD_BYTES: usize = 72;
+/// The characters of a salt.
+const SALT_CHARACTERS: usize = 22;
 
 /// A hash, checked to be one.
 #[derive(Clone)]
 pub(super) struct Bcrypt {
     text: String,
     cost: u32,
+    first: First,
+}
+
+/// What becomes of a password first.
+#[derive(Clone, Copy)]
+enum First {
+    Nothing,
+    /// Its SHA-256, in base64: version 1 of `$bcrypt-sha256$`.
+    Sha256,
+    /// Its HMAC-SHA-256 with the characters of the salt as key, in base64: version 2.
+    Hmac,
 }
 
 impl Bcrypt {
@@ -34,6 +57,34 @@ impl Bcrypt {
         Ok(Self {
             text: text.to_owned(),
             cost: parts.get_cost(),
+            first: First::Nothing,
+        })
+    }
+
+    /// Reads what follows passlib's `$bcrypt-sha256$`: `v=2,t=2b,r=12$salt$digest`, or
+    /// `2b,12$salt$digest` of version 1.
+    pub(super) fn parse_sha256(rest: &[u8]) -> Result<Self, SecretError> {
+        let form = SecretError::Damaged("not of the form $bcrypt-sha256$v=2,t=2b,r=$salt$digest");
+        let fields: Vec<&[u8]> = rest.split(|byte| *byte == b'$').collect();
+        let [params, salt, digest] = fields[..] else {
+            return Err(form);
+        };
+        let params: Vec<&[u8]> = params.split(|byte| *byte == b',').collect();
+        let (first, version, cost) = match params[..] {
+            [b"v=2", b"t=2b", cost] => (First::Hmac, "2b", cost.strip_prefix(b"r=")),
+            [b"2a", cost] => (First::Sha256, "2a", Some(cost)),
+            [b"2b", cost] => (First::Sha256, "2b", Some(cost)),
+            _ => return Err(form),
+        };
+        let cost = cost.and_then(number).ok_or(form)?;
+        if salt.len() != SALT_CHARACTERS {
+            return Err(SecretError::Damaged("the salt is damaged"));
+        }
+        let start = format!("${version}${cost:02}$");
+        let text = [start.as_bytes(), salt, digest].concat();
+        Ok(Self {
+            first,
+            ..Self::parse(&text)?
         })
     }
 
@@ -43,8 +94,19 @@ impl Bcrypt {
     }
 
     pub(super) fn matches(&self, password: &[u8]) -> bool {
-        password.len() <= MAX_PASSWORD_BYTES
-            && bcrypt::verify(password, &self.text).is_ok_and(|same| same)
+        let first = match self.first {
+            First::Nothing if password.len() > MAX_PASSWORD_BYTES => return false,
+            First::Nothing => None,
+            First::Sha256 => Some(digest::<Sha256>(&[password])),
+            First::Hmac => {
+                let salt = self.text.as_bytes().get(7..7 + SALT_CHARACTERS);
+                Some(Function::Sha256.hmac(salt.unwrap_or_default(), password))
+            }
+        };
+        let first = first.map(|bytes| Zeroizing::new(STANDARD.encode(bytes)));
+        let password = first.as_ref().map_or(password, |text| text.as_bytes());
+        bcrypt::verify(password, &self.text).is_ok_and(|same| same)
+            || self.text.starts_with("$2a$") && fits_by_crypt_blowfish(&self.text, password)
     }
 }
 
@@ -55,4 +117,65 @@ pub(super) fn make(cost: u32, salt: [u8; 16], password: &[u8]) -> Option<String>
     }
     let parts = bcrypt::hash_with_salt(password, cost, salt).ok()?;
     Some(parts.format_for_version(Version::TwoY))
+}
+
+//------------ crypt_blowfish ------------------------------------------------
+
+/// Whether a password fits as crypt(3) has it, where its `$2a$` is another hash than that of all
+/// others: for some passwords with 0xFF in them it changes a bit of the first key, so that nobody
+/// gets in with them by a hash that an old version with a fault has made of another password
+/// (`BF_set_key` in crypt_blowfish.c).
+fn fits_by_crypt_blowfish(text: &str, password: &[u8]) -> bool {
+    let (Some(key), Ok(parts)) = (changed_key(password), text.parse::<HashParts>()) else {
+        return false;
+    };
+    let with_end = Zeroizing::new([password, b"\0"].concat());
+    let cyclic = with_end.get(..MAX_PASSWORD_BYTES).unwrap_or(&with_end);
+    let salt = parts.get_salt_raw();
+    let mut state: Blowfish = Blowfish::bc_init_state();
+    // The key is looked at in full here, so that one of 72 bytes may differ in its first word.
+    state.salted_expand_key(&salt, key.as_slice());
+    for _ in 0..1_u32 << parts.get_cost() {
+        state.bc_expand_key(cyclic);
+        state.bc_expand_key(&salt);
+    }
+    let mut words = *b"OrpheanBeholderScryDoubt";
+    for block in words.as_chunks_mut::<8>().0 {
+        let [mut left, mut right] = [0, 4]
+            .map(|at| u32::from_be_bytes([block[at], block[at + 1], block[at + 2], block[at + 3]]));
+        for _ in 0..64 {
+            [left, right] = state.bc_encrypt([left, right]);
+        }
+        let encrypted = u64::from(left) << 32 | u64::from(right);
+        *block = encrypted.to_be_bytes();
+    }
+    // bcrypt leaves the last byte out.
+    let digest = bcrypt::BASE_64.encode(&words[..23]);
+    let stored = text
+        .as_bytes()
+        .get(7 + SALT_CHARACTERS..)
+        .unwrap_or_default();
+    digest.as_bytes().ct_eq(stored).into()
+}
+
+/// The first key of such a password: 72 bytes, one bit changed. The faulty version took bytes for
+/// signed numbers. The passwords are those of which it makes the same key although it did.
+fn changed_key(password: &[u8]) -> Option<Zeroizing<[u8; MAX_PASSWORD_BYTES]>> {
+    let mut key = Zeroizing::new([0; MAX_PASSWORD_BYTES]);
+    let bytes = password.iter().chain([&0]).cycle();
+    for (place, byte) in key.iter_mut().zip(bytes) {
+        *place = *byte;
+    }
+    let mut signed = false;
+    for word in key.as_chunks::<4>().0 {
+        let faulty = word.iter().fold(0, |faulty: u32, byte| {
+            faulty << 8 | i32::from(byte.cast_signed()).cast_unsigned()
+        });
+        if faulty != u32::from_be_bytes(*word) {
+            return None;
+        }
+        signed |= word[1..].iter().any(|byte| *byte > 0x7f);
+    }
+    key[1] ^= 1;
+    signed.then_some(key)
 }

@@ -37,6 +37,7 @@ impl Form {
             Self::Bcrypt(hash) => hash.takes_ms(),
             Self::Yescrypt(hash) => hash.takes_ms(),
             Self::Pbkdf2(hash) => hash.takes_ms(),
+            Self::Scram(keys) => keys.takes_ms(),
             Self::Argon2(hash) => hash.takes_ms(),
         }
     }

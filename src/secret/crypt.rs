@@ -3,10 +3,14 @@
 use super::error::SecretError;
 use super::scheme::Scheme;
 use super::stored::Form;
-use super::{argon2, bcrypt, md5_crypt, sha_crypt, yescrypt};
+use super::{argon2, bcrypt, md5_crypt, pbkdf2, scram, sha_crypt, yescrypt};
 
 /// Reads a form by its identifier.
 pub(super) fn parse(text: &[u8]) -> Result<(Scheme, Form), SecretError> {
+    if scram::Scram::is_postgresql(text) {
+        let keys = scram::Scram::parse_postgresql(text)?;
+        return Ok((Scheme::ScramSha256, Form::Scram(keys)));
+    }
     let Some((identifier, rest)) = split(text) else {
         return Err(unmarked(text));
     };
@@ -20,6 +24,13 @@ pub(super) fn parse(text: &[u8]) -> Result<(Scheme, Form), SecretError> {
             Form::Md5Crypt(md5_crypt::Md5Crypt::parse(b"$apr1$", rest)?),
         ),
         b"2a" | b"2b" | b"2y" => (Scheme::BlfCrypt, Form::Bcrypt(bcrypt::Bcrypt::parse(text)?)),
+        b"bcrypt-sha256" => (
+            Scheme::BcryptSha256,
+            Form::Bcrypt(bcrypt::Bcrypt::parse_sha256(rest)?),
+        ),
+        b"pbkdf2" => pbkdf2(pbkdf2::Function::Sha1, rest)?,
+        b"pbkdf2-sha256" => pbkdf2(pbkdf2::Function::Sha256, rest)?,
+        b"pbkdf2-sha512" => pbkdf2(pbkdf2::Function::Sha512, rest)?,
         b"5" => (
             Scheme::Sha256Crypt,
             Form::ShaCrypt(sha_crypt::ShaCrypt::parse(sha_crypt::Size::Sha256, rest)?),
@@ -42,6 +53,15 @@ pub(super) fn parse(text: &[u8]) -> Result<(Scheme, Form), SecretError> {
         ),
         other => return Err(unsupported(other)),
     })
+}
+
+/// Reads `rounds$salt$digest`.
+pub(super) fn pbkdf2(
+    function: pbkdf2::Function,
+    text: &[u8],
+) -> Result<(Scheme, Form), SecretError> {
+    let hash = pbkdf2::Pbkdf2::parse(function, text)?;
+    Ok((Scheme::pbkdf2(function), Form::Pbkdf2(hash)))
 }
 
 /// The identifier and what follows the `$` behind it.

@@ -3,7 +3,7 @@
 use md5::Md5;
 use sha1::Sha1;
 use sha2::digest::FixedOutputReset;
-use sha2::{Digest, Sha256, Sha512};
+use sha2::{Digest, Sha256, Sha384, Sha512};
 use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
@@ -26,6 +26,7 @@ enum Function {
     Md5,
     Sha1,
     Sha256,
+    Sha384,
     Sha512,
 }
 
@@ -62,6 +63,7 @@ impl Digested {
             Function::Md5 => digest::<Md5>(&offered).ct_eq(stored),
             Function::Sha1 => digest::<Sha1>(&offered).ct_eq(stored),
             Function::Sha256 => digest::<Sha256>(&offered).ct_eq(stored),
+            Function::Sha384 => digest::<Sha384>(&offered).ct_eq(stored),
             Function::Sha512 => digest::<Sha512>(&offered).ct_eq(stored),
         }
         .into()
@@ -74,6 +76,7 @@ impl Function {
             Self::Md5 => 16,
             Self::Sha1 => 20,
             Self::Sha256 => 32,
+            Self::Sha384 => 48,
             Self::Sha512 => 64,
         }
     }
@@ -88,6 +91,8 @@ fn function_of(scheme: Scheme) -> Option<(Function, bool)> {
         Scheme::Ssha1 => (Function::Sha1, true),
         Scheme::Sha256 => (Function::Sha256, false),
         Scheme::Ssha256 => (Function::Sha256, true),
+        Scheme::Sha384 => (Function::Sha384, false),
+        Scheme::Ssha384 => (Function::Sha384, true),
         Scheme::Sha512 => (Function::Sha512, false),
         Scheme::Ssha512 => (Function::Sha512, true),
         _ => return None,

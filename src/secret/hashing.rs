@@ -12,13 +12,13 @@ use sha2::Sha512;
 use super::digest::digest;
 use super::scheme::Scheme;
 use super::sha_crypt::Size;
-use super::{Password, Secret, argon2, bcrypt, pbkdf2, sha_crypt, unix64, yescrypt};
+use super::{Password, Secret, argon2, bcrypt, pbkdf2, scram, sha_crypt, unix64, yescrypt};
 
 /// bcrypt's cost: OWASP asks for 10 at least.
 const BCRYPT_COST: u32 = 11;
 /// The rounds of SHA-crypt. The default of 5000 is of 2007 and takes a millisecond today.
 const SHA_CRYPT_ROUNDS: u32 = 100_000;
-/// The rounds of PBKDF2: as slow here as the others. OWASP asks for 1,300,000 with SHA-1; Dovecot,
+/// The rounds of PBKDF2, also in SCRAM: as slow here as the others. OWASP asks for 1,300,000 with SHA-1; Dovecot,
 /// which may read the same file, takes two seconds for those.
 const PBKDF2_ROUNDS: u32 = 200_000;
 
@@ -48,6 +48,7 @@ impl Secret {
                 sha_crypt::make(Size::Sha256, SHA_CRYPT_ROUNDS, &letters, password)
             }
             Scheme::Pbkdf2 => Some(pbkdf2::make(PBKDF2_ROUNDS, &letters, password)),
+            Scheme::ScramSha256 => scram::make(PBKDF2_ROUNDS, &salt, password),
             Scheme::Ssha512 => {
                 let digest = digest::<Sha512>(&[password, &salt]);
                 Some(STANDARD.encode([digest.as_slice(), &salt].concat()))

@@ -19,6 +19,7 @@ mod hashing;
 mod md5_crypt;
 mod pbkdf2;
 mod scheme;
+mod scram;
 mod sha_crypt;
 mod stored;
 mod token;

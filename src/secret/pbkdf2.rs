@@ -1,29 +1,152 @@
-//! PBKDF2 with HMAC-SHA-1 in Dovecot's form: `{PBKDF2}$1$salt$rounds$digest`.
+//! PBKDF2 with an HMAC (RFC 8018, 5.2), in the forms that programs store it in.
+//!
+//! - Dovecot: `{PBKDF2}$1$salt$rounds$digest`, the salt as it is, the digest in hex.
+//! - OpenLDAP's pw-pbkdf2, 389 Directory Server, passlib: `{PBKDF2-SHA256}rounds$salt$digest` and
+//!   `$pbkdf2-sha256$rounds$salt$digest`, in base64 that may have `.` for `+` and no padding.
+//! - 389 Directory Server before 2.0: `{PBKDF2_SHA256}` and 324 bytes in base64 (pbkdf2_pwd.c).
 
+use base64::Engine;
+use hmac::{Hmac, KeyInit, Mac};
 use sha1::Sha1;
+use sha2::{Sha256, Sha512};
 use subtle::ConstantTimeEq;
+use zeroize::Zeroizing;
 
 use super::error::SecretError;
-use super::stored::{from_hex, number};
+use super::stored::{BASE64, from_hex, number};
 
-/// The most rounds taken: about a second of work. OWASP asks for 1,300,000 with SHA-1.
+/// The most rounds taken, over all blocks of the digest: about a second of work. OWASP asks for
+/// 1,300,000 with SHA-1.
 const MAX_ROUNDS: u32 = 2_000_000;
-/// The longest salt taken. Dovecot writes 16 bytes.
+/// The longest salt of Dovecot's form that is taken. Dovecot writes 16 bytes.
 const MAX_SALT_BYTES: usize = 64;
-/// The only length of a digest in this form.
-const DIGEST_BYTES: usize = 20;
+
+/// The hash function below HMAC.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Function {
+    Sha1,
+    Sha256,
+    Sha512,
+}
+
+impl Function {
+    /// Bytes of its digest.
+    pub(super) fn length(self) -> usize {
+        match self {
+            Self::Sha1 => 20,
+            Self::Sha256 => 32,
+            Self::Sha512 => 64,
+        }
+    }
+
+    /// Rounds that take a millisecond, about.
+    fn rounds_in_a_ms(self) -> u32 {
+        match self {
+            Self::Sha1 => 3000,
+            Self::Sha256 => 2000,
+            Self::Sha512 => 800,
+        }
+    }
+
+    /// Fills `key`.
+    fn derive(self, rounds: u32, salt: &[u8], password: &[u8], key: &mut [u8]) {
+        match self {
+            Self::Sha1 => pbkdf2::pbkdf2_hmac::<Sha1>(password, salt, rounds, key),
+            Self::Sha256 => pbkdf2::pbkdf2_hmac::<Sha256>(password, salt, rounds, key),
+            Self::Sha512 => pbkdf2::pbkdf2_hmac::<Sha512>(password, salt, rounds, key),
+        }
+    }
+
+    /// HMAC of a text.
+    pub(super) fn hmac(self, key: &[u8], text: &[u8]) -> Zeroizing<Vec<u8>> {
+        fn of<M: Mac + KeyInit>(key: &[u8], text: &[u8]) -> Zeroizing<Vec<u8>> {
+            // It takes keys of every length.
+            let Ok(mut mac) = <M as KeyInit>::new_from_slice(key) else {
+                return Zeroizing::default();
+            };
+            mac.update(text);
+            Zeroizing::new(mac.finalize().into_bytes().to_vec())
+        }
+        match self {
+            Self::Sha1 => of::<Hmac<Sha1>>(key, text),
+            Self::Sha256 => of::<Hmac<Sha256>>(key, text),
+            Self::Sha512 => of::<Hmac<Sha512>>(key, text),
+        }
+    }
+}
+
+//------------ Cost ----------------------------------------------------------
+
+/// How a key is derived from a password, its work within our bounds.
+#[derive(Clone)]
+pub(super) struct Derivation {
+    pub(super) function: Function,
+    rounds: u32,
+    salt: Vec<u8>,
+    length: usize,
+}
+
+impl Derivation {
+    /// Of a key as long as the function's digest; `rounds` is a decimal number.
+    pub(super) fn new(
+        function: Function,
+        rounds: &[u8],
+        salt: Vec<u8>,
+    ) -> Result<Self, SecretError> {
+        let rounds = number(rounds).ok_or(SecretError::Damaged("the rounds are damaged"))?;
+        Self::of_length(function, rounds, salt, function.length())
+    }
+
+    fn of_length(
+        function: Function,
+        rounds: u32,
+        salt: Vec<u8>,
+        length: usize,
+    ) -> Result<Self, SecretError> {
+        let derivation = Self {
+            function,
+            rounds,
+            salt,
+            length,
+        };
+        match derivation.all_rounds() {
+            0 => Err(SecretError::Damaged("the rounds are damaged")),
+            1..=MAX_ROUNDS => Ok(derivation),
+            _ => Err(SecretError::TooCostly("more than 2,000,000 rounds")),
+        }
+    }
+
+    /// Each block of the key takes all rounds.
+    fn all_rounds(&self) -> u32 {
+        let blocks = self.length.div_ceil(self.function.length());
+        let blocks = u32::try_from(blocks).unwrap_or(u32::MAX);
+        self.rounds.saturating_mul(blocks)
+    }
+
+    pub(super) fn takes_ms(&self) -> u32 {
+        self.all_rounds() / self.function.rounds_in_a_ms()
+    }
+
+    pub(super) fn derive(&self, password: &[u8]) -> Zeroizing<Vec<u8>> {
+        let mut key = Zeroizing::new(vec![0; self.length]);
+        self.function
+            .derive(self.rounds, &self.salt, password, &mut key);
+        key
+    }
+}
+
+//------------ Pbkdf2 --------------------------------------------------------
 
 /// A hash.
 #[derive(Clone)]
 pub(super) struct Pbkdf2 {
-    rounds: u32,
-    salt: Vec<u8>,
+    derivation: Derivation,
     digest: Vec<u8>,
 }
 
 impl Pbkdf2 {
-    /// Reads the whole text.
-    pub(super) fn parse(text: &[u8]) -> Result<Self, SecretError> {
+    /// Reads Dovecot's `$1$salt$rounds$digest`.
+    pub(super) fn parse_dovecot(text: &[u8]) -> Result<Self, SecretError> {
         let fields: Vec<&[u8]> = text.split(|byte| *byte == b'$').collect();
         let [b"", b"1", salt, rounds, digest] = fields[..] else {
             return Err(SecretError::Damaged(
@@ -33,41 +156,72 @@ impl Pbkdf2 {
         if !(1..=MAX_SALT_BYTES).contains(&salt.len()) {
             return Err(SecretError::Damaged("the salt is missing or too long"));
         }
-        let rounds = number(rounds)
-            .filter(|rounds| *rounds > 0)
-            .ok_or(SecretError::Damaged("the rounds are damaged"))?;
-        if rounds > MAX_ROUNDS {
-            return Err(SecretError::TooCostly("more than 2,000,000 rounds"));
-        }
-        let digest = from_hex(digest)
-            .filter(|digest| digest.len() == DIGEST_BYTES)
-            .ok_or(SecretError::Damaged("the digest is damaged"))?;
-        Ok(Self {
-            rounds,
-            salt: salt.to_vec(),
+        let digest = from_hex(digest).ok_or(SecretError::Damaged("the digest is damaged"))?;
+        Self::new(
+            Derivation::new(Function::Sha1, rounds, salt.to_vec())?,
             digest,
-        })
+        )
     }
 
-    /// Milliseconds, about: a third of a microsecond for each round.
+    /// Reads `rounds$salt$digest` of OpenLDAP, 389 Directory Server and passlib.
+    pub(super) fn parse(function: Function, text: &[u8]) -> Result<Self, SecretError> {
+        let fields: Vec<&[u8]> = text.split(|byte| *byte == b'$').collect();
+        let [rounds, salt, digest] = fields[..] else {
+            return Err(SecretError::Damaged("not of the form rounds$salt$digest"));
+        };
+        let salt = adapted_base64(salt).ok_or(SecretError::Damaged("the salt is damaged"))?;
+        let digest = adapted_base64(digest).ok_or(SecretError::Damaged("the digest is damaged"))?;
+        Self::new(Derivation::new(function, rounds, salt)?, digest)
+    }
+
+    /// Takes the bytes of 389 Directory Server's `{PBKDF2_SHA256}`: the rounds, most significant
+    /// byte first, the salt, the digest.
+    pub(super) fn parse_packed(bytes: &[u8]) -> Result<Self, SecretError> {
+        const SALT_BYTES: usize = 64;
+        const DIGEST_BYTES: usize = 256;
+        let parts = bytes
+            .split_first_chunk::<4>()
+            .and_then(|(rounds, rest)| Some((rounds, rest.split_first_chunk::<SALT_BYTES>()?)));
+        match parts {
+            Some((rounds, (salt, digest))) if digest.len() == DIGEST_BYTES => {
+                let rounds = u32::from_be_bytes(*rounds);
+                let (function, salt) = (Function::Sha256, salt.to_vec());
+                let derivation = Derivation::of_length(function, rounds, salt, DIGEST_BYTES)?;
+                Self::new(derivation, digest.to_vec())
+            }
+            _ => Err(SecretError::Damaged("not 324 bytes long")),
+        }
+    }
+
+    fn new(derivation: Derivation, digest: Vec<u8>) -> Result<Self, SecretError> {
+        if digest.len() != derivation.length {
+            return Err(SecretError::Damaged("the digest is damaged"));
+        }
+        Ok(Self { derivation, digest })
+    }
+
+    /// Milliseconds, about.
     pub(super) fn takes_ms(&self) -> u32 {
-        self.rounds / 3000
+        self.derivation.takes_ms()
     }
 
     pub(super) fn matches(&self, password: &[u8]) -> bool {
-        compute(self.rounds, &self.salt, password)
-            .ct_eq(self.digest.as_slice())
-            .into()
+        let digest = self.derivation.derive(password);
+        digest.ct_eq(&self.digest).into()
     }
 }
 
-/// A new hash, as text.
+/// A new hash in Dovecot's form, as text.
 pub(super) fn make(rounds: u32, salt: &str, password: &[u8]) -> String {
-    let digest = compute(rounds, salt.as_bytes(), password);
+    let mut digest = [0; 20];
+    Function::Sha1.derive(rounds, salt.as_bytes(), password, &mut digest);
     let hex: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
     format!("$1${salt}${rounds}${hex}")
 }
 
-fn compute(rounds: u32, salt: &[u8], password: &[u8]) -> [u8; DIGEST_BYTES] {
-    pbkdf2::pbkdf2_hmac_array::<Sha1, DIGEST_BYTES>(password, salt, rounds)
+/// Reads base64 with `.` or `+`, padded or not (passlib's `ab64_decode`).
+fn adapted_base64(text: &[u8]) -> Option<Vec<u8>> {
+    let plus = |byte: &u8| if *byte == b'.' { b'+' } else { *byte };
+    let text: Vec<u8> = text.iter().map(plus).collect();
+    BASE64.decode(text).ok()
 }

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use super::pbkdf2::Function;
+
 /// A way to store a password that can be checked here. The names are those of Dovecot
 /// (`doveadm pw -l`) where it has one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,6 +23,10 @@ pub enum Scheme {
     Sha256,
     /// SHA-256 with salt: `{SSHA256}`.
     Ssha256,
+    /// SHA-384 without salt: `{SHA384}`.
+    Sha384,
+    /// SHA-384 with salt: `{SSHA384}`, OpenLDAP's and 389 Directory Server's.
+    Ssha384,
     /// SHA-512 without salt: `{SHA512}`.
     Sha512,
     /// SHA-512 with salt: `{SSHA512}`.
@@ -33,12 +39,24 @@ pub enum Scheme {
     Sha256Crypt,
     /// crypt(3)'s `$6$`: `{SHA512-CRYPT}`.
     Sha512Crypt,
-    /// bcrypt, `$2a$`, `$2b$` and `$2y$`: `{BLF-CRYPT}`.
+    /// bcrypt, `$2a$`, `$2b$` and `$2y$`: `{BLF-CRYPT}`, `{BCRYPT}`.
     BlfCrypt,
+    /// passlib's `$bcrypt-sha256$`: bcrypt of a digest, so that no password is too long.
+    BcryptSha256,
     /// yescrypt, crypt(3)'s `$y$`.
     Yescrypt,
-    /// PBKDF2 with HMAC-SHA-1 in Dovecot's form: `{PBKDF2}`.
+    /// PBKDF2 with HMAC-SHA-1: `{PBKDF2}` of Dovecot and of OpenLDAP, `{PBKDF2-SHA1}`, `$pbkdf2$`.
     Pbkdf2,
+    /// The same with HMAC-SHA-256: `{PBKDF2-SHA256}`, `{PBKDF2_SHA256}`, `$pbkdf2-sha256$`.
+    Pbkdf2Sha256,
+    /// The same with HMAC-SHA-512: `{PBKDF2-SHA512}`, `$pbkdf2-sha512$`.
+    Pbkdf2Sha512,
+    /// The keys of SCRAM-SHA-1 (RFC 5802): `{SCRAM-SHA-1}`.
+    ScramSha1,
+    /// The keys of SCRAM-SHA-256 (RFC 7677): `{SCRAM-SHA-256}`, and PostgreSQL's form.
+    ScramSha256,
+    /// The keys of SCRAM-SHA-512: `{SCRAM-SHA-512}`.
+    ScramSha512,
     /// What CRAM-MD5 needs of the password: `{CRAM-MD5}`, `{HMAC-MD5}`.
     CramMd5,
     /// Argon2i: `{ARGON2I}`.
@@ -58,7 +76,7 @@ pub enum WeakSchemes {
 
 impl Scheme {
     /// The schemes that [`Secret::hash`](super::Secret::hash) makes, the default first.
-    pub const MADE: [Self; 8] = [
+    pub const MADE: [Self; 9] = [
         Self::Argon2id,
         Self::Argon2i,
         Self::Yescrypt,
@@ -66,8 +84,27 @@ impl Scheme {
         Self::Sha512Crypt,
         Self::Sha256Crypt,
         Self::Pbkdf2,
+        Self::ScramSha256,
         Self::Ssha512,
     ];
+
+    /// PBKDF2 with this function.
+    pub(super) fn pbkdf2(function: Function) -> Self {
+        match function {
+            Function::Sha1 => Self::Pbkdf2,
+            Function::Sha256 => Self::Pbkdf2Sha256,
+            Function::Sha512 => Self::Pbkdf2Sha512,
+        }
+    }
+
+    /// SCRAM with this function.
+    pub(super) fn scram(function: Function) -> Self {
+        match function {
+            Function::Sha1 => Self::ScramSha1,
+            Function::Sha256 => Self::ScramSha256,
+            Function::Sha512 => Self::ScramSha512,
+        }
+    }
 
     /// Its name in lower case, as `hash --scheme` takes it.
     pub fn name(self) -> &'static str {
@@ -79,6 +116,8 @@ impl Scheme {
             Self::Ssha1 => "ssha",
             Self::Sha256 => "sha256",
             Self::Ssha256 => "ssha256",
+            Self::Sha384 => "sha384",
+            Self::Ssha384 => "ssha384",
             Self::Sha512 => "sha512",
             Self::Ssha512 => "ssha512",
             Self::Md5Crypt => "md5-crypt",
@@ -86,8 +125,14 @@ impl Scheme {
             Self::Sha256Crypt => "sha256-crypt",
             Self::Sha512Crypt => "sha512-crypt",
             Self::BlfCrypt => "blf-crypt",
+            Self::BcryptSha256 => "bcrypt-sha256",
             Self::Yescrypt => "yescrypt",
             Self::Pbkdf2 => "pbkdf2",
+            Self::Pbkdf2Sha256 => "pbkdf2-sha256",
+            Self::Pbkdf2Sha512 => "pbkdf2-sha512",
+            Self::ScramSha1 => "scram-sha-1",
+            Self::ScramSha256 => "scram-sha-256",
+            Self::ScramSha512 => "scram-sha-512",
             Self::CramMd5 => "cram-md5",
             Self::Argon2i => "argon2i",
             Self::Argon2id => "argon2id",
@@ -109,17 +154,25 @@ impl Scheme {
             | Self::Sha1
             | Self::Ssha1
             | Self::Sha256
+            | Self::Sha384
             | Self::Sha512
             | Self::Md5Crypt
             | Self::Apr1
             | Self::CramMd5 => true,
             Self::Ssha256
+            | Self::Ssha384
             | Self::Ssha512
             | Self::Sha256Crypt
             | Self::Sha512Crypt
             | Self::BlfCrypt
+            | Self::BcryptSha256
             | Self::Yescrypt
             | Self::Pbkdf2
+            | Self::Pbkdf2Sha256
+            | Self::Pbkdf2Sha512
+            | Self::ScramSha1
+            | Self::ScramSha256
+            | Self::ScramSha512
             | Self::Argon2i
             | Self::Argon2id => false,
         }
@@ -172,19 +225,20 @@ pub(super) enum Prefix {
     Crypt,
     /// `$1$…`, or an MD5 digest: Dovecot takes both under these names.
     Md5CryptOrDigest,
-    /// Dovecot's `$1$salt$rounds$digest`.
-    Pbkdf2,
+    /// `rounds$salt$digest`; with SHA-1 also Dovecot's `$1$salt$rounds$digest`.
+    Pbkdf2(Function),
+    /// 389 Directory Server's old form of PBKDF2, in base64.
+    PackedPbkdf2,
+    /// The keys of SCRAM.
+    Scram(Function),
     /// A scheme of Dovecot's that cannot be checked here.
     Unsupported(&'static str),
 }
 
-/// Dovecot's schemes that are not checked here: those that exist for one challenge-response
-/// mechanism, and those that look at a part of the password only.
-const UNSUPPORTED: [&str; 13] = [
+/// Dovecot's schemes that are not checked here: those that exist for a challenge-response
+/// mechanism alone, and those that look at a part of the password only.
+const UNSUPPORTED: [&str; 10] = [
     "DIGEST-MD5",
-    "SCRAM-SHA-1",
-    "SCRAM-SHA-256",
-    "SCRAM-SHA-512",
     "OTP",
     "SKEY",
     "RPA",
@@ -199,7 +253,7 @@ const UNSUPPORTED: [&str; 13] = [
 impl Prefix {
     /// Reads the name, without braces and encoding; case does not matter.
     pub(super) fn from_name(name: &[u8]) -> Option<Self> {
-        const KNOWN: [(&str, Prefix); 25] = [
+        const KNOWN: [(&str, Prefix); 35] = [
             ("PLAIN", Prefix::Plain),
             ("CLEAR", Prefix::Plain),
             ("CLEARTEXT", Prefix::Plain),
@@ -211,6 +265,8 @@ impl Prefix {
             ("SSHA", Prefix::Digest(Scheme::Ssha1)),
             ("SHA256", Prefix::Digest(Scheme::Sha256)),
             ("SSHA256", Prefix::Digest(Scheme::Ssha256)),
+            ("SHA384", Prefix::Digest(Scheme::Sha384)),
+            ("SSHA384", Prefix::Digest(Scheme::Ssha384)),
             ("SHA512", Prefix::Digest(Scheme::Sha512)),
             ("SSHA512", Prefix::Digest(Scheme::Ssha512)),
             ("MD5", Prefix::Md5CryptOrDigest),
@@ -219,10 +275,18 @@ impl Prefix {
             ("SHA256-CRYPT", Prefix::Crypt),
             ("SHA512-CRYPT", Prefix::Crypt),
             ("BLF-CRYPT", Prefix::Crypt),
+            ("BCRYPT", Prefix::Crypt),
             ("ARGON2", Prefix::Crypt),
             ("ARGON2I", Prefix::Crypt),
             ("ARGON2ID", Prefix::Crypt),
-            ("PBKDF2", Prefix::Pbkdf2),
+            ("PBKDF2", Prefix::Pbkdf2(Function::Sha1)),
+            ("PBKDF2-SHA1", Prefix::Pbkdf2(Function::Sha1)),
+            ("PBKDF2-SHA256", Prefix::Pbkdf2(Function::Sha256)),
+            ("PBKDF2-SHA512", Prefix::Pbkdf2(Function::Sha512)),
+            ("PBKDF2_SHA256", Prefix::PackedPbkdf2),
+            ("SCRAM-SHA-1", Prefix::Scram(Function::Sha1)),
+            ("SCRAM-SHA-256", Prefix::Scram(Function::Sha256)),
+            ("SCRAM-SHA-512", Prefix::Scram(Function::Sha512)),
             ("CRAM-MD5", Prefix::CramMd5),
             ("HMAC-MD5", Prefix::CramMd5),
         ];

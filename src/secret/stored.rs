@@ -14,14 +14,17 @@ use super::cost::Accepted;
 use super::cram_md5::CramMd5;
 use super::digest::{Digested, digest};
 use super::error::SecretError;
+use super::pbkdf2::Function;
 use super::scheme::{Prefix, Scheme, WeakSchemes};
-use super::{Password, Proof, argon2, bcrypt, crypt, md5_crypt, pbkdf2, sha_crypt, yescrypt};
+use super::{
+    Password, Proof, argon2, bcrypt, crypt, md5_crypt, pbkdf2, scram, sha_crypt, yescrypt,
+};
 
 /// The longest text that is looked at. The longest that any tool writes is 200 bytes.
 const MAX_STORED_BYTES: usize = 1024;
 
 /// Base64 with or without padding; Dovecot takes both.
-const BASE64: GeneralPurpose = GeneralPurpose::new(
+pub(super) const BASE64: GeneralPurpose = GeneralPurpose::new(
     &alphabet::STANDARD,
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
 );
@@ -49,6 +52,7 @@ pub(super) enum Form {
     Bcrypt(bcrypt::Bcrypt),
     Yescrypt(yescrypt::Yescrypt),
     Pbkdf2(pbkdf2::Pbkdf2),
+    Scram(scram::Scram),
     Argon2(argon2::Stored),
     CramMd5(CramMd5),
 }
@@ -217,6 +221,7 @@ impl Secret {
             | Form::Bcrypt(_)
             | Form::Yescrypt(_)
             | Form::Pbkdf2(_)
+            | Form::Scram(_)
             | Form::Argon2(_) => true,
         }
     }
@@ -276,6 +281,7 @@ impl Form {
             Self::Bcrypt(hash) => hash.matches(password),
             Self::Yescrypt(hash) => hash.check(password)?,
             Self::Pbkdf2(hash) => hash.matches(password),
+            Self::Scram(keys) => keys.matches(password),
             Self::Argon2(hash) => hash.check(password)?,
             Self::CramMd5(states) => states.matches(password),
         })
@@ -348,10 +354,21 @@ fn parse_form(stored: &[u8]) -> Result<Option<(Scheme, Form)>, SecretError> {
             parse_digest(Scheme::Md5, text, encoding)
         }
         Prefix::Md5CryptOrDigest | Prefix::Crypt => crypt::parse(&decoded),
-        Prefix::Pbkdf2 => Ok((
+        Prefix::Pbkdf2(Function::Sha1) if decoded.starts_with(b"$1$") => Ok((
             Scheme::Pbkdf2,
-            Form::Pbkdf2(pbkdf2::Pbkdf2::parse(&decoded)?),
+            Form::Pbkdf2(pbkdf2::Pbkdf2::parse_dovecot(&decoded)?),
         )),
+        Prefix::Pbkdf2(_) if decoded.starts_with(b"$pbkdf2") => crypt::parse(&decoded),
+        Prefix::Pbkdf2(function) => crypt::pbkdf2(function, &decoded),
+        Prefix::PackedPbkdf2 => {
+            let bytes = encoding.unwrap_or(Encoding::Base64).decode(text)?;
+            let hash = pbkdf2::Pbkdf2::parse_packed(&bytes)?;
+            Ok((Scheme::Pbkdf2Sha256, Form::Pbkdf2(hash)))
+        }
+        Prefix::Scram(function) => {
+            let keys = scram::Scram::parse(function, &decoded)?;
+            Ok((Scheme::scram(function), Form::Scram(keys)))
+        }
         Prefix::CramMd5 => {
             let bytes = Zeroizing::new(encoding.unwrap_or(Encoding::Hex).decode(text)?);
             let states = CramMd5::parse(&bytes).ok_or(SecretError::Damaged("not 32 bytes long"))?;

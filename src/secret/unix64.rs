@@ -35,7 +35,8 @@ pub(super) fn decode(text: &[u8]) -> Option<Vec<u8>> {
     Some(bytes)
 }
 
-fn value(character: u8) -> Option<u32> {
+/// The number that a character stands for.
+pub(super) fn value(character: u8) -> Option<u32> {
     Some(u32::from(match character {
         b'.' | b'/' | b'0'..=b'9' => character - b'.',
         b'A'..=b'Z' => character - b'A' + 12,

@@ -1,4 +1,5 @@
-//! yescrypt: `$y$` of crypt(3), what Debian's `passwd` and `mkpasswd` write.
+//! yescrypt: `$y$` of crypt(3), what Debian's `passwd` and `mkpasswd` write. What libxcrypt takes is
+//! taken, within the bounds.
 
 use subtle::ConstantTimeEq;
 use yescrypt::{Mode, Params};
@@ -9,8 +10,8 @@ use super::unix64;
 
 /// The most memory taken: what `mkpasswd -R 9` asks for.
 const MAX_MEMORY_BYTES: u64 = 256 << 20;
-/// The largest block, in units of 128 bytes. crypt(3) writes 8 or 32.
-const MAX_BLOCK: u32 = 256;
+/// The largest block, in units of 128 bytes: 1 MiB. crypt(3) writes 8 or 32.
+const MAX_BLOCK: u32 = 8192;
 /// The most lanes. crypt(3) writes 1; they are computed one after the other.
 const MAX_LANES: u32 = 8;
 /// The longest salt (yescrypt's format allows 64 bytes). crypt(3) writes 16.
@@ -18,10 +19,14 @@ const MAX_SALT_BYTES: usize = 64;
 /// The only length of a digest in this format.
 const DIGEST_BYTES: usize = 32;
 
+/// What can be read of parameters that are no number.
+const DAMAGED: SecretError = SecretError::Damaged("the parameters are damaged");
+
 /// A hash whose parameters are within our bounds.
 #[derive(Clone)]
 pub(super) struct Yescrypt {
     params: Params,
+    takes_ms: u32,
     salt: Vec<u8>,
     digest: Vec<u8>,
 }
@@ -36,24 +41,24 @@ impl Yescrypt {
             ));
         };
         let salt = unix64::decode(salt)
-            .filter(|salt| (1..=MAX_SALT_BYTES).contains(&salt.len()))
+            .filter(|salt| salt.len() <= MAX_SALT_BYTES)
             .ok_or(SecretError::Damaged("the salt is damaged"))?;
         // The crate would compare a digest of one byte as well.
         let digest = unix64::decode(digest)
             .filter(|digest| digest.len() == DIGEST_BYTES)
             .ok_or(SecretError::Damaged("the digest is damaged"))?;
+        let params = Written::read(params)?;
         Ok(Self {
-            params: read_params(params)?,
+            takes_ms: params.takes_ms(),
+            params: params.within_bounds()?,
             salt,
             digest,
         })
     }
 
-    /// Milliseconds, about: three for each MiB and lane.
+    /// Milliseconds, about.
     pub(super) fn takes_ms(&self) -> u32 {
-        let kib = memory(&self.params) >> 10;
-        let all = kib.saturating_mul(u64::from(self.params.p()));
-        u32::try_from(all.saturating_mul(3) >> 10).unwrap_or(u32::MAX)
+        self.takes_ms
     }
 
     pub(super) fn check(&self, password: &[u8]) -> Result<bool, OutOfMemory> {
@@ -80,29 +85,130 @@ fn compute(params: &Params, salt: &[u8], password: &[u8]) -> Option<[u8; DIGEST_
     Some(digest)
 }
 
+/// The block of each step, of each lane and two to work in.
 fn memory(params: &Params) -> u64 {
-    params
-        .n()
-        .saturating_mul(u64::from(params.r()))
-        .saturating_mul(128)
+    let blocks = params.n().saturating_add(u64::from(params.p()) + 2);
+    blocks.saturating_mul(u64::from(params.r()) * 128)
 }
 
-fn read_params(text: &[u8]) -> Result<Params, SecretError> {
-    let damaged = SecretError::Damaged("the parameters are damaged");
-    let text = str::from_utf8(text).map_err(|_| damaged.clone())?;
-    let params: Params = text.parse().map_err(|_| damaged.clone())?;
-    let (n, r, p) = (params.n(), params.r(), params.p());
-    if memory(&params) > MAX_MEMORY_BYTES || r > MAX_BLOCK || p > MAX_LANES {
-        return Err(SecretError::TooCostly(
-            "more than 256 MiB of memory, or odd parameters",
-        ));
+//------------ Written -------------------------------------------------------
+
+/// Parameters as they are written (`yescrypt_r` in yescrypt-common.c). The crate's type does not give
+/// all of them away, and work depends on each.
+struct Written {
+    mode: Mode,
+    log2_n: u32,
+    r: u32,
+    p: u32,
+    t: u32,
+}
+
+impl Written {
+    fn read(mut text: &[u8]) -> Result<Self, SecretError> {
+        let rest = &mut text;
+        let (flavour, log2_n, r) = (
+            read_number(rest, 0)?,
+            read_number(rest, 1)?,
+            read_number(rest, 1)?,
+        );
+        // Bits say which of four more numbers follow.
+        let have = if rest.is_empty() {
+            0
+        } else {
+            read_number(rest, 1)?
+        };
+        let mut number = |bit, least, absent| match have & bit {
+            0 => Ok(absent),
+            _ => read_number(rest, least),
+        };
+        let (p, t) = (number(1, 2, 1)?, number(2, 1, 0)?);
+        let (upgrades, rom) = (number(4, 1, 0)?, number(8, 1, 0)?);
+        if !rest.is_empty() {
+            return Err(DAMAGED);
+        }
+        if rom > 0 {
+            return Err(SecretError::Unsupported("yescrypt with a ROM"));
+        }
+        if upgrades > 0 {
+            return Err(SecretError::Unsupported("yescrypt that was upgraded"));
+        }
+        let mode = Mode::try_from(flavour)
+            .map_err(|_| SecretError::Unsupported("yescrypt of another flavour"))?;
+        Ok(Self {
+            mode,
+            log2_n,
+            r,
+            p,
+            t,
+        })
     }
-    // The time factor and the mode cannot be read from `Params`. crypt(3) writes none of the one
-    // and always the same of the other, so the text must be what these three give.
-    match Params::new(Mode::default(), n, r, p) {
-        Ok(same) if n > 1 && r > 0 && same.to_string() == text => Ok(same),
-        _ => Err(SecretError::TooCostly(
-            "parameters that crypt(3) never writes",
-        )),
+
+    fn n(&self) -> u64 {
+        1_u64.checked_shl(self.log2_n).unwrap_or(u64::MAX)
     }
+
+    fn within_bounds(&self) -> Result<Params, SecretError> {
+        if self.r > MAX_BLOCK {
+            return Err(SecretError::TooCostly("blocks of more than 1 MiB"));
+        }
+        if self.p > MAX_LANES {
+            return Err(SecretError::TooCostly("more than 8 lanes"));
+        }
+        let (n, mode, t) = (self.n(), self.mode, self.t);
+        // Those that yescrypt_kdf_body in yescrypt-opt.c refuses.
+        let lanes_are_short = mode.is_rw() && n / u64::from(self.p) < 4;
+        if n < 4 || lanes_are_short || mode.is_classic() && t > 0 {
+            return Err(DAMAGED);
+        }
+        let params =
+            Params::new_with_all_params(mode, n, self.r, self.p, t, 0).map_err(|_| DAMAGED)?;
+        if n.saturating_mul(u64::from(self.r) * 128) > MAX_MEMORY_BYTES {
+            return Err(SecretError::TooCostly("more than 256 MiB of memory"));
+        }
+        Ok(params)
+    }
+
+    /// Milliseconds, about: three for each MiB, or five in the modes of scrypt, and as many more as
+    /// the time factor asks for (`fNloop` in the specification). There each lane does all the work.
+    fn takes_ms(&self) -> u32 {
+        let kib = self.n().saturating_mul(u64::from(self.r)) >> 3;
+        let t = u64::from(self.t);
+        let (per_mib, lanes) = match self.mode {
+            Mode::Rw => (3, 1),
+            Mode::Classic | Mode::Worm => (5, u64::from(self.p)),
+        };
+        let quarters = match (self.mode, t) {
+            (_, 0) => 4,
+            (_, 1) => 5,
+            (Mode::Rw, t) => 3 * t,
+            (_, t) => 2 * (t + 1),
+        };
+        let all = [per_mib, quarters, lanes]
+            .into_iter()
+            .fold(kib, u64::saturating_mul);
+        u32::try_from(all / (4 << 10)).unwrap_or(u32::MAX)
+    }
+}
+
+/// A number in yescrypt's characters, of variable length (`decode64_uint32`).
+fn read_number(text: &mut &[u8], least: u32) -> Result<u32, SecretError> {
+    let mut digit = || {
+        let (first, rest) = text.split_first()?;
+        *text = rest;
+        unix64::value(*first)
+    };
+    let first = digit().ok_or(DAMAGED)?;
+    let (mut start, mut end, mut bits, mut number) = (0, 47, 0, least);
+    while first > end {
+        number += (end + 1 - start) << bits;
+        start = end + 1;
+        end = start + (62 - end) / 2;
+        bits += 6;
+    }
+    number += (first - start) << bits;
+    while bits > 0 {
+        bits -= 6;
+        number += digit().ok_or(DAMAGED)? << bits;
+    }
+    Ok(number)
 }

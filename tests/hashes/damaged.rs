@@ -47,12 +47,10 @@ fn costs_are_bounded_before_anything_is_computed() {
         argon2("m=262145,t=1,p=1"),
         argon2("m=64,t=11,p=1"),
         argon2("m=256,t=1,p=9"),
-        yescrypt("jET"),    // 512 MiB
-        yescrypt("jUT"),    // far more
-        yescrypt("j9zz."),  // a huge block
-        yescrypt("j953/2"), // counted upgrades and more time
-        yescrypt("j950."),  // more time
-        yescrypt("/9T"),    // another mode
+        yescrypt("jET"),      // 512 MiB
+        yescrypt("jUT"),      // far more
+        yescrypt("j9zz."),    // damaged
+        yescrypt("j/z....."), // a huge block
         sha("1000001"),
         sha("999999999"),
         bcrypt("16"),
@@ -105,7 +103,6 @@ fn damaged_hashes_are_refused() {
         "$y$",
         "$y$j9T$owaJb273p96n0a7G74zel/$",
         "$y$j9T$owaJb273p96n0a7G74zel/$u/",
-        "$y$j9T$$uRLrCtFyeK2mr0c4LnC9sOUCWzJ3yw0Ux3Pre3kONc1",
         "$y$$owaJb273p96n0a7G74zel/$uRLrCtFyeK2mr0c4LnC9sOUCWzJ3yw0Ux3Pre3kONc1",
         "{PBKDF2}$1$salt$0$9eb093a054c288513069a3eab7664550c76c528a",
         "{PBKDF2}$1$$10$9eb093a054c288513069a3eab7664550c76c528a",
@@ -138,7 +135,6 @@ fn damaged_hashes_are_refused() {
 #[test]
 fn known_schemes_that_are_not_checked_here_are_told_apart() {
     for stored in [
-        "{scram-sha-256}4096,x,y,z",
         "{DIGEST-MD5}x",
         "{OTP}x",
         "{NTLM}x",

@@ -35,10 +35,11 @@ pub(super) fn of_scheme(scheme: Option<&str>) -> Secret {
         .next()
         .unwrap_or_default()
         .to_ascii_uppercase();
+    let name = if name == "BCRYPT" { "BLF-CRYPT" } else { &name };
     let known = SAMPLES.iter().find(|(scheme, _)| *scheme == name);
     let stored = match known {
         Some((_, stored)) => *stored,
-        None if ["ARGON2", "CRYPT", "PBKDF2"]
+        None if ["ARGON2", "CRYPT", "PBKDF2", "SCRAM"]
             .iter()
             .any(|slow| name.starts_with(slow)) =>
         {
@@ -64,6 +65,9 @@ mod tests {
             (Some("sha512-crypt"), Scheme::Sha512Crypt),
             (Some("SHA256-CRYPT.B64"), Scheme::Sha256Crypt),
             (Some("BLF-CRYPT"), Scheme::BlfCrypt),
+            (Some("BCRYPT"), Scheme::BlfCrypt),
+            (Some("SCRAM-SHA-256"), Scheme::Argon2id),
+            (Some("PBKDF2_SHA256"), Scheme::Argon2id),
             (Some("MD5-CRYPT"), Scheme::Md5Crypt),
             (Some("SSHA"), Scheme::Sha1),
             (Some("PLAIN"), Scheme::Sha1),

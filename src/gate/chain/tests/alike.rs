@@ -24,6 +24,11 @@ fn stored() -> Vec<(Scheme, String)> {
             Scheme::Ssha256,
             format!("{{SSHA256.HEX}}{}", "0".repeat(72)),
         ),
+        (Scheme::Sha384, format!("{{SHA384.HEX}}{}", "0".repeat(96))),
+        (
+            Scheme::Ssha384,
+            format!("{{SSHA384.HEX}}{}", "0".repeat(104)),
+        ),
         (Scheme::Sha512, format!("{{SHA512.HEX}}{}", "0".repeat(128))),
         (
             Scheme::Ssha512,
@@ -44,12 +49,37 @@ fn stored() -> Vec<(Scheme, String)> {
             "$2y$05$DurtMI4l48MQup4.Oj2JLez39QorPl/aEGGfPE9eZac3n8KuzY0t.".to_owned(),
         ),
         (
+            Scheme::BcryptSha256,
+            "$bcrypt-sha256$v=2,t=2b,r=4$DurtMI4l48MQup4.Oj2JLe$z39QorPl/aEGGfPE9eZac3n8KuzY0t."
+                .to_owned(),
+        ),
+        (
             Scheme::Yescrypt,
             "$y$j9T$owaJb273p96n0a7G74zel/$uRLrCtFyeK2mr0c4LnC9sOUCWzJ3yw0Ux3Pre3kONc1".to_owned(),
         ),
         (
             Scheme::Pbkdf2,
             format!("{{PBKDF2}}$1$salt$1${}", "0".repeat(40)),
+        ),
+        (
+            Scheme::Pbkdf2Sha256,
+            format!("{{PBKDF2-SHA256}}1$c2FsdA${}", base64(32)),
+        ),
+        (
+            Scheme::Pbkdf2Sha512,
+            format!("{{PBKDF2-SHA512}}1$c2FsdA${}", base64(64)),
+        ),
+        (
+            Scheme::ScramSha1,
+            format!("{{SCRAM-SHA-1}}1,c2FsdA,{0},{0}", base64(20)),
+        ),
+        (
+            Scheme::ScramSha256,
+            format!("{{SCRAM-SHA-256}}1,c2FsdA,{0},{0}", base64(32)),
+        ),
+        (
+            Scheme::ScramSha512,
+            format!("{{SCRAM-SHA-512}}1,c2FsdA,{0},{0}", base64(64)),
         ),
         (Scheme::CramMd5, format!("{{CRAM-MD5}}{}", "0".repeat(64))),
         (
