@@ -83,24 +83,118 @@ pub fn number_of(kind: Kind, name: &str) -> Result<u32, String> {
     }
 }
 
-/// Lines of `name:password:number:...` (passwd(5), group(5)).
-fn number_in(file: impl io::Read, name: &[u8]) -> io::Result<Option<u32>> {
+/// The numbers that the processes of a user run with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rights {
+    /// The user.
+    pub user: u32,
+    /// Its own group.
+    pub group: u32,
+    /// All groups, its own too.
+    pub groups: Vec<u32>,
+}
+
+/// What a user of `/etc/passwd`, given by name or number, runs with: its own group, and those that
+/// `/etc/group` lists it in (initgroups(3)). Of a user that is known elsewhere only, the group is given
+/// too: `USER:GROUP`. The error says what to do.
+pub fn rights_of(user: &str) -> Result<Rights, String> {
+    if let Some((user, group)) = user.split_once(':') {
+        let group = number_of(Kind::Group, group)?;
+        return Ok(Rights {
+            user: number_of(Kind::User, user)?,
+            group,
+            groups: vec![group],
+        });
+    }
+    // In the words in which a name without a number is refused elsewhere.
+    let number = number_of(Kind::User, user)?;
+    let open = |kind: Kind| {
+        let file = kind.file();
+        File::open(file).map_err(|error| format!("cannot read {}: {error}", file.display()))
+    };
+    let rights = rights_in(open(Kind::User)?, open(Kind::Group)?, user)
+        .map_err(|error| format!("cannot read the users and groups of this machine: {error}"))?;
+    rights.ok_or_else(|| {
+        format!(
+            "there is no user {number} in {}: give the group too, {number}:GROUP",
+            Kind::User.file().display()
+        )
+    })
+}
+
+fn rights_in(
+    users: impl io::Read,
+    groups: impl io::Read,
+    wanted: &str,
+) -> io::Result<Option<Rights>> {
+    let digits = !wanted.is_empty() && wanted.bytes().all(|byte| byte.is_ascii_digit());
+    let mut found = None;
+    each_line(users, |fields| {
+        let [name, _, user, group, ..] = fields else {
+            return false;
+        };
+        if let (Some(user), Some(group)) = (number(user), number(group))
+            && (*name == wanted.as_bytes() || digits && wanted.parse() == Ok(user))
+        {
+            found = Some((name.to_vec(), user, group));
+        }
+        found.is_some()
+    })?;
+    let Some((name, user, group)) = found else {
+        return Ok(None);
+    };
+    let mut all = vec![group];
+    each_line(groups, |fields| {
+        if let [_, _, group, members, ..] = fields
+            && let Some(group) = number(group)
+            && members
+                .split(|byte| *byte == b',')
+                .any(|member| *member == *name)
+            && !all.contains(&group)
+        {
+            all.push(group);
+        }
+        false
+    })?;
+    Ok(Some(Rights {
+        user,
+        group,
+        groups: all,
+    }))
+}
+
+/// Calls `see` with the fields of each line, until it has seen enough.
+fn each_line(file: impl io::Read, mut see: impl FnMut(&[&[u8]]) -> bool) -> io::Result<()> {
     let mut lines = BufReader::new(file.take(MAX_BYTES));
     let mut line = Vec::new();
     while lines.read_until(b'\n', &mut line)? > 0 {
-        let mut fields = line.trim_ascii_end().split(|byte| *byte == b':');
-        if fields.next() == Some(name) {
-            let number = fields.nth(1).and_then(|digits| {
-                let digits = std::str::from_utf8(digits).ok()?;
-                digits.parse().ok().filter(|number| *number != u32::MAX)
-            });
-            if number.is_some() {
-                return Ok(number);
-            }
+        let fields: Vec<_> = line.trim_ascii_end().split(|byte| *byte == b':').collect();
+        if see(&fields) {
+            break;
         }
         line.clear();
     }
-    Ok(None)
+    Ok(())
+}
+
+/// A number of a user or group; the greatest stands for "as it is" (chown(2)).
+fn number(digits: &[u8]) -> Option<u32> {
+    let number = std::str::from_utf8(digits).ok()?.parse().ok();
+    number.filter(|number| *number != u32::MAX)
+}
+
+/// Lines of `name:password:number:...` (passwd(5), group(5)).
+fn number_in(file: impl io::Read, name: &[u8]) -> io::Result<Option<u32>> {
+    let mut found = None;
+    each_line(file, |fields| {
+        if let [known, _, digits, ..] = fields
+            && *known == name
+        {
+            found = number(digits);
+        }
+        found.is_some()
+    })?;
+    Ok(found)
 }
 
 #[cfg(test)]
@@ -139,6 +233,57 @@ mod tests {
         );
         for bad in ["", "4294967295", "99999999999"] {
             assert!(number_of(Kind::User, bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn rights_are_those_of_all_groups_of_a_user() {
+        let users = "root:x:0:0:root:/root:/bin/bash\nmail:x:8:8::/:\nodd:x:-1:0:::\n\
+                     www-data:x:33:33:www:/var/www:/usr/sbin/nologin\n8:x:12:13:::\nshort:x:9\n";
+        let groups = "root:x:0:\nmail:x:8:www-data\nssl-cert:x:111:postgres,www-data\n\
+                      www-data:x:33:www-data\nother:x:5:www-data2,xwww-data\nodd:x:y:www-data\n\
+                      short:x:77\n";
+        let rights = |user, group, groups: &[u32]| {
+            Some(Rights {
+                user,
+                group,
+                groups: groups.to_vec(),
+            })
+        };
+        for (name, expected) in [
+            ("www-data", rights(33, 33, &[33, 8, 111])),
+            ("33", rights(33, 33, &[33, 8, 111])),
+            ("root", rights(0, 0, &[0])),
+            ("mail", rights(8, 8, &[8])),
+            ("8", rights(8, 8, &[8])),
+            ("odd", None),
+            ("short", None),
+            ("nobody", None),
+            ("", None),
+        ] {
+            let found = rights_in(users.as_bytes(), groups.as_bytes(), name).unwrap();
+            assert_eq!(found, expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn an_unknown_user_is_an_error_that_says_what_to_do() {
+        assert_eq!(
+            rights_of("no-such-user").unwrap_err(),
+            "there is no user \"no-such-user\" in /etc/passwd; one that is known elsewhere only must \
+             be given by number"
+        );
+        assert_eq!(
+            rights_of("54321").unwrap_err(),
+            "there is no user 54321 in /etc/passwd: give the group too, 54321:GROUP"
+        );
+        let given = rights_of("54321:54322").unwrap();
+        assert_eq!(
+            (given.user, given.group, given.groups),
+            (54321, 54322, vec![54322])
+        );
+        for bad in ["", ":", "root:", ":root", "4294967295"] {
+            assert!(rights_of(bad).is_err(), "{bad}");
         }
     }
 }

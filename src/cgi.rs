@@ -3,11 +3,10 @@
 use std::io::{self, IsTerminal as _, Write as _};
 use std::os::unix::ffi::OsStrExt as _;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::Path;
 use std::time::Instant;
 
 use crate::answer::Messages;
-use crate::cli::HINT;
+use crate::cli::{ConfigFile, HINT};
 use crate::environment::{self, Variable};
 use crate::params::{Params, Peer, TooManyPairs};
 use crate::refusal::{Refusal, Trouble};
@@ -18,17 +17,17 @@ use crate::store::open::Lifetime;
 /// The most meta-variables that are looked at. nginx sends up to 25 headers.
 const MAX_VARIABLES: usize = 512;
 
-/// Answers the request in the environment with the configuration at `path`.
+/// Answers the request in the environment with this configuration.
 ///
 /// The request's variables, one of which is the password, are gone from the environment then. The
 /// answer is always one that nginx understands. It fails only where stdout cannot take it.
-pub fn run(path: &Path) -> io::Result<()> {
+pub fn run(file: &ConfigFile) -> io::Result<()> {
     let started = Instant::now();
     let environment = environment::take(is_of_request);
     let mut out = Vec::with_capacity(crate::answer::MAX_ANSWER_BYTES);
     match params(&environment) {
         Ok(params) => {
-            let respond = || respond(path, &params, started, &mut out);
+            let respond = || respond(file, &params, started, &mut out);
             if catch_unwind(AssertUnwindSafe(respond)).is_err() {
                 out.clear();
                 let (why, outline) = (Trouble::Panic.into(), Outline::of(&params));
@@ -56,16 +55,18 @@ pub fn run(path: &Path) -> io::Result<()> {
     stdout.flush()
 }
 
-fn respond(path: &Path, params: &Params<'_>, started: Instant, out: &mut Vec<u8>) {
-    match Service::open(path, Lifetime::OneRequest, None, &mut Vec::new()) {
+fn respond(file: &ConfigFile, params: &Params<'_>, started: Instant, out: &mut Vec<u8>) {
+    match Service::open(&file.path, Lifetime::OneRequest, None, &mut Vec::new()) {
         Ok(service) => {
             crate::journal::set_level(service.config().log_level);
+            log::debug!("{file}");
             service.respond(Peer::WebServer, params, out).wait();
         }
         Err(problems) => {
             for problem in problems {
                 log::error!("{problem}");
             }
+            log::error!("{file}");
             let why = Refusal::Temporary(Trouble::NoConfiguration);
             refuse(
                 why,

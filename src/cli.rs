@@ -1,10 +1,11 @@
 //! The command line as typed: options, commands, and their help.
 
 use std::ffi::OsString;
+use std::fmt;
 use std::net::IpAddr;
 use std::path::PathBuf;
 
-use clap::{Parser, Subcommand, ValueEnum};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
 use crate::request::Protocol;
@@ -60,11 +61,19 @@ pub enum Command {
     /// Load everything as serve would, and name all that is wrong
     ///
     /// Opens the stores and resolves the names. Exit status 0, or 78 if there is a problem.
-    Check,
+    ///
+    /// root may read more than the user that the service runs as: --user finds what that user may
+    /// not.
+    Check {
+        /// Whose rights it has
+        #[command(flatten)]
+        rights: RightsOf,
+    },
     /// Ask for a password, and show the answer and step by step why
     ///
     /// The password is asked for at the terminal, or read from the first line of the input.
-    /// Exit status 0 if the login may in, 1 if not, 78 if the configuration is broken.
+    /// Counts nothing; where [throttle] would have the login refused, it says until when.
+    /// Exit status 0 if nginx would let the login in, 1 if not, 78 if the configuration is broken.
     Test {
         /// The login, as a user types it
         login: String,
@@ -74,11 +83,14 @@ pub enum Command {
         /// The address that the mail client comes from
         #[arg(long, value_name = "ADDRESS")]
         client_ip: Option<IpAddr>,
+        /// Whose rights it has
+        #[command(flatten)]
+        rights: RightsOf,
     },
     /// Show where a login goes and why, without its password
     ///
     /// Probes the mail servers of a host that has several. Exit status 0 if it goes somewhere, 1
-    /// if it gets nowhere at the moment, 78 if the configuration is broken.
+    /// if it would be refused or gets nowhere at the moment, 78 if the configuration is broken.
     Route {
         /// The login, as a user types it
         login: String,
@@ -88,6 +100,9 @@ pub enum Command {
         /// The address that the mail client comes from
         #[arg(long, value_name = "ADDRESS")]
         client_ip: Option<IpAddr>,
+        /// Whose rights it has
+        #[command(flatten)]
+        rights: RightsOf,
     },
     /// Ask for a password, and print its hash for a password file
     ///
@@ -108,6 +123,9 @@ pub enum Command {
         /// What to do
         #[command(subcommand)]
         command: ThrottleCommand,
+        /// Whose rights it has
+        #[command(flatten)]
+        rights: RightsOf,
     },
     /// Print the manual page: nginx-mail-auth man | man -l -
     Man,
@@ -116,6 +134,28 @@ pub enum Command {
         /// The shell
         shell: Shell,
     },
+}
+
+/// Whose rights a command has.
+#[derive(Debug, Args)]
+pub struct RightsOf {
+    /// The user that the service runs as: the command, run by root, has its rights and no others.
+    /// USER:GROUP for one that is not in /etc/passwd
+    #[arg(long, global = true, value_name = "USER")]
+    pub user: Option<String>,
+}
+
+impl Command {
+    /// The user whose rights the command is to have.
+    pub fn user(&self) -> Option<&str> {
+        match self {
+            Self::Check { rights }
+            | Self::Test { rights, .. }
+            | Self::Route { rights, .. }
+            | Self::Throttle { rights, .. } => rights.user.as_deref(),
+            Self::Serve { .. } | Self::Hash { .. } | Self::Man | Self::Completions { .. } => None,
+        }
+    }
 }
 
 /// What `throttle` does.
@@ -159,12 +199,51 @@ impl From<ProtocolWord> for Protocol {
     }
 }
 
-/// The configuration file: what `--config` says, else the environment, else the default.
-pub fn config_path(option: Option<PathBuf>) -> PathBuf {
-    let named = || std::env::var_os(CONFIG_VARIABLE).filter(|name| !name.is_empty());
-    option
-        .or_else(|| named().map(PathBuf::from))
-        .unwrap_or_else(|| PathBuf::from(DEFAULT_CONFIG))
+/// The configuration file, and why it is this one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConfigFile {
+    /// Where it is.
+    pub path: PathBuf,
+    /// What names it.
+    pub named_by: NamedBy,
+}
+
+/// What names the configuration file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NamedBy {
+    /// `--config`.
+    Option,
+    /// [`CONFIG_VARIABLE`].
+    Variable,
+    /// Neither.
+    Default,
+}
+
+impl ConfigFile {
+    /// What `--config` says, else the environment, else the default.
+    pub fn find(option: Option<PathBuf>) -> Self {
+        let variable = || std::env::var_os(CONFIG_VARIABLE).filter(|name| !name.is_empty());
+        let (path, named_by) = match option {
+            Some(path) => (path, NamedBy::Option),
+            None => match variable() {
+                Some(path) => (path.into(), NamedBy::Variable),
+                None => (DEFAULT_CONFIG.into(), NamedBy::Default),
+            },
+        };
+        Self { path, named_by }
+    }
+}
+
+/// `configuration: /etc/nginx-mail-auth/auth.toml (the default: NGINX_MAIL_AUTH_CONFIG is not set)`.
+impl fmt::Display for ConfigFile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "configuration: {} (", self.path.display())?;
+        match self.named_by {
+            NamedBy::Option => f.write_str("named by --config)"),
+            NamedBy::Variable => write!(f, "named by {CONFIG_VARIABLE})"),
+            NamedBy::Default => write!(f, "the default: {CONFIG_VARIABLE} is not set)"),
+        }
+    }
 }
 
 #[cfg(test)]
@@ -210,7 +289,7 @@ mod tests {
         for line in [["--config", "x", "check"], ["check", "--config", "x"]] {
             let cli = Cli::try_parse_from(["nginx-mail-auth"].into_iter().chain(line)).unwrap();
             assert_eq!(cli.config, Some("x".into()));
-            assert!(matches!(cli.command, Some(Command::Check)));
+            assert!(matches!(cli.command, Some(Command::Check { .. })));
         }
     }
 }

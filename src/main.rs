@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use clap::Parser as _;
 use log::LevelFilter;
-use nginx_mail_auth::cli::{Cli, Command, config_path};
+use nginx_mail_auth::cli::{CONFIG_VARIABLE, Cli, Command, ConfigFile};
 use nginx_mail_auth::commands::{self, EX_CONFIG};
 use nginx_mail_auth::config::Config;
 use nginx_mail_auth::fcgi::Limits;
@@ -41,9 +41,17 @@ fn main() -> ExitCode {
 fn run() -> Result<ExitCode, Box<dyn Error>> {
     // "The server may supply the query string as arguments" (RFC 3875, 4.4): under CGI whoever
     // asks could choose the command. And a start without arguments needs no parser.
+    let arguments = std::env::args_os().len() > 1;
     let under_cgi = std::env::var_os("GATEWAY_INTERFACE").is_some();
-    if under_cgi || std::env::args_os().len() <= 1 {
-        return answer(&config_path(None));
+    if under_cgi || !arguments {
+        let config = ConfigFile::find(None);
+        if arguments {
+            log::warn!(
+                "arguments are not looked at under CGI, as a client can write them (RFC 3875, 4.4); \
+                 {config}; to name another, set {CONFIG_VARIABLE}"
+            );
+        }
+        return answer(&config);
     }
     if std::env::args_os().skip(1).eq([lookups::ARGUMENT]) {
         lookups::serve()?;
@@ -58,14 +66,14 @@ fn run() -> Result<ExitCode, Box<dyn Error>> {
         return Ok(ExitCode::SUCCESS);
     }
     let cli = Cli::parse();
-    let config = config_path(cli.config);
+    let config = ConfigFile::find(cli.config);
     match cli.command {
         None => answer(&config),
         Some(Command::Serve { listen }) => serve(&config, &listen),
         Some(command) => {
             // They print what they find themselves.
             log::set_max_level(LevelFilter::Off);
-            match commands::run(&command, &config) {
+            match commands::run(&command, &config.path) {
                 Some(result) => Ok(result?.into()),
                 None => Ok(ExitCode::FAILURE),
             }
@@ -74,12 +82,14 @@ fn run() -> Result<ExitCode, Box<dyn Error>> {
 }
 
 /// Answers as the web server asks.
-fn answer(config: &Path) -> Result<ExitCode, Box<dyn Error>> {
+fn answer(file: &ConfigFile) -> Result<ExitCode, Box<dyn Error>> {
     let Some(listener) = listener::inherited_on_fd0() else {
         journal::hold();
-        cgi::run(config)?;
+        cgi::run(file)?;
         return Ok(ExitCode::SUCCESS);
     };
+    let config = &file.path;
+    log::info!("{file}");
     outlive_early_reload()?;
     journal::get_ready();
     let web_servers = match web_servers() {
@@ -120,7 +130,8 @@ fn answer(config: &Path) -> Result<ExitCode, Box<dyn Error>> {
 }
 
 /// Serves FastCGI on these addresses and on the sockets that systemd passes.
-fn serve(config: &Path, addresses: &[String]) -> Result<ExitCode, Box<dyn Error>> {
+fn serve(file: &ConfigFile, addresses: &[String]) -> Result<ExitCode, Box<dyn Error>> {
+    let config = &file.path;
     outlive_early_reload()?;
     let checked = match Config::load(config) {
         Ok(checked) => checked,
@@ -133,7 +144,7 @@ fn serve(config: &Path, addresses: &[String]) -> Result<ExitCode, Box<dyn Error>
     }
     let web_servers = web_servers()?;
     let mut own = Vec::new();
-    let served = listen_and_load(config, &checked, addresses, &mut own);
+    let served = listen_and_load(file, &checked, addresses, &mut own);
     let live = match served {
         Ok(Ok(live)) => live,
         failed => {
@@ -167,7 +178,7 @@ fn serve(config: &Path, addresses: &[String]) -> Result<ExitCode, Box<dyn Error>
 /// connect. In the sandbox no address can be taken any more. `own` has the listeners also when it
 /// fails.
 fn listen_and_load(
-    path: &Path,
+    file: &ConfigFile,
     config: &Config,
     addresses: &[String],
     own: &mut Vec<Listener>,
@@ -182,11 +193,12 @@ fn listen_and_load(
         own.push(listener.map_err(|error| failed(address, error))?);
     }
     journal::set_level(config.log_level);
+    log::info!("{file}");
     journal::get_ready();
     let files = own.iter().flat_map(Listener::own_files);
     let sandbox = sandbox::start(config, files.map(Path::to_path_buf).collect())?;
     journal::serve();
-    let live = match Live::open(path, sandbox) {
+    let live = match Live::open(&file.path, sandbox) {
         Ok(live) => live,
         Err(problems) => return Ok(Err(problems)),
     };

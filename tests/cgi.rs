@@ -57,7 +57,8 @@ fn each_decision_is_one_line_without_the_password() {
         .output()
         .unwrap();
     let log = stderr(&output);
-    assert_eq!(log.lines().count(), 1, "{log}");
+    let decisions = log.lines().filter(|line| line.contains(" answer="));
+    assert_eq!(decisions.count(), 1, "{log}");
     assert!(
         log.contains(
             "login=\"alice\" protocol=imap client=192.0.2.7 host=\"mailhost01\" answer=OK cause=accepted ms="
@@ -106,6 +107,73 @@ fn arguments_are_not_looked_at_under_cgi() {
             stdout(&output).starts_with("Auth-Status: OK\n"),
             "{argument}"
         );
+        // Whoever put it there learns what counts in its place.
+        let said = format!(
+            " WARN nginx-mail-auth[PID]: arguments are not looked at under CGI, as a client can write \
+             them (RFC 3875, 4.4); configuration: {}/examples/php-script.toml (named by \
+             NGINX_MAIL_AUTH_CONFIG); to name another, set NGINX_MAIL_AUTH_CONFIG\n",
+            env!("CARGO_MANIFEST_DIR")
+        );
+        let log = without_pid(&stderr(&output));
+        assert_eq!(log.matches(&said).count(), 1, "{log}");
+    }
+}
+
+/// Lines with `[PID]` for the number of the process.
+fn without_pid(log: &str) -> String {
+    let line = |line: &str| {
+        let (before, rest) = line.split_once('[').unwrap_or((line, ""));
+        let rest = rest.split_once(']').map_or("", |(_, rest)| rest);
+        format!("{before}[PID]{rest}\n")
+    };
+    log.lines().map(line).collect()
+}
+
+#[test]
+fn the_log_says_which_configuration_counts_and_why() {
+    let dir = TempDir::new();
+    let good = dir.write(
+        "good.toml",
+        "[[users]]\nstore = \"accept\"\n[routes]\ndefault = \"192.0.2.1\"\n",
+    );
+    let missing = dir.path().join("missing.toml");
+    let by_variable = |path: &std::path::Path| {
+        format!(
+            "configuration: {} (named by NGINX_MAIL_AUTH_CONFIG)\n",
+            path.display()
+        )
+    };
+    let by_option = format!("configuration: {} (named by --config)\n", good.display());
+    let default = "configuration: /etc/nginx-mail-auth/auth.toml (the default: NGINX_MAIL_AUTH_CONFIG is \
+                   not set)\n";
+    let log = |command: &mut Command| stderr(&command.envs(ALICE).output().unwrap());
+    let level = "NGINX_MAIL_AUTH_LOG";
+    let variable = "NGINX_MAIL_AUTH_CONFIG";
+    let debug = |said: &str| format!(" DEBUG nginx-mail-auth[PID]: {said}");
+    let error = |said: &str| format!(" ERROR nginx-mail-auth[PID]: {said}");
+    // Of each request it is said only on demand, of one that fails always.
+    let found = without_pid(&log(program().env(variable, &good).env(level, "debug")));
+    assert!(found.contains(&debug(&by_variable(&good))), "{found}");
+    let found = without_pid(&log(program()
+        .arg("--config")
+        .arg(&good)
+        .env(level, "debug")));
+    assert!(found.contains(&debug(&by_option)), "{found}");
+    let found = log(program().env(variable, &good).env(level, "info"));
+    assert!(!found.contains("configuration: "), "{found}");
+    for (path, said) in [
+        (Some(&missing), by_variable(&missing)),
+        (None, default.to_owned()),
+    ] {
+        let mut command = program();
+        command.env(level, "error");
+        if let Some(path) = path {
+            command.env(variable, path);
+        } else if std::path::Path::new("/etc/nginx-mail-auth/auth.toml").exists() {
+            continue;
+        }
+        let found = without_pid(&log(&mut command));
+        assert!(found.contains(&error(&said)), "{found}");
     }
 }
 

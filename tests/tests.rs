@@ -32,6 +32,7 @@ mod program;
 mod reload;
 #[cfg(feature = "remote")]
 mod remote;
+mod rights;
 mod routes;
 mod sandbox;
 mod secrets;

@@ -15,6 +15,7 @@ mod check;
 mod docs;
 mod hash;
 mod password;
+mod rights;
 mod route;
 mod terminal;
 mod test;
@@ -85,11 +86,19 @@ impl From<io::Error> for CommandError {
 /// Runs a command with the configuration file at `config`; `None` for [`Command::Serve`], which
 /// is none of these.
 pub fn run(command: &Command, config: &Path) -> Option<Result<Outcome, CommandError>> {
+    if let Some(user) = command.user()
+        && let Err(why) = rights::take(user)
+    {
+        return Some(Err(CommandError::Input(why)));
+    }
     files::place::look_for_a_service();
     // Not locked: the threads that look names up have to log.
     let (mut out, mut err) = (io::stdout(), io::stderr());
     let result = run_with(command, config, &mut Console::default(), &mut out, &mut err)?;
     let result = result.and_then(|outcome| {
+        if matches!(command, Command::Check { .. }) && outcome == Outcome::Done {
+            rights::hint(command.user(), &mut err)?;
+        }
         out.flush()?;
         Ok(outcome)
     });
@@ -111,11 +120,12 @@ fn run_with(
 ) -> Option<Result<Outcome, CommandError>> {
     Some(match command {
         Command::Serve { .. } => return None,
-        Command::Check => check::check(config, out, err),
+        Command::Check { .. } => check::check(config, out, err),
         Command::Test {
             login,
             protocol,
             client_ip,
+            ..
         } => {
             let attempt = test::Attempt {
                 login,
@@ -128,6 +138,7 @@ fn run_with(
             login,
             protocol,
             client_ip,
+            ..
         } => {
             let attempt = test::Attempt {
                 login,
@@ -137,7 +148,7 @@ fn run_with(
             route::route(config, &attempt, out, err)
         }
         Command::Hash { scheme, login } => hash::hash(*scheme, login.as_deref(), ask, out),
-        Command::Throttle { command } => throttle::throttle(config, command, out, err),
+        Command::Throttle { command, .. } => throttle::throttle(config, command, out, err),
         Command::Man => docs::man(out),
         Command::Completions { shell } => docs::completions(*shell, out),
     })

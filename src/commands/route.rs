@@ -5,6 +5,7 @@ use std::path::Path;
 use std::time::Instant;
 
 use super::test::{Attempt, Teller, tell_refusal};
+use super::throttle::foresee;
 use super::{CommandError, Outcome, open};
 use crate::gate::Step;
 use crate::refusal::{Refusal, Trouble};
@@ -24,13 +25,15 @@ pub(super) fn route(
         return Ok(Outcome::BrokenConfig);
     };
     let login = attempt.login()?;
-    match walk(&service, login, attempt, out)? {
-        None => Ok(Outcome::Done),
-        Some(why) => {
-            tell_refusal(&why, out)?;
-            Ok(Outcome::Refused)
-        }
+    let refused = walk(&service, login.clone(), attempt, out)?;
+    if let Some(why) = &refused {
+        tell_refusal(why, out)?;
     }
+    let throttled = foresee(&service, &login, attempt.client, out)?;
+    Ok(match refused.is_none() && throttled.is_none() {
+        true => Outcome::Done,
+        false => Outcome::Refused,
+    })
 }
 
 /// Prints each step; what comes back is why the login gets nowhere.

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::time::Instant;
 
 use super::password::{Ask, ask};
+use super::throttle::{Foreseen, foresee};
 use super::{CommandError, Outcome, open};
 use crate::answer::Answer;
 use crate::config::{Config, StoreConfig, UsersConfig};
@@ -61,26 +62,32 @@ pub(super) fn test(
         .answer;
     teller.rest();
     teller.written?;
-    let messages = &service.config().messages;
+    let (dialogue, messages) = (request.dialogue(), &service.config().messages);
     let mut headers = Vec::new();
-    if let Err(unsayable) = answer.write(request.dialogue(), messages, &mut headers) {
+    if let Err(unsayable) = answer.write(dialogue, messages, &mut headers) {
         let trouble = crate::refusal::Trouble::Answer(unsayable.to_string());
         answer = Answer::Refuse {
             why: Refusal::Temporary(trouble),
             wait: None,
         };
-        let _texts_are_checked = answer.write(request.dialogue(), messages, &mut headers);
+        let _texts_are_checked = answer.write(dialogue, messages, &mut headers);
     }
-    let outcome = match &answer {
-        Answer::Accept { .. } => Outcome::Done,
-        Answer::Refuse { why, .. } => {
-            tell_refusal(why, out)?;
-            Outcome::Refused
-        }
-    };
+    if let Answer::Refuse { why, .. } = &answer {
+        tell_refusal(why, out)?;
+    }
+    if let Some(Foreseen { why, wait }) = foresee(&service, &request.login, attempt.client, out)? {
+        // nginx would get that, and no store would be asked. What they have said is of use all the same.
+        let wait = service.gate().wait(&request).max(wait);
+        answer = Answer::Refuse { why, wait };
+        headers.clear();
+        let _texts_are_checked = answer.write(dialogue, messages, &mut headers);
+    }
     writeln!(out)?;
     out.write_all(&headers)?;
-    Ok(outcome)
+    Ok(match answer {
+        Answer::Accept { .. } => Outcome::Done,
+        Answer::Refuse { .. } => Outcome::Refused,
+    })
 }
 
 /// Why a login is not let in, in a line.

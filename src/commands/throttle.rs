@@ -1,7 +1,10 @@
-//! `throttle`: who is slowed down or refused, for administrators, and how they are forgiven.
+//! `throttle`: who is slowed down or refused, for administrators, and how they are forgiven. And what
+//! that means for a login that `test` and `route` are asked about.
 
 use std::ffi::OsStr;
 use std::io::{self, Write};
+use std::net::IpAddr;
+use std::num::NonZeroU32;
 use std::path::Path;
 use std::time::Instant;
 
@@ -10,6 +13,9 @@ use jiff::Timestamp;
 use super::{CommandError, Outcome, complain};
 use crate::cli::ThrottleCommand;
 use crate::config::Config;
+use crate::refusal::{Refusal, Trouble};
+use crate::request::Login;
+use crate::service::Service;
 use crate::store::Network;
 use crate::throttle::{Counting, Key, Place, Record, Status, Throttle, counted};
 
@@ -65,24 +71,113 @@ fn list(throttle: &Throttle, all: &[(Key, Record)], out: &mut impl Write) -> io:
         .map(|(key, record)| (throttle.status(key, record), key, record))
         .collect();
     lines.sort_by_key(|(status, _, record)| (rank(*status), std::cmp::Reverse(record.failures)));
-    for (status, key, record) in lines {
-        let window = throttle.settings().spans.window.as_secs();
-        match status {
-            Status::Refused => {
-                let end = record.failed.saturating_add(window);
-                write!(out, "refused until={}", Time(end))?;
-            }
-            Status::Slowed(seconds) => write!(out, "slowed wait={seconds}")?,
-            Status::Exempt => write!(out, "exempt succeeded={}", Time(record.succeeded))?,
-            Status::Free => write!(out, "free")?,
-        }
-        write!(out, " failures={}", record.failures)?;
-        if record.failed != 0 {
-            write!(out, " last={}", Time(record.failed))?;
-        }
-        writeln!(out, " {key}")?;
+    for (_, key, record) in lines {
+        line(throttle, key, record, out)?;
     }
     Ok(())
+}
+
+/// What is counted of a key, and what follows from it.
+fn line(throttle: &Throttle, key: &Key, record: &Record, out: &mut impl Write) -> io::Result<()> {
+    match throttle.status(key, record) {
+        Status::Refused => {
+            let window = throttle.settings().spans.window.as_secs();
+            let end = record.failed.saturating_add(window);
+            write!(out, "refused until={}", Time(end))?;
+        }
+        Status::Slowed(seconds) => write!(out, "slowed wait={seconds}")?,
+        Status::Exempt => write!(out, "exempt succeeded={}", Time(record.succeeded))?,
+        Status::Free => write!(out, "free")?,
+    }
+    write!(out, " failures={}", record.failures)?;
+    if record.failed != 0 {
+        write!(out, " last={}", Time(record.failed))?;
+    }
+    writeln!(out, " {key}")
+}
+
+/// What nginx gets in place of a decision.
+pub(super) struct Foreseen {
+    pub(super) why: Refusal,
+    pub(super) wait: Option<NonZeroU32>,
+}
+
+/// Prints what the counts say about an attempt of this login, without counting it; what comes back is
+/// what nginx would get because of them.
+pub(super) fn foresee(
+    service: &Service,
+    login: &Login,
+    client: Option<IpAddr>,
+    out: &mut impl Write,
+) -> io::Result<Option<Foreseen>> {
+    let config = service.config();
+    let Some(settings) = config.throttle.as_ref().map(|throttle| &throttle.settings) else {
+        return Ok(None);
+    };
+    if settings.place == Place::Memory {
+        let what = "the counts are in the memory of the server, where they cannot be read";
+        writeln!(out, "throttle: {what}")?;
+        return Ok(None);
+    }
+    let Ok(counted) = service.gate().counted_login(login) else {
+        return Ok(None);
+    };
+    let believed = client.filter(|_| !config.fronts.are_anybody());
+    let throttle = Throttle::open(settings, Counting::Never, None);
+    let look = match throttle.look(&counted, believed, Instant::now() + config.deadline) {
+        Ok(Some(look)) => look,
+        Ok(None) => {
+            writeln!(
+                out,
+                "throttle: nothing is counted from there (always-allow)"
+            )?;
+            return Ok(None);
+        }
+        Err(what) => {
+            writeln!(out, "throttle: the counts cannot be read: {what}")?;
+            if settings.go_on {
+                return Ok(None);
+            }
+            let what_follows = "the temporary failure, if the server cannot read them either \
+                                (throttle.without-state)";
+            writeln!(out, "nginx would get: {what_follows}")?;
+            return Ok(Some(Foreseen {
+                why: Trouble::Throttle(what).into(),
+                wait: None,
+            }));
+        }
+    };
+    match (client, believed) {
+        (None, _) => writeln!(
+            out,
+            "throttle: without --client-ip, only what is counted of the login from anywhere:"
+        )?,
+        (Some(_), None) => writeln!(
+            out,
+            "throttle: only the login is counted, as nothing shows that a Client-IP comes from nginx:"
+        )?,
+        (Some(_), Some(_)) => {}
+    }
+    if look.counts.is_empty() {
+        writeln!(out, "throttle: no failures are counted")?;
+    }
+    for (key, record) in &look.counts {
+        write!(out, "throttle: ")?;
+        line(&throttle, key, record, out)?;
+    }
+    let Some((why, until)) = look.refused else {
+        return Ok(None);
+    };
+    let what = why.detail().unwrap_or_default();
+    writeln!(
+        out,
+        "nginx would get: throttled until {} ({what})",
+        Time(until)
+    )?;
+    Ok(Some(Foreseen {
+        why,
+        wait: look.wait,
+    }))
 }
 
 fn rank(status: Status) -> u8 {

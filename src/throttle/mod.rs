@@ -18,6 +18,7 @@ use crate::secret::Proof;
 use crate::store::Network;
 
 mod key;
+mod look;
 mod memory;
 mod record;
 #[cfg(feature = "redis")]
@@ -31,6 +32,7 @@ mod visit;
 mod written;
 
 pub use key::Key;
+pub use look::Look;
 pub use record::{Record, Spans};
 pub use state::{Counting, Place};
 pub use visit::{Counted, Visit};

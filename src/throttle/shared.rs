@@ -132,6 +132,13 @@ impl Shared {
         self.attempt(&counts.writing, ask).ok()
     }
 
+    /// The records of the keys in the counts that processes share; an error, in words, if they cannot be
+    /// had in time.
+    pub(super) fn look(&self, keys: &[Key], deadline: Instant) -> Result<Vec<Record>, String> {
+        let read = self.main().state.read(keys, self.soon().min(deadline));
+        read.map(|(records, _)| records).map_err(Unchanged::words)
+    }
+
     pub(super) fn list(&self, deadline: Instant) -> Result<Vec<(Key, Record)>, String> {
         self.main().state.list(deadline)
     }
@@ -162,7 +169,7 @@ impl Shared {
             // For its turn at a file.
             #[cfg(feature = "sql")]
             Counting::Once if self.is_file => deadline,
-            Counting::ForLong | Counting::Once => self.soon().min(deadline),
+            Counting::ForLong | Counting::Once | Counting::Never => self.soon().min(deadline),
         }
     }
 

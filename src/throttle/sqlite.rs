@@ -114,6 +114,7 @@ impl Sqlite {
             return Unchanged::Contended;
         }
         if code == Some(ErrorCode::DatabaseCorrupt)
+            && self.counting != Counting::Never
             && let Some(opened) = opened
             && identify(&self.path).ok() == Some(opened.identity)
         {
@@ -149,9 +150,11 @@ impl Sqlite {
             place = located()?;
         }
         let identity = identify(&place.path).map_err(failed)?;
-        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
-            | OpenFlags::SQLITE_OPEN_NO_MUTEX
-            | OpenFlags::SQLITE_OPEN_NOFOLLOW;
+        let access = match self.counting {
+            Counting::Never => OpenFlags::SQLITE_OPEN_READ_ONLY,
+            Counting::ForLong | Counting::Once => OpenFlags::SQLITE_OPEN_READ_WRITE,
+        };
+        let flags = access | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_NOFOLLOW;
         let acting = place.act().map_err(failed)?;
         let mut connection = Connection::open_with_flags(&place.path, flags).map_err(named)?;
         connection.busy_timeout(timeout).map_err(named)?;
@@ -204,6 +207,12 @@ impl Sqlite {
             place,
             identity,
         })
+    }
+
+    /// Whether nobody has counted anything yet.
+    fn is_to_be_made(&self) -> Result<bool, String> {
+        let place = database::locate(&self.path).map_err(|problem| problem.to_string())?;
+        Ok(place.metadata.is_none_or(|file| file.len() == 0))
     }
 
     fn tidy(&self, change: &Transaction<'_>, now: u64) -> Result<(), rusqlite::Error> {
@@ -279,6 +288,9 @@ fn keep(
 impl State for Sqlite {
     fn read(&self, keys: &[Key], deadline: Instant) -> Result<(Vec<Record>, u64), Unchanged> {
         let now = now();
+        if self.counting == Counting::Never && self.is_to_be_made()? {
+            return Ok((vec![Record::default(); keys.len()], now));
+        }
         let records = self.with(deadline, |connection| {
             // All as of one moment.
             let look = connection.transaction_with_behavior(TransactionBehavior::Deferred)?;

@@ -134,6 +134,8 @@ pub enum Counting {
     /// For one request: what it counts on its own is lost. So it waits for its turn as long as the
     /// request may take.
     Once,
+    /// It only looks: it makes no counts, and leaves what is damaged to others.
+    Never,
 }
 
 /// Opens the counts; nothing is connected yet.

@@ -9,6 +9,8 @@ use crate::util::{self, TempDir};
 #[cfg(all(feature = "sql", feature = "redis"))]
 mod commands;
 #[cfg(all(feature = "sql", feature = "redis"))]
+mod foreseen;
+#[cfg(all(feature = "sql", feature = "redis"))]
 mod redis;
 #[cfg(all(feature = "sql", feature = "redis"))]
 mod rights;

@@ -1,0 +1,59 @@
+//! What the counts say about an attempt that nobody makes: for an administrator. Nothing is counted.
+
+use std::net::IpAddr;
+use std::num::NonZeroU32;
+use std::time::Instant;
+
+use super::{Key, Network, Record, Seen, Throttle, counted, keys};
+use crate::refusal::Refusal;
+
+/// What follows for the next attempt from what is counted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Look {
+    /// What is counted of it; only keys of which something is.
+    pub counts: Vec<(Key, Record)>,
+    /// Why the attempt is refused before any store is asked, and until when, in seconds since 1970.
+    pub refused: Option<(Refusal, u64)>,
+    /// Seconds that a refusal is held back, by nginx.
+    pub wait: Option<NonZeroU32>,
+}
+
+impl Throttle {
+    /// Looks at the counts for an attempt of `login`, as [`Self::visit`] does; `network` is `None` where
+    /// it is not known. `None`: attempts from there are not counted. The error says why the counts
+    /// cannot be read.
+    pub fn look(
+        &self,
+        login: &[u8],
+        client: Option<IpAddr>,
+        deadline: Instant,
+    ) -> Result<Option<Look>, String> {
+        if client.is_some_and(|address| self.always_allows(address)) {
+            return Ok(None);
+        }
+        let settings = &self.settings;
+        let network = client
+            .map(|address| Network::around(address, settings.ipv4_prefix, settings.ipv6_prefix));
+        let keys = keys(counted(login), network);
+        let records = self.counts.look(&keys, deadline)?;
+        let window = settings.spans.window.as_secs();
+        let refusing = keys.iter().zip(&records).filter(|(key, record)| {
+            let most = settings.most(key);
+            most.is_some_and(|most| record.failures >= most)
+        });
+        // All of them must be over.
+        let until = refusing
+            .map(|(_, record)| record.failed.saturating_add(window))
+            .max();
+        let seen = Seen::new(records.clone());
+        let counts = keys
+            .into_iter()
+            .zip(records)
+            .filter(|(_, record)| !record.is_empty());
+        Ok(Some(Look {
+            counts: counts.collect(),
+            refused: self.refusal(&seen).zip(until),
+            wait: NonZeroU32::new(self.wait(&seen)),
+        }))
+    }
+}
