@@ -298,3 +298,6 @@ impl Settings {
         wait.copied().unwrap_or(0)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -129,10 +129,78 @@ mod tests {
     }
 
     #[test]
+    fn a_record_keeps_what_it_is_told() {
+        let mut record = Record::default();
+        assert!(record.is_empty());
+        record.fail(Some(1), 10, 400);
+        record.fail(None, 20, 200);
+        record.fail(Some(1), 30, 100);
+        let expected = Record {
+            failures: 3,
+            failed: 30,
+            succeeded: 0,
+            // 400, then half of 400 and of 200, then half of 300 and of 100.
+            took: 200,
+            tags: vec![1, 1],
+        };
+        assert_eq!(record, expected);
+        record.failures = u32::MAX;
+        record.fail(None, 40, 0);
+        assert_eq!(record.failures, u32::MAX);
+        for (failed, succeeded, touched, until) in [
+            (0, 0, 0, 0),
+            (1000, 0, 1000, 1060),
+            (0, 1000, 1000, 1600),
+            (1000, 500, 1000, 1100),
+            (1600, 1000, 1600, 1660),
+            (500, 1000, 1000, 1600),
+        ] {
+            let record = Record {
+                failures: u32::from(failed != 0),
+                failed,
+                succeeded,
+                ..Record::default()
+            };
+            assert_eq!(record.touched(), touched);
+            assert_eq!(record.is_empty(), touched == 0);
+            #[cfg(any(feature = "sql", feature = "redis"))]
+            assert_eq!(record.until(SPANS), until);
+            #[cfg(not(any(feature = "sql", feature = "redis")))]
+            let _not_asked_in_memory = until;
+        }
+    }
+
+    /// There would be no end of guessing beside somebody who logs in every few minutes.
+    #[test]
+    fn the_first_success_makes_good_for_what_came_before_and_later_ones_do_not() {
+        let mut record = Record::default();
+        record.fail(Some(1), 10, 5);
+        record.succeed(20);
+        let succeeded = |succeeded| Record {
+            succeeded,
+            ..Record::default()
+        };
+        assert_eq!(record, succeeded(20));
+        record.fail(Some(2), 30, 5);
+        record.succeed(40);
+        let expected = Record {
+            failures: 1,
+            failed: 30,
+            took: 5,
+            tags: vec![2],
+            ..succeeded(40)
+        };
+        assert_eq!(record, expected);
+    }
+
+    #[test]
     fn each_part_is_forgotten_in_its_time_and_with_a_clock_set_back() {
         let mut record = Record::default();
-        record.fail(Some(1), 1000, 0);
+        record.fail(Some(1), 1000, 9);
         record.succeeded = 1000;
+        let mut forgotten = record.clone();
+        forgotten.settle(2000, SPANS);
+        assert_eq!(forgotten, Record::default());
         let settled = |now| {
             let mut record = record.clone();
             record.settle(now, SPANS);

@@ -77,6 +77,15 @@ impl Shared {
         }
     }
 
+    /// With these shared counts.
+    #[cfg(test)]
+    pub(super) fn with(settings: &Settings, counting: Counting, shared: Box<dyn State>) -> Self {
+        Self {
+            shared: Some(Counts::new(shared)),
+            ..Self::open(settings, counting, None)
+        }
+    }
+
     /// The records of the keys, the time by the clock that they have, and which counts they are of.
     pub(super) fn read(
         &self,
