@@ -102,7 +102,11 @@ impl Visit<'_> {
             Ok(seen) => self.seen = seen,
             Err(trouble) if counts.must_stop(&trouble) => return Err(trouble),
             // That they cannot be had has been said.
-            Err(_) => self.own = count_in(Source::Own)?,
+            Err(_) => {
+                self.own = count_in(Source::Own)?;
+                // The counts of this process do not know who is exempt.
+                too_late = too_late.filter(|_| !self.seen.exempt());
+            }
         }
         Ok(Counted {
             wait: self.wait(proof),
@@ -140,7 +144,8 @@ impl Visit<'_> {
             Err(_) => {
                 let records = counts.read_own(&self.keys);
                 self.own = Seen::new(records.map_err(|trouble| (trouble.into(), None))?);
-                refused = self.throttle.refusal(&self.own);
+                let by_own = self.throttle.refusal(&self.own);
+                refused = by_own.filter(|_| !self.seen.exempt());
             }
             Ok(records) => self.seen = Seen::new(records),
         }

@@ -29,9 +29,19 @@ fn where_counts_can_only_be_read_the_process_counts_on_its_own() {
         late.succeeded(&proof("right")),
         Err((why, NonZeroU32::new(7)))
     );
-    // Elsewhere nothing follows from it.
+    // Elsewhere nothing follows from it, and not for those who are exempt by what is shared.
     let other = visit(&throttle, "203.0.113.1", "bob", "x");
     assert_eq!(other.refused(), None);
+    for password in ["two", "three", "four", "five"] {
+        assert_eq!(fail(&throttle, "198.51.100.1", "alice", password), 0);
+    }
+    let exempt = visit(&throttle, "198.51.100.1", "alice", "right");
+    assert_eq!(exempt.refused(), None);
+    assert_eq!(exempt.turned_away(&proof("right")).wait, None);
+    // Also not where the exemption is to be renewed.
+    let mut exempt = visit(&throttle, "198.51.100.1", "alice", "right");
+    exempt.now += 1800;
+    assert_eq!(exempt.succeeded(&proof("right")), Ok(()));
 }
 
 #[test]
