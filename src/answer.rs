@@ -359,3 +359,6 @@ fn header(
 fn number(out: &mut Vec<u8>, name: &'static str, value: impl fmt::Display) {
     let _infallible = writeln!(out, "{name}: {value}");
 }
+
+#[cfg(test)]
+mod tests;

@@ -141,32 +141,62 @@ fn a_method_needs_no_header_that_it_does_not_go_by() {
     assert_eq!(read(&params).unwrap().login.as_bytes(), b"alice");
 }
 
+/// Every header that nginx sends, by its CGI variable and as it is called in the log.
+const HEADERS: [(&str, &str); 25] = [
+    ("HTTP_AUTH_METHOD", "Auth-Method"),
+    ("HTTP_AUTH_USER", "Auth-User"),
+    ("HTTP_AUTH_PASS", "Auth-Pass"),
+    ("HTTP_AUTH_SALT", "Auth-Salt"),
+    ("HTTP_AUTH_PROTOCOL", "Auth-Protocol"),
+    ("HTTP_AUTH_LOGIN_ATTEMPT", "Auth-Login-Attempt"),
+    ("HTTP_CLIENT_IP", "Client-IP"),
+    ("HTTP_CLIENT_HOST", "Client-Host"),
+    ("HTTP_PROXY_PROTOCOL_ADDR", "Proxy-Protocol-Addr"),
+    ("HTTP_PROXY_PROTOCOL_PORT", "Proxy-Protocol-Port"),
+    (
+        "HTTP_PROXY_PROTOCOL_SERVER_ADDR",
+        "Proxy-Protocol-Server-Addr",
+    ),
+    (
+        "HTTP_PROXY_PROTOCOL_SERVER_PORT",
+        "Proxy-Protocol-Server-Port",
+    ),
+    ("HTTP_AUTH_SMTP_HELO", "Auth-SMTP-Helo"),
+    ("HTTP_AUTH_SMTP_FROM", "Auth-SMTP-From"),
+    ("HTTP_AUTH_SMTP_TO", "Auth-SMTP-To"),
+    ("HTTP_AUTH_SSL", "Auth-SSL"),
+    ("HTTP_AUTH_SSL_PROTOCOL", "Auth-SSL-Protocol"),
+    ("HTTP_AUTH_SSL_CIPHER", "Auth-SSL-Cipher"),
+    ("HTTP_AUTH_SSL_VERIFY", "Auth-SSL-Verify"),
+    ("HTTP_AUTH_SSL_SUBJECT", "Auth-SSL-Subject"),
+    ("HTTP_AUTH_SSL_ISSUER", "Auth-SSL-Issuer"),
+    ("HTTP_AUTH_SSL_SERIAL", "Auth-SSL-Serial"),
+    ("HTTP_AUTH_SSL_FINGERPRINT", "Auth-SSL-Fingerprint"),
+    ("HTTP_AUTH_SSL_CERT", "Auth-SSL-Cert"),
+    ("HTTP_X_AUTH_KEY", "X-Auth-Key"),
+];
+
 #[test]
 fn a_header_that_comes_twice_is_refused() {
-    for name in [
-        "USER",
-        "PASS",
-        "METHOD",
-        "PROTOCOL",
-        "SALT",
-        "LOGIN_ATTEMPT",
-        "SSL_VERIFY",
-    ] {
-        let variable = format!("HTTP_AUTH_{name}");
+    for (variable, name) in HEADERS {
+        let all = [("HTTP_AUTH_USER", "alice"), ("HTTP_AUTH_PASS", "secret")];
         let mut params = Params::bounded(512);
-        for (name, value) in [("HTTP_AUTH_USER", "alice"), ("HTTP_AUTH_PASS", "secret")] {
-            params.push(name.as_bytes(), value.as_bytes()).unwrap();
+        for (other, value) in all.iter().filter(|(other, _)| *other != variable) {
+            params.push(other.as_bytes(), value.as_bytes()).unwrap();
         }
-        for _ in 0..2 {
-            params.push(variable.as_bytes(), b"x").unwrap();
-        }
-        let refusal = read(&params).unwrap_err();
-        assert!(
-            matches!(refusal, Refusal::DuplicateHeader(_)),
-            "{variable}: {refusal:?}"
-        );
+        params.push(variable.as_bytes(), b"x").unwrap();
+        let once = read(&params).err();
+        let twice = Refusal::DuplicateHeader(name);
+        assert_ne!(once, Some(twice.clone()), "{variable}");
+        // Also an empty one.
+        params.push(variable.as_bytes(), b"").unwrap();
+        assert_eq!(read(&params).unwrap_err(), twice, "{variable}");
     }
     let mut params = params(&[]);
+    for _ in 0..2 {
+        params.push(b"HTTP_ACCEPT", b"x").unwrap();
+    }
+    assert!(read(&params).is_ok());
     params.push(b"HTTP_CLIENT_IP", b"192.0.2.7").unwrap();
     let refusal = read(&params).unwrap_err();
     assert_eq!(refusal, Refusal::DuplicateHeader("Client-IP"));
@@ -275,6 +305,7 @@ fn method_none_brings_the_envelope_and_no_login() {
     let envelope = request.envelope.unwrap();
     assert_eq!(envelope.helo, b"\xe9 x");
     assert_eq!(envelope.from, b"mail   from:<a@b%41>");
+    assert_eq!(envelope.to, b"rcpt to:<c@d>");
     let outline = Outline::of(&params);
     assert_eq!(outline.user, None);
     assert_eq!(outline.dialogue(), Dialogue::Inbound);
@@ -282,26 +313,70 @@ fn method_none_brings_the_envelope_and_no_login() {
 }
 
 #[test]
-fn tls_and_proxy_protocol() {
+fn what_is_known_of_the_connection_is_read_from_its_own_headers() {
     let params = params(&[
         ("HTTP_AUTH_SSL", Some(b"on")),
+        ("HTTP_AUTH_SSL_PROTOCOL", Some(b"TLSv1.3")),
+        ("HTTP_AUTH_SSL_CIPHER", Some(b"TLS_AES_256_GCM_SHA384")),
         (
             "HTTP_AUTH_SSL_VERIFY",
             Some(b"FAILED:certificate has expired"),
         ),
+        ("HTTP_AUTH_SSL_SUBJECT", Some(b"CN=alice")),
+        ("HTTP_AUTH_SSL_ISSUER", Some(b"CN=ca")),
+        ("HTTP_AUTH_SSL_SERIAL", Some(b"0A")),
+        ("HTTP_AUTH_SSL_FINGERPRINT", Some(b"f00d")),
+        ("HTTP_AUTH_SSL_CERT", Some(b"-----BEGIN")),
+        ("HTTP_CLIENT_HOST", Some(b"client.example")),
         ("HTTP_PROXY_PROTOCOL_ADDR", Some(b"2001:db8::7")),
         ("HTTP_PROXY_PROTOCOL_PORT", Some(b"4000")),
         ("HTTP_PROXY_PROTOCOL_SERVER_ADDR", Some(b"2001:db8::1")),
-        ("HTTP_PROXY_PROTOCOL_SERVER_PORT", Some(b"70000")),
+        ("HTTP_PROXY_PROTOCOL_SERVER_PORT", Some(b"993")),
     ]);
     let request = read(&params).unwrap();
-    assert_eq!(
-        request.tls.unwrap().verify,
-        Some(&b"FAILED:certificate has expired"[..])
-    );
-    let from = request.client.proxied_from.unwrap();
-    assert_eq!(from, ("2001:db8::7".parse().unwrap(), 4000));
-    assert_eq!(request.client.proxied_to, None);
+    let tls = request.tls.unwrap();
+    assert_eq!(tls.protocol, Some(&b"TLSv1.3"[..]));
+    assert_eq!(tls.cipher, Some(&b"TLS_AES_256_GCM_SHA384"[..]));
+    assert_eq!(tls.verify, Some(&b"FAILED:certificate has expired"[..]));
+    assert_eq!(tls.subject, Some(&b"CN=alice"[..]));
+    assert_eq!(tls.issuer, Some(&b"CN=ca"[..]));
+    assert_eq!(tls.serial, Some(&b"0A"[..]));
+    assert_eq!(tls.fingerprint, Some(&b"f00d"[..]));
+    assert_eq!(tls.cert, Some(&b"-----BEGIN"[..]));
+    let client = request.client;
+    assert_eq!(client.host, Some(&b"client.example"[..]));
+    let from = ("2001:db8::7".parse().unwrap(), 4000);
+    let to = ("2001:db8::1".parse().unwrap(), 993);
+    assert_eq!(client.proxied_from, Some(from));
+    assert_eq!(client.proxied_to, Some(to));
+}
+
+#[test]
+fn what_is_no_address_with_a_port_is_none() {
+    for (address, port) in [
+        (None, Some(&b"993"[..])),
+        (Some(&b"192.0.2.1"[..]), None),
+        (Some(b"192.0.2.1"), Some(b"70000")),
+        (Some(b"192.0.2.1"), Some(b"+993")),
+        (Some(b"192.0.2.1"), Some(b"")),
+        (Some(b"mail.example"), Some(b"993")),
+    ] {
+        let params = params(&[
+            ("HTTP_PROXY_PROTOCOL_ADDR", address),
+            ("HTTP_PROXY_PROTOCOL_PORT", port),
+            ("HTTP_PROXY_PROTOCOL_SERVER_ADDR", address),
+            ("HTTP_PROXY_PROTOCOL_SERVER_PORT", port),
+        ]);
+        let client = read(&params).unwrap().client;
+        assert_eq!((client.proxied_from, client.proxied_to), (None, None));
+    }
+    for ssl in [None, Some(&b"off"[..]), Some(b""), Some(b"ON")] {
+        let params = params(&[
+            ("HTTP_AUTH_SSL", ssl),
+            ("HTTP_AUTH_SSL_VERIFY", Some(b"SUCCESS")),
+        ]);
+        assert!(read(&params).unwrap().tls.is_none(), "{ssl:?}");
+    }
 }
 
 #[test]
