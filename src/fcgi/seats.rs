@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::slots::Slots;
+use super::slots::{Eviction, Slots};
 
 /// A request that has just begun is not evicted: it may only wait for the processor.
 pub(super) const GRACE: Duration = Duration::from_millis(50);
@@ -59,13 +59,13 @@ impl Seats {
         loop {
             let first = state.queue.front() == Some(&ticket);
             let seated = first && state.taken < self.bound;
-            // Whoever is evicted leaves as soon as its thread runs.
-            let evicted = first && !seated && slots.evict_one(GRACE);
             let left = patience.saturating_sub(start.elapsed());
-            let wait = match (first, evicted) {
-                (true, true) => GRACE,
-                (true, false) => TICK.min(left),
-                (false, _) => left,
+            let wait = match first && !seated {
+                true => match slots.evict_one(GRACE) {
+                    Eviction::Begun => GRACE,
+                    Eviction::UnderWay | Eviction::Nobody => TICK.min(left),
+                },
+                false => left,
             };
             if seated || wait.is_zero() {
                 state.queue.retain(|waiting| *waiting != ticket);

@@ -44,6 +44,17 @@ pub(super) enum Stay {
     Evicted,
 }
 
+/// What came of giving up one connection for another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Eviction {
+    /// One is given up.
+    Begun,
+    /// One was given up before, and its thread has not run since.
+    UnderWay,
+    /// There is none to give up.
+    Nobody,
+}
+
 impl Slot {
     /// Puts a new connection into the slot.
     pub(super) fn fill(&self, socket: Arc<OwnedFd>) -> Instant {
@@ -95,6 +106,11 @@ impl Held {
         }
     }
 
+    /// Whether it is evicted and ends as soon as its thread runs: nothing had arrived on it.
+    fn leaves(&self) -> bool {
+        self.evicted && matches!(self.phase, Phase::Fresh | Phase::Idle)
+    }
+
     /// Wakes the connection's thread. What has arrived already is still read and answered.
     fn evict(&mut self) {
         self.evicted = true;
@@ -126,12 +142,16 @@ impl Slots {
 
     /// Gives up one connection for another: the one that has been idle longest, else the one that
     /// has been draining, else the one that has been arriving longest, if that is at least
-    /// `patience`. False if there is none.
-    pub(super) fn evict_one(&self, patience: Duration) -> bool {
+    /// `patience`. None while another one leaves: its thread may have to wait for the processor.
+    pub(super) fn evict_one(&self, patience: Duration) -> Eviction {
         let slots = self.lock();
         let mut best: Option<(u8, Instant, &Slot)> = None;
         for slot in slots.iter() {
-            let Some((rank, since)) = slot.lock().as_ref().and_then(|held| {
+            let slot_now = slot.lock();
+            if slot_now.as_ref().is_some_and(Held::leaves) {
+                return Eviction::UnderWay;
+            }
+            let Some((rank, since)) = slot_now.as_ref().and_then(|held| {
                 let rank = match held.phase {
                     Phase::Idle => 0,
                     Phase::Sending | Phase::Draining => 1,
@@ -148,14 +168,14 @@ impl Slots {
             }
         }
         let Some((_, since, slot)) = best else {
-            return false;
+            return Eviction::Nobody;
         };
         // It may have moved on meanwhile; then it is not the one that was chosen.
         match slot.lock().as_mut() {
             Some(held) if held.since == since => held.evict(),
             _ => {}
         }
-        true
+        Eviction::Begun
     }
 
     /// Gives up all connections in these phases that have been so for at least `patience`.
@@ -173,5 +193,93 @@ impl Slots {
 
     fn lock(&self) -> MutexGuard<'_, Vec<Arc<Slot>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::net::UnixStream;
+
+    use super::*;
+
+    const LONG: Duration = Duration::from_secs(3600);
+
+    /// Slots in these phases, entered in this order.
+    fn slots(phases: &[Phase]) -> (Slots, Vec<Arc<Slot>>) {
+        let all = Slots::default();
+        let each = phases.iter().map(|phase| {
+            let slot = all.add();
+            let (socket, _) = UnixStream::pair().unwrap();
+            slot.fill(Arc::new(socket.into()));
+            slot.enter(*phase);
+            slot
+        });
+        let each = each.collect();
+        (all, each)
+    }
+
+    fn evicted(each: &[Arc<Slot>]) -> Vec<usize> {
+        let is =
+            |(index, slot): (usize, &Arc<Slot>)| (slot.stay() == Stay::Evicted).then_some(index);
+        each.iter().enumerate().filter_map(is).collect()
+    }
+
+    #[test]
+    fn idle_ones_go_first_then_who_takes_nothing_then_who_sends_nothing() {
+        use Phase::{Deciding, Draining, Fresh, Idle, Reading, Sending};
+        for (phases, patience, goes) in [
+            (&[Idle, Idle][..], LONG, Some(0)),
+            (&[Reading, Draining, Fresh, Idle], Duration::ZERO, Some(3)),
+            (&[Deciding, Reading, Sending], Duration::ZERO, Some(2)),
+            (&[Reading, Draining, Sending], Duration::ZERO, Some(1)),
+            (&[Deciding, Fresh, Reading], Duration::ZERO, Some(1)),
+            (&[Deciding, Reading, Fresh], Duration::ZERO, Some(1)),
+            (&[Fresh, Reading, Sending, Draining], LONG, None),
+            (&[Deciding, Deciding], Duration::ZERO, None),
+            (&[], Duration::ZERO, None),
+        ] {
+            let (all, each) = slots(phases);
+            let eviction = all.evict_one(patience);
+            let expected = match goes {
+                Some(_) => Eviction::Begun,
+                None => Eviction::Nobody,
+            };
+            assert_eq!(eviction, expected, "{phases:?}");
+            assert_eq!(evicted(&each), Vec::from_iter(goes), "{phases:?}");
+        }
+    }
+
+    /// Beside a busy machine a thread may not run for long.
+    #[test]
+    fn no_other_one_is_given_up_while_one_leaves() {
+        for phase in [Phase::Idle, Phase::Fresh] {
+            let (all, each) = slots(&[phase; 3]);
+            assert_eq!(all.evict_one(Duration::ZERO), Eviction::Begun);
+            for _ in 0..3 {
+                assert_eq!(all.evict_one(Duration::ZERO), Eviction::UnderWay);
+            }
+            assert_eq!(evicted(&each), [0], "{phase:?}");
+            all.remove(&each[0]);
+            assert_eq!(all.evict_one(Duration::ZERO), Eviction::Begun);
+            assert_eq!(evicted(&each), [0, 1], "{phase:?}");
+            // A request had arrived on it all the same: that may take its time.
+            each[1].enter(Phase::Deciding);
+            assert_eq!(all.evict_one(Duration::ZERO), Eviction::Begun);
+            assert_eq!(evicted(&each), [0, 1, 2], "{phase:?}");
+        }
+    }
+
+    #[test]
+    fn all_in_some_phases_are_given_up_after_their_time() {
+        use Phase::{Deciding, Fresh, Idle, Reading};
+        let (all, each) = slots(&[Idle, Fresh, Reading, Deciding, Idle]);
+        all.evict_all(&[Idle, Fresh], LONG);
+        assert_eq!(evicted(&each), [0; 0]);
+        all.evict_all(&[Idle], Duration::ZERO);
+        assert_eq!(evicted(&each), [0, 4]);
+        all.evict_all(&[Fresh, Reading], Duration::ZERO);
+        assert_eq!(evicted(&each), [0, 1, 2, 4]);
+        each[3].clear();
+        assert_eq!(evicted(&each), [0, 1, 2, 3, 4]);
     }
 }

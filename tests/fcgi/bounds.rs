@@ -18,20 +18,23 @@ fn is_served(toy: &Toy) {
 #[test]
 fn kept_connections_give_way_the_longest_idle_first() {
     let toy = Toy::listening("unix:SOCKET").connections(3).start();
-    let kept = |_| {
-        let mut client = toy.connect();
+    // A connection is idle when its thread waits again, which is after the answer has been sent.
+    let ask = |client: &mut Client| {
         client.send(&alice(true));
         assert_eq!(client.answer(), Answer::ok("alice"));
+        wait_until("all threads wait", || toy.sleeps());
+    };
+    let kept = |_| {
+        let mut client = toy.connect();
+        ask(&mut client);
         client
     };
     let mut clients: Vec<Client> = (0..3).map(kept).collect();
-    clients[0].send(&alice(true));
-    assert_eq!(clients[0].answer(), Answer::ok("alice"));
+    ask(&mut clients[0]);
     is_served(&toy);
     assert_eq!(clients[1].rest(), b"");
     for index in [0, 2] {
-        clients[index].send(&alice(true));
-        assert_eq!(clients[index].answer(), Answer::ok("alice"));
+        ask(&mut clients[index]);
     }
 }
 
