@@ -396,3 +396,6 @@ impl Gate {
 fn held_back(owed: Duration) -> Option<Instant> {
     (!owed.is_zero()).then(|| Instant::now() + owed)
 }
+
+#[cfg(test)]
+mod tests;
