@@ -364,6 +364,47 @@ mod tests {
         }
     }
 
+    /// Where the form changes, and with a length of which every byte counts.
+    #[test]
+    fn long_pairs_have_their_length_in_four_bytes() {
+        let text = vec![b'x'; 0x0001_0203];
+        for (length, bytes) in [
+            (127, &b"\x7f"[..]),
+            (127, b"\x80\0\0\x7f"),
+            (128, b"\x80\0\0\x80"),
+            (255, b"\x80\0\0\xff"),
+            (256, b"\x80\0\x01\0"),
+            (0x0001_0203, b"\x80\x01\x02\x03"),
+        ] {
+            let text = &text[..length];
+            let name = [bytes, b"\x01", text, b"v"].concat();
+            let read: Vec<_> = pairs(&name).collect();
+            assert_eq!(read, [Ok((text, &b"v"[..]))], "{length}");
+            let value = [b"\x01", bytes, b"n", text].concat();
+            let read: Vec<_> = pairs(&value).collect();
+            assert_eq!(read, [Ok((&b"n"[..], text))], "{length}");
+            let short = value.split_last().unwrap().1;
+            assert_eq!(pairs(short).collect::<Vec<_>>(), [Err(Malformed)]);
+        }
+        let highest = length(b"\xff\xff\xff\xff");
+        assert_eq!(highest, Some((0x7fff_ffff, &[][..])));
+        assert_eq!(length(b"\x81\0\0\0x"), Some((0x0100_0000, &b"x"[..])));
+    }
+
+    #[test]
+    fn a_request_ends_with_its_status() {
+        for (ended, status) in [
+            (Ended::Complete, 0),
+            (Ended::CantMultiplex, 1),
+            (Ended::UnknownRole, 3),
+        ] {
+            let mut out = Vec::new();
+            write_end(&mut out, 0x102, ended);
+            let head = b"\x01\x03\x01\x02\0\x08\0\0\0\0\0\0";
+            assert_eq!(out, [&head[..], &[status, 0, 0, 0]].concat());
+        }
+    }
+
     #[test]
     fn an_answer_is_stdout_its_end_and_the_end_of_the_request() {
         const END: &[u8] = b"\x01\x06\x01\x02\0\0\0\0\x01\x03\x01\x02\0\x08\0\0\0\0\0\0\0\0\0\0";

@@ -171,6 +171,34 @@ mod tests {
         assert!(!memory.younger.contains(&1) && !memory.older.contains(&1));
     }
 
+    /// Half of the bound each.
+    #[test]
+    fn a_generation_goes_when_the_next_one_is_full() {
+        let verified = Verified::new(NonZeroUsize::new(5));
+        assert_eq!(verified.bound(), Some(3));
+        let held = || {
+            let memory = verified.memory.as_ref().unwrap().lock();
+            let sorted = |tags: &HashSet<Tag>| {
+                let mut tags: Vec<_> = tags.iter().copied().collect();
+                tags.sort_unstable();
+                tags
+            };
+            (sorted(&memory.older), sorted(&memory.younger))
+        };
+        for tag in 1..=3 {
+            verified.remember(tag);
+        }
+        assert_eq!(held(), (vec![], vec![1, 2, 3]));
+        verified.remember(4);
+        assert_eq!(held(), (vec![1, 2, 3], vec![4]));
+        assert!(verified.knows(2) && verified.knows(4) && !verified.knows(9));
+        assert_eq!(held(), (vec![1, 3], vec![2, 4]));
+        verified.remember(5);
+        verified.remember(6);
+        assert_eq!(held(), (vec![2, 4, 5], vec![6]));
+        assert!(!verified.knows(1) && !verified.knows(3));
+    }
+
     #[test]
     fn nothing_is_remembered_if_nothing_shall_be() {
         let verified = Verified::new(None);

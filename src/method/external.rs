@@ -198,9 +198,43 @@ mod tests {
             let refused = Refusal::NoCertificate("nginx did not verify one");
             assert_eq!(ask(Some(&Tls { verify, ..GOOD })), Err(refused));
         }
-        for subject in [None, Some(&b""[..]), Some(b"O=x"), Some(b"CN=alice,CN=bob")] {
-            assert!(ask(Some(&Tls { subject, ..GOOD })).is_err());
+        for (subject, why) in [
+            (None, "it has no subject"),
+            (Some(&b""[..]), "it has no subject"),
+            (Some(b"O=x"), "the subject has no such attribute"),
+            (
+                Some(b"CN=alice,CN=bob"),
+                "the subject has that attribute twice",
+            ),
+        ] {
+            let refused = Err(Refusal::WrongCertificate(why));
+            assert_eq!(ask(Some(&Tls { subject, ..GOOD })), refused);
         }
+    }
+
+    /// A certificate may have its e-mail address elsewhere, and no subject at all.
+    #[test]
+    fn a_subject_is_missed_where_it_is_the_login() {
+        use CertificateLogin::*;
+        let bare = Tls {
+            subject: None,
+            ..GOOD
+        };
+        for (from, why) in [
+            (CommonName, "it has no subject"),
+            (Subject, "it has no subject"),
+            (Email, "the subject has no such attribute"),
+        ] {
+            let found = settings(from).login(&login("alice"), Some(&bare), &rules());
+            assert_eq!(found, Err(Refusal::WrongCertificate(why)), "{from:?}");
+        }
+        let two = Tls {
+            subject: Some(b"emailAddress=a@example.com,emailAddress=b@example.com"),
+            ..GOOD
+        };
+        let found = settings(Email).login(&login(""), Some(&two), &rules());
+        let why = "the subject has that attribute twice";
+        assert_eq!(found, Err(Refusal::WrongCertificate(why)));
     }
 
     #[test]

@@ -253,6 +253,52 @@ fn the_oldest_goes_first_and_memory_is_bounded() {
     assert!(memory.recall(&digests(MAX_ENTRIES + 4), now).is_some());
 }
 
+/// Whether a store is asked without a password, and what an unknown login costs, hangs on these.
+#[test]
+fn all_else_is_asked_of_the_store() {
+    struct Other(AtomicUsize);
+    impl UserStore for Other {
+        fn find(&self, _: &Question<'_>) -> Result<Option<Account>, StoreError> {
+            Ok(None)
+        }
+        fn host_field(&self) -> String {
+            "attribute mailHost".to_owned()
+        }
+        fn knows_users(&self) -> bool {
+            false
+        }
+        fn lacks_likeness(&self) -> Option<String> {
+            Some("no column".to_owned())
+        }
+        fn decoy(&self, _: &Question<'_>) -> Decoy {
+            Decoy::AskStore
+        }
+        fn spend_time(&self, _: &Question<'_>) {
+            self.0.fetch_add(1, Ordering::SeqCst);
+        }
+        fn test(&self, _: Instant) -> Vec<String> {
+            vec!["it is down".to_owned()]
+        }
+    }
+    let store = Cached::new(Other(AtomicUsize::new(0)), Duration::from_secs(3600));
+    let login = Login::new(b"alice".to_vec()).unwrap();
+    let asked = Question {
+        login: &login,
+        protocol: Protocol::Imap,
+        client: None,
+        network: None,
+        deadline: Instant::now(),
+    };
+    assert!(store.find(&asked).unwrap().is_none());
+    assert_eq!(store.host_field(), "attribute mailHost");
+    assert!(!store.knows_users());
+    assert_eq!(store.lacks_likeness().as_deref(), Some("no column"));
+    assert!(matches!(store.decoy(&asked), Decoy::AskStore));
+    store.spend_time(&asked);
+    assert_eq!(store.store.0.load(Ordering::SeqCst), 1);
+    assert_eq!(store.test(Instant::now()), ["it is down"]);
+}
+
 #[test]
 fn no_password_is_in_the_memory() {
     let store = cached(b"marker-password");
