@@ -358,4 +358,88 @@ mod tests {
         fs::rename(&other, &path).unwrap();
         assert_ne!(fingerprint(&path).unwrap(), first);
     }
+
+    #[test]
+    fn a_file_is_fresh_for_a_while_after_its_last_change() {
+        let changed = |seconds, nanos| Fingerprint {
+            modified: (0, 0),
+            changed: (seconds, nanos),
+            inode: 1,
+            device: 2,
+            size: 3,
+        };
+        let at = |millis| UNIX_EPOCH + Duration::from_millis(millis);
+        let span = Duration::from_secs(2);
+        for (now, fresh) in [
+            (9_999, false),
+            (10_499, false),
+            (10_500, true),
+            (12_499, true),
+            (12_500, false),
+            (20_000, false),
+        ] {
+            let file = changed(10, 500_000_000);
+            assert_eq!(file.is_fresh(at(now), span), fresh, "{now}");
+        }
+        assert!(!changed(-1, 0).is_fresh(at(0), span));
+        let file = changed(10, 0);
+        assert!(file.has_size_of(&changed(99, 9)));
+        for (inode, device, size) in [(9, 2, 3), (1, 9, 3), (1, 2, 9)] {
+            let other = Fingerprint {
+                inode,
+                device,
+                size,
+                ..changed(10, 0)
+            };
+            assert!(!file.has_size_of(&other) && file != other);
+        }
+    }
+
+    /// A file of the kernel says that it is empty, as one that grows while it is read would.
+    #[test]
+    fn half_a_file_is_never_taken_for_the_whole() {
+        let growing = Path::new("/proc/sys/kernel/ostype");
+        assert_eq!(fs::metadata(growing).unwrap().len(), 0);
+        assert_eq!(fs::read(growing).unwrap(), b"Linux\n");
+        assert_eq!(refusal(growing, 6), "is being written at the moment");
+        assert_eq!(refusal(growing, 5), "is larger than 5 bytes");
+        // And no more is read of it than that.
+        let read = |max| read(&mut File::open("/dev/zero").unwrap(), 0, max).unwrap();
+        assert_eq!(read(0), [0]);
+        assert_eq!(read(4), [0; 5]);
+    }
+
+    #[test]
+    fn who_may_read_a_secret_is_looked_at_also_where_something_else_reads_it() {
+        let scratch = Scratch::new("exposed");
+        let exposed = "holds secrets and may be read by everybody (mode 0644): chmod o-r";
+        for (mode, expected) in [(0o640, None), (0o604, Some("0604")), (0o644, Some("0644"))] {
+            let path = scratch.file("x", mode);
+            let message = expected.map(|mode| exposed.replace("0644", mode));
+            let expected = Vec::from_iter(message.map(|message| Problem::new(&path, message)));
+            assert_eq!(warnings_of_secret(&path), expected);
+            let trusted = read_trusted(&path, 9, Secrecy::Secret).unwrap();
+            assert_eq!(Vec::from_iter(trusted.exposure), expected);
+            assert_eq!(trusted.service, None);
+        }
+        assert_eq!(warnings_of_secret(&scratch.0.join("none")), []);
+    }
+
+    #[test]
+    fn a_file_is_the_same_until_it_is_replaced_or_its_mode_changes() {
+        let scratch = Scratch::new("identity");
+        let path = scratch.file("x", 0o600);
+        let first = identify(&path).unwrap();
+        fs::write(&path, "other").unwrap();
+        assert_eq!(identify(&path).unwrap(), first);
+        fs::set_permissions(&path, Permissions::from_mode(0o640)).unwrap();
+        assert_ne!(identify(&path).unwrap(), first);
+        fs::set_permissions(&path, Permissions::from_mode(0o600)).unwrap();
+        assert_eq!(identify(&path).unwrap(), first);
+        let other = scratch.0.join("other");
+        fs::write(&other, "x").unwrap();
+        fs::set_permissions(&other, Permissions::from_mode(0o600)).unwrap();
+        fs::rename(&other, &path).unwrap();
+        assert_ne!(identify(&path).unwrap(), first);
+    }
 }
