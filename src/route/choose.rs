@@ -221,7 +221,7 @@ impl Routes {
         asked.deadline.min(Instant::now() + patience)
     }
 
-    fn health(&self, server: Watched, until: Instant) -> Health {
+    pub(super) fn health(&self, server: Watched, until: Instant) -> Health {
         match &self.probing {
             Probing::Off => Health::Unknown,
             Probing::Background(watchman) => {
