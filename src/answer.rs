@@ -345,8 +345,7 @@ fn header(
     value: Value,
     bytes: &[u8],
 ) -> Result<(), Unsayable> {
-    let blank = |byte: Option<&u8>| byte.is_none_or(|byte| *byte == b' ');
-    if !value.allows(bytes) || blank(bytes.first()) || blank(bytes.last()) {
+    if !value.fits_header(bytes) {
         return Err(Unsayable::Value(name));
     }
     for part in [name.as_bytes(), b": ", bytes, b"\n"] {

@@ -207,6 +207,12 @@ impl fmt::Display for Quoted<'_> {
         f.write_str("\"")?;
         let mut room = self.1;
         for byte in self.0 {
+            // A quote that ends nothing needs no escape.
+            if *byte == b'\'' && room > 0 {
+                f.write_str("'")?;
+                room -= 1;
+                continue;
+            }
             let escaped = std::ascii::escape_default(*byte);
             room = match room.checked_sub(escaped.len()) {
                 Some(room) => room,
@@ -274,6 +280,17 @@ mod tests {
         };
         let end = " cause=accepted user=\"alice@example.org\" app=\"old \\\"phone\\\"\" ms=0.215";
         assert!(line.to_string().ends_with(end), "{line}");
+    }
+
+    #[test]
+    fn what_is_said_of_a_store_is_escaped_once() {
+        let said = Refusal::Temporary(Trouble::Store("the attribute's \"value\"".to_owned()));
+        let line = decision(b"o'brien", Some(&said)).to_string();
+        assert!(line.contains(r#"login="o'brien" "#), "{line}");
+        assert!(
+            line.contains(r#"detail="the attribute's \"value\"""#),
+            "{line}"
+        );
     }
 
     #[test]

@@ -23,6 +23,8 @@
 
 pub mod accounts;
 pub mod answer;
+#[cfg(feature = "ldap")]
+mod attribute;
 pub mod bulkhead;
 pub mod cgi;
 pub mod cli;
@@ -45,6 +47,7 @@ pub mod net;
 pub mod own_login;
 pub mod pace;
 pub mod params;
+mod printable;
 pub mod problem;
 pub mod refusal;
 pub mod relayed;

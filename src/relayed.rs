@@ -44,6 +44,12 @@ impl Value {
             && !(self == Self::SmtpLogin && is_xtext(bytes))
     }
 
+    /// Whether nginx reads them as they are from a header of ours: it drops blanks at either end.
+    pub fn fits_header(self, bytes: &[u8]) -> bool {
+        let blank = |byte: Option<&u8>| byte.is_none_or(|byte| *byte == b' ');
+        self.allows(bytes) && !blank(bytes.first()) && !blank(bytes.last())
+    }
+
     fn allows_byte(self, byte: u8) -> bool {
         match self {
             Self::SmtpLogin | Self::SmtpWord => !byte.is_ascii_control() && byte != b' ',

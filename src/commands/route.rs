@@ -8,6 +8,7 @@ use super::test::{Attempt, Teller, tell_refusal};
 use super::throttle::foresee;
 use super::{CommandError, Outcome, open};
 use crate::gate::Step;
+use crate::printable::Printable;
 use crate::refusal::{Refusal, Trouble};
 use crate::request::Login;
 use crate::route::{Candidate, Explanation, MasterUse, Role};
@@ -103,10 +104,10 @@ fn tell(
     };
     match &way.passage {
         Some(passage) => writeln!(out, "route: {rule}, to {passage}")?,
-        None => writeln!(out, "route: {rule}, to host {}", host.escape_debug())?,
+        None => writeln!(out, "route: {rule}, to host {}", Printable(host.as_bytes()))?,
     }
     if way.passage.is_some() && !matches!(way.outcome, Err(Trouble::Moving(_))) {
-        writeln!(out, "host: {}", host.escape_debug())?;
+        writeln!(out, "host: {}", Printable(host.as_bytes()))?;
     }
     for candidate in &way.candidates {
         writeln!(out, "  {}", describe(candidate))?;
@@ -124,9 +125,9 @@ fn tell(
         writeln!(
             out,
             "logs in there as: {}{}{}, {when}",
-            user.escape_ascii(),
-            master.separator.escape_debug(),
-            master.login.escape_debug()
+            Printable(user),
+            Printable(master.separator.as_bytes()),
+            Printable(master.login.as_bytes())
         )?;
     }
     Ok(())

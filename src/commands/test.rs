@@ -11,6 +11,7 @@ use super::{CommandError, Outcome, open};
 use crate::answer::Answer;
 use crate::config::{Config, StoreConfig, UsersConfig};
 use crate::gate::{Step, Then};
+use crate::printable::Printable;
 use crate::refusal::Refusal;
 use crate::request::{AuthRequest, Client, Login, Protocol};
 use crate::secret::Proof;
@@ -149,9 +150,9 @@ impl<'a, W: Write> Teller<'a, W> {
     fn line(&self, step: &Step<'_>) -> String {
         match step {
             Step::Renamed(login) => {
-                format!("login: becomes {}", login.as_bytes().escape_ascii())
+                format!("login: becomes {}", Printable(login.as_bytes()))
             }
-            Step::AsMaster(master) => format!("master: {}", master.escape_ascii()),
+            Step::AsMaster(master) => format!("master: {}", Printable(master)),
             Step::NotAsked(number) => {
                 format!("store {}: not asked about this domain", self.store(*number))
             }
@@ -166,7 +167,7 @@ impl<'a, W: Write> Teller<'a, W> {
             Step::FitsPassword(number, label) => {
                 let which = label.map_or_else(
                     || "password".to_owned(),
-                    |label| format!("app password {}", label.escape_debug()),
+                    |label| format!("app password {}", Printable(label.as_bytes())),
                 );
                 format!("store {}: {which} fits", self.store(*number))
             }
@@ -196,7 +197,7 @@ impl<'a, W: Write> Teller<'a, W> {
                     "route: {}, {}to host {}\nmail server: {}",
                     destination.rule,
                     passage.map_or_else(String::new, |passage| format!("{passage}, ")),
-                    destination.host.escape_debug(),
+                    Printable(destination.host.as_bytes()),
                     destination.upstream
                 )
             }
@@ -254,13 +255,13 @@ fn describe(account: &Account) -> String {
         words.push_str(", only from some networks (allow_nets)");
     }
     if let Some(host) = &account.host {
-        words.push_str(&format!(", host {}", host.escape_debug()));
+        words.push_str(&format!(", host {}", Printable(host.as_bytes())));
     }
     if let Some(port) = account.port {
         words.push_str(&format!(", port {port}"));
     }
     if let Some(user) = &account.user {
-        words.push_str(&format!(", user {}", user.escape_ascii()));
+        words.push_str(&format!(", user {}", Printable(user)));
     }
     words
 }

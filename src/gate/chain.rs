@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::refusal::{Refusal, Trouble};
+use crate::relayed::Value;
 use crate::request::{AuthRequest, Login};
 use crate::route::{Destination, OwnPassword};
 use crate::secret::{Password, Proof};
@@ -131,10 +132,15 @@ impl Proven {
             }
             // The forks of nginx that have tokens pass them on.
             Proof::Password(_) | Proof::Token(_) => OwnPassword::Sent,
-            Proof::CramMd5(_) | Proof::Apop(_) | Proof::External | Proof::None => self
-                .stored_password
-                .clone()
-                .map_or(OwnPassword::Unknown, OwnPassword::Known),
+            Proof::CramMd5(_) | Proof::Apop(_) | Proof::External | Proof::None => {
+                match &self.stored_password {
+                    Some(known) if Value::AuthPass.fits_header(known.reveal()) => {
+                        OwnPassword::Known(known.clone())
+                    }
+                    Some(_) => OwnPassword::Unsayable,
+                    None => OwnPassword::Unknown,
+                }
+            }
         }
     }
 }

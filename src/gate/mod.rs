@@ -110,6 +110,10 @@ pub enum Step<'a> {
     Routed(&'a Destination),
 }
 
+/// The word of a digest or a certificate is enough, and nginx cannot be told what to log in with.
+const UNSAYABLE: &str = "Auth-Pass cannot carry what the store has in clear: it has a blank at an end \
+                         or a control byte; set another, or give the host a master-login";
+
 impl Gate {
     /// Decides, telling `note` each step.
     pub fn admit(
@@ -197,11 +201,12 @@ impl Gate {
         // nginx does not go on without a password ("did not send password") but for SMTP.
         let credentials = match destination.credentials(login.as_bytes(), user.clone(), own) {
             Ok(credentials) => credentials,
-            Err(NoPassword) if request.protocol == Protocol::Smtp => Credentials {
+            Err(_) if request.protocol == Protocol::Smtp => Credentials {
                 user,
                 password: None,
             },
-            Err(NoPassword) => return Err(Trouble::PasswordNeeded.into()),
+            Err(NoPassword::Unknown) => return Err(Trouble::PasswordNeeded.into()),
+            Err(NoPassword::Unsayable) => return Err(Trouble::Answer(UNSAYABLE.to_owned()).into()),
         };
         Ok(Admission {
             destination,

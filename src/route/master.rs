@@ -35,6 +35,8 @@ pub enum OwnPassword {
     Unchecked,
     /// It is this one: the store says so.
     Known(Password),
+    /// The store has it in clear, and no `Auth-Pass` can carry it.
+    Unsayable,
     /// Nobody knows it: the client showed a certificate or a token, computed a digest, or sent an
     /// app password or that of a master.
     Unknown,
@@ -51,12 +53,17 @@ pub struct Credentials {
 
 /// Somebody else has to log in for the user, and nobody can.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct NoPassword;
+pub enum NoPassword {
+    /// The user's own is not known.
+    Unknown,
+    /// It is known, and no `Auth-Pass` can carry it.
+    Unsayable,
+}
 
 /// What nginx is to log in with. `login` is the login that nginx has, `user` the one that the mail
 /// server is to see, if another.
 ///
-/// The error is only for a user whose own password is not known, at a host without a master login.
+/// The error is only for a user whose own password is not known or cannot be told, at a host without a master login.
 /// Whether that matters depends on the protocol: for SMTP, nginx need not log in at all.
 pub(super) fn credentials(
     master: Option<&MasterLogin>,
@@ -66,7 +73,7 @@ pub(super) fn credentials(
 ) -> Result<Credentials, NoPassword> {
     let needed = |master: &&MasterLogin| match own {
         OwnPassword::Unchecked => false,
-        OwnPassword::Unknown => true,
+        OwnPassword::Unknown | OwnPassword::Unsayable => true,
         OwnPassword::Sent | OwnPassword::Known(_) => master.usage == MasterUse::Always,
     };
     if let Some(master) = master.filter(needed) {
@@ -81,7 +88,8 @@ pub(super) fn credentials(
     let password = match own {
         OwnPassword::Sent | OwnPassword::Unchecked => None,
         OwnPassword::Known(password) => Some(password),
-        OwnPassword::Unknown => return Err(NoPassword),
+        OwnPassword::Unknown => return Err(NoPassword::Unknown),
+        OwnPassword::Unsayable => return Err(NoPassword::Unsayable),
     };
     Ok(Credentials { user, password })
 }
@@ -121,7 +129,7 @@ mod tests {
     #[test]
     fn who_logs_in() {
         use MasterUse::{Always, WhenNeeded};
-        use OwnPassword::{Known, Sent, Unknown};
+        use OwnPassword::{Known, Sent, Unknown, Unsayable};
         let known = || Known(password("own"));
         let master = Ok("alice*nginx master-secret");
         let robert = Ok("robert*nginx master-secret");
@@ -130,7 +138,10 @@ mod tests {
             (None, Some("robert"), Sent, Ok("robert -")),
             (None, None, known(), Ok("- own")),
             (None, Some("robert"), known(), Ok("robert own")),
-            (None, None, Unknown, Err(NoPassword)),
+            (None, None, Unknown, Err(NoPassword::Unknown)),
+            (None, None, Unsayable, Err(NoPassword::Unsayable)),
+            (Some(WhenNeeded), None, Unsayable, master),
+            (Some(Always), None, Unsayable, master),
             (Some(WhenNeeded), None, Sent, Ok("- -")),
             (Some(WhenNeeded), Some("robert"), known(), Ok("robert own")),
             (Some(WhenNeeded), None, Unknown, master),

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::place::Place;
 use super::table::HostId;
+use crate::printable::Printable;
 
 /// A move as configured. Its name stands where a host's can.
 #[derive(Clone, Debug)]
@@ -69,7 +70,7 @@ pub struct Passage {
 /// `move old-to-new: place 47.80 %, moving`.
 impl fmt::Display for Passage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let name = self.name.escape_debug();
+        let name = Printable(self.name.as_bytes());
         write!(f, "move {name}: place {}, {}", self.place, self.stage)
     }
 }

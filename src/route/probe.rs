@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use rustix::io::Errno;
 
+use crate::printable::Printable;
 use crate::request::Protocol;
 
 /// The most bytes of a greeting: what nginx has room for (`proxy_buffer`, a page).
@@ -98,7 +99,7 @@ pub(super) fn probe(
         Err(Fault::Dead("it hung up without a greeting".into()))
     } else {
         let greeting = greeting.trim_ascii_end();
-        let start = greeting.get(..60).unwrap_or(greeting).escape_ascii();
+        let start = Printable(greeting.get(..60).unwrap_or(greeting));
         Err(Fault::Dead(format!("its greeting is \"{start}\"")))
     }
 }
@@ -225,7 +226,7 @@ mod tests {
             (b"220 mail.test ESMTP\r\n", Smtp, Ok(())),
             (b"220-one\r\n220 two\r\n", Smtp, Ok(())),
             (b"421 busy\r\n", Smtp, wrong("421 busy")),
-            (b"\x1b[31m\xff\n", Smtp, wrong("\\x1b[31m\\xff")),
+            (b"\x1b[31m\xff\n", Smtp, wrong("\u{fffd}[31m\u{fffd}")),
             (b"\n", Smtp, wrong("")),
         ] {
             let what = greeting.escape_ascii();

@@ -13,6 +13,7 @@ use super::open::{Fault, Lifetime};
 use super::outage::{Outage, Trouble};
 use super::{Account, Checked, Passwords, Question, StoreError, UserStore};
 use crate::net::{Endpoint, Names, Stream, Trust};
+use crate::printable::Printable;
 use crate::route::System;
 use crate::secret::Password;
 use crate::tls::CaFile;
@@ -295,7 +296,7 @@ fn unanswered(trouble: Trouble) -> Trouble {
 fn quoted(said: &[u8]) -> String {
     const MOST: usize = 100;
     let part = said.get(..MOST).unwrap_or(said);
-    format!("\"{}\"", part.escape_ascii())
+    format!("\"{}\"", Printable(part))
 }
 
 /// The message of SASL's PLAIN mechanism, in base64 (RFC 4616, 2).

@@ -126,20 +126,23 @@ fn digests_of_passwords() {
 #[test]
 fn smtp_goes_without_a_password() {
     let dir = folder();
-    let (answer, _) = ask(
-        &dir,
-        &[
-            ("HTTP_AUTH_METHOD", "cram-md5"),
-            ("HTTP_AUTH_USER", "carol"),
-            ("HTTP_AUTH_PASS", &cram_md5("secret")),
-            ("HTTP_AUTH_SALT", CHALLENGE),
-            ("HTTP_AUTH_PROTOCOL", "smtp"),
-        ],
-    );
-    assert_eq!(
-        answer,
-        "Auth-Status: OK\nAuth-Server: 192.0.2.1\nAuth-Port: 25\n\n"
-    );
+    // That of `blank` is known, and no header can carry it.
+    for (login, password) in [("carol", "secret"), ("blank", " pass")] {
+        let (answer, _) = ask(
+            &dir,
+            &[
+                ("HTTP_AUTH_METHOD", "cram-md5"),
+                ("HTTP_AUTH_USER", login),
+                ("HTTP_AUTH_PASS", &cram_md5(password)),
+                ("HTTP_AUTH_SALT", CHALLENGE),
+                ("HTTP_AUTH_PROTOCOL", "smtp"),
+            ],
+        );
+        assert_eq!(
+            answer, "Auth-Status: OK\nAuth-Server: 192.0.2.1\nAuth-Port: 25\n\n",
+            "{login}"
+        );
+    }
 }
 
 /// As with Dovecot.

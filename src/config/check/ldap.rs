@@ -6,6 +6,7 @@ use std::ops::Range;
 use toml::Spanned;
 
 use super::Checker;
+use crate::attribute;
 use crate::config::file;
 use crate::net::Endpoint;
 use crate::secret::{Password, Secret};
@@ -322,8 +323,7 @@ impl Checker<'_> {
 
     fn attribute(&mut self, key: &str, name: Option<&Spanned<String>>) -> Option<String> {
         let name = name?;
-        let of_name = |byte: u8| byte.is_ascii_alphanumeric() || b"-._;".contains(&byte);
-        if name.get_ref().is_empty() || !name.get_ref().bytes().all(of_name) {
+        if !attribute::is_description(name.get_ref()) {
             self.report(&name.span(), key, "is no name of an attribute");
         }
         Some(name.get_ref().clone())

@@ -11,8 +11,11 @@ const MAX_KEYS: usize = 64;
 
 /// The shortest RSA modulus: "A key of size 2048 bits or larger MUST be used" (RFC 7518, 3.3).
 const MIN_RSA_BYTES: usize = 256;
-/// The longest: checking a signature takes time that grows with its square.
-const MAX_RSA_BYTES: usize = 1024;
+/// The longest that can be checked (`rsa::RsaPublicKey::MAX_SIZE`). Checking takes time that grows
+/// with its square.
+const MAX_RSA_BYTES: usize = 512;
+/// The largest exponent that can be checked (`rsa::RsaPublicKey::MAX_PUB_EXPONENT`).
+const MAX_EXPONENT: u64 = (1 << 33) - 1;
 
 /// The keys of a JWKS file that can check a signature.
 pub(super) struct KeySet(Vec<Key>);
@@ -52,7 +55,7 @@ struct Header {
 
 impl KeySet {
     /// Reads a JWKS file. Keys of other kinds and for other uses are passed over (RFC 7517, 5);
-    /// the error says why there is none left.
+    /// the error says why there is none left, or which key can never check a signature.
     pub(super) fn parse(text: &[u8]) -> Result<Self, String> {
         #[derive(Deserialize)]
         struct Set {
@@ -66,13 +69,21 @@ impl KeySet {
         }
         let mut keys = Vec::new();
         let mut why = "there is no key in it";
-        for value in set.keys {
-            match serde_json::from_value(value)
-                .map_err(|_| "a key has no kty")
-                .and_then(Jwk::key)
-            {
+        for (value, number) in set.keys.into_iter().zip(1..) {
+            let Ok(jwk) = serde_json::from_value::<Jwk>(value) else {
+                why = "a key has no kty";
+                continue;
+            };
+            let id = jwk.kid.clone();
+            match jwk.key() {
                 Ok(key) => keys.push(key),
-                Err(unusable) => why = unusable,
+                Err(Unusable::PassedOver(reason)) => why = reason,
+                Err(Unusable::Broken(reason)) => {
+                    let which = id.map(|id| format!(" (kid {id:?})")).unwrap_or_default();
+                    return Err(format!(
+                        "key {number}{which} can never check a signature: {reason}"
+                    ));
+                }
             }
         }
         if keys.is_empty() {
@@ -128,15 +139,15 @@ impl Key {
 
 impl Jwk {
     /// A key whose kind, and not the token's header, says which algorithms go with it.
-    fn key(self) -> Result<Key, &'static str> {
+    fn key(self) -> Result<Key, Unusable> {
         use Algorithm::*;
         let verifies = |ops: &Vec<String>| ops.iter().any(|op| op == "verify");
         if self.usage.as_deref().is_some_and(|usage| usage != "sig")
             || !self.key_ops.as_ref().is_none_or(verifies)
         {
-            return Err("a key is not for signatures");
+            return Err(Unusable::PassedOver("a key is not for signatures"));
         }
-        let damaged = "a key is damaged";
+        let damaged = Unusable::Broken("a number of it is missing, or is not base64url");
         let bytes = |text: &Option<String>| {
             let text = text.as_ref().ok_or(damaged)?;
             URL_SAFE_NO_PAD.decode(text).map_err(|_| damaged)
@@ -144,7 +155,9 @@ impl Jwk {
         let coordinate = |text: &Option<String>, length| {
             let fits = bytes(text)?.len() == length;
             fits.then(|| text.clone().unwrap_or_default())
-                .ok_or(damaged)
+                .ok_or(Unusable::Broken(
+                    "a coordinate has another length than its curve",
+                ))
         };
         let curve = |length| {
             let (x, y) = (coordinate(&self.x, length)?, coordinate(&self.y, length)?);
@@ -154,9 +167,7 @@ impl Jwk {
             match (self.kty.as_str(), self.crv.as_deref()) {
                 ("RSA", _) => {
                     let (n, e) = (bytes(&self.n)?, bytes(&self.e)?);
-                    if !(MIN_RSA_BYTES..=MAX_RSA_BYTES).contains(&n.len()) {
-                        return Err("an RSA key is shorter than 2048 or longer than 8192 bits");
-                    }
+                    rsa(&n, &e).map_err(Unusable::Broken)?;
                     let key = DecodingKey::from_rsa_raw_components(&n, &e);
                     (key, &[RS256, RS384, RS512, PS256, PS384, PS512])
                 }
@@ -168,15 +179,57 @@ impl Jwk {
                     (key, &[EdDSA])
                 }
                 // Whoever can check such a token could have made it.
-                ("oct", _) => return Err("a key is a shared secret"),
-                _ => return Err("a key is of another kind"),
+                ("oct", _) => return Err(Unusable::PassedOver("a key is a shared secret")),
+                _ => return Err(Unusable::PassedOver("a key is of another kind")),
             };
+        // Whether a point is on its curve is looked at when a signature is checked.
+        if algorithms
+            .first()
+            .is_some_and(|first| crypto::verify("", b"", &key, *first).is_err())
+        {
+            return Err(Unusable::Broken("its point is not on its curve"));
+        }
         Ok(Key {
             id: self.kid,
             key,
             algorithms,
             only: self.alg,
         })
+    }
+}
+
+/// Why a key is not used.
+#[derive(Clone, Copy)]
+enum Unusable {
+    /// It is none for us.
+    PassedOver(&'static str),
+    /// It is one for us, and no signature would ever fit.
+    Broken(&'static str),
+}
+
+/// What is wrong with the numbers of an RSA key: modulus and exponent.
+fn rsa(n: &[u8], e: &[u8]) -> Result<(), &'static str> {
+    fn stripped(number: &[u8]) -> &[u8] {
+        let zeros = number.iter().take_while(|byte| **byte == 0).count();
+        number.get(zeros..).unwrap_or_default()
+    }
+    let (n, e) = (stripped(n), stripped(e));
+    let (Some(first), Some(last)) = (n.first(), n.last()) else {
+        return Err("its modulus is zero");
+    };
+    let long = n.len() > MIN_RSA_BYTES || n.len() == MIN_RSA_BYTES && *first >= 0x80;
+    if !long || n.len() > MAX_RSA_BYTES {
+        return Err("its modulus is shorter than 2048 or longer than 4096 bits");
+    }
+    if last % 2 == 0 {
+        return Err("its modulus is even");
+    }
+    let exponent = e.iter().try_fold(0_u64, |number, byte| {
+        Some(number.checked_mul(256)? + u64::from(*byte))
+    });
+    match exponent {
+        Some(3..=MAX_EXPONENT) if e.last().is_some_and(|last| last % 2 == 1) => Ok(()),
+        _ => Err("its exponent is even, below 3 or above 2^33"),
     }
 }
 

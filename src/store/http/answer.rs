@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use std::num::NonZeroU16;
 
 use crate::answer::Upstream;
+use crate::printable::Printable;
 use crate::secret::Password;
 use crate::store::codes::cannot_say;
 use crate::store::outage::Trouble;
@@ -108,7 +109,7 @@ impl Reply {
     pub(super) fn without_status(&self) -> String {
         const MOST: usize = 60;
         let line = self.status_line.as_deref().unwrap_or(b"no HTTP");
-        let line = line.get(..MOST).unwrap_or(line).escape_ascii();
+        let line = Printable(line.get(..MOST).unwrap_or(line));
         format!("its answer ({line}) has no Auth-Status: is the URL right?")
     }
 

@@ -9,6 +9,7 @@ use super::ber::{element, number};
 use super::code::Code;
 use super::filter::FilledFilter;
 use super::policy::{self, Policy};
+use crate::printable::Printable;
 
 /// Of what a server says to a failure, so many characters are told.
 const MAX_DIAGNOSTIC: usize = 200;
@@ -208,10 +209,8 @@ fn outcome(content: &[u8]) -> Result<Outcome, Malformed> {
     let diagnostic = String::from_utf8_lossy(raw);
     // Active Directory ends it with a NUL.
     let words = diagnostic.trim_end_matches('\0').chars();
-    let diagnostic = words
-        .take(MAX_DIAGNOSTIC)
-        .flat_map(char::escape_debug)
-        .collect();
+    let words: String = words.take(MAX_DIAGNOSTIC).collect();
+    let diagnostic = Printable(words.as_bytes()).to_string();
     Ok(Outcome {
         code,
         diagnostic,
@@ -298,7 +297,7 @@ mod tests {
             panic!("{response:?}");
         };
         assert_eq!(outcome.code.to_string(), "busy (51)");
-        assert_eq!(outcome.diagnostic, "try\\nlat");
+        assert_eq!(outcome.diagnostic, "try\u{fffd}lat");
         // Words that hold the password are not passed on, however they would be written.
         for (secret, words) in [(&b"y\nl"[..], ""), (b"y\\nl", "try\\nlat")] {
             assert_eq!(outcome.clone().without(secret).diagnostic, words);

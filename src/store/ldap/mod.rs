@@ -22,6 +22,7 @@ use super::open::{Fault as OpenFault, Lifetime};
 use super::{Account, Checked, Decoy, Likeness, Passwords, Question, StoreError, UserStore};
 use crate::net::{Names, Trust};
 use crate::own_login::OwnLogin;
+use crate::printable::Printable;
 use crate::request::Login;
 use crate::route::System;
 use crate::secret::{Password, Secret};
@@ -164,7 +165,7 @@ impl LdapStore {
             let what = format!(
                 "the entry found by {} lies elsewhere: {}",
                 text(),
-                entry.dn.escape_ascii()
+                Printable(&entry.dn)
             );
             return Err(StoreError::Unusable(what));
         }
@@ -462,14 +463,14 @@ fn verdict(name: &[u8], login: &Login, outcome: &Outcome) -> Result<Checked, Sto
         Meaning::NoPassword => Ok(Checked::NoPassword),
         Meaning::KeptOut => Ok(Checked::KeptOut(match reason {
             Some(reason) => reason.to_owned(),
-            None => format!("the bind as {}: {outcome}", name.escape_ascii()),
+            None => format!("the bind as {}: {outcome}", Printable(name)),
         })),
         // A login that makes no name for this server, as one that is not UTF-8, is nobody's. Of
         // one that could not be plainer, the template is at fault.
         Meaning::NoName if !is_plain(login) => Ok(Checked::Wrong),
         Meaning::NoName | Meaning::Cannot => Err(StoreError::Unavailable(format!(
             "the bind as {}: {outcome}",
-            name.escape_ascii()
+            Printable(name)
         ))),
     }
 }

@@ -5,6 +5,7 @@
 use std::io;
 
 use crate::net::{LineError, Stream};
+use crate::printable::Printable;
 
 /// The most bytes of a reply. A list of keys comes in portions far smaller.
 const MAX_BYTES: usize = 1024 * 1024;
@@ -65,7 +66,7 @@ impl Reader<'_> {
         let (kind, rest) = line.split_first().ok_or_else(|| odd("its line is empty"))?;
         match kind {
             b'+' => Ok(Reply::Status(rest.to_vec())),
-            b'-' => Ok(Reply::Error(rest.escape_ascii().to_string())),
+            b'-' => Ok(Reply::Error(Printable(rest).to_string())),
             b':' => number(rest).map(Reply::Integer),
             b'$' => match number(rest)? {
                 -1 => Ok(Reply::Bulk(None)),

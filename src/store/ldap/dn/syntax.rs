@@ -1,5 +1,6 @@
 //! The text of a DN, taken apart (RFC 4514, 3), and which one lies under which.
 
+use crate::attribute;
 use crate::store::ldap::template::from_hex;
 
 /// A DN, taken apart.
@@ -140,6 +141,9 @@ impl Cursor<'_> {
         self.skip_blanks();
         if kind.is_empty() {
             return self.malformed("the type of an attribute is missing");
+        }
+        if !str::from_utf8(&kind).is_ok_and(attribute::is_type) {
+            return self.malformed("this is no type of an attribute");
         }
         if self.peek() != Some(b'=') {
             return self.malformed("there is no = behind the type of an attribute");

@@ -1,6 +1,7 @@
 //! The text of a filter, read (RFC 4515, 3).
 
 use super::{Comparison, Filter, Piece, Value};
+use crate::attribute;
 use crate::store::ldap::template::{Flaw, Part, from_hex};
 
 /// How deep filters may be nested. Those that people write have three levels.
@@ -71,7 +72,7 @@ impl<'a> Parser<'a> {
     }
 
     fn item(&mut self) -> Result<Filter, Flaw> {
-        let attribute = self.name();
+        let attribute = self.name()?;
         if let Some(b':') = self.peek() {
             return self.extensible(attribute);
         }
@@ -130,7 +131,7 @@ impl<'a> Parser<'a> {
         let mut rule = None;
         while self.peek() == Some(b':') && !self.rest().starts_with(":=") {
             self.at += 1;
-            match self.name() {
+            match self.name()? {
                 Some(name) if name.eq_ignore_ascii_case("dn") && !dn && rule.is_none() => dn = true,
                 Some(name) if rule.is_none() => rule = Some(name),
                 _ => return self.flaw("here a matching rule must be named, or = must follow"),
@@ -152,12 +153,19 @@ impl<'a> Parser<'a> {
     }
 
     /// The name or number of an attribute, with its options, or of a rule.
-    fn name(&mut self) -> Option<String> {
+    fn name(&mut self) -> Result<Option<String>, Flaw> {
         let of_name = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._;".contains(byte);
         let length = self.rest().bytes().take_while(|byte| of_name(byte)).count();
-        let name = self.rest().get(..length).filter(|name| !name.is_empty())?;
+        let name = self.rest().get(..length).unwrap_or_default();
+        if name.is_empty() {
+            return Ok(None);
+        }
+        if !attribute::is_description(name) {
+            return self.flaw("this is no name of an attribute or of a rule");
+        }
+        let name = name.to_owned();
         self.at += length;
-        Some(name.to_owned())
+        Ok(Some(name))
     }
 
     /// Up to the next `*` or `)`.

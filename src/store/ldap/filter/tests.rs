@@ -170,6 +170,16 @@ fn filters_that_are_none_name_the_place() {
             "(uid:x:y:=a)",
             "at character 9: here a matching rule must be named",
         ),
+        ("(-cn=a)", "at character 2: this is no name of an attribute"),
+        ("(1.=a)", "at character 2: this is no name of an attribute"),
+        (
+            "(uid;=a)",
+            "at character 2: this is no name of an attribute",
+        ),
+        (
+            "(uid:1..2:=a)",
+            "at character 6: this is no name of an attribute",
+        ),
         ("(!)", "at character 3: a filter begins with ("),
         (&deep, "at character 65: the filter is nested too deep"),
     ] {
