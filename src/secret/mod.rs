@@ -145,3 +145,6 @@ impl fmt::Debug for SharedKey {
         f.write_str("SharedKey(..)")
     }
 }
+
+#[cfg(test)]
+mod tests;

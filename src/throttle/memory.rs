@@ -152,4 +152,58 @@ mod tests {
         let (last, _) = memory.read(&[key(2 * MAX_KEYS - 1)], now).unwrap();
         assert_eq!(last[0].failures, 1);
     }
+
+    /// Those that had a success go last.
+    #[test]
+    fn of_too_many_the_oldest_tenth_goes() {
+        let days = Duration::from_secs(1_000_000);
+        let memory = Memory::new(Spans {
+            window: days,
+            exempt: days,
+        });
+        let key = |number: usize| Key::Login(number.to_string().into_bytes());
+        let failed = |number: usize| Record {
+            failures: 1,
+            failed: number as u64 + 1,
+            ..Record::default()
+        };
+        let some = |count| (0..count).map(|number| (key(number), failed(number)));
+        let now = MAX_KEYS as u64 + 1;
+        let mut records: HashMap<_, _> = some(MAX_KEYS - 1).collect();
+        memory.tidy(&mut records, now);
+        assert_eq!(records.len(), MAX_KEYS - 1);
+        let mut records: HashMap<_, _> = some(MAX_KEYS).collect();
+        let exempt = Record {
+            succeeded: 1,
+            ..Record::default()
+        };
+        records.insert(key(0), exempt);
+        memory.tidy(&mut records, now);
+        let gone = MAX_KEYS / 10;
+        assert_eq!(records.len(), MAX_KEYS - gone);
+        assert!(records.contains_key(&key(0)));
+        let later = gone + 2..MAX_KEYS;
+        assert!(later.map(key).all(|key| records.contains_key(&key)));
+        // What is over goes first.
+        let mut records: HashMap<_, _> = some(MAX_KEYS).collect();
+        memory.tidy(&mut records, 1_000_010);
+        assert_eq!(records.len(), MAX_KEYS - 10);
+    }
+
+    /// Who knows it can try passwords on what is remembered.
+    #[test]
+    fn wrong_passwords_are_digested_with_a_key_of_this_memory() {
+        let spans = Spans {
+            window: Duration::ZERO,
+            exempt: Duration::ZERO,
+        };
+        let now = Instant::now();
+        let keys = [Memory::new(spans), Memory::new(spans)].map(|memory| {
+            let key = memory.tag_key(now).unwrap();
+            assert_eq!(*memory.tag_key(now).unwrap(), *key);
+            *key
+        });
+        assert_ne!(keys[0], keys[1]);
+        assert!(!keys.contains(&[0; 32]));
+    }
 }
