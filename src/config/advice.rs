@@ -35,7 +35,7 @@ const NAMED: [&[&str]; 6] = [
 ];
 
 /// The keys of all tables, sorted, but for those that a host may well be called after.
-const STRAY: [&str; 98] = [
+const STRAY: [&str; 99] = [
     "aliases",
     "allow-weak-schemes",
     "allowed-fronts",
@@ -113,6 +113,7 @@ const STRAY: [&str; 98] = [
     "sandbox",
     "scope",
     "separator",
+    "server-public-key-file",
     "socket-group",
     "socket-mode",
     "socket-owner",

@@ -387,6 +387,10 @@ impl Engine {
         }
     }
 
+    pub(crate) fn port(&self) -> u16 {
+        self.port
+    }
+
     fn scheme(&self) -> &'static str {
         match self.kind {
             Kind::Postgres => "postgresql",

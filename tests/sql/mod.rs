@@ -11,6 +11,7 @@ mod likeness;
 mod own;
 mod peers;
 mod people;
+mod pooler;
 mod service;
 mod speed;
 mod sqlite_file;

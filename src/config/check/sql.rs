@@ -10,10 +10,11 @@ use zeroize::Zeroizing;
 
 use super::Checker;
 use crate::config::{Use, file};
-use crate::files::warnings_of_secret;
+use crate::files::{Secrecy, read_trusted, warnings_of_secret};
 use crate::secret::{Secret, SecretError};
 use crate::store::sql::network::{Address, DatabasePassword, Server, Tls};
 use crate::store::sql::row::Reading;
+use crate::store::sql::server_key::ServerKey;
 use crate::store::sql::template::{Dialect, Template};
 use crate::store::sql::url::{Family, ServerUrl, Url};
 use crate::store::sql::{Kind, Settings};
@@ -148,6 +149,10 @@ impl Checker<'_> {
             ("socket-user", users.socket_user.as_ref().map(Spanned::span)),
             ("ca-file", users.ca_file.as_ref().map(Spanned::span)),
             (
+                "server-public-key-file",
+                users.server_public_key_file.as_ref().map(Spanned::span),
+            ),
+            (
                 "connect-timeout",
                 users.connect_timeout.as_ref().map(Spanned::span),
             ),
@@ -204,6 +209,11 @@ impl Checker<'_> {
             let message = "is of use only with tls = \"verify\"";
             self.report(&file.span(), "users.ca-file", message);
         }
+        let of_use = family == Family::Mysql && tls == Tls::Off;
+        let server_key = users
+            .server_public_key_file
+            .as_ref()
+            .and_then(|file| self.server_key(file, of_use));
         let socket_user = self.socket_user(users, matches!(address, Address::Unix(..)));
         if matches!(tls, Tls::Off | Tls::Prefer) && !here {
             let place = users.tls.as_ref().map_or(url.span(), Spanned::span);
@@ -230,7 +240,28 @@ impl Checker<'_> {
                 .map(|file| file.pem),
             timeout,
             socket_user,
+            server_key,
         }
+    }
+
+    /// The key of a MySQL server. Over TLS it wants no encrypted password.
+    fn server_key(&mut self, file: &Spanned<String>, of_use: bool) -> Option<ServerKey> {
+        const KEY: &str = "users.server-public-key-file";
+        const MAX_BYTES: u64 = 16 * 1024;
+        if !of_use {
+            let message = "is of use only with MySQL and with tls = \"off\"";
+            self.report(&file.span(), KEY, message);
+            return None;
+        }
+        let path = self.path(KEY, &file.span(), Some(file))?;
+        let trusted = read_trusted(&path, MAX_BYTES, Secrecy::Open)
+            .map_err(|problem| self.report(&file.span(), KEY, problem.to_string()))
+            .ok()?;
+        self.files.push((path.clone(), trusted.fingerprint));
+        self.warnings.extend(trusted.service);
+        ServerKey::parse(&trusted.bytes)
+            .map_err(|what| self.report(&file.span(), KEY, format!("{}: {what}", path.display())))
+            .ok()
     }
 
     fn sql_password(

@@ -49,6 +49,11 @@ fn keys(users: &file::Users) -> Vec<Key> {
             &["sql"],
         ),
         ("tls", at(&users.tls), &["sql"]),
+        (
+            "server-public-key-file",
+            at(&users.server_public_key_file),
+            &["sql"],
+        ),
         ("socket-user", at(&users.socket_user), NETWORK),
         ("starttls", at(&users.starttls), &["ldap", "imap", "pop3"]),
         ("ca-file", at(&users.ca_file), NETWORK),

@@ -42,6 +42,8 @@ pub(in crate::config) struct Users {
     pub(in crate::config) app_passwords_query: Option<Spanned<String>>,
     /// `sql`: `off`, `prefer`, `require` or `verify`. Default: "verify", but "off" on this machine.
     pub(in crate::config) tls: Option<Spanned<String>>,
+    /// `sql`: the public key of a MySQL server, by which it gets the password without TLS.
+    pub(in crate::config) server_public_key_file: Option<Spanned<String>>,
     /// All stores that ask a server: who listens on its Unix socket, a name in /etc/passwd or a
     /// number. Default: root, the user we run as, or the owner of the socket's folder.
     pub(in crate::config) socket_user: Option<Spanned<String>>,

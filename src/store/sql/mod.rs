@@ -23,6 +23,7 @@ mod pool;
 mod postgres;
 mod relay;
 pub mod row;
+pub mod server_key;
 mod sqlite;
 pub mod template;
 pub mod url;

@@ -185,7 +185,9 @@ fn value(kind: &str, bytes: &[u8]) -> Option<Value> {
             Value::Integer(i64::try_from(u64::from_be_bytes(eight)).ok()?)
         }
         "DATE" | "DATETIME" | "TIMESTAMP" => Value::bytes(moment(bytes)?),
-        "FLOAT" | "DOUBLE" | "TIME" | "GEOMETRY" | "NULL" => return None,
+        "FLOAT" => Value::Real(f32::from_le_bytes(bytes.try_into().ok()?).into()),
+        "DOUBLE" => Value::Real(f64::from_le_bytes(bytes.try_into().ok()?)),
+        "TIME" | "GEOMETRY" | "NULL" => return None,
         // Text, bytes, and what is sent as text: DECIMAL, ENUM, SET, JSON.
         _ => Value::bytes(bytes),
     })
@@ -204,6 +206,9 @@ fn integer(bytes: &[u8], signed: bool) -> Option<Value> {
 /// is left out.
 fn moment(bytes: &[u8]) -> Option<String> {
     let (_, rest) = bytes.split_first()?;
+    if rest.is_empty() {
+        return Some("0000-00-00 00:00:00".to_owned());
+    }
     let (date, rest) = rest.split_first_chunk::<4>()?;
     let [y0, y1, month, day] = *date;
     let year = u16::from_le_bytes([y0, y1]);
@@ -211,4 +216,26 @@ fn moment(bytes: &[u8]) -> Option<String> {
     Some(format!(
         "{year:04}-{month:02}-{day:02} {hour:02}:{minute:02}:{second:02}"
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn moments() {
+        for (bytes, text) in [
+            (&b"\0"[..], "0000-00-00 00:00:00"),
+            (b"\x04\x0f\x27\x0c\x1f", "9999-12-31 00:00:00"),
+            (b"\x07\x0f\x27\x0c\x1f\x17\x3b\x3b", "9999-12-31 23:59:59"),
+            (
+                b"\x0b\x0f\x27\x0c\x1f\x17\x3b\x3b\x01\0\0\0",
+                "9999-12-31 23:59:59",
+            ),
+            (b"\x04\0\0\0\0", "0000-00-00 00:00:00"),
+        ] {
+            assert_eq!(moment(bytes).as_deref(), Some(text));
+        }
+        assert_eq!(moment(b"\x02\x0f\x27"), None);
+    }
 }

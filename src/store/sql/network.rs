@@ -18,7 +18,8 @@ use tokio::task::JoinHandle;
 use zeroize::Zeroizing;
 
 use super::database::Failure;
-use super::relay::{Meter, Relay};
+use super::relay::{Meter, Relay, Session};
+use super::server_key::ServerKey;
 use crate::net::Names;
 
 /// How long a connection may take to say goodbye.
@@ -44,6 +45,8 @@ pub struct Server {
     /// The number of the user who listens on the Unix socket, if another than
     /// [`check`](crate::net::peer::check) expects.
     pub socket_user: Option<u32>,
+    /// The key by which a MySQL server gets the password without TLS.
+    pub server_key: Option<ServerKey>,
 }
 
 impl Server {
@@ -173,6 +176,11 @@ impl<C: Connection> Line<C> {
         Ok(line)
     }
 
+    /// Where the connection leads, of PostgreSQL.
+    pub(super) fn session(&self) -> &Session {
+        &self.meter.session
+    }
+
     /// Does something with the connection, until the deadline.
     pub(super) fn run<T>(
         &mut self,
@@ -264,6 +272,12 @@ fn failure(error: &sqlx::Error) -> Failure {
         // PostgreSQL's classes of lost connections, of too few resources and of shutdowns; MySQL's
         // and MariaDB's ER_SERVER_SHUTDOWN, ER_CONNECTION_KILLED, ER_CON_COUNT_ERROR,
         // ER_CLIENT_INTERACTION_TIMEOUT.
+        ("08P01", _) if refusal.message().contains("startup parameter") => {
+            let what = refusal.message();
+            Failure::lost(format_args!(
+                "{what}: name it in ignore_startup_parameters of PgBouncer"
+            ))
+        }
         (code, number)
             if ["08", "53", "57P"]
                 .iter()
@@ -276,6 +290,12 @@ fn failure(error: &sqlx::Error) -> Failure {
         // ER_ACCESS_DENIED_ERROR, ER_ACCESS_DENIED_NO_PASSWORD_ERROR, ER_MUST_CHANGE_PASSWORD,
         // ER_MUST_CHANGE_PASSWORD_LOGIN, ER_ACCOUNT_HAS_BEEN_LOCKED, ER_USER_IS_BLOCKED,
         // ER_USER_ACCESS_DENIED_FOR_USER_ACCOUNT_BLOCKED_BY_PASSWORD_LOCK.
+        ("28000", 0) if refusal.message().contains("client certificate") => {
+            let what = refusal.message();
+            Failure::denied(format_args!(
+                "{what}, which is not supported: use scram-sha-256"
+            ))
+        }
         ("28000" | "28P01", 0) | (_, 1045 | 1698 | 1820 | 1862 | 3118 | 3955 | 4150 | 4151) => {
             Failure::denied(refusal.message())
         }

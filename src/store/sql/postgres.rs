@@ -81,17 +81,23 @@ impl Driver for Postgres {
                 self.options.clone().socket(folder).connect().await
             },
         )?;
-        // A statement whose client has gone would run on.
-        let limit = format!(
-            "SET statement_timeout TO {}",
+        // A statement whose client has gone would run on. Behind a pooler the setting would be that of
+        // other clients too, so only the process that was announced is told.
+        let question = format!(
+            "SELECT CASE pg_backend_pid() WHEN {} THEN set_config('statement_timeout', '{}', false) \
+             END IS NOT NULL",
+            line.session().process(),
             self.server.timeout.as_millis()
         );
         match line.run(deadline, async move |connection: &mut PgConnection| {
-            connection.execute(AssertSqlSafe(limit)).await.map(drop)
+            let row = connection.fetch_one(AssertSqlSafe(question)).await?;
+            row.try_get::<bool, _>(0)
         }) {
-            Ok(()) | Err(Failure::Refused(_)) => Ok(line),
-            Err(failure) => Err(failure),
+            Ok(true) => line.session().is_direct(),
+            Ok(false) | Err(Failure::Refused(_)) => {}
+            Err(failure) => return Err(failure),
         }
+        Ok(line)
     }
 
     fn query(
@@ -189,6 +195,9 @@ fn value(oid: u32, is_text: bool, bytes: &[u8]) -> Option<Value> {
         21 => Value::Integer(i16::from_be_bytes(bytes.try_into().ok()?).into()),
         23 => Value::Integer(i32::from_be_bytes(bytes.try_into().ok()?).into()),
         26 => Value::Integer(u32::from_be_bytes(bytes.try_into().ok()?).into()),
+        // float4, float8
+        700 => Value::Real(f32::from_be_bytes(bytes.try_into().ok()?).into()),
+        701 => Value::Real(f64::from_be_bytes(bytes.try_into().ok()?)),
         // cidr, inet
         650 | 869 => Value::bytes(network(bytes)?),
         // date; timestamp and timestamptz, in microseconds. The greatest number is `infinity`.
@@ -200,10 +209,11 @@ fn value(oid: u32, is_text: bool, bytes: &[u8]) -> Option<Value> {
 }
 
 /// Seconds since 2000 as seconds since 1970. What lies beyond all dates of four digits never comes; what
-/// lies as far back, as `-infinity` does, has been long ago.
+/// lies as far back, as `-infinity` does, has been long ago. It is not NULL all the same: a column such as
+/// `nologin` says something.
 fn moment(since_2000: i64) -> Value {
     match since_2000.saturating_add(EPOCH) {
-        seconds if seconds > LAST_SECOND => Value::Null,
+        seconds if seconds > LAST_SECOND => Value::bytes(*b"infinity"),
         seconds => Value::Integer(seconds.max(-LAST_SECOND)),
     }
 }
@@ -230,17 +240,19 @@ mod tests {
         const TIMESTAMP: u32 = 1114;
         let days = |days: i32| value(DATE, false, &days.to_be_bytes());
         let micros = |micros: i64| value(TIMESTAMP, false, &micros.to_be_bytes());
+        let never =
+            |value| matches!(value, Some(Value::Bytes(text)) if text.as_slice() == b"infinity");
         // 9999-12-31, 10000-01-01, 5874897-12-31, infinity.
         assert!(matches!(
             days(2_921_939),
             Some(Value::Integer(253_402_214_400))
         ));
         for beyond in [2_921_940, 2_145_031_948, i32::MAX] {
-            assert!(matches!(days(beyond), Some(Value::Null)), "{beyond}");
+            assert!(never(days(beyond)), "{beyond}");
         }
         assert!(matches!(micros(0), Some(Value::Integer(EPOCH))));
         for beyond in [252_455_616_000_000_000, i64::MAX - 1, i64::MAX] {
-            assert!(matches!(micros(beyond), Some(Value::Null)), "{beyond}");
+            assert!(never(micros(beyond)), "{beyond}");
         }
         for past in [days(i32::MIN), micros(i64::MIN)] {
             assert!(matches!(past, Some(Value::Integer(..0))));

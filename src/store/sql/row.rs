@@ -29,6 +29,8 @@ pub enum Value {
     Null,
     /// Any whole number.
     Integer(i64),
+    /// A number with a fraction.
+    Real(f64),
     /// A boolean, where the database has them.
     Boolean(bool),
     /// Text or bytes; dates and addresses too, as text. It may be a secret.
@@ -139,7 +141,7 @@ impl Reading {
         let stored = text(COLUMN, value);
         match value {
             // The type of a column is the same for all.
-            Value::Boolean(_) | Value::Other(_) => stored.map(|_| Ok(None)),
+            Value::Boolean(_) | Value::Other(_) | Value::Real(_) => stored.map(|_| Ok(None)),
             Value::Null | Value::Integer(_) | Value::Bytes(_) => {
                 Ok(stored.and_then(|stored| self.parsed(COLUMN, stored)))
             }
@@ -228,7 +230,13 @@ impl Row {
     fn expires(&self) -> Result<Option<SystemTime>, Flaw> {
         const COLUMN: &str = "expires";
         let value = self.get(COLUMN)?;
-        let text = value.map_or(Ok(None), |value| text(COLUMN, value))?;
+        let text = match value {
+            None => None,
+            // Too large a number for its type, such as 9e999 in SQLite.
+            Some(Value::Real(number)) if *number == f64::INFINITY => return Ok(None),
+            Some(Value::Real(number)) => Some(Zeroizing::new(number.to_string().into_bytes())),
+            Some(value) => text(COLUMN, value)?,
+        };
         text.map_or(Ok(None), |text| {
             let text = str::from_utf8(&text).unwrap_or_default();
             limits::expiry(text)
@@ -252,6 +260,11 @@ impl Row {
     }
 }
 
+fn not_understood(column: &str, name: &str) -> Flaw {
+    let what = format!("has the type {name}, which is not understood: cast it to text");
+    Flaw::new(column, what)
+}
+
 /// The text of a value; `None` for NULL.
 fn text(column: &str, value: &Value) -> Result<Option<Zeroizing<Vec<u8>>>, Flaw> {
     match value {
@@ -262,10 +275,8 @@ fn text(column: &str, value: &Value) -> Result<Option<Zeroizing<Vec<u8>>>, Flaw>
             Err(Flaw::new(column, "has more than 8192 bytes"))
         }
         Value::Bytes(bytes) => Ok(Some(bytes.clone())),
-        Value::Other(name) => Err(Flaw::new(
-            column,
-            format!("has the type {name}, which is not understood: cast it to text"),
-        )),
+        Value::Real(_) => Err(not_understood(column, "REAL")),
+        Value::Other(name) => Err(not_understood(column, name)),
     }
 }
 

@@ -254,7 +254,7 @@ fn value(value: ValueRef<'_>) -> Value {
     match value {
         ValueRef::Null => Value::Null,
         ValueRef::Integer(number) => Value::Integer(number),
-        ValueRef::Real(_) => Value::Other("REAL".to_owned()),
+        ValueRef::Real(number) => Value::Real(number),
         ValueRef::Text(bytes) | ValueRef::Blob(bytes) => Value::bytes(bytes),
     }
 }

@@ -258,9 +258,9 @@ fn foreign_option(name: &str, value: &str) -> String {
         | "sslidentity" => {
             "certificates of clients are not supported: use a password and tls = \"verify\""
         }
-        "serverpublickeypath" | "serverrsapublickeyfile" => "use the key server-key-file",
+        "serverpublickeypath" | "serverrsapublickeyfile" => "use the key server-public-key-file",
         "getserverpublickey" | "allowpublickeyretrieval" => {
-            "a key that the server itself sends shows nothing: use the key server-key-file"
+            "a key that the server itself sends shows nothing: use the key server-public-key-file"
         }
         "connecttimeout" => "use the key connect-timeout",
         "charset" | "clientencoding" | "encoding" => "leave it out, it is UTF-8",

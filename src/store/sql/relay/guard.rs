@@ -148,6 +148,7 @@ impl Guard {
             (Protocol::Postgres { .. }, Some(length), Some(b'R')) => {
                 length.clamp(4, MAX_AUTHENTICATION) + 1
             }
+            (Protocol::Postgres { .. }, Some(8..), Some(b'K')) => POSTGRES_HEAD + 4,
             (Protocol::Postgres { .. }, _, _) => POSTGRES_HEAD,
         };
         whole.saturating_sub(self.head.len())
@@ -184,6 +185,12 @@ impl Guard {
                         }
                     }
                     (b'Z', Login::Done) => self.meter.round()?,
+                    // BackendKeyData: a process and a key.
+                    (b'K', Login::Done) => {
+                        if let Some(process) = body.get(4..).and_then(<[u8]>::first_chunk) {
+                            self.meter.session.announce(u32::from_be_bytes(*process));
+                        }
+                    }
                     (_, Login::Done) | (b'E' | b'v', _) => {}
                     (_, Login::Pending | Login::Proven) => {
                         return Err("the server goes on without authentication".to_owned());
@@ -221,6 +228,12 @@ fn authentication(login: Login, proof: Proof, body: &[u8]) -> Result<Login, Stri
     };
     let content = body.get(8..).unwrap_or_default();
     match (code, proof, login) {
+        // Kerberos V5, GSSAPI and SSPI.
+        (2 | 7..=9, _, _) => Err(
+            "the server wants Kerberos (gss or sspi in pg_hba.conf), which is not supported: use \
+             scram-sha-256"
+                .to_owned(),
+        ),
         (0, Proof::Needed, Login::Pending) => refuse("lets us in"),
         (0, _, _) => Ok(Login::Done),
         (3, Proof::Needed, _) => refuse("wants the password in clear text"),

@@ -9,6 +9,7 @@ use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 
+use super::statements::Session;
 use crate::net::QUESTION_BYTES;
 
 /// The most rounds between driver and server that one question may take. A driver asks in its own
@@ -22,6 +23,8 @@ pub(in super::super) struct Meter {
     bytes: AtomicUsize,
     rounds: AtomicUsize,
     cut: Mutex<Option<String>>,
+    /// Where a connection of PostgreSQL leads.
+    pub(in super::super) session: Session,
 }
 
 impl Default for Meter {
@@ -30,6 +33,7 @@ impl Default for Meter {
             bytes: AtomicUsize::new(QUESTION_BYTES),
             rounds: AtomicUsize::new(QUESTION_ROUNDS),
             cut: Mutex::default(),
+            session: Session::default(),
         }
     }
 }

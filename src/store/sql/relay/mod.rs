@@ -38,14 +38,17 @@ use super::network::{Address, Server, Tls, share};
 use crate::net::peer;
 use guard::{Guard, Proof};
 use meter::{Metered, Socket};
+use statements::Statements;
 
 mod guard;
 pub(super) mod meter;
 mod mysql;
 mod postgres;
+mod statements;
 mod tls;
 
 pub(super) use meter::Meter;
+pub(super) use statements::Session;
 
 /// Bytes that are copied at once.
 const BUFFER_BYTES: usize = 8192;
@@ -210,10 +213,17 @@ async fn carry(
             (link, Guard::mysql(Arc::clone(meter)))
         }
     };
+    let mut statements =
+        (plan.family == Family::Postgres).then(|| Statements::new(Arc::clone(meter)));
     let (mut questions, mut answers) = (Copy::new(), Copy::new());
     poll_fn(|context| {
-        let ended = questions.poll(context, &mut driver, &mut link, |_| Ok(()))?;
-        let answered = answers.poll(context, &mut link, &mut driver, |bytes| guard.pass(bytes))?;
+        let ended = questions.poll(context, &mut driver, &mut link, |bytes| {
+            let statements = statements.as_mut();
+            statements.map_or(Ok(None), |statements| statements.pass(bytes))
+        })?;
+        let answered = answers.poll(context, &mut link, &mut driver, |bytes| {
+            guard.pass(bytes).map(|()| None)
+        })?;
         // Who has asked its last does not wait for an answer.
         match (ended, answered) {
             (Poll::Pending, Poll::Pending) => Poll::Pending,
@@ -305,6 +315,8 @@ impl AsyncWrite for Link {
 /// One direction. What passes may be a stored password, and is wiped.
 struct Copy {
     buffer: Zeroizing<Vec<u8>>,
+    /// What is sent in place of the buffer, if anything.
+    other: Option<Zeroizing<Vec<u8>>>,
     start: usize,
     end: usize,
     unflushed: bool,
@@ -314,24 +326,26 @@ impl Copy {
     fn new() -> Self {
         Self {
             buffer: Zeroizing::new(vec![0; BUFFER_BYTES]),
+            other: None,
             start: 0,
             end: 0,
             unflushed: false,
         }
     }
 
-    /// Copies what there is, after a look at it. Ready when nothing more will come and all of it
-    /// has been passed on.
+    /// Copies what there is, or what `look` gives in its place. Ready when nothing more will come and
+    /// all of it has been passed on.
     fn poll(
         &mut self,
         context: &mut Context<'_>,
         from: &mut (impl AsyncRead + Unpin),
         to: &mut (impl AsyncWrite + Unpin),
-        mut look: impl FnMut(&[u8]) -> Result<(), String>,
+        mut look: impl FnMut(&[u8]) -> Result<Option<Zeroizing<Vec<u8>>>, String>,
     ) -> io::Result<Poll<()>> {
         loop {
             while self.start < self.end {
-                let waiting = self.buffer.get(self.start..self.end).unwrap_or_default();
+                let bytes = self.other.as_ref().unwrap_or(&self.buffer);
+                let waiting = bytes.get(self.start..self.end).unwrap_or_default();
                 match Pin::new(&mut *to).poll_write(context, waiting)? {
                     Poll::Pending => return Ok(Poll::Pending),
                     Poll::Ready(0) => return Err(io::ErrorKind::WriteZero.into()),
@@ -353,7 +367,10 @@ impl Copy {
                 return Ok(read);
             }
             let received = self.buffer.get(..self.end).unwrap_or_default();
-            look(received).map_err(io::Error::other)?;
+            self.other = look(received).map_err(io::Error::other)?;
+            if let Some(other) = &self.other {
+                self.end = other.len();
+            }
         }
     }
 }

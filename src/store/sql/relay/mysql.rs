@@ -72,6 +72,20 @@ impl Packet {
     }
 }
 
+/// A plugin of the server by which we cannot show who we are, such as `client_ed25519` and `parsec` of
+/// MariaDB.
+fn unsupported(plugin: &[u8]) -> io::Error {
+    let plugin = match plugin {
+        b"" => "mysql_old_password".into(),
+        plugin => String::from_utf8_lossy(plugin),
+    };
+    io::Error::other(format!(
+        "the plugin {:?} of our user is not supported: give the user caching_sha2_password or \
+         mysql_native_password",
+        plugin.chars().take(40).collect::<String>()
+    ))
+}
+
 fn broken(what: &str) -> io::Error {
     io::Error::other(format!("the server does not answer as MySQL does: {what}"))
 }
@@ -114,8 +128,27 @@ impl Method {
         match self {
             Self::Native => Ok(native(password, nonce)),
             Self::CachingSha2 => Ok(caching_sha2(password, nonce)),
-            Self::Sha256 | Self::Clear => clear(self, password, plan.trusted),
+            Self::Sha256 => handed_over(self, plan, nonce),
+            Self::Clear => clear(self, password, plan.trusted),
         }
+    }
+}
+
+/// The password, for a server that must have it to compare: encrypted by the key of the configuration,
+/// which that server alone can read, or as it is.
+fn handed_over(method: Method, plan: &Plan, nonce: &[u8]) -> io::Result<Zeroizing<Vec<u8>>> {
+    let password = plan.password().as_bytes();
+    // To this one plugin a Unix socket is no secure transport (MySQL, sql/auth/sha2_password.cc).
+    let by_socket = method == Method::Sha256 && plan.trusted && plan.tls == Tls::Off;
+    match &plan.server.server_key {
+        Some(key) if !plan.trusted || by_socket => {
+            key.encrypt(password, nonce).map_err(io::Error::other)
+        }
+        None if by_socket => Err(io::Error::other(
+            "sha256_password over a Unix socket needs server-public-key-file: or give our user \
+             caching_sha2_password",
+        )),
+        _ => clear(method, password, plan.trusted),
     }
 }
 
@@ -126,9 +159,12 @@ fn clear(method: Method, password: &[u8], trusted: bool) -> io::Result<Zeroizing
         return Ok(Zeroizing::new([password, b"\0"].concat()));
     }
     Err(io::Error::other(format!(
-        "the server wants the password itself ({}) without proof of who it is: use its Unix socket \
-         or tls = \"verify\"",
-        method.name()
+        "the server wants the password itself ({}) without proof of who it is: use its Unix socket{}",
+        method.name(),
+        match method {
+            Method::CachingSha2 | Method::Sha256 => ", tls = \"verify\" or server-public-key-file",
+            Method::Native | Method::Clear => " or tls = \"verify\"",
+        }
     )))
 }
 
@@ -245,7 +281,7 @@ pub(super) async fn open(
     let proof = method.response(plan, &parsed.nonce)?;
     let response = response(&head, capabilities, plan, method, &proof);
     asked.reply(response).write(&mut link).await?;
-    let end = authenticate(&mut link, plan, method).await?;
+    let end = authenticate(&mut link, plan, method, parsed.nonce).await?;
     end.write(driver).await?;
     Ok(link)
 }
@@ -283,7 +319,12 @@ fn response(
 }
 
 /// Answers what the server asks, up to its last word: an OK or an ERR.
-async fn authenticate(link: &mut Link, plan: &Plan, mut method: Method) -> io::Result<Packet> {
+async fn authenticate(
+    link: &mut Link,
+    plan: &Plan,
+    mut method: Method,
+    mut nonce: Vec<u8>,
+) -> io::Result<Packet> {
     for _ in 0..MOST_PACKETS {
         let packet = Packet::read(link).await?;
         let answer = match packet.content.as_slice() {
@@ -293,18 +334,14 @@ async fn authenticate(link: &mut Link, plan: &Plan, mut method: Method) -> io::R
                 let mut parts = rest.splitn(2, |byte| *byte == 0);
                 let name = parts.next().unwrap_or_default();
                 let data = parts.next().unwrap_or_default();
-                method = Method::of(name).ok_or_else(|| {
-                    let name = String::from_utf8_lossy(name);
-                    io::Error::other(format!("the server wants an unknown method: {name:?}"))
-                })?;
-                method.response(plan, data.strip_suffix(&[0]).unwrap_or(data))?
+                method = Method::of(name).ok_or_else(|| unsupported(name))?;
+                nonce = data.strip_suffix(&[0]).unwrap_or(data).to_vec();
+                method.response(plan, &nonce)?
             }
             // The server remembers us: an OK follows.
             [0x01, 0x03] if method == Method::CachingSha2 => continue,
             // It does not, and wants the password itself.
-            [0x01, 0x04] if method == Method::CachingSha2 => {
-                clear(method, plan.password().as_bytes(), plan.trusted)?
-            }
+            [0x01, 0x04] if method == Method::CachingSha2 => handed_over(method, plan, &nonce)?,
             _ => return Err(broken("while it authenticates us")),
         };
         packet.reply(answer).write(link).await?;

@@ -105,6 +105,32 @@ fn empty_values_stand_for_none() {
 }
 
 #[test]
+fn a_number_with_a_fraction_is_a_time_and_nothing_else() {
+    let expires = |number| {
+        let row = row(&[("password", text(STORED)), ("expires", Value::Real(number))]);
+        match reading().app_password(&row) {
+            Ok(credential) => Ok(credential.unwrap().expires),
+            Err(flaw) => Err(flaw.to_string()),
+        }
+    };
+    let end = UNIX_EPOCH + Duration::from_secs(1_801_440_000);
+    assert_eq!(expires(1_801_440_000.75), Ok(Some(end)));
+    assert_eq!(expires(f64::INFINITY), Ok(None));
+    for bad in [1.8e12, 1e300, f64::NAN, f64::NEG_INFINITY] {
+        assert!(
+            expires(bad).unwrap_err().starts_with("column expires: is "),
+            "{bad}"
+        );
+    }
+    for column in ["host", "port", "nologin", "allow_nets"] {
+        assert_eq!(
+            flaw(&with(column, Value::Real(0.5))),
+            format!("column {column}: has the type REAL, which is not understood: cast it to text")
+        );
+    }
+}
+
+#[test]
 fn a_network_of_one_address_is_that_address() {
     for (text, address, prefix) in [
         ("192.0.2.33", "192.0.2.33", 32),

@@ -130,7 +130,7 @@ fn what_is_written_elsewhere_is_told_how_to_write_here() {
         ),
         (
             "server-public-key-path=/k.pem",
-            "use the key server-key-file",
+            "use the key server-public-key-file",
         ),
         (
             "allowPublicKeyRetrieval=true",

@@ -51,5 +51,28 @@ fn a_password_goes_in_clear_only_to_whom_is_trusted() {
         let begin = format!("the server wants the password itself ({})", method.name());
         assert!(error.starts_with(&begin), "{error}");
         assert!(!error.contains("secret"), "{error}");
+        // The log has that many characters of it.
+        assert!(error.len() <= 160, "{error}");
+        let by_key = method != Method::Clear;
+        assert_eq!(
+            error.ends_with("\" or server-public-key-file"),
+            by_key,
+            "{error}"
+        );
+    }
+}
+
+#[test]
+fn plugins_that_are_not_supported_have_a_name() {
+    for (plugin, name) in [
+        (&b"client_ed25519"[..], "client_ed25519"),
+        (b"parsec", "parsec"),
+        (b"dialog", "dialog"),
+        (b"", "mysql_old_password"),
+        (&[b'x'; 4000], &"x".repeat(40)),
+    ] {
+        let error = unsupported(plugin).to_string();
+        let begin = format!("the plugin {name:?} of our user is not supported: give the user ");
+        assert!(error.starts_with(&begin) && error.len() <= 160, "{error}");
     }
 }
