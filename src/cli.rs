@@ -118,7 +118,8 @@ pub enum Command {
     /// Look at who is slowed down or refused for wrong passwords, or forgive them
     ///
     /// Of counts that processes share: throttle.state = "sqlite:…" or "redis://…". Those in the
-    /// memory of a server end with it.
+    /// memory of a server end with it. Exit status 0, 1 if there are none that can be read, 78 if the
+    /// configuration is broken.
     Throttle {
         /// What to do
         #[command(subcommand)]

@@ -28,6 +28,13 @@ impl Problem {
             message: message.into(),
         }
     }
+
+    /// Whether this one is about the key of the other, or about the plural of it: then that key cannot be
+    /// missing besides.
+    pub(crate) fn explains(&self, other: &Self) -> bool {
+        let plural = || Some(format!("{}es", other.key.as_deref()?));
+        self.key == other.key || self.key == plural()
+    }
 }
 
 impl fmt::Display for Problem {

@@ -107,10 +107,12 @@ impl Service {
         problems.extend(try_all(config, chain.sources(), config.deadline));
         problems.extend(service.gate.methods.try_tokens(config));
         problems.extend(service.counts_missing());
-        problems.extend(service.unresolved());
+        let mut warnings = service.warnings.clone();
+        let unresolved = parts::merge(service.unresolved(), &problems, &mut warnings);
+        problems.extend(unresolved);
         problems.extend(config.socket_rights().err().into_iter().flatten());
         let advice = config.advice.iter().cloned();
-        let warnings = service.warnings.iter().cloned().chain(advice).collect();
+        warnings.extend(advice);
         (problems, warnings)
     }
 
@@ -150,7 +152,7 @@ impl Service {
         }
         let opened = open_after(&config, lifetime, before);
         watched.extend(opened.watched);
-        problems.extend(opened.problems);
+        problems.extend(parts::unsaid(opened.problems, &problems));
         let methods = Methods::open(&config, lifetime, watched, &mut problems);
         let mut warnings = config.warnings.clone();
         warnings.extend(opened.warnings);

@@ -16,6 +16,7 @@ mod chains;
 mod completions;
 mod config;
 mod e2e;
+mod exits;
 mod fail2ban;
 mod fcgi;
 mod fronts;

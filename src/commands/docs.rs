@@ -142,16 +142,19 @@ fn exit_status(roff: &mut Roff) {
     for (status, meaning) in [
         (
             "0",
-            "Success; test: the login may in. A request that is refused is a success too.",
+            "Success; test: nginx would let the login in; route: it goes somewhere. A request under CGI \
+             that is refused, or that gets the temporary failure, is a success too.",
         ),
         (
             "1",
-            "test: the login may not in. Any other command: it failed.",
+            "test: nginx would not let the login in; route: it would be refused or gets nowhere. Any \
+             command: it failed.",
         ),
         ("2", "The command line is wrong."),
         (
             "78",
-            "serve, check, test: the configuration, or what it names, cannot be used.",
+            "serve, check, test, route: the configuration, or what it names, cannot be used; throttle: \
+             the configuration cannot be used.",
         ),
     ] {
         entry(roff, vec![bold(status)]);

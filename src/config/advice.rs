@@ -11,7 +11,7 @@ use super::file::File;
 use super::source::{Step, written};
 
 /// Keys that hold a number of seconds. Those that end in `-ms` hold milliseconds.
-const SECONDS: [&str; 10] = [
+const SECONDS: [&str; 11] = [
     "cache",
     "connect-timeout",
     "deadline",
@@ -22,6 +22,7 @@ const SECONDS: [&str; 10] = [
     "resolve-ttl",
     "retry-wait",
     "timeout",
+    "window",
 ];
 
 /// Tables whose keys are names that the administrator chooses.
@@ -209,8 +210,20 @@ impl Slip<'_, '_> {
             ("an integer", "string") if key.ends_with("-ms") => {
                 ": write the milliseconds without quotes and unit".into()
             }
-            ("an integer" | "a boolean", "string") => ": write it without quotes".into(),
-            ("a string", "integer" | "float" | "boolean") => ": write it in quotes".into(),
+            ("an integer", "string") => ": write it without quotes".into(),
+            ("an integer", "float") => ": write a whole number".into(),
+            ("a boolean", "string") => ": write true or false, without quotes".into(),
+            ("a string", "integer" | "float") => ": write it in quotes".into(),
+            ("a string", "boolean") => ": write a word in quotes".into(),
+            ("a string", "array") if key == "address" => ": write addresses = [...]".into(),
+            ("a string", "array") if self.path.first().and_then(Step::key) == Some("routes") => {
+                ": write one host; a host of [hosts] can have several addresses".into()
+            }
+            ("a string", "array") => ": write one value, without brackets".into(),
+            ("an array", "string") if key == "waits" => {
+                ": write it in brackets, without quotes".into()
+            }
+            ("an array", "integer") => ": write it in brackets, [...]".into(),
             ("an array", "string") => ": write it in brackets, [\"...\"]".into(),
             ("a string or a table", "array") if self.parent_is(&["hosts"]) => {
                 ": write { addresses = [...] }".into()
@@ -336,6 +349,11 @@ pub(super) fn misplaced(table: &[&str], name: &str) -> Option<String> {
     (!homes.is_empty()).then(|| belongs(name, &homes))
 }
 
+/// Whether a table of the file has this name.
+pub(super) fn is_table(name: &str) -> bool {
+    keys_of("").iter().any(|table| table == name)
+}
+
 /// The keys of a table, `""` for the whole file and `hosts.x` for one host; none for a table of
 /// chosen names. Asked of the types of [`File`] themselves, so that no list can grow old.
 fn keys_of(table: &str) -> Vec<String> {
@@ -371,64 +389,6 @@ fn meant<'k>(key: &str, known: impl IntoIterator<Item = &'k String>) -> Option<&
         .filter(|(distance, known)| *distance <= 1 + known.len() / 6)
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, known)| known.as_str())
-}
-
-//------------ Syntax --------------------------------------------------------
-
-/// toml's message about what begins at `start`, with what to do. `line` says in which line an
-/// offset is.
-pub(super) fn of_syntax(
-    message: &str,
-    text: &str,
-    start: usize,
-    line: impl Fn(usize) -> usize,
-) -> String {
-    let rest = text.get(start..).unwrap_or_default();
-    if rest.starts_with([
-        '\u{201c}', '\u{201d}', '\u{201e}', '\u{2018}', '\u{2019}', '\u{ab}', '\u{bb}',
-    ]) {
-        return "typographic quotes: write \" or '".into();
-    }
-    if message == "duplicate key" {
-        let (table, _) = DeTable::parse_recoverable(text);
-        let name = rest.split(['=', ']', '\n']).next().unwrap_or_default();
-        let name = name.trim().trim_matches(['"', '\'']);
-        let first = last_before(table.get_ref(), name, start)
-            .or_else(|| text[..start].find(&format!("[{name}]")));
-        return match first {
-            Some(first) => format!(
-                "`{name}` is here twice; the first is in line {}",
-                line(first)
-            ),
-            None => message.into(),
-        };
-    }
-    match message.starts_with("invalid unquoted key") {
-        true => {
-            "a name with other characters than letters, digits, `-` and `_` needs quotes".into()
-        }
-        false => message.into(),
-    }
-}
-
-/// Where a key of this name comes last before `end`: in one table it is there once.
-fn last_before(table: &DeTable<'_>, name: &str, end: usize) -> Option<usize> {
-    let inside = |value: &DeValue<'_>| match value {
-        DeValue::Table(table) => last_before(table, name, end),
-        DeValue::Array(array) => array
-            .iter()
-            .filter_map(|element| last_before(element.get_ref().as_table()?, name, end))
-            .max(),
-        _ => None,
-    };
-    table
-        .iter()
-        .flat_map(|(key, value)| {
-            let own = (key.get_ref() == name).then(|| key.span().start);
-            [own.filter(|start| *start < end), inside(value.get_ref())]
-        })
-        .flatten()
-        .max()
 }
 
 #[cfg(test)]

@@ -75,7 +75,7 @@ pub(super) fn check(
     let mut found = checker.problems.split_off(form);
     found.retain(|problem| {
         let taken_out =
-            |other: &Problem| problem.message.starts_with(MISSING) && other.key == problem.key;
+            |other: &Problem| problem.message.starts_with(MISSING) && other.explains(problem);
         !broken.has(problem) && !checker.problems.iter().any(taken_out)
     });
     checker.problems.append(&mut found);
@@ -208,7 +208,13 @@ impl Checker<'_> {
         let hosts_from_store = users
             .iter()
             .any(|users| !matches!(users.store, StoreConfig::Accept));
-        if !routes.has_routes() && !hosts_from_store {
+        // Why there is none has been said, if one could not be read.
+        let of_route = |key: &String| key.starts_with("routes") || key.starts_with("hosts");
+        let mut keys = self
+            .problems
+            .iter()
+            .filter_map(|problem| problem.key.as_ref());
+        if !routes.has_routes() && !hosts_from_store && !keys.any(of_route) {
             self.report(
                 &(0..0),
                 "routes",

@@ -27,6 +27,7 @@ mod advice;
 mod check;
 mod file;
 mod source;
+mod syntax;
 
 use source::Source;
 
@@ -35,6 +36,9 @@ pub const MAX_FILE_BYTES: u64 = 1024 * 1024;
 
 /// The most bytes of a file with a secret in it.
 pub const MAX_KEY_FILE_BYTES: u64 = 64 * 1024;
+
+/// What follows for a host without a dot that `[hosts]` does not have.
+pub(crate) const DNS_IS_ASKED: &str = ", so DNS is asked for it";
 
 /// A checked configuration. Nothing has been opened but the files that it is made of.
 pub struct Config {

@@ -16,6 +16,7 @@ use toml::de::{DeString, DeTable, DeValue, Deserializer};
 
 use super::advice::{self, Slip};
 use super::file::File;
+use super::syntax;
 use crate::problem::Problem;
 
 /// The most problems of form that are looked for: each costs another pass over the file.
@@ -143,7 +144,7 @@ impl<'a> Source<'a> {
             if !broken.contains(place.0) {
                 broken.add(place.0, self.text);
                 let line = |offset| self.place(offset).0;
-                let message = advice::of_syntax(error.message(), self.text, start, line);
+                let message = syntax::of_syntax(error.message(), self.text, start, line);
                 problems.push(Problem {
                     place: Some(place),
                     ..Problem::new(self.path, message)
@@ -177,8 +178,8 @@ impl<'a> Source<'a> {
                 let span = remove(table.get_mut(), &path).map_or(0..0, |array| array.span());
                 let key = dotted(&path);
                 let message = match key.as_str() {
-                    "users" => "must be an array of tables: write [[users]]",
-                    _ => "must be a table, not an array",
+                    "users" => "must be an array of tables: write [[users]]".to_owned(),
+                    key => format!("must be a table, not an array: write [{key}]"),
                 };
                 problems.push(self.problem(&span, Some(key), message));
                 continue;
@@ -287,7 +288,9 @@ fn stray_array(table: &DeTable<'_>) -> Option<Vec<Step>> {
             return None;
         };
         let right = key.get_ref() == "users" && array.iter().all(is_table);
-        (!right).then(|| vec![Step::Key(key.get_ref().to_string())])
+        // `[[user]]` is an unknown key.
+        (!right && advice::is_table(key.get_ref()))
+            .then(|| vec![Step::Key(key.get_ref().to_string())])
     });
     let moves = || table.get("moves")?.get_ref().as_table();
     let one_move = || {

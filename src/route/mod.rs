@@ -29,6 +29,7 @@ mod probe;
 mod system;
 mod table;
 mod watch;
+pub(crate) mod written;
 
 pub use allowed::AllowedNetworks;
 pub use explain::{Candidate, Explanation};

@@ -11,6 +11,7 @@ use super::allowed::AllowedNetworks;
 use super::host::{Host, Ports, Server, State, Target};
 use super::moves::Move;
 use super::probe::Probes;
+use super::written;
 use crate::domain;
 use crate::request::{Login, MAX_LOGIN_BYTES};
 
@@ -104,7 +105,11 @@ impl fmt::Display for Bad {
                 write!(
                     f,
                     "{name:?} is neither a host of [hosts], nor an address, nor a DNS name"
-                )
+                )?;
+                match written::meant(name) {
+                    Some(meant) => write!(f, "; {meant}"),
+                    None => Ok(()),
+                }
             }
             Self::Login => write!(
                 f,

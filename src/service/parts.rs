@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use super::{Service, Watched};
-use crate::config::{Config, Use};
+use crate::config::{Config, DNS_IS_ASKED, Use};
 use crate::files::fingerprint;
 use crate::problem::Problem;
 use crate::store::open::Lifetime;
@@ -44,4 +44,40 @@ pub(super) fn whole(
         Some(service) if problems.is_empty() => Ok(service),
         _ => Err(problems),
     }
+}
+
+/// Those of further problems that stand in no line where something is wrong already: one fault has one
+/// message, the first.
+pub(super) fn unsaid(further: Vec<Problem>, said: &[Problem]) -> Vec<Problem> {
+    let line = |problem: &Problem| Some((problem.file.clone(), problem.place?.0));
+    let lines: Vec<_> = said.iter().filter_map(line).collect();
+    let is_said = |problem: &Problem| line(problem).is_some_and(|line| lines.contains(&line));
+    further
+        .into_iter()
+        .filter(|problem| !is_said(problem))
+        .collect()
+}
+
+/// Names that have no address, each with the warning that it is no host of `[hosts]`, which goes. If
+/// something else is wrong, a host may be missing for that reason, and such a name is not reported.
+pub(super) fn merge(
+    unresolved: Vec<Problem>,
+    said: &[Problem],
+    warnings: &mut Vec<Problem>,
+) -> Vec<Problem> {
+    let mut merged = unsaid(unresolved, said);
+    merged.retain_mut(|problem| {
+        let same = |warning: &Problem| {
+            (&warning.place, &warning.key) == (&problem.place, &problem.key)
+                && warning.message.ends_with(DNS_IS_ASKED)
+        };
+        let Some(at) = warnings.iter().position(same) else {
+            return true;
+        };
+        let warning = warnings.remove(at);
+        let what = warning.message.trim_end_matches(DNS_IS_ASKED);
+        problem.message = format!("{what}, and the program {}", problem.message);
+        said.is_empty()
+    });
+    merged
 }

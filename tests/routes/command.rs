@@ -212,3 +212,23 @@ fn a_broken_configuration_and_pools_that_are_worth_a_look() {
     );
     assert_eq!(pool(&format!("\"192.0.2.3\", {backup}"), ""), [""; 0]);
 }
+
+/// The numbers that the documents show are those of the program.
+#[test]
+fn the_scores_in_the_documents() {
+    let config = "[logins]\ndefault-domain = \"example.org\"\n[routes]\ndefault = \"mailbox\"\n\
+                  [probes]\nkind = \"off\"\n[hosts.mailbox]\naddresses = [\"192.168.1.22\", \
+                  { address = \"192.168.1.33\", weight = 2 }, \
+                  { address = \"192.168.1.44\", backup = true }]";
+    let dir = folder(config, "alice@example.org:{PLAIN}secret\n");
+    let (_, out, _) = run(&dir, &["route", "alice"]);
+    let page = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/routes.md");
+    let page = std::fs::read_to_string(page).unwrap();
+    let scores = |text: &str| {
+        let lines = text.lines().filter(|line| line.contains(": score "));
+        let score = lines.map(|line| line.trim_start().split(", ").next().unwrap().to_owned());
+        score.collect::<Vec<_>>()
+    };
+    assert_eq!(scores(&out).len(), 3, "{out}");
+    assert_eq!(scores(&page), scores(&out));
+}

@@ -8,8 +8,9 @@ use toml::Spanned;
 
 use super::Checker;
 use crate::config::file;
-use crate::config::source::written;
+use crate::config::source::written as written_key;
 use crate::request::MAX_LOGIN_BYTES;
+use crate::route::written;
 use crate::route::{
     Bad, Host, MasterLogin, MasterUse, Ports, ProbeKind, Role, Server, State, Target,
 };
@@ -29,7 +30,7 @@ impl Checker<'_> {
     ) -> Host {
         let span = entry.span();
         let host = entry.into_inner().0;
-        let key = format!("hosts.{}", written(name.get_ref()));
+        let key = format!("hosts.{}", written_key(name.get_ref()));
         if name.get_ref().is_empty() {
             self.report(&name.span(), &key, "a host must have a name");
         }
@@ -52,10 +53,8 @@ impl Checker<'_> {
         let master = self.master_login(&key, &host);
         let servers = match (host.address, host.addresses) {
             (None, None) if state == State::Moving => Vec::new(),
-            (address, None) => {
-                let name = name.get_ref();
-                vec![self.only_server(&key, span, address, name)]
-            }
+            // Without one, the host stays in the table, so that its routes are not complained about too.
+            (address, None) => self.only_server(&key, span, address).into_iter().collect(),
             (address, Some(addresses)) => {
                 if address.is_some() {
                     let message = format!("there is {key}.address already: only one of the two");
@@ -80,19 +79,16 @@ impl Checker<'_> {
         key: &str,
         span: Range<usize>,
         address: Option<Spanned<String>>,
-        name: &str,
-    ) -> Server {
+    ) -> Option<Server> {
         // One that is written as a string has no place but that of the whole entry.
         let (span, key) = match address.as_ref().map(Spanned::span) {
             Some(own) if own.end == 0 => (span, key.to_owned()),
             Some(own) => (own, format!("{key}.address")),
             None => (span, format!("{key}.address")),
         };
-        let target = self.address(&span, &key, address);
-        // Stays in the table, so that its routes are not complained about as well.
-        let target = target.unwrap_or_else(|| Target::Name(name.into()));
+        let target = self.address(&span, &key, address)?;
         let place = matches!(target, Target::Name(_)).then(|| self.source.place(span.start));
-        Server::only(target, place, key)
+        Some(Server::only(target, place, key))
     }
 
     fn servers(
@@ -175,7 +171,11 @@ impl Checker<'_> {
         let target = match address.map(Spanned::into_inner) {
             None => Err("is missing".to_owned()),
             Some(address) => Target::parse(&address).map_err(|bad| match bad {
-                Bad::HostName(name) => format!("{name:?} is neither an address nor a DNS name"),
+                Bad::HostName(name) => {
+                    let meant = written::meant(&name);
+                    let meant = meant.map_or_else(String::new, |meant| format!("; {meant}"));
+                    format!("{name:?} is neither an address nor a DNS name{meant}")
+                }
                 bad => bad.to_string(),
             }),
         };

@@ -7,6 +7,7 @@ use std::time::Duration;
 use toml::Spanned;
 
 use super::Checker;
+use crate::config::DNS_IS_ASKED;
 use crate::config::advice;
 use crate::config::file;
 use crate::config::source::written;
@@ -159,7 +160,7 @@ impl Checker<'_> {
             self.report(&span, &key, why);
         }
         if in_dns && !name.contains('.') {
-            let message = format!("{name:?} is none of [hosts], so DNS is asked for it");
+            let message = format!("{name:?} is none of [hosts]{DNS_IS_ASKED}");
             self.warn(&span, &key, message);
         }
         id.map_err(|bad| self.report(&span, &key, bad.to_string()))

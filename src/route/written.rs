@@ -1,0 +1,112 @@
+//! What administrators write where a host belongs, and what they mean: URLs, ports, brackets.
+
+use super::Target;
+
+/// What to write in place of `text`, which is neither an address nor a DNS name; `None` if it is not like
+/// one either.
+pub(crate) fn meant(text: &str) -> Option<String> {
+    let (protocol, rest) = match text.split_once("://") {
+        Some((scheme, rest)) => (protocol(scheme), rest),
+        None => (None, text),
+    };
+    let is_url = rest.len() != text.len();
+    let rest = rest.split('/').next()?;
+    let (host, port) = match rest.strip_prefix('[') {
+        Some(rest) => {
+            let (host, behind) = rest.split_once(']')?;
+            (
+                host,
+                behind.strip_prefix(':').or(behind.is_empty().then_some("")),
+            )
+        }
+        None => match rest.split_once(':') {
+            Some((host, port)) => (host, Some(port).filter(|port| !port.is_empty())),
+            None => (rest, Some("").filter(|_| is_url)),
+        },
+    };
+    let port = port.filter(|port| port.bytes().all(|byte| byte.is_ascii_digit()))?;
+    // Only what would be taken then.
+    Target::parse(host).ok()?;
+    if port.is_empty() {
+        return Some(match text.split_once("://") {
+            Some((scheme, _)) => format!("write {host:?}, without \"{scheme}://\""),
+            None => format!("write {host:?}, without brackets"),
+        });
+    }
+    let key = protocol.unwrap_or("port");
+    let table = format!("{{ address = {host:?}, {key} = {port} }}");
+    Some(format!(
+        "the port stands apart: write a host of [hosts] as NAME = {table}, and NAME in routes"
+    ))
+}
+
+/// The key of a host's port for the protocol of a URL.
+fn protocol(scheme: &str) -> Option<&'static str> {
+    match scheme {
+        "imap" | "imaps" => Some("imap"),
+        "pop3" | "pop3s" | "pop" => Some("pop3"),
+        "smtp" | "smtps" | "submission" | "submissions" => Some("smtp"),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ports_urls_and_brackets_are_understood() {
+        let apart = |table: &str| {
+            Some(format!(
+                "the port stands apart: write a host of [hosts] as NAME = {table}, and NAME in routes"
+            ))
+        };
+        let plain = |text: &str| Some(text.to_owned());
+        for (text, wanted) in [
+            (
+                "10.0.0.1:993",
+                apart("{ address = \"10.0.0.1\", port = 993 }"),
+            ),
+            (
+                "mail.example.org:143",
+                apart("{ address = \"mail.example.org\", port = 143 }"),
+            ),
+            (
+                "[2001:db8::1]:993",
+                apart("{ address = \"2001:db8::1\", port = 993 }"),
+            ),
+            (
+                "imap://10.0.0.1:143",
+                apart("{ address = \"10.0.0.1\", imap = 143 }"),
+            ),
+            (
+                "pop3s://[::2]:995/",
+                apart("{ address = \"::2\", pop3 = 995 }"),
+            ),
+            (
+                "tcp://10.0.0.1:25",
+                apart("{ address = \"10.0.0.1\", port = 25 }"),
+            ),
+            (
+                "imaps://mail.example.org/",
+                plain("write \"mail.example.org\", without \"imaps://\""),
+            ),
+            (
+                "[2001:db8::1]",
+                plain("write \"2001:db8::1\", without brackets"),
+            ),
+            ("10.0.0.1:", None),
+            ("a b:143", None),
+            ("a b", None),
+            ("10.0.0.1:x", None),
+            ("[::1", None),
+            ("[::1]x", None),
+            ("0.0.0.0:143", None),
+            ("::1:zz", None),
+            ("://", None),
+            ("", None),
+        ] {
+            assert_eq!(meant(text), wanted, "{text}");
+        }
+    }
+}
