@@ -129,3 +129,59 @@ fn the_first_store_that_knows_a_login_decides() {
         assert_eq!(ask(&dir, login, "wrong", "192.0.2.7"), expected, "{login}");
     }
 }
+
+#[test]
+fn a_file_may_have_a_default_scheme() {
+    let dir = TempDir::new();
+    let scheme = |scheme: &str| {
+        let key = format!("default-scheme = \"{scheme}\"\n[routes]");
+        dir.write("auth.toml", CONFIG.replace("[routes]", &key));
+    };
+    dir.write(
+        "users",
+        "alice:right\nbob:{PLAIN}right\ncarol:{CRYPT}!right\ndave:!right\n",
+    );
+    scheme("PLAIN");
+    for (login, password, status, cause) in [
+        ("alice", "right", OK, "accepted"),
+        ("alice", "wrong", REFUSED, "wrong-password"),
+        ("bob", "right", OK, "accepted"),
+        ("carol", "right", REFUSED, "no-password"),
+        ("dave", "right", REFUSED, "wrong-password"),
+        ("dave", "!right", OK, "accepted"),
+    ] {
+        let expected = (status.to_owned(), cause.to_owned());
+        assert_eq!(ask(&dir, login, password, "192.0.2.7"), expected, "{login}");
+    }
+    scheme("SHA512-CRYPT");
+    for (login, status, cause) in [
+        ("alice", REFUSED, "unusable-password"),
+        ("bob", OK, "accepted"),
+        ("dave", REFUSED, "no-password"),
+    ] {
+        let expected = (status.to_owned(), cause.to_owned());
+        assert_eq!(ask(&dir, login, "right", "192.0.2.7"), expected, "{login}");
+    }
+}
+
+#[test]
+fn a_dovecot_proxy_says_where_a_user_is() {
+    let dir = TempDir::new();
+    dir.write("auth.toml", CONFIG);
+    dir.write(
+        "users",
+        "alice:{PLAIN}right::::::proxy=y host=mx1.example.org hostip=192.0.2.7 port=1143 destuser=a1 pass=x\n\
+         bob:{PLAIN}right::::::user=%n\n",
+    );
+    let mut command = util::program();
+    command
+        .arg("--config")
+        .arg(dir.path().join("auth.toml"))
+        .args(["route", "alice"])
+        .stdin(Stdio::null());
+    let said = String::from_utf8(util::output(&mut command).stdout).unwrap();
+    assert!(said.contains("192.0.2.7"), "{said}");
+    assert!(said.contains("1143"), "{said}");
+    let expected = (REFUSED.to_owned(), "unusable-entry".to_owned());
+    assert_eq!(ask(&dir, "bob", "right", "192.0.2.7"), expected);
+}

@@ -83,6 +83,7 @@ fn the_defaults() {
                 allow_weak_schemes: false,
                 max_hash_ms: 500,
                 app_passwords: None,
+                default_scheme: None,
             }),
             places: Places {
                 whole: (1, 1),

@@ -80,6 +80,10 @@ impl<S: UserStore> UserStore for Bounded<S> {
         self.store.lacks_likeness()
     }
 
+    fn remarks(&self) -> Vec<String> {
+        self.store.remarks()
+    }
+
     fn decoy(&self, asked: &Question<'_>) -> Decoy {
         self.store.decoy(asked)
     }

@@ -192,6 +192,10 @@ impl<S: UserStore> UserStore for Cached<S> {
         self.store.lacks_likeness()
     }
 
+    fn remarks(&self) -> Vec<String> {
+        self.store.remarks()
+    }
+
     fn decoy(&self, asked: &Question<'_>) -> Decoy {
         self.store.decoy(asked)
     }

@@ -28,6 +28,7 @@ mod problems;
 mod users_file;
 
 pub use apps::AppPasswords;
+pub use line::PasswordRules;
 pub use users_file::{NO_LINE_FEED, NO_USER, Reading, UsersFile, is_unfinished};
 
 /// The largest file, which lines can be found in by 32 bits: 4 GiB, some 30 million logins.
@@ -52,17 +53,22 @@ pub struct Settings {
     pub max_hash_ms: u32,
     /// A file with further passwords of the same logins.
     pub app_passwords: Option<PathBuf>,
+    /// The scheme of passwords that name none, in both files (Dovecot's `scheme=`).
+    pub default_scheme: Option<String>,
 }
 
 impl Settings {
-    /// Which secrets it may have.
-    pub fn accepted(&self) -> Accepted {
-        Accepted {
-            weak: match self.allow_weak_schemes {
-                true => WeakSchemes::Allowed,
-                false => WeakSchemes::Refused,
+    /// How its passwords are read.
+    pub fn rules(&self) -> PasswordRules {
+        PasswordRules {
+            accepted: Accepted {
+                weak: match self.allow_weak_schemes {
+                    true => WeakSchemes::Allowed,
+                    false => WeakSchemes::Refused,
+                },
+                max_ms: self.max_hash_ms,
             },
-            max_ms: self.max_hash_ms,
+            default_scheme: self.default_scheme.clone(),
         }
     }
 }
@@ -73,7 +79,7 @@ impl Settings {
 /// byte by byte, their domains in canonical form; the case of local parts matters.
 pub struct FileStore {
     path: PathBuf,
-    accepted: Accepted,
+    rules: PasswordRules,
     bytes: Zeroizing<Vec<u8>>,
     /// Has taken in a secret of the file, and is cloned for each login that is hashed.
     keyed: DefaultHasher,
@@ -121,7 +127,8 @@ impl FileStore {
                 continue;
             };
             entries.push(index::entry(store.hash(line.login), offset as u32));
-            match line.account(store.accepted) {
+            let unknown = |at, name: &[u8]| flaws.unknown(number + 1, at, name);
+            match line.account(&store.rules, unknown) {
                 Ok(account) => note_host(&mut host_names, account.host, number + 1),
                 Err(flaw) => flaws.add(&settings.path, number + 1, &flaw),
             }
@@ -180,7 +187,7 @@ impl FileStore {
         let bytes = text_of(bytes, &settings.path)?;
         Ok(Self {
             path: settings.path.clone(),
-            accepted: settings.accepted(),
+            rules: settings.rules(),
             keyed: keyed_hasher(&bytes),
             bytes,
             lookup: Lookup::Scanned(Box::default()),
@@ -198,7 +205,7 @@ impl FileStore {
                 let Some(line) = self.line_at(offset) else {
                     return Ok(None);
                 };
-                line.salvaged(self.accepted, |flaw| self.at_line(offset, flaw))
+                line.salvaged(&self.rules, |flaw| self.at_line(offset, flaw))
             }
             // Neither counts: one of them may be there to lock the user.
             Lines::Several([first, second]) => Account {
@@ -225,7 +232,7 @@ impl FileStore {
             Lookup::Indexed(index) => index
                 .around(self.hash(login.as_bytes()))
                 .take(MAX_PASSED_OVER)
-                .find_map(|offset| self.line_at(offset)?.secret(self.accepted).ok()?),
+                .find_map(|offset| self.line_at(offset)?.secret(&self.rules).ok()?),
         };
         secret.map_or_else(Secret::dummy, Secret::into_decoy)
     }
@@ -276,7 +283,7 @@ impl FileStore {
             }
             let distance = self.hash(line.login).wrapping_sub(wanted);
             if nearest.is_none_or(|nearest| distance < nearest)
-                && let Ok(Some(secret)) = line.secret(self.accepted)
+                && let Ok(Some(secret)) = line.secret(&self.rules)
             {
                 nearest = Some(distance);
                 scan.decoy = Some(secret);

@@ -96,6 +96,11 @@ pub trait UserStore: Send + Sync {
         None
     }
 
+    /// What the store gives and nothing is made of, in words, once it has been asked; none of it is at fault.
+    fn remarks(&self) -> Vec<String> {
+        Vec::new()
+    }
+
     /// What the time of an unknown login is spent on, so that it is answered no sooner than a
     /// known one.
     fn decoy(&self, _asked: &Question<'_>) -> Decoy {
@@ -172,6 +177,18 @@ pub struct Account {
     pub unusable: Option<String>,
     /// Which `[[users]]` it comes from, from 0; whoever asks the stores notes it.
     pub source: Option<usize>,
+}
+
+impl Account {
+    /// A login about which the store has something that cannot be used, such as two entries: nobody gets in by
+    /// it. The text says what, and holds no secret.
+    pub fn unusable(what: String) -> Self {
+        Self {
+            unusable: Some(what),
+            likeness: Likeness::Same,
+            ..Self::default()
+        }
+    }
 }
 
 /// How the login of a user that a store has found is like the one that was asked for.

@@ -75,6 +75,7 @@ pub fn open_after(config: &Config, lifetime: Lifetime, before: Option<&Service>)
     opening.masters();
     let probes = opening.probes;
     opened.problems.extend(probes.problems(PATIENCE));
+    opened.pass_remarks_on(config);
     if takes_logins_without_password(config) {
         opened.warn_of_unlike(config);
     }
@@ -82,6 +83,20 @@ pub fn open_after(config: &Config, lifetime: Lifetime, before: Option<&Service>)
 }
 
 impl Opened {
+    /// Warns of what stores give and nothing is made of.
+    fn pass_remarks_on(&mut self, config: &Config) {
+        for source in &self.sources {
+            let place = config.users.get(source.table);
+            let remarks = source.store.remarks().into_iter();
+            self.warnings.extend(remarks.map(|remark| Problem {
+                file: config.path.clone(),
+                place: place.map(|users| users.places.whole),
+                key: Some("users".to_owned()),
+                message: format!("store {}: {remark}", source.name),
+            }));
+        }
+    }
+
     /// Warns of stores that cannot say which login they have found.
     fn warn_of_unlike(&mut self, config: &Config) {
         for source in &self.sources {

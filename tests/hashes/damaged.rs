@@ -216,6 +216,7 @@ fn mutations_of_password_files_never_panic_and_are_read_alike() {
         allow_weak_schemes: true,
         max_hash_ms: 500,
         app_passwords: None,
+        default_scheme: None,
     };
     assert!(FileStore::load(file.clone().into_bytes(), &settings).is_ok());
     let mut random = Random::new();

@@ -114,10 +114,9 @@ fn values_that_cannot_be_used_are_that_login_s_trouble_alone() {
         ),
     ] {
         let (said, cause) = ask(program, login.as_bytes(), b"right");
-        assert_eq!(said, TEMPORARY, "{login}");
-        let expected = format!("store-trouble detail=\"{detail}");
+        assert_eq!(said, REFUSED, "{login}");
+        let expected = format!("unusable-entry detail=\"{detail}");
         assert!(cause.starts_with(&expected), "{cause}");
-        // Only who has the password learns that there is such a user.
         let (said, cause) = ask(program, login.as_bytes(), b"marker-wrong");
         assert_eq!((said.as_str(), cause.as_str()), (REFUSED, "wrong-password"));
         assert_eq!(ask(program, b"alice", b"right").0, ACCEPTED);
@@ -135,8 +134,8 @@ fn of_two_entries_none_is_the_right_one() {
         let keys = slapd.keys(mode).replace(PEOPLE, "dc=example,dc=org");
         let program = Program::serve(&with_store(&keys));
         let (said, cause) = ask(&program, b"twins", b"right");
-        assert_eq!(said, TEMPORARY, "{mode:?}");
-        let expected = "store-trouble detail=\"ldap: several entries are found by \
+        assert_eq!(said, REFUSED, "{mode:?}");
+        let expected = "unusable-entry detail=\"ldap: several entries are found by \
                         (&(objectClass=inetOrgPerson)(uid=twins)) under dc=example,dc=org\"";
         assert_eq!(cause, expected, "{mode:?}");
         assert_eq!(ask(&program, b"alice", b"right").0, ACCEPTED);

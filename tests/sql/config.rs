@@ -55,7 +55,7 @@ fn each_problem_names_its_key_and_place() {
         ),
         (
             sqlite("default-scheme = \"ROT13\""),
-            "auth.toml:5:18: users.default-scheme: there is no such scheme",
+            "auth.toml:5:18: users.default-scheme: there is no scheme \"ROT13\" here",
         ),
         (
             sqlite("default-scheme = \"DIGEST-MD5\""),

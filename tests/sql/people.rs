@@ -130,7 +130,12 @@ fn everybody(ask: impl Fn(&Ask<'_>) -> super::service::Reply, databases_own: &[u
         ),
     ] {
         let reply = ask(&Ask::new(login, "right"));
-        reply.must_be_trouble(what);
+        reply.must_be(REFUSED, "unusable-entry");
+        assert!(
+            reply.line.contains(&format!("detail=\"{what}")),
+            "{}",
+            reply.line
+        );
         assert!(reply.line.contains(&format!("login=\"{login}\"")));
         assert!(!reply.line.contains("right"), "{}", reply.line);
     }

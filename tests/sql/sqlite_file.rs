@@ -363,3 +363,15 @@ fn a_value_or_rows_of_any_size_cost_no_memory() {
     let grown = service.peak() - before;
     assert!(grown < 32 * 1024, "{grown} kB");
 }
+
+#[test]
+fn check_names_the_columns_of_which_nothing_is_made() {
+    let query = "SELECT password, login AS user, 'x' AS \"pass\", login AS destuser FROM users WHERE login = :login";
+    let dir = folder(&users("sqlite:users.db", query, ""));
+    with_user(&dir, "alice");
+    let output = command(&dir, &["check"]);
+    let said = String::from_utf8(output.stderr).unwrap();
+    let warning = "users: store people: query: nothing is made of these columns: user, pass\n";
+    assert!(said.contains(warning), "{said}");
+    assert!(output.status.success(), "{said}");
+}

@@ -9,7 +9,7 @@ use super::Checker;
 use crate::attribute;
 use crate::config::file;
 use crate::net::Endpoint;
-use crate::secret::{Password, Secret};
+use crate::secret::Password;
 use crate::store::ldap::{
     Attributes, Auth, BindName, DnTemplate, FilterTemplate, Flaw, Lookup, Scope, SearchAs,
     Settings, Stored, Url,
@@ -162,8 +162,7 @@ impl Checker<'_> {
                 let attribute = self
                     .attribute("users.password-attribute", name)
                     .unwrap_or_else(|| "userPassword".to_owned());
-                let scheme = users.default_scheme.as_ref();
-                let default_scheme = scheme.map(|scheme| self.scheme(scheme));
+                let default_scheme = self.default_scheme(users);
                 let allowed = users
                     .allow_weak_schemes
                     .as_ref()
@@ -175,15 +174,6 @@ impl Checker<'_> {
                 }))
             }
         }
-    }
-
-    /// A scheme that no program knows can be told by reading a secret that has it.
-    fn scheme(&mut self, scheme: &Spanned<String>) -> String {
-        if Secret::takes_scheme(scheme.get_ref()).is_err() {
-            let message = format!("there is no scheme {:?} here", scheme.get_ref());
-            self.report(&scheme.span(), "users.default-scheme", message);
-        }
-        scheme.get_ref().clone()
     }
 
     fn lookup(&mut self, span: &Range<usize>, users: &file::Users, mode: Mode) -> Option<Lookup> {

@@ -103,6 +103,7 @@ impl Checker<'_> {
                 allow_weak_schemes: master.allow_weak_schemes,
                 max_hash_ms: self.max_hash_ms,
                 app_passwords: None,
+                default_scheme: None,
             },
             place: self.source.place(path.span().start),
         })

@@ -11,7 +11,6 @@ use zeroize::Zeroizing;
 use super::Checker;
 use crate::config::{Use, file};
 use crate::files::{Secrecy, read_trusted, warnings_of_secret};
-use crate::secret::{Secret, SecretError};
 use crate::store::sql::network::{Address, DatabasePassword, Server, Tls};
 use crate::store::sql::row::Reading;
 use crate::store::sql::server_key::ServerKey;
@@ -45,10 +44,7 @@ impl Checker<'_> {
             users.app_passwords_query.as_ref(),
             dialect,
         );
-        let default_scheme = users.default_scheme.as_ref();
-        if let Some(scheme) = default_scheme {
-            self.sql_scheme(scheme);
-        }
+        let default_scheme = self.default_scheme(users);
         let allow_weak = users.allow_weak_schemes.as_ref();
         Some(Settings {
             kind: kind?,
@@ -56,7 +52,7 @@ impl Checker<'_> {
             app_passwords,
             reading: Reading {
                 accepted: self.accepted(allow_weak.is_some_and(|allow| *allow.get_ref())),
-                default_scheme: default_scheme.map(|scheme| scheme.get_ref().clone()),
+                default_scheme,
             },
             connections: usize::try_from(connections).unwrap_or(1),
             connect_timeout: Duration::from_secs(connect_timeout.unsigned_abs()),
@@ -100,15 +96,6 @@ impl Checker<'_> {
                 self.report(&text.span(), &format!("users.{key}"), error.to_string());
             })
             .ok()
-    }
-
-    fn sql_scheme(&mut self, scheme: &Spanned<String>) {
-        let message = match Secret::takes_scheme(scheme.get_ref()) {
-            Err(SecretError::UnknownScheme) => "there is no such scheme".to_owned(),
-            Err(error) => error.to_string(),
-            Ok(()) => return,
-        };
-        self.report(&scheme.span(), "users.default-scheme", message);
     }
 
     fn sql_kind(

@@ -8,6 +8,7 @@ use toml::Spanned;
 use super::Checker;
 use crate::config::{Places, StoreConfig, UsersConfig, file};
 use crate::gate::Then;
+use crate::secret::{Secret, SecretError};
 use crate::store::file::Settings;
 
 /// The words that `store` may be.
@@ -37,7 +38,7 @@ fn keys(users: &file::Users) -> Vec<Key> {
         (
             "default-scheme",
             at(&users.default_scheme),
-            &["sql", "ldap"],
+            &["file", "sql", "ldap"],
         ),
         ("url", at(&users.url), &["sql", "imap", "pop3", "http"]),
         ("urls", at(&users.urls), &["ldap"]),
@@ -200,6 +201,7 @@ impl Checker<'_> {
                         .is_some_and(|allow| *allow.get_ref()),
                     max_hash_ms: self.max_hash_ms,
                     app_passwords,
+                    default_scheme: self.default_scheme(users),
                 }))
             }
             #[cfg(feature = "sql")]
@@ -217,6 +219,21 @@ impl Checker<'_> {
                 None
             }
         }
+    }
+
+    /// The scheme of stored passwords that name none, if a stored password can have it.
+    pub(super) fn default_scheme(&mut self, users: &file::Users) -> Option<String> {
+        let scheme = users.default_scheme.as_ref()?;
+        if let Err(error) = Secret::takes_scheme(scheme.get_ref()) {
+            let message = match error {
+                SecretError::UnknownScheme => {
+                    format!("there is no scheme {:?} here", scheme.get_ref())
+                }
+                error => error.to_string(),
+            };
+            self.report(&scheme.span(), "users.default-scheme", message);
+        }
+        Some(scheme.get_ref().clone())
     }
 
     pub(super) fn questions(

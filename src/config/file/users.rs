@@ -28,7 +28,7 @@ pub(in crate::config) struct Users {
     pub(in crate::config) app_passwords_path: Option<Spanned<String>>,
     /// `file`, `sql`, `ldap`: whether hashes that are fast to guess are taken too. Default: false.
     pub(in crate::config) allow_weak_schemes: Option<Spanned<bool>>,
-    /// `sql`, `ldap`: the scheme of stored passwords that name none, such as "SHA512-CRYPT".
+    /// `file`, `sql`, `ldap`: the scheme of stored passwords that name none, such as "SHA512-CRYPT".
     pub(in crate::config) default_scheme: Option<Spanned<String>>,
     /// `sql`, `imap`, `pop3`, `http`: where it is.
     pub(in crate::config) url: Option<Spanned<String>>,

@@ -15,6 +15,7 @@ pub(super) fn masters(separator: &str) -> Masters {
         allow_weak_schemes: true,
         max_hash_ms: 500,
         app_passwords: None,
+        default_scheme: None,
     };
     let store = FileStore::load(MASTERS.into(), &settings).map_err(|problems| {
         let messages = problems.into_iter().map(|problem| problem.message);

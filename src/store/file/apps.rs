@@ -8,14 +8,13 @@ use std::path::PathBuf;
 use zeroize::Zeroizing;
 
 use super::index::{self, Index};
-use super::line::{Flaw, FlawKind, Line};
+use super::line::{Flaw, FlawKind, Line, PasswordRules};
 use super::problems::Flaws;
 use super::{keyed_hasher, lines, text_of};
 use crate::domain;
 use crate::gate::MAX_CREDENTIALS;
 use crate::problem::Problem;
 use crate::request::Login;
-use crate::secret::Accepted;
 use crate::store::{Credential, limits};
 
 /// The longest label.
@@ -32,7 +31,7 @@ const _: () = assert!(MAX_CREDENTIALS == 32);
 /// that is only here has no account.
 pub struct AppPasswords {
     path: PathBuf,
-    accepted: Accepted,
+    rules: PasswordRules,
     bytes: Zeroizing<Vec<u8>>,
     keyed: DefaultHasher,
     /// `None`: the file is searched when a login is asked for.
@@ -46,10 +45,9 @@ impl AppPasswords {
     pub fn load(
         bytes: Vec<u8>,
         path: PathBuf,
-        accepted: impl Into<Accepted>,
+        rules: impl Into<PasswordRules>,
     ) -> Result<Self, Vec<Problem>> {
-        let accepted = accepted.into();
-        let mut apps = Self::lazy(bytes, path, accepted)?;
+        let mut apps = Self::lazy(bytes, path, rules)?;
         let mut flaws = Flaws::default();
         let mut entries = Vec::new();
         for (number, (offset, text)) in lines(&apps.bytes).enumerate() {
@@ -57,7 +55,7 @@ impl AppPasswords {
                 continue;
             };
             entries.push(index::entry(apps.hash(line.login), offset as u32));
-            if let Err(flaw) = credential(&line, apps.accepted) {
+            if let Err(flaw) = credential(&line, &apps.rules) {
                 flaws.add(&apps.path, number + 1, &flaw);
             }
         }
@@ -72,14 +70,13 @@ impl AppPasswords {
     pub fn lazy(
         bytes: Vec<u8>,
         path: PathBuf,
-        accepted: impl Into<Accepted>,
+        rules: impl Into<PasswordRules>,
     ) -> Result<Self, Vec<Problem>> {
-        let accepted = accepted.into();
         let bytes = text_of(bytes, &path)?;
         Ok(Self {
             keyed: keyed_hasher(&bytes),
             path,
-            accepted,
+            rules: rules.into(),
             bytes,
             index: None,
             warnings: Vec::new(),
@@ -104,7 +101,7 @@ impl AppPasswords {
             if too_many {
                 return;
             }
-            match credential(&line, self.accepted) {
+            match credential(&line, &self.rules) {
                 Ok(credential) => found.extend(credential),
                 Err(flaw) => {
                     unusable.get_or_insert_with(|| self.at_line(offset, &flaw));
@@ -148,7 +145,7 @@ impl AppPasswords {
 }
 
 /// Reads a line; `Ok(None)` for one whose password field is locked.
-fn credential(line: &Line<'_>, accepted: Accepted) -> Result<Option<Credential>, Flaw> {
+fn credential(line: &Line<'_>, rules: &PasswordRules) -> Result<Option<Credential>, Flaw> {
     let rest = line.checked_rest()?;
     let start = line.login.len() + 1;
     let structure = |at, what| Flaw {
@@ -194,7 +191,7 @@ fn credential(line: &Line<'_>, accepted: Accepted) -> Result<Option<Credential>,
         }
         at += field.len() + 1;
     }
-    let secret = line.secret(accepted);
+    let secret = line.secret(rules);
     let secret = secret.map_err(|error| line.flaw_of(error))?;
     Ok(secret.map(|secret| Credential {
         secret,

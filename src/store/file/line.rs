@@ -3,11 +3,12 @@
 //! The format is Dovecot's passwd-file; what htpasswd writes is its first two fields.
 
 use std::fmt;
+use std::net::IpAddr;
 use std::num::NonZeroU16;
 
 use crate::domain;
 use crate::request::{Login, MAX_LOGIN_BYTES};
-use crate::secret::{Accepted, Secret, SecretError};
+use crate::secret::{Accepted, Secret, SecretError, WeakSchemes};
 use crate::store::{Account, Credential, Passwords, limits};
 
 /// The longest line taken. The extra fields may list networks.
@@ -16,6 +17,24 @@ const MAX_LINE_BYTES: usize = 8192;
 const MAX_HOST_BYTES: usize = 253;
 /// How many fields stand before the extra ones, which may hold colons themselves.
 const FIELDS_BEFORE_EXTRA: usize = 7;
+
+/// How password fields are read.
+#[derive(Clone, Debug)]
+pub struct PasswordRules {
+    /// Which secrets are taken.
+    pub accepted: Accepted,
+    /// The scheme of those that name none.
+    pub default_scheme: Option<String>,
+}
+
+impl From<WeakSchemes> for PasswordRules {
+    fn from(weak: WeakSchemes) -> Self {
+        Self {
+            accepted: weak.into(),
+            default_scheme: None,
+        }
+    }
+}
 
 /// A line that has a login, cut at its first two colons; nothing else is checked yet.
 #[derive(Clone, Copy)]
@@ -82,8 +101,11 @@ impl<'a> Line<'a> {
     }
 
     /// The secret of the password field.
-    pub(super) fn secret(&self, accepted: Accepted) -> Result<Option<Secret>, SecretError> {
-        Secret::parse(self.stored(), accepted)
+    pub(super) fn secret(&self, rules: &PasswordRules) -> Result<Option<Secret>, SecretError> {
+        match &rules.default_scheme {
+            Some(scheme) => Secret::parse_as(self.stored(), scheme, rules.accepted),
+            None => Secret::parse(self.stored(), rules.accepted),
+        }
     }
 
     /// What is wrong with the password field.
@@ -127,10 +149,15 @@ impl<'a> Line<'a> {
         Ok(rest)
     }
 
-    /// Reads the whole line. A flaw of the structure comes before one of the secret.
-    pub(super) fn account(&self, accepted: Accepted) -> Result<Account, Flaw> {
-        let (mut account, usable) = self.fields()?;
-        let secret = self.secret(accepted);
+    /// Reads the whole line. A flaw of the structure comes before one of the secret. `unknown` gets the name
+    /// of each extra field that means nothing here, and where it is.
+    pub(super) fn account(
+        &self,
+        rules: &PasswordRules,
+        unknown: impl FnMut(usize, &'a [u8]),
+    ) -> Result<Account, Flaw> {
+        let (mut account, usable) = self.fields(unknown)?;
+        let secret = self.secret(rules);
         let secret = secret.map_err(|error| self.flaw_of(error))?;
         let secret = secret.filter(|_| usable);
         account.passwords = Passwords::Stored(secret.into_iter().map(Credential::from).collect());
@@ -139,15 +166,19 @@ impl<'a> Line<'a> {
 
     /// What can be made of a line whatever is wrong with it; `named` says where. A login whose line is
     /// broken is never let in. Its password is checked all the same: the work is that of other logins.
-    pub(super) fn salvaged(&self, accepted: Accepted, named: impl Fn(&Flaw) -> String) -> Account {
-        let (mut account, usable) = self.fields().unwrap_or_else(|flaw| {
+    pub(super) fn salvaged(
+        &self,
+        rules: &PasswordRules,
+        named: impl Fn(&Flaw) -> String,
+    ) -> Account {
+        let (mut account, usable) = self.fields(|_, _| {}).unwrap_or_else(|flaw| {
             let account = Account {
                 unusable: Some(named(&flaw)),
                 ..Account::default()
             };
             (account, true)
         });
-        match self.secret(accepted) {
+        match self.secret(rules) {
             Ok(secret) => {
                 let secret = secret.filter(|_| usable);
                 let credentials = secret.into_iter().map(Credential::from);
@@ -159,63 +190,115 @@ impl<'a> Line<'a> {
     }
 
     /// What a line says beside the password, and whether that counts.
-    fn fields(&self) -> Result<(Account, bool), Flaw> {
+    fn fields(&self, mut unknown: impl FnMut(usize, &'a [u8])) -> Result<(Account, bool), Flaw> {
         let rest = self.checked_rest()?;
         let structure = |at, what| Flaw {
             at,
             kind: FlawKind::Structure(what),
         };
         let password_at = self.login.len() + 1;
-        let mut account = Account::default();
-        let mut usable = true;
+        let mut read = Extra::default();
         let extra = rest
             .splitn(FIELDS_BEFORE_EXTRA, |byte| *byte == b':')
             .nth(FIELDS_BEFORE_EXTRA - 1);
         if let Some(extra) = extra {
             let mut at = password_at + rest.len() - extra.len();
             for field in extra.split(|byte| matches!(byte, b' ' | b'\t')) {
-                match read_extra(field, &mut account) {
-                    Ok(Extra::Taken) => {}
-                    Ok(Extra::NoPassword) => usable = false,
+                match read.take(field) {
+                    Ok(Taken::Yes) => {}
+                    Ok(Taken::Unknown(name)) => unknown(at, name),
                     Err(what) => return Err(structure(at, what)),
                 }
                 at += field.len() + 1;
             }
         }
-        Ok((account, usable))
+        Ok(read.finish())
     }
 }
 
-/// What an extra field means beyond what it sets.
-enum Extra {
-    Taken,
+/// What the extra fields of a line say.
+#[derive(Default)]
+struct Extra {
+    account: Account,
+    /// Dovecot's `hostip` and `destuser`, which go before `host` and `user`.
+    host_ip: Option<String>,
+    dest_user: Option<Vec<u8>>,
     /// Dovecot's `nopassword`: any password is right. Nobody gets in that way here.
-    NoPassword,
+    no_password: bool,
 }
 
-/// Reads one `key=value` of the extra fields; keys that are not ours mean nothing.
-fn read_extra(field: &[u8], account: &mut Account) -> Result<Extra, &'static str> {
-    let (key, value) = match field.iter().position(|byte| *byte == b'=') {
-        Some(equals) => (&field[..equals], &field[equals + 1..]),
-        None => (field, &[][..]),
-    };
-    match key {
-        b"host" => {
-            account.host = Some(read_host(value).ok_or("host is no name and no address")?);
+/// Whether an extra field means something.
+enum Taken<'a> {
+    Yes,
+    /// It does not; its name.
+    Unknown(&'a [u8]),
+}
+
+impl Extra {
+    /// Reads one `key=value`.
+    fn take<'a>(&mut self, field: &'a [u8]) -> Result<Taken<'a>, &'static str> {
+        let (key, value) = match field.iter().position(|byte| *byte == b'=') {
+            Some(equals) => (&field[..equals], &field[equals + 1..]),
+            None => (field, &[][..]),
+        };
+        let account = &mut self.account;
+        match key {
+            b"host" => {
+                account.host = Some(read_host(value).ok_or("host is no name and no address")?);
+            }
+            b"hostip" => {
+                let address = read_host(value).filter(|host| host.parse::<IpAddr>().is_ok());
+                self.host_ip = Some(address.ok_or("hostip is no address")?);
+            }
+            b"port" => account.port = Some(read_port(value).ok_or("port is not 1 to 65535")?),
+            b"user" if is_variable(value) => {
+                return Err("user holds a variable, which means nothing here");
+            }
+            b"user" => account.user = Some(read_user(value).ok_or("user is no acceptable login")?),
+            b"destuser" if is_variable(value) => {
+                return Err("destuser holds a variable, which means nothing here");
+            }
+            b"destuser" => {
+                let user = read_user(value).ok_or("destuser is no acceptable login")?;
+                self.dest_user = Some(user);
+            }
+            // Dovecot looks at whether it is there, not at its value.
+            b"nologin" => account.disabled = true,
+            b"nopassword" => self.no_password = true,
+            b"allow_nets" => {
+                let networks = str::from_utf8(value).ok().and_then(limits::networks);
+                let networks = networks.ok_or("allow_nets is no list of networks")?;
+                account.allow_nets.get_or_insert_default().extend(networks);
+            }
+            // That nginx is a proxy is known, and what mail servers themselves need is theirs.
+            b"" | b"\r" | b"proxy" => {}
+            _ if key.starts_with(b"userdb_") => {}
+            _ => return Ok(Taken::Unknown(key)),
         }
-        b"port" => account.port = Some(read_port(value).ok_or("port is not 1 to 65535")?),
-        b"user" => account.user = Some(read_user(value).ok_or("user is no acceptable login")?),
-        // Dovecot looks at whether it is there, not at its value.
-        b"nologin" => account.disabled = true,
-        b"nopassword" => return Ok(Extra::NoPassword),
-        b"allow_nets" => {
-            let networks = str::from_utf8(value).ok().and_then(limits::networks);
-            let networks = networks.ok_or("allow_nets is no list of networks")?;
-            account.allow_nets.get_or_insert_default().extend(networks);
-        }
-        _ => {}
+        Ok(Taken::Yes)
     }
-    Ok(Extra::Taken)
+
+    /// The account, and whether its password counts.
+    fn finish(self) -> (Account, bool) {
+        let Self {
+            account,
+            host_ip,
+            dest_user,
+            no_password,
+        } = self;
+        let account = Account {
+            host: host_ip.or(account.host),
+            user: dest_user.or(account.user),
+            ..account
+        };
+        (account, !no_password)
+    }
+}
+
+/// Whether a login is meant to hold what Dovecot puts in place of `%n`, `%u`, `%d`, `%{user}`.
+fn is_variable(value: &[u8]) -> bool {
+    let holds = |part: &[u8]| value.windows(part.len()).any(|window| window == part);
+    value.starts_with(b"%") || holds(b"%{") || holds(b"@%")
 }
 
 fn read_host(value: &[u8]) -> Option<String> {
@@ -237,11 +320,11 @@ fn read_user(value: &[u8]) -> Option<Vec<u8>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::secret::WeakSchemes;
 
     fn account(line: &str) -> Account {
         let line = Line::cut(line.as_bytes()).unwrap();
-        line.account(WeakSchemes::Allowed.into()).unwrap()
+        line.account(&WeakSchemes::Allowed.into(), |_, _| {})
+            .unwrap()
     }
 
     fn passwords(account: &Account) -> usize {
@@ -253,7 +336,9 @@ mod tests {
 
     fn flaw(line: &[u8]) -> (usize, FlawKind) {
         let line = Line::cut(line).unwrap();
-        let flaw = line.account(WeakSchemes::Refused.into()).unwrap_err();
+        let flaw = line
+            .account(&WeakSchemes::Refused.into(), |_, _| {})
+            .unwrap_err();
         (flaw.at, flaw.kind)
     }
 
@@ -269,6 +354,21 @@ mod tests {
         assert_eq!(account.user.as_deref(), Some(&b"alice@example.com"[..]));
         assert_eq!(account.allow_nets.unwrap().len(), 2);
         assert!(account.disabled);
+    }
+
+    #[test]
+    fn a_line_of_a_dovecot_proxy() {
+        let text = "alice:{PLAIN}x::::::proxy=y host=mx1.example.org hostip=192.0.2.7 user=alice \
+                    destuser=alice@example.org pass=secret master=m userdb_mail=maildir:~ ssl=yes\r";
+        let line = Line::cut(text.as_bytes()).unwrap();
+        let mut unknown = Vec::new();
+        let note = |at, name: &[u8]| unknown.push((at, name.escape_ascii().to_string()));
+        let account = line.account(&WeakSchemes::Allowed.into(), note).unwrap();
+        assert_eq!(account.host.as_deref(), Some("192.0.2.7"));
+        assert_eq!(account.user.as_deref(), Some(&b"alice@example.org"[..]));
+        let at = |field: &str| text.find(field).unwrap();
+        let named = |name: &str| (at(name), name.trim_end_matches('=').to_owned());
+        assert_eq!(unknown, ["pass=", "master=", "ssl="].map(named));
     }
 
     #[test]
@@ -335,6 +435,22 @@ mod tests {
                 b"ab:::::::allow_nets=::1,",
                 9,
                 Structure("allow_nets is no list of networks"),
+            ),
+            (b"ab:::::::hostip=mx1", 9, Structure("hostip is no address")),
+            (
+                b"ab:::::::user=%n",
+                9,
+                Structure("user holds a variable, which means nothing here"),
+            ),
+            (
+                b"ab:::::::destuser=%{user}@example.org",
+                9,
+                Structure("destuser holds a variable, which means nothing here"),
+            ),
+            (
+                b"ab:::::::destuser=",
+                9,
+                Structure("destuser is no acceptable login"),
             ),
             (b"ab:{ROT13}x", 3, Stored(SecretError::UnknownScheme)),
             (

@@ -1,5 +1,6 @@
 //! What is wrong with the lines of a file, told up to a bound.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::line::{Flaw, FlawKind};
@@ -8,11 +9,16 @@ use crate::problem::Problem;
 /// How many problems of one kind are told of one file; of the others, their number.
 pub(super) const MAX_PROBLEMS: usize = 20;
 
-/// The lines of a file that cannot be used.
+/// The longest name of an extra field that is told whole.
+const MAX_NAME_BYTES: usize = 32;
+
+/// The lines of a file that cannot be used, and the extra fields that mean nothing.
 #[derive(Default)]
 pub(super) struct Flaws {
     broken: Problems,
     refused: Problems,
+    /// Where each is first, and how many there are.
+    unknown: BTreeMap<Vec<u8>, ((usize, usize), usize)>,
 }
 
 impl Flaws {
@@ -30,10 +36,40 @@ impl Flaws {
         });
     }
 
-    /// Broken lines first, then sound ones that the program or its configuration does not take.
+    /// Notes an extra field that means nothing: its name, and where it is from 0 in a line that is counted
+    /// from 1. Of many names only the first are kept.
+    pub(super) fn unknown(&mut self, line: usize, at: usize, name: &[u8]) {
+        let name = &name[..name.len().min(MAX_NAME_BYTES)];
+        if let Some((_, number)) = self.unknown.get_mut(name) {
+            *number += 1;
+        } else if self.unknown.len() < MAX_PROBLEMS {
+            self.unknown.insert(name.to_vec(), ((line, at + 1), 1));
+        }
+    }
+
+    /// Broken lines first, then sound ones that the program or its configuration does not take, then
+    /// fields.
     pub(super) fn finish(self, path: &Path) -> Vec<Problem> {
         let mut all = self.broken.finish(path);
         all.append(&mut self.refused.finish(path));
+        let field = |(name, (place, number)): (Vec<u8>, ((usize, usize), usize))| {
+            let more = match number {
+                1 => String::new(),
+                _ => format!(", and in {} more places", number - 1),
+            };
+            Problem {
+                file: path.to_owned(),
+                place: Some(place),
+                key: None,
+                message: format!(
+                    "the extra field {} means nothing here{more}",
+                    name.escape_ascii()
+                ),
+            }
+        };
+        let mut fields: Vec<Problem> = self.unknown.into_iter().map(field).collect();
+        fields.sort_by_key(|problem| problem.place);
+        all.append(&mut fields);
         all
     }
 }

@@ -10,6 +10,7 @@ fn settings(allow_weak_schemes: bool) -> Settings {
         allow_weak_schemes,
         max_hash_ms: 500,
         app_passwords: None,
+        default_scheme: None,
     }
 }
 
@@ -145,6 +146,62 @@ fn a_line_that_cannot_be_used_costs_its_own_login_only() {
             panic!("of a file");
         };
         assert!(twice.is_empty());
+    }
+}
+
+#[test]
+fn an_extra_field_that_means_nothing_is_told_once() {
+    let mut text =
+        "a:{PLAIN}x::::::host=h pass=p\nb:{PLAIN}x::::::alow_nets=::1 pass=q proxy\n".to_owned();
+    text += "c:{PLAIN}x::::::userdb_home=/c pass=r\n";
+    assert_eq!(
+        warnings(text.as_bytes(), &settings(true)),
+        [
+            "users:1:24: the extra field pass means nothing here, and in 2 more places",
+            "users:2:17: the extra field alow_nets means nothing here",
+        ]
+    );
+    for n in 0..1000 {
+        text += &format!("u{n}:{{PLAIN}}x::::::{}{n}=\n", "f".repeat(40));
+        text += &format!("v{n}:{{PLAIN}}x::::::g{n}=\n");
+    }
+    assert_eq!(warnings(text.as_bytes(), &settings(true)).len(), 20);
+}
+
+#[test]
+fn a_default_scheme_is_that_of_passwords_that_name_none() {
+    let settings = |scheme: &str| Settings {
+        default_scheme: Some(scheme.to_owned()),
+        ..settings(true)
+    };
+    let hash = "$6$saltstring$svn8UoSVapNtMuq1ukKS4tPQd8iKwSMHWjl/O817G3uBnIFNjnQJuesI68u4OTLiBFdcbYEdFCoEOfaS35inz1";
+    for (scheme, field, password) in [
+        ("SHA512-CRYPT", hash, Some("Hello world!")),
+        ("CRYPT", hash, Some("Hello world!")),
+        ("SHA512-CRYPT", "{PLAIN}x", Some("x")),
+        ("PLAIN", "$6$x", Some("$6$x")),
+        ("PLAIN", "!x", Some("!x")),
+        ("PLAIN.b64", "eA==", Some("x")),
+        ("CRYPT", "!x", None),
+        ("CRYPT", "x", None),
+        ("PLAIN", "{CRYPT}!x", None),
+        ("PLAIN", "", None),
+    ] {
+        let bytes = || format!("a:{field}:1:1\n").into_bytes();
+        for store in [
+            FileStore::load(bytes(), &settings(scheme)).unwrap(),
+            FileStore::lazy(bytes(), &settings(scheme)).unwrap(),
+        ] {
+            let account = store.account(&login("a")).unwrap().unwrap();
+            match password {
+                Some(password) => assert!(fits(&account, password), "{scheme} {field}"),
+                None => assert!(
+                    matches!(&account.passwords, Passwords::Stored(all) if all.is_empty()),
+                    "{scheme} {field}"
+                ),
+            }
+            assert_eq!((account.unusable, account.unusable_password), (None, None));
+        }
     }
 }
 

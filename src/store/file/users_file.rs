@@ -58,10 +58,10 @@ impl Reading {
             warnings.push(Problem::new(&settings.path, NO_USER));
         }
         if let Some((path, bytes)) = apps {
-            let (path, accepted) = (path.to_owned(), settings.accepted());
+            let (path, rules) = (path.to_owned(), settings.rules());
             let apps = match lifetime {
-                Lifetime::OneRequest => AppPasswords::lazy(bytes?, path, accepted),
-                Lifetime::Server => AppPasswords::load(bytes?, path, accepted),
+                Lifetime::OneRequest => AppPasswords::lazy(bytes?, path, rules),
+                Lifetime::Server => AppPasswords::load(bytes?, path, rules),
             }?;
             warnings.extend_from_slice(apps.warnings());
             store = store.with_app_passwords(apps);

@@ -5,9 +5,7 @@
 //! by the deadline of the question (`crate::net`). No value of a login ever becomes a part of what
 //! is asked: in a filter it is a counted value, in a DN it is escaped.
 
-use std::time::{Duration, Instant};
-
-use rustix::rand::{GetRandomFlags, getrandom};
+use std::time::Instant;
 
 use self::code::{Code, Meaning, active_directory_reason, meaning};
 use self::connection::{Access, Connection, Fault, Found};
@@ -30,6 +28,7 @@ use crate::secret::{Password, Secret};
 mod ber;
 mod code;
 mod connection;
+mod decoy;
 mod dn;
 mod entry;
 mod filter;
@@ -49,9 +48,6 @@ pub use message::Scope;
 pub use settings::{Auth, Lookup, SearchAs, Settings};
 pub use template::Flaw;
 pub use url::Url;
-
-/// How long the time of an unknown login may be spent on.
-const DECOY_TIME: Duration = Duration::from_millis(300);
 
 /// The store.
 pub struct LdapStore {
@@ -115,14 +111,13 @@ impl LdapStore {
         asked.deadline.min(Instant::now() + self.settings.timeout)
     }
 
-    /// The one entry of a login; `None` if there is none, or the login is such that there can be
-    /// none.
+    /// The entry of a login; `None` if there is none, or the login is such that there can be none.
     fn look_up(
         &self,
         lookup: &Lookup,
         login: &Login,
         deadline: Instant,
-    ) -> Result<Option<Entry>, StoreError> {
+    ) -> Result<Option<Looked>, StoreError> {
         let (Some(base), Some(filter)) = (lookup.base.fill(login), lookup.filter.fill(login))
         else {
             return Ok(None);
@@ -157,7 +152,7 @@ impl LdapStore {
         };
         if more {
             let what = format!("several entries are found by {}", text());
-            return Err(StoreError::Unusable(what));
+            return Ok(Some(Looked::Several(what)));
         }
         // An empty DN would make the bind an anonymous one, which succeeds (RFC 4513, 5.1.2).
         let under = |base| Dn::parse(&entry.dn).is_ok_and(|dn| dn.is_under(&base));
@@ -169,7 +164,7 @@ impl LdapStore {
             );
             return Err(StoreError::Unusable(what));
         }
-        Ok(Some(entry))
+        Ok(Some(Looked::One(entry)))
     }
 
     fn search(
@@ -294,43 +289,13 @@ impl LdapStore {
         let every = FilledFilter::present("objectClass");
         self.search(connection, (dn, Scope::Base), &every, 1, deadline)
     }
+}
 
-    /// Asks the server what checking the password of somebody asks it, with a name that nobody has. The
-    /// server computes no hash for that; the gate has the answer wait for the rest of the time.
-    ///
-    /// A name that somebody has would not do: failed binds may lock the account.
-    fn bind_as_nobody(&self, asked: &Question<'_>, base: &[u8]) {
-        let (Some(nobody), Some(password)) = (random_word(), random_word()) else {
-            return;
-        };
-        let separator: &[u8] = if base.is_empty() { b"" } else { b"," };
-        let name = [b"cn=", nobody.as_bytes(), separator, base].concat();
-        let deadline = asked.deadline.min(Instant::now() + DECOY_TIME);
-        self.pool.ask_aside(Role::Bind, deadline, |connection| {
-            connection.bind(&name, password.as_bytes())
-        });
-    }
-
-    /// The secret of somebody, if none was read yet.
-    fn any_secret(
-        &self,
-        stored: &Stored,
-        asked: &Question<'_>,
-        base: &[u8],
-        scope: Scope,
-    ) -> Option<Secret> {
-        let filter = FilledFilter::present(&stored.attribute);
-        let deadline = asked.deadline.min(Instant::now() + DECOY_TIME);
-        let found = self.pool.ask_aside(Role::Search, deadline, |connection| {
-            self.search(connection, (base, scope), &filter, 1, deadline)
-        })?;
-        match stored.passwords(found.entries.first()?).0 {
-            Some(Passwords::Stored(credentials)) => {
-                Some(credentials.first()?.secret.clone().into_decoy())
-            }
-            _ => None,
-        }
-    }
+/// What a search for a login has found.
+enum Looked {
+    One(Entry),
+    /// More than one entry; what to say of it.
+    Several(String),
 }
 
 impl UserStore for LdapStore {
@@ -350,10 +315,12 @@ impl UserStore for LdapStore {
         };
         let deadline = self.deadline(asked);
         match self.look_up(lookup, asked.login, deadline)? {
-            Some(entry) => {
+            Some(Looked::One(entry)) => {
                 let likeness = likeness(lookup, asked.login, &entry);
                 self.account(entry, likeness, deadline).map(Some)
             }
+            // None of them is the right one: one may be there to keep the user out.
+            Some(Looked::Several(what)) => Ok(Some(Account::unusable(what))),
             None => Ok(None),
         }
     }
@@ -478,13 +445,4 @@ fn verdict(name: &[u8], login: &Login, outcome: &Outcome) -> Result<Checked, Sto
 fn is_plain(login: &Login) -> bool {
     let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"@.-_".contains(byte);
     login.as_bytes().iter().all(plain)
-}
-
-/// A word that nobody can guess, of 32 characters.
-fn random_word() -> Option<String> {
-    let mut bytes = [0u8; 16];
-    // Up to 256 bytes come whole (getrandom(2)).
-    let got = getrandom(&mut bytes, GetRandomFlags::empty()).ok()?;
-    let digits = bytes.iter().map(|byte| format!("{byte:02x}"));
-    (got == bytes.len()).then(|| digits.collect())
 }

@@ -4,8 +4,9 @@ use std::time::Instant;
 
 use super::code::Code;
 use super::connection::{Connection, Found};
+use super::decoy::random_word;
 use super::pool::{Role, Server};
-use super::{Auth, LdapStore, is_plain, random_word};
+use super::{Auth, LdapStore, is_plain};
 use crate::request::Login;
 
 /// What is to be mended, each with the URL of its server.

@@ -30,7 +30,7 @@ pub mod url;
 
 use database::{Asked, Database, Failure, Pooled, Rows};
 use network::Server;
-use row::{OWNER_COLUMNS, Reading, Row};
+use row::{OWNER_COLUMNS, Reading, Row, is_known};
 use template::{Parameter, Template};
 
 /// A database as configured.
@@ -88,6 +88,8 @@ pub struct SqlStore {
     decoys: Decoys,
     /// Whether the columns of the query say whose row it is; unknown until they are seen.
     says_owner: OnceLock<bool>,
+    /// What its other columns are called, of which nothing is made.
+    unknown: OnceLock<Vec<String>>,
 }
 
 impl SqlStore {
@@ -112,6 +114,7 @@ impl SqlStore {
             settings: settings.clone(),
             decoys: Decoys::default(),
             says_owner: OnceLock::new(),
+            unknown: OnceLock::new(),
         }
     }
 
@@ -151,6 +154,8 @@ impl SqlStore {
             && !columns.is_empty()
         {
             let _known = self.says_owner.set(says_owner(columns));
+            let unknown = columns.iter().filter(|column| !is_known(column));
+            let _known = self.unknown.set(unknown.cloned().collect());
         }
         let faults = keys.into_iter().zip(statements).zip(answers);
         Ok(faults
@@ -265,9 +270,10 @@ impl UserStore for SqlStore {
         let deadline = asked.deadline.min(Instant::now() + *timeout);
         let rows = match self.ask(query, asked, 1, deadline)? {
             Rows::All(rows) => rows,
+            // None of them is the right one: one may be there to keep the user out.
             Rows::TooMany => {
                 let what = "query: there is more than one row for this login";
-                return Err(StoreError::Unusable(what.to_owned()));
+                return Ok(Some(Account::unusable(what.to_owned())));
             }
         };
         let Some(row): Option<&Row> = rows.first() else {
@@ -276,9 +282,10 @@ impl UserStore for SqlStore {
         let mut account = reading
             .account(row)
             .map_err(|flaw| StoreError::Unusable(format!("query: {flaw}")))?;
-        let owner = reading
-            .owner(row)
-            .map_err(|flaw| StoreError::Unusable(format!("query: {flaw}")))?;
+        let owner = reading.owner(row).unwrap_or_else(|flaw| {
+            account.unusable.get_or_insert_with(|| flaw.to_string());
+            None
+        });
         account.likeness = likeness(owner.as_deref(), query, asked.login);
         let named = |flaw: String| format!("query: {flaw}");
         account.unusable = account.unusable.map(named);
@@ -302,6 +309,26 @@ impl UserStore for SqlStore {
         lacks.then(|| "the query gives neither a column login nor matched_login".to_owned())
     }
 
+    fn remarks(&self) -> Vec<String> {
+        let unknown = self.unknown.get().filter(|unknown| !unknown.is_empty());
+        let remark = unknown.map(|unknown| {
+            let shown: Vec<_> = unknown
+                .iter()
+                .take(MAX_SHOWN)
+                .map(|name| name.escape_debug().to_string())
+                .collect();
+            let more = match unknown.len() - shown.len() {
+                0 => String::new(),
+                more => format!(" and {more} more"),
+            };
+            format!(
+                "query: nothing is made of these columns: {}{more}",
+                shown.join(", ")
+            )
+        });
+        remark.into_iter().collect()
+    }
+
     fn decoy(&self, asked: &Question<'_>) -> Decoy {
         let seen = self.decoys.of(asked.login.as_bytes());
         let default = self.settings.reading.default_scheme.as_deref();
@@ -323,6 +350,9 @@ impl UserStore for SqlStore {
 /// different ways.
 const NO_OWNER: &str =
     "gives neither a column login nor matched_login: each row must say whose it is";
+
+/// How many columns of which nothing is made are named.
+const MAX_SHOWN: usize = 20;
 
 /// Whether the rows with these columns say whose they are.
 fn says_owner(columns: &[String]) -> bool {

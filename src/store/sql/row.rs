@@ -22,6 +22,24 @@ const MAX_LABEL_BYTES: usize = 254;
 /// The columns that say which login a row belongs to; the first that is there counts.
 pub(super) const OWNER_COLUMNS: [&str; 3] = ["matched_login", "matched-login", "login"];
 
+/// The other columns of a query.
+const COLUMNS: [&str; 8] = [
+    "password",
+    "nologin",
+    "destuser",
+    "host",
+    "hostip",
+    "port",
+    "allow-nets",
+    "allow_nets",
+];
+
+/// Whether something is made of a column of a query.
+pub(super) fn is_known(column: &str) -> bool {
+    let mut known = OWNER_COLUMNS.iter().chain(&COLUMNS);
+    known.any(|known| known.eq_ignore_ascii_case(column))
+}
+
 /// One value, whatever the database calls its type.
 #[derive(Clone)]
 pub enum Value {
@@ -168,8 +186,15 @@ impl Reading {
 /// holds whatever else is wrong.
 fn fill(account: &mut Account, row: &Row) -> Result<(), Flaw> {
     account.disabled = row.flag("nologin")?;
-    account.user = row.read("login", login)?;
-    account.host = row.read("host", host)?;
+    // Dovecot's `destuser` and `hostip` go before.
+    account.user = match row.read("destuser", login)? {
+        None => row.read("login", login)?,
+        user => user,
+    };
+    account.host = match row.read("hostip", host_ip)? {
+        None => row.read("host", host)?,
+        address => address,
+    };
     account.port = row.read("port", port)?;
     account.allow_nets = row.networks()?;
     Ok(())
@@ -286,6 +311,18 @@ fn login(text: &[u8]) -> Result<Option<Vec<u8>>, &'static str> {
         Ok(login) if login.as_bytes().is_empty() => Ok(None),
         Ok(_) => Ok(Some(text.to_vec())),
         Err(_) => Err("is no acceptable login"),
+    }
+}
+
+/// An empty one is none.
+fn host_ip(text: &[u8]) -> Result<Option<String>, &'static str> {
+    let address = host(text)?;
+    match address
+        .as_ref()
+        .is_none_or(|it| it.parse::<IpAddr>().is_ok())
+    {
+        true => Ok(address),
+        false => Err("is no address"),
     }
 }
 

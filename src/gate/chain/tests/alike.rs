@@ -111,6 +111,7 @@ fn whoever_is_refused_by_a_password_file_costs_one_check_of_its_scheme() {
             allow_weak_schemes: true,
             max_hash_ms: 500,
             app_passwords: None,
+            default_scheme: None,
         };
         for lifetime in [Lifetime::Server, Lifetime::OneRequest] {
             for (login, why) in [

@@ -342,3 +342,60 @@ fn a_limit_that_cannot_be_read_is_a_flaw() {
         assert_eq!(flaw.to_string(), message);
     }
 }
+
+#[test]
+fn what_dovecot_calls_host_and_login_goes_before() {
+    for (columns, host, user) in [
+        (
+            &[
+                ("hostip", text("192.0.2.7")),
+                ("host", text("mx1")),
+                ("destuser", text("b")),
+                ("login", text("a")),
+            ][..],
+            Ok("192.0.2.7"),
+            Some("b"),
+        ),
+        (
+            &[
+                ("HostIP", Value::Null),
+                ("host", text("mx1")),
+                ("DESTUSER", text("")),
+                ("login", text("a")),
+            ],
+            Ok("mx1"),
+            Some("a"),
+        ),
+        (&[("hostip", text("192.0.2.7/32"))], Ok("192.0.2.7"), None),
+        (
+            &[("hostip", text("mx1"))],
+            Err("column hostip: is no address"),
+            None,
+        ),
+    ] {
+        let columns: Vec<_> = columns
+            .iter()
+            .cloned()
+            .chain([("password", Value::Null)])
+            .collect();
+        let account = account(&row(&columns));
+        match host {
+            Ok(host) => assert_eq!(account.host.as_deref(), Some(host)),
+            Err(what) => assert_eq!(account.unusable.as_deref(), Some(what)),
+        }
+        assert_eq!(account.user.as_deref(), user.map(str::as_bytes));
+    }
+}
+
+#[test]
+fn columns_that_nothing_is_made_of() {
+    for (column, known) in [
+        ("password", true),
+        ("DestUser", true),
+        ("matched-login", true),
+        ("user", false),
+        ("pass", false),
+    ] {
+        assert_eq!(is_known(column), known, "{column}");
+    }
+}
