@@ -280,3 +280,17 @@ fn a_retry_is_granted_up_to_the_last_attempt_but_not_after_digests() {
         assert_eq!(wait(&gate, Some(4), proof), 0);
     }
 }
+
+#[test]
+fn a_hash_is_computed_within_the_time_of_the_decision() {
+    let scheme = crate::secret::Scheme::Sha256Crypt;
+    let hash = Secret::hash(scheme, &password("pw")).unwrap();
+    for (deadline, expected) in [
+        (Duration::from_secs(20), says("192.0.2.1:143 - -")),
+        (Duration::ZERO, Err(Trouble::Busy.into())),
+    ] {
+        let mut gate = gate(vec![("alice", account(vec![credential(&hash)]))], None);
+        gate.deadline = deadline;
+        assert_eq!(sent(&gate, &plain("alice", "pw")), expected);
+    }
+}
