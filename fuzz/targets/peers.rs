@@ -395,7 +395,7 @@ fn mail_server(
 ) -> Result<bool, StoreError> {
     use nginx_mail_auth::net::Endpoint;
     use nginx_mail_auth::store::open::Lifetime;
-    use nginx_mail_auth::store::server::{Security, ServerStore, Settings};
+    use nginx_mail_auth::store::server::{Security, ServerStore, Settings, Texts};
 
     PEER.with(|peer| {
         peer.play(data, data);
@@ -404,6 +404,7 @@ fn mail_server(
             endpoint: Endpoint::Unix(peer.path(), None),
             security: Security::None,
             ca_file: None,
+            texts: Texts::default(),
             connect_timeout: Duration::from_secs(1),
             timeout: Duration::from_secs(2),
             cache: Duration::ZERO,

@@ -6,7 +6,7 @@
 ///
 /// `CONTACTADMIN`, `EXPIRED`, `AUTHORIZATIONFAILED` and `NOPERM` are not among them: this user is
 /// not to get in, and trying again later does not help.
-const CANNOT_SAY: [&str; 10] = [
+const CANNOT_SAY: [&str; 12] = [
     "UNAVAILABLE",
     "SERVERBUG",
     "CLIENTBUG",
@@ -14,6 +14,8 @@ const CANNOT_SAY: [&str; 10] = [
     "INUSE",
     "LIMIT",
     "PRIVACYREQUIRED",
+    "CANNOT",
+    "OVERQUOTA",
     "SYS",
     "IN-USE",
     "LOGIN-DELAY",
@@ -47,6 +49,15 @@ pub(super) fn kept_out(text: &[u8]) -> Option<&'static str> {
     known.find(|known| known.eq_ignore_ascii_case(code))
 }
 
+/// Codes of a refusal that says that login and password do not fit (RFC 5530, 3; RFC 3206, 5).
+const WRONG: [&str; 2] = ["AUTHENTICATIONFAILED", "AUTH"];
+
+/// Whether a refusal with this text says by its code that login and password do not fit.
+pub(super) fn wrong(text: &[u8]) -> bool {
+    let code = code(text).unwrap_or_default();
+    WRONG.iter().any(|known| known.eq_ignore_ascii_case(code))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -60,6 +71,8 @@ mod tests {
             "[INUSE] x",
             "[LIMIT] Maximum number of connections exceeded",
             "[PRIVACYREQUIRED] Plaintext authentication disallowed",
+            "[CANNOT] x",
+            "[OVERQUOTA] Account exceeded command or bandwidth limits.",
             "[SYS/TEMP] Try again",
             "[SYS/PERM] Ask someone",
             "[SYS/TEMP/DISK] Try again",
@@ -88,6 +101,18 @@ mod tests {
         assert_eq!(kept_out(b"[expired] Change it"), Some("EXPIRED"));
         assert_eq!(kept_out(b"[CONTACTADMIN] Locked"), Some("CONTACTADMIN"));
         assert_eq!(kept_out(b"[AUTHENTICATIONFAILED] no"), None);
+        for (text, says) in [
+            ("[AUTHENTICATIONFAILED] no", true),
+            ("[authenticationfailed]", true),
+            ("[AUTH] no", true),
+            ("[AUTH", false),
+            ("AUTH no", false),
+            ("[ALERT] no", false),
+            ("[AUTHORIZATIONFAILED] no", false),
+            ("", false),
+        ] {
+            assert_eq!(wrong(text.as_bytes()), says, "{text}");
+        }
         assert_eq!(kept_out(b"EXPIRED"), None);
         assert_eq!(cannot_say(b"[UNAVAILABLE\xff] x"), None);
         assert_eq!(cannot_say(b"[LIMIT 5] x"), Some("LIMIT"));

@@ -38,6 +38,8 @@ mod probe;
 pub mod server;
 #[cfg(feature = "sql")]
 pub mod sql;
+#[cfg(feature = "remote")]
+mod texts;
 
 /// What a store is asked.
 #[derive(Clone, Copy, Debug)]
@@ -366,8 +368,9 @@ pub enum StoreError {
     /// login; others it can. The text says what and where, and holds no secret.
     Unusable(String),
     /// The store answers, but not whether this password is right: it got the password and then said
-    /// nothing in time, or closed the connection. Some servers are slow to say no, so it is a guess. The
-    /// text says what was tried, and holds no secret.
+    /// nothing in time, closed the connection, or refused it in words that are not known. Some servers are
+    /// slow to say no, and some say it in another language, so it is a guess. The text says what was tried,
+    /// and holds no secret.
     Unanswered(String),
     /// The store cannot be asked: it is down, too slow, or answers what cannot be understood. The
     /// text says what was tried, and holds no secret.

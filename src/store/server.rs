@@ -8,7 +8,6 @@ use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 use zeroize::Zeroizing;
 
-use super::codes::{cannot_say, kept_out};
 use super::open::{Fault, Lifetime};
 use super::outage::{Outage, Trouble};
 use super::{Account, Checked, Passwords, Question, StoreError, UserStore};
@@ -20,6 +19,9 @@ use crate::tls::CaFile;
 
 mod imap;
 mod pop3;
+mod refusal;
+
+pub use refusal::Texts;
 
 /// How long the server may take to say goodbye. Until it has, a POP3 server may keep the mailbox
 /// locked (RFC 1939, 4), and the mail client, which logs in next, would not get in.
@@ -36,6 +38,8 @@ pub struct Settings {
     pub security: Security,
     /// Certificates in PEM form that are trusted in place of the system's.
     pub ca_file: Option<CaFile>,
+    /// What it says of wrong passwords, and where it cannot tell, in words of its own.
+    pub texts: Texts,
     /// How long connecting may take, with the TLS handshake of imaps and pop3s.
     pub connect_timeout: Duration,
     /// How long one login may take in all.
@@ -152,12 +156,19 @@ impl ServerStore {
         deadline: Instant,
     ) -> Result<Checked, Trouble> {
         let Session { mut stream, ready } = self.greet(deadline)?;
-        let verdict = match ready {
+        let answer = match ready {
             Ready::Imap(way) => imap::log_in(&mut stream, way, login, password)?,
             Ready::Pop3(way) => pop3::log_in(&mut stream, way, login, password)?,
         };
         self.leave(stream, deadline);
-        Ok(verdict)
+        match answer {
+            Answer::Yes => Ok(Checked::Right),
+            Answer::No(word, text) => {
+                let shown = refusal::quoted(&text, password);
+                log::debug!("{} answers a login with {word} {shown}", self.settings);
+                self.settings.texts.meaning(&text)
+            }
+        }
     }
 
     fn leave(&self, mut stream: Stream, deadline: Instant) {
@@ -271,13 +282,12 @@ fn send(stream: &mut Stream, parts: &[&[u8]], what: &str) -> Result<(), Trouble>
         .map_err(|error| Trouble::Server(format!("{error}, sending {what}")))
 }
 
-/// What a refusal with this text says of login and password.
-fn no(text: &[u8]) -> Result<Checked, Trouble> {
-    match (cannot_say(text), kept_out(text)) {
-        (Some(code), _) => Err(Trouble::Login(format!("cannot say now: [{code}]"))),
-        (None, Some(code)) => Ok(Checked::KeptOut(format!("refuses with [{code}]"))),
-        (None, None) => Ok(Checked::Wrong),
-    }
+/// What a server answers to login and password.
+enum Answer {
+    /// They are right.
+    Yes,
+    /// The word that begins the refusal, and its text.
+    No(&'static str, Vec<u8>),
 }
 
 /// What came to nothing once the server had login and password. Greeting and commands before were

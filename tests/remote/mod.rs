@@ -8,4 +8,5 @@ mod hops;
 mod http;
 mod logins;
 mod outages;
+mod refusals;
 mod sayings;

@@ -10,7 +10,7 @@ type Case = (&'static [&'static str], &'static str);
 
 #[test]
 fn what_an_imap_server_says() {
-    const CASES: [Case; 27] = [
+    const CASES: [Case; 32] = [
         (
             &[
                 "* OK hi\r\n",
@@ -35,7 +35,43 @@ fn what_an_imap_server_says() {
             ACCEPTED,
         ),
         (
+            &[
+                "* OK [CAPABILITY AUTH=PLAIN] hi\n",
+                "+ \n",
+                "c NO Login failed.\n",
+            ],
+            REFUSED,
+        ),
+        (
             &["* OK [CAPABILITY AUTH=PLAIN] hi\n", "+ \n", "c NO sorry\n"],
+            TEMPORARY,
+        ),
+        (
+            &["* OK [CAPABILITY AUTH=PLAIN] hi\n", "+ \n", "c NO\n"],
+            TEMPORARY,
+        ),
+        (
+            &[
+                "* OK [CAPABILITY AUTH=PLAIN] hi\n",
+                "+ \n",
+                "* BYE Login failed\r\n",
+            ],
+            REFUSED,
+        ),
+        (
+            &[
+                "* OK [CAPABILITY AUTH=PLAIN] hi\n",
+                "+ \n",
+                "* BYE Too many failures\r\nc NO Login failed\n",
+            ],
+            REFUSED,
+        ),
+        (
+            &[
+                "* OK [CAPABILITY AUTH=PLAIN] hi\n",
+                "+ \n",
+                "c BAD [AUTHENTICATIONFAILED] no\n",
+            ],
             REFUSED,
         ),
         (
@@ -137,7 +173,7 @@ fn what_an_imap_server_says() {
 
 #[test]
 fn what_a_pop3_server_says() {
-    const CASES: [Case; 21] = [
+    const CASES: [Case; 22] = [
         (
             &[
                 "+OK hi\r\n",
@@ -171,10 +207,19 @@ fn what_a_pop3_server_says() {
         ),
         (
             &["+OK hi\r\n", "-ERR what\r\n", "+OK\r\n", "-ERR sorry\r\n"],
+            TEMPORARY,
+        ),
+        (
+            &[
+                "+OK hi\r\n",
+                "-ERR what\r\n",
+                "+OK\r\n",
+                "-ERR Login failed.\r\n",
+            ],
             REFUSED,
         ),
         (
-            &["+OK hi\r\n", "-ERR what\r\n", "-ERR never heard of\r\n"],
+            &["+OK hi\r\n", "-ERR what\r\n", "-ERR no such user\r\n"],
             REFUSED,
         ),
         (

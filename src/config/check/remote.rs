@@ -11,7 +11,7 @@ use crate::answer::Messages;
 use crate::config::file;
 use crate::net::Endpoint;
 use crate::store::http::{self, Key, Url};
-use crate::store::server::{self, Dialect, Security};
+use crate::store::server::{self, Dialect, Security, Texts};
 
 /// The header that a key is sent in.
 const KEY_HEADER: &str = "X-Auth-Key";
@@ -101,10 +101,40 @@ impl Checker<'_> {
             endpoint,
             security,
             ca_file: self.ca_file(users, encrypted),
+            texts: Texts::new(
+                self.texts("users.temporary", users.temporary.as_ref()),
+                self.texts("users.refused", users.refused.as_ref()),
+            ),
             connect_timeout,
             timeout,
             cache,
         })
+    }
+
+    /// Texts that are looked for in what a mail server says.
+    fn texts(&mut self, key: &str, texts: Option<&Spanned<Vec<Spanned<String>>>>) -> Vec<String> {
+        const MOST: usize = 100;
+        let Some(texts) = texts else {
+            return Vec::new();
+        };
+        if texts.get_ref().len() > MOST {
+            let message = format!("must be at most {MOST} texts");
+            self.report(&texts.span(), key, message);
+        }
+        let texts = texts.get_ref().iter();
+        texts
+            .map(|text| {
+                let trimmed = text.get_ref().trim();
+                if trimmed.is_empty() {
+                    let message = "must not be empty: it would be a part of every text";
+                    self.report(&text.span(), key, message);
+                } else if trimmed.chars().any(char::is_control) {
+                    let message = "must be one line without control characters";
+                    self.report(&text.span(), key, message);
+                }
+                trimmed.to_owned()
+            })
+            .collect()
     }
 
     pub(super) fn http(

@@ -85,7 +85,8 @@ fn keys(users: &file::Users) -> Vec<Key> {
         ("nologin-attribute", at(&users.nologin_attribute), &["ldap"]),
         ("headers", at(&users.headers), &["http"]),
         ("key-file", at(&users.key_file), &["http"]),
-        ("temporary", at(&users.temporary), &["http"]),
+        ("temporary", at(&users.temporary), &["imap", "pop3", "http"]),
+        ("refused", at(&users.refused), &["imap", "pop3"]),
     ]
 }
 

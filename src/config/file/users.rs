@@ -94,6 +94,10 @@ pub(in crate::config) struct Users {
     pub(in crate::config) headers: Option<Spanned<BTreeMap<Spanned<String>, Spanned<String>>>>,
     /// `http`: a file whose first line is sent as X-Auth-Key.
     pub(in crate::config) key_file: Option<Spanned<String>>,
-    /// `http`: texts of Auth-Status that mean that the other service cannot say.
+    /// `http`: texts of Auth-Status that mean that the other service cannot say. `imap`, `pop3`: parts of the
+    /// texts by which the server says so, besides those that are known.
     pub(in crate::config) temporary: Option<Spanned<Vec<Spanned<String>>>>,
+    /// `imap`, `pop3`: parts of the texts by which the server says that login and password do not fit, besides
+    /// those that are known.
+    pub(in crate::config) refused: Option<Spanned<Vec<Spanned<String>>>>,
 }

@@ -10,6 +10,7 @@ use crate::printable::Printable;
 use crate::secret::Password;
 use crate::store::codes::cannot_say;
 use crate::store::outage::Trouble;
+use crate::store::texts::{Says, says};
 
 /// What the other service says.
 #[derive(Debug)]
@@ -125,7 +126,8 @@ impl Reply {
             }
             Some(Status::Error(text)) => {
                 let listed = temporary.iter().any(|known| known.as_bytes() == text);
-                if listed || error_code.starts_with(b"4") || cannot_say(text).is_some() {
+                let said = cannot_say(text).is_some() || says(text) == Says::Temporary;
+                if listed || error_code.starts_with(b"4") || said {
                     Err(Trouble::Login("says that it cannot say now".to_owned()))
                 } else {
                     Ok(Verdict::No)
@@ -251,6 +253,8 @@ mod tests {
             "Auth-Status: no\nAuth-Error-Code: 535 5.7.8",
             "Auth-Status: come later",
             "Auth-Status: no\nAuth-Wait: 3",
+            "Auth-Status: Invalid login or password\nAuth-Wait: 3\nAuth-Error-Code: 535 5.7.0",
+            "Auth-Status: Login failed, try again later",
         ] {
             assert!(matches!(read(text), Ok(Verdict::No)), "{text}");
         }
@@ -290,6 +294,10 @@ mod tests {
             "Auth-Status: no\nAuth-Error-Code: 451 4.3.0",
             "Auth-Status: [UNAVAILABLE] no",
             "Auth-Status: [SYS/TEMP] no",
+            "Auth-Status: Temporary server problem",
+            "Auth-Status: Internal Server Error",
+            "Auth-Status: Login failed: generic failure",
+            "Auth-Status: Invalid login\nAuth-Error-Code: 421 4.3.2",
         ] {
             let said = read(text);
             assert!(said.is_err(), "{text}: {said:?}");

@@ -1,6 +1,6 @@
 //! A login to an IMAP server (RFC 3501, RFC 9051).
 
-use super::{Checked, END, Tls, Trouble, line, no, quoted, sasl_plain, send, unanswered};
+use super::{Answer, END, Tls, Trouble, line, quoted, sasl_plain, send, unanswered};
 use crate::net::Stream;
 use crate::secret::Password;
 use crate::store::codes::code;
@@ -32,6 +32,11 @@ pub(super) fn open(stream: &mut Stream, tls: Option<Tls<'_>>) -> Result<Way, Tro
                 "takes every connection for one user's (PREAUTH), so it checks no password"
                     .to_owned(),
             ));
+        }
+        // It says so to everybody, whoever logs in (RFC 3501, 7.1.5).
+        Line::Untagged("BYE", _) => {
+            let what = format!("takes no connection now: {}", quoted(&greeting));
+            return Err(Trouble::Server(what));
         }
         _ => {
             let what = format!("greets with {}, not as an IMAP server", quoted(&greeting));
@@ -70,7 +75,7 @@ pub(super) fn log_in(
     way: Way,
     login: &[u8],
     password: &Password,
-) -> Result<Checked, Trouble> {
+) -> Result<Answer, Trouble> {
     const WHAT: &str = "login and password";
     match way {
         Way::InitialResponse => {
@@ -92,12 +97,11 @@ pub(super) fn log_in(
         }
     }
     match reply(stream, "c", &mut None).map_err(unanswered)? {
-        Reply::Done(Status::Ok, _) => Ok(Checked::Right),
-        Reply::Done(Status::No, text) => no(&text),
-        Reply::Done(Status::Bad, _) => Err(Trouble::Login(
-            "does not understand the login (BAD)".to_owned(),
-        )),
-        Reply::GoOn => Err(Trouble::Login(
+        Reply::Done(Status::Ok, _) => Ok(Answer::Yes),
+        Reply::Done(Status::No, text) => Ok(Answer::No("NO", text)),
+        Reply::Done(Status::Bad, text) => Ok(Answer::No("BAD", text)),
+        Reply::Bye(text) => Ok(Answer::No("BYE", text)),
+        Reply::GoOn => Err(Trouble::Unanswered(
             "asks for more than login and password".to_owned(),
         )),
     }
@@ -113,9 +117,11 @@ fn go_on(stream: &mut Stream) -> Result<(), Trouble> {
     match reply(stream, "c", &mut None)? {
         Reply::GoOn => Ok(()),
         // It has no password yet, so this is not about one.
-        Reply::Done(..) => Err(Trouble::Login(
-            "refuses the login before it has seen the password".to_owned(),
-        )),
+        Reply::Done(_, text) => Err(Trouble::Login(format!(
+            "refuses the login before it has seen the password: {}",
+            quoted(&text)
+        ))),
+        Reply::Bye(text) => Err(ended(&text)),
     }
 }
 
@@ -128,6 +134,7 @@ fn command(
     send(stream, &[tag.as_bytes(), b" ", command, END], "a command")?;
     match reply(stream, tag, offered)? {
         Reply::Done(status, text) => Ok((status, text)),
+        Reply::Bye(text) => Err(ended(&text)),
         Reply::GoOn => Err(Trouble::Server(format!(
             "asks for more than {}",
             command.escape_ascii()
@@ -142,6 +149,12 @@ enum Reply {
     Done(Status, Vec<u8>),
     /// The server waits for the rest of it.
     GoOn,
+    /// The server has ended the connection, with this text, and the command is not done.
+    Bye(Vec<u8>),
+}
+
+fn ended(text: &[u8]) -> Trouble {
+    Trouble::Server(format!("ends the connection (BYE): {}", quoted(text)))
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -157,15 +170,20 @@ fn reply(
     tag: &str,
     offered: &mut Option<Capabilities>,
 ) -> Result<Reply, Trouble> {
+    let mut bye: Option<Vec<u8>> = None;
     for _ in 0..MAX_LINES {
-        let received = line(stream, "an answer")?;
+        let received = match (line(stream, "an answer"), &bye) {
+            (Ok(received), _) => received,
+            (Err(_), Some(text)) => return Ok(Reply::Bye(text.clone())),
+            (Err(trouble), None) => return Err(trouble),
+        };
         match Line::read(&received, tag) {
+            // Whoever says goodbye lets nobody in.
+            Line::Tagged(Status::Ok, _) if bye.is_some() => {}
             Line::Tagged(status, text) => return Ok(Reply::Done(status, text.to_vec())),
             Line::GoOn => return Ok(Reply::GoOn),
             Line::Untagged("CAPABILITY", list) => *offered = Some(Capabilities::read(list)),
-            Line::Untagged("BYE", _) => {
-                return Err(Trouble::Server("ends the connection (BYE)".to_owned()));
-            }
+            Line::Untagged("BYE", text) => bye = Some(text.to_vec()),
             Line::Untagged(..) => {}
             Line::Other => {
                 return Err(Trouble::Server("answers what is not IMAP".to_owned()));

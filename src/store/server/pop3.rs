@@ -1,6 +1,6 @@
 //! A login to a POP3 server (RFC 1939, with the extensions of RFC 2449 and RFC 5034).
 
-use super::{Checked, END, Tls, Trouble, line, no, quoted, sasl_plain, send, unanswered};
+use super::{Answer, END, Tls, Trouble, line, quoted, sasl_plain, send, unanswered};
 use crate::net::Stream;
 use crate::secret::Password;
 
@@ -25,9 +25,17 @@ pub(super) enum Way {
 /// Reads the greeting, starts TLS where it is to be, and finds out how to log in.
 pub(super) fn open(stream: &mut Stream, tls: Option<Tls<'_>>) -> Result<Way, Trouble> {
     let greeting = line(stream, "the greeting")?;
-    if !matches!(Reply::read(&greeting), Some(Reply::Ok)) {
-        let what = format!("greets with {}, not as a POP3 server", quoted(&greeting));
-        return Err(Trouble::Server(what));
+    match Reply::read(&greeting) {
+        Some(Reply::Ok) => {}
+        // It says so to everybody, whoever logs in (RFC 1939, 4).
+        Some(Reply::Refused(_)) => {
+            let what = format!("takes no connection now: {}", quoted(&greeting));
+            return Err(Trouble::Server(what));
+        }
+        None => {
+            let what = format!("greets with {}, not as a POP3 server", quoted(&greeting));
+            return Err(Trouble::Server(what));
+        }
     }
     if let Some(tls) = tls {
         send(stream, &[b"STLS", END], "STLS")?;
@@ -54,7 +62,7 @@ pub(super) fn log_in(
     way: Way,
     login: &[u8],
     password: &Password,
-) -> Result<Checked, Trouble> {
+) -> Result<Answer, Trouble> {
     const WHAT: &str = "login and password";
     match way {
         Way::Sasl => {
@@ -63,9 +71,8 @@ pub(super) fn log_in(
             let answer = line(stream, "the answer to AUTH")?;
             if !(*answer == b"+" || answer.starts_with(b"+ ")) {
                 // It has no password yet, so this is not about one.
-                return Err(Trouble::Server(
-                    "refuses the AUTH PLAIN that it offers".to_owned(),
-                ));
+                let what = format!("refuses the AUTH PLAIN that it offers: {}", quoted(&answer));
+                return Err(Trouble::Server(what));
             }
             send(stream, &[&sasl_plain(login, password), END], WHAT)?;
         }
@@ -78,14 +85,14 @@ pub(super) fn log_in(
                 return Err(cannot_carry("password"));
             }
             send(stream, &[b"USER ", login, END], WHAT)?;
-            match verdict(stream)? {
-                Checked::Right => {}
-                refused => return Ok(refused),
+            match answer(stream)? {
+                Answer::Yes => {}
+                refused @ Answer::No(..) => return Ok(refused),
             }
             send(stream, &[b"PASS ", password, END], WHAT)?;
         }
     }
-    verdict(stream).map_err(unanswered)
+    answer(stream).map_err(unanswered)
 }
 
 /// Whether this can stand behind a keyword: printable ASCII characters (RFC 1939, 3). A password
@@ -102,12 +109,12 @@ fn cannot_carry(what: &str) -> Trouble {
     ))
 }
 
-/// The server's word on a login.
-fn verdict(stream: &mut Stream) -> Result<Checked, Trouble> {
+/// What the server answers to a login, or to a part of one.
+fn answer(stream: &mut Stream) -> Result<Answer, Trouble> {
     let answer = line(stream, "the answer to the login")?;
     match Reply::read(&answer) {
-        Some(Reply::Ok) => Ok(Checked::Right),
-        Some(Reply::Refused(text)) => no(text),
+        Some(Reply::Ok) => Ok(Answer::Yes),
+        Some(Reply::Refused(text)) => Ok(Answer::No("-ERR", text.trim_ascii_start().to_vec())),
         None => Err(Trouble::Server("answers what is not POP3".to_owned())),
     }
 }
