@@ -20,6 +20,8 @@ mod headers;
 
 pub use fronts::{AllowedFronts, Fronts, KEY_HEADER, KeyHeader, Keys};
 pub(crate) use headers::decoded;
+#[cfg(feature = "remote")]
+pub(crate) use headers::is_sent_by_nginx;
 use headers::{Header, Headers};
 
 //------------ Protocol ------------------------------------------------------
@@ -180,6 +182,22 @@ impl Client<'_> {
     }
 }
 
+/// What nginx says of a mail client's connection besides its protocol and address: for another `auth_http`
+/// service, which is told what nginx said and nothing else.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Session<'a> {
+    /// `Auth-Login-Attempt`, as in [`AuthRequest::attempt`].
+    pub attempt: Option<u32>,
+    /// As in [`Client::host`].
+    pub host: Option<&'a [u8]>,
+    /// As in [`Client::proxied_from`].
+    pub proxied_from: Option<(IpAddr, u16)>,
+    /// As in [`Client::proxied_to`].
+    pub proxied_to: Option<(IpAddr, u16)>,
+    /// As in [`AuthRequest::tls`].
+    pub tls: Option<Tls<'a>>,
+}
+
 /// `Auth-SMTP-Helo`, `-From` and `-To`, raw: whole command lines as a mail client typed them.
 #[derive(Clone, Copy, Debug)]
 pub struct Envelope<'a> {
@@ -218,6 +236,17 @@ impl<'a> AuthRequest<'a> {
         Dialogue::new(self.protocol, Some(Method::of(&self.proof)))
     }
 
+    /// What stores may pass on of it.
+    pub fn session(&self) -> Session<'a> {
+        Session {
+            attempt: self.attempt,
+            host: self.client.host,
+            proxied_from: self.client.proxied_from,
+            proxied_to: self.client.proxied_to,
+            tls: self.tls,
+        }
+    }
+
     /// Reads and checks a request. One that is not of a front that may ask is refused before
     /// anything else in it is looked at.
     pub fn from_params(params: &Params<'a>, peer: Peer, fronts: &Fronts) -> Result<Self, Refusal> {
@@ -225,6 +254,7 @@ impl<'a> AuthRequest<'a> {
         let headers = Headers::collect(params);
         headers.each_once()?;
         headers.has_credentials()?;
+        headers.are_lines()?;
         headers.fit_for_the_mail_server()?;
         let proof = headers.proof()?;
         let login = match proof {

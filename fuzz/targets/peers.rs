@@ -115,6 +115,7 @@ fn ask(store: &dyn UserStore) -> Result<Option<(Account, bool)>, StoreError> {
         login: &login,
         protocol: Protocol::Imap,
         client: None,
+        session: nginx_mail_auth::request::Session::default(),
         network: None,
         deadline: Instant::now() + Duration::from_secs(5),
     };
@@ -162,6 +163,7 @@ fn directory(
             port: Some("mailPort".to_owned()),
             login: Some("uid".to_owned()),
             nologin: Some("locked".to_owned()),
+            allow_nets: Some("allowNets".to_owned()),
         },
         connections: std::num::NonZeroUsize::MIN,
         connect_timeout: Duration::from_secs(1),
@@ -230,6 +232,7 @@ pub(crate) fn ldap_login(data: &[u8]) {
             login: &login,
             protocol: Protocol::Imap,
             client: None,
+            session: nginx_mail_auth::request::Session::default(),
             network: None,
             deadline: Instant::now() + Duration::from_secs(5),
         };

@@ -72,6 +72,7 @@ fn is_alices(tokens: &Tokens, token: &[u8]) -> bool {
         login: &login,
         protocol: Protocol::Imap,
         client: None,
+        session: nginx_mail_auth::request::Session::default(),
         network: None,
         deadline: Instant::now() + Duration::from_secs(5),
     };

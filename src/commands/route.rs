@@ -10,7 +10,7 @@ use super::{CommandError, Outcome, open};
 use crate::gate::Step;
 use crate::printable::Printable;
 use crate::refusal::{Refusal, Trouble};
-use crate::request::Login;
+use crate::request::{Login, Session};
 use crate::route::{Candidate, Explanation, MasterUse, Role};
 use crate::service::Service;
 use crate::store::{Account, Passwords, Question};
@@ -57,6 +57,7 @@ fn walk(
         login: &login,
         protocol: attempt.protocol,
         client: attempt.client,
+        session: Session::default(),
         network: None,
         deadline: Instant::now() + gate.deadline,
     };

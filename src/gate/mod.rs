@@ -169,6 +169,7 @@ impl Gate {
             login: &login,
             protocol: request.protocol,
             client: request.client.address,
+            session: request.session(),
             network: request.client.network(),
             deadline,
         };
@@ -328,6 +329,7 @@ impl Gate {
             login: &login,
             protocol: request.protocol,
             client: request.client.address,
+            session: request.session(),
             network: request.client.network(),
             deadline,
         };

@@ -108,6 +108,14 @@ impl Header {
     }
 }
 
+/// Whether nginx sends a header of this name by itself.
+#[cfg(feature = "remote")]
+pub(crate) fn is_sent_by_nginx(name: &str) -> bool {
+    let variable = format!("HTTP_{}", name.to_ascii_uppercase().replace('-', "_"));
+    let header = Header::from_variable(variable.as_bytes());
+    header.is_some_and(|header| header != Header::XAuthKey)
+}
+
 /// The headers of one request, raw.
 pub(super) struct Headers<'a> {
     values: [Option<&'a [u8]>; Header::COUNT],
@@ -159,6 +167,28 @@ impl<'a> Headers<'a> {
         match goes_by_them && missing {
             true => Err(Refusal::MissingCredentials),
             false => Ok(()),
+        }
+    }
+
+    /// What is told another `auth_http` service as it came must be one line each. nginx sends no control
+    /// bytes in these (`X509_NAME_print_ex` escapes them), but for a `Client-Host` before 1.29.7
+    /// (CVE-2026-28753).
+    pub(super) fn are_lines(&self) -> Result<(), Refusal> {
+        const PASSED_ON: [Header; 9] = [
+            Header::ClientHost,
+            Header::AuthSslProtocol,
+            Header::AuthSslCipher,
+            Header::AuthSslVerify,
+            Header::AuthSslSubject,
+            Header::AuthSslIssuer,
+            Header::AuthSslSerial,
+            Header::AuthSslFingerprint,
+            Header::AuthSslCert,
+        ];
+        let fits = |header| Value::Text.allows(self.get(header).unwrap_or_default());
+        match PASSED_ON.iter().find(|header| !fits(**header)) {
+            Some(header) => Err(Refusal::BadHeader(header.name())),
+            None => Ok(()),
         }
     }
 

@@ -14,7 +14,7 @@ use super::{
 };
 use crate::answer::Upstream;
 use crate::refusal::Trouble;
-use crate::request::{Login, Protocol};
+use crate::request::{Login, Protocol, Session};
 use crate::store::{Account, Question};
 
 /// The longest that a request of a server waits for what is not known yet of several addresses.
@@ -52,6 +52,7 @@ impl Routes {
                 login,
                 protocol,
                 client: None,
+                session: Session::default(),
                 network: None,
                 deadline: Instant::now() + self.timing.patience,
             },

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use super::*;
 use crate::refusal::Trouble;
-use crate::request::{Login, Protocol};
+use crate::request::{Login, Protocol, Session};
 use crate::store::{Account, Question};
 
 mod lookups;

@@ -25,8 +25,8 @@ const MAX_ENTRIES: usize = 10_000;
 /// right. Until then, or until its time is up, an old password stays good although it was changed.
 ///
 /// What is kept is a keyed digest of everything that the answer may depend on: what the store says
-/// of the account before it checks the password, login, password, protocol and address of the
-/// client. The key is made anew for each store that is opened and wiped when it goes, so no
+/// of the account before it checks the password, login, password, protocol, address of the
+/// client, and what else nginx says of its connection, such as whether it is encrypted. The key is made anew for each store that is opened and wiped when it goes, so no
 /// password can be read or tried from what is left. Another store has another memory.
 pub struct Cached<S> {
     store: S,
@@ -83,12 +83,18 @@ impl<S: UserStore> Cached<S> {
         let login = asked.login.as_bytes();
         let client = asked.client.map(|address| address.to_string());
         let account = format!("{account:?}");
-        let whole: [&[u8]; 5] = [
+        let session = &asked.session;
+        // But for what is new at each connection: the attempt and the client's port.
+        let proxied_from = session.proxied_from.map(|(address, _)| address);
+        let session = (session.host, session.tls, proxied_from, session.proxied_to);
+        let session = format!("{session:?}");
+        let whole: [&[u8]; 6] = [
             login,
             password.reveal(),
             asked.protocol.word().as_bytes(),
             client.as_deref().unwrap_or_default().as_bytes(),
             account.as_bytes(),
+            session.as_bytes(),
         ];
         Some(Digests {
             whole: digest(key, b"question", &whole)?,

@@ -13,7 +13,7 @@ use super::outage::{Outage, Trouble};
 use super::{Account, Checked, Passwords, Question, StoreError, UserStore};
 use crate::net::{Endpoint, LineError, Names, Stream, Trust};
 use crate::own_login::OwnLogin;
-use crate::request::{Login, Protocol};
+use crate::request::{Login, Protocol, Session};
 use crate::route::System;
 use crate::secret::Password;
 use crate::tls::CaFile;
@@ -330,6 +330,7 @@ impl UserStore for HttpStore {
             login: &login,
             protocol: Protocol::Imap,
             client: None,
+            session: Session::default(),
             network: None,
             deadline,
         };

@@ -7,7 +7,7 @@ use std::time::{Instant, SystemTime};
 
 use crate::domain;
 use crate::embedded;
-use crate::request::{Login, Protocol};
+use crate::request::{Login, Protocol, Session};
 use crate::secret::{Password, Secret};
 use crate::shares::Claim;
 
@@ -50,6 +50,8 @@ pub struct Question<'a> {
     pub protocol: Protocol,
     /// The address of the mail client, if nginx says one.
     pub client: Option<IpAddr>,
+    /// What else nginx says of the client's connection.
+    pub session: Session<'a>,
     /// The network of the client, if somebody vouches for its address: whose share of the work it is.
     pub network: Option<Network>,
     /// When the answer must be there. A store that cannot keep it says that it is

@@ -81,7 +81,7 @@ fn each_broken_key_is_named_with_its_place() {
             format!("{BIND}user-dn = \"uid={{user}},o=x\"\n"),
             &[
                 "auth.toml:5:11: users.user-dn: at character 5: there is no {user}; known are {login}, \
-               {local} and {domain}; a brace itself is \\7b or \\7d",
+               {local}, {domain}, {protocol} and {client_ip}; a brace itself is \\7b or \\7d",
             ],
         ),
         (

@@ -72,6 +72,7 @@ fn the_store_itself_binds_nobody_without_a_password() {
             login: &login,
             protocol: Protocol::Imap,
             client: None,
+            session: nginx_mail_auth::request::Session::default(),
             network: None,
             deadline: Instant::now() + Duration::from_secs(20),
         };

@@ -8,6 +8,7 @@ mod hostile;
 mod kept_out;
 mod likeness;
 mod logins;
+mod options;
 mod outages;
 mod own;
 mod policies;

@@ -35,7 +35,9 @@ const SCHEMA: &str = "
 attributetype ( 1.3.6.1.4.1.99999.1 NAME 'mailServer' EQUALITY caseIgnoreMatch SYNTAX 1.3.6.1.4.1.1466.115.121.1.15 )
 attributetype ( 1.3.6.1.4.1.99999.2 NAME 'mailPort' EQUALITY caseIgnoreMatch SYNTAX 1.3.6.1.4.1.1466.115.121.1.15 )
 attributetype ( 1.3.6.1.4.1.99999.3 NAME 'mailLocked' EQUALITY caseIgnoreMatch SYNTAX 1.3.6.1.4.1.1466.115.121.1.15 )
-objectclass ( 1.3.6.1.4.1.99999.4 NAME 'mailUser' SUP top AUXILIARY MAY ( mailServer $ mailPort $ mailLocked ) )
+attributetype ( 1.3.6.1.4.1.99999.5 NAME 'mailNets' EQUALITY caseIgnoreMatch SYNTAX 1.3.6.1.4.1.1466.115.121.1.15 )
+attributetype ( 1.3.6.1.4.1.99999.6 NAME 'mailService' EQUALITY caseIgnoreMatch SYNTAX 1.3.6.1.4.1.1466.115.121.1.15 )
+objectclass ( 1.3.6.1.4.1.99999.4 NAME 'mailUser' SUP top AUXILIARY MAY ( mailServer $ mailPort $ mailLocked $ mailNets $ mailService ) )
 ";
 
 /// A server that can be stopped and started again with the same addresses and data.
@@ -281,6 +283,20 @@ fn people() -> String {
         (
             "two-hosts",
             format!("userPassword: {SSHA}\nmailServer: one\nmailServer: two"),
+        ),
+        (
+            "office",
+            format!(
+                "userPassword: {SSHA}\nmailNets: 192.0.2.0/24, 198.51.100.7\nmailNets: 2001:db8::/32"
+            ),
+        ),
+        (
+            "bad-nets",
+            format!("userPassword: {SSHA}\nmailNets: everywhere"),
+        ),
+        (
+            "reader",
+            format!("userPassword: {SSHA}\nmailService: imap\nmailService: 192.0.2.7"),
         ),
         (ODD, format!("userPassword: {SSHA}")),
     ] {

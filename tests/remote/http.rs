@@ -20,13 +20,13 @@ const PASSWORD: &[u8] = b"marker-password";
 /// Longer than the `timeout` of [`keys`], by what a busy machine may need.
 const LIMIT: Duration = Duration::from_millis(1500);
 
-fn keys(fake: &Fake) -> String {
+pub(super) fn keys(fake: &Fake) -> String {
     let port = fake.port;
     format!("store = \"http\"\nurl = \"http://127.0.0.1:{port}/auth\"\ntimeout = 1\n")
 }
 
 /// Says this when it has heard the question.
-fn saying(answer: &'static str) -> Fake {
+pub(super) fn saying(answer: &'static str) -> Fake {
     Fake::start(move |talk| {
         hear(talk);
         talk.say(answer.as_bytes());
@@ -38,7 +38,7 @@ fn hear(talk: &mut Talk) {
     while talk.line().is_some_and(|line| line != b"\r\n") {}
 }
 
-fn to(address: &str, port: u16, more: &str) -> String {
+pub(super) fn to(address: &str, port: u16, more: &str) -> String {
     format!("Auth-Status: OK\nAuth-Server: {address}\nAuth-Port: {port}\n{more}\n")
 }
 

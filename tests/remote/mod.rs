@@ -1,6 +1,7 @@
 //! The stores that ask another server: imap, pop3 and http.
 
 mod config;
+mod connection;
 mod dovecot;
 pub(crate) mod fake;
 mod faults;

@@ -308,6 +308,10 @@ impl Checker<'_> {
             port: self.attribute("users.port-attribute", users.port_attribute.as_ref()),
             login: self.attribute("users.login-attribute", users.login_attribute.as_ref()),
             nologin: self.attribute("users.nologin-attribute", users.nologin_attribute.as_ref()),
+            allow_nets: self.attribute(
+                "users.allow-nets-attribute",
+                users.allow_nets_attribute.as_ref(),
+            ),
         }
     }
 

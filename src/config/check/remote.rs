@@ -10,22 +10,12 @@ use super::Checker;
 use crate::answer::Messages;
 use crate::config::file;
 use crate::net::Endpoint;
+use crate::request::is_sent_by_nginx;
 use crate::store::http::{self, Key, Url};
 use crate::store::server::{self, Dialect, Security, Texts};
 
 /// The header that a key is sent in.
 const KEY_HEADER: &str = "X-Auth-Key";
-
-/// What nginx sends itself; a second one would make the question ambiguous.
-const BUILT_IN: [&str; 7] = [
-    "Host",
-    "Auth-Method",
-    "Auth-User",
-    "Auth-Pass",
-    "Auth-Protocol",
-    "Auth-Login-Attempt",
-    "Client-IP",
-];
 
 /// A scheme, what it means, and its port.
 type Scheme = (&'static str, Security, u16);
@@ -220,7 +210,7 @@ impl Checker<'_> {
             if name.get_ref().is_empty() || !name.get_ref().bytes().all(plain) {
                 let message = "is no name for a header: letters, digits and hyphens";
                 self.report(&name.span(), &full, message);
-            } else if BUILT_IN.iter().any(|known| is(known)) {
+            } else if is("Host") || is_sent_by_nginx(name.get_ref()) {
                 let message = "is sent anyway, with what is to be asked";
                 self.report(&name.span(), &full, message);
             } else if key.is_some() && is(KEY_HEADER) {

@@ -83,6 +83,11 @@ fn keys(users: &file::Users) -> Vec<Key> {
         ("port-attribute", at(&users.port_attribute), &["ldap"]),
         ("login-attribute", at(&users.login_attribute), &["ldap"]),
         ("nologin-attribute", at(&users.nologin_attribute), &["ldap"]),
+        (
+            "allow-nets-attribute",
+            at(&users.allow_nets_attribute),
+            &["ldap"],
+        ),
         ("headers", at(&users.headers), &["http"]),
         ("key-file", at(&users.key_file), &["http"]),
         ("temporary", at(&users.temporary), &["imap", "pop3", "http"]),

@@ -67,8 +67,8 @@ pub(in crate::config) struct Users {
     pub(in crate::config) cache: Option<Spanned<i64>>,
     /// `ldap`: `bind`, `search-bind` or `compare`.
     pub(in crate::config) auth: Option<Spanned<String>>,
-    /// `ldap`: the template of a user's DN, with `{login}`, `{local}` and `{domain}`; for Active
-    /// Directory also of `user@domain` or `DOMAIN\user`.
+    /// `ldap`: the template of a user's DN, with `{login}`, `{local}`, `{domain}`, `{protocol}` and
+    /// `{client_ip}`; for Active Directory also of `user@domain` or `DOMAIN\user`.
     pub(in crate::config) user_dn: Option<Spanned<String>>,
     /// `ldap`: who searches, by DN or by a name that Active Directory knows. Default: anonymous.
     pub(in crate::config) bind_dn: Option<Spanned<String>>,
@@ -90,6 +90,8 @@ pub(in crate::config) struct Users {
     pub(in crate::config) login_attribute: Option<Spanned<String>>,
     /// `ldap`: the attribute that switches a user off, whatever its value but "FALSE".
     pub(in crate::config) nologin_attribute: Option<Spanned<String>>,
+    /// `ldap`: the attribute with the networks that the user may come from.
+    pub(in crate::config) allow_nets_attribute: Option<Spanned<String>>,
     /// `http`: headers that are sent along.
     pub(in crate::config) headers: Option<Spanned<BTreeMap<Spanned<String>, Spanned<String>>>>,
     /// `http`: a file whose first line is sent as X-Auth-Key.

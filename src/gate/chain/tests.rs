@@ -9,7 +9,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use super::prove::unusable_now;
 use super::*;
-use crate::request::Protocol;
+use crate::request::{Protocol, Session};
 use crate::secret::{Answered, Secret, WeakSchemes};
 use crate::store::{Checked, Credential, Decoy, Network};
 
@@ -91,6 +91,7 @@ fn question(login: &Login) -> Question<'_> {
         login,
         protocol: Protocol::Imap,
         client: Some([192, 0, 2, 7].into()),
+        session: Session::default(),
         network: None,
         deadline: Instant::now() + Duration::from_secs(5),
     }

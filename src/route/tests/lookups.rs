@@ -24,6 +24,7 @@ fn only_the_first_login_waits_for_a_lookup_and_never_more_than_eight_for_all() {
             login: &login,
             protocol: Protocol::Imap,
             client: None,
+            session: Session::default(),
             network: None,
             deadline: started + Duration::from_secs(3),
         };
@@ -200,6 +201,7 @@ fn a_lookup_is_waited_for_until_the_deadline_only() {
         login: &Login::new(b"alice".to_vec()).unwrap(),
         protocol: Protocol::Imap,
         client: None,
+        session: Session::default(),
         network: None,
         deadline: started + Duration::from_millis(50),
     };

@@ -63,6 +63,7 @@ fn one_of_several_is_waited_for_as_long_as_a_probe_takes_and_two_seconds_at_most
             login: &login,
             protocol: Protocol::Imap,
             client: None,
+            session: Session::default(),
             network: None,
             deadline,
         };

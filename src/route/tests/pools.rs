@@ -96,6 +96,7 @@ fn by(login: &Login, deadline: Instant) -> Question<'_> {
         login,
         protocol: Protocol::Imap,
         client: None,
+        session: Session::default(),
         network: None,
         deadline,
     }

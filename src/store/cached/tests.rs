@@ -4,8 +4,8 @@ use std::net::IpAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::*;
-use crate::request::Login;
 use crate::request::Protocol;
+use crate::request::{Login, Session};
 use crate::store::Passwords;
 
 /// Says yes to the right password and counts how often it is asked.
@@ -80,6 +80,7 @@ impl Asking<'_> {
             login: &login,
             protocol: self.protocol,
             client: self.client,
+            session: Session::default(),
             network: None,
             deadline: Instant::now(),
         };
@@ -204,6 +205,7 @@ fn it_ends_after_its_time_however_often_it_is_asked_for() {
         login: &login,
         protocol: Protocol::Imap,
         client: None,
+        session: Session::default(),
         network: None,
         deadline: start,
     };
@@ -286,6 +288,7 @@ fn all_else_is_asked_of_the_store() {
         login: &login,
         protocol: Protocol::Imap,
         client: None,
+        session: Session::default(),
         network: None,
         deadline: Instant::now(),
     };

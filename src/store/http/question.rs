@@ -4,6 +4,7 @@
 use zeroize::Zeroizing;
 
 use super::Settings;
+use crate::request::Tls;
 use crate::store::Question;
 
 /// The whole of it. There is room for all before a byte is written, so that no copy of the
@@ -19,17 +20,50 @@ pub(super) fn question(
     let client = asked
         .client
         .map_or_else(|| "unix:".to_owned(), |address| address.to_string());
-    written(
-        settings,
-        &[
-            ("Auth-Method", b"plain"),
-            ("Auth-User", &user),
-            ("Auth-Pass", &pass),
-            ("Auth-Protocol", asked.protocol.word().as_bytes()),
-            ("Auth-Login-Attempt", b"1"),
-            ("Client-IP", client.as_bytes()),
-        ],
-    )
+    let session = &asked.session;
+    let attempt = session.attempt.unwrap_or(1).to_string();
+    let mut headers: Vec<(&str, &[u8])> = vec![
+        ("Auth-Method", b"plain"),
+        ("Auth-User", &user),
+        ("Auth-Pass", &pass),
+        ("Auth-Protocol", asked.protocol.word().as_bytes()),
+        ("Auth-Login-Attempt", attempt.as_bytes()),
+        ("Client-IP", client.as_bytes()),
+    ];
+    headers.extend(session.host.map(|host| ("Client-Host", host)));
+    let ends = [session.proxied_from, session.proxied_to]
+        .map(|end| end.map(|(address, port)| (address.to_string(), port.to_string())));
+    let names = [
+        ("Proxy-Protocol-Addr", "Proxy-Protocol-Port"),
+        ("Proxy-Protocol-Server-Addr", "Proxy-Protocol-Server-Port"),
+    ];
+    for (end, (address_name, port_name)) in ends.iter().zip(names) {
+        if let Some((address, port)) = end {
+            headers.extend([
+                (address_name, address.as_bytes()),
+                (port_name, port.as_bytes()),
+            ]);
+        }
+    }
+    headers.extend(session.tls.iter().flat_map(tls));
+    written(settings, &headers)
+}
+
+/// `Auth-SSL` and what comes with it, as it came: the certificate is still escaped.
+fn tls<'a>(tls: &Tls<'a>) -> impl Iterator<Item = (&'static str, &'a [u8])> + use<'a> {
+    let all = [
+        ("Auth-SSL", Some(b"on".as_slice())),
+        ("Auth-SSL-Protocol", tls.protocol),
+        ("Auth-SSL-Cipher", tls.cipher),
+        ("Auth-SSL-Verify", tls.verify),
+        ("Auth-SSL-Subject", tls.subject),
+        ("Auth-SSL-Issuer", tls.issuer),
+        ("Auth-SSL-Serial", tls.serial),
+        ("Auth-SSL-Fingerprint", tls.fingerprint),
+        ("Auth-SSL-Cert", tls.cert),
+    ];
+    all.into_iter()
+        .filter_map(|(name, value)| Some((name, value?)))
 }
 
 /// The same without login and password, which no service can take long about.
@@ -80,7 +114,7 @@ mod tests {
     use std::time::{Duration, Instant};
 
     use super::*;
-    use crate::request::{Login, Protocol};
+    use crate::request::{Login, Protocol, Session};
     use crate::store::http::{Key, Url};
 
     fn settings() -> Settings {
@@ -101,6 +135,7 @@ mod tests {
             login,
             protocol: Protocol::Pop3,
             client: Some([192, 0, 2, 7].into()),
+            session: Session::default(),
             network: None,
             deadline: Instant::now(),
         }
@@ -124,6 +159,39 @@ mod tests {
             sent.escape_ascii().to_string(),
             wanted.escape_ascii().to_string()
         );
+    }
+
+    /// In nginx's order.
+    #[test]
+    fn what_nginx_says_of_the_connection_is_passed_on_as_it_came() {
+        let login = Login::new(b"alice".to_vec()).unwrap();
+        let mut asked = asked(&login);
+        asked.session = Session {
+            attempt: Some(3),
+            host: Some(b"[UNAVAILABLE]"),
+            proxied_from: Some(([203, 0, 113, 5].into(), 50_000)),
+            proxied_to: Some(("2001:db8::1".parse().unwrap(), 993)),
+            tls: Some(Tls {
+                protocol: Some(b"TLSv1.3"),
+                cipher: Some(b"TLS_AES_256_GCM_SHA384"),
+                verify: Some(b"FAILED:self-signed certificate"),
+                subject: Some(b"CN=x\\,y,O=z"),
+                issuer: Some(b""),
+                serial: None,
+                fingerprint: Some(b"ab12"),
+                cert: Some(b"-----BEGIN%20CERTIFICATE-----%0A+/=%0A"),
+            }),
+        };
+        let sent = question(&settings(), &asked, b"p");
+        let text = String::from_utf8(sent.to_vec()).unwrap();
+        let wanted = "Auth-Login-Attempt: 3\r\nClient-IP: 192.0.2.7\r\nClient-Host: [UNAVAILABLE]\r\n\
+            Proxy-Protocol-Addr: 203.0.113.5\r\nProxy-Protocol-Port: 50000\r\n\
+            Proxy-Protocol-Server-Addr: 2001:db8::1\r\nProxy-Protocol-Server-Port: 993\r\n\
+            Auth-SSL: on\r\nAuth-SSL-Protocol: TLSv1.3\r\nAuth-SSL-Cipher: TLS_AES_256_GCM_SHA384\r\n\
+            Auth-SSL-Verify: FAILED:self-signed certificate\r\nAuth-SSL-Subject: CN=x\\,y,O=z\r\n\
+            Auth-SSL-Issuer: \r\nAuth-SSL-Fingerprint: ab12\r\n\
+            Auth-SSL-Cert: -----BEGIN%20CERTIFICATE-----%0A+/=%0A\r\n\r\n";
+        assert!(text.ends_with(wanted), "{text}");
     }
 
     #[test]

@@ -3,7 +3,7 @@
 
 use std::fmt;
 
-use super::template::{Flaw, Part, push_escaped};
+use super::template::{Flaw, Part, Values, push_escaped};
 use crate::request::Login;
 
 mod syntax;
@@ -64,13 +64,14 @@ impl DnTemplate {
         }
     }
 
-    /// The DN for a login; `None` for a login that lacks a part.
-    pub(super) fn fill(&self, login: &Login) -> Option<Vec<u8>> {
+    /// The DN for a login; `None` where a part is not there.
+    pub(super) fn fill<'a>(&self, values: impl Into<Values<'a>>) -> Option<Vec<u8>> {
+        let values = values.into();
         let mut dn = Vec::new();
         for piece in &self.0 {
             match piece {
                 Piece::Text(text) => dn.extend_from_slice(text),
-                Piece::Hole(part) => escape(&mut dn, part.of(login)?),
+                Piece::Hole(part) => escape(&mut dn, &part.of(values)?),
             }
         }
         Some(dn)
@@ -92,7 +93,7 @@ impl DnTemplate {
         !self.0.iter().any(depends)
     }
 
-    /// Whether it is the same for all logins.
+    /// Whether it is the same for all questions.
     pub(super) fn is_fixed(&self) -> bool {
         !self.0.iter().any(|piece| matches!(piece, Piece::Hole(_)))
     }
@@ -104,9 +105,7 @@ impl fmt::Display for DnTemplate {
         for piece in &self.0 {
             match piece {
                 Piece::Text(text) => f.write_str(&String::from_utf8_lossy(text))?,
-                Piece::Hole(Part::Login) => f.write_str("{login}")?,
-                Piece::Hole(Part::Local) => f.write_str("{local}")?,
-                Piece::Hole(Part::Domain) => f.write_str("{domain}")?,
+                Piece::Hole(part) => part.fmt(f)?,
             }
         }
         Ok(())
@@ -203,10 +202,10 @@ impl BindName {
     }
 
     /// The name for a login; `None` for a login that cannot have one.
-    pub(super) fn fill(&self, login: &Login) -> Option<Vec<u8>> {
+    pub(super) fn fill<'a>(&self, values: impl Into<Values<'a>>) -> Option<Vec<u8>> {
         match self {
-            Self::Dn(template) => template.fill(login),
-            Self::Name(NameTemplate(pieces)) => fill_name(pieces, login),
+            Self::Dn(template) => template.fill(values),
+            Self::Name(NameTemplate(pieces)) => fill_name(pieces, values.into()),
         }
     }
 
@@ -227,7 +226,7 @@ impl BindName {
     }
 }
 
-fn fill_name(pieces: &[Piece], login: &Login) -> Option<Vec<u8>> {
+fn fill_name(pieces: &[Piece], values: Values<'_>) -> Option<Vec<u8>> {
     /// What no name of a user holds in Active Directory, and what other forms of names are made
     /// with: DNs, GUIDs in braces, canonical names with slashes.
     const FOREIGN: &[u8] = b"\"/\\[]:;|=,*?<>{}";
@@ -236,11 +235,11 @@ fn fill_name(pieces: &[Piece], login: &Login) -> Option<Vec<u8>> {
         match piece {
             Piece::Text(text) => name.extend_from_slice(text),
             Piece::Hole(part) => {
-                let value = part.of(login)?;
+                let value = part.of(values)?;
                 if value.iter().any(|byte| FOREIGN.contains(byte)) {
                     return None;
                 }
-                name.extend_from_slice(value);
+                name.extend_from_slice(&value);
             }
         }
     }

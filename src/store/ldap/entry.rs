@@ -6,7 +6,7 @@ use super::message::Entry;
 use crate::request::Login;
 use crate::secret::{Accepted, Secret};
 use crate::store::host::{host, port};
-use crate::store::{Account, Credential, Passwords, StoreError};
+use crate::store::{Account, Credential, Network, Passwords, StoreError, limits};
 
 /// The names of the attributes that are looked at; `None` for what is kept elsewhere.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -19,12 +19,21 @@ pub struct Attributes {
     pub login: Option<String>,
     /// If it is there and not `FALSE`, the user is switched off.
     pub nologin: Option<String>,
+    /// The networks that the user may come from, in each value one or several with commas.
+    pub allow_nets: Option<String>,
 }
 
 impl Attributes {
     /// Their names.
     pub(super) fn names(&self) -> Vec<String> {
-        let all = [&self.host, &self.port, &self.login, &self.nologin];
+        let Self {
+            host,
+            port,
+            login,
+            nologin,
+            allow_nets,
+        } = self;
+        let all = [host, port, login, nologin, allow_nets];
         all.into_iter().flatten().cloned().collect()
     }
 
@@ -50,6 +59,9 @@ impl Attributes {
             let login = Login::new(value.to_vec());
             let login = login.map_err(|_| unusable(name, "it can be no login"))?;
             account.user = Some(login.as_bytes().to_vec()).filter(|login| !login.is_empty());
+        }
+        if let Some(name) = &self.allow_nets {
+            account.allow_nets = networks(entry, name)?;
         }
         Ok(())
     }
@@ -113,6 +125,17 @@ fn one<'e, 'n>(
     }
 }
 
+/// The networks in all values of an attribute; `None` without any.
+fn networks(entry: &Entry, name: &str) -> Result<Option<Vec<Network>>, StoreError> {
+    let mut all = None;
+    for value in values(entry, Some(name)) {
+        let list = str::from_utf8(value).ok().and_then(limits::networks);
+        let list = list.ok_or_else(|| unusable(name, "it is no list of networks"))?;
+        all.get_or_insert_with(Vec::new).extend(list);
+    }
+    Ok(all)
+}
+
 fn unusable(attribute: &str, what: &str) -> StoreError {
     StoreError::Unusable(format!("attribute {attribute}: {what}"))
 }
@@ -145,6 +168,7 @@ mod tests {
             port: Some("mailPort".into()),
             login: Some("uid".into()),
             nologin: Some("locked".into()),
+            allow_nets: Some("nets".into()),
         }
     }
 
@@ -178,6 +202,23 @@ mod tests {
     }
 
     #[test]
+    fn networks_are_those_of_all_values() {
+        let nets = |values: &[&[u8]]| fill(&[("NETS", values)]).unwrap().allow_nets;
+        let network = |text| Network::parse(text).unwrap();
+        assert_eq!(nets(&[]), None);
+        assert_eq!(
+            nets(&[b"192.0.2.0/24, 198.51.100.7", b"2001:db8::/32"]),
+            Some(vec![
+                network("192.0.2.0/24"),
+                network("198.51.100.7"),
+                network("2001:db8::/32"),
+            ])
+        );
+        // Dovecot's word for a client on a Unix socket is no network.
+        assert_eq!(nets(&[b"local"]), Some(Vec::new()));
+    }
+
+    #[test]
     fn values_that_cannot_be_used_name_their_attribute() {
         for (name, values, what) in [
             (
@@ -195,6 +236,12 @@ mod tests {
                 &[b"192.0.2.0/24"],
                 "attribute mailHost: it is a network, not the address of one host",
             ),
+            (
+                "nets",
+                &[b"192.0.2.0/24", b"everywhere"],
+                "attribute nets: it is no list of networks",
+            ),
+            ("nets", &[b""], "attribute nets: it is no list of networks"),
             (
                 "mailPort",
                 &[b"+1"],

@@ -6,15 +6,14 @@
 use zeroize::Zeroizing;
 
 use super::ber::{OCTET_STRING, SEQUENCE, element};
-use super::template::{Flaw, Part, push_escaped};
-use crate::request::Login;
+use super::template::{Flaw, Part, Values, push_escaped};
 
 mod parse;
 mod shown;
 
 pub(super) use shown::both;
 
-/// A filter with holes for parts of a login, such as `(&(objectClass=person)(mail={login}))`.
+/// A filter with holes for parts of a login and what is known of its client, such as `(&(objectClass=person)(mail={login}))`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FilterTemplate(Filter);
 
@@ -70,7 +69,8 @@ impl FilterTemplate {
 
     /// Whether the part before the `@` is used without the one behind it.
     pub fn ignores_domain(&self) -> bool {
-        self.has(|part| part == Part::Local) && !self.has(|part| part != Part::Local)
+        let has = |wanted: Part| self.has(|part| part == wanted);
+        has(Part::Local) && !has(Part::Login) && !has(Part::Domain)
     }
 
     fn has(&self, wanted: impl Fn(Part) -> bool) -> bool {
@@ -82,8 +82,9 @@ impl FilterTemplate {
         found
     }
 
-    /// The filter for a login; `None` for a login that lacks a part.
-    pub(super) fn fill(&self, login: &Login) -> Option<FilledFilter> {
+    /// The filter for a login; `None` where a part is not there.
+    pub(super) fn fill<'a>(&self, values: impl Into<Values<'a>>) -> Option<FilledFilter> {
+        let values = values.into();
         let mut filter = self.0.clone();
         let mut complete = true;
         filter.visit_mut(&mut |value| {
@@ -91,8 +92,8 @@ impl FilterTemplate {
             for piece in value.iter() {
                 match piece {
                     Piece::Bytes(literal) => bytes.extend_from_slice(literal),
-                    Piece::Hole(part) => match part.of(login) {
-                        Some(part) => bytes.extend_from_slice(part),
+                    Piece::Hole(part) => match part.of(values) {
+                        Some(part) => bytes.extend_from_slice(&part),
                         None => complete = false,
                     },
                 }
@@ -296,10 +297,11 @@ fn write(out: &mut Vec<u8>, filter: &Filter) {
     out.push(b')');
 }
 
-/// Appends a value so that it stays one (RFC 4515, 3).
+/// Appends a value so that it stays one (RFC 4515, 3), also with a blank at an end.
 fn escape(out: &mut Vec<u8>, value: &[u8]) {
-    for byte in value {
+    for (number, byte) in value.iter().enumerate() {
         match byte {
+            b' ' if number == 0 || number + 1 == value.len() => push_escaped(out, *byte),
             b'*' | b'(' | b')' | b'\\' | b'{' | b'}' => push_escaped(out, *byte),
             b' '..=b'~' => out.push(*byte),
             byte => push_escaped(out, *byte),

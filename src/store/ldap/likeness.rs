@@ -4,8 +4,7 @@ use super::dn::Dn;
 use super::filter::both;
 use super::message::Entry;
 use super::settings::{Lookup, Settings};
-use crate::request::Login;
-use crate::store::Likeness;
+use crate::store::{Likeness, Question};
 
 /// The attributes that say whose entry it is.
 pub(super) fn compared(settings: &Settings) -> Vec<String> {
@@ -15,10 +14,10 @@ pub(super) fn compared(settings: &Settings) -> Vec<String> {
 
 /// How the login of an entry is like the one that was asked for, by what the filter and the base have
 /// of it.
-pub(super) fn likeness(lookup: &Lookup, login: &Login, entry: &Entry) -> Likeness {
-    let by_filter = lookup.filter.likeness(login, entry);
+pub(super) fn likeness(lookup: &Lookup, asked: &Question<'_>, entry: &Entry) -> Likeness {
+    let by_filter = lookup.filter.likeness(asked, entry);
     let by_base = (!lookup.base.is_fixed()).then(|| {
-        let base = lookup.base.fill(login);
+        let base = lookup.base.fill(asked);
         let base = base.and_then(|base| Dn::parse(&base).ok());
         let dn = Dn::parse(&entry.dn).ok();
         match base.zip(dn).is_some_and(|(base, dn)| dn.ends_in(&base)) {

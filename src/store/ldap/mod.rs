@@ -115,10 +115,10 @@ impl LdapStore {
     fn look_up(
         &self,
         lookup: &Lookup,
-        login: &Login,
+        asked: &Question<'_>,
         deadline: Instant,
     ) -> Result<Option<Looked>, StoreError> {
-        let (Some(base), Some(filter)) = (lookup.base.fill(login), lookup.filter.fill(login))
+        let (Some(base), Some(filter)) = (lookup.base.fill(asked), lookup.filter.fill(asked))
         else {
             return Ok(None);
         };
@@ -303,7 +303,7 @@ impl UserStore for LdapStore {
     /// looks like a wrong password.
     fn find(&self, asked: &Question<'_>) -> Result<Option<Account>, StoreError> {
         if let Auth::Bind(name) = &self.settings.auth
-            && name.fill(asked.login).is_none()
+            && name.fill(asked).is_none()
         {
             return Ok(None);
         }
@@ -314,9 +314,9 @@ impl UserStore for LdapStore {
             }));
         };
         let deadline = self.deadline(asked);
-        match self.look_up(lookup, asked.login, deadline)? {
+        match self.look_up(lookup, asked, deadline)? {
             Some(Looked::One(entry)) => {
-                let likeness = likeness(lookup, asked.login, &entry);
+                let likeness = likeness(lookup, asked, &entry);
                 self.account(entry, likeness, deadline).map(Some)
             }
             // None of them is the right one: one may be there to keep the user out.
@@ -333,7 +333,7 @@ impl UserStore for LdapStore {
     ) -> Result<Checked, StoreError> {
         let (deadline, life) = deadlines(asked.deadline, self.settings.timeout);
         let name = match &self.settings.auth {
-            Auth::Bind(name) => name.fill(asked.login),
+            Auth::Bind(name) => name.fill(asked),
             Auth::SearchBind => account.handle.clone(),
             Auth::Compare(_) => None,
         };
@@ -363,7 +363,7 @@ impl UserStore for LdapStore {
 
     fn spend_time(&self, asked: &Question<'_>) {
         let lookup = self.settings.lookup.as_ref();
-        if let Some(base) = lookup.and_then(|lookup| lookup.base.fill(asked.login)) {
+        if let Some(base) = lookup.and_then(|lookup| lookup.base.fill(asked)) {
             self.bind_as_nobody(asked, &base);
         }
     }
@@ -385,8 +385,7 @@ impl UserStore for LdapStore {
 
     fn decoy(&self, asked: &Question<'_>) -> Decoy {
         let lookup = self.settings.lookup.as_ref();
-        let Some((lookup, base)) = lookup.and_then(|it| Some((it, it.base.fill(asked.login)?)))
-        else {
+        let Some((lookup, base)) = lookup.and_then(|it| Some((it, it.base.fill(asked)?))) else {
             return Decoy::Nothing;
         };
         match &self.settings.auth {

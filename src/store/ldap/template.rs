@@ -1,13 +1,45 @@
-//! Texts of the configuration with holes that parts of a login go into: the common ground of DNs
-//! and filters.
+//! Texts of the configuration with holes that parts of a login, and what is known of its client, go into:
+//! the common ground of DNs and filters.
 //!
 //! A hole is filled once; what comes out is not looked at for further holes.
 
+use std::borrow::Cow;
 use std::fmt;
+use std::net::{IpAddr, Ipv4Addr};
 
-use crate::request::Login;
+use crate::request::{Login, Protocol};
+use crate::store::Question;
 
-/// A part of a login, as a hole names it.
+/// What the holes are filled from.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Values<'a> {
+    login: &'a Login,
+    protocol: Protocol,
+    client: Option<IpAddr>,
+}
+
+impl<'a> From<&Question<'a>> for Values<'a> {
+    fn from(asked: &Question<'a>) -> Self {
+        Self {
+            login: asked.login,
+            protocol: asked.protocol,
+            client: asked.client,
+        }
+    }
+}
+
+/// A login that no client has sent, tried as if by IMAP from this machine.
+impl<'a> From<&'a Login> for Values<'a> {
+    fn from(login: &'a Login) -> Self {
+        Self {
+            login,
+            protocol: Protocol::Imap,
+            client: Some(Ipv4Addr::LOCALHOST.into()),
+        }
+    }
+}
+
+/// What a hole stands for. The names are those of the parameters of a statement in SQL.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Part {
     /// `{login}`: all of it.
@@ -16,43 +48,75 @@ pub(super) enum Part {
     Local,
     /// `{domain}`: what follows the last `@`.
     Domain,
+    /// `{protocol}`: `imap`, `pop3` or `smtp`.
+    Protocol,
+    /// `{client_ip}`: the address of the mail client as text, IPv4 in the form of IPv6 as IPv4.
+    ClientIp,
 }
+
+const NAMES: [(&str, Part); 5] = [
+    ("{login}", Part::Login),
+    ("{local}", Part::Local),
+    ("{domain}", Part::Domain),
+    ("{protocol}", Part::Protocol),
+    ("{client_ip}", Part::ClientIp),
+];
 
 impl Part {
     /// The bytes of this part. A login that lacks it, or has an empty one, cannot be asked for: an
-    /// empty value in a filter or DN means something else than a user without a name.
-    pub(super) fn of(self, login: &Login) -> Option<&[u8]> {
+    /// empty value in a filter or DN means something else than a user without a name. Neither can one of
+    /// a client whose address nobody knows.
+    pub(super) fn of<'a>(self, values: Values<'a>) -> Option<Cow<'a, [u8]>> {
         let bytes = match self {
-            Self::Login => login.as_bytes(),
-            Self::Local => login.local(),
-            Self::Domain => login.domain()?,
+            Self::Login => values.login.as_bytes(),
+            Self::Local => values.login.local(),
+            Self::Domain => values.login.domain()?,
+            Self::Protocol => values.protocol.word().as_bytes(),
+            Self::ClientIp => {
+                let address = values.client?.to_canonical().to_string();
+                return Some(Cow::Owned(address.into_bytes()));
+            }
         };
-        (!bytes.is_empty()).then_some(bytes)
+        (!bytes.is_empty()).then_some(Cow::Borrowed(bytes))
     }
 
     /// Reads a hole at the start of `text`, which begins with a brace: the part, and how many
     /// bytes its name takes, braces included.
     pub(super) fn read(text: &str) -> Result<(Self, usize), String> {
-        const KNOWN: &str =
-            "known are {login}, {local} and {domain}; a brace itself is \\7b or \\7d";
+        const KNOWN: &str = "known are {login}, {local}, {domain}, {protocol} and {client_ip}; a \
+                             brace itself is \\7b or \\7d";
         let Some(end) = text.find('}') else {
             return Err(format!("a brace is not closed; {KNOWN}"));
         };
-        let part = match text.get(..=end) {
-            Some("{login}") => Self::Login,
-            Some("{local}") => Self::Local,
-            Some("{domain}") => Self::Domain,
-            other => return Err(format!("there is no {}; {KNOWN}", other.unwrap_or("{"))),
-        };
-        Ok((part, end + 1))
+        let hole = text.get(..=end).unwrap_or("{");
+        match NAMES.iter().find(|(name, _)| *name == hole) {
+            Some((_, part)) => Ok((*part, end + 1)),
+            None => Err(format!("there is no {hole}; {KNOWN}")),
+        }
+    }
+
+    /// Whether it is a part of the login.
+    pub(super) fn is_of_login(self) -> bool {
+        match self {
+            Self::Login | Self::Local | Self::Domain => true,
+            Self::Protocol | Self::ClientIp => false,
+        }
     }
 
     /// Whether it says who it is. A domain has many users.
     pub(super) fn names_a_user(self) -> bool {
         match self {
             Self::Login | Self::Local => true,
-            Self::Domain => false,
+            Self::Domain | Self::Protocol | Self::ClientIp => false,
         }
+    }
+}
+
+/// As the configuration has it.
+impl fmt::Display for Part {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = NAMES.iter().find(|(_, part)| part == self);
+        f.write_str(name.map_or("", |(name, _)| name))
     }
 }
 
@@ -116,10 +180,51 @@ mod tests {
             ("", None, None),
         ] {
             let login = login(text);
-            assert_eq!(Part::Local.of(&login), local.map(str::as_bytes), "{text}");
-            assert_eq!(Part::Domain.of(&login), domain.map(str::as_bytes), "{text}");
+            let of = |part: Part| part.of(Values::from(&login)).map(Cow::into_owned);
+            let wanted = |text: Option<&str>| text.map(|text| text.as_bytes().to_vec());
+            assert_eq!(of(Part::Local), wanted(local), "{text}");
+            assert_eq!(of(Part::Domain), wanted(domain), "{text}");
         }
-        assert_eq!(Part::Login.of(&login("")), None);
+        assert_eq!(Part::Login.of((&login("")).into()), None);
+    }
+
+    #[test]
+    fn protocol_and_client_are_as_in_a_statement_of_sql() {
+        let login = Login::new(b"alice".to_vec()).unwrap();
+        for (protocol, client, words) in [
+            (
+                Protocol::Imap,
+                Some("192.0.2.7"),
+                ("imap", Some("192.0.2.7")),
+            ),
+            (
+                Protocol::Pop3,
+                Some("::ffff:192.0.2.7"),
+                ("pop3", Some("192.0.2.7")),
+            ),
+            (
+                Protocol::Smtp,
+                Some("2001:DB8::1"),
+                ("smtp", Some("2001:db8::1")),
+            ),
+            (Protocol::Imap, None, ("imap", None)),
+        ] {
+            let values = Values {
+                login: &login,
+                protocol,
+                client: client.map(|client| client.parse().unwrap()),
+            };
+            let of = |part: Part| {
+                let bytes = part.of(values)?;
+                Some(String::from_utf8(bytes.into_owned()).unwrap())
+            };
+            assert_eq!(of(Part::Protocol).as_deref(), Some(words.0));
+            assert_eq!(of(Part::ClientIp).as_deref(), words.1);
+        }
+        for (name, part) in NAMES {
+            assert_eq!(Part::read(name), Ok((part, name.len())));
+            assert_eq!(part.to_string(), name);
+        }
     }
 
     #[test]

@@ -1,4 +1,7 @@
 //! The text of a filter, read (RFC 4515, 3).
+//!
+//! Unlike there, whitespace may stand around parentheses and operators, so that a long filter can be written
+//! over several lines. Within a value it belongs to the value; at an end of one it is `\20`.
 
 use super::{Comparison, Filter, Piece, Value};
 use crate::attribute;
@@ -10,7 +13,9 @@ const MAX_DEPTH: usize = 32;
 /// Reads a filter, which must be all of `text`.
 pub(super) fn parse(text: &str) -> Result<Filter, Flaw> {
     let mut parser = Parser { text, at: 0 };
+    parser.skip_blanks();
     let filter = parser.filter(0)?;
+    parser.skip_blanks();
     if parser.peek().is_some() {
         return parser.flaw("the filter is at its end, but something follows");
     }
@@ -31,6 +36,11 @@ impl<'a> Parser<'a> {
         self.text.get(self.at..).unwrap_or_default()
     }
 
+    fn skip_blanks(&mut self) {
+        let is_blank = |byte: &u8| byte.is_ascii_whitespace();
+        self.at += self.rest().bytes().take_while(is_blank).count();
+    }
+
     fn flaw<T>(&self, what: impl Into<String>) -> Result<T, Flaw> {
         Err(Flaw::at(self.text, self.at, what))
     }
@@ -48,15 +58,18 @@ impl<'a> Parser<'a> {
             return self.flaw("the filter is nested too deep");
         }
         self.expect(b'(', "a filter begins with (")?;
+        self.skip_blanks();
         let filter = match self.peek() {
             Some(b'&') => Filter::And(self.list(depth)?),
             Some(b'|') => Filter::Or(self.list(depth)?),
             Some(b'!') => {
                 self.at += 1;
+                self.skip_blanks();
                 Filter::Not(Box::new(self.filter(depth + 1)?))
             }
             _ => self.item()?,
         };
+        self.skip_blanks();
         self.expect(b')', "a ) is missing")?;
         Ok(filter)
     }
@@ -64,15 +77,18 @@ impl<'a> Parser<'a> {
     /// The filters behind `&` or `|`; there may be none (RFC 4526).
     fn list(&mut self, depth: usize) -> Result<Vec<Filter>, Flaw> {
         self.at += 1;
+        self.skip_blanks();
         let mut all = Vec::new();
         while self.peek() == Some(b'(') {
             all.push(self.filter(depth + 1)?);
+            self.skip_blanks();
         }
         Ok(all)
     }
 
     fn item(&mut self) -> Result<Filter, Flaw> {
         let attribute = self.name()?;
+        self.skip_blanks();
         if let Some(b':') = self.peek() {
             return self.extensible(attribute);
         }
@@ -90,6 +106,7 @@ impl<'a> Parser<'a> {
             _ => return self.flaw("behind an attribute must stand =, >=, <=, ~= or :="),
         };
         self.at += 2;
+        self.skip_blanks();
         let value = self.value()?;
         if self.peek() == Some(b'*') {
             return self.flaw("a * can only stand behind =; as a character it is \\2a");
@@ -98,6 +115,7 @@ impl<'a> Parser<'a> {
     }
 
     fn equal_or_like(&mut self, attribute: String) -> Result<Filter, Flaw> {
+        self.skip_blanks();
         let mut values = vec![self.value()?];
         while self.peek() == Some(b'*') {
             self.at += 1;
@@ -144,6 +162,7 @@ impl<'a> Parser<'a> {
             return self.flaw("behind a matching rule must stand :=");
         }
         self.at += 2;
+        self.skip_blanks();
         Ok(Filter::Extensible {
             attribute,
             dn,
@@ -168,13 +187,19 @@ impl<'a> Parser<'a> {
         Ok(Some(name))
     }
 
-    /// Up to the next `*` or `)`.
+    /// Whether only whitespace is left before the `)`.
+    fn at_end_of_value(&self) -> bool {
+        self.rest().trim_ascii_start().starts_with(')')
+    }
+
+    /// Up to the next `*` or `)`. Whitespace before a `)` is no part of it.
     fn value(&mut self) -> Result<Value, Flaw> {
         let mut value = Vec::new();
         let mut literal = Vec::new();
         while let Some(byte) = self.peek() {
             match byte {
                 b')' | b'*' => break,
+                _ if byte.is_ascii_whitespace() && self.at_end_of_value() => self.skip_blanks(),
                 b'(' => return self.flaw("a ( in a value is written \\28"),
                 0 => return self.flaw("a NUL in a value is written \\00"),
                 b'}' => return self.flaw("a } in a value is written \\7d"),

@@ -4,10 +4,9 @@
 //! forms of the same letter (RFC 4518). So the entry's own values say whose entry it is.
 
 use super::{Comparison, Filter, FilterTemplate, Piece, Value};
-use crate::request::Login;
 use crate::store::Likeness;
 use crate::store::ldap::message::Entry;
-use crate::store::ldap::template::Part;
+use crate::store::ldap::template::{Part, Values};
 
 /// Names of the same attribute (RFC 4519, RFC 4524); a server answers with the one it prefers.
 const ALIASES: [&[&str]; 3] = [
@@ -25,13 +24,13 @@ impl FilterTemplate {
     }
 
     /// How the login of an entry that this filter found is like the one that was asked for; `None`
-    /// for a filter without holes.
-    pub(in crate::store::ldap) fn likeness(
+    /// for a filter without holes for parts of a login.
+    pub(in crate::store::ldap) fn likeness<'a>(
         &self,
-        login: &Login,
+        values: impl Into<Values<'a>>,
         entry: &Entry,
     ) -> Option<Likeness> {
-        likeness(&self.0, login, entry)
+        likeness(&self.0, values.into(), entry)
     }
 }
 
@@ -55,20 +54,20 @@ fn compared(filter: &Filter, names: &mut Vec<String>) {
     }
 }
 
-fn likeness(filter: &Filter, login: &Login, entry: &Entry) -> Option<Likeness> {
+fn likeness(filter: &Filter, asked: Values<'_>, entry: &Entry) -> Option<Likeness> {
     match filter {
         Filter::And(all) => {
-            let said = all.iter().filter_map(|one| likeness(one, login, entry));
+            let said = all.iter().filter_map(|one| likeness(one, asked, entry));
             said.reduce(both)
         }
         Filter::Or(all) => {
-            let said = all.iter().filter_map(|one| likeness(one, login, entry));
+            let said = all.iter().filter_map(|one| likeness(one, asked, entry));
             said.reduce(either)
         }
         // What an entry must not have says nothing of whose it is.
         Filter::Not(_) | Filter::Present(_) => None,
         Filter::Compare(Comparison::Equal, attribute, value) if has_hole(value) => {
-            let filled = filled(value, login)?;
+            let filled = filled(value, asked)?;
             let is = |value: &[u8]| value.eq_ignore_ascii_case(&filled);
             seen(entry, attribute, names_user(value), is)
         }
@@ -77,7 +76,7 @@ fn likeness(filter: &Filter, login: &Login, entry: &Entry) -> Option<Likeness> {
             value,
             ..
         } if has_hole(value) => {
-            let filled = filled(value, login)?;
+            let filled = filled(value, asked)?;
             let is = |value: &[u8]| value.eq_ignore_ascii_case(&filled);
             seen(entry, attribute, names_user(value), is)
         }
@@ -91,7 +90,7 @@ fn likeness(filter: &Filter, login: &Login, entry: &Entry) -> Option<Likeness> {
             if !parts().any(has_hole) {
                 return None;
             }
-            let fill = |part: &Value| filled(part, login);
+            let fill = |part: &Value| filled(part, asked);
             let all = |parts: &[Value]| parts.iter().map(fill).collect::<Option<Vec<_>>>();
             let (start, end) = (all(initial.as_slice())?, all(last.as_slice())?);
             let middle = all(any)?;
@@ -197,8 +196,10 @@ fn has_parts(
     last.is_none_or(|end| rest.ends_with(&lower(end)))
 }
 
+/// Whether a part of the login is in it. The protocol and the client say nothing of whose an entry is.
 fn has_hole(value: &Value) -> bool {
-    value.iter().any(|piece| matches!(piece, Piece::Hole(_)))
+    let of_login = |piece: &Piece| matches!(piece, Piece::Hole(part) if part.is_of_login());
+    value.iter().any(of_login)
 }
 
 fn names_user(value: &Value) -> bool {
@@ -206,13 +207,13 @@ fn names_user(value: &Value) -> bool {
     value.iter().any(names)
 }
 
-/// A value with the parts of the login in it; `None` for a login that lacks one.
-fn filled(value: &Value, login: &Login) -> Option<Vec<u8>> {
+/// A value with its holes filled; `None` where a part is not there.
+fn filled(value: &Value, asked: Values<'_>) -> Option<Vec<u8>> {
     let mut bytes = Vec::new();
     for piece in value {
         match piece {
             Piece::Bytes(literal) => bytes.extend_from_slice(literal),
-            Piece::Hole(part) => bytes.extend_from_slice(part.of(login)?),
+            Piece::Hole(part) => bytes.extend_from_slice(&part.of(asked)?),
         }
     }
     Some(bytes)
@@ -221,6 +222,7 @@ fn filled(value: &Value, login: &Login) -> Option<Vec<u8>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::request::Login;
     use crate::store::ldap::message::Attribute;
 
     fn said(filter: &str, login: &str, attributes: &[(&str, &[&str])]) -> Option<Likeness> {
@@ -315,6 +317,20 @@ mod tests {
                 "(|(uid={local})(o={domain}))",
                 "bob@b",
                 &[("uid", &["alice"]), ("o", &["b"])],
+                Some(Other),
+            ),
+            // Neither the protocol nor the client says whose it is.
+            (
+                "(&(uid={login})(|(service={protocol})(service=all)))",
+                "alice",
+                &[("uid", &["alice"]), ("service", &["all"])],
+                Some(Same),
+            ),
+            ("(service={protocol})", "alice", alice, None),
+            (
+                "(|(uid={login})(host={client_ip}))",
+                "bob",
+                alice,
                 Some(Other),
             ),
             // Forms of Active Directory.

@@ -1,4 +1,5 @@
 use super::*;
+use crate::request::Login;
 
 fn login(bytes: &[u8]) -> Login {
     Login::new(bytes.to_vec()).unwrap()
@@ -188,6 +189,48 @@ fn filters_that_are_none_name_the_place() {
     }
 }
 
+/// As people write long filters, though RFC 4515 has no whitespace.
+#[test]
+fn whitespace_may_stand_around_parentheses_and_operators() {
+    const PLAIN: &str = "(&(objectClass=person)(|(mail=x)(uid=x))(!(off=TRUE)))";
+    for text in [
+        "(& (objectClass=person) (| (mail={login}) (uid={login}) ) (! (off=TRUE) ) )",
+        "\n  (&\n    (objectClass=person)\r\n    (|\n\t(mail={login})\n\t(uid={login})\n    )\n    \
+         (!(off=TRUE))\n  )\n",
+        "( & ( objectClass = person ) ( | ( mail = {login} ) ( uid = {login} ) ) ( ! ( off = TRUE ) ) )",
+        "(&(objectClass=person)(|(mail={login} )(uid= {login}))(!(off=TRUE\n)))",
+    ] {
+        assert_eq!(fill(text, "x").unwrap().text(), PLAIN, "{text}");
+    }
+    for (text, plain) in [
+        ("(cn=a b  c)", "(cn=a b  c)"),
+        ("( cn = {login} smith )", "(cn=x smith)"),
+        ("(cn=\\20a\\20)", "(cn=\\20a\\20)"),
+        ("( cn = \\20 )", "(cn=\\20)"),
+        ("(cn= * )", "(cn=*)"),
+        ("( cn = a * b )", "(cn=a\\20*\\20b)"),
+        ("( n >= 5 )", "(n>=5)"),
+        ("( n <= 5 )", "(n<=5)"),
+        ("( n ~= 5 )", "(n~=5)"),
+        ("( uac:1.2.803: = 2 )", ""),
+        ("( uac:1.2.803:= 2 )", "(uac:1.2.803:=2)"),
+        ("(o= )", "(o=)"),
+        ("( & )", "(&)"),
+        ("(u id=x)", ""),
+        ("(a=b) (c=d)", ""),
+        ("(& (a=b) c)", ""),
+        ("( )", ""),
+        (" ", ""),
+    ] {
+        let read = FilterTemplate::parse(text).ok();
+        let read = read.map(|read| read.fill(&login(b"x")).unwrap().text());
+        assert_eq!(read.unwrap_or_default(), plain, "{text}");
+    }
+    // A login keeps its blanks.
+    let filled = fill("( uid = {login} )", " a ").unwrap();
+    assert_eq!(filled.text(), "(uid=\\20a\\20)");
+}
+
 #[test]
 fn who_is_named_by_a_template() {
     for (template, names, ignores) in [
@@ -196,6 +239,9 @@ fn who_is_named_by_a_template() {
         ("(&(uid={local})(o:dn:={domain}))", true, false),
         ("(o={domain})", false, false),
         ("(uid=fixed)", false, false),
+        ("(service={protocol})", false, false),
+        ("(host={client_ip})", false, false),
+        ("(&(uid={local})(service={protocol}))", true, true),
     ] {
         let parsed = FilterTemplate::parse(template).unwrap();
         assert_eq!(parsed.names_a_user(), names, "{template}");
