@@ -47,6 +47,106 @@ pub fn canonical_text(domain: &str) -> String {
     String::from_utf8_lossy(&canonical).into_owned()
 }
 
+/// The canonical form of a domain, or of all below one, as a configuration has it.
+pub fn written(text: &str) -> String {
+    match text.strip_prefix("*.") {
+        Some(above) => format!("*.{}", canonical_text(above)),
+        None => canonical_text(text),
+    }
+}
+
+/// Whether what a configuration says of domains is meant for this one: the domain itself, or by
+/// `*.example.org` all below it, but not `example.org`. Both in canonical form.
+pub fn covers(written: &[u8], domain: &[u8]) -> bool {
+    match written.strip_prefix(b"*") {
+        Some(above) => domain.len() > above.len() && domain.ends_with(above),
+        None => written == domain,
+    }
+}
+
+/// What is wrong with a domain in a configuration, and what to write in its place. `below` is whether
+/// all domains below one can stand there, as `*.example.org`.
+pub fn flaw(written: &str, below: bool) -> Option<String> {
+    let name = match written.strip_prefix("*.") {
+        Some(above) if !below && flaw(above, false).is_none() => {
+            return Some(format!(
+                "must be one domain, such as {above:?}: all below one cannot stand here"
+            ));
+        }
+        Some(above) => above,
+        None => written,
+    };
+    let trimmed = written.trim();
+    let bare = name.trim_matches('.');
+    if written.is_empty() {
+        Some("must not be empty".to_owned())
+    } else if trimmed != written {
+        Some(format!("begins or ends with a blank: write {trimmed:?}"))
+    } else if let Some(bare) = name.strip_prefix('@') {
+        Some(format!("begins with an @: write {bare:?}"))
+    } else if is_pattern(name) {
+        let allowed = match below {
+            true => "write whole domains, or \"*.example.org\" for all below example.org",
+            false => "write whole domains",
+        };
+        Some(format!("is a pattern, which is not understood: {allowed}"))
+    } else if name.starts_with('.') && !bare.is_empty() {
+        Some(match below {
+            true => format!("begins with a dot: write \"*.{bare}\" for all domains below {bare}"),
+            false => format!("begins with a dot: write {bare:?}"),
+        })
+    } else if name.ends_with('.') && !bare.is_empty() {
+        let length = written.trim_end_matches('.').len();
+        let without = written.get(..length).unwrap_or(bare);
+        Some(format!(
+            "ends with a dot, as no login does: write {without:?}"
+        ))
+    } else if name.len() > 253
+        || name.split('.').any(str::is_empty)
+        || !name.bytes().all(is_of_domain)
+    {
+        let what =
+            "a domain has 1 to 253 bytes: letters, digits, hyphens, underscores and single dots";
+        Some(what.to_owned())
+    } else {
+        None
+    }
+}
+
+/// Whether somebody takes it for an expression: `/^a.*/`, `^a`, `*x`.
+fn is_pattern(text: &str) -> bool {
+    text.starts_with(['/', '^']) || text.contains('*')
+}
+
+/// What is wrong with a login in a configuration, and what to write in its place; `domains` is the table
+/// for those who mean all logins of a domain.
+pub fn login_flaw(written: &str, domains: &str) -> Option<String> {
+    let trimmed = written.trim();
+    let domain = written.trim_start_matches(['*', '@', '.']);
+    if trimmed != written {
+        Some(format!("begins or ends with a blank: write {trimmed:?}"))
+    } else if written.starts_with('/') && written.ends_with('/') && written.len() > 1 {
+        let what = "is a pattern, which is not understood: write whole logins";
+        Some(format!("{what}, or domains in {domains}"))
+    } else if written.starts_with(['@', '.']) || written.starts_with("*@") {
+        Some(format!(
+            "is no login: for all of a domain write {domain:?} in {domains}"
+        ))
+    } else if written.starts_with("*.") {
+        let what = "is no login: for all below a domain write";
+        Some(format!("{what} {written:?} in {domains}"))
+    } else if written.starts_with('*') || written.ends_with('*') || written.contains("*@") {
+        Some(format!(
+            "is a pattern, which is not understood: write whole logins, or domains in {domains}"
+        ))
+    } else {
+        let (_, domain) = written.rsplit_once('@')?;
+        let odd = domain.starts_with(['.', '*', '/']) || domain.ends_with('.');
+        let flaw = flaw(domain, false).filter(|_| odd)?;
+        Some(format!("its domain {domain:?} {flaw}"))
+    }
+}
+
 /// Whether a byte can be part of a domain, as logins and configurations have it: letters, digits,
 /// hyphens, dots, the underscores that some networks use, and all of other scripts.
 pub fn is_of_domain(byte: u8) -> bool {
@@ -98,6 +198,131 @@ mod tests {
         assert_eq!(*folded(b"\xc9@EX\xc9AMPLE"), *b"\xc9@ex\xc9ample");
         assert!(!same_login(b"Alice@example.org", b"alice@example.org"));
         assert!(!same_login(b"alice@example.org", b"alice@example.com"));
+    }
+
+    #[test]
+    fn all_below_a_domain() {
+        for (written, domain, covered) in [
+            ("example.org", "example.org", true),
+            ("example.org", "a.example.org", false),
+            ("*.example.org", "a.example.org", true),
+            ("*.example.org", "a.b.example.org", true),
+            ("*.example.org", "example.org", false),
+            ("*.example.org", ".example.org", false),
+            ("*.example.org", "aexample.org", false),
+            ("", "", true),
+            ("", "a", false),
+        ] {
+            let found = covers(written.as_bytes(), domain.as_bytes());
+            assert_eq!(found, covered, "{written} {domain}");
+        }
+    }
+
+    #[test]
+    fn what_no_domain_can_be_is_told_with_what_to_write() {
+        for good in [
+            "example.org",
+            "EXAMPLE",
+            "bücher.example",
+            "a_b.c-d.example",
+            "*.example.org",
+        ] {
+            assert_eq!(flaw(good, true), None, "{good}");
+        }
+        let pattern = "is a pattern, which is not understood: write whole domains, or \
+                       \"*.example.org\" for all below example.org";
+        let form =
+            "a domain has 1 to 253 bytes: letters, digits, hyphens, underscores and single dots";
+        for (bad, what) in [
+            ("", "must not be empty"),
+            (
+                " a.example",
+                "begins or ends with a blank: write \"a.example\"",
+            ),
+            (
+                "a.example ",
+                "begins or ends with a blank: write \"a.example\"",
+            ),
+            ("@a.example", "begins with an @: write \"a.example\""),
+            (
+                ".a.example",
+                "begins with a dot: write \"*.a.example\" for all domains below a.example",
+            ),
+            (
+                "a.example.",
+                "ends with a dot, as no login does: write \"a.example\"",
+            ),
+            (
+                "*.a.example.",
+                "ends with a dot, as no login does: write \"*.a.example\"",
+            ),
+            ("*", pattern),
+            ("*example.org", pattern),
+            ("a.*.example", pattern),
+            ("*.*.example", pattern),
+            ("/^a.*/", pattern),
+            ("^a", pattern),
+            ("*.", form),
+            (".", form),
+            ("a..b", form),
+            ("a b", form),
+            ("bob@a.example", form),
+            ("[192.0.2.1]", form),
+        ] {
+            assert_eq!(flaw(bad, true).as_deref(), Some(what), "{bad}");
+        }
+        for (bad, what) in [
+            (
+                "*.a.example",
+                "must be one domain, such as \"a.example\": all below one cannot stand here",
+            ),
+            (".a.example", "begins with a dot: write \"a.example\""),
+            (
+                "*",
+                "is a pattern, which is not understood: write whole domains",
+            ),
+        ] {
+            assert_eq!(flaw(bad, false).as_deref(), Some(what), "{bad}");
+        }
+        assert!(flaw(&"a".repeat(254), true).is_some());
+    }
+
+    #[test]
+    fn what_no_login_can_be_is_told_with_what_to_write() {
+        for good in [
+            "alice",
+            "alice@example.org",
+            "a*b",
+            "alice*support",
+            "/home",
+            "^a",
+            "x@EX.org*A",
+        ] {
+            assert_eq!(login_flaw(good, "[d]"), None, "{good}");
+        }
+        let pattern =
+            "is a pattern, which is not understood: write whole logins, or domains in [d]";
+        let all = "is no login: for all of a domain write \"a.example\" in [d]";
+        for (bad, what) in [
+            (" bob", "begins or ends with a blank: write \"bob\""),
+            ("/^a.*/", pattern),
+            ("a*", pattern),
+            ("*a", pattern),
+            ("a*@a.example", pattern),
+            ("@a.example", all),
+            ("*@a.example", all),
+            (".a.example", all),
+            (
+                "*.a.example",
+                "is no login: for all below a domain write \"*.a.example\" in [d]",
+            ),
+            (
+                "bob@a.example.",
+                "its domain \"a.example.\" ends with a dot, as no login does: write \"a.example\"",
+            ),
+        ] {
+            assert_eq!(login_flaw(bad, "[d]").as_deref(), Some(what), "{bad}");
+        }
     }
 
     #[test]

@@ -10,9 +10,14 @@ use crate::request::Login;
 /// comes out is not looked at again.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LoginRules {
+    /// Whether blanks at the start and the end are dropped.
+    pub trim: bool,
     /// Whether upper case ASCII letters become lower case.
     pub lower_case: bool,
-    /// Domains, in canonical form, that are cut off together with the `@`.
+    /// Other names of domains; both in canonical form. No name stands on both sides.
+    pub domain_aliases: BTreeMap<Vec<u8>, Vec<u8>>,
+    /// Domains, in canonical form, that are cut off together with the `@`; `*.example.org` stands for
+    /// all below it.
     pub strip_domains: Vec<String>,
     /// The domain of logins that have none by now, in canonical form.
     pub default_domain: Option<String>,
@@ -25,14 +30,12 @@ impl LoginRules {
     /// The login that stores and routes see, its domain in [canonical form](domain::canonical) whatever
     /// the rules. It can become too long by its new domain.
     pub fn canonical(&self, typed: &Login) -> Result<Login, Refusal> {
-        let mut login = domain::folded(typed.as_bytes()).into_owned();
+        let mut login = self.spelt(typed.as_bytes());
         if self.lower_case {
             login.make_ascii_lowercase();
         }
-        let at = login.iter().rposition(|byte| *byte == b'@');
-        if let Some(at) = at {
-            let domain = login.get(at + 1..).unwrap_or_default();
-            let is = |strip: &String| strip.as_bytes() == domain;
+        if let Some((at, domain)) = domain_of(&login) {
+            let is = |strip: &String| domain::covers(strip.as_bytes(), domain);
             if self.strip_domains.iter().any(is) {
                 login.truncate(at);
             }
@@ -49,6 +52,34 @@ impl LoginRules {
             None => Login::new(login),
         }
     }
+
+    /// The same login in the one spelling that is compared: the rules that hold for masters too.
+    pub fn spelt(&self, typed: &[u8]) -> Vec<u8> {
+        let typed = match self.trim {
+            true => typed.trim_ascii(),
+            false => typed,
+        };
+        let mut login = domain::folded(typed).into_owned();
+        if let Some((at, domain)) = domain_of(&login)
+            && let Some(other) = self.domain_aliases.get(domain)
+        {
+            login.truncate(at + 1);
+            login.extend_from_slice(other);
+        }
+        login
+    }
+
+    /// What a domain is an alias of, or itself; in canonical form.
+    pub fn domain<'a>(&'a self, canonical: &'a [u8]) -> &'a [u8] {
+        let other = self.domain_aliases.get(canonical);
+        other.map_or(canonical, Vec::as_slice)
+    }
+}
+
+/// Where the last `@` is, and what follows it.
+fn domain_of(login: &[u8]) -> Option<(usize, &[u8])> {
+    let at = login.iter().rposition(|byte| *byte == b'@')?;
+    Some((at, login.get(at + 1..)?))
 }
 
 #[cfg(test)]
@@ -63,6 +94,8 @@ mod tests {
         let alias = |from: &str, to: &str| (from.as_bytes().to_vec(), to.as_bytes().to_vec());
         LoginRules {
             lower_case: true,
+            trim: false,
+            domain_aliases: BTreeMap::new(),
             strip_domains: vec!["old.example".to_owned()],
             default_domain: Some("example.org".to_owned()),
             aliases: BTreeMap::from([
@@ -105,6 +138,32 @@ mod tests {
     fn the_domain_is_folded_without_any_rule() {
         let made = LoginRules::default().canonical(&login("Bob@Example.ORG"));
         assert_eq!(made, Ok(login("Bob@example.org")));
+    }
+
+    #[test]
+    fn blanks_go_first_and_domains_have_other_names() {
+        let alias = |from: &str, to: &str| (from.as_bytes().to_vec(), to.as_bytes().to_vec());
+        let rules = LoginRules {
+            trim: true,
+            domain_aliases: BTreeMap::from([alias("alias.example", "example.org")]),
+            strip_domains: vec!["*.example.com".to_owned()],
+            aliases: BTreeMap::from([alias("sales@example.org", "alice@example.org")]),
+            ..LoginRules::default()
+        };
+        for (typed, canonical) in [
+            (" Bob@Alias.EXAMPLE  ", "Bob@example.org"),
+            ("bob@sub.alias.example", "bob@sub.alias.example"),
+            ("sales@alias.example", "alice@example.org"),
+            ("bob@a.example.com ", "bob"),
+            ("bob@example.com", "bob@example.com"),
+            ("  ", ""),
+            ("a b", "a b"),
+        ] {
+            let made = rules.canonical(&login(typed)).unwrap();
+            assert_eq!(made, login(canonical), "{typed}");
+        }
+        let kept = LoginRules::default().canonical(&login(" bob "));
+        assert_eq!(kept, Ok(login(" bob ")));
     }
 
     #[test]

@@ -109,13 +109,19 @@ impl Login {
         }
     }
 
-    /// The same for a login that nginx writes to a mail server of this protocol.
+    /// The same for a login that nginx writes to a mail server of this protocol. Blanks around it may be
+    /// dropped yet: whoever decides about it asks [`Self::fits`].
     pub fn for_protocol(bytes: Vec<u8>, protocol: Protocol) -> Result<Self, Refusal> {
         let login = Self::new(bytes)?;
-        match Value::login_for(protocol).allows(&login.0) {
+        match Value::login_for(protocol).allows(login.0.trim_ascii()) {
             true => Ok(login),
             false => Err(Refusal::BadLogin),
         }
+    }
+
+    /// Whether nginx can write it as it is to a mail server of this protocol.
+    pub fn fits(&self, protocol: Protocol) -> bool {
+        Value::login_for(protocol).allows(&self.0)
     }
 
     /// The bytes.

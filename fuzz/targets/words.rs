@@ -133,20 +133,26 @@ pub(crate) fn recipient(data: &[u8]) {
         domains: vec!["example.org".to_owned()],
         host: None,
         recipients: inbound::Recipients::All,
+        delimiters: b"+-".to_vec(),
     };
     let envelope = Envelope {
         helo: b"",
         from: b"MAIL FROM:<>",
         to: data,
     };
-    if let Ok(login) = settings.recipient(Protocol::Smtp, Some(&envelope)) {
+    if let Ok(login) = settings.recipient(Protocol::Smtp, Some(&envelope), &LoginRules::default()) {
         let bytes = login.as_bytes();
         let domain = login.domain().expect("it has one");
         assert!(domain.eq_ignore_ascii_case(b"example.org"));
         assert_eq!(bytes.iter().filter(|byte| **byte == b'@').count(), 1);
         assert!(!bytes.contains(&b'%') && !bytes.contains(&b'!') && !login.local().is_empty());
     }
-    assert!(settings.recipient(Protocol::Imap, Some(&envelope)).is_err());
+    let rules = LoginRules::default();
+    assert!(
+        settings
+            .recipient(Protocol::Imap, Some(&envelope), &rules)
+            .is_err()
+    );
 }
 
 /// A subject, a line end, and a certificate in DER: whatever they hold, the login is the one that

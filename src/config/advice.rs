@@ -30,10 +30,11 @@ const SECONDS: [&str; 11] = [
 ];
 
 /// Tables whose keys are names that the administrator chooses.
-const NAMED: [&[&str]; 6] = [
+const NAMED: [&[&str]; 7] = [
     &["hosts"],
     &["moves"],
     &["logins", "aliases"],
+    &["logins", "domain-aliases"],
     &["routes", "login"],
     &["routes", "domain"],
     &["routes", "first-letter"],

@@ -1,5 +1,6 @@
 //! [`file::File`] to [`Config`]: every rule that the types of the file do not hold, all of them at once.
 
+use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::num::{NonZeroU16, NonZeroUsize};
 use std::ops::{Range, RangeInclusive};
@@ -69,6 +70,7 @@ pub(super) fn check(
         max_hash_ms: MAX_HASH_MS,
         holds_secret: false,
         allowed: AllowedNetworks::default(),
+        aliased: BTreeMap::new(),
     };
     let config = checker.config(file, whole);
     // One fault, one message: what was taken out of the file is not missing besides.
@@ -112,12 +114,15 @@ struct Checker<'a> {
     holds_secret: bool,
     /// Where mail servers may be.
     allowed: AllowedNetworks,
+    /// Domains that are other names of others.
+    aliased: BTreeMap<String, String>,
 }
 
 impl Checker<'_> {
     fn config(&mut self, file: File, whole: bool) -> Config {
         let max_hash_ms = "limits.max-hash-ms";
         self.max_hash_ms = self.number(max_hash_ms, &file.limits.max_hash_ms, 1..=10_000);
+        let logins = self.logins(&file.logins);
         let fronts = self.fronts(file.nginx);
         let vouched_for = !fronts.are_anybody();
         let any_users = !file.users.is_empty();
@@ -150,7 +155,7 @@ impl Checker<'_> {
             throttle: file
                 .throttle
                 .map(|throttle| self.throttle(throttle, vouched_for)),
-            logins: self.logins(file.logins),
+            logins,
             master,
             external: self.external(&file.external),
             inbound,

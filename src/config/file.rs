@@ -84,8 +84,12 @@ impl Default for Nginx {
 #[derive(Default, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub(super) struct Logins {
+    /// Whether blanks at the start and the end are dropped. Default: false.
+    pub(super) trim: bool,
     /// Whether upper case ASCII letters become lower case. Default: false.
     pub(super) lower_case: bool,
+    /// `"alias.example" = "example.org"`.
+    pub(super) domain_aliases: BTreeMap<Spanned<String>, Spanned<String>>,
     /// Domains that are cut off, together with the `@`. Default: none.
     pub(super) strip_domains: Vec<Spanned<String>>,
     /// The domain of logins that have none. Default: they stay as they are.
@@ -138,6 +142,8 @@ pub(super) struct Inbound {
     pub(super) host: Option<Spanned<String>>,
     /// Whether the recipient must be a user of some store. Default: false.
     pub(super) known_users_only: Option<Spanned<bool>>,
+    /// Which characters part a user from a tag. Default: none.
+    pub(super) recipient_delimiter: Option<Spanned<String>>,
 }
 
 /// `[oauth]`: bearer tokens in place of passwords (`xoauth2`, `oauthbearer`).

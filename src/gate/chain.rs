@@ -4,6 +4,7 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::domain;
 use crate::refusal::{Refusal, Trouble};
 use crate::relayed::Value;
 use crate::request::{AuthRequest, Login};
@@ -33,7 +34,7 @@ pub struct Source {
     /// Where its users are.
     pub store: Arc<dyn UserStore>,
     /// The domains whose logins it is asked about, in canonical form; an empty one stands for logins
-    /// without a domain. `None`: all.
+    /// without a domain, `*.example.org` for all below it. `None`: all.
     pub domains: Option<Vec<Box<[u8]>>>,
     /// What follows a wrong password.
     pub wrong: Then,
@@ -58,11 +59,9 @@ pub enum Then {
 impl Source {
     fn serves(&self, login: &Login) -> bool {
         let domain = login.domain().unwrap_or_default();
-        self.domains.as_ref().is_none_or(|domains| {
-            domains
-                .iter()
-                .any(|served| served.eq_ignore_ascii_case(domain))
-        })
+        self.domains
+            .as_ref()
+            .is_none_or(|domains| domains.iter().any(|served| domain::covers(served, domain)))
     }
 
     fn find(&self, asked: &Question<'_>) -> Result<Option<Account>, Trouble> {

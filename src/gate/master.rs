@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::domain;
+use crate::logins::LoginRules;
 use crate::refusal::{Refusal, Trouble};
 use crate::request::Login;
 use crate::secret::Proof;
@@ -20,9 +20,9 @@ pub struct Masters {
 }
 
 impl Masters {
-    /// Parts a login at the last separator; `None` if there is none in it. The domain of a master is in
-    /// canonical form, as that of a user becomes by the rules of `[logins]`.
-    pub(super) fn split(&self, login: &Login) -> Option<(Login, Login)> {
+    /// Parts a login at the last separator; `None` if there is none in it. The master's is
+    /// [spelt](LoginRules::spelt) as it is compared, the user's as it was typed.
+    pub(super) fn split(&self, login: &Login, rules: &LoginRules) -> Option<(Login, Login)> {
         let bytes = login.as_bytes();
         let length = self.separator.len();
         let at = bytes
@@ -32,7 +32,7 @@ impl Masters {
         let master = rest.get(length..)?;
         // Parts of a login are logins.
         let part = |bytes: &[u8]| Login::new(bytes.to_vec()).ok();
-        Some((part(user)?, part(&domain::folded(master))?))
+        Some((part(user)?, part(&rules.spelt(master))?))
     }
 
     /// What the mail server is to see.

@@ -9,7 +9,7 @@ use crate::refusal::{Refusal, Trouble};
 use crate::request::{AuthRequest, Login, Method, Protocol};
 use crate::route::{Credentials, Destination, NoPassword, OwnPassword, Routes};
 use crate::secret::{Password, Proof};
-use crate::store::{Account, Likeness, Question};
+use crate::store::{Account, Likeness, Passwords, Question};
 use crate::throttle::{Delay, Throttle};
 
 mod chain;
@@ -151,13 +151,18 @@ impl Gate {
         if let Proof::None = request.proof {
             return self.take_mail(request, deadline, note);
         }
+        let fits = request.login.fits(request.protocol);
+        if !fits && !self.logins.trim {
+            return Err(Refusal::BadLogin);
+        }
         // Digests and certificates are made for one login, not for two.
         let by_password = matches!(request.proof, Proof::Password(_));
         let masters = self.masters.as_ref().filter(|_| by_password);
-        let (typed, master) = match masters.and_then(|masters| masters.split(&request.login)) {
-            Some((user, master)) => (user, Some(master)),
-            None => (request.login.clone(), None),
-        };
+        let (typed, master) =
+            match masters.and_then(|masters| masters.split(&request.login, &self.logins)) {
+                Some((user, master)) => (user, Some(master)),
+                None => (request.login.clone(), None),
+            };
         let login = match request.proof {
             Proof::External => self.methods.certified(request, &self.logins)?,
             _ => self.logins.canonical(&typed)?,
@@ -190,7 +195,8 @@ impl Gate {
             return Err(Refusal::LoginNotProven(account.likeness));
         }
         let known_as = account.user.as_deref().unwrap_or(login.as_bytes());
-        let other = |user: &[u8]| (user != request.login.as_bytes()).then(|| user.to_vec());
+        let typed = |user: &[u8]| fits && user == request.login.as_bytes();
+        let other = |user: &[u8]| (!typed(user)).then(|| user.to_vec());
         let (user, own) = match masters {
             // A mail server that has no login for us may know the masters themselves.
             Some((masters, master)) if destination.master.is_none() => {
@@ -317,15 +323,18 @@ impl Gate {
         deadline: Instant,
         note: &mut impl FnMut(Step<'_>),
     ) -> Result<Admission, Refusal> {
-        let (settings, recipient) = self.methods.recipient(request)?;
-        let login = self
-            .logins
-            .canonical(&recipient)
-            .map_err(|_| Refusal::RelayDenied("the address is too long"))?;
+        let (settings, recipient) = self.methods.recipient(request, &self.logins)?;
+        let canonical = |login: &Login| {
+            let canonical = self.logins.canonical(login);
+            canonical.map_err(|_| Refusal::RelayDenied("the address is too long"))
+        };
+        let login = canonical(&recipient)?;
         if login != recipient {
             note(Step::Renamed(&login));
         }
-        let asked = Question {
+        let untagged = settings.without_tag(&recipient);
+        let untagged = untagged.as_ref().map(canonical).transpose()?;
+        let mut asked = Question {
             login: &login,
             protocol: request.protocol,
             client: request.client.address,
@@ -333,21 +342,23 @@ impl Gate {
             network: request.client.network(),
             deadline,
         };
-        let known = if settings.asks_stores() {
-            match self.chain.look_up(&asked, note) {
-                // Mail for an address that is like that of a user is not for that user.
-                Err(Refusal::UnknownUser | Refusal::LoginNotProven(Likeness::Other)) => None,
-                // It may be for one: no mail is to be sent back for that.
-                Err(why @ (Refusal::LoginNotProven(_) | Refusal::UnusableEntry(_))) => {
-                    let what = why.detail().unwrap_or_default().into_owned();
-                    return Err(Trouble::Store(what).into());
-                }
-                found => Some(found?),
+        // Every server takes mail for its postmaster (RFC 5321, 4.5.1).
+        let needs_user = settings.recipients == inbound::Recipients::KnownUsers
+            && !inbound::is_postmaster(&recipient);
+        let mut known = None;
+        if settings.host.is_none() || needs_user {
+            known = self.recipient_account(&asked, note)?;
+            // A store that takes everybody for a user does not tell a tag from a part of a name.
+            let for_sure = known
+                .as_ref()
+                .is_some_and(|account| !matches!(account.passwords, Passwords::Any));
+            if let Some(untagged) = untagged.as_ref().filter(|_| !for_sure) {
+                note(Step::Renamed(untagged));
+                asked.login = untagged;
+                known = self.recipient_account(&asked, note)?.or(known);
             }
-        } else {
-            None
-        };
-        if known.is_none() && settings.recipients == inbound::Recipients::KnownUsers {
+        }
+        if known.is_none() && needs_user {
             return Err(Refusal::UnknownRecipient);
         }
         // What a user may not do, and from where, is no matter of their mail.
@@ -376,6 +387,24 @@ impl Gate {
             password: None,
             app_password: None,
         })
+    }
+
+    /// The user whom mail is for; `None` if no store knows such a one.
+    fn recipient_account(
+        &self,
+        asked: &Question<'_>,
+        note: &mut impl FnMut(Step<'_>),
+    ) -> Result<Option<Account>, Refusal> {
+        match self.chain.look_up(asked, note) {
+            // Mail for an address that is like that of a user is not for that user.
+            Err(Refusal::UnknownUser | Refusal::LoginNotProven(Likeness::Other)) => Ok(None),
+            // It may be for one: no mail is to be sent back for that.
+            Err(why @ Refusal::LoginNotProven(_)) => {
+                let what = why.detail().unwrap_or_default().into_owned();
+                Err(Trouble::Store(what).into())
+            }
+            found => Ok(Some(found?)),
+        }
     }
 
     /// Seconds to hold a refusal back, so that the client may try again on its connection.

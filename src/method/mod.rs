@@ -129,10 +129,14 @@ impl Methods {
     pub fn recipient(
         &self,
         request: &AuthRequest<'_>,
+        rules: &LoginRules,
     ) -> Result<(&inbound::Settings, Login), Refusal> {
         let settings = self.inbound.as_ref();
         let settings = settings.ok_or(Refusal::RelayDenied("there is no [inbound]"))?;
         let envelope = request.envelope.as_ref();
-        Ok((settings, settings.recipient(request.protocol, envelope)?))
+        Ok((
+            settings,
+            settings.recipient(request.protocol, envelope, rules)?,
+        ))
     }
 }

@@ -6,6 +6,9 @@
 
 use crate::request::MAX_LOGIN_BYTES;
 
+/// The one recipient that needs no domain (RFC 5321, 4.1.1.3).
+pub(crate) const POSTMASTER: &str = "postmaster";
+
 /// A recipient that can be understood in one way only.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Recipient {
@@ -92,7 +95,16 @@ impl Recipient {
                 (local.to_vec(), rest)
             }
         };
-        let rest = rest.strip_prefix(b"@").ok_or(NotUnderstood::Domain)?;
+        let Some(rest) = rest.strip_prefix(b"@") else {
+            let recipient = Self {
+                local_bytes: local.len(),
+                address: local,
+            };
+            return match recipient.is_postmaster_of_all() {
+                true => Ok((recipient, rest)),
+                false => Err(NotUnderstood::Domain),
+            };
+        };
         let (domain, rest) = run(rest, |byte| {
             byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | 0x80..)
         });
@@ -119,7 +131,12 @@ impl Recipient {
         &self.address
     }
 
-    /// What follows the `@`.
+    /// Whether it is the postmaster, without a domain.
+    pub(crate) fn is_postmaster_of_all(&self) -> bool {
+        self.address.eq_ignore_ascii_case(POSTMASTER.as_bytes())
+    }
+
+    /// What follows the `@`; empty for the postmaster without one.
     pub(crate) fn domain(&self) -> &[u8] {
         self.address.get(self.local_bytes + 1..).unwrap_or_default()
     }
@@ -302,7 +319,12 @@ mod tests {
             (b"RCPT TO:<\"a%c\"@b>", Routing),
             (b"RCPT TO:<\"@x:a\"@b>", Routing),
             (b"RCPT TO:<a>", Domain),
-            (b"RCPT TO:<postmaster>", Domain),
+            (b"RCPT TO:<postmaster@>", Domain),
+            (b"RCPT TO:<postmaster.>", LocalPart),
+            (b"RCPT TO:<postmasters>", Domain),
+            (b"RCPT TO:<postmaster", Domain),
+            (b"RCPT TO:<postmaster>@b", Parameters),
+            (b"RCPT TO:postmaster>", Parameters),
             (b"RCPT TO:<a@>", Domain),
             (b"RCPT TO:<@>", SourceRoute),
             (b"RCPT TO:<@b>", SourceRoute),

@@ -82,8 +82,8 @@ pub enum Bad {
     HostName(String),
     /// No login can be this.
     Login,
-    /// No domain can be this.
-    Domain,
+    /// No login or domain can be this; why, and what to write.
+    Flaw(String),
     /// Another key has this one already, where case does not matter.
     Twice,
     /// Neither a letter nor a digit of ASCII.
@@ -115,7 +115,7 @@ impl fmt::Display for Bad {
                 f,
                 "a login has at most {MAX_LOGIN_BYTES} bytes and no control characters"
             ),
-            Self::Domain => f.write_str("a domain has at most 253 bytes, and no @ or blank"),
+            Self::Flaw(flaw) => f.write_str(flaw),
             Self::Twice => f.write_str("stands here twice, in another case or spelling"),
             Self::Letter(letter) => write!(
                 f,
@@ -222,6 +222,12 @@ impl Table {
 
     /// Routes one login.
     pub fn route_login(&mut self, login: &str, aim: Aim) -> Result<(), Bad> {
+        if login.is_empty() {
+            return Err(Bad::Empty);
+        }
+        if let Some(flaw) = domain::login_flaw(login, "[routes.domain]") {
+            return Err(Bad::Flaw(flaw));
+        }
         let checked = Login::new(login.as_bytes().to_vec()).map_err(|_| Bad::Login)?;
         let key = if self.fold_case {
             domain::folded(checked.as_bytes()).to_ascii_lowercase()
@@ -231,17 +237,12 @@ impl Table {
         insert(&mut self.logins, key, aim)
     }
 
-    /// Routes all logins of a domain.
+    /// Routes all logins of a domain, or of all below it: `*.example.org`.
     pub fn route_domain(&mut self, domain: &str, aim: Aim) -> Result<(), Bad> {
-        let stray = |byte: u8| byte == b'@' || byte == b' ' || byte.is_ascii_control();
-        if domain.is_empty() {
-            Err(Bad::Empty)
-        } else if domain.len() > 253 || domain.bytes().any(stray) {
-            Err(Bad::Domain)
-        } else {
-            let key = domain::canonical(domain.as_bytes()).into_owned();
-            insert(&mut self.domains, key, aim)
+        if let Some(flaw) = domain::flaw(domain, true) {
+            return Err(Bad::Flaw(flaw));
         }
+        insert(&mut self.domains, domain::written(domain).into_bytes(), aim)
     }
 
     /// Routes all logins that start with one of `letters`: `acfg`, `a-m`, `a-cx`.
@@ -297,16 +298,36 @@ impl Table {
         folded.make_ascii_lowercase();
         let compared = if self.fold_case { &*folded } else { typed };
         let domain = login.domain().map_or(0, <[u8]>::len);
-        let domain = &folded[folded.len() - domain..];
+        let domain = folded.len() - domain..;
         if let Some(aim) = look_up(&self.logins, compared) {
             Some((aim, Rule::Login))
-        } else if let Some(aim) = look_up(&self.domains, domain) {
+        } else if let Some(aim) = self.of_domain(folded.get_mut(domain)?) {
             Some((aim, Rule::Domain))
         } else if let Some(aim) = self.first_letter(typed) {
             Some((aim, Rule::FirstLetter))
         } else {
             self.default.map(|aim| (aim, Rule::Default))
         }
+    }
+
+    /// Where the logins of a domain go: by its own name, else by the longest above it. Spoils the name.
+    fn of_domain(&self, domain: &mut [u8]) -> Option<Aim> {
+        if let Some(aim) = look_up(&self.domains, domain) {
+            return Some(aim);
+        }
+        // Those for all below a domain come first in the order, and most tables have none.
+        let (first, _) = self.domains.first()?;
+        if !first.starts_with(b"*") {
+            return None;
+        }
+        (1..domain.len()).find_map(|dot| {
+            if *domain.get(dot)? != b'.' {
+                return None;
+            }
+            let below = domain.get_mut(dot - 1..)?;
+            *below.first_mut()? = b'*';
+            look_up(&self.domains, below)
+        })
     }
 
     fn first_letter(&self, login: &[u8]) -> Option<Aim> {

@@ -297,6 +297,23 @@ impl Network {
         }
     }
 
+    /// The network without the bits of the host, if it was written with some: 10.0.0.0/8 for
+    /// 10.0.0.1/8.
+    pub fn without_host_bits(&self) -> Option<Self> {
+        let around = match self.address {
+            IpAddr::V4(_) => Self::around(self.address, self.prefix, 128),
+            IpAddr::V6(address) => {
+                let mask = u128::MAX.checked_shl(128 - u32::from(self.prefix));
+                let network = u128::from(address) & mask.unwrap_or(0);
+                Self {
+                    address: IpAddr::V6(network.into()),
+                    prefix: self.prefix,
+                }
+            }
+        };
+        (around != *self).then_some(around)
+    }
+
     /// The network that a client is counted with, with prefixes of so many bits; one that has an
     /// IPv4 address inside its IPv6 address counts by that.
     pub fn around(address: IpAddr, ipv4_prefix: u8, ipv6_prefix: u8) -> Self {
@@ -425,6 +442,24 @@ mod tests {
                 parsed.contains(address.parse().unwrap()),
                 inside,
                 "{network} {address}"
+            );
+        }
+        for (network, without) in [
+            ("10.0.0.1/8", Some("10.0.0.0/8")),
+            ("10.0.0.0/8", None),
+            ("10.0.0.1", None),
+            ("10.0.0.1/0", Some("0.0.0.0/0")),
+            ("2001:db8::1/32", Some("2001:db8::/32")),
+            ("2001:db8::1/128", None),
+            ("2002:a00:1::1/48", Some("2002:a00:1::/48")),
+            ("::1/0", Some("::/0")),
+            ("::ffff:10.0.0.1/104", Some("10.0.0.0/8")),
+        ] {
+            let found = Network::parse(network).unwrap().without_host_bits();
+            assert_eq!(
+                found.map(|it| it.to_string()).as_deref(),
+                without,
+                "{network}"
             );
         }
         for bad in [

@@ -1,5 +1,6 @@
 //! `none`: mail from other servers, for our own domains only, whatever its clients type.
 
+use nginx_mail_auth::logins::LoginRules;
 use nginx_mail_auth::method::inbound::{Recipients, Settings, shown};
 use nginx_mail_auth::request::{Envelope, Protocol};
 
@@ -126,6 +127,63 @@ fn one_host_may_take_it_all_and_only_for_users() {
     assert!(mail(&dir, "bob@example.com").0.contains("550 5.1.1"));
 }
 
+/// RFC 5321, 4.5.1.
+#[test]
+fn the_postmaster_always_gets_mail() {
+    let dir = folder("host = \"mx\"\nknown-users-only = true\n");
+    for to in [
+        "postmaster",
+        "PostMaster",
+        "Postmaster@other.Example",
+        "postmaster@example.com",
+    ] {
+        let (answer, log) = mail(&dir, to);
+        assert_eq!((answer, cause(&log)), (ok("192.0.2.9"), "accepted"), "{to}");
+    }
+    let (answer, log) = mail(&dir, "postmaster> NOTIFY=NEVER ORCPT=rfc822;postmaster");
+    assert_eq!(answer, DENIED, "{log}");
+    let (answer, _) = mail(&dir, "postmaster@elsewhere.example");
+    assert_eq!(answer, DENIED);
+    // Without a host it goes where the first domain's does.
+    let dir = folder("known-users-only = true\n");
+    for to in ["postmaster", "POSTMASTER@example.com"] {
+        assert_eq!(mail(&dir, to).0, ok("192.0.2.1"), "{to}");
+    }
+}
+
+#[test]
+fn a_tag_is_no_part_of_a_user_unless_a_store_has_it_so() {
+    let dir = folder("known-users-only = true\nrecipient-delimiter = \"+-\"\n");
+    dir.write(
+        "users",
+        [USERS, "al+x@example.com:*::::::host=192.0.2.4\n"].concat(),
+    );
+    for (to, host) in [
+        ("alice+news@example.com", "192.0.2.3"),
+        ("Alice-x+y@Example.com", "192.0.2.3"),
+        ("al+x@example.com", "192.0.2.4"),
+    ] {
+        assert_eq!(mail(&dir, to).0, ok(host), "{to}");
+    }
+    for to in [
+        "al+y@example.com",
+        "+alice@example.com",
+        "alic+e@example.com",
+    ] {
+        assert_eq!(cause(&mail(&dir, to).1), "unknown-recipient", "{to}");
+    }
+    let dir = folder("known-users-only = true\n");
+    let (_, log) = mail(&dir, "alice+news@example.com");
+    assert_eq!(cause(&log), "unknown-recipient");
+    let dir = folder("recipient-delimiter = \"x\"\n");
+    let (text, code) = check(&dir);
+    assert!(
+        text.contains("inbound.recipient-delimiter: must be 1 to 8 of"),
+        "{text}"
+    );
+    assert_eq!(code, Some(78));
+}
+
 #[test]
 fn nobody_sends_mail_where_none_is_configured_or_with_another_protocol() {
     let dir = TempDir::new();
@@ -171,15 +229,30 @@ fn settings_that_cannot_work_or_do_too_much() {
         assert!(text.contains(message), "{text}");
         assert_eq!(status, Some(code), "{text}");
     }
-    for domain in ["[192.0.2.1]", "a..b", "x_y", ".a", "a."] {
+    for (domain, message) in [
+        ("[192.0.2.1]", "\"[192.0.2.1]\" a domain has 1 to 253 bytes"),
+        ("a..b", "\"a..b\" a domain has 1 to 253 bytes"),
+        (
+            "x_y",
+            "no recipient can be there: not of the form of a domain name",
+        ),
+        (
+            ".a",
+            "\".a\" begins with a dot: write \"*.a\" for all domains below a",
+        ),
+        (
+            "a.",
+            "\"a.\" ends with a dot, as no login does: write \"a\"",
+        ),
+    ] {
         let dir = folder("");
         dir.write(
             "auth.toml",
             CONFIG.replace("Other.example", domain) + ROUTES,
         );
         let (text, status) = check(&dir);
-        let message = "inbound.domains: no recipient can be there";
-        assert!(text.contains(message), "{text}");
+        let message = format!("inbound.domains: {message}");
+        assert!(text.contains(&message), "{text}");
         assert_eq!(status, Some(78));
     }
     let dir = folder("known-users-only = true\n");
@@ -201,7 +274,9 @@ fn hostile_lines_get_nobody_a_relay() {
         domains: vec!["example.com".to_owned(), "bücher.example".to_owned()],
         host: None,
         recipients: Recipients::All,
+        delimiters: Vec::new(),
     };
+    let rules = LoginRules::default();
     let random = &mut Random::seeded(5321);
     let mut accepted = 0;
     for case in 0..CASES {
@@ -211,13 +286,17 @@ fn hostile_lines_get_nobody_a_relay() {
             from: b"",
             to: &line,
         };
-        let Ok(login) = settings.recipient(Protocol::Smtp, Some(&envelope)) else {
+        let Ok(login) = settings.recipient(Protocol::Smtp, Some(&envelope), &rules) else {
             continue;
         };
         accepted += 1;
         let ours = surely_ours(&line);
         assert!(ours, "case {case}: {} as {login:?}", line.escape_ascii());
-        assert_eq!(shown(&line), login.as_bytes());
+        if shown(&line) == b"postmaster" {
+            assert_eq!(login.as_bytes(), b"postmaster@example.com");
+        } else {
+            assert_eq!(shown(&line), login.as_bytes());
+        }
     }
     // Among all that are some good ones.
     assert!(accepted > CASES / 100, "{accepted} accepted");
@@ -332,6 +411,16 @@ fn surely_ours(line: &[u8]) -> bool {
             .or(rest.split_once("@bücher.example"))
             .filter(|(_, after)| after.is_empty() || after.starts_with(' ')),
     };
+    for word in ["postmaster", "\"postmaster\""] {
+        let bare = rest.strip_prefix(word);
+        let inside = rest
+            .strip_prefix('<')
+            .and_then(|rest| rest.strip_prefix(word));
+        let after = inside.map_or(bare, |inside| inside.strip_prefix('>'));
+        if after.is_some_and(|after| after.is_empty() || after.starts_with(' ')) {
+            return after.is_some_and(|after| !after.contains(['<', '>']));
+        }
+    }
     let Some((local, after)) = address else {
         return false;
     };

@@ -1,7 +1,7 @@
 //! The keys of all tables.
 
 /// The keys of all tables, sorted, but for those that a host may well be called after.
-pub(super) const STRAY: [&str; 100] = [
+pub(super) const STRAY: [&str; 103] = [
     "aliases",
     "allow-nets-attribute",
     "allow-weak-schemes",
@@ -28,6 +28,7 @@ pub(super) const STRAY: [&str; 100] = [
     "default-domain",
     "default-scheme",
     "domain",
+    "domain-aliases",
     "domains",
     "exempt",
     "filter",
@@ -71,6 +72,7 @@ pub(super) const STRAY: [&str; 100] = [
     "port-attribute",
     "query",
     "read-timeout",
+    "recipient-delimiter",
     "refuse-login",
     "refuse-network",
     "refused",
@@ -93,6 +95,7 @@ pub(super) const STRAY: [&str; 100] = [
     "timeout",
     "timeout-ms",
     "tls",
+    "trim",
     "trouble",
     "url",
     "urls",

@@ -12,16 +12,28 @@ use crate::logins::LoginRules;
 use crate::request::Login;
 use crate::store::file::Settings;
 
+/// Of a name that is there already.
+const TWICE: &str = "stands here twice, in another case or spelling";
+
+fn bytes(aliases: &BTreeMap<String, String>) -> BTreeMap<Vec<u8>, Vec<u8>> {
+    let bytes =
+        |(from, to): (&String, &String)| (from.clone().into_bytes(), to.clone().into_bytes());
+    aliases.iter().map(bytes).collect()
+}
+
 impl Checker<'_> {
-    pub(super) fn logins(&mut self, logins: file::Logins) -> LoginRules {
+    pub(super) fn logins(&mut self, logins: &file::Logins) -> LoginRules {
+        let domain_aliases = self.domain_aliases(&logins.domain_aliases);
+        self.aliased = domain_aliases.clone();
         let strip_domains: Vec<_> = logins
             .strip_domains
             .iter()
-            .filter_map(|domain| self.domain("logins.strip-domains", domain))
+            .filter_map(|domain| self.domains("logins.strip-domains", domain))
             .collect();
         let default_domain = logins.default_domain.as_ref().and_then(|domain| {
             let checked = self.domain("logins.default-domain", domain)?;
-            if strip_domains.contains(&checked) {
+            let stripped = |strip: &String| domain::covers(strip.as_bytes(), checked.as_bytes());
+            if strip_domains.iter().any(stripped) {
                 let message = "is one of strip-domains too: logins would lose and get it again";
                 self.warn(&domain.span(), "logins.default-domain", message);
             }
@@ -40,19 +52,53 @@ impl Checker<'_> {
             if let (Some(from), Some(login)) = (from, to_login)
                 && aliases.insert(from, login).is_some()
             {
-                self.report(
-                    &to.span(),
-                    &key,
-                    "stands here twice, in another case or spelling",
-                );
+                self.report(&to.span(), &key, TWICE);
             }
         }
         LoginRules {
+            trim: logins.trim,
             lower_case: logins.lower_case,
+            domain_aliases: bytes(&domain_aliases),
             strip_domains,
             default_domain,
             aliases,
         }
+    }
+
+    /// Other names of domains: none leads to another.
+    fn domain_aliases(
+        &mut self,
+        aliases: &BTreeMap<Spanned<String>, Spanned<String>>,
+    ) -> BTreeMap<String, String> {
+        let mut checked = BTreeMap::new();
+        let mut places = Vec::new();
+        for (from, to) in aliases {
+            let key = format!("logins.domain-aliases.{}", written(from.get_ref()));
+            let name = self.domain(&key, from);
+            let other = self.domain(&key, to);
+            if let (Some(name), Some(other)) = (name, other) {
+                if checked.insert(name.clone(), other).is_some() {
+                    self.report(&from.span(), &key, TWICE);
+                }
+                places.push((name, key, to.span()));
+            }
+        }
+        for (name, key, span) in places {
+            let mut end = &name;
+            for _ in 0..=checked.len() {
+                match checked.get(end) {
+                    Some(next) => end = next,
+                    None => break,
+                }
+            }
+            if checked.contains_key(end) {
+                self.report(&span, &key, "is an alias of itself, maybe by others");
+            } else if checked.get(&name).is_some_and(|next| next != end) {
+                let message = format!("is an alias too, and is not looked up again: write {end:?}");
+                self.report(&span, &key, message);
+            }
+        }
+        checked
     }
 
     fn alias_login(&mut self, key: &str, login: &Spanned<String>) -> Option<Vec<u8>> {
@@ -62,19 +108,60 @@ impl Checker<'_> {
             self.report(&login.span(), key, message);
             return None;
         }
-        Some(domain::folded(&bytes).into_owned())
+        if let Some(flaw) = domain::login_flaw(login.get_ref(), "[logins.domain-aliases]") {
+            let message = format!("{:?} {flaw}", login.get_ref());
+            self.report(&login.span(), key, message);
+            return None;
+        }
+        let folded = domain::folded(&bytes).into_owned();
+        if let Some(name) = str::from_utf8(&folded)
+            .ok()
+            .and_then(|it| it.rsplit_once('@'))
+        {
+            self.warn_of_alias(key, login, name.1);
+        }
+        Some(folded)
     }
 
     /// A domain, in canonical form.
     pub(super) fn domain(&mut self, key: &str, domain: &Spanned<String>) -> Option<String> {
-        let name = domain.get_ref();
-        let stray = |byte: u8| byte == b'@' || byte == b' ' || byte.is_ascii_control();
-        if name.is_empty() || name.len() > 253 || name.bytes().any(stray) {
-            let message = "a domain has 1 to 253 bytes, and no @ or blank";
-            self.report(&domain.span(), key, message);
+        self.one_or_all_below(key, domain, false)
+    }
+
+    /// A domain, or all below one: `*.example.org`. In canonical form.
+    pub(super) fn domains(&mut self, key: &str, domain: &Spanned<String>) -> Option<String> {
+        self.one_or_all_below(key, domain, true)
+    }
+
+    fn one_or_all_below(
+        &mut self,
+        key: &str,
+        domain: &Spanned<String>,
+        below: bool,
+    ) -> Option<String> {
+        if let Some(flaw) = domain::flaw(domain.get_ref(), below) {
+            self.report(
+                &domain.span(),
+                key,
+                format!("{:?} {flaw}", domain.get_ref()),
+            );
             return None;
         }
-        Some(domain::canonical_text(name))
+        let name = domain::written(domain.get_ref());
+        if !key.starts_with("inbound.") {
+            self.warn_of_alias(key, domain, &name);
+        }
+        Some(name)
+    }
+
+    /// Says of a domain that no login has it by the time it is looked for.
+    pub(super) fn warn_of_alias(&mut self, key: &str, at: &Spanned<String>, domain: &str) {
+        if let Some(other) = self.aliased.get(domain) {
+            let message = format!(
+                "{domain:?} is one of [logins.domain-aliases], and no login has it here: write {other:?}"
+            );
+            self.warn(&at.span(), key, message);
+        }
     }
 
     pub(super) fn master(

@@ -85,16 +85,32 @@ impl Checker<'_> {
                 Some(_) => Recipients::KnownUsers,
                 None => Recipients::All,
             },
+            delimiters: self.delimiters(inbound.recipient_delimiter.as_ref()),
         })
+    }
+
+    /// What parts a user from a tag: characters that can stand in a local part without quotes.
+    fn delimiters(&mut self, delimiters: Option<&Spanned<String>>) -> Vec<u8> {
+        let Some(delimiters) = delimiters else {
+            return Vec::new();
+        };
+        let (text, span) = (delimiters.get_ref(), delimiters.span());
+        let fits = |byte: u8| b"!#$&'*+-/=?^_`{|}~.".contains(&byte);
+        if text.is_empty() || text.len() > 8 || !text.bytes().all(fits) {
+            let message = "must be 1 to 8 of the characters that can part a user from a tag, such as \"+\" or \"+-\"; \
+                           letters and digits cannot";
+            self.report(&span, "inbound.recipient-delimiter", message);
+        }
+        text.as_bytes().to_vec()
     }
 
     /// A domain such as can stand in a recipient.
     fn mail_domain(&mut self, domain: &Spanned<String>) -> Option<String> {
         const KEY: &str = "inbound.domains";
-        let name = self.domain(KEY, domain)?;
+        let name = self.domains(KEY, domain)?;
         let fits = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | 0x80..);
         let label = |label: &str| !label.is_empty() && label.bytes().all(fits);
-        if !name.split('.').all(label) {
+        if !name.trim_start_matches("*.").split('.').all(label) {
             let message = "no recipient can be there: not of the form of a domain name";
             self.report(&domain.span(), KEY, message);
             return None;

@@ -185,7 +185,10 @@ impl Checker<'_> {
                 continue;
             }
             match Network::parse(place.get_ref()) {
-                Some(network) => places.networks.push(network),
+                Some(network) => {
+                    self.warn_of_host_bits(FRONTS, place, network);
+                    places.networks.push(network);
+                }
                 None => {
                     let message = format!(
                         "{:?} is neither an address, nor a network such as \"10.0.0.0/8\", nor \

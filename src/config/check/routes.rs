@@ -11,6 +11,7 @@ use crate::config::DNS_IS_ASKED;
 use crate::config::advice;
 use crate::config::file;
 use crate::config::source::written;
+use crate::domain;
 use crate::route::{
     Aim, AllowedNetworks, Bad, HostId, Move, Ports, ProbeKind, Probes, Table, Target,
 };
@@ -124,6 +125,12 @@ impl Checker<'_> {
             };
             if let Err(bad) = add(table, what.get_ref(), id) {
                 self.report(&what.span(), &key, bad.to_string());
+            } else if section != "first-letter" {
+                let domain = what
+                    .get_ref()
+                    .rsplit_once('@')
+                    .map_or(what.get_ref().as_str(), |it| it.1);
+                self.warn_of_alias(&key, what, &domain::written(domain));
             }
         }
     }

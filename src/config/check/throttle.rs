@@ -81,7 +81,10 @@ impl Checker<'_> {
         let mut read = Vec::new();
         for network in networks {
             match Network::parse(network.get_ref()) {
-                Some(network) => read.push(network),
+                Some(known) => {
+                    self.warn_of_host_bits(key, network, known);
+                    read.push(known);
+                }
                 None => {
                     let text = network.get_ref();
                     let message = format!("is neither an address nor a network: {text:?}");
@@ -90,6 +93,23 @@ impl Checker<'_> {
             }
         }
         read
+    }
+
+    /// Says of a network such as 10.0.0.1/8 that all of it is meant.
+    pub(super) fn warn_of_host_bits(
+        &mut self,
+        key: &str,
+        written: &Spanned<String>,
+        read: Network,
+    ) {
+        if let Some(network) = read.without_host_bits() {
+            let text = written.get_ref();
+            let message = format!(
+                "{text:?} has bits of a host behind its prefix and stands for the whole network: write \
+                 \"{network}\", or the address alone"
+            );
+            self.warn(&written.span(), key, message);
+        }
     }
 
     fn place(&mut self, throttle: &file::Throttle) -> Place {

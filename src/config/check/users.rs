@@ -158,7 +158,7 @@ impl Checker<'_> {
             domains
                 .filter_map(|domain| match domain.get_ref().as_str() {
                     "" => Some(String::new()),
-                    _ => self.domain("users.domains", domain),
+                    _ => self.domains("users.domains", domain),
                 })
                 .collect()
         });

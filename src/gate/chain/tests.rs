@@ -344,12 +344,14 @@ fn a_decoy_is_always_hashed() {
 #[test]
 fn a_store_is_asked_about_its_domains_only() {
     let mut first = source(Says::Stored(&["{PLAIN}one"]), Then::Stop, Then::Stop);
-    first.domains = Some(vec![b"example.org"[..].into(), b""[..].into()]);
+    let domains = [&b"example.org"[..], b"*.example.net", b""];
+    first.domains = Some(domains.map(Into::into).to_vec());
     let second = source(Says::Stored(&["{PLAIN}two"]), Then::Stop, Then::Stop);
     let chain = chain(vec![first, second]);
     for (login, password) in [
         ("a@example.org", "one"),
-        ("a@Example.ORG", "one"),
+        ("a@below.example.net", "one"),
+        ("a@example.net", "two"),
         ("a", "one"),
         ("a@", "one"),
         ("a@sub.example.org", "two"),

@@ -166,9 +166,12 @@ fn keys_that_no_login_or_domain_can_be() {
     let id = host(&mut table, "host");
     assert_eq!(table.route_login("a\nb", id), Err(Bad::Login));
     assert_eq!(table.route_login(&"a".repeat(255), id), Err(Bad::Login));
-    assert_eq!(table.route_login("", id), Ok(()));
-    assert_eq!(table.route_domain("", id), Err(Bad::Empty));
-    assert_eq!(table.route_domain("@example.org", id), Err(Bad::Domain));
+    assert_eq!(table.route_login("", id), Err(Bad::Empty));
+    let flaw = |what: &str| Err(Bad::Flaw(what.to_owned()));
+    let empty = flaw("must not be empty");
+    assert_eq!(table.route_domain("", id), empty);
+    let at = flaw("begins with an @: write \"example.org\"");
+    assert_eq!(table.route_domain("@example.org", id), at);
     table.route_domain("example.org", id).unwrap();
     assert_eq!(table.route_domain("EXAMPLE.org", id), Err(Bad::Twice));
 }
