@@ -133,7 +133,8 @@ impl Gate {
     /// The login that a wrong password of `typed` counts for: the master's, if it is one of a master.
     pub fn counted_login(&self, typed: &Login) -> Result<Vec<u8>, Refusal> {
         let masters = self.masters.as_ref();
-        let master = masters.and_then(|masters| Some((masters, masters.split(typed)?.1)));
+        let master =
+            masters.and_then(|masters| Some((masters, masters.split(typed, &self.logins)?.1)));
         match master {
             Some((masters, master)) => Ok(masters.join(b"", &master)),
             None => Ok(self.logins.canonical(typed)?.as_bytes().to_vec()),

@@ -9,6 +9,7 @@ fn taking(users: Vec<(&'static str, Account)>, host: Option<&str>, recipients: R
         domains: vec!["example.org".to_owned()],
         host: host.map(str::to_owned),
         recipients,
+        delimiters: Vec::new(),
     });
     gate
 }

@@ -1,6 +1,7 @@
 //! Masters, who log in as somebody else.
 
 use super::*;
+use crate::logins::LoginRules;
 use crate::store::file::{FileStore, Settings, UsersFile};
 
 const MASTERS: &str = "boss:{PLAIN}m4ster\n\
@@ -56,14 +57,14 @@ fn a_login_is_parted_at_the_last_separator() {
     ] {
         let masters = masters(separator);
         let typed = Login::new(login.into()).unwrap();
-        let parts = masters.split(&typed);
+        let parts = masters.split(&typed, &LoginRules::default());
         let parts = parts.as_ref().map(|(user, master)| {
             let text = |login: &Login| String::from_utf8(login.as_bytes().to_vec()).unwrap();
             (text(user), text(master))
         });
         let expected = expected.map(|(user, master)| (user.to_owned(), master.to_owned()));
         assert_eq!(parts, expected, "{separator} {login}");
-        if let Some((user, master)) = masters.split(&typed) {
+        if let Some((user, master)) = masters.split(&typed, &LoginRules::default()) {
             assert_eq!(masters.join(user.as_bytes(), &master), login.as_bytes());
         }
     }
