@@ -80,8 +80,8 @@ mod tests {
                 apart("{ address = \"10.0.0.1\", imap = 143 }"),
             ),
             (
-                "pop3s://[::2]:995/",
-                apart("{ address = \"::2\", pop3 = 995 }"),
+                "pop3s://[2001:db8::2]:995/",
+                apart("{ address = \"2001:db8::2\", pop3 = 995 }"),
             ),
             (
                 "tcp://10.0.0.1:25",

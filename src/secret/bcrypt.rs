@@ -10,9 +10,9 @@ use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
 use super::digest::digest;
+use super::encoding::number;
 use super::error::SecretError;
 use super::pbkdf2::Function;
-use super::stored::number;
 
 /// The highest cost taken, about two seconds of work; each step doubles it.
 const MAX_COST: u32 = 15;

@@ -4,7 +4,7 @@ use std::fmt;
 
 use zeroize::Zeroizing;
 
-use super::stored::from_hex;
+use super::encoding::from_hex;
 
 /// The longest challenge: two numbers, and a host name of the longest kind (RFC 1035, 2.3.4).
 const MAX_CHALLENGE_BYTES: usize = 300;

@@ -88,7 +88,7 @@ mod tests {
 
     use super::*;
     use crate::secret::digest::digest;
-    use crate::secret::stored::from_hex;
+    use crate::secret::encoding::from_hex;
 
     fn hex(text: &str) -> Vec<u8> {
         from_hex(text.as_bytes()).unwrap()

@@ -14,6 +14,7 @@ mod cost;
 mod cram_md5;
 mod crypt;
 mod digest;
+mod encoding;
 mod error;
 mod hashing;
 mod md5_crypt;

@@ -12,8 +12,8 @@ use sha2::{Sha256, Sha512};
 use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
+use super::encoding::{BASE64, from_hex, number};
 use super::error::SecretError;
-use super::stored::{BASE64, from_hex, number};
 
 /// The most rounds taken, over all blocks of the digest: about a second of work. OWASP asks for
 /// 1,300,000 with SHA-1.

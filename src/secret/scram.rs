@@ -14,9 +14,9 @@ use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
 use super::digest::digest;
+use super::encoding::BASE64;
 use super::error::SecretError;
 use super::pbkdf2::{Derivation, Function};
-use super::stored::BASE64;
 
 const POSTGRESQL: &[u8] = b"SCRAM-SHA-256$";
 

@@ -4,8 +4,8 @@ use sha_crypt::Params;
 use subtle::ConstantTimeEq;
 
 use super::MAX_PASSWORD_BYTES;
+use super::encoding::number;
 use super::error::SecretError;
-use super::stored::number;
 use super::unix64;
 
 /// The most rounds taken: about a second of work. `rounds=` may say up to 999,999,999.

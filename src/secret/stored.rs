@@ -2,9 +2,6 @@
 
 use std::fmt;
 
-use base64::Engine;
-use base64::alphabet;
-use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use md5::Md5;
 use sha2::Sha256;
 use subtle::ConstantTimeEq;
@@ -13,6 +10,7 @@ use zeroize::{Zeroize as _, Zeroizing};
 use super::cost::Accepted;
 use super::cram_md5::CramMd5;
 use super::digest::{Digested, digest};
+use super::encoding::{Encoding, split_encoding};
 use super::error::SecretError;
 use super::pbkdf2::Function;
 use super::scheme::{Prefix, Scheme, WeakSchemes};
@@ -22,12 +20,6 @@ use super::{
 
 /// The longest text that is looked at. The longest that any tool writes is 200 bytes.
 const MAX_STORED_BYTES: usize = 1024;
-
-/// Base64 with or without padding; Dovecot takes both.
-pub(super) const BASE64: GeneralPurpose = GeneralPurpose::new(
-    &alphabet::STANDARD,
-    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
-);
 
 //------------ Secret --------------------------------------------------------
 
@@ -406,58 +398,6 @@ fn parse_digest(
     });
     let hash = Digested::parse(scheme, encoding.decode(text)?)?;
     Ok((scheme, Form::Digest(hash)))
-}
-
-/// How bytes are written as text.
-#[derive(Clone, Copy)]
-enum Encoding {
-    Hex,
-    Base64,
-}
-
-impl Encoding {
-    fn decode(self, text: &[u8]) -> Result<Vec<u8>, SecretError> {
-        match self {
-            Self::Hex => from_hex(text).ok_or(SecretError::Damaged("this is not hexadecimal")),
-            Self::Base64 => BASE64
-                .decode(text)
-                .map_err(|_| SecretError::Damaged("this is not base64")),
-        }
-    }
-}
-
-/// Parts a scheme's name from the encoding behind it: `SSHA.HEX`.
-fn split_encoding(name: &[u8]) -> Result<(&[u8], Option<Encoding>), SecretError> {
-    let Some(dot) = name.iter().position(|byte| *byte == b'.') else {
-        return Ok((name, None));
-    };
-    let encoding = match name[dot + 1..].to_ascii_uppercase().as_slice() {
-        b"HEX" => Encoding::Hex,
-        b"B64" | b"BASE64" => Encoding::Base64,
-        _ => return Err(SecretError::UnknownScheme),
-    };
-    Ok((&name[..dot], Some(encoding)))
-}
-
-/// Reads hexadecimal digits of either case, two for each byte.
-pub(super) fn from_hex(text: &[u8]) -> Option<Vec<u8>> {
-    let (pairs, []) = text.as_chunks::<2>() else {
-        return None;
-    };
-    let digit = |byte: u8| char::from(byte).to_digit(16);
-    pairs
-        .iter()
-        .map(|[high, low]| u8::try_from(digit(*high)? << 4 | digit(*low)?).ok())
-        .collect()
-}
-
-/// Reads a decimal number that would be written again as it is: no sign, no leading zero.
-pub(super) fn number(text: &[u8]) -> Option<u32> {
-    let canonical = !(text.len() > 1 && text.starts_with(b"0"));
-    let digits = !text.is_empty() && text.iter().all(u8::is_ascii_digit);
-    (canonical && digits)
-        .then(|| str::from_utf8(text).ok()?.parse().ok())
-        .flatten()
 }
 
 #[cfg(test)]

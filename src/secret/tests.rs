@@ -1,6 +1,6 @@
 //! How stored texts are read.
 
-use super::stored::number;
+use super::encoding::number;
 use super::*;
 
 fn parse(text: impl AsRef<[u8]>) -> Result<Option<Secret>, SecretError> {

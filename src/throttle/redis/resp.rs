@@ -166,7 +166,7 @@ mod tests {
             ("+OK\r\n", Reply::Status(b"OK".to_vec())),
             (
                 "-NOAUTH x\x1b\r\n",
-                Reply::Error("NOAUTH x\\x1b".to_owned()),
+                Reply::Error("NOAUTH x\u{fffd}".to_owned()),
             ),
             (":-7\r\n", Reply::Integer(-7)),
             ("$-1\r\n", Reply::Bulk(None)),
