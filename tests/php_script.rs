@@ -159,8 +159,19 @@ fn login(random: &mut Random) -> Vec<u8> {
     match random.below(12) {
         0 => Vec::new(),
         1 => first.to_vec(),
-        _ => [first, &text(random, 254)].concat(),
+        _ => with_plain_domain([first, &text(random, 254)].concat()),
     }
+}
+
+/// A login whose domain is in ASCII and, by [`text`], in lower case: the script knows nothing of domains, and the
+/// program tells the mail server the canonical form of any other.
+fn with_plain_domain(mut login: Vec<u8>) -> Vec<u8> {
+    if let Some(at) = login.iter().rposition(|byte| *byte == b'@') {
+        let domain = login.split_off(at);
+        let text = String::from_utf8_lossy(&domain).replace("%E9", "");
+        login.extend(text.bytes().filter(u8::is_ascii));
+    }
+    login
 }
 
 /// Text as nginx escapes it, and now and then as it does not.

@@ -197,7 +197,10 @@ pub(crate) fn ldap(data: &[u8]) {
     PEER.with(|peer| {
         peer.play(first, second);
         let store = directory(&peer.path(), auth);
-        if let Ok(Some((account, right))) = ask(&store) {
+        if let Ok(Some((account, right))) = ask(&store)
+            // Several entries are no user.
+            && account.unusable.is_none()
+        {
             // Found below the base, so never by an empty name, which would bind anonymously.
             let dn = account
                 .handle

@@ -238,11 +238,12 @@ impl World {
         if self.key.is_some() && asked(b"HTTP_X_AUTH_KEY")? != self.key {
             return Err("OK without the key");
         }
-        let user = asked(b"HTTP_AUTH_USER")?.ok_or("OK without a login")?;
-        let pass = asked(b"HTTP_AUTH_PASS")?.ok_or("OK without a password")?;
+        let user = || asked(b"HTTP_AUTH_USER")?.ok_or("OK without a login");
+        let pass = || asked(b"HTTP_AUTH_PASS")?.ok_or("OK without a password");
         let found = !said.is_empty();
         match asked(b"HTTP_AUTH_METHOD")?.unwrap_or_default() {
             b"" | b"plain" => {
+                let (user, pass) = (user()?, pass()?);
                 let typed = undo(user).ok_or("OK to a login that is not escaped")?;
                 let pass = undo(pass).ok_or("OK to a password that is not escaped")?;
                 let login = self.canonical(&typed);
@@ -262,6 +263,7 @@ impl World {
                 }
             }
             method @ (b"cram-md5" | b"apop") => {
+                let (user, pass) = (user()?, pass()?);
                 let digest = if method == b"apop" { APOP } else { CRAM_MD5 };
                 let challenge = asked(b"HTTP_AUTH_SALT")?;
                 let typed = undo(user).ok_or("OK to a login that is not escaped")?;

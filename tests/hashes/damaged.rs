@@ -83,7 +83,6 @@ fn damaged_hashes_are_refused() {
         "{SHA",
         "{}x",
         "{CRYPT}",
-        "{CRYPT}x",
         "$",
         "$$",
         "$1$",
@@ -123,7 +122,6 @@ fn damaged_hashes_are_refused() {
         "{CRAM-MD5}00747cf2ffaf11c5ea4a64979c3901fc1d20dee13f480bb598f7d8575b23e61b",
         "{ROT13}x",
         "password",
-        "x",
     ] {
         let error = Secret::parse(stored.as_bytes(), WeakSchemes::Allowed).unwrap_err();
         assert!(!error.is_choice(), "{stored}: {error}");

@@ -141,12 +141,12 @@ fn only_exactly_one_entry_of_the_right_place_is_a_user() {
                 ]
                 .concat()
             },
-            TEMPORARY,
+            REFUSED,
         ),
         (
             "more than two",
             |id| [entry(id, ALICE), entry(id, ALICE), done(id, 4)].concat(),
-            TEMPORARY,
+            REFUSED,
         ),
         (
             "one, and nobody knows whether there are more",
