@@ -162,8 +162,10 @@ fn every_method(way: Way) {
     let proxy = Proxy::start(&front);
     let text = greeting(hosts.hosts[0].name, alice);
     let logged = |cause: &str| {
+        let line = format!("cause={cause}");
+        // The log is written beside the answers.
+        wait_until(&line, || front.logged().contains(&line));
         let log = front.logged();
-        assert!(log.contains(&format!("cause={cause}")), "no {cause}: {log}");
         for secret in ["sesame1", KEY] {
             assert!(!log.contains(secret), "{log}");
         }

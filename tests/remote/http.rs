@@ -18,7 +18,7 @@ const LOGIN: &[u8] = b"alice";
 const PASSWORD: &[u8] = b"marker-password";
 
 /// Longer than the `timeout` of [`keys`], by what a busy machine may need.
-const LIMIT: Duration = Duration::from_millis(1500);
+const LIMIT: Duration = Duration::from_secs(5);
 
 pub(super) fn keys(fake: &Fake) -> String {
     let port = fake.port;

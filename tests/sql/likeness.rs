@@ -81,9 +81,8 @@ fn for_recipient(dir: &TempDir, recipient: &str) -> String {
 }
 
 /// Logins that utf8mb4_general_ci takes for `alice@example.org`.
-const LIKE_ALICE: [&str; 4] = [
+const LIKE_ALICE: [&str; 3] = [
     "\u{e1}lice@example.org",
-    "alice@ex\u{e4}mple.org",
     "alice@example.org ",
     "\u{c0}L\u{cc}CE@EXAMPLE.ORG",
 ];

@@ -29,11 +29,13 @@ impl Pooler {
     fn start(engine: &Engine, mode: &str) -> Self {
         let folder = TempDir::new();
         let port = free_port(Ipv4Addr::LOCALHOST);
+        // Those who keep a session need one each; all others share two.
+        let size = if mode == "session" { 20 } else { 2 };
         let list = folder.write("users.txt", format!("\"mail\" \"{PASSWORD}\"\n"));
         let conf = format!(
             "[databases]\n* = host=127.0.0.1 port={}\n[pgbouncer]\nlisten_addr = 127.0.0.1\n\
              listen_port = {port}\nunix_socket_dir =\nauth_type = scram-sha-256\n\
-             auth_file = {}\npool_mode = {mode}\ndefault_pool_size = 2\n",
+             auth_file = {}\npool_mode = {mode}\ndefault_pool_size = {size}\n",
             engine.port(),
             list.display(),
         );

@@ -43,15 +43,15 @@ fn check(cgi: &Cgi) -> (i32, String) {
 }
 
 #[track_caller]
-fn must_name(cgi: &Cgi, what: &str, advice: &str) {
+fn must_name(cgi: &Cgi, what: &[&str], advice: &str) {
     let (code, said) = check(cgi);
     assert_eq!(code, 78, "{said}");
     let problem = |line: &&str| !line.starts_with("warning") && line.contains("throttle.state: ");
     let of_state = said.lines().find(problem);
     let line = of_state.unwrap_or_else(|| panic!("{said}"));
     assert!(
-        line.contains(what) && line.contains(advice),
-        "{what}: {said}"
+        what.iter().any(|what| line.contains(what)) && line.contains(advice),
+        "{what:?}: {said}"
     );
 }
 
@@ -77,16 +77,17 @@ fn the_documented_rights_are_enough_and_all_are_needed() {
     for missing in &rules {
         let others: Vec<_> = rules.iter().filter(|rule| *rule != missing).collect();
         allow(&redis, &others);
-        let what = match missing.strip_prefix('+') {
-            Some(command) => format!("'{command}'"),
-            None => "key".to_owned(),
+        let what: &[&str] = match missing.strip_prefix('+') {
+            // Of a command that a script runs, Redis before 7.4 does not say which.
+            Some(command) => &[&format!("'{command}'"), "can't run this command"],
+            None => &["key"],
         };
-        must_name(&cgi, &what, &advice);
+        must_name(&cgi, what, &advice);
     }
     allow(&redis, &rules);
     let keys = rules.iter().map(|rule| rule.replace("~{", "~other:{"));
     allow(&redis, &keys.collect::<Vec<_>>());
-    must_name(&cgi, "key", &advice);
+    must_name(&cgi, &["key"], &advice);
     // No check has changed a count, and nothing of it is left.
     allow(&redis, &rules);
     assert_eq!(check(&cgi).0, 0);
@@ -116,7 +117,7 @@ fn a_replica_can_be_read_only() {
         primary.command(&["DBSIZE"]) == replica.command(&["DBSIZE"])
     });
     let advice = "a replica cannot count: name the primary in state";
-    must_name(&Cgi::new(&config(&replica.keys())), "READONLY", advice);
+    must_name(&Cgi::new(&config(&replica.keys())), &["READONLY"], advice);
     let server = Serving::listening(&config(&replica.keys()), USERS);
     assert_eq!(server.log_in(HERE, "alice", "secret-right"), In);
     let log = server.log();
