@@ -72,7 +72,7 @@ pub enum Command {
     /// Ask for a password, and show the answer and step by step why
     ///
     /// The password is asked for at the terminal, or read from the first line of the input.
-    /// Counts nothing; where [throttle] would have the login refused, it says until when.
+    /// Counts nothing; where `[throttle]` would have the login refused, it says until when.
     /// Exit status 0 if nginx would let the login in, 1 if not, 78 if the configuration is broken.
     Test {
         /// The login, as a user types it
