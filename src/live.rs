@@ -54,6 +54,10 @@ const SIGNAL: Duration = Duration::from_secs(8);
 /// What is said of a version that does not come into force.
 const KEPT: &str = "the version before stays in force";
 
+/// What is said of app passwords that do not come into force. They may be there to lock somebody, but so
+/// may the users, who do not wait for them.
+const APPS_KEPT: &str = "the app passwords before stay in force, the users are loaded";
+
 /// The service in force, if there is one, and what is needed to renew it.
 pub struct Live(Arc<Inner>);
 
@@ -300,23 +304,45 @@ impl Inner {
         if !turn.is_wanted() || !turn.were_seen(read) {
             return;
         }
-        let unfinished = turn.still_unfinished(reading.unfinished);
-        turn.watch(reading.files);
-        let outcome = match reading.store {
-            _ if !unfinished.is_empty() => Outcome::Unfinished(unfinished),
-            Ok(store) => {
+        let mut reading = reading;
+        reading.unfinished = turn.still_unfinished(reading.unfinished);
+        turn.watch(std::mem::take(&mut reading.files));
+        if reading.has_unfinished_users(settings) {
+            turn.report(Outcome::Unfinished(reading.unfinished), KEPT);
+            return;
+        }
+        let (outcome, kept) = match reading.users {
+            Ok(mut store) => {
+                let whole = reading.apps.is_empty() && reading.unfinished.is_empty();
+                if !whole {
+                    store = store.with_app_passwords_of(&users.file.current());
+                }
                 let service = self.current();
                 let config = service.as_ref().map(|service| service.config());
                 let unknown = config.map(|config| unknown_hosts(config, settings, &store));
+                // App passwords that stay broken have them loaded again and again.
+                let said = !whole && store.warnings() == users.file.current().warnings();
                 for warning in store.warnings().iter().chain(unknown.iter().flatten()) {
-                    log::warn!("{warning}");
+                    if !said {
+                        log::warn!("{warning}");
+                    }
                 }
                 users.file.replace(store);
-                Outcome::Loaded
+                let outcome = match (whole, reading.apps) {
+                    (true, _) => Outcome::Loaded,
+                    (false, problems) if problems.is_empty() => {
+                        Outcome::Unfinished(reading.unfinished)
+                    }
+                    (false, problems) => Outcome::Failed(problems),
+                };
+                (outcome, APPS_KEPT)
             }
-            Err(problems) => Outcome::Failed(problems),
+            Err(mut problems) => {
+                problems.extend(reading.apps);
+                (Outcome::Failed(problems), KEPT)
+            }
         };
-        turn.report(outcome, KEPT);
+        turn.report(outcome, kept);
     }
 
     fn refuse(&self, why: Refusal, outline: &Outline<'_>, out: &mut Vec<u8>) {

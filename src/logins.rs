@@ -1,5 +1,6 @@
 //! What is made of a login before anybody is asked about it.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use crate::domain;
@@ -30,43 +31,63 @@ impl LoginRules {
     /// The login that stores and routes see, its domain in [canonical form](domain::canonical) whatever
     /// the rules. It can become too long by its new domain.
     pub fn canonical(&self, typed: &Login) -> Result<Login, Refusal> {
-        let mut login = self.spelt(typed.as_bytes());
-        if self.lower_case {
-            login.make_ascii_lowercase();
+        let login = self.without_aliases(typed.as_bytes());
+        match self.aliases.get(&*login) {
+            Some(canonical) => Login::new(canonical.clone()),
+            None => Login::new(login.into_owned()),
         }
-        if let Some((at, domain)) = domain_of(&login) {
+    }
+
+    /// A login after all rules but the aliases.
+    pub fn without_aliases<'a>(&self, typed: &'a [u8]) -> Cow<'a, [u8]> {
+        let mut login = self.spelt(typed);
+        if self.lower_case && login.iter().any(u8::is_ascii_uppercase) {
+            login.to_mut().make_ascii_lowercase();
+        }
+        if !self.strip_domains.is_empty()
+            && let Some((at, domain)) = domain_of(&login)
+        {
             let is = |strip: &String| domain::covers(strip.as_bytes(), domain);
             if self.strip_domains.iter().any(is) {
-                login.truncate(at);
+                login.to_mut().truncate(at);
             }
         }
         if let Some(domain) = &self.default_domain
             && !login.is_empty()
             && !login.contains(&b'@')
         {
+            let login = login.to_mut();
             login.push(b'@');
             login.extend_from_slice(domain.as_bytes());
         }
-        match self.aliases.get(&login) {
-            Some(canonical) => Login::new(canonical.clone()),
-            None => Login::new(login),
-        }
+        login
     }
 
     /// The same login in the one spelling that is compared: the rules that hold for masters too.
-    pub fn spelt(&self, typed: &[u8]) -> Vec<u8> {
+    pub fn spelt<'a>(&self, typed: &'a [u8]) -> Cow<'a, [u8]> {
         let typed = match self.trim {
             true => typed.trim_ascii(),
             false => typed,
         };
-        let mut login = domain::folded(typed).into_owned();
-        if let Some((at, domain)) = domain_of(&login)
+        let mut login = domain::folded(typed);
+        if !self.domain_aliases.is_empty()
+            && let Some((at, domain)) = domain_of(&login)
             && let Some(other) = self.domain_aliases.get(domain)
         {
+            let login = login.to_mut();
             login.truncate(at + 1);
             login.extend_from_slice(other);
         }
         login
+    }
+
+    /// The rules that hold for masters: of their logins only the [spelling](Self::spelt) changes.
+    pub fn of_masters(&self) -> Self {
+        Self {
+            trim: self.trim,
+            domain_aliases: self.domain_aliases.clone(),
+            ..Self::default()
+        }
     }
 
     /// What a domain is an alias of, or itself; in canonical form.

@@ -1,6 +1,7 @@
 //! Lines of a password file that cannot be used, and locks: whom they keep out, and what is said.
 
-use std::fs::File;
+use std::fs::{self, File};
+use std::os::unix::fs::PermissionsExt as _;
 
 use rustix::process::Signal;
 
@@ -206,4 +207,89 @@ fn no_later_store_lets_a_login_in_whose_line_is_broken() {
     for (login, ..) in WARNINGS {
         assert_eq!(server.ask(login, "secret"), REFUSED, "{login}");
     }
+}
+
+/// As `lower-case` makes `alice` of all of them, they are lines of one user.
+#[test]
+fn a_lock_written_in_another_form_of_the_login_locks() {
+    let config = format!("{CONFIG}[logins]\nlower-case = true\n{ROUTES}");
+    let users = "alice:{PLAIN}secret\nbob:{PLAIN}secret\nCarl:{PLAIN}secret\n";
+    let server = Serving::listening(&config, users);
+    let not_carl =
+        "users:3:1: nobody gets in by this login: [logins] make \"carl\" of it: write that";
+    assert_eq!(warned(&server.log(), not_carl), 1);
+    for (login, answer) in [
+        ("alice", accepted(HOST)),
+        ("Carl", REFUSED.to_owned()),
+        ("carl", REFUSED.to_owned()),
+    ] {
+        assert_eq!(server.ask(login, "secret"), answer, "{login}");
+    }
+    server.replace("users", &format!("{users}ALICE:!\n"));
+    wait_until("the lock is in force", || {
+        server.ask("alice", "secret") == REFUSED
+    });
+    assert_eq!(server.ask("Alice", "secret"), REFUSED);
+    assert_eq!(server.ask("bob", "secret"), accepted(HOST));
+    let twice = "users:4:1: the login is also in line 1, and neither line counts: remove one";
+    assert_eq!(warned(&server.log(), twice), 1);
+}
+
+#[test]
+fn users_do_not_wait_for_app_passwords_that_cannot_be_used() {
+    let dir = TempDir::new();
+    let apps = dir.write("apps", "alice:{PLAIN}phone:phone\nbob:{PLAIN}phone:phone\n");
+    let config = CONFIG.replace(
+        "path = \"users\"",
+        "path = \"users\"\napp-passwords-path = \"apps\"",
+    );
+    let users = "alice:{PLAIN}secret\nbob:{PLAIN}secret\n";
+    let server = Serving::listening_in(dir, &format!("{config}{ROUTES}"), users);
+    assert_eq!(server.ask("bob", "phone"), accepted(HOST));
+    for broken in ["mode", "gone", "half"] {
+        server.replace("users", users);
+        server.replace("apps", "alice:{PLAIN}phone:phone\nbob:{PLAIN}phone:phone\n");
+        wait_until("all is well", || {
+            server.ask("bob", "secret") == accepted(HOST)
+        });
+        match broken {
+            "mode" => fs::set_permissions(&apps, fs::Permissions::from_mode(0o666)).unwrap(),
+            "gone" => fs::remove_file(&apps).unwrap(),
+            _ => server.replace("apps", "alice:{PLAIN}ph"),
+        }
+        server.replace(
+            "users",
+            "alice:{PLAIN}secret\nbob:{PLAIN}secret::::::nologin\n",
+        );
+        wait_until("the user is locked", || {
+            server.ask("bob", "secret") == REFUSED
+        });
+        assert_eq!(server.ask("bob", "phone"), REFUSED, "{broken}");
+        assert_eq!(server.ask("alice", "secret"), accepted(HOST), "{broken}");
+        // The app passwords before stay in force.
+        assert_eq!(server.ask("alice", "phone"), accepted(HOST), "{broken}");
+        assert_eq!(server.ask("alice", "ph"), REFUSED, "{broken}");
+    }
+    let kept = "the app passwords before stay in force, the users are loaded";
+    assert!(server.log().contains(kept), "{}", server.log());
+}
+
+#[test]
+fn of_unknown_hosts_the_first_twenty_are_named() {
+    let user = |number| format!("user{number}:{{PLAIN}}secret::::::host=host{number}\n");
+    let users: String = (1..=23).map(user).collect();
+    let server = Serving::listening(&config(), &users);
+    for (number, times) in [(1, 1), (20, 1), (21, 0)] {
+        let what = format!("users:{number}:1: host=host{number} is neither");
+        assert_eq!(warned(&server.log(), &what), times, "{number}");
+    }
+    assert_eq!(warned(&server.log(), "users: and 3 more of this kind"), 1);
+    server.replace("users", &(users + "new:{PLAIN}secret\n"));
+    wait_until("it is loaded", || {
+        server.ask("new", "secret") == accepted(HOST)
+    });
+    let loads = warned(&server.log(), "users: and 3 more of this kind");
+    assert!(loads >= 2);
+    let told = warned(&server.log(), "is neither in [hosts] nor an address");
+    assert_eq!(told, 20 * loads);
 }

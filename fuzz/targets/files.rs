@@ -6,7 +6,7 @@ use nginx_mail_auth::config::Config;
 use nginx_mail_auth::request::Login;
 use nginx_mail_auth::secret::{Password, Proof, Secret, WeakSchemes};
 use nginx_mail_auth::store::Account;
-use nginx_mail_auth::store::file::{AppPasswords, FileStore, Settings};
+use nginx_mail_auth::store::file::{AppPasswords, FileStore, LineLogins, Settings};
 
 /// The TOML: a configuration, or problems that name a place within the file.
 pub(crate) fn config(data: &[u8]) {
@@ -29,6 +29,7 @@ fn settings() -> Settings {
         max_hash_ms: 500,
         app_passwords: None,
         default_scheme: None,
+        logins: LineLogins::default(),
     }
 }
 
@@ -56,15 +57,17 @@ pub(crate) fn password_file(data: &[u8]) {
 /// A file of app passwords: searched with an index and without, it says the same of a login.
 pub(crate) fn app_passwords(data: &[u8]) {
     let path = PathBuf::from("/nonexistent/apps");
-    let weak = WeakSchemes::Allowed;
+    let (weak, logins) = (WeakSchemes::Allowed, LineLogins::default());
     let users = |apps| {
         let users = FileStore::lazy(b"alice:*\nbob:*\n".to_vec(), &settings());
-        users.expect("it has users").with_app_passwords(apps)
+        users
+            .expect("it has users")
+            .with_app_passwords(std::sync::Arc::new(apps))
     };
-    let Ok(indexed) = AppPasswords::load(data.to_vec(), path.clone(), weak) else {
+    let Ok(indexed) = AppPasswords::load(data.to_vec(), path.clone(), weak, &logins) else {
         return;
     };
-    let lazy = AppPasswords::lazy(data.to_vec(), path, weak).expect("it was loaded");
+    let lazy = AppPasswords::lazy(data.to_vec(), path, weak, &logins).expect("it was loaded");
     let (indexed, lazy) = (users(indexed), users(lazy));
     for name in [&b"alice"[..], b"bob"] {
         let login = Login::new(name.to_vec()).expect("a good login");

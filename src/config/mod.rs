@@ -20,7 +20,7 @@ use crate::request::Fronts;
 use crate::route::Table;
 use crate::sandbox;
 use crate::store;
-use crate::store::file::{NO_LINE_FEED, is_unfinished};
+use crate::store::file::{LineLogins, NO_LINE_FEED, is_unfinished};
 use crate::throttle;
 
 mod advice;
@@ -320,7 +320,22 @@ impl Config {
         let mut problems = Vec::new();
         let source = Source::new(path, text);
         let read = source.read(&mut problems);
-        Ok(check::check(&source, read, problems))
+        let (mut config, problems) = check::check(&source, read, problems);
+        config.tell_files_of_logins();
+        Ok((config, problems))
+    }
+
+    /// Password files are asked for what `[logins]` makes of a login.
+    fn tell_files_of_logins(&mut self) {
+        let logins = LineLogins::under(&self.logins);
+        for users in &mut self.users {
+            if let StoreConfig::File(settings) = &mut users.store {
+                settings.logins = logins.clone();
+            }
+        }
+        if let Some(master) = &mut self.master {
+            master.settings.logins = LineLogins::under(&self.logins.of_masters());
+        }
     }
 
     /// How many logins may wait at the same time for one store, or for the service that knows about

@@ -84,6 +84,7 @@ fn the_defaults() {
                 max_hash_ms: 500,
                 app_passwords: None,
                 default_scheme: None,
+                logins: Default::default(),
             }),
             places: Places {
                 whole: (1, 1),

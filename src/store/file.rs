@@ -7,7 +7,7 @@ use std::hash::{DefaultHasher, Hasher};
 use std::io::BufRead;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
@@ -19,16 +19,21 @@ use super::{Account, Decoy, Likeness, Passwords, Question, StoreError, UserStore
 use crate::domain;
 use crate::problem::Problem;
 use crate::request::Login;
-use crate::secret::{Accepted, Secret, WeakSchemes};
+use crate::secret::Secret;
 
 mod apps;
 mod index;
 mod line;
+mod line_logins;
 mod problems;
+mod settings;
 mod users_file;
 
 pub use apps::AppPasswords;
 pub use line::PasswordRules;
+pub use line_logins::LineLogins;
+pub(crate) use problems::{MAX_PROBLEMS, and_more};
+pub use settings::Settings;
 pub use users_file::{NO_LINE_FEED, NO_USER, Reading, UsersFile, is_unfinished};
 
 /// The largest file, which lines can be found in by 32 bits: 4 GiB, some 30 million logins.
@@ -42,37 +47,6 @@ const KEY_LINES: usize = 8;
 /// How many lines without usable secret are passed over for a decoy.
 const MAX_PASSED_OVER: usize = 64;
 
-/// A password file as configured.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Settings {
-    /// Where it is.
-    pub path: PathBuf,
-    /// Whether weak schemes may be used; [`Scheme::is_weak`](crate::secret::Scheme::is_weak).
-    pub allow_weak_schemes: bool,
-    /// The most milliseconds of work for a hash; [`Accepted::max_ms`].
-    pub max_hash_ms: u32,
-    /// A file with further passwords of the same logins.
-    pub app_passwords: Option<PathBuf>,
-    /// The scheme of passwords that name none, in both files (Dovecot's `scheme=`).
-    pub default_scheme: Option<String>,
-}
-
-impl Settings {
-    /// How its passwords are read.
-    pub fn rules(&self) -> PasswordRules {
-        PasswordRules {
-            accepted: Accepted {
-                weak: match self.allow_weak_schemes {
-                    true => WeakSchemes::Allowed,
-                    false => WeakSchemes::Refused,
-                },
-                max_ms: self.max_hash_ms,
-            },
-            default_scheme: self.default_scheme.clone(),
-        }
-    }
-}
-
 /// The users of a password file.
 ///
 /// The file is kept as it is, and a line is read when its login is asked for. Logins are compared
@@ -80,13 +54,14 @@ impl Settings {
 pub struct FileStore {
     path: PathBuf,
     rules: PasswordRules,
+    logins: LineLogins,
     bytes: Zeroizing<Vec<u8>>,
     /// Has taken in a secret of the file, and is cloned for each login that is hashed.
     keyed: DefaultHasher,
     lookup: Lookup,
     warnings: Vec<Problem>,
     host_names: BTreeMap<String, usize>,
-    apps: Option<AppPasswords>,
+    apps: Option<Arc<AppPasswords>>,
 }
 
 enum Lookup {
@@ -126,10 +101,15 @@ impl FileStore {
             let Some(line) = Line::cut(text) else {
                 continue;
             };
-            entries.push(index::entry(store.hash(line.login), offset as u32));
+            let asked = store.logins.asked(line.login);
+            entries.push(index::entry(store.hash(&asked), offset as u32));
+            let unasked = store.logins.unasked(line.login, &asked);
             let unknown = |at, name: &[u8]| flaws.unknown(number + 1, at, name);
             match line.account(&store.rules, unknown) {
-                Ok(account) => note_host(&mut host_names, account.host, number + 1),
+                Ok(account) => {
+                    note_host(&mut host_names, account.host, number + 1);
+                    flaws.unasked(&settings.path, number + 1, unasked);
+                }
                 Err(flaw) => flaws.add(&settings.path, number + 1, &flaw),
             }
         }
@@ -152,9 +132,18 @@ impl FileStore {
 
     /// Lets users in with these passwords too, also those whose own is locked.
     #[must_use]
-    pub fn with_app_passwords(self, apps: AppPasswords) -> Self {
+    pub fn with_app_passwords(self, apps: Arc<AppPasswords>) -> Self {
         Self {
             apps: Some(apps),
+            ..self
+        }
+    }
+
+    /// Lets users in with the app passwords that another version of the file has.
+    #[must_use]
+    pub fn with_app_passwords_of(self, other: &Self) -> Self {
+        Self {
+            apps: other.apps.clone(),
             ..self
         }
     }
@@ -188,6 +177,7 @@ impl FileStore {
         Ok(Self {
             path: settings.path.clone(),
             rules: settings.rules(),
+            logins: settings.logins.clone(),
             keyed: keyed_hasher(&bytes),
             bytes,
             lookup: Lookup::Scanned(Box::default()),
@@ -205,7 +195,18 @@ impl FileStore {
                 let Some(line) = self.line_at(offset) else {
                     return Ok(None);
                 };
-                line.salvaged(&self.rules, |flaw| self.at_line(offset, flaw))
+                let account = line.salvaged(&self.rules, |flaw| self.at_line(offset, flaw));
+                if *self.logins.written(line.login) == *domain::folded(login.as_bytes()) {
+                    account
+                } else if account.lets_in() {
+                    return Ok(None);
+                } else {
+                    // It is there to lock the user, who then has no app passwords here either.
+                    return Ok(Some(Account {
+                        likeness: Likeness::Same,
+                        ..account
+                    }));
+                }
             }
             // Neither counts: one of them may be there to lock the user.
             Lines::Several([first, second]) => Account {
@@ -230,7 +231,7 @@ impl FileStore {
         let secret = match &self.lookup {
             Lookup::Scanned(_) => self.scan(login).decoy,
             Lookup::Indexed(index) => index
-                .around(self.hash(login.as_bytes()))
+                .around(self.hash(&domain::folded(login.as_bytes())))
                 .take(MAX_PASSED_OVER)
                 .find_map(|offset| self.line_at(offset)?.secret(&self.rules).ok()?),
         };
@@ -242,9 +243,12 @@ impl FileStore {
         match &self.lookup {
             Lookup::Scanned(_) => self.scan(login).lines,
             Lookup::Indexed(index) => {
-                let is_its =
-                    |offset: &usize| self.line_at(*offset).is_some_and(|line| line.is_of(login));
-                let hash = self.hash(login.as_bytes());
+                let login = domain::folded(login.as_bytes());
+                let is_its = |offset: &usize| {
+                    let line = self.line_at(*offset);
+                    line.is_some_and(|line| self.logins.asked(line.login) == login)
+                };
+                let hash = self.hash(&login);
                 index
                     .with_hash(hash)
                     .filter(is_its)
@@ -268,7 +272,8 @@ impl FileStore {
     }
 
     fn scan_anew(&self, login: &Login) -> Scan {
-        let wanted = self.hash(login.as_bytes());
+        let login = domain::folded(login.as_bytes());
+        let wanted = self.hash(&login);
         let mut scan = Scan {
             lines: Lines::None,
             decoy: None,
@@ -278,10 +283,11 @@ impl FileStore {
             let Some(line) = Line::cut(text) else {
                 continue;
             };
-            if line.is_of(login) {
+            let asked = self.logins.asked(line.login);
+            if asked == login {
                 scan.lines = scan.lines.and(offset);
             }
-            let distance = self.hash(line.login).wrapping_sub(wanted);
+            let distance = self.hash(&asked).wrapping_sub(wanted);
             if nearest.is_none_or(|nearest| distance < nearest)
                 && let Ok(Some(secret)) = line.secret(&self.rules)
             {
@@ -318,9 +324,10 @@ impl FileStore {
         before.iter().filter(|byte| **byte == b'\n').count() + 1
     }
 
+    /// Of a login whose domain is in canonical form.
     fn hash(&self, login: &[u8]) -> u32 {
         let mut hasher = self.keyed.clone();
-        hasher.write(&domain::folded(login));
+        hasher.write(login);
         (hasher.finish() >> 32) as u32
     }
 
@@ -330,7 +337,7 @@ impl FileStore {
             let mut logins: Vec<(Cow<'_, [u8]>, usize)> = entries
                 .iter()
                 .map(|entry| index::offset_of(*entry))
-                .filter_map(|offset| Some((domain::folded(self.line_at(offset)?.login), offset)))
+                .filter_map(|offset| Some((self.logins.asked(self.line_at(offset)?.login), offset)))
                 .collect();
             logins.sort_unstable();
             for pair in logins.windows(2).filter(|pair| pair[0].0 == pair[1].0) {

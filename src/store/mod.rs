@@ -186,6 +186,15 @@ pub struct Account {
 }
 
 impl Account {
+    /// Whether a password that is stored for it can let somebody in.
+    pub(crate) fn lets_in(&self) -> bool {
+        let stored = match &self.passwords {
+            Passwords::Stored(credentials) => !credentials.is_empty(),
+            Passwords::AskStore | Passwords::Any => true,
+        };
+        stored && !self.disabled && self.unusable.is_none()
+    }
+
     /// A login about which the store has something that cannot be used, such as two entries: nobody gets in by
     /// it. The text says what, and holds no secret.
     pub fn unusable(what: String) -> Self {

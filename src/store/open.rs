@@ -8,7 +8,7 @@ use super::UserStore;
 use super::accept::AcceptStore;
 #[cfg(any(feature = "sql", feature = "ldap", feature = "remote"))]
 use super::bounded::Bounded;
-use super::file::{self, FileStore, Reading, UsersFile};
+use super::file::{self, FileStore, MAX_PROBLEMS, Reading, UsersFile, and_more};
 use super::probe::Probes;
 use crate::config::{Config, Places, StoreConfig, UsersConfig};
 use crate::gate::{Masters, Pace, Source};
@@ -276,7 +276,8 @@ impl Opening<'_> {
         }
         let reading = Reading::of(settings, self.lifetime);
         self.opened.watched.extend_from_slice(&reading.files);
-        let store = match reading.store {
+        let files = reading.files.clone();
+        let store = match reading.whole() {
             Ok(store) if !store.has_users() => {
                 Err(Problem::new(&settings.path, file::NO_USER).into())
             }
@@ -285,7 +286,7 @@ impl Opening<'_> {
         match store {
             Ok(store) => {
                 self.opened.warnings.extend_from_slice(store.warnings());
-                let file = Arc::new(UsersFile::new(settings, store, reading.files));
+                let file = Arc::new(UsersFile::new(settings, store, files));
                 self.opened.files.push(Arc::clone(&file));
                 Some(file)
             }
@@ -344,14 +345,16 @@ fn cached<S: UserStore + 'static>(store: S, lifetime: Duration) -> Arc<dyn UserS
     }
 }
 
-/// The hosts that users have and nobody knows the address of.
+/// The hosts that users have and nobody knows the address of, up to a bound.
 pub fn unknown_hosts(
     config: &Config,
     settings: &file::Settings,
     store: &FileStore,
 ) -> Vec<Problem> {
     let unknown = |(host, _): &(&String, &usize)| config.routes.declared(host).is_none();
-    let names = store.host_names().iter().filter(unknown);
+    let mut names: Vec<_> = store.host_names().iter().filter(unknown).collect();
+    names.sort_by_key(|(_, line)| **line);
+    let more = names.len().saturating_sub(MAX_PROBLEMS);
     let problem = |(host, line): (&String, &usize)| Problem {
         file: settings.path.clone(),
         place: Some((*line, 1)),
@@ -360,7 +363,10 @@ pub fn unknown_hosts(
             "host={host} is neither in [hosts] nor an address: its users get the temporary failure"
         ),
     };
-    names.map(problem).collect()
+    let names = names.into_iter().take(MAX_PROBLEMS);
+    let mut problems: Vec<Problem> = names.map(problem).collect();
+    problems.extend(and_more(&settings.path, more));
+    problems
 }
 
 /// A problem with a file as a whole stands where the configuration names the file.

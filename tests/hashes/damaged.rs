@@ -215,6 +215,7 @@ fn mutations_of_password_files_never_panic_and_are_read_alike() {
         max_hash_ms: 500,
         app_passwords: None,
         default_scheme: None,
+        logins: Default::default(),
     };
     assert!(FileStore::load(file.clone().into_bytes(), &settings).is_ok());
     let mut random = Random::new();

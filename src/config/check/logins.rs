@@ -10,7 +10,7 @@ use crate::config::{MasterConfig, StoreConfig, UsersConfig, file};
 use crate::domain;
 use crate::logins::LoginRules;
 use crate::request::Login;
-use crate::store::file::Settings;
+use crate::store::file::{LineLogins, Settings};
 
 /// Of a name that is there already.
 const TWICE: &str = "stands here twice, in another case or spelling";
@@ -191,6 +191,7 @@ impl Checker<'_> {
                 max_hash_ms: self.max_hash_ms,
                 app_passwords: None,
                 default_scheme: None,
+                logins: LineLogins::default(),
             },
             place: self.source.place(path.span().start),
         })

@@ -9,7 +9,7 @@ use super::Checker;
 use crate::config::{Places, StoreConfig, UsersConfig, file};
 use crate::gate::Then;
 use crate::secret::{Secret, SecretError};
-use crate::store::file::Settings;
+use crate::store::file::{LineLogins, Settings};
 
 /// The words that `store` may be.
 const STORES: [&str; 7] = ["accept", "file", "sql", "ldap", "imap", "pop3", "http"];
@@ -208,6 +208,7 @@ impl Checker<'_> {
                     max_hash_ms: self.max_hash_ms,
                     app_passwords,
                     default_scheme: self.default_scheme(users),
+                    logins: LineLogins::default(),
                 }))
             }
             #[cfg(feature = "sql")]

@@ -17,6 +17,7 @@ pub(super) fn masters(separator: &str) -> Masters {
         max_hash_ms: 500,
         app_passwords: None,
         default_scheme: None,
+        logins: Default::default(),
     };
     let store = FileStore::load(MASTERS.into(), &settings).map_err(|problems| {
         let messages = problems.into_iter().map(|problem| problem.message);

@@ -10,7 +10,7 @@ use zeroize::Zeroizing;
 use super::index::{self, Index};
 use super::line::{Flaw, FlawKind, Line, PasswordRules};
 use super::problems::Flaws;
-use super::{keyed_hasher, lines, text_of};
+use super::{LineLogins, keyed_hasher, lines, text_of};
 use crate::domain;
 use crate::gate::MAX_CREDENTIALS;
 use crate::problem::Problem;
@@ -32,6 +32,7 @@ const _: () = assert!(MAX_CREDENTIALS == 32);
 pub struct AppPasswords {
     path: PathBuf,
     rules: PasswordRules,
+    logins: LineLogins,
     bytes: Zeroizing<Vec<u8>>,
     keyed: DefaultHasher,
     /// `None`: the file is searched when a login is asked for.
@@ -46,17 +47,24 @@ impl AppPasswords {
         bytes: Vec<u8>,
         path: PathBuf,
         rules: impl Into<PasswordRules>,
+        logins: &LineLogins,
     ) -> Result<Self, Vec<Problem>> {
-        let mut apps = Self::lazy(bytes, path, rules)?;
+        let mut apps = Self::lazy(bytes, path, rules, logins)?;
         let mut flaws = Flaws::default();
         let mut entries = Vec::new();
         for (number, (offset, text)) in lines(&apps.bytes).enumerate() {
             let Some(line) = Line::cut(text) else {
                 continue;
             };
-            entries.push(index::entry(apps.hash(line.login), offset as u32));
-            if let Err(flaw) = credential(&line, &apps.rules) {
-                flaws.add(&apps.path, number + 1, &flaw);
+            let written = apps.logins.written(line.login);
+            entries.push(index::entry(apps.hash(&written), offset as u32));
+            match credential(&line, &apps.rules) {
+                Ok(_) => {
+                    let asked = apps.logins.asked(line.login);
+                    let unasked = apps.logins.unasked(line.login, &asked);
+                    flaws.unasked(&apps.path, number + 1, unasked);
+                }
+                Err(flaw) => flaws.add(&apps.path, number + 1, &flaw),
             }
         }
         entries.sort_unstable();
@@ -71,12 +79,14 @@ impl AppPasswords {
         bytes: Vec<u8>,
         path: PathBuf,
         rules: impl Into<PasswordRules>,
+        logins: &LineLogins,
     ) -> Result<Self, Vec<Problem>> {
         let bytes = text_of(bytes, &path)?;
         Ok(Self {
             keyed: keyed_hasher(&bytes),
             path,
             rules: rules.into(),
+            logins: logins.clone(),
             bytes,
             index: None,
             warnings: Vec::new(),
@@ -91,11 +101,13 @@ impl AppPasswords {
     /// The app passwords of a login, in the order of the file. One that cannot be used is passed
     /// over, as the user has others; why comes back too.
     pub(super) fn of(&self, login: &Login) -> (Vec<Credential>, Option<String>) {
+        let login = domain::folded(login.as_bytes());
         let mut found = Vec::new();
         let mut unusable = None;
         let mut too_many = false;
         let mut take = |offset: usize, text: &[u8]| {
-            let Some(line) = Line::cut(text).filter(|line| line.is_of(login)) else {
+            let is_its = |line: &Line<'_>| self.logins.written(line.login) == login;
+            let Some(line) = Line::cut(text).filter(is_its) else {
                 return;
             };
             if too_many {
@@ -115,7 +127,7 @@ impl AppPasswords {
         };
         match &self.index {
             Some(index) => {
-                for offset in index.with_hash(self.hash(login.as_bytes())) {
+                for offset in index.with_hash(self.hash(&login)) {
                     let rest = self.bytes.get(offset..).unwrap_or_default();
                     let text = lines(rest).next().map_or(&[][..], |(_, text)| text);
                     take(offset, text);
@@ -139,7 +151,7 @@ impl AppPasswords {
 
     fn hash(&self, login: &[u8]) -> u32 {
         let mut hasher = self.keyed.clone();
-        hasher.write(&domain::folded(login));
+        hasher.write(login);
         (hasher.finish() >> 32) as u32
     }
 }

@@ -6,7 +6,6 @@ use std::fmt;
 use std::net::IpAddr;
 use std::num::NonZeroU16;
 
-use crate::domain;
 use crate::request::{Login, MAX_LOGIN_BYTES};
 use crate::secret::{Accepted, Secret, SecretError, WeakSchemes};
 use crate::store::{Account, Credential, Passwords, limits};
@@ -114,11 +113,6 @@ impl<'a> Line<'a> {
             at: self.login.len() + 1,
             kind: FlawKind::Secret(error),
         }
-    }
-
-    /// Whether it is the line of this login; the domain may be spelt in another way.
-    pub(super) fn is_of(&self, login: &Login) -> bool {
-        domain::same_login(self.login, login.as_bytes())
     }
 
     /// What follows the login, if the line could be one at all.

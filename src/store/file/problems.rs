@@ -7,7 +7,7 @@ use super::line::{Flaw, FlawKind};
 use crate::problem::Problem;
 
 /// How many problems of one kind are told of one file; of the others, their number.
-pub(super) const MAX_PROBLEMS: usize = 20;
+pub(crate) const MAX_PROBLEMS: usize = 20;
 
 /// The longest name of an extra field that is told whole.
 const MAX_NAME_BYTES: usize = 32;
@@ -17,6 +17,7 @@ const MAX_NAME_BYTES: usize = 32;
 pub(super) struct Flaws {
     broken: Problems,
     refused: Problems,
+    unasked: Problems,
     /// Where each is first, and how many there are.
     unknown: BTreeMap<Vec<u8>, ((usize, usize), usize)>,
 }
@@ -36,6 +37,18 @@ impl Flaws {
         });
     }
 
+    /// Notes why nobody can ask for the login of a line, which is counted from 1.
+    pub(super) fn unasked(&mut self, path: &Path, line: usize, why: Option<String>) {
+        if let Some(message) = why {
+            self.unasked.add(|| Problem {
+                file: path.to_owned(),
+                place: Some((line, 1)),
+                key: None,
+                message,
+            });
+        }
+    }
+
     /// Notes an extra field that means nothing: its name, and where it is from 0 in a line that is counted
     /// from 1. Of many names only the first are kept.
     pub(super) fn unknown(&mut self, line: usize, at: usize, name: &[u8]) {
@@ -48,10 +61,11 @@ impl Flaws {
     }
 
     /// Broken lines first, then sound ones that the program or its configuration does not take, then
-    /// fields.
+    /// those whose login nobody has, then fields.
     pub(super) fn finish(self, path: &Path) -> Vec<Problem> {
         let mut all = self.broken.finish(path);
         all.append(&mut self.refused.finish(path));
+        all.append(&mut self.unasked.finish(path));
         let field = |(name, (place, number)): (Vec<u8>, ((usize, usize), usize))| {
             let more = match number {
                 1 => String::new(),
@@ -92,10 +106,12 @@ impl Problems {
 
     fn finish(mut self, path: &Path) -> Vec<Problem> {
         self.list.sort_by_key(|problem| problem.place);
-        if self.more > 0 {
-            let message = format!("and {} more of this kind", self.more);
-            self.list.push(Problem::new(path, message));
-        }
+        self.list.extend(and_more(path, self.more));
         self.list
     }
+}
+
+/// The number of problems of a file that are not told, if there are any.
+pub(crate) fn and_more(path: &Path, more: usize) -> Option<Problem> {
+    (more > 0).then(|| Problem::new(path, format!("and {more} more of this kind")))
 }

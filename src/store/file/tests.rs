@@ -1,6 +1,7 @@
 //! Tests of the password file.
 
 use super::*;
+use crate::logins::LoginRules;
 use crate::secret::{Password, Proof};
 use crate::store::Passwords;
 
@@ -11,6 +12,7 @@ fn settings(allow_weak_schemes: bool) -> Settings {
         max_hash_ms: 500,
         app_passwords: None,
         default_scheme: None,
+        logins: Default::default(),
     }
 }
 
@@ -320,5 +322,71 @@ fn a_byte_order_mark_is_no_part_of_a_login() {
         assert!(fits(&store.account(&login("alice")).unwrap().unwrap(), "x"));
         assert!(fits(&store.account(&login("bob")).unwrap().unwrap(), "y"));
         assert_eq!(store.warnings(), []);
+    }
+}
+
+/// A file under `lower-case = true` and `default-domain = "example.org"`.
+#[test]
+fn a_line_whose_login_nobody_can_have_lets_nobody_in_and_locks_all_the_same() {
+    let rules = LoginRules {
+        lower_case: true,
+        default_domain: Some("example.org".to_owned()),
+        ..LoginRules::default()
+    };
+    let settings = Settings {
+        logins: LineLogins::under(&rules),
+        ..settings(true)
+    };
+    let text = "Alone:{PLAIN}x\nALICE:!\nalice@example.org:{PLAIN}x\nBOB@example.org:!\n\
+                off@Example.ORG:{PLAIN}x\nOFF:{PLAIN}y::::::nologin\nCarl:{PLAIN}z::::::nologin\n\
+                dora:{PLAIN}x::::::port=0\neve@example.org:{PLAIN}x\n";
+    let apps =
+        "bob@example.org:{PLAIN}app:phone\neve@example.org:{PLAIN}app:phone\nEVE:{PLAIN}y:old\n";
+    let loaded = AppPasswords::load(
+        apps.into(),
+        "apps".into(),
+        settings.rules(),
+        &settings.logins,
+    );
+    let loaded = Arc::new(loaded.unwrap());
+    let said: Vec<_> = loaded.warnings().iter().map(Problem::to_string).collect();
+    let not_by =
+        |login| format!("nobody gets in by this login: [logins] make {login:?} of it: write that");
+    assert_eq!(said, [format!("apps:3:1: {}", not_by("eve@example.org"))]);
+    let twice =
+        |first| format!("the login is also in line {first}, and neither line counts: remove one");
+    assert_eq!(
+        warnings(text.as_bytes(), &settings),
+        [
+            format!("users:3:1: {}", twice(2)),
+            format!("users:6:1: {}", twice(5)),
+            "users:8:20: port is not 1 to 65535".to_owned(),
+            format!("users:1:1: {}", not_by("alone@example.org")),
+            format!("users:2:1: {}", not_by("alice@example.org")),
+            format!("users:4:1: {}", not_by("bob@example.org")),
+            format!("users:6:1: {}", not_by("off@example.org")),
+            format!("users:7:1: {}", not_by("carl@example.org")),
+        ]
+    );
+    for store in [
+        FileStore::load(text.into(), &settings).unwrap(),
+        FileStore::lazy(text.into(), &settings).unwrap(),
+    ] {
+        let store = store.with_app_passwords(Arc::clone(&loaded));
+        let account = |name: &str| store.account(&login(name)).unwrap();
+        for unknown in ["alone@example.org", "Alone", "alone", "Alice", "ALICE"] {
+            assert!(account(unknown).is_none(), "{unknown}");
+        }
+        for twice in ["alice@example.org", "off@example.org"] {
+            assert!(account(twice).unwrap().unusable.is_some(), "{twice}");
+        }
+        for app in ["", "app"] {
+            assert!(!fits(&account("bob@example.org").unwrap(), app));
+        }
+        assert!(account("carl@example.org").unwrap().disabled);
+        let dora = account("dora@example.org").unwrap();
+        assert_eq!(dora.unusable.unwrap(), "users:8:20: port is not 1 to 65535");
+        let eve = account("eve@example.org").unwrap();
+        assert!(fits(&eve, "x") && fits(&eve, "app") && !fits(&eve, "y"));
     }
 }

@@ -27,8 +27,10 @@ pub struct Reading {
     /// Those whose last line has no line feed, so that it may be half; and an empty password file, of which all
     /// may be missing.
     pub unfinished: Vec<PathBuf>,
-    /// What is in them, or all that is wrong with it.
-    pub store: Result<FileStore, Vec<Problem>>,
+    /// The users, with their app passwords if these can be used; or all that is wrong.
+    pub users: Result<FileStore, Vec<Problem>>,
+    /// What is wrong with the app passwords. Users can be put in force without them.
+    pub apps: Vec<Problem>,
 }
 
 impl Reading {
@@ -37,10 +39,30 @@ impl Reading {
         let mut reading = Self {
             files: Vec::new(),
             unfinished: Vec::new(),
-            store: Err(Vec::new()),
+            users: Err(Vec::new()),
+            apps: Vec::new(),
         };
-        reading.store = reading.read(settings, lifetime);
+        reading.users = reading.read(settings, lifetime);
         reading
+    }
+
+    /// Both together; or all that is wrong.
+    pub fn whole(self) -> Result<FileStore, Vec<Problem>> {
+        let mut problems = self.apps;
+        match self.users {
+            Ok(store) if problems.is_empty() => Ok(store),
+            Ok(_) => Err(problems),
+            Err(mut all) => {
+                all.append(&mut problems);
+                Err(all)
+            }
+        }
+    }
+
+    /// Whether the users may be half: nothing comes into force then. App passwords that may be half hold
+    /// up nobody else.
+    pub fn has_unfinished_users(&self, settings: &Settings) -> bool {
+        self.unfinished.contains(&settings.path)
     }
 
     fn read(&mut self, settings: &Settings, lifetime: Lifetime) -> Result<FileStore, Vec<Problem>> {
@@ -58,13 +80,13 @@ impl Reading {
             warnings.push(Problem::new(&settings.path, NO_USER));
         }
         if let Some((path, bytes)) = apps {
-            let (path, rules) = (path.to_owned(), settings.rules());
-            let apps = match lifetime {
-                Lifetime::OneRequest => AppPasswords::lazy(bytes?, path, rules),
-                Lifetime::Server => AppPasswords::load(bytes?, path, rules),
-            }?;
-            warnings.extend_from_slice(apps.warnings());
-            store = store.with_app_passwords(apps);
+            match app_passwords(settings, path, bytes, lifetime) {
+                Ok(apps) => {
+                    warnings.extend_from_slice(apps.warnings());
+                    store = store.with_app_passwords(Arc::new(apps));
+                }
+                Err(problems) => self.apps = problems,
+            }
         }
         let unfinished = self.unfinished.iter();
         warnings.extend(unfinished.map(|path| Problem::new(path, NO_LINE_FEED)));
@@ -88,6 +110,19 @@ impl Reading {
             self.unfinished.push(path.to_owned());
         }
         Ok(read.bytes)
+    }
+}
+
+fn app_passwords(
+    settings: &Settings,
+    path: &Path,
+    bytes: Result<Vec<u8>, Problem>,
+    lifetime: Lifetime,
+) -> Result<AppPasswords, Vec<Problem>> {
+    let (path, rules) = (path.to_owned(), settings.rules());
+    match lifetime {
+        Lifetime::OneRequest => AppPasswords::lazy(bytes?, path, rules, &settings.logins),
+        Lifetime::Server => AppPasswords::load(bytes?, path, rules, &settings.logins),
     }
 }
 

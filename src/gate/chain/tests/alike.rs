@@ -112,6 +112,7 @@ fn whoever_is_refused_by_a_password_file_costs_one_check_of_its_scheme() {
             max_hash_ms: 500,
             app_passwords: None,
             default_scheme: None,
+            logins: Default::default(),
         };
         for lifetime in [Lifetime::Server, Lifetime::OneRequest] {
             for (login, why) in [

@@ -12,11 +12,21 @@ alice:*:lost
 ";
 
 fn load(text: &str) -> Result<AppPasswords, Vec<Problem>> {
-    AppPasswords::load(text.into(), "apps".into(), WeakSchemes::Allowed)
+    AppPasswords::load(
+        text.into(),
+        "apps".into(),
+        WeakSchemes::Allowed,
+        &LineLogins::default(),
+    )
 }
 
 fn both(text: &str) -> [AppPasswords; 2] {
-    let lazy = AppPasswords::lazy(text.into(), "apps".into(), WeakSchemes::Allowed);
+    let lazy = AppPasswords::lazy(
+        text.into(),
+        "apps".into(),
+        WeakSchemes::Allowed,
+        &LineLogins::default(),
+    );
     [load(text).unwrap(), lazy.unwrap()]
 }
 
@@ -115,7 +125,13 @@ fn a_flaw_has_a_place_and_a_limit_that_is_misspelt_is_one() {
 #[test]
 fn one_that_is_not_allowed_is_passed_over() {
     let text = "alice:{PLAIN}a:weak\nalice:{SSHA256}Vt+j3ChFbtQnwVE3hxJFqGvS5LpAL1KGF+EXJ4cIBJhzYWx0c2FsdA==:good\n";
-    let apps = AppPasswords::load(text.into(), "apps".into(), WeakSchemes::Refused).unwrap();
+    let apps = AppPasswords::load(
+        text.into(),
+        "apps".into(),
+        WeakSchemes::Refused,
+        &LineLogins::default(),
+    )
+    .unwrap();
     assert_eq!(apps.warnings().len(), 1);
     assert_eq!(apps.of(&login("alice")).0.len(), 1);
 }
