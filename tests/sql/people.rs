@@ -262,6 +262,50 @@ fn columns_of_many_types_are_read() {
     }
 }
 
+/// MariaDB's zero dates say that no date was given, not that there is no end.
+#[test]
+fn a_zero_date_of_mariadb_is_no_end() {
+    let mariadb = Engine::shared(Kind::MariaDb);
+    let tables = "SET sql_mode = ''; \
+                  CREATE TABLE users (login VARCHAR(254), password TEXT); \
+                  INSERT INTO users VALUES ('alice', '{PLAIN}right'); \
+                  CREATE TABLE apps (password TEXT, a DATE, b DATETIME, c TIMESTAMP NULL, \
+                  d DATETIME(6)); \
+                  INSERT INTO apps VALUES ('{PLAIN}zero', '0000-00-00', '0000-00-00', '0000-00-00', \
+                  '0000-00-00'), ('{PLAIN}null', NULL, NULL, NULL, NULL), \
+                  ('{PLAIN}part', '2120-00-00', '2120-01-00', NULL, '2120-00-01'), \
+                  ('{PLAIN}later', '2120-01-01', '2120-01-01', '2037-01-01', '2120-01-01');";
+    mariadb.make_database("zero", tables);
+    let query = "SELECT password, login FROM users WHERE login = :login";
+    for (column, part) in [
+        ("a", "unusable-password"),
+        ("b", "unusable-password"),
+        ("c", "accepted"),
+        ("d", "unusable-password"),
+        ("CAST(a AS CHAR)", "unusable-password"),
+    ] {
+        let apps = format!(
+            "app-passwords-query = \"SELECT password, :login AS login, {column} AS expires FROM apps\""
+        );
+        let service = Service::start(&users(&mariadb.url("zero"), query, &apps));
+        for (password, cause) in [
+            ("zero", "unusable-password"),
+            ("null", "accepted"),
+            ("part", part),
+            ("later", "accepted"),
+        ] {
+            let reply = service.ask(&Ask::new("alice", password));
+            assert_eq!(reply.cause, cause, "{column}: {}", reply.line);
+        }
+    }
+    let query = "SELECT '{PLAIN}right' AS password, b AS nologin FROM apps WHERE \
+                 password = CONCAT('{PLAIN}', :login)";
+    let service = Service::start(&users(&mariadb.url("zero"), query, ""));
+    for (login, cause) in [("zero", "disabled"), ("null", "accepted")] {
+        assert_eq!(service.ask(&Ask::new(login, "right")).cause, cause);
+    }
+}
+
 /// Each parameter arrives as what it is.
 #[test]
 fn all_parameters_are_bound() {

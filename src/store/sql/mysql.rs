@@ -7,8 +7,8 @@ use sqlx::mysql::{
     MySqlSslMode,
 };
 use sqlx::{
-    Arguments as _, AssertSqlSafe, Column as _, ConnectOptions as _, Executor as _, Row as _,
-    SqlSafeStr as _, Statement as _, TypeInfo as _, ValueRef as _,
+    Arguments as _, AssertSqlSafe, Column as _, ConnectOptions as _, Decode, Executor as _, MySql,
+    Row as _, SqlSafeStr as _, Statement as _, TypeInfo as _, ValueRef as _,
 };
 
 use super::database::{Asked, Driver, Failure, Rows};
@@ -161,10 +161,10 @@ fn read(row: &MySqlRow) -> Result<Row, sqlx::Error> {
     for (index, column) in row.columns().iter().enumerate() {
         let raw = row.try_get_raw(index)?;
         let name = raw.type_info().name().to_owned();
-        let bytes: Option<&[u8]> = row.try_get_unchecked(index)?;
-        let value = match bytes {
-            None => Value::Null,
-            Some(bytes) => value(&name, bytes).unwrap_or(Value::Other(name)),
+        // Not by `is_null`, which takes a zero date for NULL. What has bytes is none.
+        let value = match <&[u8] as Decode<'_, MySql>>::decode(raw) {
+            Err(_) => Value::Null,
+            Ok(bytes) => value(&name, bytes).unwrap_or(Value::Other(name)),
         };
         values.push((column.name().to_owned(), value));
     }
@@ -203,7 +203,7 @@ fn integer(bytes: &[u8], signed: bool) -> Option<Value> {
 }
 
 /// A length, then year, month, day; hour, minute, second; microseconds. What is zero at the end
-/// is left out.
+/// is left out. The zero date is a text that is no date, and not NULL.
 fn moment(bytes: &[u8]) -> Option<String> {
     let (_, rest) = bytes.split_first()?;
     if rest.is_empty() {
