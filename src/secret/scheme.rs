@@ -231,13 +231,13 @@ pub(super) enum Prefix {
     PackedPbkdf2,
     /// The keys of SCRAM.
     Scram(Function),
-    /// A scheme of Dovecot's that cannot be checked here.
+    /// A scheme of Dovecot's or OpenLDAP's that cannot be checked here.
     Unsupported(&'static str),
 }
 
-/// Dovecot's schemes that are not checked here: those that exist for a challenge-response
-/// mechanism alone, and those that look at a part of the password only.
-const UNSUPPORTED: [&str; 10] = [
+/// Schemes that are not checked here: Dovecot's that exist for a challenge-response mechanism alone or look
+/// at a part of the password only, and OpenLDAP's that ask elsewhere (slapd.conf(5), its contrib/slapd-modules/passwd).
+const UNSUPPORTED: [&str; 20] = [
     "DIGEST-MD5",
     "OTP",
     "SKEY",
@@ -248,6 +248,16 @@ const UNSUPPORTED: [&str; 10] = [
     "DES-CRYPT",
     "PLAIN-MD4",
     "PLAIN-TRUNC",
+    "SASL",
+    "KERBEROS",
+    "UNIX",
+    "NS-MTA-MD5",
+    "APR1",
+    "BSDMD5",
+    "TOTP1",
+    "TOTP256",
+    "TOTP512",
+    "RADIUS",
 ];
 
 impl Prefix {

@@ -98,6 +98,7 @@ impl Secret {
         let names_itself = match stored {
             [] => true,
             [b'{', rest @ ..] if known_prefix(rest).is_some() => true,
+            [b'*' | b'!', ..] if is_locked_scheme(stored) => true,
             [b'{' | b'$' | b'*' | b'!', ..] => prefix_of(scheme.as_bytes()) != Some(Prefix::Plain),
             _ => false,
         };
@@ -378,6 +379,12 @@ fn parse_form(stored: &[u8]) -> Result<Option<(Scheme, Form)>, SecretError> {
 fn prefix_of(name: &[u8]) -> Option<Prefix> {
     let (name, _) = split_encoding(name).ok()?;
     Prefix::from_name(name)
+}
+
+/// Whether a text is a known `{SCHEME}` with a lock in front of it, as `!{PLAIN}secret`.
+fn is_locked_scheme(text: &[u8]) -> bool {
+    let locks = text.iter().take_while(|byte| matches!(byte, b'*' | b'!'));
+    matches!(&text[locks.count()..], [b'{', rest @ ..] if known_prefix(rest).is_some())
 }
 
 /// What the scheme in front of a text means, behind its opening brace.

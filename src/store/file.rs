@@ -333,6 +333,7 @@ impl FileStore {
 
     fn find_duplicates(&self, entries: &[u64], flaws: &mut Flaws) {
         let same_hash = |a: &u64, b: &u64| index::hash_of(*a) == index::hash_of(*b);
+        let mut doubles = Vec::new();
         for entries in entries.chunk_by(same_hash).filter(|chunk| chunk.len() > 1) {
             let mut logins: Vec<(Cow<'_, [u8]>, usize)> = entries
                 .iter()
@@ -340,11 +341,17 @@ impl FileStore {
                 .filter_map(|offset| Some((self.logins.asked(self.line_at(offset)?.login), offset)))
                 .collect();
             logins.sort_unstable();
-            for pair in logins.windows(2).filter(|pair| pair[0].0 == pair[1].0) {
-                let line = self.line_number(pair[1].1);
-                flaws.add(&self.path, line, &self.twice(pair[0].1));
-            }
+            let same = logins.windows(2).filter(|pair| pair[0].0 == pair[1].0);
+            doubles.extend(same.map(|pair| (pair[1].1, pair[0].1)));
         }
+        doubles.sort_unstable();
+        let (told, more) = doubles.split_at(doubles.len().min(MAX_PROBLEMS));
+        for (second, first) in told {
+            let line = self.line_number(*second);
+            flaws.add(&self.path, line, &self.twice(*first));
+        }
+        // To find the number of a line takes a look at all before it.
+        flaws.add_untold(more.len());
     }
 }
 

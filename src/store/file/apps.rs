@@ -175,12 +175,21 @@ fn credential(line: &Line<'_>, rules: &PasswordRules) -> Result<Option<Credentia
         .filter(|label| (1..=MAX_LABEL_BYTES).contains(&label.len()))
         .filter(|label| !label.chars().any(char::is_control))
         .ok_or_else(|| structure(label_at, "the label is not 1 to 64 bytes of plain text"))?;
-    let (mut protocols, mut allow_nets, mut expires) = (None, None, None);
+    let (mut protocols, mut allow_nets, mut expires, mut ends) = (None, None, None, false);
     let mut at = label_at + label.len() + 1;
     let extra = fields.next().unwrap_or_default();
     for field in extra.split(|byte| matches!(byte, b' ' | b'\t' | b'\r')) {
         let flaw = |what| structure(at, what);
         let text = str::from_utf8(field).map_err(|_| flaw("this extra field is not UTF-8"))?;
+        let is_there = match text.split_once('=') {
+            Some(("protocols", _)) => protocols.is_some(),
+            Some(("allow_nets", _)) => allow_nets.is_some(),
+            Some(("expires", _)) => ends,
+            _ => false,
+        };
+        if is_there {
+            return Err(flaw("this extra field is there twice"));
+        }
         match text.split_once('=') {
             Some(("protocols", list)) => {
                 let read = limits::protocols(list);
@@ -191,6 +200,7 @@ fn credential(line: &Line<'_>, rules: &PasswordRules) -> Result<Option<Credentia
                 allow_nets = Some(read.ok_or_else(|| flaw("allow_nets is no list of networks"))?);
             }
             Some(("expires", end)) => {
+                ends = true;
                 expires = limits::expiry(end).map_err(|bad| flaw(bad.of_field()))?;
             }
             None if text.is_empty() => {}

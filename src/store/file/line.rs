@@ -236,6 +236,18 @@ impl Extra {
             None => (field, &[][..]),
         };
         let account = &mut self.account;
+        let is_there = match key {
+            b"host" => account.host.is_some(),
+            b"hostip" => self.host_ip.is_some(),
+            b"port" => account.port.is_some(),
+            b"user" => account.user.is_some(),
+            b"destuser" => self.dest_user.is_some(),
+            b"allow_nets" => account.allow_nets.is_some(),
+            _ => false,
+        };
+        if is_there {
+            return Err("this extra field is there twice");
+        }
         match key {
             b"host" => {
                 account.host = Some(read_host(value).ok_or("host is no name and no address")?);
@@ -262,12 +274,15 @@ impl Extra {
             b"allow_nets" => {
                 let networks = str::from_utf8(value).ok().and_then(limits::networks);
                 let networks = networks.ok_or("allow_nets is no list of networks")?;
-                account.allow_nets.get_or_insert_default().extend(networks);
+                account.allow_nets = Some(networks);
             }
             // That nginx is a proxy is known, and what mail servers themselves need is theirs.
             b"" | b"\r" | b"proxy" => {}
             _ if key.starts_with(b"userdb_") => {}
-            _ => return Ok(Taken::Unknown(key)),
+            _ => match misspelt_limit(key) {
+                Some(what) => return Err(what),
+                None => return Ok(Taken::Unknown(key)),
+            },
         }
         Ok(Taken::Yes)
     }
@@ -287,6 +302,39 @@ impl Extra {
         };
         (account, !no_password)
     }
+}
+
+/// What is wrong with an extra field that is meant to limit a user and would not: nobody is let in by a limit that
+/// is misspelt.
+fn misspelt_limit(key: &[u8]) -> Option<&'static str> {
+    const LIMITS: [(&str, &str); 5] = [
+        ("nologin", "this extra field is like nologin: write nologin"),
+        (
+            "allow_nets",
+            "this extra field is like allow_nets: write allow_nets",
+        ),
+        (
+            "allow_real_nets",
+            "allow_real_nets means nothing here: write allow_nets",
+        ),
+        (
+            "expires",
+            "expires is a field of app passwords: none limits the user's own password by time",
+        ),
+        (
+            "protocols",
+            "protocols is a field of app passwords: none limits the user's own password by protocol",
+        ),
+    ];
+    if key.len() > "allow_real_nets".len() + 2 {
+        return None;
+    }
+    let plain = str::from_utf8(key).ok()?.to_ascii_lowercase();
+    let plain = plain.replace('-', "_");
+    let found = LIMITS
+        .iter()
+        .find(|(known, _)| strsim::osa_distance(&plain, known) <= 2)?;
+    Some(found.1)
 }
 
 /// Whether a login is meant to hold what Dovecot puts in place of `%n`, `%u`, `%d`, `%{user}`.

@@ -37,6 +37,11 @@ impl Flaws {
         });
     }
 
+    /// Notes lines that cannot be used, beyond those of which anything is told.
+    pub(super) fn add_untold(&mut self, number: usize) {
+        self.broken.more += number;
+    }
+
     /// Notes why nobody can ask for the login of a line, which is counted from 1.
     pub(super) fn unasked(&mut self, path: &Path, line: usize, why: Option<String>) {
         if let Some(message) = why {

@@ -154,13 +154,13 @@ fn a_line_that_cannot_be_used_costs_its_own_login_only() {
 #[test]
 fn an_extra_field_that_means_nothing_is_told_once() {
     let mut text =
-        "a:{PLAIN}x::::::host=h pass=p\nb:{PLAIN}x::::::alow_nets=::1 pass=q proxy\n".to_owned();
+        "a:{PLAIN}x::::::host=h pass=p\nb:{PLAIN}x::::::master=m pass=q proxy\n".to_owned();
     text += "c:{PLAIN}x::::::userdb_home=/c pass=r\n";
     assert_eq!(
         warnings(text.as_bytes(), &settings(true)),
         [
             "users:1:24: the extra field pass means nothing here, and in 2 more places",
-            "users:2:17: the extra field alow_nets means nothing here",
+            "users:2:17: the extra field master means nothing here",
         ]
     );
     for n in 0..1000 {
@@ -183,6 +183,11 @@ fn a_default_scheme_is_that_of_passwords_that_name_none() {
         ("SHA512-CRYPT", "{PLAIN}x", Some("x")),
         ("PLAIN", "$6$x", Some("$6$x")),
         ("PLAIN", "!x", Some("!x")),
+        ("PLAIN", "!", Some("!")),
+        ("PLAIN", "!{PLAIN}x", None),
+        ("PLAIN", "!!{crypt}$6$x", None),
+        ("PLAIN", "*{SSHA.hex}x", None),
+        ("PLAIN", "!{x}y", Some("!{x}y")),
         ("PLAIN.b64", "eA==", Some("x")),
         ("CRYPT", "!x", None),
         ("CRYPT", "x", None),

@@ -101,6 +101,16 @@ fn a_flaw_has_a_place_and_a_limit_that_is_misspelt_is_one() {
             14,
             "extra fields are protocols=, allow_nets= and expires=",
         ),
+        (
+            "a:{PLAIN}x:y:protocols=smtp protocols=imap",
+            29,
+            "this extra field is there twice",
+        ),
+        (
+            "a:{PLAIN}x:y:expires=9999-12-31 expires=2027-01-31",
+            33,
+            "this extra field is there twice",
+        ),
         ("a:{ROT13}x:y", 3, "the password scheme is not known"),
     ] {
         let text = format!("# one\n{line}\n");

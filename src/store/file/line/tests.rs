@@ -117,6 +117,48 @@ fn flaws_have_a_place() {
             9,
             Structure("allow_nets is no list of networks"),
         ),
+        (
+            b"ab:::::::allow_nets=::1 allow_nets=::2",
+            24,
+            Structure("this extra field is there twice"),
+        ),
+        (
+            b"ab:::::::port=1 user=a port=1",
+            23,
+            Structure("this extra field is there twice"),
+        ),
+        (
+            b"ab:::::::NOLOGIN",
+            9,
+            Structure("this extra field is like nologin: write nologin"),
+        ),
+        (
+            b"ab:::::::no_login=yes",
+            9,
+            Structure("this extra field is like nologin: write nologin"),
+        ),
+        (
+            b"ab:::::::allow-nets=::1",
+            9,
+            Structure("this extra field is like allow_nets: write allow_nets"),
+        ),
+        (
+            b"ab:::::::alow_net=::1",
+            9,
+            Structure("this extra field is like allow_nets: write allow_nets"),
+        ),
+        (
+            b"ab:::::::allow_real_nets=::1",
+            9,
+            Structure("allow_real_nets means nothing here: write allow_nets"),
+        ),
+        (
+            b"ab:::::::expire=2027-01-31",
+            9,
+            Structure(
+                "expires is a field of app passwords: none limits the user's own password by time",
+            ),
+        ),
         (b"ab:::::::hostip=mx1", 9, Structure("hostip is no address")),
         (
             b"ab:::::::user=%n",
