@@ -126,6 +126,11 @@ fn guesses_at_a_master_count_for_the_master() {
         Err(Refusal::WrongPassword)
     );
     assert_eq!(counted(&gate), ["*boss 1"]);
+    for (typed, counts_for) in [("bob*boss", "*boss"), ("rob*boss", "*boss"), ("bob", "bob")] {
+        let typed = Login::new(typed.into()).unwrap();
+        let login = gate.counted_login(&typed).unwrap();
+        assert_eq!(login, counts_for.as_bytes());
+    }
     let why = Refusal::Throttled("this login from there");
     assert_eq!(sent(&gate, &plain("rob*boss", "m4ster")), Err(why));
     assert_eq!(sent(&gate, &plain("bob", "own")), says("192.0.2.1:143 - -"));

@@ -294,3 +294,26 @@ fn a_hash_is_computed_within_the_time_of_the_decision() {
         assert_eq!(sent(&gate, &plain("alice", "pw")), expected);
     }
 }
+
+/// nginx writes the login of SMTP into XCLIENT, where a blank would begin another attribute.
+#[test]
+fn a_blank_around_a_login_is_refused_for_smtp_or_dropped() {
+    for (trim, protocol, login, accepted) in [
+        (false, Protocol::Smtp, "bob ", false),
+        (false, Protocol::Smtp, "bob", true),
+        (true, Protocol::Smtp, "bob ", true),
+        (true, Protocol::Imap, " bob", true),
+    ] {
+        let mut gate = gate(vec![("bob", clear("own"))], None);
+        gate.logins.trim = trim;
+        let request = AuthRequest {
+            protocol,
+            ..plain(login, "own")
+        };
+        let said = sent(&gate, &request);
+        match accepted {
+            true => assert!(said.is_ok(), "{trim} {login:?}: {said:?}"),
+            false => assert_eq!(said, Err(Refusal::BadLogin)),
+        }
+    }
+}
