@@ -141,6 +141,19 @@ pub fn login_flaw(written: &str, domains: &str) -> Option<String> {
     }
 }
 
+/// Whether it is a domain in canonical form that can be the name of a file: 1 to 253 bytes, labels of 1 to
+/// 63 letters in lower case, digits and hyphens, none of them at an end (RFC 1123, 2.1; RFC 1035, 2.3.4).
+pub fn is_plain(domain: &[u8]) -> bool {
+    let of_label = |byte: &u8| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-');
+    let is_label = |label: &[u8]| {
+        (1..=63).contains(&label.len())
+            && label.iter().all(of_label)
+            && !label.starts_with(b"-")
+            && !label.ends_with(b"-")
+    };
+    domain.len() <= 253 && domain.split(|byte| *byte == b'.').all(is_label)
+}
+
 /// Whether a byte can be part of a domain, as logins and configurations have it: letters, digits,
 /// hyphens, dots, the underscores that some networks use, and all of other scripts.
 pub fn is_of_domain(byte: u8) -> bool {
@@ -189,6 +202,44 @@ mod tests {
             assert_eq!(folded(&made), made);
         }
         assert_eq!(*folded(b"\xc9@EX\xc9AMPLE"), *b"\xc9@ex\xc9ample");
+    }
+
+    #[test]
+    fn only_plain_domains_can_be_names_of_files() {
+        let long = "a".repeat(63);
+        let longest = [&*long, &long, &long, &"a".repeat(61)].join(".");
+        for (domain, plain) in [
+            ("example.org", true),
+            ("localhost", true),
+            ("xn--bcher-kva.example", true),
+            ("1.2", true),
+            (&long, true),
+            (&longest, true),
+            (&format!("{longest}a"), false),
+            (&format!("{long}a"), false),
+            ("", false),
+            (".", false),
+            ("..", false),
+            ("../x", false),
+            ("a/b", false),
+            ("/etc/passwd", false),
+            (".hidden", false),
+            ("a..b", false),
+            ("a.", false),
+            ("-a", false),
+            ("a-.b", false),
+            ("a_b", false),
+            ("EXAMPLE.org", false),
+            ("bücher.example", false),
+            ("x\0", false),
+            ("x\n", false),
+            ("a b", false),
+            ("a*b", false),
+            ("{domain}", false),
+        ] {
+            assert_eq!(is_plain(domain.as_bytes()), plain, "{domain:?}");
+        }
+        assert!(!is_plain(b"a\xff"));
     }
 
     #[test]

@@ -39,9 +39,7 @@ impl Fingerprint {
             size: metadata.len(),
         }
     }
-}
 
-impl Fingerprint {
     /// Whether it is the same file with as many bytes, whatever else may be new.
     pub fn has_size_of(&self, other: &Self) -> bool {
         let of = |it: &Self| (it.device, it.inode, it.size);
@@ -163,14 +161,14 @@ fn locate(path: &Path) -> Result<(Place, Metadata), Problem> {
     }
 }
 
-fn unlocated(path: &Path, fault: Fault) -> Problem {
+pub(crate) fn unlocated(path: &Path, fault: Fault) -> Problem {
     match fault {
         Fault::Io(error) => unreadable(path, &error),
         Fault::Distrusted(reason) => Problem::new(path, reason),
     }
 }
 
-fn unreadable(path: &Path, error: &io::Error) -> Problem {
+pub(crate) fn unreadable(path: &Path, error: &io::Error) -> Problem {
     let message = format!("cannot be read: {error}{}", sandbox::hint(error));
     Problem::new(path, message)
 }
@@ -212,14 +210,21 @@ pub struct Identity {
     mode: u32,
 }
 
+impl Identity {
+    /// The one that was looked at.
+    pub fn of_metadata(metadata: &Metadata) -> Self {
+        Self {
+            inode: metadata.ino(),
+            device: metadata.dev(),
+            owner: metadata.uid(),
+            mode: metadata.mode(),
+        }
+    }
+}
+
 /// Looks which file `path` leads to, with one system call.
 pub fn identify(path: &Path) -> io::Result<Identity> {
-    std::fs::metadata(path).map(|metadata| Identity {
-        inode: metadata.ino(),
-        device: metadata.dev(),
-        owner: metadata.uid(),
-        mode: metadata.mode(),
-    })
+    std::fs::metadata(path).map(|metadata| Identity::of_metadata(&metadata))
 }
 
 /// Reads to the end, or to one byte more than `max`.

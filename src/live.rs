@@ -24,14 +24,17 @@ use crate::refusal::{Refusal, Trouble};
 use crate::request::Outline;
 use crate::sandbox::Sandbox;
 use crate::service::{Service, Watched, refuse};
-use crate::store::file::{Reading, UsersFile};
-use crate::store::open::{Lifetime, unknown_hosts};
+use crate::store::file::domains::DomainFiles;
 
+mod domains;
 mod folders;
 mod freshness;
 mod lane;
+mod users;
 
+use domains::FolderLane;
 use lane::{Lane, Outcome, Turn};
+use users::UsersLane;
 
 /// How long the files are taken to be unchanged after a look.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
@@ -54,10 +57,6 @@ const SIGNAL: Duration = Duration::from_secs(8);
 /// What is said of a version that does not come into force.
 const KEPT: &str = "the version before stays in force";
 
-/// What is said of app passwords that do not come into force. They may be there to lock somebody, but so
-/// may the users, who do not wait for them.
-const APPS_KEPT: &str = "the app passwords before stay in force, the users are loaded";
-
 /// The service in force, if there is one, and what is needed to renew it.
 pub struct Live(Arc<Inner>);
 
@@ -72,12 +71,8 @@ struct Inner {
     configuration: Lane,
     /// Those of the password files of the service in force.
     users: Mutex<Vec<Arc<UsersLane>>>,
-}
-
-/// The lane of one password file.
-struct UsersLane {
-    file: Arc<UsersFile>,
-    lane: Lane,
+    /// Those of the folders with a file for each domain.
+    folders: Mutex<Vec<Arc<FolderLane>>>,
 }
 
 impl Live {
@@ -144,6 +139,7 @@ impl Inner {
             soon: AtomicBool::new(false),
             configuration: Lane::new(path.to_path_buf(), Vec::new()),
             users: Mutex::default(),
+            folders: Mutex::default(),
         }
     }
 
@@ -158,10 +154,16 @@ impl Inner {
         self.users.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn folders(&self) -> MutexGuard<'_, Vec<Arc<FolderLane>>> {
+        self.folders.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Whether a lane has something to do soon, or is doing it.
     fn is_busy(&self) -> bool {
-        let users = self.users().clone();
-        self.configuration.is_busy() || users.iter().any(|users| users.lane.is_busy())
+        let (users, folders) = (self.users().clone(), self.folders().clone());
+        self.configuration.is_busy()
+            || users.iter().any(|users| users.lane.is_busy())
+            || folders.iter().any(|folder| folder.is_busy())
     }
 
     fn is_time_to_look(&self) -> bool {
@@ -185,7 +187,9 @@ impl Inner {
         let look = || {
             // Users first: a removed user must not stay in while a database is slow.
             let users = self.users().clone();
-            users.iter().for_each(|users| self.load_users(users));
+            users.iter().for_each(|users| self.look_at_users(users));
+            let folders = self.folders().clone();
+            folders.iter().for_each(|folder| self.load_domains(folder));
             self.load_configuration();
         };
         if catch_unwind(AssertUnwindSafe(look)).is_err() {
@@ -282,67 +286,20 @@ impl Inner {
         }
         *lanes = new;
         drop(lanes);
+        let mut lanes = self.folders();
+        let folder = |store: &Arc<DomainFiles>| {
+            let is_its = |folder: &&Arc<FolderLane>| Arc::ptr_eq(&folder.store, store);
+            let kept = lanes.iter().find(is_its).cloned();
+            kept.unwrap_or_else(|| Arc::new(FolderLane::new(store)))
+        };
+        let new = service.domain_files().iter().map(folder).collect();
+        *lanes = new;
+        drop(lanes);
         let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
         let old = current.replace(service);
         drop(current);
         // To close what it had open may take a moment, in which nobody should wait.
         drop(old);
-    }
-
-    /// Puts a new version of a password file in force, if it has changed and is good and whole.
-    fn load_users(&self, users: &UsersLane) {
-        let Some(turn) = users.lane.enter() else {
-            return;
-        };
-        if !turn.is_due() {
-            return;
-        }
-        let settings = users.file.settings();
-        let reading = Reading::of(settings, Lifetime::Server);
-        let read = reading.files.iter();
-        let read = read.filter_map(|(path, version)| Some((&**path, version.as_ref()?)));
-        if !turn.is_wanted() || !turn.were_seen(read) {
-            return;
-        }
-        let mut reading = reading;
-        reading.unfinished = turn.still_unfinished(reading.unfinished);
-        turn.watch(std::mem::take(&mut reading.files));
-        if reading.has_unfinished_users(settings) {
-            turn.report(Outcome::Unfinished(reading.unfinished), KEPT);
-            return;
-        }
-        let (outcome, kept) = match reading.users {
-            Ok(mut store) => {
-                let whole = reading.apps.is_empty() && reading.unfinished.is_empty();
-                if !whole {
-                    store = store.with_app_passwords_of(&users.file.current());
-                }
-                let service = self.current();
-                let config = service.as_ref().map(|service| service.config());
-                let unknown = config.map(|config| unknown_hosts(config, settings, &store));
-                // App passwords that stay broken have them loaded again and again.
-                let said = !whole && store.warnings() == users.file.current().warnings();
-                for warning in store.warnings().iter().chain(unknown.iter().flatten()) {
-                    if !said {
-                        log::warn!("{warning}");
-                    }
-                }
-                users.file.replace(store);
-                let outcome = match (whole, reading.apps) {
-                    (true, _) => Outcome::Loaded,
-                    (false, problems) if problems.is_empty() => {
-                        Outcome::Unfinished(reading.unfinished)
-                    }
-                    (false, problems) => Outcome::Failed(problems),
-                };
-                (outcome, APPS_KEPT)
-            }
-            Err(mut problems) => {
-                problems.extend(reading.apps);
-                (Outcome::Failed(problems), KEPT)
-            }
-        };
-        turn.report(outcome, kept);
     }
 
     fn refuse(&self, why: Refusal, outline: &Outline<'_>, out: &mut Vec<u8>) {
@@ -352,15 +309,6 @@ impl Inner {
             .as_ref()
             .map_or(&default, |service| &service.config().messages);
         refuse(why, outline, messages, Instant::now(), out);
-    }
-}
-
-impl UsersLane {
-    fn new(file: &Arc<UsersFile>) -> Self {
-        Self {
-            lane: Lane::new(file.settings().path.clone(), file.opened().to_vec()),
-            file: Arc::clone(file),
-        }
     }
 }
 
@@ -407,6 +355,8 @@ impl Application for Live {
         users
             .iter()
             .for_each(|users| users.lane.ask_if_in_trouble());
+        let folders = self.0.folders().clone();
+        folders.iter().for_each(|folder| folder.ask_if_in_trouble());
         let started = Instant::now();
         loop {
             let _in_time_or_not = self.round().recv_timeout(LOAD);

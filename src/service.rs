@@ -20,11 +20,14 @@ use crate::request::{AuthRequest, Outline};
 use crate::route::{Routes, System};
 use crate::sandbox::{self, Sandbox};
 use crate::store::file::UsersFile;
-use crate::store::open::{Lifetime, open_after, try_all};
+use crate::store::file::domains::DomainFiles;
+use crate::store::open::{Lifetime, open_after};
 use crate::turnstile::Turnstile;
 
+mod inspect;
 mod parts;
 
+pub use inspect::Inspection;
 use parts::{throttle, unread, whole};
 
 /// The configuration and what it opened; it never changes. A reload makes a new one.
@@ -32,6 +35,7 @@ pub struct Service {
     config: Config,
     gate: Gate,
     files: Vec<Arc<UsersFile>>,
+    domain_files: Vec<Arc<DomainFiles>>,
     warnings: Vec<Problem>,
 }
 
@@ -90,30 +94,6 @@ impl Service {
             unfinished,
             possible,
         ))
-    }
-
-    /// Looks for everything that is wrong, also with what a broken configuration names, and tries
-    /// for real every store, and the service that knows about tokens: all problems, then all
-    /// warnings.
-    pub fn inspect(path: &Path) -> (Vec<Problem>, Vec<Problem>) {
-        let anything = |_: &Config| Vec::new();
-        let (watched, unfinished) = (&mut Vec::new(), &mut Vec::new());
-        let (service, mut problems) =
-            Self::assemble(path, Lifetime::Server, None, watched, unfinished, anything);
-        let Some(service) = service else {
-            return (problems, Vec::new());
-        };
-        let (config, chain) = (&service.config, &service.gate.chain);
-        problems.extend(try_all(config, chain.sources(), config.deadline));
-        problems.extend(service.gate.methods.try_tokens(config));
-        problems.extend(service.counts_missing());
-        let mut warnings = service.warnings.clone();
-        let unresolved = parts::merge(service.unresolved(), &problems, &mut warnings);
-        problems.extend(unresolved);
-        problems.extend(config.socket_rights().err().into_iter().flatten());
-        let advice = config.advice.iter().cloned();
-        warnings.extend(advice);
-        (problems, warnings)
     }
 
     /// Makes what can be made. With any problem, the result is not one to answer with: a store
@@ -198,6 +178,7 @@ impl Service {
         let service = Self {
             warnings,
             files: opened.files,
+            domain_files: opened.domain_files,
             ..Self::new(config, gate)
         };
         (Some(service), problems)
@@ -209,6 +190,7 @@ impl Service {
             config,
             gate,
             files: Vec::new(),
+            domain_files: Vec::new(),
             warnings: Vec::new(),
         }
     }
@@ -228,21 +210,14 @@ impl Service {
         &self.files
     }
 
+    /// The folders with a password file for each domain.
+    pub fn domain_files(&self) -> &[Arc<DomainFiles>] {
+        &self.domain_files
+    }
+
     /// What an administrator should look at, though it works.
     pub fn warnings(&self) -> &[Problem] {
         &self.warnings
-    }
-
-    /// Why the counts of the throttle cannot be had, if so.
-    fn counts_missing(&self) -> Option<Problem> {
-        let deadline = Instant::now() + self.config.deadline;
-        let message = self.gate.throttle.as_ref()?.test(deadline).err()?;
-        Some(Problem {
-            file: self.config.path.clone(),
-            place: self.config.throttle.as_ref().map(|throttle| throttle.place),
-            key: Some("throttle.state".to_owned()),
-            message,
-        })
     }
 
     /// The same service, but wrong passwords count for nothing: an administrator tries something.

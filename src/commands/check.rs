@@ -12,10 +12,13 @@ pub(super) fn check(
     out: &mut impl Write,
     err: &mut impl Write,
 ) -> Result<Outcome, CommandError> {
-    let (problems, warnings) = Service::inspect(config);
-    warn(&warnings, err)?;
-    complain(&problems, err)?;
-    if !problems.is_empty() {
+    let looked = Service::inspect(config);
+    warn(&looked.warnings, err)?;
+    complain(&looked.problems, err)?;
+    for found in &looked.found {
+        writeln!(out, "{found}")?;
+    }
+    if !looked.problems.is_empty() {
         return Ok(Outcome::BrokenConfig);
     }
     writeln!(out, "{}: ok", config.display())?;

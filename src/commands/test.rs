@@ -212,6 +212,10 @@ impl<'a, W: Write> Teller<'a, W> {
             StoreConfig::File(settings) => {
                 format!("{} {}", users.name, settings.path.display())
             }
+            StoreConfig::Domains(settings) => {
+                let path = settings.pattern.whole().display();
+                format!("{} {path}", users.name)
+            }
             _ => users.name.clone(),
         }
     }

@@ -153,6 +153,8 @@ pub enum StoreConfig {
     Accept,
     /// A password file.
     File(store::file::Settings),
+    /// A password file for each domain.
+    Domains(store::file::domains::DomainSettings),
     /// A database.
     #[cfg(feature = "sql")]
     Sql(Box<store::sql::Settings>),
@@ -172,7 +174,7 @@ impl StoreConfig {
     /// locked, or on a slow disk.
     pub fn asks_a_server(&self) -> bool {
         match self {
-            Self::Accept | Self::File(_) => false,
+            Self::Accept | Self::File(_) | Self::Domains(_) => false,
             #[cfg(feature = "sql")]
             Self::Sql(_) => true,
             #[cfg(feature = "ldap")]
@@ -196,7 +198,7 @@ impl StoreConfig {
     pub fn knows_its_users(&self) -> bool {
         match self {
             Self::Accept => false,
-            Self::File(_) => true,
+            Self::File(_) | Self::Domains(_) => true,
             #[cfg(feature = "sql")]
             Self::Sql(_) => true,
             #[cfg(feature = "ldap")]
@@ -329,8 +331,10 @@ impl Config {
     fn tell_files_of_logins(&mut self) {
         let logins = LineLogins::under(&self.logins);
         for users in &mut self.users {
-            if let StoreConfig::File(settings) = &mut users.store {
-                settings.logins = logins.clone();
+            match &mut users.store {
+                StoreConfig::File(settings) => settings.logins = logins.clone(),
+                StoreConfig::Domains(settings) => settings.each.logins = logins.clone(),
+                _ => {}
             }
         }
         if let Some(master) = &mut self.master {

@@ -65,7 +65,7 @@ impl Masters {
             right |= chain.fits(&credential.secret, &asked, proof)?;
         }
         if credentials.is_empty() {
-            let decoy = self.users.current().decoy_for(master);
+            let decoy = self.users.decoy_for(master);
             std::hint::black_box(chain.fits(&decoy, &asked, proof)?);
         }
         if !right {

@@ -12,6 +12,7 @@ use super::folders::Folders;
 use super::freshness::{Freshness, WatchedFile};
 use crate::files::Fingerprint;
 use crate::problem::Problem;
+use crate::store::file::{MAX_PROBLEMS, and_more};
 
 /// How long after a failed load it is tried again though no file seems to have changed: what it
 /// lacks may be a file that it never got to.
@@ -119,6 +120,13 @@ impl Lane {
         let hangs = |attempt: &Attempt| attempt.since.elapsed() >= SLOW;
         let working = state.attempts.iter().any(|attempt| !hangs(attempt));
         working || (state.waiting || state.asked) && state.attempts.len() < MAX_HANGING
+    }
+
+    /// Whether nothing is the matter: what is in force is what was there at the last look.
+    pub(super) fn is_quiet(&self) -> bool {
+        let state = self.state();
+        let in_trouble = !state.problems.is_empty() || !state.unfinished.is_empty();
+        !in_trouble && !state.waiting && !state.asked && state.attempts.is_empty()
     }
 
     /// Begins a look; `None` while another is under way. One that hangs is reported, and passed by.
@@ -256,40 +264,82 @@ impl Turn<'_> {
 
     /// Notes what a load came to, and says so if that is news.
     pub(super) fn report(&self, outcome: Outcome, kept: &str) {
-        let (mut new_problems, mut new_unfinished) = (Vec::new(), Vec::new());
-        let name = self.lane.name.display();
-        {
-            let mut state = self.lane.state();
-            let (problems, unfinished) = match outcome {
-                Outcome::Loaded => {
-                    state.files.iter().for_each(|file| file.accept());
-                    (Vec::new(), Vec::new())
-                }
-                Outcome::Unfinished(files) => (Vec::new(), files),
-                Outcome::Failed(problems) => (problems, Vec::new()),
-            };
-            if problems != state.problems {
-                new_problems.clone_from(&problems);
+        self.news(outcome, kept).log();
+    }
+
+    /// Notes what a load came to; what is new about it.
+    pub(super) fn news(&self, outcome: Outcome, kept: &str) -> News {
+        let mut news = News::default();
+        let mut state = self.lane.state();
+        let (problems, unfinished) = match outcome {
+            Outcome::Loaded => {
+                state.files.iter().for_each(|file| file.accept());
+                (Vec::new(), Vec::new())
             }
-            if unfinished != state.unfinished {
-                new_unfinished.clone_from(&unfinished);
-            }
-            (state.problems, state.unfinished) = (problems, unfinished);
-            if state.problems.is_empty() && state.unfinished.is_empty() {
-                drop(state);
-                log::info!("{name}: loaded");
+            Outcome::Unfinished(files) => (Vec::new(), files),
+            Outcome::Failed(problems) => (problems, Vec::new()),
+        };
+        if problems != state.problems {
+            news.errors
+                .extend(problems.iter().map(|it| format!("{it}; {kept}")));
+        }
+        if unfinished != state.unfinished {
+            let unfinished = unfinished.iter().map(|path| {
+                format!(
+                    "{}: no line feed at the end of its last line, or no line at all, so it may \
+                     still be written: it counts when it has kept its size for 10 s; {kept}",
+                    path.display()
+                )
+            });
+            news.warnings.extend(unfinished);
+        }
+        (state.problems, state.unfinished) = (problems, unfinished);
+        if state.problems.is_empty() && state.unfinished.is_empty() {
+            let name = self.lane.name.display();
+            news.loaded.push(format!("{name}: loaded"));
+        }
+        news
+    }
+
+    /// Whether no other look has begun since.
+    pub(super) fn is_last(&self) -> bool {
+        self.lane.state().last == self.number
+    }
+}
+
+/// What is new about loads.
+#[derive(Default)]
+pub(super) struct News {
+    errors: Vec<String>,
+    warnings: Vec<String>,
+    loaded: Vec<String>,
+}
+
+impl News {
+    /// Takes in what is new elsewhere.
+    pub(super) fn add(&mut self, mut other: Self) {
+        self.errors.append(&mut other.errors);
+        self.warnings.append(&mut other.warnings);
+        self.loaded.append(&mut other.loaded);
+    }
+
+    /// Says it.
+    pub(super) fn log(self) {
+        self.loaded.iter().for_each(|text| log::info!("{text}"));
+        self.errors.iter().for_each(|text| log::error!("{text}"));
+        self.warnings.iter().for_each(|text| log::warn!("{text}"));
+    }
+
+    /// Says the first of it, and how much more there is about `what`.
+    pub(super) fn log_bounded(mut self, what: &Path) {
+        for list in [&mut self.errors, &mut self.warnings, &mut self.loaded] {
+            let more = list.len().saturating_sub(MAX_PROBLEMS);
+            list.truncate(MAX_PROBLEMS);
+            if let Some(more) = and_more(what, more) {
+                list.push(more.to_string());
             }
         }
-        for problem in new_problems {
-            log::error!("{problem}; {kept}");
-        }
-        for path in new_unfinished {
-            log::warn!(
-                "{}: no line feed at the end of its last line, or no line at all, so it may still be \
-                 written: it counts when it has kept its size for 10 s; {kept}",
-                path.display()
-            );
-        }
+        self.log();
     }
 }
 

@@ -95,7 +95,7 @@ pub fn needs(config: &Config) -> Vec<Need> {
 
 fn of_store(store: &StoreConfig) -> Vec<What> {
     match store {
-        StoreConfig::Accept | StoreConfig::File(_) => Vec::new(),
+        StoreConfig::Accept | StoreConfig::File(_) | StoreConfig::Domains(_) => Vec::new(),
         #[cfg(feature = "sql")]
         StoreConfig::Sql(settings) => of_database(&settings.kind),
         #[cfg(feature = "ldap")]

@@ -22,6 +22,7 @@ use crate::request::Login;
 use crate::secret::Secret;
 
 mod apps;
+pub mod domains;
 mod index;
 mod line;
 mod line_logins;
@@ -165,6 +166,12 @@ impl FileStore {
     /// it; up to a bound. Somebody must know where they are.
     pub fn host_names(&self) -> &BTreeMap<String, usize> {
         &self.host_names
+    }
+
+    /// How many lines have a login.
+    pub fn users(&self) -> usize {
+        let cut = lines(&self.bytes).filter(|(_, text)| Line::cut(text).is_some());
+        cut.count()
     }
 
     /// Whether there is a user in it.

@@ -8,6 +8,7 @@ use super::UserStore;
 use super::accept::AcceptStore;
 #[cfg(any(feature = "sql", feature = "ldap", feature = "remote"))]
 use super::bounded::Bounded;
+use super::file::domains::{DomainFiles, DomainSettings, first_of};
 use super::file::{self, FileStore, MAX_PROBLEMS, Reading, UsersFile, and_more};
 use super::probe::Probes;
 use crate::config::{Config, Places, StoreConfig, UsersConfig};
@@ -46,6 +47,8 @@ pub struct Opened {
     pub warnings: Vec<Problem>,
     /// The password files among them, also that of the masters.
     pub files: Vec<Arc<UsersFile>>,
+    /// Those of domains.
+    pub domain_files: Vec<Arc<DomainFiles>>,
     /// The password files that were read, well or not.
     pub watched: Watched,
 }
@@ -187,7 +190,7 @@ impl Opening<'_> {
 
     /// The store that was opened for the same settings; certificates of a file are part of them.
     fn kept(&self, users: &UsersConfig) -> Option<Arc<dyn UserStore>> {
-        if matches!(users.store, StoreConfig::File(_)) {
+        if matches!(users.store, StoreConfig::File(_) | StoreConfig::Domains(_)) {
             return None;
         }
         // A database that is not trusted any longer is opened anew, which says why.
@@ -219,10 +222,13 @@ impl Opening<'_> {
             StoreConfig::Accept => Ok(Arc::new(AcceptStore)),
             StoreConfig::File(settings) => {
                 let store = self.file(settings, "users.path", users.places.of("path"))?;
-                let unknown = unknown_hosts(self.config, settings, &store.current());
-                self.opened.warnings.extend(unknown);
+                if let Some(current) = store.current() {
+                    let unknown = unknown_hosts(self.config, settings, &current);
+                    self.opened.warnings.extend(unknown);
+                }
                 Ok(store)
             }
+            StoreConfig::Domains(settings) => Ok(self.domain_files(settings, users)?),
             #[cfg(feature = "sql")]
             StoreConfig::Sql(settings) => {
                 let store = super::sql::SqlStore::new(settings, lifetime);
@@ -258,6 +264,44 @@ impl Opening<'_> {
                 self.opened.problems.extend(problems);
             })
             .ok()
+    }
+
+    fn domain_files(
+        &mut self,
+        settings: &DomainSettings,
+        users: &UsersConfig,
+    ) -> Option<Arc<DomainFiles>> {
+        let before = self.before.map_or(&[][..], Service::domain_files);
+        let mut known = before.iter().chain(&self.opened.domain_files);
+        if let Some(kept) = known.find(|files| files.settings() == settings) {
+            let kept = Arc::clone(kept);
+            self.opened.domain_files.push(Arc::clone(&kept));
+            return Some(kept);
+        }
+        match DomainFiles::open(settings, self.lifetime) {
+            Ok(files) => {
+                let mut unknown = Vec::new();
+                for (_, file) in files.all() {
+                    if let Some(current) = file.current() {
+                        unknown.extend(unknown_hosts(self.config, file.settings(), &current));
+                    }
+                }
+                let folder = settings.pattern.whole();
+                let warnings = &mut self.opened.warnings;
+                warnings.extend_from_slice(files.broken());
+                warnings.extend_from_slice(files.warnings());
+                warnings.extend(first_of(unknown, folder));
+                let files = Arc::new(files);
+                self.opened.domain_files.push(Arc::clone(&files));
+                Some(files)
+            }
+            Err(problem) => {
+                let place = users.places.of("path");
+                let problem = named_in(&self.config.path, "users.path", place, problem);
+                self.opened.problems.push(problem);
+                None
+            }
+        }
     }
 
     fn file(

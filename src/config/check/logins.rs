@@ -176,8 +176,13 @@ impl Checker<'_> {
             self.report(&master.separator.span(), "master.separator", message);
         }
         let separator = separator.as_bytes().to_vec();
+        self.one_path("master.path", path);
         let file = self.path("master.path", &path.span(), Some(path))?;
-        let of_users = |users: &UsersConfig| matches!(&users.store, StoreConfig::File(settings) if settings.path == file);
+        let of_users = |users: &UsersConfig| match &users.store {
+            StoreConfig::File(settings) => settings.path == file,
+            StoreConfig::Domains(settings) => settings.pattern.leads_to(&file),
+            _ => false,
+        };
         if users.iter().any(of_users) {
             let message =
                 "is the password file of [[users]] too: each user could log in as any other";

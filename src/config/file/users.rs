@@ -22,7 +22,8 @@ pub(in crate::config) struct Users {
     /// What follows where the store cannot say: `stop`, the temporary failure, or `next`.
     /// Default: "stop".
     pub(in crate::config) trouble: Option<Spanned<String>>,
-    /// `file`: the password file, in the form of Dovecot's passwd-file or of htpasswd.
+    /// `file`: the password file, in the form of Dovecot's passwd-file or of htpasswd; with `{domain}` in it, one
+    /// for each domain.
     pub(in crate::config) path: Option<Spanned<String>>,
     /// `file`: a file with further passwords of the same logins.
     pub(in crate::config) app_passwords_path: Option<Spanned<String>>,

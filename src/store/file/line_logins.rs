@@ -51,6 +51,12 @@ impl LineLogins {
         }
     }
 
+    /// Whether logins of this domain, in canonical form, still are of it after the rules.
+    pub(super) fn keep_domain(&self, domain: &[u8]) -> bool {
+        let login = [b"x@", domain].concat();
+        *self.rules.without_aliases(&login) == *login
+    }
+
     /// A login as the file has it, with its domain in canonical form.
     pub(super) fn written<'a>(&self, login: &'a [u8]) -> Cow<'a, [u8]> {
         match &self.domain {

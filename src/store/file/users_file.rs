@@ -6,6 +6,8 @@ use std::sync::{Arc, PoisonError, RwLock};
 use super::{AppPasswords, FileStore, Settings};
 use crate::files::{Secrecy, fingerprint, read_trusted};
 use crate::problem::Problem;
+use crate::request::Login;
+use crate::secret::Secret;
 use crate::service::Watched;
 use crate::store::open::Lifetime;
 use crate::store::{Account, Decoy, Question, StoreError, UserStore};
@@ -17,7 +19,9 @@ const MAX_USERS_FILE_BYTES: u64 = 2 << 30;
 pub struct UsersFile {
     settings: Settings,
     opened: Watched,
-    current: RwLock<Arc<FileStore>>,
+    /// Why nothing was in force when it was opened.
+    lack: String,
+    current: RwLock<Option<Arc<FileStore>>>,
 }
 
 /// What reading a password file and its app passwords came to.
@@ -145,7 +149,18 @@ impl UsersFile {
         Self {
             settings: settings.clone(),
             opened: files,
-            current: RwLock::new(Arc::new(store)),
+            lack: String::new(),
+            current: RwLock::new(Some(Arc::new(store))),
+        }
+    }
+
+    /// A file that could not be used for this reason, when the files were like that.
+    pub fn unusable(settings: &Settings, files: Watched, why: String) -> Self {
+        Self {
+            settings: settings.clone(),
+            opened: files,
+            lack: why,
+            current: RwLock::new(None),
         }
     }
 
@@ -159,15 +174,21 @@ impl UsersFile {
         &self.opened
     }
 
-    /// The version in force.
-    pub fn current(&self) -> Arc<FileStore> {
+    /// The version in force, if there is one.
+    pub fn current(&self) -> Option<Arc<FileStore>> {
         let current = self.current.read();
-        Arc::clone(&current.unwrap_or_else(PoisonError::into_inner))
+        current.unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// A secret that matches nothing, for a login that is unknown.
+    pub fn decoy_for(&self, login: &Login) -> Secret {
+        let current = self.current();
+        current.map_or_else(Secret::dummy, |store| store.decoy_for(login))
     }
 
     /// Puts another version in force.
     pub fn replace(&self, store: FileStore) {
-        let new = Arc::new(store);
+        let new = Some(Arc::new(store));
         let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
         let old = std::mem::replace(&mut *current, new);
         drop(current);
@@ -178,14 +199,17 @@ impl UsersFile {
 
 impl UserStore for UsersFile {
     fn find(&self, asked: &Question<'_>) -> Result<Option<Account>, StoreError> {
-        self.current().find(asked)
+        match self.current() {
+            Some(store) => store.find(asked),
+            None => Err(StoreError::Unavailable(self.lack.clone())),
+        }
     }
 
     fn host_field(&self) -> String {
-        self.current().host_field()
+        format!("{}: host=", self.settings.path.display())
     }
 
     fn decoy(&self, asked: &Question<'_>) -> Decoy {
-        self.current().decoy(asked)
+        Decoy::Secret(self.decoy_for(asked.login))
     }
 }

@@ -1,0 +1,70 @@
+//! Everything that is wrong with a configuration, for `check`.
+
+use std::path::Path;
+use std::time::Instant;
+
+use super::{Service, parts};
+use crate::config::Config;
+use crate::problem::Problem;
+use crate::store::open::{Lifetime, try_all};
+
+/// What came of a look at everything.
+#[derive(Default)]
+pub struct Inspection {
+    /// What is wrong.
+    pub problems: Vec<Problem>,
+    /// What is worth a look.
+    pub warnings: Vec<Problem>,
+    /// What was found, in words.
+    pub found: Vec<String>,
+}
+
+impl Service {
+    /// Looks for everything that is wrong, also with what a broken configuration names, and tries
+    /// for real every store, and the service that knows about tokens.
+    pub fn inspect(path: &Path) -> Inspection {
+        let anything = |_: &Config| Vec::new();
+        let (watched, unfinished) = (&mut Vec::new(), &mut Vec::new());
+        let (service, mut problems) =
+            Self::assemble(path, Lifetime::Server, None, watched, unfinished, anything);
+        let Some(service) = service else {
+            return Inspection {
+                problems,
+                ..Inspection::default()
+            };
+        };
+        let (config, chain) = (&service.config, &service.gate.chain);
+        problems.extend(try_all(config, chain.sources(), config.deadline));
+        problems.extend(service.gate.methods.try_tokens(config));
+        problems.extend(service.counts_missing());
+        let mut warnings = service.warnings.clone();
+        // A server serves the other domains all the same.
+        for files in &service.domain_files {
+            warnings.retain(|warning| !files.broken().contains(warning));
+            problems.extend_from_slice(files.broken());
+        }
+        let unresolved = parts::merge(service.unresolved(), &problems, &mut warnings);
+        problems.extend(unresolved);
+        problems.extend(config.socket_rights().err().into_iter().flatten());
+        let advice = config.advice.iter().cloned();
+        warnings.extend(advice);
+        let files = service.domain_files.iter();
+        Inspection {
+            problems,
+            warnings,
+            found: files.map(|files| files.summary()).collect(),
+        }
+    }
+
+    /// Why the counts of the throttle cannot be had, if so.
+    fn counts_missing(&self) -> Option<Problem> {
+        let deadline = Instant::now() + self.config.deadline;
+        let message = self.gate.throttle.as_ref()?.test(deadline).err()?;
+        Some(Problem {
+            file: self.config.path.clone(),
+            place: self.config.throttle.as_ref().map(|throttle| throttle.place),
+            key: Some("throttle.state".to_owned()),
+            message,
+        })
+    }
+}
