@@ -17,7 +17,7 @@ mod stream;
 mod trust;
 
 pub use names::Names;
-pub use stream::{LineError, Stream};
+pub use stream::{LineError, Stream, Unasked};
 pub use trust::{Fresh, Trust};
 
 /// The most bytes that a server may send for one question, TLS included.

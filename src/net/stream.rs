@@ -4,7 +4,7 @@ use std::fmt;
 use std::io::{self, ErrorKind, Read as _, Write as _};
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection, StreamOwned};
@@ -14,6 +14,8 @@ use super::socket::Socket;
 use super::{Endpoint, Names, address_of, remaining};
 
 mod messages;
+
+pub use messages::Unasked;
 
 /// Bytes that one read may bring.
 const BUFFER_BYTES: usize = 4096;
@@ -157,16 +159,13 @@ impl Stream {
         }
     }
 
-    /// Reads until the other side closes the connection, by `deadline` and up to a bound. Whether
-    /// it does no longer matters.
-    pub fn until_closed(mut self, deadline: Instant) {
-        /// Reads that a farewell may take.
-        const MOST_READS: usize = 16;
-        self.set_deadline(deadline);
-        for _ in 0..MOST_READS {
-            if !matches!(self.fill(), Ok(1..)) {
-                return;
-            }
+    /// Lets everything from now on take no longer than this, and no longer than the deadline.
+    pub fn hurry(&mut self, most: Duration) {
+        let soon = Instant::now() + most;
+        match &mut self.link {
+            Link::Plain(socket) => socket.deadline = soon.min(socket.deadline),
+            Link::Tls(tls) => tls.sock.deadline = soon.min(tls.sock.deadline),
+            Link::Broken => {}
         }
     }
 

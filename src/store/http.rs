@@ -235,6 +235,11 @@ impl HttpStore {
     fn exchange(&self, asked: &Question<'_>, password: &[u8]) -> Result<Reply, Trouble> {
         let (deadline, life) = deadlines(asked.deadline, self.settings.timeout);
         let mut stream = self.connect(deadline)?;
+        // An answer to nothing is none to this question.
+        if let Some(unasked) = stream.unasked() {
+            let what = format!("{unasked}, before the question was sent");
+            return Err(Trouble::Server(what));
+        }
         stream
             .send(&question::question(&self.settings, asked, password))
             .map_err(|error| Trouble::Server(format!("{error}, sending the question")))?;

@@ -160,10 +160,16 @@ impl ServerStore {
             Ready::Imap(way) => imap::log_in(&mut stream, way, login, password)?,
             Ready::Pop3(way) => pop3::log_in(&mut stream, way, login, password)?,
         };
-        self.leave(stream, deadline);
         match answer {
-            Answer::Yes => Ok(Checked::Right),
+            Answer::Yes => {
+                self.leave(stream, deadline)?;
+                Ok(Checked::Right)
+            }
             Answer::No(word, text) => {
+                // Nothing that follows makes it a yes, and nothing follows a goodbye.
+                if word != "BYE" {
+                    let _twice = self.leave(stream, deadline);
+                }
                 let shown = refusal::quoted(&text, password);
                 log::debug!("{} answers a login with {word} {shown}", self.settings);
                 self.settings.texts.meaning(&text)
@@ -171,15 +177,25 @@ impl ServerStore {
         }
     }
 
-    fn leave(&self, mut stream: Stream, deadline: Instant) {
-        let deadline = deadline.min(Instant::now() + FAREWELL);
-        stream.set_deadline(deadline);
-        let farewell: &[u8] = match self.settings.dialect {
-            Dialect::Imap => imap::FAREWELL,
-            Dialect::Pop3 => pop3::FAREWELL,
+    /// Says goodbye, and waits until the server has closed the connection. An error if it says
+    /// meanwhile that its answer to the login was the answer to something else.
+    fn leave(&self, mut stream: Stream, deadline: Instant) -> Result<(), Trouble> {
+        /// Lines that a farewell may take.
+        const MOST_LINES: usize = 16;
+        stream.set_deadline(deadline.min(Instant::now() + FAREWELL));
+        let (farewell, is_reply, most) = match self.settings.dialect {
+            Dialect::Imap => (imap::FAREWELL, imap::is_reply as fn(&[u8]) -> bool, 0),
+            Dialect::Pop3 => (pop3::FAREWELL, pop3::is_reply as fn(&[u8]) -> bool, 1),
         };
-        if stream.send(farewell).is_ok() {
-            stream.until_closed(deadline);
+        if stream.send(farewell).is_err() {
+            return Ok(());
+        }
+        let lines = (0..MOST_LINES).map_while(|_| stream.line(MAX_LINE).ok());
+        match lines.filter(|line| is_reply(line)).count() > most {
+            true => Err(Trouble::Unanswered(
+                "answers the login twice, so its first answer was to something else".to_owned(),
+            )),
+            false => Ok(()),
         }
     }
 }
@@ -243,7 +259,7 @@ impl UserStore for ServerStore {
         let deadline = deadline.min(Instant::now() + self.settings.timeout);
         match self.greet(deadline) {
             Ok(session) => {
-                self.leave(session.stream, deadline);
+                let _no_login = self.leave(session.stream, deadline);
                 Vec::new()
             }
             Err(trouble) => vec![format!("{}: {trouble}", self.settings)],
@@ -275,8 +291,14 @@ fn line(stream: &mut Stream, what: &str) -> Result<Zeroizing<Vec<u8>>, Trouble> 
 /// What ends a line, of IMAP and of POP3.
 const END: &[u8] = b"\r\n";
 
-/// Sends the parts as a whole.
+/// Sends the parts as a whole. What is there before cannot be an answer to it, so it is an error: it would
+/// be taken for one (CVE-2011-0411 and its like, also without TLS).
 fn send(stream: &mut Stream, parts: &[&[u8]], what: &str) -> Result<(), Trouble> {
+    if let Some(unasked) = stream.unasked() {
+        return Err(Trouble::Server(format!(
+            "{unasked}, before {what} was sent"
+        )));
+    }
     stream
         .send(&Zeroizing::new(parts.concat()))
         .map_err(|error| Trouble::Server(format!("{error}, sending {what}")))

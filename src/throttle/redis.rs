@@ -186,7 +186,7 @@ impl Redis {
             Ok::<_, io::Error>((stream, reply))
         };
         let while_kept = std::iter::from_fn(kept)
-            .find(Stream::is_quiet)
+            .find_map(|mut stream| stream.is_quiet().then_some(stream))
             .and_then(|stream| asked(stream).ok());
         let (stream, reply) = match while_kept {
             Some(answered) => answered,

@@ -1,13 +1,15 @@
 //! A connection that is read by messages of known length, and used for many of them.
 
-use std::io::{self, Read as _};
+use std::fmt;
+use std::io::{self, ErrorKind, Read as _};
 use std::os::fd::{AsFd as _, BorrowedFd};
 
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, recv};
+use rustls::ClientConnection;
 use zeroize::Zeroizing;
 
-use super::{BUFFER_BYTES, Link, Stream};
+use super::{BUFFER_BYTES, LineError, Link, Stream};
 
 impl Stream {
     /// What has been received and not been taken yet.
@@ -41,22 +43,92 @@ impl Stream {
     }
 
     /// Whether nothing has come in unasked, not even the end: then the connection can be used
-    /// again. Under TLS that cannot be told without reading, so there only the end counts.
-    pub fn is_quiet(&self) -> bool {
-        let quiet = |socket: BorrowedFd<'_>, encrypted| {
-            let flags = RecvFlags::PEEK | RecvFlags::DONTWAIT;
-            match recv(socket, &mut [0u8; 1], flags) {
-                Err(Errno::AGAIN) => true,
-                Ok((_, 1..)) => encrypted,
-                Ok(_) | Err(_) => false,
+    /// again.
+    pub fn is_quiet(&mut self) -> bool {
+        self.unasked().is_none()
+    }
+
+    /// What has come in and was not asked for. It never waits. Under TLS only what is in a whole
+    /// record counts, and no session ticket.
+    pub fn unasked(&mut self) -> Option<Unasked> {
+        if !self.received().is_empty() {
+            return Some(Unasked::Data);
+        }
+        match &mut self.link {
+            Link::Plain(socket) => {
+                let flags = RecvFlags::PEEK | RecvFlags::DONTWAIT;
+                match recv(socket.as_fd(), &mut [0u8; 1], flags) {
+                    Err(Errno::AGAIN) => None,
+                    Ok((_, 1..)) => Some(Unasked::Data),
+                    Ok(_) | Err(_) => Some(Unasked::End),
+                }
             }
-        };
-        self.received().is_empty()
-            && match &self.link {
-                Link::Plain(socket) => quiet(socket.as_fd(), false),
-                Link::Tls(tls) => quiet(tls.sock.as_fd(), true),
-                Link::Broken => false,
+            Link::Tls(tls) => within(&mut tls.conn, tls.sock.as_fd()),
+            Link::Broken => Some(Unasked::End),
+        }
+    }
+
+    /// Takes so many bytes unseen.
+    pub fn skip(&mut self, bytes: usize) -> Result<(), LineError> {
+        let mut left = bytes;
+        loop {
+            let here = left.min(self.received().len());
+            self.take(here);
+            left -= here;
+            if left == 0 {
+                return Ok(());
             }
+            if self.receive().map_err(LineError::Io)? == 0 {
+                return Err(LineError::Closed);
+            }
+        }
+    }
+}
+
+/// What came in before anybody asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unasked {
+    /// Bytes.
+    Data,
+    /// The end, or an error.
+    End,
+}
+
+impl fmt::Display for Unasked {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Data => "it sent data that it was not asked for",
+            Self::End => "it closed the connection",
+        })
+    }
+}
+
+/// What is there of an encrypted conversation.
+fn within(connection: &mut ClientConnection, socket: BorrowedFd<'_>) -> Option<Unasked> {
+    /// Reads that records without data may take.
+    const MOST_READS: usize = 16;
+    for _ in 0..MOST_READS {
+        match connection.process_new_packets() {
+            Ok(state) if state.plaintext_bytes_to_read() > 0 => return Some(Unasked::Data),
+            Ok(state) if !state.peer_has_closed() => {}
+            Ok(_) | Err(_) => return Some(Unasked::End),
+        }
+        match connection.read_tls(&mut AtOnce(socket)) {
+            Ok(1..) => {}
+            Err(error) if error.kind() == ErrorKind::WouldBlock => return None,
+            Ok(_) | Err(_) => return Some(Unasked::End),
+        }
+    }
+    Some(Unasked::Data)
+}
+
+/// Reads what there is, and never waits for more.
+struct AtOnce<'a>(BorrowedFd<'a>);
+
+impl io::Read for AtOnce<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let (read, _) = recv(self.0, buffer, RecvFlags::DONTWAIT)?;
+        Ok(read)
     }
 }
 
@@ -99,11 +171,20 @@ mod tests {
         }
         assert_eq!(stream.receive().unwrap(), 7);
         stream.take(7);
+        peer.write_all(b"skipped and kept").unwrap();
+        stream.skip(12).unwrap();
+        while stream.received() != b"kept" {
+            stream.receive().unwrap();
+        }
+        stream.take(4);
+        assert_eq!(stream.unasked(), None);
         drop(peer);
         while stream.is_quiet() {
             thread::yield_now();
         }
+        assert_eq!(stream.unasked(), Some(Unasked::End));
         assert_eq!(stream.receive().unwrap(), 0);
+        assert!(matches!(stream.skip(1), Err(LineError::Closed)));
     }
 
     /// Each line is sound; there is no end of them.

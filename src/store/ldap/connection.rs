@@ -116,7 +116,7 @@ impl Connection {
     }
 
     /// Whether a kept connection can be used again, as far as can be told without asking.
-    pub(super) fn is_usable(&self) -> bool {
+    pub(super) fn is_usable(&mut self) -> bool {
         self.stream.is_quiet()
     }
 

@@ -304,7 +304,7 @@ impl Server {
     fn take(&self, role: Role) -> Option<Connection> {
         loop {
             // Closing one may take a moment, which others need not wait for.
-            let kept = self.state().of(role).pop()?;
+            let mut kept = self.state().of(role).pop()?;
             if kept.since.elapsed() < KEPT && kept.connection.is_usable() {
                 return Some(kept.connection);
             }

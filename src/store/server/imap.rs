@@ -1,5 +1,7 @@
 //! A login to an IMAP server (RFC 3501, RFC 9051).
 
+use std::time::Duration;
+
 use super::{Answer, END, Tls, Trouble, line, quoted, sasl_plain, send, unanswered};
 use crate::net::Stream;
 use crate::secret::Password;
@@ -7,6 +9,12 @@ use crate::store::codes::code;
 
 /// The most lines that a server may send before the one that is waited for.
 const MAX_LINES: usize = 100;
+
+/// How long a server that has said BYE may take to say why, or to close the connection.
+const LAST_WORDS: Duration = Duration::from_millis(200);
+
+/// The most bytes of a literal that is skipped.
+const MAX_LITERAL: usize = 65_536;
 
 /// What ends a connection in order.
 pub(super) const FAREWELL: &[u8] = b"z LOGOUT\r\n";
@@ -20,6 +28,11 @@ pub(super) enum Way {
     Continuation,
     /// By LOGIN, as literals, which can hold any byte.
     Login,
+}
+
+/// Whether this answers a login, or asks for more of one: once it is answered, nothing does.
+pub(super) fn is_reply(line: &[u8]) -> bool {
+    !matches!(Line::read(line, "c"), Line::Untagged(..) | Line::Other)
 }
 
 /// Reads the greeting, starts TLS where it is to be, and finds out how to log in.
@@ -177,13 +190,17 @@ fn reply(
             (Err(_), Some(text)) => return Ok(Reply::Bye(text.clone())),
             (Err(trouble), None) => return Err(trouble),
         };
+        skip_literals(stream, &received)?;
         match Line::read(&received, tag) {
             // Whoever says goodbye lets nobody in.
             Line::Tagged(Status::Ok, _) if bye.is_some() => {}
             Line::Tagged(status, text) => return Ok(Reply::Done(status, text.to_vec())),
             Line::GoOn => return Ok(Reply::GoOn),
             Line::Untagged("CAPABILITY", list) => *offered = Some(Capabilities::read(list)),
-            Line::Untagged("BYE", text) => bye = Some(text.to_vec()),
+            Line::Untagged("BYE", text) => {
+                bye = Some(text.to_vec());
+                stream.hurry(LAST_WORDS);
+            }
             Line::Untagged(..) => {}
             Line::Other => {
                 return Err(Trouble::Server("answers what is not IMAP".to_owned()));
@@ -191,6 +208,46 @@ fn reply(
         }
     }
     Err(Trouble::Server("sends lines without end".to_owned()))
+}
+
+/// Takes what belongs to the same response as this line: literals, and what follows them (RFC 3501, 4.3).
+/// Texts for people, as OK, NO, BAD and BYE have, cannot go on in literals; where one looks as if it did, it
+/// cannot be told what the next line is.
+fn skip_literals(stream: &mut Stream, line: &[u8]) -> Result<(), Trouble> {
+    let response = match Line::read(line, "") {
+        Line::Untagged("" | "CAPABILITY", _) => "data",
+        Line::Untagged(..) => "a text",
+        _ => return Ok(()),
+    };
+    let mut announced = literal_at_end(line);
+    for _ in 0..MAX_LINES {
+        match announced {
+            None => return Ok(()),
+            Some(0..=MAX_LITERAL) if response == "data" => {}
+            Some(_) => {
+                let what = format!("announces a literal in {response} that cannot be one");
+                return Err(Trouble::Server(what));
+            }
+        }
+        let length = announced.unwrap_or_default();
+        stream
+            .skip(length)
+            .map_err(|error| Trouble::Server(format!("{error}, waiting for a literal")))?;
+        announced = literal_at_end(&super::line(stream, "the end of a response")?);
+    }
+    Err(Trouble::Server("sends literals without end".to_owned()))
+}
+
+/// The length of the literal that a line announces at its end: `{3}`, `{3+}` or `~{3}`.
+fn literal_at_end(line: &[u8]) -> Option<usize> {
+    let open = line.iter().rposition(|byte| *byte == b'{')?;
+    let inside = line.get(open + 1..)?.strip_suffix(b"}")?;
+    let digits = inside.strip_suffix(b"+").unwrap_or(inside);
+    if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
+        return None;
+    }
+    let number = std::str::from_utf8(digits).ok()?;
+    Some(number.parse().unwrap_or(usize::MAX))
 }
 
 /// One line from the server.
@@ -345,6 +402,27 @@ mod tests {
         }
         for greeting in ["", "ready", "[ALERT] x", "[CAPABILITY", "x [CAPABILITY A]"] {
             assert_eq!(capabilities_in(greeting.as_bytes()), None, "{greeting}");
+        }
+    }
+
+    #[test]
+    fn announced_literals() {
+        for (line, length) in [
+            ("* CAPABILITY {12}", Some(12)),
+            ("* 1 FETCH (BODY {3+}", Some(3)),
+            ("* X ~{0}", Some(0)),
+            ("* X {99999999999999999999999}", Some(usize::MAX)),
+            ("* X {1} {2}", Some(2)),
+            ("* X {12} ", None),
+            ("* X {}", None),
+            ("* X {+}", None),
+            ("* X {-1}", None),
+            ("* X {+1}", None),
+            ("* X 12}", None),
+            ("}", None),
+            ("", None),
+        ] {
+            assert_eq!(literal_at_end(line.as_bytes()), length, "{line}");
         }
     }
 

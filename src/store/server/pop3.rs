@@ -22,6 +22,11 @@ pub(super) enum Way {
     UserPass,
 }
 
+/// Whether this answers a command. The farewell is answered once.
+pub(super) fn is_reply(line: &[u8]) -> bool {
+    Reply::read(line).is_some()
+}
+
 /// Reads the greeting, starts TLS where it is to be, and finds out how to log in.
 pub(super) fn open(stream: &mut Stream, tls: Option<Tls<'_>>) -> Result<Way, Trouble> {
     let greeting = line(stream, "the greeting")?;
