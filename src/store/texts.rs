@@ -4,19 +4,33 @@
 //! phrase may stand anywhere in one: servers add their name, the time, or what the user should do.
 
 /// Phrases that say that the server or the mailbox is in no state to answer. No known server says one of
-/// them of a wrong password.
+/// them of a wrong password. Each has several words: a server may repeat the login, and what is said of
+/// `alice+outage@example.org` is not to be taken for one.
 ///
 /// Courier (`Temporary problem`), Cyrus without saslauthd (`Login failed: generic failure`), Dovecot
 /// (`Temporary authentication failure`), Gmail (`Too many simultaneous connections`), Exchange (`Server Unavailable`),
 /// qpopper and UW (`lock busy`, `Can't get lock`), qmail-pop3d (`unable to scan`).
-const TEMPORARY: [&str; 35] = [
+const TEMPORARY: [&str; 58] = [
     "already in use",
     "already locked",
     "another session",
+    "being moved",
+    "can't connect",
+    "can't contact",
     "can't get lock",
+    "cannot connect",
+    "cannot contact",
     "cannot get lock",
+    "chdir error",
     "connection limit",
+    "connection refused",
+    "connection reset",
+    "connection timed out",
+    "could not connect",
+    "couldn't connect",
+    "failed to connect",
     "generic failure",
+    "i/o error",
     "internal error",
     "internal server error",
     "lock busy",
@@ -27,10 +41,18 @@ const TEMPORARY: [&str; 35] = [
     "maildrop is locked",
     "maildrop locked",
     "no mechanism available",
+    "no route to host",
+    "no space left",
+    "no worthy mechs",
+    "not reachable",
+    "not responding",
     "out of memory",
+    "read-only mode",
     "server busy",
     "server error",
+    "server is down",
     "server unavailable",
+    "service cannot",
     "service unavailable",
     "shutting down",
     "system error",
@@ -42,6 +64,8 @@ const TEMPORARY: [&str; 35] = [
     "temporary server problem",
     "too many connections",
     "too many simultaneous",
+    "unable to connect",
+    "unable to contact",
     "unable to lock",
     "unable to scan",
     "under maintenance",
@@ -54,7 +78,7 @@ const TEMPORARY: [&str; 35] = [
 /// (`Bad login`, `LOGIN failed`), Gmail (`Invalid credentials`, `Username and password not accepted`), hMailServer and
 /// Domino (`Invalid user name or password`), qpopper (`Password supplied for "x" is incorrect`), qmail-pop3d (`authorization
 /// failed`), dbmail (`login rejected`, `username/password incorrect`), XMail (`Invalid auth`).
-const WRONG: [&str; 34] = [
+const WRONG: [&str; 36] = [
     "authenticate failed",
     "authenticate plain failed",
     "authentication failed",
@@ -74,6 +98,7 @@ const WRONG: [&str; 34] = [
     "invalid login",
     "invalid password",
     "invalid user",
+    "login error",
     "login failed",
     "login failure",
     "login incorrect",
@@ -82,6 +107,7 @@ const WRONG: [&str; 34] = [
     "login rejected",
     "logon failure",
     "no such user",
+    "password error",
     "password incorrect",
     "password not accepted",
     "password supplied for",
@@ -91,23 +117,61 @@ const WRONG: [&str; 34] = [
     "wrong password",
 ];
 
-/// Words beside one of [`WRONG`] that leave open whether the password was looked at.
-const DOUBTFUL: [&str; 15] = [
+/// Beginnings of words beside one of [`WRONG`] that leave open whether the password was looked at.
+const DOUBTFUL: [&str; 39] = [
+    "backend",
     "blocked",
     "busy",
+    "can't",
+    "cannot",
+    "connect",
+    "contact",
+    "could not",
+    "couldn't",
     "database",
     "disabled",
+    "down",
+    "error",
     "exceeded",
     "expired",
+    "failed to",
     "internal",
     "later",
     "limit",
     "locked",
+    "maintenance",
+    "moved",
+    "outage",
+    "quota",
+    "reachable",
+    "read-only",
+    "refused",
+    "responding",
+    "retry",
+    "route",
     "temporar",
     "timed out",
     "timeout",
     "too many",
+    "try again",
+    "unable",
     "unavailable",
+    "unexpected",
+    "unreachable",
+];
+
+/// Phrases in which such a word leaves nothing open.
+const HARMLESS: [&str; 10] = [
+    "closing connection",
+    "connection closed",
+    "contact support",
+    "contact the",
+    "contact us",
+    "contact your",
+    "error: auth",
+    "error: invalid",
+    "error: login",
+    "please contact",
 ];
 
 /// What a text says.
@@ -127,11 +191,27 @@ pub(super) fn says(text: &[u8]) -> Says {
     let has = |phrases: &[&str]| phrases.iter().any(|phrase| text.contains(phrase));
     if has(&TEMPORARY) {
         Says::Temporary
-    } else if has(&WRONG) && !has(&DOUBTFUL) {
+    } else if has(&WRONG) && !is_doubtful(&text) {
         Says::Wrong
     } else {
         Says::Neither
     }
+}
+
+/// Whether something in the text, in lower case, leaves open what it says.
+fn is_doubtful(text: &str) -> bool {
+    let mut rest = text.to_owned();
+    for phrase in HARMLESS.iter().chain(&WRONG) {
+        // What is left on both sides does not become one word.
+        rest = rest.replace(phrase, " - ");
+    }
+    let begins_word = |at: usize| {
+        let before = rest.get(..at).and_then(|before| before.chars().next_back());
+        !before.is_some_and(char::is_alphanumeric)
+    };
+    DOUBTFUL
+        .iter()
+        .any(|word| rest.match_indices(word).any(|(at, _)| begins_word(at)))
 }
 
 #[cfg(test)]
@@ -170,6 +250,16 @@ mod tests {
             "Invalid auth or access denied",                 // XMail
             "Authentication failed (bad password?)",         // popa3d
             "Invalid login or password",                     // auth_http services
+            "Error: authentication failed",                  // Postfix's words
+            "[ALERT] Error: authentication failed",
+            "Login error",
+            "LOGIN Login error password error", // NetEase
+            "Authentication failed, closing connection.",
+            "Login failed, disconnecting",
+            "Invalid login or password, please contact your administrator",
+            "Login failed: Account suspended",
+            "Login failed: account removed",
+            "Authentication failed against the directory",
         ];
         const TEMPORARY: &[&str] = &[
             "Temporary problem, please try again later", // Courier without authdaemond
@@ -194,6 +284,17 @@ mod tests {
             "Internal Server Error",
             "Service unavailable",
             "Authentication failed: system error",
+            "authentication failure: cannot connect to saslauthd server: Connection refused", // Cyrus
+            "authentication failure: no worthy mechs found", // Cyrus
+            "Login failed: can't connect to LDAP server",
+            "Authentication failed. [ldap: Can't contact LDAP server]",
+            "Authentication failed (connection refused)",
+            "Authentication failed: no route to host",
+            "Login failed - authserver not reachable",
+            "login failed: PAM: Authentication service cannot retrieve authentication info",
+            "LOGIN failed. Server is in read-only mode",
+            "Login failed, mailbox is being moved",
+            "Login failed, chdir error",
         ];
         const NEITHER: &[&str] = &[
             "",
@@ -207,6 +308,14 @@ mod tests {
             "Login failed: Too many failures",
             "Authentication failed: account locked",
             "Authentication failed (timeout)",
+            "login failed because of backend outage",
+            "Authentication failed: try again",
+            "Authentication failed, please retry",
+            "Can't get mailbox: Invalid user quota",
+            "Authentication failed: LDAP error",
+            "Error: login failed: error 17",
+            "Login failed for alice+outage@example.org",
+            "Authentication failed: 127.0.0.1 unreachable",
             "Anmeldung fehlgeschlagen",
             "\u{fffd}\0",
         ];
@@ -229,9 +338,12 @@ mod tests {
         let page = include_str!("../../docs/users.md");
         let words = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
         let page = words(page);
-        for phrase in TEMPORARY.iter().chain(&WRONG).chain(&DOUBTFUL) {
+        let lists = [&TEMPORARY[..], &WRONG, &DOUBTFUL, &HARMLESS];
+        for phrase in lists.concat() {
             assert!(page.contains(&format!("`{phrase}`")), "{phrase}");
-            assert_eq!(*phrase, phrase.to_ascii_lowercase());
+            assert_eq!(phrase, phrase.to_ascii_lowercase());
         }
+        // No login that a server repeats is one of them.
+        assert!(TEMPORARY.iter().all(|phrase| phrase.contains(' ')));
     }
 }
