@@ -6,7 +6,7 @@
 ///
 /// `CONTACTADMIN`, `EXPIRED`, `AUTHORIZATIONFAILED` and `NOPERM` are not among them: this user is
 /// not to get in, and trying again later does not help.
-const CANNOT_SAY: [&str; 12] = [
+const CANNOT_SAY: [&str; 14] = [
     "UNAVAILABLE",
     "SERVERBUG",
     "CLIENTBUG",
@@ -16,6 +16,8 @@ const CANNOT_SAY: [&str; 12] = [
     "PRIVACYREQUIRED",
     "CANNOT",
     "OVERQUOTA",
+    "SYS/TEMP",
+    "SYS/PERM",
     "SYS",
     "IN-USE",
     "LOGIN-DELAY",
@@ -34,9 +36,13 @@ pub(super) fn code(text: &[u8]) -> Option<&str> {
 pub(super) fn cannot_say(text: &[u8]) -> Option<&'static str> {
     // "/" parts the levels of a code; who does not know the lower ones goes by the upper
     // (RFC 3206, 3).
-    let family = code(text)?.split('/').next()?;
+    let code = code(text)?;
     let mut known = CANNOT_SAY.iter().copied();
-    known.find(|known| known.eq_ignore_ascii_case(family))
+    known.find(|known| {
+        let upper = code.get(..known.len()).unwrap_or_default();
+        let lower = code.get(known.len()..).unwrap_or_default();
+        upper.eq_ignore_ascii_case(known) && (lower.is_empty() || lower.starts_with('/'))
+    })
 }
 
 /// Codes of a refusal that is about the user and not about the password (RFC 5530, 3).
@@ -116,5 +122,16 @@ mod tests {
         assert_eq!(kept_out(b"EXPIRED"), None);
         assert_eq!(cannot_say(b"[UNAVAILABLE\xff] x"), None);
         assert_eq!(cannot_say(b"[LIMIT 5] x"), Some("LIMIT"));
+        for (text, said) in [
+            ("[SYS/TEMP] x", Some("SYS/TEMP")),
+            ("[sys/perm] x", Some("SYS/PERM")),
+            ("[SYS/TEMP/DISK] x", Some("SYS/TEMP")),
+            ("[SYS/TEMPER] x", Some("SYS")),
+            ("[SYS] x", Some("SYS")),
+            ("[LIMIT/X] x", Some("LIMIT")),
+            ("[SY\u{fc}S] x", None),
+        ] {
+            assert_eq!(cannot_say(text.as_bytes()), said, "{text}");
+        }
     }
 }

@@ -101,9 +101,14 @@ impl Reply {
     /// Whether it is none because the service does not take us for one who may ask (RFC 9110, 15.5.2
     /// and 15.5.4).
     pub(super) fn refuses_key(&self) -> bool {
+        !self.has_status() && matches!(self.http_status(), b"401" | b"403")
+    }
+
+    /// The status of HTTP, such as `503`; empty without one.
+    fn http_status(&self) -> &[u8] {
         let line = self.status_line.as_deref().unwrap_or_default();
         let status = line.split(|byte| *byte == b' ').nth(1);
-        !self.has_status() && matches!(status, Some(b"401" | b"403"))
+        status.unwrap_or_default()
     }
 
     /// That it is none.
@@ -111,7 +116,12 @@ impl Reply {
         const MOST: usize = 60;
         let line = self.status_line.as_deref().unwrap_or(b"no HTTP");
         let line = Printable(line.get(..MOST).unwrap_or(line));
-        format!("its answer ({line}) has no Auth-Status: is the URL right?")
+        match self.http_status() {
+            [b'5', _, _] | b"429" => {
+                format!("answers {line}, without Auth-Status: the service is out of order")
+            }
+            _ => format!("its answer ({line}) has no Auth-Status: is the URL right?"),
+        }
     }
 
     /// What it comes to. `temporary` are texts by which the service says that it cannot say.
@@ -257,6 +267,36 @@ mod tests {
             "Auth-Status: Login failed, try again later",
         ] {
             assert!(matches!(read(text), Ok(Verdict::No)), "{text}");
+        }
+    }
+
+    #[test]
+    fn an_answer_without_a_status_is_told_by_that_of_http() {
+        const ORDER: &str = "without Auth-Status: the service is out of order";
+        const URL: &str = "has no Auth-Status: is the URL right?";
+        for (line, told) in [
+            ("HTTP/1.1 503", format!("answers HTTP/1.1 503, {ORDER}")),
+            (
+                "HTTP/1.0 502 Bad Gateway",
+                format!("answers HTTP/1.0 502 Bad Gateway, {ORDER}"),
+            ),
+            (
+                "HTTP/1.1 429 Too Many",
+                format!("answers HTTP/1.1 429 Too Many, {ORDER}"),
+            ),
+            (
+                "HTTP/1.1 404 Not Found",
+                format!("its answer (HTTP/1.1 404 Not Found) {URL}"),
+            ),
+            (
+                "HTTP/1.1 200 OK",
+                format!("its answer (HTTP/1.1 200 OK) {URL}"),
+            ),
+            ("HTTP/1.1 5", format!("its answer (HTTP/1.1 5) {URL}")),
+            ("HTTP/1.1", format!("its answer (HTTP/1.1) {URL}")),
+            ("X: y", format!("its answer (no HTTP) {URL}")),
+        ] {
+            assert_eq!(read(line).unwrap_err(), told);
         }
     }
 

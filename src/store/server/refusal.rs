@@ -70,10 +70,10 @@ pub(super) fn quoted(text: &[u8], password: &Password) -> String {
     const MOST: usize = 200;
     /// So many bytes in a row tell something of a password; a shorter one does as a whole.
     const TELLING: usize = 4;
-    let said = text.to_ascii_lowercase();
-    let repeats = |secret: &[u8]| {
+    let said = Zeroizing::new(text.to_ascii_lowercase());
+    let repeats = |said: &[u8], secret: &[u8], telling: usize| {
         let secret = Zeroizing::new(secret.to_ascii_lowercase());
-        let length = secret.len().clamp(1, TELLING);
+        let length = secret.len().clamp(1, telling);
         let mut runs = secret.windows(length);
         runs.any(|run| said.windows(length).any(|other| other == run))
     };
@@ -84,10 +84,33 @@ pub(super) fn quoted(text: &[u8], password: &Password) -> String {
         let inner = coded.trim_end_matches('=').get(skipped * 2..);
         Zeroizing::new(inner.unwrap_or_default().to_owned())
     });
-    if repeats(password.reveal()) || coded.iter().any(|coded| repeats(coded.as_bytes())) {
+    // In hexadecimal each byte has two digits, with or without something between (`%6d`, `\x6d`, `6d:`).
+    let hex = Zeroizing::new(
+        password
+            .reveal()
+            .iter()
+            .flat_map(|byte| hex(*byte))
+            .collect::<Vec<_>>(),
+    );
+    let digits = said.iter().copied().filter(u8::is_ascii_hexdigit);
+    let digits = Zeroizing::new(digits.collect::<Vec<_>>());
+    if repeats(&said, password.reveal(), TELLING)
+        || coded
+            .iter()
+            .any(|coded| repeats(&said, coded.as_bytes(), TELLING))
+        || repeats(&digits, &hex, 2 * TELLING)
+    {
         return "(not shown: it repeats some of the password)".to_owned();
     }
     format!("\"{}\"", text.get(..MOST).unwrap_or(text).escape_ascii())
+}
+
+/// The two digits of a byte.
+fn hex(byte: u8) -> [u8; 2] {
+    [byte >> 4, byte & 0xf].map(|half| match half {
+        0..=9 => b'0' + half,
+        _ => b'a' + half - 10,
+    })
 }
 
 #[cfg(test)]
@@ -167,6 +190,10 @@ mod tests {
             "unknown command AGFsaWNlAGh1bnRlcjIy",
             "unknown command AGFsaWNlNQBodW50ZXIyMg==",
             "unknown command AGJvYgBodW50ZXIyMg==",
+            "unknown command 68756e7465723232",
+            "unknown command 75 6E 74 65",
+            "unknown command %68%75%6e%74%65%72",
+            "unknown command \\x68\\x75\\x6e\\x74",
         ] {
             assert!(shown(text, "hunter22").starts_with("(not shown"), "{text}");
         }
