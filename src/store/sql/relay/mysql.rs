@@ -193,7 +193,8 @@ fn xor(one: &[u8], other: &[u8]) -> Zeroizing<Vec<u8>> {
 struct Greeting {
     capabilities: u32,
     nonce: Vec<u8>,
-    method: Option<Method>,
+    /// The plugin that it begins with; empty where it has no choice of them.
+    plugin: Vec<u8>,
     /// Where the lower half of the capabilities is.
     capabilities_at: usize,
 }
@@ -228,9 +229,19 @@ impl Greeting {
         (capabilities & needed == needed).then_some(Self {
             capabilities,
             nonce,
-            method: Method::of(name),
+            plugin: name.to_vec(),
             capabilities_at,
         })
+    }
+}
+
+impl Greeting {
+    /// How the login begins. A server without the choice has this one.
+    fn method(&self) -> io::Result<Method> {
+        match self.plugin.as_slice() {
+            b"" => Ok(Method::Native),
+            name => Method::of(name).ok_or_else(|| unsupported(name)),
+        }
     }
 }
 
@@ -246,6 +257,8 @@ pub(super) async fn open(
         return Ok(Link::Plain(socket));
     }
     let parsed = Greeting::parse(&greeting.content).ok_or_else(|| broken("its greeting"))?;
+    // The driver would say in its own words that there is none.
+    let method = parsed.method()?;
     let encrypt = match (plan.tls, parsed.capabilities & SSL != 0) {
         (Tls::Off, _) | (Tls::Prefer, false) => false,
         (Tls::Prefer | Tls::Require | Tls::Verify, true) => true,
@@ -277,7 +290,6 @@ pub(super) async fn open(
     } else {
         (Link::Plain(socket), greeting)
     };
-    let method = parsed.method.unwrap_or(Method::Native);
     let proof = method.response(plan, &parsed.nonce)?;
     let response = response(&head, capabilities, plan, method, &proof);
     asked.reply(response).write(&mut link).await?;

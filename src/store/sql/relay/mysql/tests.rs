@@ -11,7 +11,7 @@ const MARIADB: &[u8] =
 fn greetings() {
     let parsed = Greeting::parse(MARIADB).unwrap();
     assert_eq!(parsed.nonce, b"abcdefghijklmnopqrst");
-    assert_eq!(parsed.method, Some(Method::Native));
+    assert_eq!(parsed.plugin, b"mysql_native_password");
     assert_eq!(parsed.capabilities, 0x81ff_f7fe);
     let at = parsed.capabilities_at;
     assert_eq!(MARIADB.get(at..at + 2), Some(b"\xfe\xf7".as_slice()));
@@ -19,6 +19,17 @@ fn greetings() {
         assert_eq!(Greeting::parse(&MARIADB[..end]), None, "{end}");
     }
     assert_eq!(Greeting::parse(b"\x09old"), None);
+    let other = |plugin: &[u8]| {
+        let start = MARIADB.strip_suffix(b"mysql_native_password\0").unwrap();
+        let greeting = Greeting::parse(&[start, plugin].concat()).unwrap();
+        greeting.method().map_err(|error| error.to_string())
+    };
+    assert_eq!(other(b""), Ok(Method::Native));
+    assert_eq!(other(b"caching_sha2_password\0"), Ok(Method::CachingSha2));
+    for name in ["client_ed25519", "parsec"] {
+        let error = unsupported(name.as_bytes()).to_string();
+        assert_eq!(other(format!("{name}\0").as_bytes()), Err(error));
+    }
 }
 
 /// Values of Python's hashlib.
