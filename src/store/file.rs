@@ -4,17 +4,16 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::hash::{DefaultHasher, Hasher};
-use std::io::BufRead;
 use std::net::IpAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
-use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
 use self::index::Index;
 use self::line::{Flaw, FlawKind, Line};
 use self::problems::Flaws;
+use self::text::{keyed_hasher, lines, text_of};
 use super::{Account, Decoy, Likeness, Passwords, Question, StoreError, UserStore};
 use crate::domain;
 use crate::problem::Problem;
@@ -28,6 +27,7 @@ mod line;
 mod line_logins;
 mod problems;
 mod settings;
+mod text;
 mod users_file;
 
 pub use apps::AppPasswords;
@@ -39,12 +39,8 @@ pub use users_file::{NO_LINE_FEED, NO_USER, Reading, UsersFile, is_unfinished};
 
 /// The largest file, which lines can be found in by 32 bits: 4 GiB, some 30 million logins.
 pub const MAX_FILE_BYTES: u64 = u32::MAX as u64;
-/// What some editors put in front of a file (U+FEFF in UTF-8).
-const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 /// How many names of hosts are kept for a look at whether they are known.
 const MAX_HOST_NAMES: usize = 1000;
-/// How many lines go into the key of the decoys.
-const KEY_LINES: usize = 8;
 /// How many lines without usable secret are passed over for a decoy.
 const MAX_PASSED_OVER: usize = 64;
 
@@ -106,8 +102,9 @@ impl FileStore {
             entries.push(index::entry(store.hash(&asked), offset as u32));
             let unasked = store.logins.unasked(line.login, &asked);
             let unknown = |at, name: &[u8]| flaws.unknown(number + 1, at, name);
-            match line.account(&store.rules, unknown) {
+            match line.check(&store.rules, unknown) {
                 Ok(account) => {
+                    flaws.host_bits(&settings.path, number + 1, account.allow_nets.as_deref());
                     note_host(&mut host_names, account.host, number + 1);
                     flaws.unasked(&settings.path, number + 1, unasked);
                 }
@@ -402,49 +399,6 @@ impl fmt::Debug for FileStore {
             .field("path", &self.path)
             .finish_non_exhaustive()
     }
-}
-
-/// What a file holds, if it is not too large, without a byte order mark: that would be part of the first
-/// login, which then nobody could type.
-fn text_of(bytes: Vec<u8>, path: &Path) -> Result<Zeroizing<Vec<u8>>, Problem> {
-    let mut bytes = Zeroizing::new(bytes);
-    if bytes.len() as u64 > MAX_FILE_BYTES {
-        return Err(Problem::new(path, "the file is larger than 4 GiB"));
-    }
-    if bytes.starts_with(BYTE_ORDER_MARK) {
-        bytes.drain(..BYTE_ORDER_MARK.len());
-    }
-    Ok(bytes)
-}
-
-/// A hasher that nobody can foresee who does not know the file: it has taken in its first hashes.
-fn keyed_hasher(bytes: &[u8]) -> DefaultHasher {
-    let mut key = Sha256::new();
-    let stored = lines(bytes)
-        .filter_map(|(_, text)| Line::cut(text))
-        .map(|line| line.stored())
-        .filter(|stored| !matches!(stored, [] | [b'*' | b'!', ..]));
-    for stored in stored.take(KEY_LINES) {
-        key.update(stored);
-        key.update(b":");
-    }
-    let mut hasher = DefaultHasher::new();
-    hasher.write(&key.finalize());
-    hasher
-}
-
-/// Every line with its offset, without the line feed.
-fn lines(bytes: &[u8]) -> impl Iterator<Item = (usize, &[u8])> {
-    let mut offset = 0;
-    std::iter::from_fn(move || {
-        let rest = bytes.get(offset..).filter(|rest| !rest.is_empty())?;
-        // Reading from a slice cannot fail; this is the fast search that std has.
-        let length = (&mut &*rest).skip_until(b'\n').unwrap_or(rest.len());
-        let line = &rest[..length];
-        let found = (offset, line.strip_suffix(b"\n").unwrap_or(line));
-        offset += length;
-        Some(found)
-    })
 }
 
 #[cfg(test)]

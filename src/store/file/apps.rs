@@ -59,7 +59,9 @@ impl AppPasswords {
             let written = apps.logins.written(line.login);
             entries.push(index::entry(apps.hash(&written), offset as u32));
             match credential(&line, &apps.rules) {
-                Ok(_) => {
+                Ok(found) => {
+                    let nets = found.as_ref().and_then(|app| app.allow_nets.as_deref());
+                    flaws.host_bits(&apps.path, number + 1, nets);
                     let asked = apps.logins.asked(line.login);
                     let unasked = apps.logins.unasked(line.login, &asked);
                     flaws.unasked(&apps.path, number + 1, unasked);

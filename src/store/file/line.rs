@@ -143,19 +143,18 @@ impl<'a> Line<'a> {
         Ok(rest)
     }
 
-    /// Reads the whole line. A flaw of the structure comes before one of the secret. `unknown` gets the name
-    /// of each extra field that means nothing here, and where it is.
-    pub(super) fn account(
+    /// Checks the whole line; what it says beside the password. A flaw of the structure comes before one of
+    /// the secret. `unknown` gets the name of each extra field that means nothing here, and where it is.
+    pub(super) fn check(
         &self,
         rules: &PasswordRules,
         unknown: impl FnMut(usize, &'a [u8]),
     ) -> Result<Account, Flaw> {
-        let (mut account, usable) = self.fields(unknown)?;
-        let secret = self.secret(rules);
-        let secret = secret.map_err(|error| self.flaw_of(error))?;
-        let secret = secret.filter(|_| usable);
-        account.passwords = Passwords::Stored(secret.into_iter().map(Credential::from).collect());
-        Ok(account)
+        let (account, _) = self.fields(unknown)?;
+        match self.secret(rules) {
+            Ok(_) => Ok(account),
+            Err(error) => Err(self.flaw_of(error)),
+        }
     }
 
     /// What can be made of a line whatever is wrong with it; `named` says where. A login whose line is
@@ -290,16 +289,18 @@ impl Extra {
     /// The account, and whether its password counts.
     fn finish(self) -> (Account, bool) {
         let Self {
-            account,
+            mut account,
             host_ip,
             dest_user,
             no_password,
         } = self;
-        let account = Account {
-            host: host_ip.or(account.host),
-            user: dest_user.or(account.user),
-            ..account
-        };
+        // Most lines have no such field: an account is large, and is moved for each.
+        if host_ip.is_some() {
+            account.host = host_ip;
+        }
+        if dest_user.is_some() {
+            account.user = dest_user;
+        }
         (account, !no_password)
     }
 }

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use super::line::{Flaw, FlawKind};
 use crate::problem::Problem;
+use crate::store::Network;
 
 /// How many problems of one kind are told of one file; of the others, their number.
 pub(crate) const MAX_PROBLEMS: usize = 20;
@@ -18,6 +19,7 @@ pub(super) struct Flaws {
     broken: Problems,
     refused: Problems,
     unasked: Problems,
+    host_bits: Problems,
     /// Where each is first, and how many there are.
     unknown: BTreeMap<Vec<u8>, ((usize, usize), usize)>,
 }
@@ -54,6 +56,22 @@ impl Flaws {
         }
     }
 
+    /// Notes a network such as 10.0.0.1/8 in a line that is counted from 1: all of it is meant.
+    pub(super) fn host_bits(&mut self, path: &Path, line: usize, networks: Option<&[Network]>) {
+        let networks = networks.unwrap_or_default().iter();
+        for network in networks.filter_map(Network::without_host_bits) {
+            self.host_bits.add(|| Problem {
+                file: path.to_owned(),
+                place: Some((line, 1)),
+                key: None,
+                message: format!(
+                    "a network of allow_nets has bits of a host behind its prefix and stands for \
+                     the whole network: write {network}, or the address alone"
+                ),
+            });
+        }
+    }
+
     /// Notes an extra field that means nothing: its name, and where it is from 0 in a line that is counted
     /// from 1. Of many names only the first are kept.
     pub(super) fn unknown(&mut self, line: usize, at: usize, name: &[u8]) {
@@ -66,11 +84,12 @@ impl Flaws {
     }
 
     /// Broken lines first, then sound ones that the program or its configuration does not take, then
-    /// those whose login nobody has, then fields.
+    /// those whose login nobody has, then networks, then fields.
     pub(super) fn finish(self, path: &Path) -> Vec<Problem> {
         let mut all = self.broken.finish(path);
         all.append(&mut self.refused.finish(path));
         all.append(&mut self.unasked.finish(path));
+        all.append(&mut self.host_bits.finish(path));
         let field = |(name, (place, number)): (Vec<u8>, ((usize, usize), usize))| {
             let more = match number {
                 1 => String::new(),

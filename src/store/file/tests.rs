@@ -395,3 +395,30 @@ fn a_line_whose_login_nobody_can_have_lets_nobody_in_and_locks_all_the_same() {
         assert!(fits(&eve, "x") && fits(&eve, "app") && !fits(&eve, "y"));
     }
 }
+
+#[test]
+fn networks_with_bits_of_a_host_are_told() {
+    let line =
+        |number: u32| format!("user{number}:{{PLAIN}}x::::::allow_nets=10.0.0.{number}/8,::1\n");
+    let text: String = (0..=22).map(line).collect();
+    let told = |line: u32, path: &str| {
+        format!(
+            "{path}:{line}:1: a network of allow_nets has bits of a host behind its prefix and stands \
+             for the whole network: write 10.0.0.0/8, or the address alone"
+        )
+    };
+    let mut expected: Vec<_> = (2..=21).map(|line| told(line, "users")).collect();
+    expected.push("users: and 2 more of this kind".to_owned());
+    assert_eq!(warnings(text.as_bytes(), &settings(true)), expected);
+    let text = "a:{PLAIN}x:one:allow_nets=10.0.0.0/8\na:{PLAIN}x:two:allow_nets=10.1.0.0/8\n";
+    let settings = settings(true);
+    let apps = AppPasswords::load(
+        text.into(),
+        "apps".into(),
+        settings.rules(),
+        &settings.logins,
+    );
+    let said = apps.unwrap();
+    let said: Vec<_> = said.warnings().iter().map(Problem::to_string).collect();
+    assert_eq!(said, [told(2, "apps")]);
+}

@@ -4,8 +4,9 @@ use super::*;
 
 fn account(line: &str) -> Account {
     let line = Line::cut(line.as_bytes()).unwrap();
-    line.account(&WeakSchemes::Allowed.into(), |_, _| {})
-        .unwrap()
+    let rules = WeakSchemes::Allowed.into();
+    line.check(&rules, |_, _| {}).unwrap();
+    line.salvaged(&rules, |flaw| panic!("{flaw:?}"))
 }
 
 fn passwords(account: &Account) -> usize {
@@ -18,7 +19,7 @@ fn passwords(account: &Account) -> usize {
 fn flaw(line: &[u8]) -> (usize, FlawKind) {
     let line = Line::cut(line).unwrap();
     let flaw = line
-        .account(&WeakSchemes::Refused.into(), |_, _| {})
+        .check(&WeakSchemes::Refused.into(), |_, _| {})
         .unwrap_err();
     (flaw.at, flaw.kind)
 }
@@ -44,7 +45,7 @@ fn a_line_of_a_dovecot_proxy() {
     let line = Line::cut(text.as_bytes()).unwrap();
     let mut unknown = Vec::new();
     let note = |at, name: &[u8]| unknown.push((at, name.escape_ascii().to_string()));
-    let account = line.account(&WeakSchemes::Allowed.into(), note).unwrap();
+    let account = line.check(&WeakSchemes::Allowed.into(), note).unwrap();
     assert_eq!(account.host.as_deref(), Some("192.0.2.7"));
     assert_eq!(account.user.as_deref(), Some(&b"alice@example.org"[..]));
     let at = |field: &str| text.find(field).unwrap();
