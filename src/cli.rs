@@ -1,10 +1,11 @@
 //! The command line as typed: options, commands, and their help.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::net::IpAddr;
 use std::path::PathBuf;
 
+use clap::builder::{PossibleValue, StringValueParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
@@ -110,7 +111,7 @@ pub enum Command {
     Hash {
         /// How to hash it: argon2id, argon2i, yescrypt, blf-crypt, sha512-crypt, sha256-crypt,
         /// pbkdf2, scram-sha-256 or ssha512
-        #[arg(long, default_value = "argon2id")]
+        #[arg(long, default_value = "argon2id", value_parser = MadeScheme, hide_possible_values = true)]
         scheme: Scheme,
         /// Whose it is: makes it a whole line, LOGIN:HASH
         login: Option<String>,
@@ -142,7 +143,7 @@ pub enum Command {
 pub struct RightsOf {
     /// The user that the service runs as: the command, run by root, has its rights and no others.
     /// USER:GROUP for one that is not in /etc/passwd
-    #[arg(long, global = true, value_name = "USER")]
+    #[arg(long, global = true, value_name = "USER", value_hint = clap::ValueHint::Other)]
     pub user: Option<String>,
 }
 
@@ -200,6 +201,32 @@ impl From<ProtocolWord> for Protocol {
     }
 }
 
+/// Reads a scheme of [`Scheme::MADE`], and offers them all to the completion of a shell.
+#[derive(Clone)]
+struct MadeScheme;
+
+impl TypedValueParser for MadeScheme {
+    type Value = Scheme;
+
+    fn parse_ref(
+        &self,
+        command: &clap::Command,
+        argument: Option<&clap::Arg>,
+        value: &OsStr,
+    ) -> Result<Scheme, clap::Error> {
+        let parser = StringValueParser::new().try_map(|name| name.parse::<Scheme>());
+        parser.parse_ref(command, argument, value)
+    }
+
+    fn possible_values(&self) -> Option<Box<dyn Iterator<Item = PossibleValue> + '_>> {
+        Some(Box::new(
+            Scheme::MADE
+                .map(|scheme| PossibleValue::new(scheme.name()))
+                .into_iter(),
+        ))
+    }
+}
+
 /// The configuration file, and why it is this one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConfigFile {
@@ -235,14 +262,14 @@ impl ConfigFile {
     }
 }
 
-/// `configuration: /etc/nginx-mail-auth/auth.toml (the default: NGINX_MAIL_AUTH_CONFIG is not set)`.
+/// `configuration: /etc/nginx-mail-auth/auth.toml (the default: NGINX_MAIL_AUTH_CONFIG is not set, or empty)`.
 impl fmt::Display for ConfigFile {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "configuration: {} (", self.path.display())?;
         match self.named_by {
             NamedBy::Option => f.write_str("named by --config)"),
             NamedBy::Variable => write!(f, "named by {CONFIG_VARIABLE})"),
-            NamedBy::Default => write!(f, "the default: {CONFIG_VARIABLE} is not set)"),
+            NamedBy::Default => write!(f, "the default: {CONFIG_VARIABLE} is not set, or empty)"),
         }
     }
 }

@@ -78,6 +78,8 @@ pub fn flaw(written: &str, below: bool) -> Option<String> {
         Some(format!("begins or ends with a blank: write {trimmed:?}"))
     } else if let Some(bare) = name.strip_prefix('@') {
         Some(format!("begins with an @: write {bare:?}"))
+    } else if written.contains([',', ';', ' ']) {
+        Some("is several domains in one string: write each in quotes of its own".to_owned())
     } else if is_pattern(name) {
         let allowed = match below {
             true => "write whole domains, or \"*.example.org\" for all below example.org",
@@ -99,8 +101,7 @@ pub fn flaw(written: &str, below: bool) -> Option<String> {
         || name.split('.').any(str::is_empty)
         || !name.bytes().all(is_of_domain)
     {
-        let what =
-            "a domain has 1 to 253 bytes: letters, digits, hyphens, underscores and single dots";
+        let what = "is no domain: one has 1 to 253 bytes: letters, digits, hyphens, underscores and single dots";
         Some(what.to_owned())
     } else {
         None
@@ -273,8 +274,7 @@ mod tests {
         }
         let pattern = "is a pattern, which is not understood: write whole domains, or \
                        \"*.example.org\" for all below example.org";
-        let form =
-            "a domain has 1 to 253 bytes: letters, digits, hyphens, underscores and single dots";
+        let form = "is no domain: one has 1 to 253 bytes: letters, digits, hyphens, underscores and single dots";
         for (bad, what) in [
             ("", "must not be empty"),
             (

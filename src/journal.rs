@@ -52,6 +52,13 @@ pub fn start() {
     });
     if builder.try_init().is_ok() {
         set_level(LevelFilter::Info);
+        let named = std::env::var_os(LEVEL_VARIABLE).filter(|word| !word.is_empty());
+        if let (Some(word), None) = (named, named_level()) {
+            log::warn!(
+                "{LEVEL_VARIABLE}: there is no level {word:?}; known levels: off, error, warn, info, \
+                 debug, trace; it is ignored"
+            );
+        }
     }
 }
 
@@ -88,10 +95,12 @@ pub fn finish() {
 
 /// Lets records of this level and above through; what [`LEVEL_VARIABLE`] says goes first.
 pub fn set_level(level: LevelFilter) {
-    let wanted = std::env::var(LEVEL_VARIABLE)
-        .ok()
-        .and_then(|word| word.parse().ok());
-    log::set_max_level(wanted.unwrap_or(level));
+    log::set_max_level(named_level().unwrap_or(level));
+}
+
+/// The level that [`LEVEL_VARIABLE`] names, if it names one.
+fn named_level() -> Option<LevelFilter> {
+    std::env::var(LEVEL_VARIABLE).ok()?.parse().ok()
 }
 
 /// One decision, in logfmt: `login="alice" protocol=imap client=192.0.2.7 host=mailhost01

@@ -32,8 +32,13 @@ impl Problem {
     /// Whether this one is about the key of the other, or about the plural of it: then that key cannot be
     /// missing besides.
     pub(crate) fn explains(&self, other: &Self) -> bool {
-        let plural = || Some(format!("{}es", other.key.as_deref()?));
-        self.key == other.key || self.key == plural()
+        self.key == other.key || self.key.as_deref().is_some_and(|key| other.is_about(key))
+    }
+
+    /// Whether its key is this one, or this one is the plural of it.
+    pub(crate) fn is_about(&self, key: &str) -> bool {
+        let own = self.key.as_deref();
+        own == Some(key) || own.is_some() && own == key.strip_suffix("es")
     }
 }
 

@@ -11,6 +11,7 @@ fn offered(script: &str, words: &[&str]) -> Vec<String> {
     // As readline calls the function: the command, the word at the cursor and the one before it.
     let completion = r#"
         source "$1"; shift
+        compopt() { :; }
         COMP_WORDS=("$@") COMP_CWORD=$(($# - 1))
         function=$(complete -p "$1" | sed 's/.* -F \([^ ]*\) .*/\1/')
         "$function" "$1" "${COMP_WORDS[COMP_CWORD]}" "${COMP_WORDS[COMP_CWORD-1]}"
@@ -36,6 +37,13 @@ fn bash_completes_every_word() {
         (&["throttle", "list", "--con"], &["--config"]),
         (&["completions", "b"], &["bash"]),
         (&["hash", "--sch"], &["--scheme"]),
+        (
+            &["hash", "--scheme", ""],
+            &["argon2id", "yescrypt", "sha512-crypt"],
+        ),
+        (&["hash", "--scheme", "pb"], &["pbkdf2"]),
+        // No file: nothing but what is typed.
+        (&["check", "--user", "R"], &["R"]),
         (&["test", "--client"], &["--client-ip"]),
         (&["help", "throttle", "l"], &["list"]),
     ] {

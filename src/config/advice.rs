@@ -8,11 +8,13 @@ use serde::Deserialize as _;
 use toml::de::{DeTable, DeValue, Deserializer};
 
 use super::file::File;
-use super::source::{Step, written};
+use super::source::{Step, dotted, written};
 
 mod keys;
+mod synonyms;
 
 use keys::STRAY;
+use synonyms::{synonym, words};
 
 /// Keys that hold a number of seconds. Those that end in `-ms` hold milliseconds.
 const SECONDS: [&str; 11] = [
@@ -48,6 +50,8 @@ pub(super) struct Slip<'a, 'i> {
     pub(super) value: Option<&'a DeValue<'i>>,
     /// Whether nothing else is in the table that it was in.
     pub(super) alone: bool,
+    /// The word in `store`, of an entry of `[[users]]`.
+    pub(super) store: Option<&'a str>,
 }
 
 impl Slip<'_, '_> {
@@ -115,6 +119,9 @@ impl Slip<'_, '_> {
             ("an integer", "string") => ": write it without quotes".into(),
             ("an integer", "float") => ": write a whole number".into(),
             ("a boolean", "string") => ": write true or false, without quotes".into(),
+            ("a string", "boolean" | "integer" | "float") if words(&self.dotted()).is_some() => {
+                format!(": write {}", words(&self.dotted())?)
+            }
             ("a string", "integer" | "float") => ": write it in quotes".into(),
             ("a string", "boolean") => ": write a word in quotes".into(),
             ("a string", "array") if key == "address" => ": write addresses = [...]".into(),
@@ -134,10 +141,42 @@ impl Slip<'_, '_> {
         })
     }
 
+    /// The keys, from the root of the file, that an unknown one may stand for: these are not missing
+    /// besides.
+    pub(super) fn stands_for(&self, message: &str) -> Vec<String> {
+        if !message.starts_with("unknown field `") {
+            return Vec::new();
+        }
+        let (key, known) = (self.key(), listed(message));
+        let Some((_, parent)) = self.path.split_last() else {
+            return Vec::new();
+        };
+        if let Some(meant) = self.meant(&known) {
+            return vec![dotted(parent) + "." + meant];
+        }
+        let homes = self.home_names(key).into_iter();
+        homes.map(|table| format!("{table}.{key}")).collect()
+    }
+
+    /// The key of this table that somebody may have meant.
+    fn meant<'k>(&self, known: &'k [String]) -> Option<&'k str> {
+        let key = self.key();
+        let table = self.path.first().and_then(Step::key).unwrap_or_default();
+        let like = || meant(key, known);
+        let synonym = synonym(table, key, self.store)
+            .and_then(|meant| known.iter().find(|known| *known == meant));
+        // `url` and `urls` are too alike to be told apart by their letters.
+        synonym.map(String::as_str).or_else(like)
+    }
+
     fn unknown_key(&self, message: &str) -> String {
         let (key, known) = (self.key(), listed(message));
-        if let Some(meant) = meant(key, &known) {
-            return format!("unknown key; did you mean `{meant}`?");
+        if let Some(meant) = self.meant(&known) {
+            let file = match meant.ends_with("-file") && !plain(key).ends_with("file") {
+                true => ", the name of a file whose first line it is",
+                false => "",
+            };
+            return format!("unknown key; did you mean `{meant}`{file}?");
         }
         let homes = self.homes(key);
         if !homes.is_empty() {
@@ -149,18 +188,24 @@ impl Slip<'_, '_> {
         }
     }
 
-    /// The tables that have this key, if this one is another.
+    /// The tables that have this key, if this one is another, as they are written.
     fn homes(&self, key: &str) -> Vec<String> {
-        let own = self.path.first().and_then(Step::key).unwrap_or_default();
-        let tables = keys_of("").into_iter().filter(|table| {
-            (table != own || self.is_name()) && keys_of(table).iter().any(|known| known == key)
-        });
+        let tables = self.home_names(key).into_iter();
         tables
             .map(|table| match table.as_str() {
                 "users" => "[[users]]".into(),
                 table => format!("[{table}]"),
             })
             .collect()
+    }
+
+    fn home_names(&self, key: &str) -> Vec<String> {
+        let own = self.path.first().and_then(Step::key).unwrap_or_default();
+        let mut tables = keys_of("");
+        tables.retain(|table| {
+            (table != own || self.is_name()) && keys_of(table).iter().any(|known| known == key)
+        });
+        tables
     }
 
     /// The whole of a name with dots that nobody quoted: toml makes tables in tables of it.
@@ -177,7 +222,13 @@ impl Slip<'_, '_> {
             [_] => depth == 2,
             [_, key] if depth == 1 => {
                 let key = key.key().unwrap_or_default();
-                self.alone && !host_keys.contains(key) && meant(key, host_keys.iter()).is_none()
+                let known = || meant(key, host_keys.iter()).map(drop);
+                self.alone
+                    && !host_keys.contains(key)
+                    && synonym("hosts", key, None)
+                        .map(drop)
+                        .or_else(known)
+                        .is_none()
             }
             _ => false,
         };
@@ -197,6 +248,10 @@ impl Slip<'_, '_> {
             value = next.get_ref();
         }
         (parts.len() > 1).then(|| parts.join("."))
+    }
+
+    fn dotted(&self) -> String {
+        dotted(self.path)
     }
 
     fn key(&self) -> &str {
@@ -246,6 +301,7 @@ pub(super) fn misplaced(table: &[&str], name: &str) -> Option<String> {
         path: &path,
         value: None,
         alone: false,
+        store: None,
     };
     let homes = slip.homes(name);
     (!homes.is_empty()).then(|| belongs(name, &homes))
@@ -281,9 +337,13 @@ fn listed(message: &str) -> Vec<String> {
     parts.skip(1).step_by(2).map(str::to_owned).collect()
 }
 
+/// A key without what is easily mistaken in it.
+fn plain(key: &str) -> String {
+    key.to_ascii_lowercase().replace(['-', '_'], "")
+}
+
 /// The known key that somebody may have meant.
 fn meant<'k>(key: &str, known: impl IntoIterator<Item = &'k String>) -> Option<&'k str> {
-    let plain = |key: &str| key.to_ascii_lowercase().replace(['-', '_'], "");
     let wrong = plain(key);
     known
         .into_iter()

@@ -1,4 +1,4 @@
-//! [`file::File`] to [`Config`]: every rule that the types of the file do not hold, all of them at once.
+//! [`File`] to [`Config`]: every rule that the types of the file do not hold, all of them at once.
 
 use std::collections::BTreeMap;
 use std::fmt::Display;
@@ -7,18 +7,15 @@ use std::ops::{Range, RangeInclusive};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use log::LevelFilter;
 use toml::Spanned;
 use zeroize::Zeroizing;
 
-use super::file::{self, File};
+use super::file::File;
 use super::source::{Read, Source};
-use super::{Config, MAX_KEY_FILE_BYTES, Named, SocketConfig, StoreConfig, Use, UsersConfig};
-use crate::fcgi;
+use super::{Config, MAX_KEY_FILE_BYTES, Named, StoreConfig, Use, UsersConfig};
 use crate::files::{Fingerprint, Secrecy, read_trusted};
 use crate::problem::Problem;
 use crate::route::{AllowedNetworks, Table};
-use crate::sandbox;
 use crate::secret::MAX_HASH_MS;
 #[cfg(any(feature = "sql", feature = "ldap"))]
 use crate::secret::{Accepted, WeakSchemes};
@@ -37,6 +34,7 @@ mod methods;
 mod nginx;
 #[cfg(any(feature = "ldap", feature = "remote"))]
 mod outgoing;
+mod process;
 #[cfg(feature = "remote")]
 mod remote;
 mod routes;
@@ -58,6 +56,7 @@ pub(super) fn check(
         file,
         whole,
         broken,
+        meant,
     } = read;
     let mut checker = Checker {
         source,
@@ -71,14 +70,18 @@ pub(super) fn check(
         holds_secret: false,
         allowed: AllowedNetworks::default(),
         aliased: BTreeMap::new(),
+        meant,
     };
     let config = checker.config(file, whole);
     // One fault, one message: what was taken out of the file is not missing besides.
     let mut found = checker.problems.split_off(form);
     found.retain(|problem| {
-        let taken_out =
-            |other: &Problem| problem.message.starts_with(MISSING) && other.explains(problem);
-        !broken.has(problem) && !checker.problems.iter().any(taken_out)
+        let missing = problem.message.starts_with(MISSING);
+        let taken_out = |other: &Problem| other.explains(problem);
+        let meant = |key: &String| problem.is_about(key);
+        let elsewhere =
+            || checker.problems.iter().any(taken_out) || checker.meant.iter().any(meant);
+        !(broken.has(problem) || missing && elsewhere())
     });
     checker.problems.append(&mut found);
     checker.warnings.retain(|warning| !broken.has(warning));
@@ -116,6 +119,8 @@ struct Checker<'a> {
     allowed: AllowedNetworks,
     /// Domains that are other names of others.
     aliased: BTreeMap<String, String>,
+    /// Keys that somebody meant by others.
+    meant: Vec<String>,
 }
 
 impl Checker<'_> {
@@ -309,81 +314,6 @@ impl Checker<'_> {
     }
 
     //-------- Values --------------------------------------------------------
-
-    fn fastcgi(&mut self, bounds: &file::FastCgi) -> fcgi::Limits {
-        let idle = self.number("fastcgi.idle-timeout", &bounds.idle_timeout, 1..=3600);
-        let read = self.number("fastcgi.read-timeout", &bounds.read_timeout, 1..=39);
-        fcgi::Limits {
-            connections: self.number(
-                "fastcgi.max-connections",
-                &bounds.max_connections,
-                1..=10_000,
-            ),
-            idle_timeout: Duration::from_secs(idle),
-            read_timeout: Duration::from_secs(read),
-            params_bytes: self.number(
-                "fastcgi.max-params-bytes",
-                &bounds.max_params_bytes,
-                4096..=1_048_576,
-            ),
-            params_pairs: self.number("fastcgi.max-params", &bounds.max_params, 64..=10_000),
-        }
-    }
-
-    fn sandbox(&mut self, process: &file::Process) -> sandbox::Mode {
-        let words = [
-            ("on", sandbox::Mode::On),
-            ("off", sandbox::Mode::Off),
-            ("required", sandbox::Mode::Required),
-        ];
-        self.word("process.sandbox", &process.sandbox, &words)
-            .unwrap_or(sandbox::Mode::On)
-    }
-
-    fn socket(&mut self, bounds: &file::FastCgi) -> SocketConfig {
-        let named = |name: &Option<Spanned<String>>| {
-            let name = name.as_ref()?;
-            Some((name.get_ref().clone(), self.source.place(name.span().start)))
-        };
-        SocketConfig {
-            owner: named(&bounds.socket_owner),
-            group: named(&bounds.socket_group),
-            mode: self.mode("fastcgi.socket-mode", &bounds.socket_mode),
-        }
-    }
-
-    fn level(&mut self, log: &file::Log) -> LevelFilter {
-        match log.level.get_ref().as_str() {
-            "off" => LevelFilter::Off,
-            "error" => LevelFilter::Error,
-            "warn" => LevelFilter::Warn,
-            "info" => LevelFilter::Info,
-            "debug" => LevelFilter::Debug,
-            "trace" => LevelFilter::Trace,
-            other => {
-                let message = format!(
-                    "there is no level {other:?}; known levels: \"off\", \"error\", \"warn\", \
-                     \"info\", \"debug\", \"trace\""
-                );
-                self.report(&log.level.span(), "log.level", message);
-                LevelFilter::Info
-            }
-        }
-    }
-
-    /// `0660`: three octal digits, with or without a zero before them.
-    fn mode(&mut self, key: &str, mode: &Spanned<String>) -> u32 {
-        let digits = mode.get_ref().strip_prefix('0').unwrap_or(mode.get_ref());
-        let octal = digits.bytes().all(|byte| (b'0'..=b'7').contains(&byte));
-        match u32::from_str_radix(digits, 8) {
-            Ok(mode) if octal && digits.len() == 3 => mode,
-            _ => {
-                let message = "must be an octal file mode such as \"0660\"";
-                self.report(&mode.span(), key, message);
-                0o660
-            }
-        }
-    }
 
     fn port(&mut self, key: &str, port: &Spanned<i64>) -> NonZeroU16 {
         let number = self.number(key, port, 1..=u16::MAX);

@@ -223,6 +223,21 @@ impl Places {
     pub fn of(&self, key: &str) -> (usize, usize) {
         self.keys.get(key).copied().unwrap_or(self.whole)
     }
+
+    /// Whether a problem is with what this store is reached by: its place or its credentials.
+    pub(crate) fn reach(&self, problem: &Problem) -> bool {
+        const REACH: [&str; 6] = [
+            "ca-file",
+            "password-file",
+            "server-public-key-file",
+            "socket-user",
+            "tls",
+            "url",
+        ];
+        let at =
+            |key: &&str| problem.place.is_some() && self.keys.get(*key).copied() == problem.place;
+        REACH.iter().any(at)
+    }
 }
 
 /// Whose a Unix socket is that we make.

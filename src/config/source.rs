@@ -72,6 +72,8 @@ pub(super) struct Read {
     /// Lines that toml cannot read: what was guessed of them is not worth a complaint, and may be
     /// part of a secret.
     pub(super) broken: BrokenLines,
+    /// Keys that unknown ones stand for.
+    pub(super) meant: Vec<String>,
 }
 
 impl<'a> Source<'a> {
@@ -133,6 +135,7 @@ impl<'a> Source<'a> {
                 file,
                 whole: true,
                 broken: BrokenLines::default(),
+                meant: Vec::new(),
             };
         }
         let mut broken = BrokenLines::default();
@@ -144,9 +147,9 @@ impl<'a> Source<'a> {
             if !broken.contains(place.0) {
                 broken.add(place.0, self.text);
                 let line = |offset| self.place(offset).0;
-                let message = syntax::of_syntax(error.message(), self.text, start, line);
+                let (start, message) = syntax::of_syntax(error.message(), self.text, start, line);
                 problems.push(Problem {
-                    place: Some(place),
+                    place: Some(self.place(start)),
                     ..Problem::new(self.path, message)
                 });
             }
@@ -157,22 +160,29 @@ impl<'a> Source<'a> {
                 file: File::default(),
                 whole: false,
                 broken,
+                meant: Vec::new(),
             };
         }
         let (table, _) = DeTable::parse_recoverable(self.text);
-        let mut rest = Vec::new();
-        let file = self.salvage(table, &mut rest);
+        let (mut rest, mut meant) = (Vec::new(), Vec::new());
+        let file = self.salvage(table, &mut rest, &mut meant);
         rest.retain(|problem| !broken.has(problem));
         problems.append(&mut rest);
         Read {
             file,
             whole: false,
             broken,
+            meant,
         }
     }
 
     /// Takes out one entry after the other until the rest can be read.
-    fn salvage(&self, mut table: Spanned<DeTable<'_>>, problems: &mut Vec<Problem>) -> File {
+    fn salvage(
+        &self,
+        mut table: Spanned<DeTable<'_>>,
+        problems: &mut Vec<Problem>,
+        meant: &mut Vec<String>,
+    ) -> File {
         while problems.len() < MAX_PROBLEMS {
             if let Some(path) = stray_array(table.get_ref()) {
                 let span = remove(table.get_mut(), &path).map_or(0..0, |array| array.span());
@@ -194,11 +204,14 @@ impl<'a> Source<'a> {
                 return File::default();
             };
             let removed = remove(table.get_mut(), &path);
+            let store = store_of(table.get_ref(), &path);
             let slip = Slip {
                 path: &path,
                 value: removed.as_ref().map(Spanned::get_ref),
                 alone: is_emptied(table.get_ref(), &path),
+                store: store.as_deref(),
             };
+            meant.extend(slip.stands_for(error.message()));
             let message = slip.reworded(error.message());
             let key = dotted(&path);
             // So that routes that lead to a host find one.
@@ -385,8 +398,19 @@ fn is_emptied(table: &DeTable<'_>, path: &[Step]) -> bool {
     }
 }
 
+/// The word in `store` of the entry of `[[users]]` that the path leads into.
+fn store_of(table: &DeTable<'_>, path: &[Step]) -> Option<String> {
+    let [Step::Key(users), Step::Element(number), ..] = path else {
+        return None;
+    };
+    let entries = table.get(users.as_str())?.get_ref().as_array()?;
+    let entry = entries.get(*number)?.get_ref().as_table()?;
+    let store = entry.get("store")?.get_ref().as_str()?;
+    Some(store.to_owned())
+}
+
 /// `hosts.mailhost01.port`; the elements of an array are told apart by their places.
-fn dotted(path: &[Step]) -> String {
+pub(super) fn dotted(path: &[Step]) -> String {
     let mut dotted = String::new();
     for step in path {
         if let Step::Key(key) = step {
@@ -410,31 +434,4 @@ pub(super) fn written(key: &str) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// Counted from the beginning.
-    fn counted(text: &str, offset: usize) -> (usize, usize) {
-        let before = &text[..offset];
-        let line = before.rsplit('\n').next().unwrap();
-        (before.matches('\n').count() + 1, line.chars().count() + 1)
-    }
-
-    #[test]
-    fn places_are_those_that_counting_finds() {
-        let lines = format!("a\n\nüß {}\n", "ö".repeat(700));
-        for text in [
-            String::new(),
-            "\n".to_owned(),
-            "x".repeat(STRIDE - 1) + "\n" + &"y".repeat(3 * STRIDE),
-            "\n".repeat(2 * STRIDE),
-            lines.repeat(5),
-        ] {
-            let source = Source::new(Path::new("file"), &text);
-            for (offset, _) in text.char_indices().chain([(text.len(), ' ')]) {
-                assert_eq!(source.place(offset), counted(&text, offset), "{offset}");
-            }
-            assert_eq!(source.place(usize::MAX), counted(&text, text.len()));
-        }
-    }
-}
+mod tests;

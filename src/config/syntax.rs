@@ -4,60 +4,139 @@
 
 use toml::de::{DeTable, DeValue};
 
-/// toml's message about what begins at `start`, with what to do. `line` says in which line an
-/// offset is.
+/// toml's message about what begins at `start`, with what to do, and where the fault begins. `line`
+/// says in which line an offset is.
 pub(super) fn of_syntax(
     message: &str,
     text: &str,
     start: usize,
     line: impl Fn(usize) -> usize,
-) -> String {
+) -> (usize, String) {
     let rest = text.get(start..).unwrap_or_default();
-    if rest.starts_with([
-        '\u{201c}', '\u{201d}', '\u{201e}', '\u{2018}', '\u{2019}', '\u{ab}', '\u{bb}',
-    ]) {
-        return "typographic quotes: write \" or '".into();
+    if let Some(what) = rest.chars().next().and_then(odd_character) {
+        return (start, what);
     }
     if message == "duplicate key" {
-        let (table, _) = DeTable::parse_recoverable(text);
-        let name = rest.split(['=', ']', '\n']).next().unwrap_or_default();
-        let name = name.trim().trim_matches(['"', '\'']);
-        let first = last_before(table.get_ref(), name, start)
-            .or_else(|| text[..start].find(&format!("[{name}]")));
-        return match first {
-            Some(first) => format!(
-                "`{name}` is here twice; the first is in line {}",
-                line(first)
-            ),
-            None => message.into(),
-        };
+        return (start, of_duplicate(text, start, line));
     }
     let line_start = text[..start].rfind('\n').map_or(0, |end| end + 1);
-    match in_words(
-        message,
-        text[line_start..].lines().next().unwrap_or_default(),
-        rest,
-    ) {
-        Some(words) => words.into(),
-        None => message.into(),
+    let whole = text[line_start..].lines().next().unwrap_or_default();
+    let first = line_start + (whole.len() - whole.trim_start().len());
+    if message.starts_with("key with no value") && !begins_a_key(whole) {
+        let what = match whole.trim_start() {
+            line if ["<<<<<<<", "=======", ">>>>>>>"]
+                .iter()
+                .any(|mark| line.starts_with(mark)) =>
+            {
+                "is left of a merge: keep one of the two versions, and delete such lines"
+            }
+            line if line.starts_with([';', '/', '!', '-', '\'', '%']) => {
+                "is no line of TOML; a comment begins with #"
+            }
+            _ => "is no line of TOML: write KEY = VALUE, and # before a comment",
+        };
+        return (first, what.into());
+    }
+    if message.starts_with("missing comma between array elements") {
+        let on_next_line = start == first && begins_an_entry(whole);
+        return match on_next_line {
+            true => {
+                let end = text[..start].trim_end().len();
+                let what = "the bracket at the end of the array, `]`, is missing";
+                (end, what.into())
+            }
+            false => (
+                start,
+                "write a comma between two elements of an array".into(),
+            ),
+        };
+    }
+    let words = in_words(message, rest).unwrap_or(message);
+    (start, words.into())
+}
+
+/// What to write in place of a character that looks like one of TOML's.
+fn odd_character(character: char) -> Option<String> {
+    let instead = match character {
+        '\u{201c}' | '\u{201d}' | '\u{201e}' | '\u{2018}' | '\u{2019}' | '\u{ab}' | '\u{bb}' => {
+            return Some("typographic quotes: write \" or '".into());
+        }
+        '\u{200b}'..='\u{200f}'
+        | '\u{202a}'..='\u{202e}'
+        | '\u{2060}'..='\u{2064}'
+        | '\u{feff}'
+        | '\u{ad}' => {
+            return Some(format!(
+                "an invisible character, {}: delete it",
+                code(character)
+            ));
+        }
+        blank if !blank.is_ascii() && blank.is_whitespace() => {
+            return Some("a special blank: write an ordinary one".into());
+        }
+        '\u{2010}'..='\u{2015}' | '\u{2212}' | '\u{fe58}' | '\u{fe63}' => '-',
+        // The full-width forms of ASCII, in its order.
+        '\u{ff01}'..='\u{ff5e}' => char::from_u32(u32::from(character) - 0xfee0)?,
+        _ => return None,
+    };
+    let code = code(character);
+    Some(format!(
+        "the character {character:?}, {code}, is not `{instead}`: write `{instead}`"
+    ))
+}
+
+/// `U+2013`.
+fn code(character: char) -> String {
+    format!("U+{:04X}", u32::from(character))
+}
+
+/// Whether a line begins as that of a key does.
+fn begins_a_key(line: &str) -> bool {
+    let of_key = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '"');
+    line.trim_start().starts_with(of_key)
+}
+
+/// Whether a line is that of a key or the header of a table.
+fn begins_an_entry(line: &str) -> bool {
+    let key = line.split_once('=').map(|(key, _)| key.trim());
+    let bare = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.' | '"');
+    key.is_some_and(|key| !key.is_empty() && key.chars().all(bare))
+        || line.trim_start().starts_with('[')
+}
+
+fn of_duplicate(text: &str, start: usize, line: impl Fn(usize) -> usize) -> String {
+    let rest = text.get(start..).unwrap_or_default();
+    let (table, _) = DeTable::parse_recoverable(text);
+    let name = rest.split(['=', ']', '.', '\n']).next().unwrap_or_default();
+    let name = name.trim().trim_matches(['"', '\'']);
+    let first = last_before(table.get_ref(), name, start)
+        .or_else(|| text[..start].find(&format!("[{name}]")));
+    // A dotted key makes its table, to which no header can add.
+    if first.is_none()
+        && let Some(dotted) = text[..start].find(&format!("{name}."))
+    {
+        let line = line(dotted);
+        return format!(
+            "`{name}.…` in line {line} makes this table already: write that key below [{name}]"
+        );
+    }
+    match first {
+        Some(first) => format!(
+            "`{name}` is here twice; the first is in line {}",
+            line(first)
+        ),
+        None => format!("`{name}` is here twice"),
     }
 }
 
 /// What to write in place of a line that toml complains about; `rest` begins where it does.
-fn in_words(message: &str, line: &str, rest: &str) -> Option<&'static str> {
-    let begins = |with: &[char]| line.trim_start().starts_with(with);
+fn in_words(message: &str, rest: &str) -> Option<&'static str> {
     let number = rest.starts_with(|first: char| first.is_ascii_digit());
     let mode = "a number has no leading zero; a file mode stands in quotes, \"0660\"";
     let address = "an address needs quotes, and a number holds digits only";
     Some(match message {
-        _ if rest.starts_with(|first: char| !first.is_ascii() && first.is_whitespace()) => {
-            "a special blank: write an ordinary one"
-        }
         _ if message.starts_with("invalid unquoted key") => {
             "a name with other characters than letters, digits, `-` and `_` needs quotes"
-        }
-        "key with no value, expected `=`" if begins(&[';', '/', '!']) => {
-            "is no line of TOML; a comment begins with #"
         }
         "key with no value, expected `=`" => "is no line of TOML: write KEY = VALUE",
         "string values must be quoted, expected literal string" if number => {

@@ -36,7 +36,7 @@ pub(crate) fn meant(text: &str) -> Option<String> {
     let key = protocol.unwrap_or("port");
     let table = format!("{{ address = {host:?}, {key} = {port} }}");
     Some(format!(
-        "the port stands apart: write a host of [hosts] as NAME = {table}, and NAME in routes"
+        "give the port separately: define a host as NAME = {table} in [hosts], and write NAME in [routes]"
     ))
 }
 
@@ -58,7 +58,7 @@ mod tests {
     fn ports_urls_and_brackets_are_understood() {
         let apart = |table: &str| {
             Some(format!(
-                "the port stands apart: write a host of [hosts] as NAME = {table}, and NAME in routes"
+                "give the port separately: define a host as NAME = {table} in [hosts], and write NAME in [routes]"
             ))
         };
         let plain = |text: &str| Some(text.to_owned());

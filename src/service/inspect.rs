@@ -34,7 +34,7 @@ impl Service {
             };
         };
         let (config, chain) = (&service.config, &service.gate.chain);
-        problems.extend(try_all(config, chain.sources(), config.deadline));
+        problems.extend(try_all(config, chain.sources(), &problems, config.deadline));
         problems.extend(service.gate.methods.try_tokens(config));
         problems.extend(service.counts_missing());
         let mut warnings = service.warnings.clone();

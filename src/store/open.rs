@@ -131,10 +131,20 @@ struct Opening<'a> {
 }
 
 /// Tries every store for real, each within `patience`; what is to be mended, where the
-/// configuration has that store.
-pub fn try_all(config: &Config, sources: &[Source], patience: Duration) -> Vec<Problem> {
+/// configuration has that store. One whose place or credentials have a problem in `said` is not tried:
+/// it would fail for the same reason.
+pub fn try_all(
+    config: &Config,
+    sources: &[Source],
+    said: &[Problem],
+    patience: Duration,
+) -> Vec<Problem> {
     let mut problems = Vec::new();
     for source in sources {
+        let users = config.users.get(source.table);
+        if users.is_some_and(|users| said.iter().any(|problem| users.places.reach(problem))) {
+            continue;
+        }
         let faults = source.store.test(Instant::now() + patience);
         let place = config
             .users

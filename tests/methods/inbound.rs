@@ -230,8 +230,11 @@ fn settings_that_cannot_work_or_do_too_much() {
         assert_eq!(status, Some(code), "{text}");
     }
     for (domain, message) in [
-        ("[192.0.2.1]", "\"[192.0.2.1]\" a domain has 1 to 253 bytes"),
-        ("a..b", "\"a..b\" a domain has 1 to 253 bytes"),
+        (
+            "[192.0.2.1]",
+            "\"[192.0.2.1]\" is no domain: one has 1 to 253 bytes",
+        ),
+        ("a..b", "\"a..b\" is no domain: one has 1 to 253 bytes"),
         (
             "x_y",
             "no recipient can be there: not of the form of a domain name",

@@ -63,7 +63,7 @@ fn bad_values_are_named_with_their_place() {
         ),
         (
             "store = \"imap\"\nurl = \"imaps://mail/inbox\"",
-            &["3:7: users.url: has no usable host: \"mail/inbox\""],
+            &["3:7: users.url: must end with the host or its port: leave out what follows"],
         ),
         (
             "store = \"imap\"\nurl = \"imaps://mail\"\nstarttls = true",

@@ -78,8 +78,7 @@ fn the_documented_rights_are_enough_and_all_are_needed() {
         let others: Vec<_> = rules.iter().filter(|rule| *rule != missing).collect();
         allow(&redis, &others);
         let what: &[&str] = match missing.strip_prefix('+') {
-            // Of a command that a script runs, Redis before 7.4 does not say which.
-            Some(command) => &[&format!("'{command}'"), "can't run this command"],
+            Some(command) => &[&format!("'{command}'")],
             None => &["key"],
         };
         must_name(&cgi, what, &advice);

@@ -49,6 +49,9 @@ impl Checker<'_> {
             let port = NonZeroU16::new(*port)?;
             Some(match rest.strip_suffix('/').unwrap_or(rest) {
                 user if user.contains('@') => Err("cannot hold a user or password".to_owned()),
+                more if more.contains(['/', '?', '#']) => {
+                    Err("must end with the host or its port: leave out what follows".to_owned())
+                }
                 authority => Endpoint::parse(authority, port).map(|place| (place, *security)),
             })
         });

@@ -87,7 +87,12 @@ impl Checker<'_> {
                 }
                 None => {
                     let text = network.get_ref();
-                    let message = format!("is neither an address nor a network: {text:?}");
+                    let message = match text.contains([',', ';', ' ']) {
+                        true => format!(
+                            "{text:?} is several in one string: write each in quotes of its own"
+                        ),
+                        false => format!("{text:?} is neither an address nor a network"),
+                    };
                     self.report(&network.span(), key, message);
                 }
             }

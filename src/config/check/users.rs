@@ -97,6 +97,27 @@ fn keys(users: &file::Users) -> Vec<Key> {
     ]
 }
 
+/// The key of a store that says what `key` says for another.
+fn instead(store: &str, key: &str) -> Option<&'static str> {
+    Some(match (store, key) {
+        ("ldap", "url" | "path") => "urls",
+        ("sql" | "imap" | "pop3" | "http", "urls" | "path") => "url",
+        ("file", "url" | "urls") => "path",
+        ("sql", "bind-password-file") => "password-file",
+        ("ldap", "password-file") => "bind-password-file",
+        ("sql", "filter") => "query",
+        ("ldap", "query") => "filter",
+        ("sql", "app-passwords-path") => "app-passwords-query",
+        ("file", "app-passwords-query") => "app-passwords-path",
+        _ => return None,
+    })
+}
+
+/// Whether a key is the one with this name, and in the file.
+fn is_there(name: &str) -> impl Fn(&Key) -> bool {
+    move |(key, place, _)| *key == name && place.is_some()
+}
+
 impl Checker<'_> {
     pub(super) fn users(&mut self, all: Vec<Spanned<file::Users>>) -> Vec<UsersConfig> {
         let mut checked: Vec<UsersConfig> = Vec::new();
@@ -136,8 +157,14 @@ impl Checker<'_> {
             if let Some(place) = place
                 && !stores.contains(&word)
             {
-                let message = format!("store {word:?} has no such key");
+                let instead = instead(word, key);
+                let instead = instead.filter(|own| !keys.iter().any(is_there(own)));
+                let message = match instead {
+                    Some(own) => format!("store {word:?} has no such key; did you mean `{own}`?"),
+                    None => format!("store {word:?} has no such key"),
+                };
                 self.report(place, &format!("users.{key}"), message);
+                self.meant.extend(instead.map(|own| format!("users.{own}")));
             }
         }
         let places = Places {
@@ -283,7 +310,12 @@ impl Checker<'_> {
         if let Err(error) = Secret::takes_scheme(scheme.get_ref()) {
             let message = match error {
                 SecretError::UnknownScheme => {
-                    format!("there is no scheme {:?} here", scheme.get_ref())
+                    let name = scheme.get_ref();
+                    let bare = name.trim_start_matches('{').trim_end_matches('}');
+                    match bare != name && Secret::takes_scheme(bare).is_ok() {
+                        true => format!("write {bare:?}, without braces"),
+                        false => format!("there is no scheme {name:?} here"),
+                    }
                 }
                 error => error.to_string(),
             };

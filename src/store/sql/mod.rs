@@ -90,6 +90,8 @@ pub struct SqlStore {
     says_owner: OnceLock<bool>,
     /// What its other columns are called, of which nothing is made.
     unknown: OnceLock<Vec<String>>,
+    /// Why our account was not taken when the store was opened.
+    denied: OnceLock<String>,
 }
 
 impl SqlStore {
@@ -115,6 +117,7 @@ impl SqlStore {
             decoys: Decoys::default(),
             says_owner: OnceLock::new(),
             unknown: OnceLock::new(),
+            denied: OnceLock::new(),
         }
     }
 
@@ -131,6 +134,9 @@ impl SqlStore {
                     message: what,
                 }]),
                 (kind, failure) => {
+                    if let Failure::Denied(_) = failure {
+                        let _first = self.denied.set(failure.to_string());
+                    }
                     log::error!("{kind}: {failure}; it is asked again at each login");
                     Ok(())
                 }
@@ -336,6 +342,10 @@ impl UserStore for SqlStore {
     }
 
     fn test(&self, deadline: Instant) -> Vec<String> {
+        // A second try would only say that the first was a moment ago.
+        if let Some(why) = self.denied.get() {
+            return vec![format!("{}: {why}", self.settings.kind)];
+        }
         match self.faults(deadline) {
             Err(failure) => vec![format!("{}: {failure}", self.settings.kind)],
             Ok(faults) => faults

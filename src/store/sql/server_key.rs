@@ -28,7 +28,10 @@ impl ServerKey {
         let begin = text.find("-----BEGIN PUBLIC KEY-----");
         let end = text.find(END).map(|end| end + END.len());
         let key = begin.zip(end).and_then(|(begin, end)| text.get(begin..end));
-        let key = key.ok_or("there is no public key in it: name public_key.pem of the server")?;
+        let key = key.ok_or_else(|| match text.contains("PRIVATE KEY-----") {
+            true => "is a private key, which only the server has: name its public_key.pem",
+            false => "there is no public key in it: name public_key.pem of the server",
+        })?;
         let key = RsaPublicKey::from_public_key_pem(key)
             .map_err(|error| format!("its key cannot be read: {error}"))?;
         if key.size() < LEAST_BYTES {
@@ -112,6 +115,10 @@ mod tests {
                 "there is no public key in it: name public_key.pem",
             ),
             (b"\xff", "there is no public key in it"),
+            (
+                b"-----BEGIN RSA PRIVATE KEY-----\nAAAA\n-----END RSA PRIVATE KEY-----\n",
+                "is a private key, which only the server has: name its public_key.pem",
+            ),
             (
                 b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n",
                 "there is no public key in it: name public_key.pem",

@@ -3,6 +3,9 @@
 /// The rules of an ACL (redis.io, "ACL") under which a user may do all that we do, and no more.
 const RULES: &str = "~{nginx-mail-auth}:* +eval +get +set +del +time +scan +select";
 
+/// The commands that we give.
+const COMMANDS: &str = "EVAL, GET, SET, DEL, TIME, SCAN, SELECT";
+
 /// What the texts of errors hold, in any case, and what that means.
 const CAUSES: [(&str, Cause); 14] = [
     ("readonly", Cause::Replica),
@@ -40,7 +43,7 @@ pub(super) fn of(error: &str, user: &str) -> Option<String> {
     Some(match cause {
         Cause::Replica => "a replica cannot count: name the primary in state".to_owned(),
         Cause::Rights => format!("the user needs ACL SETUSER {user} {RULES}"),
-        Cause::Renamed => format!("these commands must have their names: {RULES}"),
+        Cause::Renamed => format!("no rename-command can be used for these commands: {COMMANDS}"),
         Cause::Password => "name a password-file".to_owned(),
         Cause::Cluster => "all counts are on one node of a cluster: name that node".to_owned(),
         Cause::Full => "it has no memory left: raise maxmemory, or let it evict keys".to_owned(),
@@ -86,7 +89,7 @@ mod tests {
             ),
             (
                 "ERR unknown command 'EVAL', with args",
-                "these commands must have",
+                "no rename-command can be used for these commands: EVAL, GET",
             ),
             ("NOAUTH Authentication required.", "name a password-file"),
             ("MOVED 866 127.0.0.1:7001", "all counts are on one node"),
