@@ -209,6 +209,40 @@ fn no_later_store_lets_a_login_in_whose_line_is_broken() {
     }
 }
 
+/// As above; what the log says is no wrong password either.
+#[test]
+fn app_passwords_beside_a_broken_line_let_in_and_open_no_later_store() {
+    let dir = TempDir::new();
+    let apps = "app-passwords-path = \"apps\"\nwrong = \"next\"\ntrouble = \"next\"\n";
+    let second = "[[users]]\nstore = \"accept\"\n";
+    dir.write("auth.toml", format!("{CONFIG}{apps}{second}{ROUTES}"));
+    dir.write("users", BROKEN);
+    let logins = WARNINGS.map(|(login, ..)| login);
+    dir.write(
+        "apps",
+        logins
+            .map(|login| format!("{login}:{{PLAIN}}app:phone\n"))
+            .concat(),
+    );
+    for (login, _, cause) in WARNINGS {
+        for password in ["secret", "app"] {
+            let environment = [
+                ("HTTP_AUTH_USER", login),
+                ("HTTP_AUTH_PASS", password),
+                ("HTTP_AUTH_PROTOCOL", "imap"),
+                ("HTTP_CLIENT_IP", "192.0.2.7"),
+            ];
+            let (_, answer, log) = run(&dir, &[], &environment);
+            if (login, password) == ("bob", "app") {
+                assert!(answer.starts_with("Auth-Status: OK\n"), "{answer}");
+                continue;
+            }
+            assert_eq!(answer, REFUSED, "{login} {password}");
+            assert!(log.contains(&format!(" cause={cause} ")), "{log}");
+        }
+    }
+}
+
 /// As `lower-case` makes `alice` of all of them, they are lines of one user.
 #[test]
 fn a_lock_written_in_another_form_of_the_login_locks() {

@@ -333,8 +333,8 @@ impl Gate {
         if login != recipient {
             note(Step::Renamed(&login));
         }
-        let untagged = settings.without_tag(&recipient);
-        let untagged = untagged.as_ref().map(canonical).transpose()?;
+        let untagged_recipient = settings.without_tag(&recipient);
+        let untagged = untagged_recipient.as_ref().map(canonical).transpose()?;
         let mut asked = Question {
             login: &login,
             protocol: request.protocol,
@@ -344,8 +344,11 @@ impl Gate {
             deadline,
         };
         // Every server takes mail for its postmaster (RFC 5321, 4.5.1).
-        let needs_user = settings.recipients == inbound::Recipients::KnownUsers
-            && !inbound::is_postmaster(&recipient);
+        let to_postmaster = [Some(&recipient), untagged_recipient.as_ref()]
+            .into_iter()
+            .flatten()
+            .any(inbound::is_postmaster);
+        let needs_user = settings.recipients == inbound::Recipients::KnownUsers && !to_postmaster;
         let mut known = None;
         if settings.host.is_none() || needs_user {
             known = self.recipient_account(&asked, note)?;
@@ -397,6 +400,12 @@ impl Gate {
         note: &mut impl FnMut(Step<'_>),
     ) -> Result<Option<Account>, Refusal> {
         match self.chain.look_up(asked, note) {
+            // Where it goes cannot be said, as long as nobody has mended the entry.
+            Ok(Account {
+                unusable: Some(what),
+                ..
+            })
+            | Err(Refusal::UnusableEntry(what)) => Err(Trouble::Store(what).into()),
             // Mail for an address that is like that of a user is not for that user.
             Err(Refusal::UnknownUser | Refusal::LoginNotProven(Likeness::Other)) => Ok(None),
             // It may be for one: no mail is to be sent back for that.

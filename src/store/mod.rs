@@ -195,6 +195,14 @@ impl Account {
         stored && !self.disabled && self.unusable.is_none()
     }
 
+    /// Whether there is something to compare a password with that is not an app password.
+    pub(crate) fn has_own_password(&self) -> bool {
+        match &self.passwords {
+            Passwords::Stored(credentials) => credentials.iter().any(|it| it.label.is_none()),
+            Passwords::AskStore | Passwords::Any => true,
+        }
+    }
+
     /// A login about which the store has something that cannot be used, such as two entries: nobody gets in by
     /// it. The text says what, and holds no secret.
     pub fn unusable(what: String) -> Self {

@@ -23,10 +23,11 @@ impl Chain {
         note: &mut impl FnMut(Step<'_>),
     ) -> Said {
         // Who is switched off here does not get in elsewhere, and neither does a user of whom what is
-        // stored is broken: it may be there to keep the user out.
-        let only_broken = account.unusable_password.is_some()
-            && matches!(&account.passwords, Passwords::Stored(all) if all.is_empty());
-        let kept_out = account.disabled || account.unusable.is_some() || only_broken;
+        // stored is broken: it may be there to keep the user out. App passwords beside it change nothing
+        // about that.
+        let without_own = !account.has_own_password();
+        let own_broken = account.unusable_password.is_some() && without_own;
+        let kept_out = account.disabled || account.unusable.is_some() || own_broken;
         let no: fn(Rank, Refusal) -> Said = match kept_out {
             true => Said::Never,
             false => Said::No,
@@ -72,13 +73,16 @@ impl Chain {
                 return no(Rank::NotComparable, Refusal::DigestNotPossible);
             }
         };
-        let unusable = account.unusable_password.take();
-        let unusable = unusable.map(|what| format!("{}: {what}", source.name));
+        let named = |what: &String| format!("{}: {what}", source.name);
+        // Where the user's own password could be compared, that of the entry is told once it is right.
+        let entry = account.unusable.as_ref().filter(|_| without_own);
+        let unusable = match (entry, &account.unusable_password) {
+            (Some(what), _) => Some(Refusal::UnusableEntry(named(what))),
+            (None, Some(what)) => Some(Refusal::UnusablePassword(named(what))),
+            (None, None) => None,
+        };
         if credentials.is_empty() {
-            let why = match &account.unusable {
-                Some(what) => Refusal::UnusableEntry(format!("{}: {what}", source.name)),
-                None => unusable.map_or(Refusal::NoPassword, Refusal::UnusablePassword),
-            };
+            let why = unusable.unwrap_or(Refusal::NoPassword);
             return match self.spend_time(asked, proof, owed) {
                 Ok(Spent::OnCheck) => no(Rank::NoPassword, why),
                 Ok(Spent::Nothing) => no(Rank::NotComparable, Refusal::DigestNotPossible),
@@ -124,10 +128,7 @@ impl Chain {
         }
         match limited {
             Some(limit) => Said::Never(Rank::KeptOut, limit),
-            None => no(
-                Rank::Wrong,
-                unusable.map_or(Refusal::WrongPassword, Refusal::UnusablePassword),
-            ),
+            None => no(Rank::Wrong, unusable.unwrap_or(Refusal::WrongPassword)),
         }
     }
 

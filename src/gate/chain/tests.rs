@@ -1,6 +1,7 @@
 //! Chains of stores that say what the test tells them to.
 
 mod alike;
+mod broken;
 mod order;
 
 use std::sync::Arc;

@@ -139,3 +139,79 @@ fn mail_for_somebody_who_may_be_a_user_is_put_off() {
     let put_off = sent(&gate, &mail(b"RCPT TO:<down@example.org>"));
     assert_eq!(put_off, Err(down.into()));
 }
+
+/// Nobody can say where their mail goes. None is sent back for that, as somebody will mend the entry.
+#[test]
+fn mail_for_a_user_with_an_unusable_entry_is_put_off() {
+    let broken = |disabled| Account {
+        unusable: Some("line 3".to_owned()),
+        disabled,
+        ..clear("pw")
+    };
+    let without_password = Account {
+        unusable_password: Some("line 4".to_owned()),
+        passwords: Passwords::default(),
+        ..clear("pw")
+    };
+    let users = || {
+        vec![
+            ("a@example.org", broken(false)),
+            ("off@example.org", broken(true)),
+            ("postmaster@example.org", broken(false)),
+            ("b@example.org", without_password.clone()),
+        ]
+    };
+    for host in [None, Some("192.0.2.4")] {
+        for recipients in [Recipients::All, Recipients::KnownUsers] {
+            let mut gate = taking(users(), host, recipients);
+            let inbound = gate.methods.inbound.as_mut().unwrap();
+            inbound.delimiters = b"+".to_vec();
+            let asks = inbound.asks_stores();
+            for (to, put_off) in [
+                (&b"RCPT TO:<a@example.org>"[..], asks),
+                (b"RCPT TO:<a+tag@example.org>", asks),
+                (b"RCPT TO:<off@example.org>", asks),
+                (b"RCPT TO:<b@example.org>", false),
+                // With a host for all mail its entry does not matter.
+                (b"RCPT TO:<postmaster>", host.is_none()),
+                (b"RCPT TO:<postmaster@example.org>", host.is_none()),
+                (b"RCPT TO:<postmaster+x@example.org>", host.is_none()),
+            ] {
+                let sent = sent(&gate, &mail(to));
+                let why = sent.as_ref().err().cloned();
+                let what = format!("{} {host:?} {recipients:?}: {sent:?}", to.escape_ascii());
+                match put_off {
+                    true => assert!(
+                        matches!(&why, Some(Refusal::Temporary(Trouble::Store(told))) if told.ends_with("line 3")),
+                        "{what}"
+                    ),
+                    false => assert_eq!(why, None, "{what}"),
+                }
+            }
+        }
+    }
+}
+
+/// Also with a tag, where users can have one.
+#[test]
+fn mail_for_a_postmaster_whom_no_store_knows_is_taken() {
+    for (delimiters, to, taken) in [
+        (&b""[..], &b"RCPT TO:<postmaster@example.org>"[..], true),
+        (b"+", b"RCPT TO:<Postmaster+tag@example.org>", true),
+        (b"+-", b"RCPT TO:<postmaster-tag+x@example.org>", true),
+        (b"", b"RCPT TO:<postmaster+tag@example.org>", false),
+        (b"-", b"RCPT TO:<postmaster+tag@example.org>", false),
+        (b"+", b"RCPT TO:<postmasters+tag@example.org>", false),
+    ] {
+        for host in [None, Some("192.0.2.1")] {
+            let mut gate = taking(Vec::new(), host, Recipients::KnownUsers);
+            let inbound = gate.methods.inbound.as_mut().unwrap();
+            inbound.delimiters = delimiters.to_vec();
+            let expected = match taken {
+                true => says("192.0.2.1:25 - -"),
+                false => Err(Refusal::UnknownRecipient),
+            };
+            assert_eq!(sent(&gate, &mail(to)), expected, "{}", to.escape_ascii());
+        }
+    }
+}
