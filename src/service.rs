@@ -133,9 +133,9 @@ impl Service {
         let opened = open_after(&config, lifetime, before);
         watched.extend(opened.watched);
         problems.extend(parts::unsaid(opened.problems, &problems));
-        let methods = Methods::open(&config, lifetime, watched, &mut problems);
         let mut warnings = config.warnings.clone();
         warnings.extend(opened.warnings);
+        let methods = Methods::open(&config, lifetime, watched, &mut problems, &mut warnings);
         let (routes, hashes) = match lifetime {
             Lifetime::OneRequest => (
                 Routes::lazy(&config.routes, System.lookups_of_hosts()),

@@ -179,7 +179,13 @@ impl World {
         let gate = Gate {
             logins: config.logins.clone(),
             masters: opened.masters,
-            methods: Methods::open(&config, Lifetime::Server, &mut Vec::new(), &mut Vec::new()),
+            methods: Methods::open(
+                &config,
+                Lifetime::Server,
+                &mut Vec::new(),
+                &mut Vec::new(),
+                &mut Vec::new(),
+            ),
             chain: Chain::new(sources.collect(), Turnstile::new(config.max_hashes()), 0),
             routes: Routes::open(&config.routes, System.lookups_of_hosts(), None),
             retry: config.retry,

@@ -44,6 +44,7 @@ impl Methods {
         lifetime: Lifetime,
         watched: &mut Watched,
         problems: &mut Vec<Problem>,
+        warnings: &mut Vec<Problem>,
     ) -> Self {
         Self {
             external: config.external.clone(),
@@ -52,13 +53,25 @@ impl Methods {
             tokens: config.oauth.as_ref().and_then(|oauth| {
                 let most = config.max_questions(oauth.max_questions);
                 let opened = token::Tokens::open(&oauth.settings, most, lifetime, watched);
-                let problem = |fault: crate::store::open::Fault| Problem {
+                let problem = |key: &str, message| Problem {
                     file: config.path.clone(),
-                    place: Some(oauth.places.of(fault.key)),
-                    key: Some(format!("oauth.{}", fault.key)),
-                    message: fault.message,
+                    place: Some(oauth.places.of(key)),
+                    key: Some(format!("oauth.{key}")),
+                    message,
                 };
-                opened.map_err(|fault| problems.push(problem(fault))).ok()
+                match opened {
+                    Ok(tokens) => {
+                        let path = oauth.settings.jwks_file.as_deref().unwrap_or(&config.path);
+                        warnings.extend(tokens.warnings().iter().map(|what| {
+                            problem("jwks-file", format!("{}: {what}", path.display()))
+                        }));
+                        Some(tokens)
+                    }
+                    Err(fault) => {
+                        problems.push(problem(fault.key, fault.message));
+                        None
+                    }
+                }
             }),
         }
     }

@@ -2,6 +2,7 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use ed25519_dalek::{Signature, VerifyingKey};
 use jsonwebtoken::{Algorithm, DecodingKey, crypto};
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -17,14 +18,28 @@ const MAX_RSA_BYTES: usize = 512;
 /// The largest exponent that can be checked (`rsa::RsaPublicKey::MAX_PUB_EXPONENT`).
 const MAX_EXPONENT: u64 = (1 << 33) - 1;
 
+/// How many characters of a key's name are told.
+const MAX_NAME_CHARS: usize = 64;
+
 /// The keys of a JWKS file that can check a signature.
-pub(super) struct KeySet(Vec<Key>);
+pub(super) struct KeySet {
+    keys: Vec<Key>,
+    warnings: Vec<String>,
+}
 
 struct Key {
     id: Option<String>,
-    key: DecodingKey,
+    key: PublicKey,
     algorithms: &'static [Algorithm],
     only: Option<String>,
+}
+
+/// What a signature is checked with.
+enum PublicKey {
+    /// RSA and the curves of NIST.
+    Library(DecodingKey),
+    /// Checked strictly, which the library does not.
+    Ed25519(VerifyingKey),
 }
 
 /// A JSON Web Key (RFC 7517, 4), as much as matters of it.
@@ -54,8 +69,9 @@ struct Header {
 }
 
 impl KeySet {
-    /// Reads a JWKS file. Keys of other kinds and for other uses are passed over (RFC 7517, 5);
-    /// the error says why there is none left, or which key can never check a signature.
+    /// Reads a JWKS file. Keys of other kinds and for other uses are passed over (RFC 7517, 5), and so are
+    /// those that can never check a signature, of which the warnings tell. The error says why there is no
+    /// key left.
     pub(super) fn parse(text: &[u8]) -> Result<Self, String> {
         #[derive(Deserialize)]
         struct Set {
@@ -67,29 +83,36 @@ impl KeySet {
         if set.keys.len() > MAX_KEYS {
             return Err(format!("there are more than {MAX_KEYS} keys in it"));
         }
-        let mut keys = Vec::new();
-        let mut why = "there is no key in it";
+        let (mut keys, mut warnings) = (Vec::new(), Vec::new());
+        let mut why = "there is no key in it".to_owned();
         for (value, number) in set.keys.into_iter().zip(1..) {
             let Ok(jwk) = serde_json::from_value::<Jwk>(value) else {
-                why = "a key has no kty";
+                why = "a key has no kty".to_owned();
                 continue;
             };
             let id = jwk.kid.clone();
             match jwk.key() {
                 Ok(key) => keys.push(key),
-                Err(Unusable::PassedOver(reason)) => why = reason,
+                Err(Unusable::PassedOver(reason)) => why = reason.to_owned(),
                 Err(Unusable::Broken(reason)) => {
-                    let which = id.map(|id| format!(" (kid {id:?})")).unwrap_or_default();
-                    return Err(format!(
-                        "key {number}{which} can never check a signature: {reason}"
-                    ));
+                    let which = id.map_or_else(String::new, |id| {
+                        let name: String = id.chars().take(MAX_NAME_CHARS).collect();
+                        format!(" (kid {name:?})")
+                    });
+                    why = format!("key {number}{which} can never check a signature: {reason}");
+                    warnings.push(format!("{why}; it is passed over"));
                 }
             }
         }
         if keys.is_empty() {
             return Err(format!("no key in it can be used: {why}"));
         }
-        Ok(Self(keys))
+        Ok(Self { keys, warnings })
+    }
+
+    /// Which keys can never check a signature, and why.
+    pub(super) fn warnings(&self) -> &[String] {
+        &self.warnings
     }
 
     /// The claims of a token that one of these keys has signed, and whether its header names it an
@@ -113,19 +136,34 @@ impl KeySet {
             return Err("it is no signed token");
         };
         let mut fitting = self
-            .0
+            .keys
             .iter()
             .filter(|key| key.fits(&header, algorithm))
             .peekable();
         if fitting.peek().is_none() {
             return Err("it is signed with a key that is not known");
         }
-        let right = |key: &Key| crypto::verify(signature, signed, &key.key, algorithm);
-        if !fitting.any(|key| right(key).is_ok_and(|right| right)) {
+        if !fitting.any(|key| key.key.has_signed(signed, signature, algorithm)) {
             return Err("its signature is wrong");
         }
         let claims = json(claims).ok_or("its claims cannot be read")?;
         Ok((claims, typed))
+    }
+}
+
+impl PublicKey {
+    /// Whether a signature, in base64url, is that of the owner of this key.
+    fn has_signed(&self, signed: &[u8], signature: &str, algorithm: Algorithm) -> bool {
+        match self {
+            Self::Library(key) => {
+                crypto::verify(signature, signed, key, algorithm).is_ok_and(|right| right)
+            }
+            Self::Ed25519(key) => URL_SAFE_NO_PAD
+                .decode(signature)
+                .ok()
+                .and_then(|bytes| Signature::from_slice(&bytes).ok())
+                .is_some_and(|signature| key.verify_strict(signed, &signature).is_ok()),
+        }
     }
 }
 
@@ -159,35 +197,38 @@ impl Jwk {
                     "a coordinate has another length than its curve",
                 ))
         };
-        let curve = |length| {
+        let curve = |length, algorithm| {
             let (x, y) = (coordinate(&self.x, length)?, coordinate(&self.y, length)?);
-            DecodingKey::from_ec_components(&x, &y).map_err(|_| damaged)
+            let key = DecodingKey::from_ec_components(&x, &y).map_err(|_| damaged)?;
+            // Whether a point is on its curve is looked at when a signature is checked.
+            match crypto::verify("", b"", &key, algorithm) {
+                Ok(_) => Ok(PublicKey::Library(key)),
+                Err(_) => Err(Unusable::Broken(NOT_ON_CURVE)),
+            }
         };
         let (key, algorithms): (_, &'static [Algorithm]) =
             match (self.kty.as_str(), self.crv.as_deref()) {
                 ("RSA", _) => {
                     let (n, e) = (bytes(&self.n)?, bytes(&self.e)?);
                     rsa(&n, &e).map_err(Unusable::Broken)?;
-                    let key = DecodingKey::from_rsa_raw_components(&n, &e);
+                    let key = PublicKey::Library(DecodingKey::from_rsa_raw_components(&n, &e));
                     (key, &[RS256, RS384, RS512, PS256, PS384, PS512])
                 }
-                ("EC", Some("P-256")) => (curve(32)?, &[ES256]),
-                ("EC", Some("P-384")) => (curve(48)?, &[ES384]),
+                ("EC", Some("P-256")) => (curve(32, ES256)?, &[ES256]),
+                ("EC", Some("P-384")) => (curve(48, ES384)?, &[ES384]),
                 ("OKP", Some("Ed25519")) => {
-                    let x = coordinate(&self.x, 32)?;
-                    let key = DecodingKey::from_ed_components(&x).map_err(|_| damaged)?;
-                    (key, &[EdDSA])
+                    coordinate(&self.x, 32)?;
+                    let key = ed25519(&bytes(&self.x)?).map_err(Unusable::Broken)?;
+                    (PublicKey::Ed25519(key), &[EdDSA])
                 }
                 // Whoever can check such a token could have made it.
                 ("oct", _) => return Err(Unusable::PassedOver("a key is a shared secret")),
                 _ => return Err(Unusable::PassedOver("a key is of another kind")),
             };
-        // Whether a point is on its curve is looked at when a signature is checked.
-        if algorithms
-            .first()
-            .is_some_and(|first| crypto::verify("", b"", &key, *first).is_err())
+        if let Some(name) = &self.alg
+            && !algorithm(name).is_some_and(|named| algorithms.contains(&named))
         {
-            return Err(Unusable::Broken("its point is not on its curve"));
+            return Err(Unusable::Broken("its alg is none of a key of this kind"));
         }
         Ok(Key {
             id: self.kid,
@@ -198,12 +239,24 @@ impl Jwk {
     }
 }
 
+const NOT_ON_CURVE: &str = "its point is not on its curve";
+
+/// The key of an encoded point (RFC 8032, 5.1.3), unless anybody can sign for it: of a point of small order
+/// some signature fits every message.
+fn ed25519(point: &[u8]) -> Result<VerifyingKey, &'static str> {
+    let key = VerifyingKey::try_from(point).map_err(|_| NOT_ON_CURVE)?;
+    match key.is_weak() {
+        true => Err("its point is of small order, so that anybody can sign for it"),
+        false => Ok(key),
+    }
+}
+
 /// Why a key is not used.
 #[derive(Clone, Copy)]
 enum Unusable {
     /// It is none for us.
     PassedOver(&'static str),
-    /// It is one for us, and no signature would ever fit.
+    /// It is one for us, and no signature of its owner would ever fit, or one of anybody.
     Broken(&'static str),
 }
 

@@ -131,6 +131,11 @@ impl Tokens {
         })
     }
 
+    /// Keys of the JWKS file that are passed over, though they look like keys of signatures.
+    pub fn warnings(&self) -> &[String] {
+        self.keys.as_ref().map_or(&[], KeySet::warnings)
+    }
+
     /// Asks the service about a token that nobody has. What is to be mended comes back in words.
     pub fn test(&self, deadline: Instant) -> Vec<String> {
         let Some(service) = &self.introspection else {

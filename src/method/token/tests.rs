@@ -242,7 +242,7 @@ fn keys_that_cannot_be_used() {
     assert!(KeySet::parse(many.as_bytes()).is_err());
 }
 
-/// One of them is an error though the key beside it is sound.
+/// The key beside one of them counts; it is told of in a warning, and in the error where it is the only one.
 #[test]
 fn keys_that_no_signature_ever_fits() {
     let number = |bytes: &[u8]| URL_SAFE_NO_PAD.encode(bytes);
@@ -258,6 +258,8 @@ fn keys_that_no_signature_ever_fits() {
     let point = |x: u8, y: u8| json!({"kty": "EC", "crv": "P-256", "kid": "one", "x": number(&[x; 32]), "y": number(&[y; 32])});
     let missing = "a number of it is missing, or is not base64url";
     let curve = "its point is not on its curve";
+    let other_alg = "its alg is none of a key of this kind";
+    let json_of = |text: &str| serde_json::from_str::<Value>(text).unwrap();
     let other_length = "a coordinate has another length than its curve";
     for (key, why) in [
         (rsa(&[0xff; 128], &[1, 0, 1]), length),
@@ -293,16 +295,87 @@ fn keys_that_no_signature_ever_fits() {
             json!({"kty": "OKP", "crv": "Ed25519", "kid": "one", "x": number(&[2; 32])}),
             curve,
         ),
+        (
+            json_of(&with(EC[0], json!({"kid": "one", "alg": "ES384"}))),
+            other_alg,
+        ),
+        (
+            json_of(&with(EC[0], json!({"kid": "one", "alg": "RS256"}))),
+            other_alg,
+        ),
+        (
+            json_of(&with(EC[0], json!({"kid": "one", "alg": ""}))),
+            other_alg,
+        ),
+        (
+            json_of(&with(RSA[0], json!({"kid": "one", "alg": "none"}))),
+            other_alg,
+        ),
+        (
+            json_of(&with(RSA[0], json!({"kid": "one", "alg": "HS256"}))),
+            other_alg,
+        ),
+        (
+            json_of(&with(RSA[0], json!({"kid": "one", "alg": "RSA-OAEP"}))),
+            other_alg,
+        ),
+        (
+            json_of(&with(ED, json!({"kid": "one", "alg": "ES256"}))),
+            other_alg,
+        ),
     ] {
         let sound: serde_json::Value = serde_json::from_str(EC[0]).unwrap();
         let set = json!({"keys": [sound, key]}).to_string();
-        let refused = KeySet::parse(set.as_bytes()).err();
-        let expected = format!("key 2 (kid \"one\") can never check a signature: {why}");
-        assert_eq!(refused.as_deref(), Some(expected.as_str()), "{set}");
+        let read = KeySet::parse(set.as_bytes()).unwrap();
+        let what =
+            |number| format!("key {number} (kid \"one\") can never check a signature: {why}");
+        assert_eq!(read.warnings(), [format!("{}; it is passed over", what(2))]);
+        assert!(read.claims(EC[1].as_bytes()).is_ok(), "{set}");
+        let alone = KeySet::parse(json!({"keys": [key]}).to_string().as_bytes()).err();
+        let expected = format!("no key in it can be used: {}", what(1));
+        assert_eq!(alone, Some(expected), "{set}");
     }
     // The modulus of a real key of 2048 bits is odd, and its exponent may have leading zeros.
     let padded = rsa(&modulus, &[0, 0, 1, 0, 1]);
     assert!(KeySet::parse(json!({"keys": [padded]}).to_string().as_bytes()).is_ok());
+}
+
+/// All encodings of the points of small order: for each the signature of the neutral point and zero fits
+/// some messages, for the neutral point itself every message.
+#[test]
+fn nobody_signs_for_a_key_of_small_order() {
+    let neutral = {
+        let mut bytes = [0; 64];
+        bytes[0] = 1;
+        URL_SAFE_NO_PAD.encode(bytes)
+    };
+    let low =
+        |first: &str, middle: &str, last: &str| hex(&format!("{first}{}{last}", middle.repeat(30)));
+    let mut points = vec![
+        hex("26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05"),
+        hex("26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc85"),
+        hex("c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a"),
+        hex("c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac03fa"),
+    ];
+    for first in ["00", "01"] {
+        points.extend(["00", "80"].map(|last| low(first, "00", last)));
+    }
+    for first in ["ec", "ed", "ee"] {
+        points.extend(["7f", "ff"].map(|last| low(first, "ff", last)));
+    }
+    assert_eq!(points.len(), 14);
+    for point in points {
+        let key = json!({"kty": "OKP", "crv": "Ed25519", "x": URL_SAFE_NO_PAD.encode(&point)});
+        let refused = KeySet::parse(json!({"keys": [key]}).to_string().as_bytes()).err();
+        let why = "no key in it can be used: key 1 can never check a signature: its point is of small \
+                   order, so that anybody can sign for it";
+        assert_eq!(refused.as_deref(), Some(why), "{point:02x?}");
+    }
+    let header = URL_SAFE_NO_PAD.encode(json!({"alg": "EdDSA"}).to_string());
+    let body = URL_SAFE_NO_PAD.encode(json!({"email": "a@b"}).to_string());
+    let token = format!("{header}.{body}.{neutral}");
+    let said = claims(&[ED.to_owned()], &token);
+    assert_eq!(said, Err("its signature is wrong"));
 }
 
 fn parts(token: &str) -> [&str; 3] {

@@ -6,7 +6,7 @@ use super::key::{Key, jwks};
 use super::{CONFIG, OK, USERS, good_claims, now, refused, try_token, variables};
 use crate::methods::REFUSED;
 use crate::serve::{Serving, wait_until};
-use crate::util::TempDir;
+use crate::util::{self, TempDir};
 
 #[test]
 fn signed_tokens() {
@@ -150,4 +150,50 @@ fn new_keys_count_without_a_restart_and_broken_ones_never() {
     server.replace("jwks.json", &jwks(&[&new]));
     wait_until("the new key", || status(&new) == "Auth-Status: OK");
     assert_ne!(status(&old), "Auth-Status: OK");
+}
+
+/// Providers publish such sets; `check` says which key of them is of no use.
+#[test]
+fn a_key_that_is_of_no_use_costs_itself_only() {
+    let dir = TempDir::new();
+    let good = Key::new(&dir, "good", "EdDSA");
+    let odd = |jwk: Value| Key {
+        file: good.file.clone(),
+        jwk,
+        algorithm: "EdDSA",
+    };
+    let short = odd(json!({"kty": "RSA", "kid": "old", "e": "AQAB", "n": "_".repeat(171)}));
+    let weak = odd(
+        json!({"kty": "OKP", "crv": "Ed25519", "kid": "weak", "x": format!("AQ{}", "A".repeat(41))}),
+    );
+    dir.write("users", USERS);
+    let rules = "jwks-file = \"jwks.json\"\naudience = \"mail\"\n";
+    dir.write("auth.toml", [CONFIG, rules].concat());
+    let check = || {
+        let config = dir.path().join("auth.toml");
+        let output = util::output(util::program().arg("--config").arg(config).arg("check"));
+        (
+            output.status.code(),
+            String::from_utf8(output.stderr).unwrap(),
+        )
+    };
+    let of_short = "key 2 (kid \"old\") can never check a signature: its modulus is shorter than 2048 or longer \
+                    than 4096 bits; it is passed over";
+    let of_weak = "key 3 (kid \"weak\") can never check a signature: its point is of small order, so that \
+                   anybody can sign for it; it is passed over";
+    dir.write("jwks.json", jwks(&[&good, &short, &weak]));
+    let (code, said) = check();
+    assert_eq!(code, Some(0), "{said}");
+    for warning in [of_short, of_weak] {
+        assert_eq!(said.matches(warning).count(), 1, "{said}");
+        assert!(said.contains("oauth.jwks-file"), "{said}");
+    }
+    let token = good.sign(json!({}), &good_claims());
+    let (_, why) = try_token(&dir, "alice@example.com", &token);
+    assert_eq!(why, "accepted");
+    dir.write("jwks.json", jwks(&[&short, &weak]));
+    let (code, said) = check();
+    assert_eq!(code, Some(78), "{said}");
+    let none = "no key in it can be used: key 2 (kid \"weak\") can never check a signature: ";
+    assert!(said.contains(none), "{said}");
 }
