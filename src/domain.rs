@@ -104,8 +104,36 @@ pub fn flaw(written: &str, below: bool) -> Option<String> {
         let what = "is no domain: one has 1 to 253 bytes: letters, digits, hyphens, underscores and single dots";
         Some(what.to_owned())
     } else {
-        None
+        flaw_of_mapped(name, written, below)
     }
+}
+
+/// The same for what becomes of a name in other scripts: `＊.example.org` is `*.example.org`.
+#[cfg(feature = "idna")]
+fn flaw_of_mapped(name: &str, written: &str, below: bool) -> Option<String> {
+    if name.is_ascii() || ascii_form(name.as_bytes()).is_some() {
+        return None;
+    }
+    let mapped = idna::domain_to_ascii_cow(name.as_bytes(), idna::AsciiDenyList::EMPTY);
+    let mapped = mapped.ok().filter(|mapped| !mapped.is_empty());
+    let Some(mapped) = mapped else {
+        return Some(
+            "is no domain: a label has characters that none can have (RFC 5892)".to_owned(),
+        );
+    };
+    let before = written.strip_suffix(name).unwrap_or_default();
+    let mapped = format!("{before}{mapped}");
+    let flaw = flaw(&mapped, below);
+    Some(match flaw {
+        Some(flaw) => format!("is read as {mapped:?}: {flaw}"),
+        None => format!("is read as {mapped:?}: write that"),
+    })
+}
+
+/// This build compares such names as they are.
+#[cfg(not(feature = "idna"))]
+fn flaw_of_mapped(_name: &str, _written: &str, _below: bool) -> Option<String> {
+    None
 }
 
 /// Whether somebody takes it for an expression: `/^a.*/`, `^a`, `*x`.
@@ -136,7 +164,9 @@ pub fn login_flaw(written: &str, domains: &str) -> Option<String> {
         ))
     } else {
         let (_, domain) = written.rsplit_once('@')?;
-        let odd = domain.starts_with(['.', '*', '/']) || domain.ends_with('.');
+        let odd = domain.starts_with(['.', '*', '/'])
+            || domain.ends_with('.')
+            || !domain.is_ascii() && domain.bytes().all(is_of_domain);
         let flaw = flaw(domain, false).filter(|_| odd)?;
         Some(format!("its domain {domain:?} {flaw}"))
     }
@@ -380,6 +410,57 @@ mod tests {
                 "{}",
                 login.escape_ascii()
             );
+        }
+    }
+
+    #[cfg(feature = "idna")]
+    #[test]
+    fn what_a_name_in_other_scripts_becomes_is_checked_too() {
+        for good in [
+            "bücher.example",
+            "ｅxample.org",
+            "例え。テスト",
+            "*.bücher.example",
+        ] {
+            assert_eq!(flaw(good, true), None, "{good}");
+            assert_eq!(
+                login_flaw(&format!("a@{}", good.replace("*.", "")), "[d]"),
+                None
+            );
+        }
+        let form =
+            "a domain has 1 to 253 bytes: letters, digits, hyphens, underscores and single dots";
+        let none = "is no domain: a label has characters that none can have (RFC 5892)";
+        for (bad, what) in [
+            (
+                "＊.example.org",
+                "is read as \"*.example.org\": write that".to_owned(),
+            ),
+            (
+                "*.a＊.example",
+                "is read as \"*.a*.example\": is a pattern, which is not understood: write whole \
+                 domains, or \"*.example.org\" for all below example.org"
+                    .to_owned(),
+            ),
+            (
+                "ü.example。",
+                "is read as \"xn--tda.example.\": ends with a dot, as no login does: write \
+                 \"xn--tda.example\""
+                    .to_owned(),
+            ),
+            (
+                "a\u{ff20}b.example",
+                format!("is read as \"a@b.example\": {form}"),
+            ),
+            (
+                "a\u{3000}b.example",
+                format!("is read as \"a b.example\": {form}"),
+            ),
+            ("\u{300}a.example", none.to_owned()),
+        ] {
+            assert_eq!(flaw(bad, true), Some(what.clone()), "{bad}");
+            let login = login_flaw(&format!("a@{bad}"), "[d]");
+            assert!(login.is_some(), "{bad}");
         }
     }
 

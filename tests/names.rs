@@ -326,6 +326,11 @@ fn what_counts_otherwise_than_it_looks_is_a_warning() {
             "\"alias.example\" is one of [logins.domain-aliases], and no login has it here: write \
              \"a.example.org\"",
         ),
+        (
+            "[routes]\n",
+            "[inbound]\nrecipient-delimiter = \"+\"\n[routes]\n",
+            "inbound.domains: is missing: no mail is taken",
+        ),
     ] {
         let dir = TempDir::new();
         dir.write("auth.toml", RULES.replacen(old, new, 1));

@@ -1,6 +1,5 @@
 //! [`File`] to [`Config`]: every rule that the types of the file do not hold, all of them at once.
 
-use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::num::{NonZeroU16, NonZeroUsize};
 use std::ops::{Range, RangeInclusive};
@@ -14,6 +13,7 @@ use super::file::File;
 use super::source::{Read, Source};
 use super::{Config, MAX_KEY_FILE_BYTES, Named, StoreConfig, Use, UsersConfig};
 use crate::files::{Fingerprint, Secrecy, read_trusted};
+use crate::logins::LoginRules;
 use crate::problem::Problem;
 use crate::route::{AllowedNetworks, Table};
 use crate::secret::MAX_HASH_MS;
@@ -69,7 +69,7 @@ pub(super) fn check(
         max_hash_ms: MAX_HASH_MS,
         holds_secret: false,
         allowed: AllowedNetworks::default(),
-        aliased: BTreeMap::new(),
+        rules: LoginRules::default(),
         meant,
     };
     let config = checker.config(file, whole);
@@ -117,8 +117,8 @@ struct Checker<'a> {
     holds_secret: bool,
     /// Where mail servers may be.
     allowed: AllowedNetworks,
-    /// Domains that are other names of others.
-    aliased: BTreeMap<String, String>,
+    /// What is made of logins, as far as it is known yet.
+    rules: LoginRules,
     /// Keys that somebody meant by others.
     meant: Vec<String>,
 }

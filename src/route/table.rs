@@ -158,6 +158,11 @@ impl Table {
         self.fold_case = true;
     }
 
+    /// Whether logins and first letters are the same in upper and lower case.
+    pub fn folds_case(&self) -> bool {
+        self.fold_case
+    }
+
     /// The moves of `[moves]`, of which no two have the same name.
     pub fn add_moves(&mut self, mut moves: Vec<Move>) {
         moves.sort_by(|a, b| a.name.cmp(&b.name));

@@ -12,6 +12,8 @@ use crate::logins::LoginRules;
 use crate::request::Login;
 use crate::store::file::{LineLogins, Settings};
 
+mod unreached;
+
 /// Of a name that is there already.
 const TWICE: &str = "stands here twice, in another case or spelling";
 
@@ -24,7 +26,7 @@ fn bytes(aliases: &BTreeMap<String, String>) -> BTreeMap<Vec<u8>, Vec<u8>> {
 impl Checker<'_> {
     pub(super) fn logins(&mut self, logins: &file::Logins) -> LoginRules {
         let domain_aliases = self.domain_aliases(&logins.domain_aliases);
-        self.aliased = domain_aliases.clone();
+        self.rules.domain_aliases = bytes(&domain_aliases);
         let strip_domains: Vec<_> = logins
             .strip_domains
             .iter()
@@ -39,15 +41,27 @@ impl Checker<'_> {
             }
             Some(checked)
         });
+        self.rules = LoginRules {
+            trim: logins.trim,
+            lower_case: logins.lower_case,
+            domain_aliases: bytes(&domain_aliases),
+            strip_domains,
+            default_domain,
+            aliases: BTreeMap::new(),
+        };
         let mut aliases = BTreeMap::new();
         for (from, to) in &logins.aliases {
             let key = format!("logins.aliases.{}", written(from.get_ref()));
+            let name = from;
             let from = self.alias_login(&key, from).map(|mut login| {
                 if logins.lower_case {
                     login.make_ascii_lowercase();
                 }
                 login
             });
+            if let Some(login) = &from {
+                self.warn_of_login(&key, name, login, false);
+            }
             let to_login = self.alias_login(&key, to);
             if let (Some(from), Some(login)) = (from, to_login)
                 && aliases.insert(from, login).is_some()
@@ -55,14 +69,8 @@ impl Checker<'_> {
                 self.report(&to.span(), &key, TWICE);
             }
         }
-        LoginRules {
-            trim: logins.trim,
-            lower_case: logins.lower_case,
-            domain_aliases: bytes(&domain_aliases),
-            strip_domains,
-            default_domain,
-            aliases,
-        }
+        self.rules.aliases = aliases;
+        self.rules.clone()
     }
 
     /// Other names of domains: none leads to another.
@@ -149,19 +157,9 @@ impl Checker<'_> {
         }
         let name = domain::written(domain.get_ref());
         if !key.starts_with("inbound.") {
-            self.warn_of_alias(key, domain, &name);
+            self.warn_of_domain(key, domain, &name);
         }
         Some(name)
-    }
-
-    /// Says of a domain that no login has it by the time it is looked for.
-    pub(super) fn warn_of_alias(&mut self, key: &str, at: &Spanned<String>, domain: &str) {
-        if let Some(other) = self.aliased.get(domain) {
-            let message = format!(
-                "{domain:?} is one of [logins.domain-aliases], and no login has it here: write {other:?}"
-            );
-            self.warn(&at.span(), key, message);
-        }
     }
 
     pub(super) fn master(

@@ -125,12 +125,18 @@ impl Checker<'_> {
             };
             if let Err(bad) = add(table, what.get_ref(), id) {
                 self.report(&what.span(), &key, bad.to_string());
-            } else if section != "first-letter" {
-                let domain = what
-                    .get_ref()
-                    .rsplit_once('@')
-                    .map_or(what.get_ref().as_str(), |it| it.1);
-                self.warn_of_alias(&key, what, &domain::written(domain));
+                continue;
+            }
+            let any_case = table.folds_case();
+            match section {
+                "login" => {
+                    let domain = what.get_ref().rsplit_once('@').map_or("", |it| it.1);
+                    if !self.warn_of_alias(&key, what, &domain::written(domain)) {
+                        self.warn_of_login(&key, what, what.get_ref().as_bytes(), any_case);
+                    }
+                }
+                "domain" => self.warn_of_domain(&key, what, &domain::written(what.get_ref())),
+                _ => self.warn_of_letters(&key, what, any_case),
             }
         }
     }

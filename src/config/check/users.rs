@@ -186,7 +186,10 @@ impl Checker<'_> {
             let domains = domains.get_ref().iter();
             domains
                 .filter_map(|domain| match domain.get_ref().as_str() {
-                    "" => Some(String::new()),
+                    "" => {
+                        self.warn_of_domain("users.domains", domain, "");
+                        Some(String::new())
+                    }
                     _ => self.domains("users.domains", domain),
                 })
                 .collect()
