@@ -18,7 +18,7 @@ mod outcome;
 mod pace;
 mod verified;
 
-pub use chain::{Chain, MAX_CREDENTIALS, Proven, Source, Then};
+pub use chain::{Chain, MAX_APP_PASSWORDS, Proven, Source, Then};
 pub use master::Masters;
 pub use outcome::{Denied, Guess};
 pub use pace::Pace;

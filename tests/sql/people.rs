@@ -126,7 +126,7 @@ fn everybody(ask: impl Fn(&Ask<'_>) -> super::service::Reply, databases_own: &[u
         ),
         (
             "many-apps",
-            "people: app-passwords-query: there are more than 32 passwords of this login",
+            "people: app-passwords-query: the login has more than 31 app passwords",
         ),
     ] {
         let reply = ask(&Ask::new(login, "right"));

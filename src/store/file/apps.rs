@@ -2,6 +2,7 @@
 //!
 //! The extra fields are `protocols=imap,smtp`, `allow_nets=192.0.2.0/24` and `expires=2027-01-31`.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{DefaultHasher, Hasher as _};
 use std::path::PathBuf;
 
@@ -12,7 +13,7 @@ use super::line::{Flaw, FlawKind, Line, PasswordRules};
 use super::problems::Flaws;
 use super::{LineLogins, keyed_hasher, lines, text_of};
 use crate::domain;
-use crate::gate::MAX_CREDENTIALS;
+use crate::gate::MAX_APP_PASSWORDS;
 use crate::problem::Problem;
 use crate::request::Login;
 use crate::store::{Credential, limits};
@@ -25,7 +26,7 @@ const TOO_MANY: Flaw = Flaw {
     at: 0,
     kind: FlawKind::Structure("the login has more than 31 app passwords, and none of them counts"),
 };
-const _: () = assert!(MAX_CREDENTIALS == 32);
+const _: () = assert!(MAX_APP_PASSWORDS == 31);
 
 /// The app passwords of a file's users. The users themselves stand in the password file: a login
 /// that is only here has no account.
@@ -70,6 +71,14 @@ impl AppPasswords {
             }
         }
         entries.sort_unstable();
+        let surplus = apps.surplus(&entries);
+        if !surplus.is_empty() {
+            for (number, (offset, _)) in lines(&apps.bytes).enumerate() {
+                if surplus.contains(&offset) {
+                    flaws.add(&apps.path, number + 1, &TOO_MANY);
+                }
+            }
+        }
         apps.index = Some(Index::of_sorted(&entries));
         apps.warnings = flaws.finish(&apps.path);
         Ok(apps)
@@ -93,6 +102,32 @@ impl AppPasswords {
             index: None,
             warnings: Vec::new(),
         })
+    }
+
+    /// Where the first line is after which no app password of its login counts, of each login.
+    fn surplus(&self, entries: &[u64]) -> BTreeSet<usize> {
+        let mut surplus = BTreeSet::new();
+        let same_hash = |a: &u64, b: &u64| index::hash_of(*a) == index::hash_of(*b);
+        let many = |chunk: &&[u64]| chunk.len() > MAX_APP_PASSWORDS;
+        for entries in entries.chunk_by(same_hash).filter(many) {
+            let mut numbers = BTreeMap::new();
+            for offset in entries.iter().map(|entry| index::offset_of(*entry)) {
+                let rest = self.bytes.get(offset..).unwrap_or_default();
+                let text = lines(rest).next().map_or(&[][..], |(_, text)| text);
+                let counts = |line: &Line<'_>| matches!(credential(line, &self.rules), Ok(Some(_)));
+                let Some(line) = Line::cut(text).filter(counts) else {
+                    continue;
+                };
+                let number = numbers
+                    .entry(self.logins.written(line.login).into_owned())
+                    .or_insert(0);
+                *number += 1;
+                if *number == MAX_APP_PASSWORDS + 1 {
+                    surplus.insert(offset);
+                }
+            }
+        }
+        surplus
     }
 
     /// What is wrong with single lines, which cannot be used for it.
@@ -121,7 +156,7 @@ impl AppPasswords {
                     unusable.get_or_insert_with(|| self.at_line(offset, &flaw));
                 }
             }
-            if found.len() >= MAX_CREDENTIALS {
+            if found.len() > MAX_APP_PASSWORDS {
                 unusable = Some(self.at_line(offset, &TOO_MANY));
                 too_many = true;
                 found.clear();

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use super::decoys::Decoys;
 use super::open::{Fault, Lifetime};
 use super::{Account, Decoy, Likeness, Passwords, Question, StoreError, UserStore};
-use crate::gate::MAX_CREDENTIALS;
+use crate::gate::MAX_APP_PASSWORDS;
 use crate::request::Login;
 
 mod database;
@@ -207,12 +207,10 @@ impl SqlStore {
         let Passwords::Stored(credentials) = &mut account.passwords else {
             return Ok(());
         };
-        let room = MAX_CREDENTIALS.saturating_sub(credentials.len());
-        let Rows::All(rows) = self.ask(statement, question, room, deadline)? else {
+        let most = MAX_APP_PASSWORDS;
+        let Rows::All(rows) = self.ask(statement, question, most, deadline)? else {
             account.unusable.get_or_insert_with(|| {
-                format!(
-                    "app-passwords-query: there are more than {MAX_CREDENTIALS} passwords of this login"
-                )
+                format!("app-passwords-query: the login has more than {most} app passwords")
             });
             return Ok(());
         };

@@ -162,3 +162,33 @@ fn of_too_many_none_is_taken() {
         }
     }
 }
+
+#[test]
+fn that_there_are_too_many_is_a_warning() {
+    let line = |number: usize| format!("alice:{{PLAIN}}x{number}:y\n");
+    let warnings = |text: String| {
+        let logins = LineLogins::default();
+        let apps = AppPasswords::load(text.into(), "apps".into(), WeakSchemes::Allowed, &logins);
+        apps.unwrap()
+            .warnings()
+            .iter()
+            .map(ToString::to_string)
+            .collect::<Vec<_>>()
+    };
+    let lines = |many: usize| (0..many).map(line).collect::<String>();
+    let error = "the login has more than 31 app passwords, and none of them counts";
+    assert_eq!(warnings(lines(31)), [""; 0]);
+    // What is locked or of another login does not count.
+    let others = (0..40).map(|n| format!("u{n}:{{PLAIN}}x:y\nalice:!{{PLAIN}}x:y\n"));
+    assert_eq!(warnings(others.collect::<String>() + &lines(31)), [""; 0]);
+    for many in [32, 40, 80] {
+        let bob = "bob:{PLAIN}x:y\n".repeat(33);
+        assert_eq!(
+            warnings(lines(many) + &bob),
+            [
+                format!("apps:32:1: {error}"),
+                format!("apps:{}:1: {error}", many + 32)
+            ]
+        );
+    }
+}
