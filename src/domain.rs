@@ -337,7 +337,10 @@ mod tests {
             ("*.", form),
             (".", form),
             ("a..b", form),
-            ("a b", form),
+            (
+                "a b",
+                "is several domains in one string: write each in quotes of its own",
+            ),
             ("bob@a.example", form),
             ("[192.0.2.1]", form),
         ] {
@@ -428,8 +431,7 @@ mod tests {
                 None
             );
         }
-        let form =
-            "a domain has 1 to 253 bytes: letters, digits, hyphens, underscores and single dots";
+        let form = "is no domain: one has 1 to 253 bytes: letters, digits, hyphens, underscores and single dots";
         let none = "is no domain: a label has characters that none can have (RFC 5892)";
         for (bad, what) in [
             (
@@ -454,7 +456,9 @@ mod tests {
             ),
             (
                 "a\u{3000}b.example",
-                format!("is read as \"a b.example\": {form}"),
+                "is read as \"a b.example\": is several domains in one string: write each in quotes \
+                 of its own"
+                    .to_owned(),
             ),
             ("\u{300}a.example", none.to_owned()),
         ] {
