@@ -159,6 +159,13 @@ fn each_broken_key_is_named_with_its_place() {
             ],
         ),
         (
+            format!("{SEARCH}base = \"o=x\"\nfilter = \"(uid={{login}}*)\"\n"),
+            &[
+                "auth.toml:6:10: users.filter: {login} must not stand beside a *, nor behind >=, <=, ~= or a \
+               rule for parts of values: the login o would find the entry of ok",
+            ],
+        ),
+        (
             format!("{SEARCH}{lookup}bind-dn = \"cn=x\"\n"),
             &["auth.toml:7:11: users.bind-password-file: is missing; bind-dn needs it"],
         ),

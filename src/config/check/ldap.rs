@@ -211,6 +211,13 @@ impl Checker<'_> {
         let (base, parsed) = (base?, parsed?);
         let named = parsed.names_a_user() || base.names_a_user();
         self.must_name_a_user("users.filter", filter, named);
+        if let Some(part) = parsed.finds_others() {
+            let message = format!(
+                "{part} must not stand beside a *, nor behind >=, <=, ~= or a rule for parts of values: \
+                 the login o would find the entry of ok"
+            );
+            self.report(&filter.span(), "users.filter", &message);
+        }
         Some(Lookup {
             base,
             scope: scope.unwrap_or_default(),

@@ -73,6 +73,20 @@ impl FilterTemplate {
         has(Part::Local) && !has(Part::Login) && !has(Part::Domain)
     }
 
+    /// The first part of the login that is compared with less than a whole value: beside a `*`, by `>=`,
+    /// `<=`, `~=`, or by a rule for parts or order of values. A login would then find the entry of another.
+    pub fn finds_others(&self) -> Option<String> {
+        let mut found = None;
+        self.0.visit_loose(&mut |value| {
+            let of_login = value.iter().find_map(|piece| match piece {
+                Piece::Hole(part) if part.is_of_login() => Some(part.to_string()),
+                Piece::Hole(_) | Piece::Bytes(_) => None,
+            });
+            found = found.take().or(of_login);
+        });
+        found
+    }
+
     fn has(&self, wanted: impl Fn(Part) -> bool) -> bool {
         let mut found = false;
         self.0.visit(&mut |value| {
@@ -142,6 +156,32 @@ impl Filter {
         }
     }
 
+    /// Sees the values that more than one value of an attribute fits, and what stands beside a `*`.
+    fn visit_loose(&self, see: &mut dyn FnMut(&[Piece])) {
+        match self {
+            Self::And(all) | Self::Or(all) => {
+                all.iter().for_each(|filter| filter.visit_loose(see));
+            }
+            Self::Not(filter) => filter.visit_loose(see),
+            Self::Present(_) | Self::Compare(Comparison::Equal, ..) => {}
+            Self::Compare(_, _, value) => see(value),
+            Self::Substrings {
+                initial, any, last, ..
+            } => {
+                let before = initial.iter().chain(any).filter_map(|value| value.last());
+                let after = any.iter().chain(last).filter_map(|value| value.first());
+                for piece in before.chain(after) {
+                    see(std::slice::from_ref(piece));
+                }
+            }
+            Self::Extensible { rule, value, .. } => {
+                if rule.as_deref().is_some_and(is_loose) {
+                    see(value);
+                }
+            }
+        }
+    }
+
     fn visit_mut(&mut self, see: &mut dyn FnMut(&mut Value)) {
         match self {
             Self::And(all) | Self::Or(all) => {
@@ -155,6 +195,38 @@ impl Filter {
             } => initial.iter_mut().chain(any).chain(last).for_each(see),
         }
     }
+}
+
+/// Whether a matching rule compares parts, words, sounds or the order of values, in which a value can be a
+/// pattern (RFC 4517, 4.2; RFC 3698).
+fn is_loose(rule: &str) -> bool {
+    const WORDS: [&str; 5] = [
+        "substring",
+        "ordering",
+        "wordmatch",
+        "keywordmatch",
+        "approx",
+    ];
+    const NUMBERS: [&str; 16] = [
+        "2.5.13.3",
+        "2.5.13.4",
+        "2.5.13.6",
+        "2.5.13.7",
+        "2.5.13.9",
+        "2.5.13.10",
+        "2.5.13.12",
+        "2.5.13.15",
+        "2.5.13.18",
+        "2.5.13.19",
+        "2.5.13.21",
+        "2.5.13.28",
+        "2.5.13.32",
+        "2.5.13.33",
+        "1.3.6.1.4.1.1466.109.114.3",
+        "1.3.6.1.4.1.4203.666.4.4",
+    ];
+    let rule = rule.to_ascii_lowercase();
+    WORDS.iter().any(|word| rule.contains(word)) || NUMBERS.contains(&rule.as_str())
 }
 
 fn bytes(value: &Value) -> &[u8] {

@@ -292,3 +292,41 @@ fn texts_made_at_random_are_filters_that_stay_what_they_are_or_none() {
     }
     assert!(filters > 10_000, "{filters}");
 }
+
+#[test]
+fn a_filter_that_finds_others_is_known() {
+    for (filter, part) in [
+        ("(uid={login}*)", "{login}"),
+        ("(uid=*{login})", "{login}"),
+        ("(uid=*{local}*)", "{local}"),
+        ("(mail=smtp:{login}*)", "{login}"),
+        ("(mail=x*{local}*y)", "{local}"),
+        (
+            "(&(objectClass=person)(|(uid={login})(mail={local}*)))",
+            "{local}",
+        ),
+        ("(!(uid={login}*))", "{login}"),
+        ("(mail=*{domain})", "{domain}"),
+        ("(uid>={login})", "{login}"),
+        ("(uid<={login})", "{login}"),
+        ("(uid~={login})", "{login}"),
+        ("(uid:caseIgnoreSubstringsMatch:={login})", "{login}"),
+        ("(uid:2.5.13.4:={login})", "{login}"),
+        ("(uid:dn:2.5.13.7:={login})", "{login}"),
+    ] {
+        let found = FilterTemplate::parse(filter).unwrap().finds_others();
+        assert_eq!(found.as_deref(), Some(part), "{filter}");
+    }
+    for filter in [
+        "(uid={login})",
+        "(mail={local}@*)",
+        "(&(uid={local})(mail=*@{domain}))",
+        "(&(uid={login})(objectClass=*)(cn=a*b))",
+        "(&(uid={login})(allowed=*{protocol}*)(from~={client_ip}))",
+        "(uid:caseExactMatch:={login})",
+        "(memberOf:1.2.840.113556.1.4.1941:={login})",
+    ] {
+        let found = FilterTemplate::parse(filter).unwrap().finds_others();
+        assert_eq!(found, None, "{filter}");
+    }
+}
