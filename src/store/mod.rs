@@ -40,6 +40,7 @@ pub mod server;
 pub mod sql;
 #[cfg(feature = "remote")]
 mod texts;
+mod variable;
 
 pub use network::Network;
 
@@ -105,6 +106,11 @@ pub trait UserStore: Send + Sync {
     /// What the store gives and nothing is made of, in words, once it has been asked; none of it is at fault.
     fn remarks(&self) -> Vec<String> {
         Vec::new()
+    }
+
+    /// Why nobody could be asked when the store was opened, in words; told once.
+    fn unasked(&self) -> Option<String> {
+        None
     }
 
     /// What the time of an unknown login is spent on, so that it is answered no sooner than a

@@ -8,12 +8,17 @@ use std::num::NonZeroU16;
 
 use crate::request::{Login, MAX_LOGIN_BYTES};
 use crate::secret::{Accepted, Secret, SecretError, WeakSchemes};
-use crate::store::{Account, Credential, Passwords, limits};
+use crate::store::{Account, Credential, Passwords, limits, variable};
 
 /// The longest line taken. The extra fields may list networks.
 const MAX_LINE_BYTES: usize = 8192;
 /// The longest name of a host (RFC 1035, 2.3.4).
 const MAX_HOST_BYTES: usize = 253;
+/// What is wrong with what PostgreSQL keeps for SCRAM, of which the field has the first part.
+const CUT_SCRAM: SecretError = SecretError::Damaged(
+    "PostgreSQL's form holds colons, which end the field here: write \
+     {SCRAM-SHA-256}rounds,salt,StoredKey,ServerKey",
+);
 /// How many fields stand before the extra ones, which may hold colons themselves.
 const FIELDS_BEFORE_EXTRA: usize = 7;
 
@@ -101,6 +106,9 @@ impl<'a> Line<'a> {
 
     /// The secret of the password field.
     pub(super) fn secret(&self, rules: &PasswordRules) -> Result<Option<Secret>, SecretError> {
+        if self.stored().starts_with(b"SCRAM-SHA-256$") {
+            return Err(CUT_SCRAM);
+        }
         match &rules.default_scheme {
             Some(scheme) => Secret::parse_as(self.stored(), scheme, rules.accepted),
             None => Secret::parse(self.stored(), rules.accepted),
@@ -256,11 +264,11 @@ impl Extra {
                 self.host_ip = Some(address.ok_or("hostip is no address")?);
             }
             b"port" => account.port = Some(read_port(value).ok_or("port is not 1 to 65535")?),
-            b"user" if is_variable(value) => {
+            b"user" if variable::is_in(value) => {
                 return Err("user holds a variable, which means nothing here");
             }
             b"user" => account.user = Some(read_user(value).ok_or("user is no acceptable login")?),
-            b"destuser" if is_variable(value) => {
+            b"destuser" if variable::is_in(value) => {
                 return Err("destuser holds a variable, which means nothing here");
             }
             b"destuser" => {
@@ -336,12 +344,6 @@ fn misspelt_limit(key: &[u8]) -> Option<&'static str> {
         .iter()
         .find(|(known, _)| strsim::osa_distance(&plain, known) <= 2)?;
     Some(found.1)
-}
-
-/// Whether a login is meant to hold what Dovecot puts in place of `%n`, `%u`, `%d`, `%{user}`.
-fn is_variable(value: &[u8]) -> bool {
-    let holds = |part: &[u8]| value.windows(part.len()).any(|window| window == part);
-    value.starts_with(b"%") || holds(b"%{") || holds(b"@%")
 }
 
 fn read_host(value: &[u8]) -> Option<String> {

@@ -6,7 +6,7 @@ use super::message::Entry;
 use crate::request::Login;
 use crate::secret::{Accepted, Secret};
 use crate::store::host::{host, port};
-use crate::store::{Account, Credential, Network, Passwords, StoreError, limits};
+use crate::store::{Account, Credential, Network, Passwords, StoreError, limits, variable};
 
 /// The names of the attributes that are looked at; `None` for what is kept elsewhere.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -56,6 +56,9 @@ impl Attributes {
             account.port = port(value).map_err(|what| unusable(name, &format!("it {what}")))?;
         }
         if let Some((name, value)) = one(entry, self.login.as_deref())? {
+            if variable::is_in(value) {
+                return Err(unusable(name, &format!("it {}", variable::MEANS_NOTHING)));
+            }
             let login = Login::new(value.to_vec());
             let login = login.map_err(|_| unusable(name, "it can be no login"))?;
             account.user = Some(login.as_bytes().to_vec()).filter(|login| !login.is_empty());
@@ -194,6 +197,8 @@ mod tests {
         assert_eq!(account.port, NonZeroU16::new(1143));
         assert_eq!(account.user.as_deref(), Some(&b"alice\xe9"[..]));
         assert!(account.disabled);
+        assert!(fill(&[("locked", &[b" "])]).unwrap().disabled);
+        assert!(fill(&[("locked", &[b""])]).unwrap().disabled);
         let account = fill(&[("locked", &[b"false"]), ("other", &[b"x"])]).unwrap();
         assert!(!account.disabled);
         assert_eq!(account.host, None);
@@ -253,6 +258,11 @@ mod tests {
                 "attribute mailPort: it is not 1 to 65535",
             ),
             ("uid", &[b"a\nb"], "attribute uid: it can be no login"),
+            (
+                "uid",
+                &[b"%n@example.org"],
+                "attribute uid: it holds a variable, which means nothing here",
+            ),
         ] {
             assert_eq!(fill(&[(name, values)]).unwrap_err(), what);
         }

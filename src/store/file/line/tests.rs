@@ -197,3 +197,19 @@ fn flaws_have_a_place() {
         Structure("the line has more than 8192 bytes")
     );
 }
+
+/// Its field would end at the first colon of it.
+#[test]
+fn what_postgresql_keeps_for_scram_cannot_stand_in_a_file() {
+    let line = b"alice:SCRAM-SHA-256$4096:c2FsdA==$c3RvcmVk:c2VydmVy";
+    let (at, kind) = flaw(line);
+    let message = "the password hash is damaged: PostgreSQL's form holds colons, which end the field \
+                   here: write {SCRAM-SHA-256}rounds,salt,StoredKey,ServerKey";
+    assert_eq!((at, kind.to_string().as_str()), (6, message));
+    // Nor is what is cut off a password in plain text.
+    let rules = PasswordRules {
+        accepted: WeakSchemes::Allowed.into(),
+        default_scheme: Some("PLAIN".to_owned()),
+    };
+    assert!(Line::cut(line).unwrap().secret(&rules).is_err());
+}

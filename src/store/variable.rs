@@ -1,0 +1,39 @@
+//! What Dovecot puts a part of the login in place of: `%n`, `%u`, `%d`, `%{user}`. Nothing is put in its place here.
+
+/// What is wrong with a login that holds one.
+pub(super) const MEANS_NOTHING: &str = "holds a variable, which means nothing here";
+
+/// Whether a login is meant to hold a variable.
+pub(super) fn is_in(login: &[u8]) -> bool {
+    let holds = |part: &[u8]| login.windows(part.len()).any(|window| window == part);
+    login.starts_with(b"%") || holds(b"%{") || holds(b"@%")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_in;
+
+    #[test]
+    fn variables() {
+        for variable in [
+            "%n",
+            "%u",
+            "%Lu",
+            "%{user}",
+            "%n@example.org",
+            "alice@%d",
+            "a%{domain}",
+        ] {
+            assert!(is_in(variable.as_bytes()), "{variable}");
+        }
+        for login in [
+            "",
+            "alice",
+            "alice%example.org",
+            "100%",
+            "alice@example.org",
+        ] {
+            assert!(!is_in(login.as_bytes()), "{login}");
+        }
+    }
+}
