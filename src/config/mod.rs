@@ -224,11 +224,14 @@ impl Places {
         self.keys.get(key).copied().unwrap_or(self.whole)
     }
 
-    /// Whether a problem is with what this store is reached by: its place or its credentials.
+    /// Whether a problem is with what this store is reached and asked by: its place, its credentials or its
+    /// statements.
     pub(crate) fn reach(&self, problem: &Problem) -> bool {
-        const REACH: [&str; 6] = [
+        const REACH: [&str; 8] = [
+            "app-passwords-query",
             "ca-file",
             "password-file",
+            "query",
             "server-public-key-file",
             "socket-user",
             "tls",

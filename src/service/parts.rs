@@ -41,7 +41,13 @@ pub(super) fn whole(
     (service, problems): (Option<Service>, Vec<Problem>),
 ) -> Result<Service, Vec<Problem>> {
     match service {
-        Some(service) if problems.is_empty() => Ok(service),
+        Some(service) if problems.is_empty() => {
+            let sources = service.gate.chain.sources().iter();
+            for unasked in sources.filter_map(|source| source.store.unasked()) {
+                log::error!("{unasked}");
+            }
+            Ok(service)
+        }
         _ => Err(problems),
     }
 }

@@ -84,6 +84,10 @@ impl<S: UserStore> UserStore for Bounded<S> {
         self.store.remarks()
     }
 
+    fn unasked(&self) -> Option<String> {
+        self.store.unasked()
+    }
+
     fn decoy(&self, asked: &Question<'_>) -> Decoy {
         self.store.decoy(asked)
     }

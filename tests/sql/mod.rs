@@ -3,6 +3,7 @@
 
 mod config;
 pub(crate) mod engine;
+mod faults;
 #[cfg(all(feature = "ldap", feature = "remote"))]
 mod impostors;
 mod injection;

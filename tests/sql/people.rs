@@ -225,7 +225,7 @@ fn columns_of_many_types_are_read() {
     let query = "SELECT ARRAY[:login] AS password";
     let service = Service::start(&users(&postgres.url("types"), query, ""));
     service.ask(&Ask::new("alice", "right")).must_be_trouble(
-        "people: query: column password: has the type TEXT[], which is not understood: cast it",
+        "people: query: column password: has the type TEXT[], which is not understood: write array_to_string(password",
     );
 
     let mariadb = Engine::shared(Kind::MariaDb);

@@ -6,7 +6,7 @@
 
 use std::fmt;
 use std::path::PathBuf;
-use std::sync::OnceLock;
+use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::decoys::Decoys;
@@ -15,6 +15,7 @@ use super::{Account, Decoy, Likeness, Passwords, Question, StoreError, UserStore
 use crate::gate::MAX_APP_PASSWORDS;
 use crate::request::Login;
 
+mod columns;
 mod database;
 mod decoy;
 mod mysql;
@@ -28,9 +29,10 @@ mod sqlite;
 pub mod template;
 pub mod url;
 
+use columns::{NO_OWNER, Purpose, says_owner};
 use database::{Asked, Database, Failure, Pooled, Rows};
 use network::Server;
-use row::{OWNER_COLUMNS, Reading, Row, is_known};
+use row::{Reading, Row};
 use template::{Parameter, Template};
 
 /// A database as configured.
@@ -88,10 +90,10 @@ pub struct SqlStore {
     decoys: Decoys,
     /// Whether the columns of the query say whose row it is; unknown until they are seen.
     says_owner: OnceLock<bool>,
-    /// What its other columns are called, of which nothing is made.
-    unknown: OnceLock<Vec<String>>,
-    /// Why our account was not taken when the store was opened.
-    denied: OnceLock<String>,
+    /// Which columns of the statements nothing is made of, in words.
+    remarks: OnceLock<Vec<String>>,
+    /// Why nobody could be asked when it was opened, until that is told.
+    unasked: Mutex<Option<Failure>>,
 }
 
 impl SqlStore {
@@ -116,8 +118,8 @@ impl SqlStore {
             settings: settings.clone(),
             decoys: Decoys::default(),
             says_owner: OnceLock::new(),
-            unknown: OnceLock::new(),
-            denied: OnceLock::new(),
+            remarks: OnceLock::new(),
+            unasked: Mutex::default(),
         }
     }
 
@@ -133,11 +135,9 @@ impl SqlStore {
                     key: "url",
                     message: what,
                 }]),
-                (kind, failure) => {
-                    if let Failure::Denied(_) = failure {
-                        let _first = self.denied.set(failure.to_string());
-                    }
-                    log::error!("{kind}: {failure}; it is asked again at each login");
+                (_, failure) => {
+                    let mut unasked = self.unasked.lock().unwrap_or_else(PoisonError::into_inner);
+                    *unasked = Some(failure);
                     Ok(())
                 }
             },
@@ -146,34 +146,41 @@ impl SqlStore {
 
     /// What is wrong with the statements; the error is that nobody could be asked.
     fn faults(&self, deadline: Instant) -> Result<Vec<Fault>, Failure> {
-        let statements = [
-            ("query", Some(&self.settings.query)),
-            ("app-passwords-query", self.settings.app_passwords.as_ref()),
+        let given = [
+            (Purpose::User, Some(&self.settings.query)),
+            (Purpose::AppPasswords, self.settings.app_passwords.as_ref()),
         ];
-        let given = statements
-            .iter()
-            .filter_map(|(key, statement)| Some((*key, (*statement)?)));
-        let (keys, statements): (Vec<_>, Vec<_>) = given.unzip();
+        let given = given
+            .into_iter()
+            .filter_map(|(purpose, statement)| Some((purpose, statement?)));
+        let (purposes, statements): (Vec<_>, Vec<_>) = given.unzip();
         let answers = self.database.columns(&statements, deadline)?;
         // The query comes first. Of a procedure nothing is known before it runs.
         if let Some(Ok(columns)) = answers.first()
             && !columns.is_empty()
         {
-            let _known = self.says_owner.set(says_owner(columns));
-            let unknown = columns.iter().filter(|column| !is_known(column));
-            let _known = self.unknown.set(unknown.cloned().collect());
+            let says = says_owner(columns.iter().map(String::as_str));
+            let _known = self.says_owner.set(says);
         }
-        let faults = keys.into_iter().zip(statements).zip(answers);
+        let remark = |(purpose, answer): (&Purpose, &Result<Vec<String>, Failure>)| {
+            let columns = answer.as_ref().ok()?;
+            purpose.remark(columns)
+        };
+        let remarks = purposes.iter().zip(&answers).filter_map(remark);
+        let _known = self.remarks.set(remarks.collect());
+        let faults = purposes.into_iter().zip(statements).zip(answers);
         Ok(faults
-            .filter_map(|((key, statement), answer)| {
-                let app_passwords = key == "app-passwords-query";
-                let lacks =
-                    matches!(&answer, Ok(columns) if !columns.is_empty() && !says_owner(columns));
-                let message = fault(statement, answer)
-                    .or_else(|| (app_passwords && lacks).then(|| NO_OWNER.to_owned()))?;
+            .filter_map(|((purpose, statement), answer)| {
+                let message = fault(purpose, statement, answer)?;
+                let key = purpose.key();
                 Some(Fault { key, message })
             })
             .collect())
+    }
+
+    fn take_unasked(&self) -> Option<Failure> {
+        let mut unasked = self.unasked.lock().unwrap_or_else(PoisonError::into_inner);
+        unasked.take()
     }
 
     fn ask(
@@ -214,6 +221,13 @@ impl SqlStore {
             });
             return Ok(());
         };
+        if let Some(fault) = rows
+            .first()
+            .and_then(|row| Purpose::AppPasswords.fault(row.names()))
+        {
+            let what = format!("app-passwords-query: {fault}");
+            return Err(StoreError::Unusable(what));
+        }
         let reading = &self.settings.reading;
         // The two tables may compare in different ways: a row for the login that was typed need not
         // be one of the user who was found for it.
@@ -283,6 +297,9 @@ impl UserStore for SqlStore {
         let Some(row): Option<&Row> = rows.first() else {
             return Ok(None);
         };
+        if let Some(fault) = Purpose::User.fault(row.names()) {
+            return Err(StoreError::Unusable(format!("query: {fault}")));
+        }
         let mut account = reading
             .account(row)
             .map_err(|flaw| StoreError::Unusable(format!("query: {flaw}")))?;
@@ -314,23 +331,15 @@ impl UserStore for SqlStore {
     }
 
     fn remarks(&self) -> Vec<String> {
-        let unknown = self.unknown.get().filter(|unknown| !unknown.is_empty());
-        let remark = unknown.map(|unknown| {
-            let shown: Vec<_> = unknown
-                .iter()
-                .take(MAX_SHOWN)
-                .map(|name| name.escape_debug().to_string())
-                .collect();
-            let more = match unknown.len() - shown.len() {
-                0 => String::new(),
-                more => format!(" and {more} more"),
-            };
-            format!(
-                "query: nothing is made of these columns: {}{more}",
-                shown.join(", ")
-            )
-        });
-        remark.into_iter().collect()
+        self.remarks.get().cloned().unwrap_or_default()
+    }
+
+    fn unasked(&self) -> Option<String> {
+        let failure = self.take_unasked()?;
+        let kind = &self.settings.kind;
+        Some(format!(
+            "{kind}: {failure}; it is asked again at each login"
+        ))
     }
 
     fn decoy(&self, asked: &Question<'_>) -> Decoy {
@@ -340,11 +349,12 @@ impl UserStore for SqlStore {
     }
 
     fn test(&self, deadline: Instant) -> Vec<String> {
-        // A second try would only say that the first was a moment ago.
-        if let Some(why) = self.denied.get() {
-            return vec![format!("{}: {why}", self.settings.kind)];
-        }
-        match self.faults(deadline) {
+        // A password that was refused rests: that it does would be another message of the same fault.
+        let faults = match self.take_unasked() {
+            Some(denied @ Failure::Denied(_)) => Err(denied),
+            _ => self.faults(deadline),
+        };
+        match faults {
             Err(failure) => vec![format!("{}: {failure}", self.settings.kind)],
             Ok(faults) => faults
                 .into_iter()
@@ -352,24 +362,6 @@ impl UserStore for SqlStore {
                 .collect(),
         }
     }
-}
-
-/// What is wrong with app passwords that may be another login's: the two tables may compare logins in
-/// different ways.
-const NO_OWNER: &str =
-    "gives neither a column login nor matched_login: each row must say whose it is";
-
-/// How many columns of which nothing is made are named.
-const MAX_SHOWN: usize = 20;
-
-/// Whether the rows with these columns say whose they are.
-fn says_owner(columns: &[String]) -> bool {
-    let is = |column: &String| {
-        OWNER_COLUMNS
-            .iter()
-            .any(|owner| column.eq_ignore_ascii_case(owner))
-    };
-    columns.iter().any(is)
 }
 
 /// How the login that a row belongs to is like the one that was asked for. A statement that takes the
@@ -387,16 +379,14 @@ fn likeness(owner: Option<&[u8]>, statement: &Template, login: &Login) -> Likene
 }
 
 /// What is wrong with a statement, by the columns that it gives.
-fn fault(statement: &Template, answer: Result<Vec<String>, Failure>) -> Option<String> {
+fn fault(
+    purpose: Purpose,
+    statement: &Template,
+    answer: Result<Vec<String>, Failure>,
+) -> Option<String> {
     let columns = match answer {
         Ok(columns) => columns,
         Err(failure) => return Some(failure.to_string()),
-    };
-    let named = |name: &str| {
-        columns
-            .iter()
-            .filter(|column| column.eq_ignore_ascii_case(name))
-            .count()
     };
     if columns.is_empty() {
         // What a procedure gives is known only when it runs.
@@ -407,12 +397,5 @@ fn fault(statement: &Template, answer: Result<Vec<String>, Failure>) -> Option<S
             .is_some_and(|word| word.eq_ignore_ascii_case("call"));
         return (!procedure).then(|| "the statement gives no rows".to_owned());
     }
-    match named("password") {
-        0 => Some(format!(
-            "the statement gives no column password, only {}",
-            columns.join(", ")
-        )),
-        1 => None,
-        _ => Some("the statement gives two columns password".to_owned()),
-    }
+    purpose.fault(columns.iter().map(String::as_str))
 }

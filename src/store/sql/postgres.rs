@@ -198,6 +198,8 @@ fn value(oid: u32, is_text: bool, bytes: &[u8]) -> Option<Value> {
         // float4, float8
         700 => Value::Real(f32::from_be_bytes(bytes.try_into().ok()?).into()),
         701 => Value::Real(f64::from_be_bytes(bytes.try_into().ok()?)),
+        // numeric
+        1700 => Value::bytes(numeric(bytes)?),
         // cidr, inet
         650 | 869 => Value::bytes(network(bytes)?),
         // date; timestamp and timestamptz, in microseconds. The greatest number is `infinity`.
@@ -218,6 +220,48 @@ fn moment(since_2000: i64) -> Value {
     }
 }
 
+/// The text of a number: how many digits of base 10,000 there are, where the first one stands before the
+/// point, the sign, how many decimals are shown, the digits (numeric.c, `numeric_send`). Zeros at the end of
+/// the decimals are left out. `None` for numbers that are too great for everything that is asked here.
+fn numeric(bytes: &[u8]) -> Option<String> {
+    const MOST: i32 = 16;
+    let (head, digits) = bytes.split_first_chunk::<8>()?;
+    let [n0, n1, w0, w1, s0, s1, _, _] = *head;
+    let weight = i32::from(i16::from_be_bytes([w0, w1]));
+    let sign = match u16::from_be_bytes([s0, s1]) {
+        0 => "",
+        0x4000 => "-",
+        0xc000 => return Some("NaN".to_owned()),
+        0xd000 => return Some("infinity".to_owned()),
+        0xf000 => return Some("-infinity".to_owned()),
+        _ => return None,
+    };
+    let (digits, []) = digits.as_chunks::<2>() else {
+        return None;
+    };
+    let count = i32::from(i16::from_be_bytes([n0, n1]));
+    if usize::try_from(count).ok()? != digits.len() || weight > MOST || weight - count < -MOST {
+        return None;
+    }
+    let digit = |place: i32| {
+        let there = usize::try_from(weight - place).ok();
+        let there = there.and_then(|index| digits.get(index));
+        there.map_or(0, |digit| u16::from_be_bytes(*digit))
+    };
+    let part = |places: &mut dyn Iterator<Item = i32>| -> String {
+        places.map(|place| format!("{:04}", digit(place))).collect()
+    };
+    let whole = part(&mut (0..=weight).rev());
+    let decimals = part(&mut (weight - count + 1..0).rev());
+    let (whole, decimals) = (
+        whole.trim_start_matches('0'),
+        decimals.trim_end_matches('0'),
+    );
+    let whole = if whole.is_empty() { "0" } else { whole };
+    let point = if decimals.is_empty() { "" } else { "." };
+    Some(format!("{sign}{whole}{point}{decimals}"))
+}
+
 /// Family, prefix, whether it is a cidr, length, address (network.c, `network_send`).
 fn network(bytes: &[u8]) -> Option<Vec<u8>> {
     let (head, address) = bytes.split_first_chunk::<4>()?;
@@ -233,6 +277,48 @@ fn network(bytes: &[u8]) -> Option<Vec<u8>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn numbers_of_any_length() {
+        let binary = |weight: i16, sign: u16, digits: &[u16]| {
+            let count = i16::try_from(digits.len()).unwrap();
+            let head = [
+                count.to_be_bytes(),
+                weight.to_be_bytes(),
+                sign.to_be_bytes(),
+                [0, 6],
+            ];
+            let digits = digits.iter().map(|digit| digit.to_be_bytes());
+            head.into_iter()
+                .chain(digits)
+                .flatten()
+                .collect::<Vec<u8>>()
+        };
+        for (bytes, text) in [
+            (binary(0, 0, &[]), Some("0")),
+            (binary(0, 0, &[143]), Some("143")),
+            (binary(1, 0, &[1]), Some("10000")),
+            (binary(2, 0, &[18, 144, 0]), Some("1801440000")),
+            (binary(2, 0, &[18, 144, 0, 7500]), Some("1801440000.75")),
+            (binary(0, 0x4000, &[1]), Some("-1")),
+            (binary(-1, 0, &[5000]), Some("0.5")),
+            (binary(-2, 0, &[5]), Some("0.00000005")),
+            (binary(0, 0xc000, &[]), Some("NaN")),
+            (binary(0, 0xd000, &[]), Some("infinity")),
+            (binary(0, 0xf000, &[]), Some("-infinity")),
+            (binary(17, 0, &[1]), None),
+            (binary(i16::MAX, 0, &[1]), None),
+            (binary(-17, 0, &[1]), None),
+            (binary(i16::MIN, 0, &[1]), None),
+            (binary(0, 1, &[1]), None),
+            (b"\0\x02\0\0\0\0\0\0\0\x01".to_vec(), None),
+            (b"\0\x01\0\0\0\0\0\0\x01".to_vec(), None),
+            (b"\xff\xff\0\0\0\0\0\0".to_vec(), None),
+            (b"\0".to_vec(), None),
+        ] {
+            assert_eq!(numeric(&bytes).as_deref(), text, "{bytes:?}");
+        }
+    }
 
     #[test]
     fn what_lies_beyond_all_dates_is_no_end() {

@@ -9,36 +9,16 @@ use std::time::SystemTime;
 
 use zeroize::Zeroizing;
 
+use super::columns::OWNER;
 use crate::request::Login;
 use crate::secret::{Accepted, Secret};
 use crate::store::host::{host, port};
-use crate::store::{Account, Credential, Network, Passwords, limits};
+use crate::store::{Account, Credential, Network, Passwords, limits, variable};
 
 /// The longest text of one column: a list of some two hundred networks.
 const MAX_VALUE_BYTES: usize = 8192;
 /// The longest label of an app password.
 const MAX_LABEL_BYTES: usize = 254;
-
-/// The columns that say which login a row belongs to; the first that is there counts.
-pub(super) const OWNER_COLUMNS: [&str; 3] = ["matched_login", "matched-login", "login"];
-
-/// The other columns of a query.
-const COLUMNS: [&str; 8] = [
-    "password",
-    "nologin",
-    "destuser",
-    "host",
-    "hostip",
-    "port",
-    "allow-nets",
-    "allow_nets",
-];
-
-/// Whether something is made of a column of a query.
-pub(super) fn is_known(column: &str) -> bool {
-    let mut known = OWNER_COLUMNS.iter().chain(&COLUMNS);
-    known.any(|known| known.eq_ignore_ascii_case(column))
-}
 
 /// One value, whatever the database calls its type.
 #[derive(Clone)]
@@ -119,7 +99,7 @@ impl Reading {
 
     /// The login that the row of a query or of an app password belongs to: `matched_login`, or else `login`.
     pub fn owner(&self, row: &Row) -> Result<Option<Vec<u8>>, Flaw> {
-        for column in OWNER_COLUMNS {
+        for column in OWNER {
             if let Some(owner) = row.read(column, login)? {
                 return Ok(Some(owner));
             }
@@ -201,6 +181,11 @@ fn fill(account: &mut Account, row: &Row) -> Result<(), Flaw> {
 }
 
 impl Row {
+    /// The names of its columns.
+    pub(super) fn names(&self) -> impl Iterator<Item = &str> + Clone {
+        self.0.iter().map(|(name, _)| name.as_str())
+    }
+
     /// The value of a column; `None` if there is no such column. Two of one name are a flaw, as
     /// nobody can say which is meant.
     fn get(&self, column: &str) -> Result<Option<&Value>, Flaw> {
@@ -272,7 +257,7 @@ impl Row {
     /// Whether a column says yes. What is no clear no is a yes: it may lock somebody out, never
     /// let somebody in.
     fn flag(&self, column: &str) -> Result<bool, Flaw> {
-        const NO: [&str; 7] = ["", "0", "f", "false", "n", "no", "off"];
+        const NO: [&str; 6] = ["0", "f", "false", "n", "no", "off"];
         let value = self.get(column)?;
         if let Some(Value::Boolean(yes)) = value {
             return Ok(*yes);
@@ -280,13 +265,19 @@ impl Row {
         let text = value.map_or(Ok(None), |value| text(column, value))?;
         Ok(text.is_some_and(|text| {
             let is = |no: &&str| text.trim_ascii().eq_ignore_ascii_case(no.as_bytes());
-            !NO.iter().any(is)
+            // Blanks alone are no value that anybody writes for no.
+            !text.is_empty() && !NO.iter().any(is)
         }))
     }
 }
 
 fn not_understood(column: &str, name: &str) -> Flaw {
-    let what = format!("has the type {name}, which is not understood: cast it to text");
+    let what = match name.ends_with("[]") {
+        true => format!(
+            "has the type {name}, which is not understood: write array_to_string({column}, ',')"
+        ),
+        false => format!("has the type {name}, which is not understood: cast it to text"),
+    };
     Flaw::new(column, what)
 }
 
@@ -307,6 +298,9 @@ fn text(column: &str, value: &Value) -> Result<Option<Zeroizing<Vec<u8>>>, Flaw>
 
 /// An empty one is none: the login that was typed.
 fn login(text: &[u8]) -> Result<Option<Vec<u8>>, &'static str> {
+    if variable::is_in(text) {
+        return Err(variable::MEANS_NOTHING);
+    }
     match Login::new(text.to_vec()) {
         Ok(login) if login.as_bytes().is_empty() => Ok(None),
         Ok(_) => Ok(Some(text.to_vec())),

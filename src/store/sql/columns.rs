@@ -1,0 +1,301 @@
+//! What the columns of a statement are called, and what is wrong with that, whichever login it is asked about.
+
+/// The columns that say which login a row belongs to; the first that is there counts.
+pub(super) const OWNER: [&str; 3] = ["matched_login", "matched-login", "login"];
+
+/// What limits a login, in any statement.
+const LIMITS: [&str; 4] = ["protocols", "allow_nets", "expires", "nologin"];
+
+/// The most that two names can be apart, one of which is a slip of the other, is less than this.
+const MAX_SLIP_BYTES: usize = 20;
+
+/// How many columns of which nothing is made are named.
+const MAX_SHOWN: usize = 20;
+
+/// What is wrong with an app password that may be another login's: the two tables may compare logins in
+/// different ways.
+pub(super) const NO_OWNER: &str =
+    "gives neither a column login nor matched_login: each row must say whose it is";
+
+/// What a statement is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Purpose {
+    /// `query`: the user.
+    User,
+    /// `app-passwords-query`.
+    AppPasswords,
+}
+
+impl Purpose {
+    /// The key of the configuration.
+    pub(super) fn key(self) -> &'static str {
+        match self {
+            Self::User => "query",
+            Self::AppPasswords => "app-passwords-query",
+        }
+    }
+
+    /// The columns beside those of the [owner](OWNER). An underscore may be a hyphen in some.
+    fn columns(self) -> &'static [&'static str] {
+        match self {
+            Self::User => &[
+                "password",
+                "nologin",
+                "destuser",
+                "host",
+                "hostip",
+                "port",
+                "allow-nets",
+                "allow_nets",
+            ],
+            Self::AppPasswords => &[
+                "password",
+                "label",
+                "protocols",
+                "expires",
+                "allow-nets",
+                "allow_nets",
+            ],
+        }
+    }
+
+    fn limits(self) -> &'static str {
+        match self {
+            Self::User => "the limits of a user are nologin and allow_nets",
+            Self::AppPasswords => {
+                "the limits of an app password are protocols, allow_nets and expires"
+            }
+        }
+    }
+
+    fn knows(self, column: &str) -> bool {
+        let mut known = OWNER.iter().chain(self.columns());
+        known.any(|known| known.eq_ignore_ascii_case(column))
+    }
+
+    /// What is wrong with these columns; there is at least one.
+    pub(super) fn fault<'a>(
+        self,
+        columns: impl Iterator<Item = &'a str> + Clone,
+    ) -> Option<String> {
+        let is_password = |column: &str| column.eq_ignore_ascii_case("password");
+        if !columns.clone().any(is_password) {
+            let listed: Vec<_> = columns.take(MAX_SHOWN).map(shown).collect();
+            let listed = listed.join(", ");
+            return Some(format!(
+                "the statement gives no column password, only {listed}"
+            ));
+        }
+        for (number, column) in columns.clone().enumerate() {
+            if !self.knows(column) {
+                if let Some(limit) = limit_meant(column) {
+                    let (name, limits) = (shown(column), self.limits());
+                    return Some(format!(
+                        "nothing is made of the column {name}, which looks like the limit {limit}: \
+                         {limits}; rename the column or leave it out"
+                    ));
+                }
+                continue;
+            }
+            let earlier = columns.clone().take(number);
+            if let Some(other) = earlier.clone().find(|other| is_same(other, column)) {
+                return Some(match other.eq_ignore_ascii_case(column) {
+                    true => format!(
+                        "the statement gives two columns {}",
+                        column.to_ascii_lowercase()
+                    ),
+                    false => {
+                        format!("the statement gives the column {column} twice, once as {other}")
+                    }
+                });
+            }
+        }
+        let lacks_owner = self == Self::AppPasswords && !says_owner(columns);
+        lacks_owner.then(|| NO_OWNER.to_owned())
+    }
+
+    /// Which columns nothing is made of, in words; `None` if there is none.
+    pub(super) fn remark(self, columns: &[String]) -> Option<String> {
+        let unknown: Vec<_> = columns
+            .iter()
+            .filter(|column| !self.knows(column))
+            .collect();
+        let listed: Vec<_> = unknown
+            .iter()
+            .take(MAX_SHOWN)
+            .map(|name| shown(name))
+            .collect();
+        let more = match unknown.len() - listed.len() {
+            0 => String::new(),
+            more => format!(" and {more} more"),
+        };
+        (!unknown.is_empty()).then(|| {
+            format!(
+                "{}: nothing is made of these columns: {}{more}",
+                self.key(),
+                listed.join(", ")
+            )
+        })
+    }
+}
+
+/// Whether the rows with these columns say whose they are.
+pub(super) fn says_owner<'a>(mut columns: impl Iterator<Item = &'a str>) -> bool {
+    columns.any(|column| OWNER.iter().any(|owner| column.eq_ignore_ascii_case(owner)))
+}
+
+fn shown(name: &str) -> String {
+    name.escape_debug().to_string()
+}
+
+/// Whether two names mean the same: case does not matter, nor whether it is `-` or `_`.
+fn is_same(one: &str, other: &str) -> bool {
+    let plain = |byte: u8| match byte {
+        b'-' => b'_',
+        byte => byte.to_ascii_lowercase(),
+    };
+    one.bytes().map(plain).eq(other.bytes().map(plain))
+}
+
+/// The limit that a name which means nothing may be meant for. A limit that is misspelt must not be no limit.
+fn limit_meant(column: &str) -> Option<&'static str> {
+    const STEMS: [(&str, &str); 2] = [("expir", "expires"), ("allownet", "allow_nets")];
+    if column.len() > MAX_SLIP_BYTES {
+        return None;
+    }
+    let plain = |name: &str| name.to_ascii_lowercase().replace(['-', '_', ' '], "");
+    let wrong = plain(column);
+    let near = |limit: &&str| {
+        let right = plain(limit);
+        strsim::osa_distance(&wrong, &right) <= 1 + right.len() / 8
+    };
+    let stem = STEMS.iter().find(|(stem, _)| wrong.starts_with(stem));
+    let near = LIMITS.into_iter().find(near);
+    near.or(stem.map(|(_, limit)| *limit))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fault(purpose: Purpose, columns: &str) -> Option<String> {
+        purpose.fault(columns.split(' '))
+    }
+
+    #[test]
+    fn columns_that_cannot_be() {
+        use Purpose::{AppPasswords, User};
+        for (purpose, columns, message) in [
+            (
+                User,
+                "login pass",
+                "the statement gives no column password, only login, pass",
+            ),
+            (
+                User,
+                "password PASSWORD",
+                "the statement gives two columns password",
+            ),
+            (
+                User,
+                "password nologin host NoLogin",
+                "the statement gives two columns nologin",
+            ),
+            (
+                User,
+                "password login login",
+                "the statement gives two columns login",
+            ),
+            (
+                User,
+                "allow_nets password allow-nets",
+                "the statement gives the column allow-nets twice, once as allow_nets",
+            ),
+            (
+                User,
+                "password matched-login matched_login",
+                "the statement gives the column matched_login twice, once as matched-login",
+            ),
+            (
+                AppPasswords,
+                "password login label label",
+                "the statement gives two columns label",
+            ),
+            (AppPasswords, "password label", NO_OWNER),
+        ] {
+            assert_eq!(
+                fault(purpose, columns).as_deref(),
+                Some(message),
+                "{columns}"
+            );
+        }
+        for (purpose, columns) in [
+            (User, "password"),
+            (
+                User,
+                "PASSWORD login matched_login destuser host hostip port nologin allow-nets",
+            ),
+            (
+                User,
+                "password id id label last_login note created active locked quota",
+            ),
+            (
+                AppPasswords,
+                "password login label protocols allow_nets expires",
+            ),
+            (
+                AppPasswords,
+                "Password matched-login id id valid_until host",
+            ),
+        ] {
+            assert_eq!(fault(purpose, columns), None, "{columns}");
+        }
+    }
+
+    #[test]
+    fn a_misspelt_limit_is_a_fault() {
+        for (column, limit) in [
+            ("protocol", "protocols"),
+            ("Protcols", "protocols"),
+            ("allow_net", "allow_nets"),
+            ("allownets", "allow_nets"),
+            ("allowed-nets", "allow_nets"),
+            ("allow_networks", "allow_nets"),
+            ("expire", "expires"),
+            ("expired", "expires"),
+            ("expiry", "expires"),
+            ("expires_at", "expires"),
+            ("no_login", "nologin"),
+            ("nolgoin", "nologin"),
+            ("no-logins", "nologin"),
+        ] {
+            for purpose in [Purpose::User, Purpose::AppPasswords] {
+                let fault = fault(purpose, &format!("password login {column}")).unwrap();
+                let start = format!(
+                    "nothing is made of the column {column}, which looks like the limit {limit}: the \
+                     limits of "
+                );
+                assert!(fault.starts_with(&start), "{fault}");
+            }
+        }
+        // Each is a limit, but not here.
+        for column in ["expires", "protocols"] {
+            assert!(fault(Purpose::User, &format!("password {column}")).is_some());
+        }
+        assert!(fault(Purpose::AppPasswords, "password login nologin").is_some());
+    }
+
+    #[test]
+    fn what_nothing_is_made_of_is_named() {
+        let columns = |names: &str| names.split(' ').map(str::to_owned).collect::<Vec<_>>();
+        let remark = |names| Purpose::AppPasswords.remark(&columns(names));
+        assert_eq!(remark("password LOGIN label"), None);
+        assert_eq!(
+            remark("password login host note").as_deref(),
+            Some("app-passwords-query: nothing is made of these columns: host, note")
+        );
+        let many = "x ".repeat(22);
+        let said = Purpose::User.remark(&columns(many.trim())).unwrap();
+        assert!(said.ends_with(", x and 2 more"), "{said}");
+    }
+}
