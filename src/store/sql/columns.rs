@@ -159,7 +159,11 @@ fn is_same(one: &str, other: &str) -> bool {
 
 /// The limit that a name which means nothing may be meant for. A limit that is misspelt must not be no limit.
 fn limit_meant(column: &str) -> Option<&'static str> {
-    const STEMS: [(&str, &str); 2] = [("expir", "expires"), ("allownet", "allow_nets")];
+    const STEMS: [(&str, &str); 3] = [
+        ("expir", "expires"),
+        ("allownet", "allow_nets"),
+        ("allowreal", "allow_nets"),
+    ];
     if column.len() > MAX_SLIP_BYTES {
         return None;
     }
@@ -261,6 +265,7 @@ mod tests {
             ("allownets", "allow_nets"),
             ("allowed-nets", "allow_nets"),
             ("allow_networks", "allow_nets"),
+            ("allow_real_nets", "allow_nets"),
             ("expire", "expires"),
             ("expired", "expires"),
             ("expiry", "expires"),
