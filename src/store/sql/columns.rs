@@ -73,6 +73,16 @@ impl Purpose {
         known.any(|known| known.eq_ignore_ascii_case(column))
     }
 
+    /// The limit that a column of which nothing is made may be meant for. A user's own password has no end and no
+    /// protocols, so that columns of these names may be there for something else.
+    fn limit_meant(self, column: &str) -> Option<&'static str> {
+        let is_known = |limit: &&str| match self {
+            Self::User => matches!(*limit, "nologin" | "allow_nets"),
+            Self::AppPasswords => true,
+        };
+        limit_meant(column).filter(is_known)
+    }
+
     /// What is wrong with these columns; there is at least one.
     pub(super) fn fault<'a>(
         self,
@@ -88,7 +98,7 @@ impl Purpose {
         }
         for (number, column) in columns.clone().enumerate() {
             if !self.knows(column) {
-                if let Some(limit) = limit_meant(column) {
+                if let Some(limit) = self.limit_meant(column) {
                     let (name, limits) = (shown(column), self.limits());
                     return Some(format!(
                         "nothing is made of the column {name}, which looks like the limit {limit}: \
@@ -118,7 +128,7 @@ impl Purpose {
     pub(super) fn remark(self, columns: &[String]) -> Option<String> {
         let unknown: Vec<_> = columns
             .iter()
-            .filter(|column| !self.knows(column))
+            .filter(|column| !self.knows(column) && self.limit_meant(column).is_none())
             .collect();
         let listed: Vec<_> = unknown
             .iter()
@@ -275,7 +285,12 @@ mod tests {
             ("no-logins", "nologin"),
         ] {
             for purpose in [Purpose::User, Purpose::AppPasswords] {
-                let fault = fault(purpose, &format!("password login {column}")).unwrap();
+                let fault = fault(purpose, &format!("password login {column}"));
+                if purpose == Purpose::User && matches!(limit, "expires" | "protocols") {
+                    assert_eq!(fault, None, "{column}");
+                    continue;
+                }
+                let fault = fault.unwrap();
                 let start = format!(
                     "nothing is made of the column {column}, which looks like the limit {limit}: the \
                      limits of "
@@ -283,10 +298,12 @@ mod tests {
                 assert!(fault.starts_with(&start), "{fault}");
             }
         }
-        // Each is a limit, but not here.
-        for column in ["expires", "protocols"] {
-            assert!(fault(Purpose::User, &format!("password {column}")).is_some());
-        }
+        // What limits app passwords alone is a warning beside a user's own.
+        let remark = Purpose::User.remark(&["password".to_owned(), "expires".to_owned()]);
+        assert_eq!(
+            remark.as_deref(),
+            Some("query: nothing is made of these columns: expires")
+        );
         assert!(fault(Purpose::AppPasswords, "password login nologin").is_some());
     }
 
