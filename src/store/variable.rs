@@ -1,6 +1,7 @@
 //! What Dovecot puts a part of the login in place of: `%n`, `%u`, `%d`, `%{user}`. Nothing is put in its place here.
 
 /// What is wrong with a login that holds one.
+#[cfg(any(feature = "sql", feature = "ldap"))]
 pub(super) const MEANS_NOTHING: &str = "holds a variable, which means nothing here";
 
 /// Whether a login is meant to hold a variable.
