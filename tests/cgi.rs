@@ -145,7 +145,7 @@ fn the_log_says_which_configuration_counts_and_why() {
     };
     let by_option = format!("configuration: {} (named by --config)\n", good.display());
     let default = "configuration: /etc/nginx-mail-auth/auth.toml (the default: NGINX_MAIL_AUTH_CONFIG is \
-                   not set)\n";
+                   not set, or empty)\n";
     let log = |command: &mut Command| stderr(&command.envs(ALICE).output().unwrap());
     let level = "NGINX_MAIL_AUTH_LOG";
     let variable = "NGINX_MAIL_AUTH_CONFIG";
