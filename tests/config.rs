@@ -60,6 +60,11 @@ fn bad_files_get_exactly_these_messages() {
         let content = fs::read_to_string(&path).unwrap();
         // Copied, as a checkout may be writable for the group.
         let messages = problems_of(&folder, &content);
+        // What is wrong with a store is only seen by a program that has it.
+        let has_all = cfg!(all(feature = "sql", feature = "ldap", feature = "remote"));
+        if !has_all && messages.contains("this program was built without the store") {
+            continue;
+        }
         if std::env::var_os("BLESS").is_some() {
             fs::write(&expected, &messages).unwrap();
         }
