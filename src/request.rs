@@ -110,7 +110,7 @@ impl Login {
     }
 
     /// The same for a login that nginx writes to a mail server of this protocol. Blanks around it may be
-    /// dropped yet: whoever decides about it asks [`Self::fits`].
+    /// dropped yet: the gate, which decides about it, asks [`Self::fits`].
     pub fn for_protocol(bytes: Vec<u8>, protocol: Protocol) -> Result<Self, Refusal> {
         let login = Self::new(bytes)?;
         match Value::login_for(protocol).allows(login.0.trim_ascii()) {

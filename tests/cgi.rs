@@ -107,7 +107,7 @@ fn arguments_are_not_looked_at_under_cgi() {
             stdout(&output).starts_with("Auth-Status: OK\n"),
             "{argument}"
         );
-        // Whoever put it there learns what counts in its place.
+        // The log tells the administrator which file counts in its place.
         let said = format!(
             " WARN nginx-mail-auth[PID]: arguments are not looked at under CGI, as a client can write \
              them (RFC 3875, 4.4); configuration: {}/examples/php-script.toml (named by \

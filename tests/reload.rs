@@ -368,7 +368,7 @@ fn soon(what: &str, so: impl FnMut() -> bool) {
     assert!(took < NOTICED, "{what}: {took:?}");
 }
 
-/// Whoever may write a file, or a folder on the way to it, decides who gets in.
+/// Who can write a file, or a folder on the way to it, decides who gets in.
 #[test]
 fn a_changed_owner_or_mode_of_a_file_or_a_folder_counts_within_a_second() {
     let config = CONFIG.replace("\"users\"", "\"more/folder/users\"");

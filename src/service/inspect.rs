@@ -56,7 +56,7 @@ impl Service {
         }
     }
 
-    /// Why the counts of the throttle cannot be had, if so.
+    /// Why the counts of the throttle cannot be read or changed, if so.
     fn counts_missing(&self) -> Option<Problem> {
         let deadline = Instant::now() + self.config.deadline;
         let message = self.gate.throttle.as_ref()?.test(deadline).err()?;

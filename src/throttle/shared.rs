@@ -156,7 +156,7 @@ impl Shared {
         self.main().state.forget(keys, deadline)
     }
 
-    /// Tries whether the counts can be had and changed.
+    /// Tries whether the counts can be read and changed.
     pub(super) fn test(&self, deadline: Instant) -> Result<(), String> {
         self.main().state.test(deadline)
     }

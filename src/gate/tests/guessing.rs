@@ -112,7 +112,7 @@ fn after_too_many_no_store_is_asked() {
     assert_eq!(asked.load(SeqCst), 1);
 }
 
-/// It is the master's password that could be guessed, whoever the user is.
+/// The password that could be guessed is the master's, for every user.
 #[test]
 fn guesses_at_a_master_count_for_the_master() {
     let masters = masters::masters("*");

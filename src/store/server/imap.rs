@@ -46,7 +46,7 @@ pub(super) fn open(stream: &mut Stream, tls: Option<Tls<'_>>) -> Result<Way, Tro
                     .to_owned(),
             ));
         }
-        // It says so to everybody, whoever logs in (RFC 3501, 7.1.5).
+        // It says so to every client, before any login (RFC 3501, 7.1.5).
         Line::Untagged("BYE", _) => {
             let what = format!("takes no connection now: {}", quoted(&greeting));
             return Err(Trouble::Server(what));
@@ -192,7 +192,7 @@ fn reply(
         };
         skip_literals(stream, &received)?;
         match Line::read(&received, tag) {
-            // Whoever says goodbye lets nobody in.
+            // A server that says goodbye lets nobody in.
             Line::Tagged(Status::Ok, _) if bye.is_some() => {}
             Line::Tagged(status, text) => return Ok(Reply::Done(status, text.to_vec())),
             Line::GoOn => return Ok(Reply::GoOn),

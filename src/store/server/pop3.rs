@@ -32,7 +32,7 @@ pub(super) fn open(stream: &mut Stream, tls: Option<Tls<'_>>) -> Result<Way, Tro
     let greeting = line(stream, "the greeting")?;
     match Reply::read(&greeting) {
         Some(Reply::Ok) => {}
-        // It says so to everybody, whoever logs in (RFC 1939, 4).
+        // It says so to every client, before any login (RFC 1939, 4).
         Some(Reply::Refused(_)) => {
             let what = format!("takes no connection now: {}", quoted(&greeting));
             return Err(Trouble::Server(what));

@@ -1,4 +1,4 @@
-//! Counts that are kept, forgotten, or cannot be had.
+//! Counts that are kept, forgotten, or cannot be read.
 
 use super::*;
 
