@@ -200,9 +200,17 @@ fn a_key_that_everybody_knows_is_refused_and_a_short_one_warned_of() {
     }
     // Each one in what people copy from.
     let mut documents = vec![root().join("README.md")];
-    for folder in ["docs", "examples", "apache", "fail2ban"] {
-        let entries = fs::read_dir(root().join(folder)).unwrap();
-        documents.extend(entries.map(|entry| entry.unwrap().path()));
+    let mut folders = ["docs", "examples", "apache", "fail2ban"]
+        .map(|folder| root().join(folder))
+        .to_vec();
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            match path.is_dir() {
+                true => folders.push(path),
+                false => documents.push(path),
+            }
+        }
     }
     let mut seen = 0;
     for document in documents.iter().filter(|path| path.is_file()) {

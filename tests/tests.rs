@@ -15,6 +15,7 @@ mod cgi;
 mod chains;
 mod completions;
 mod config;
+mod documents;
 mod domain_files;
 mod e2e;
 mod exits;

@@ -1,6 +1,6 @@
 //! What the text of a refusal says where no code does: what mail servers say, and other services.
 //!
-//! The lists are in docs/users.md; a test compares them. Texts are compared in lower case, and a
+//! The lists are in docs/stores/mail-server.md; a test compares them. Texts are compared in lower case, and a
 //! phrase may stand anywhere in one: servers add their name, the time, or what the user should do.
 
 /// Phrases that say that the server or the mailbox is in no state to answer. No known server says one of
@@ -335,7 +335,7 @@ mod tests {
 
     #[test]
     fn the_lists_are_in_the_documents() {
-        let page = include_str!("../../docs/users.md");
+        let page = include_str!("../../docs/stores/mail-server.md");
         let words = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
         let page = words(page);
         let lists = [&TEMPORARY[..], &WRONG, &DOUBTFUL, &HARMLESS];

@@ -9,9 +9,9 @@ use super::*;
 const HERE: &str = "192.0.2.10";
 const MAIL: &str = "mail-password";
 
-/// The line of docs/guessing.md that says what a user needs.
+/// The line of docs/throttling.md that says what a user needs.
 fn documented() -> Vec<String> {
-    let page = fs::read_to_string("docs/guessing.md").unwrap();
+    let page = fs::read_to_string("docs/throttling.md").unwrap();
     let line = page.lines().find(|line| line.contains("ACL SETUSER"));
     let words = line.unwrap().split_whitespace();
     let rules = words.skip_while(|word| !word.starts_with('~'));
