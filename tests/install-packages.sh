@@ -4,7 +4,7 @@
 set -euo pipefail
 
 packages=(
-    # To build: the linker, and the libraries for a static binary.
+    # To build: the linker and the C library.
     gcc libc6-dev
     # The web servers, and what runs beside them.
     apache2 libapache2-mod-fcgid nginx libnginx-mod-mail lighttpd

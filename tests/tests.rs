@@ -27,6 +27,7 @@ mod hashes;
 #[cfg(feature = "ldap")]
 mod ldap;
 mod lessons;
+mod linking;
 mod methods;
 mod names;
 mod php_script;
