@@ -22,43 +22,16 @@
 //! - [`accounts`] knows users and groups of the machine by name.
 
 pub mod accounts;
-pub mod answer;
-#[cfg(feature = "ldap")]
-mod attribute;
-pub mod bulkhead;
-pub mod cgi;
-pub mod cli;
+pub mod auth;
 pub mod commands;
 pub mod config;
-pub mod domain;
-pub mod embedded;
-mod environment;
-pub mod fcgi;
-pub mod files;
-pub mod gate;
-pub mod harden;
-pub mod journal;
-pub mod live;
-pub mod logins;
-pub mod lookup;
-pub mod method;
-#[cfg(feature = "tls")]
+pub mod front;
+pub mod login;
 pub mod net;
-pub mod own_login;
-pub mod pace;
-pub mod params;
-mod printable;
-pub mod problem;
-pub mod refusal;
-pub mod relayed;
-pub mod request;
+pub mod nginx;
 pub mod route;
-pub mod sandbox;
 pub mod secret;
 pub mod service;
-pub mod shares;
-pub mod store;
+pub mod sys;
 pub mod throttle;
-#[cfg(feature = "tls")]
-pub mod tls;
-pub mod turnstile;
+pub mod users;

@@ -8,24 +8,25 @@ use std::sync::Arc;
 
 use clap::Parser as _;
 use log::LevelFilter;
-use nginx_mail_auth::cli::{CONFIG_VARIABLE, Cli, Command, ConfigFile};
+use nginx_mail_auth::commands::cli::{CONFIG_VARIABLE, Cli, Command, ConfigFile};
 use nginx_mail_auth::commands::{self, EX_CONFIG};
 use nginx_mail_auth::config::Config;
-use nginx_mail_auth::fcgi::Limits;
-use nginx_mail_auth::fcgi::listener::{self, Listener, WebServers};
-use nginx_mail_auth::fcgi::server::Server;
-use nginx_mail_auth::live::{Live, Unusable};
-use nginx_mail_auth::problem::Problem;
+use nginx_mail_auth::front::cgi;
+use nginx_mail_auth::front::fcgi::Limits;
+use nginx_mail_auth::front::fcgi::listener::{self, Listener, WebServers};
+use nginx_mail_auth::front::fcgi::server::Server;
 use nginx_mail_auth::route::lookups;
-use nginx_mail_auth::sandbox::removal;
-use nginx_mail_auth::{cgi, harden, journal, sandbox};
+use nginx_mail_auth::service::reload::{Live, Unusable};
+use nginx_mail_auth::sys::problem::Problem;
+use nginx_mail_auth::sys::sandbox::removal;
+use nginx_mail_auth::sys::{harden, logger, sandbox};
 use signal_hook::consts::SIGHUP;
 
 fn main() -> ExitCode {
     harden::process();
-    journal::start();
+    logger::start();
     let ended = run();
-    journal::finish();
+    logger::finish();
     ended.unwrap_or_else(|error| {
         let mut message = error.to_string();
         let mut cause = error.source();
@@ -84,20 +85,20 @@ fn run() -> Result<ExitCode, Box<dyn Error>> {
 /// Answers as the web server asks.
 fn answer(file: &ConfigFile) -> Result<ExitCode, Box<dyn Error>> {
     let Some(listener) = listener::inherited_on_fd0() else {
-        journal::hold();
+        logger::hold();
         cgi::run(file)?;
         return Ok(ExitCode::SUCCESS);
     };
     let config = &file.path;
     log::info!("{file}");
     outlive_early_reload()?;
-    journal::get_ready();
+    logger::get_ready();
     let web_servers = match web_servers() {
         Ok(web_servers) => web_servers,
         // Were it to end, the web server would start it again and again.
         Err(error) => {
             log::error!("{error}; every login gets the temporary failure");
-            journal::serve();
+            logger::serve();
             Server {
                 listeners: vec![listener],
                 limits: Limits::default(),
@@ -115,7 +116,7 @@ fn answer(file: &ConfigFile) -> Result<ExitCode, Box<dyn Error>> {
         }),
         Err(_) => None,
     };
-    journal::serve();
+    logger::serve();
     let live = Live::open_anyway(config, sandbox);
     let limits = live
         .current()
@@ -192,12 +193,12 @@ fn listen_and_load(
         let listener = Listener::reserve(address, rights);
         own.push(listener.map_err(|error| failed(address, error))?);
     }
-    journal::set_level(config.log_level);
+    logger::set_level(config.log_level);
     log::info!("{file}");
-    journal::get_ready();
+    logger::get_ready();
     let files = own.iter().flat_map(Listener::own_files);
     let sandbox = sandbox::start(config, files.map(Path::to_path_buf).collect())?;
-    journal::serve();
+    logger::serve();
     let live = match Live::open(&file.path, sandbox) {
         Ok(live) => live,
         Err(problems) => return Ok(Err(problems)),

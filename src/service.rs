@@ -6,26 +6,32 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
-use crate::answer::{Answer, Dialogue, Messages};
+use crate::auth::Methods;
+use crate::auth::incoming_mail;
+use crate::auth::{Admission, Chain, Gate, Step};
 use crate::config::Config;
-use crate::files::{Fingerprint, fingerprint};
-use crate::gate::{Admission, Chain, Gate, Step};
-use crate::journal::Decision;
-use crate::method::{Methods, inbound};
-use crate::pace::Departure;
-use crate::params::{Params, Peer};
-use crate::problem::Problem;
-use crate::refusal::{Refusal, Trouble};
-use crate::request::{AuthRequest, Outline};
+use crate::front::pace::Departure;
+use crate::front::params::{Params, Peer};
+use crate::nginx::answer::{Answer, Dialogue, Messages};
+use crate::nginx::refusal::{Refusal, Trouble};
+use crate::nginx::request::{AuthRequest, Outline};
 use crate::route::{Routes, System};
-use crate::sandbox::{self, Sandbox};
-use crate::store::file::UsersFile;
-use crate::store::file::domains::DomainFiles;
-use crate::store::open::{Lifetime, open_after};
-use crate::turnstile::Turnstile;
+use crate::service::open::open_after;
+use crate::sys::Lifetime;
+use crate::sys::logger::Decision;
+use crate::sys::problem::Problem;
+use crate::sys::sandbox::{self, Sandbox};
+use crate::sys::trusted_file::{Watched, fingerprint};
+use crate::sys::turnstile::Turnstile;
+use crate::users::file::UsersFile;
+use crate::users::file::domains::DomainFiles;
 
 mod inspect;
+pub mod needs;
+pub mod open;
 mod parts;
+mod probe;
+pub mod reload;
 
 pub use inspect::Inspection;
 use parts::{throttle, unread, whole};
@@ -50,9 +56,6 @@ pub struct Decided {
     /// When the answer may leave at the earliest.
     pub earliest: Option<Instant>,
 }
-
-/// The files that a load looked at, as they were then; `None` for one that was not there.
-pub type Watched = Vec<(PathBuf, Option<Fingerprint>)>;
 
 impl Service {
     /// Loads the configuration and opens all that it names. Every problem of the load is in the
@@ -283,7 +286,9 @@ impl Service {
             };
             write_refusal(&answer, request.dialogue(), messages, out);
         }
-        let recipient = request.envelope.map(|envelope| inbound::shown(envelope.to));
+        let recipient = request
+            .envelope
+            .map(|envelope| incoming_mail::shown(envelope.to));
         Decision {
             login: Some(request.login.as_bytes()),
             protocol: request.protocol.word(),

@@ -1,9 +1,9 @@
 //! No request and no data of a store whatsoever makes an answer that nginx would misread, and
 //! nobody gets in whom no store let in.
 
-use nginx_mail_auth::params::Params;
+use nginx_mail_auth::front::params::Params;
 use nginx_mail_auth::secret::Password;
-use nginx_mail_auth::store::{Account, Checked, Passwords, Question, StoreError, UserStore};
+use nginx_mail_auth::users::{Account, Checked, Passwords, Question, StoreError, UserStore};
 
 use crate::fuzz::targets::rules::{Codes, obeyed};
 use crate::fuzz::targets::world::{APOP, CHALLENGE, CRAM_MD5, Fickle, World};

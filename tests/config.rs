@@ -9,7 +9,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use nginx_mail_auth::config::{Config, StoreConfig};
-use nginx_mail_auth::problem::Problem;
+use nginx_mail_auth::sys::problem::Problem;
 
 use crate::util::TempDir;
 
@@ -354,9 +354,9 @@ fn web_servers_that_are_no_text_are_an_error() {
 
 #[test]
 fn a_key_file_that_is_there_again_is_soon_seen() {
-    use nginx_mail_auth::fcgi::Application as _;
-    use nginx_mail_auth::live::Live;
-    use nginx_mail_auth::params::{Params, Peer};
+    use nginx_mail_auth::front::fcgi::Application as _;
+    use nginx_mail_auth::front::params::{Params, Peer};
+    use nginx_mail_auth::service::reload::Live;
     let folder = TempDir::new();
     let content = "[nginx]\nkey-file = \"key\"\n[[users]]\nstore = \"accept\"\n\
                    [routes]\ndefault = \"192.0.2.1\"\n";

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::thread;
 
-use nginx_mail_auth::sandbox::{Need, Sandbox, What};
+use nginx_mail_auth::sys::sandbox::{Need, Sandbox, What};
 use rustix::process::{Pid, Signal, kill_process, test_kill_process};
 
 use crate::serve::{Serving, wait_until};

@@ -296,12 +296,13 @@ fn a_cgi_program_has_no_password_in_its_environment() {
 
 #[test]
 fn whatever_is_printed_of_a_value_in_the_program_shows_none() {
-    use nginx_mail_auth::answer::{Answer, Upstream};
     use nginx_mail_auth::config::Config;
-    use nginx_mail_auth::params::{Params, Peer};
-    use nginx_mail_auth::request::{AuthRequest, Fronts, KeyHeader, Keys};
+    use nginx_mail_auth::front::params::{Params, Peer};
+    use nginx_mail_auth::login::Upstream;
+    use nginx_mail_auth::nginx::answer::Answer;
+    use nginx_mail_auth::nginx::request::{AuthRequest, Fronts, KeyHeader, Keys};
     use nginx_mail_auth::secret::{Password, Proof, Secret, SharedKey, Token, WeakSchemes};
-    use nginx_mail_auth::store::{Account, Passwords};
+    use nginx_mail_auth::users::{Account, Passwords};
 
     let password = Password::new(MARKER.into()).unwrap();
     let stored = format!("{{PLAIN}}{MARKER}");

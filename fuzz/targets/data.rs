@@ -7,7 +7,7 @@
 /// The statement of an administrator: what is read holds no parameter of ours any more.
 #[cfg(feature = "sql")]
 pub(crate) fn statement(data: &[u8]) {
-    use nginx_mail_auth::store::sql::template::{Dialect, Template};
+    use nginx_mail_auth::users::sql::template::{Dialect, Template};
     let text = String::from_utf8_lossy(data);
     for dialect in [Dialect::Sqlite, Dialect::Postgres, Dialect::Mysql] {
         if let Ok(read) = Template::parse(&text, dialect) {
@@ -21,10 +21,10 @@ pub(crate) fn statement(data: &[u8]) {
 /// A row: a kind, a column and its value in each line. What is made of it is checked.
 #[cfg(feature = "sql")]
 pub(crate) fn row(data: &[u8]) {
-    use nginx_mail_auth::request::Login;
+    use nginx_mail_auth::login::Login;
     use nginx_mail_auth::secret::WeakSchemes;
-    use nginx_mail_auth::store::Passwords;
-    use nginx_mail_auth::store::sql::row::{Reading, Row, Value};
+    use nginx_mail_auth::users::Passwords;
+    use nginx_mail_auth::users::sql::row::{Reading, Row, Value};
 
     let columns = data.split(|byte| *byte == b'\n').filter_map(|line| {
         let (kind, rest) = line.split_first()?;
@@ -63,7 +63,7 @@ pub(crate) fn row(data: &[u8]) {
 /// The templates of a directory: one that is taken names a user.
 #[cfg(feature = "ldap")]
 pub(crate) fn directory(data: &[u8]) {
-    use nginx_mail_auth::store::ldap::{BindName, DnTemplate, FilterTemplate};
+    use nginx_mail_auth::users::ldap::{BindName, DnTemplate, FilterTemplate};
     let text = String::from_utf8_lossy(data);
     let _any_flaw = FilterTemplate::parse(&text).map(|filter| filter.names_a_user());
     let _any_flaw = BindName::parse(&text).map(|name| name.names_a_user());
@@ -79,10 +79,10 @@ pub(crate) fn directory(data: &[u8]) {
 pub(crate) fn addresses(data: &[u8]) {
     use std::num::NonZeroU16;
 
-    use nginx_mail_auth::fcgi::listener::WebServers;
+    use nginx_mail_auth::front::fcgi::listener::WebServers;
+    use nginx_mail_auth::login::Network;
     use nginx_mail_auth::net::Endpoint;
-    use nginx_mail_auth::store::Network;
-    use nginx_mail_auth::store::{http, ldap, sql};
+    use nginx_mail_auth::users::{http, ldap, sql};
 
     let text = String::from_utf8_lossy(data);
     let port = NonZeroU16::new(143).expect("not 0");

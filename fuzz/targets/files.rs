@@ -3,10 +3,10 @@
 use std::path::{Path, PathBuf};
 
 use nginx_mail_auth::config::Config;
-use nginx_mail_auth::request::Login;
+use nginx_mail_auth::login::Login;
 use nginx_mail_auth::secret::{Password, Proof, Secret, WeakSchemes};
-use nginx_mail_auth::store::Account;
-use nginx_mail_auth::store::file::{AppPasswords, FileStore, LineLogins, Settings};
+use nginx_mail_auth::users::Account;
+use nginx_mail_auth::users::file::{AppPasswords, FileStore, LineLogins, Settings};
 
 /// The TOML: a configuration, or problems that name a place within the file.
 pub(crate) fn config(data: &[u8]) {

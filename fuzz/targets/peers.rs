@@ -14,9 +14,9 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use nginx_mail_auth::request::{Login, Protocol};
+use nginx_mail_auth::login::{Login, Protocol};
 use nginx_mail_auth::secret::Password;
-use nginx_mail_auth::store::{Account, Checked, Passwords, Question, StoreError, UserStore};
+use nginx_mail_auth::users::{Account, Checked, Passwords, Question, StoreError, UserStore};
 
 use super::world::Folder;
 
@@ -115,7 +115,7 @@ fn ask(store: &dyn UserStore) -> Result<Option<(Account, bool)>, StoreError> {
         login: &login,
         protocol: Protocol::Imap,
         client: None,
-        session: nginx_mail_auth::request::Session::default(),
+        session: nginx_mail_auth::nginx::request::Session::default(),
         network: None,
         deadline: Instant::now() + Duration::from_secs(5),
     };
@@ -141,10 +141,10 @@ fn contains(text: &[u8], part: &[u8]) -> bool {
 #[cfg(feature = "ldap")]
 fn directory(
     path: &std::path::Path,
-    auth: nginx_mail_auth::store::ldap::Auth,
-) -> nginx_mail_auth::store::ldap::LdapStore {
-    use nginx_mail_auth::store::ldap;
-    use nginx_mail_auth::store::open::Lifetime;
+    auth: nginx_mail_auth::users::ldap::Auth,
+) -> nginx_mail_auth::users::ldap::LdapStore {
+    use nginx_mail_auth::sys::Lifetime;
+    use nginx_mail_auth::users::ldap;
     let encoded = path.to_str().expect("a plain path").replace('/', "%2F");
     let settings = ldap::Settings {
         urls: vec![ldap::Url::parse(&format!("ldapi://{encoded}")).expect("a URL")],
@@ -178,7 +178,7 @@ fn directory(
 #[cfg(feature = "ldap")]
 pub(crate) fn ldap(data: &[u8]) {
     use nginx_mail_auth::secret::WeakSchemes;
-    use nginx_mail_auth::store::ldap::{Auth, Stored};
+    use nginx_mail_auth::users::ldap::{Auth, Stored};
 
     let Some((&[mode, high, low], rest)) = data.split_first_chunk() else {
         return;
@@ -221,7 +221,7 @@ pub(crate) fn ldap(data: &[u8]) {
 /// the DN, whatever it is.
 #[cfg(feature = "ldap")]
 pub(crate) fn ldap_login(data: &[u8]) {
-    use nginx_mail_auth::store::ldap::Auth;
+    use nginx_mail_auth::users::ldap::Auth;
 
     let Ok(login) = Login::new(data.to_vec()) else {
         return;
@@ -235,7 +235,7 @@ pub(crate) fn ldap_login(data: &[u8]) {
             login: &login,
             protocol: Protocol::Imap,
             client: None,
-            session: nginx_mail_auth::request::Session::default(),
+            session: nginx_mail_auth::nginx::request::Session::default(),
             network: None,
             deadline: Instant::now() + Duration::from_secs(5),
         };
@@ -332,7 +332,7 @@ fn unescaped(value: &[u8]) -> Vec<u8> {
 #[cfg(feature = "redis")]
 pub(crate) fn redis(data: &[u8]) {
     use nginx_mail_auth::net::Endpoint;
-    use nginx_mail_auth::request::Client;
+    use nginx_mail_auth::nginx::request::Client;
     use nginx_mail_auth::secret::Proof;
     use nginx_mail_auth::throttle::{Counting, Place, Settings, Spans, Throttle, redis};
 
@@ -397,11 +397,11 @@ pub(crate) fn redis(data: &[u8]) {
 #[cfg(feature = "remote")]
 fn mail_server(
     data: &[u8],
-    dialect: nginx_mail_auth::store::server::Dialect,
+    dialect: nginx_mail_auth::users::server::Dialect,
 ) -> Result<bool, StoreError> {
     use nginx_mail_auth::net::Endpoint;
-    use nginx_mail_auth::store::open::Lifetime;
-    use nginx_mail_auth::store::server::{Security, ServerStore, Settings, Texts};
+    use nginx_mail_auth::sys::Lifetime;
+    use nginx_mail_auth::users::server::{Security, ServerStore, Settings, Texts};
 
     PEER.with(|peer| {
         peer.play(data, data);
@@ -423,7 +423,7 @@ fn mail_server(
 /// What an IMAP server says.
 #[cfg(feature = "remote")]
 pub(crate) fn imap(data: &[u8]) {
-    use nginx_mail_auth::store::server::Dialect;
+    use nginx_mail_auth::users::server::Dialect;
     if mail_server(data, Dialect::Imap) == Ok(true) {
         let greets = data.to_ascii_uppercase().starts_with(b"* OK");
         let yes = |line: &[u8]| {
@@ -438,7 +438,7 @@ pub(crate) fn imap(data: &[u8]) {
 /// What a POP3 server says.
 #[cfg(feature = "remote")]
 pub(crate) fn pop3(data: &[u8]) {
-    use nginx_mail_auth::store::server::Dialect;
+    use nginx_mail_auth::users::server::Dialect;
     if mail_server(data, Dialect::Pop3) == Ok(true) {
         let lines = data.split(|byte| *byte == b'\n');
         let yes = lines.filter(|line| line.starts_with(b"+OK")).count();
@@ -450,8 +450,8 @@ pub(crate) fn pop3(data: &[u8]) {
 /// What another `auth_http` service says.
 #[cfg(feature = "remote")]
 pub(crate) fn http(data: &[u8]) {
-    use nginx_mail_auth::store::http::{HttpStore, Settings, Url};
-    use nginx_mail_auth::store::open::Lifetime;
+    use nginx_mail_auth::sys::Lifetime;
+    use nginx_mail_auth::users::http::{HttpStore, Settings, Url};
 
     PEER.with(|peer| {
         peer.play(data, data);

@@ -4,7 +4,7 @@
 
 use std::net::IpAddr;
 
-use nginx_mail_auth::params::Params;
+use nginx_mail_auth::front::params::Params;
 
 /// nginx reads 1,024 bytes; Apache adds up to 200, and a CR to each line.
 const MAX_BYTES: usize = 800;

@@ -10,12 +10,12 @@ use std::time::{Duration, Instant};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::{Algorithm, EncodingKey, crypto};
-use nginx_mail_auth::logins::LoginRules;
-use nginx_mail_auth::method::token::{IntrospectionSettings, Rules, Settings, Tokens};
-use nginx_mail_auth::request::{Login, Protocol};
+use nginx_mail_auth::auth::token::{IntrospectionSettings, Rules, Settings, Tokens};
+use nginx_mail_auth::login::rules::LoginRules;
+use nginx_mail_auth::login::{Login, Protocol};
 use nginx_mail_auth::secret::Token;
-use nginx_mail_auth::store::Question;
-use nginx_mail_auth::store::open::Lifetime;
+use nginx_mail_auth::sys::Lifetime;
+use nginx_mail_auth::users::Question;
 use serde_json::Value;
 
 use super::world::Folder;
@@ -72,7 +72,7 @@ fn is_alices(tokens: &Tokens, token: &[u8]) -> bool {
         login: &login,
         protocol: Protocol::Imap,
         client: None,
-        session: nginx_mail_auth::request::Session::default(),
+        session: nginx_mail_auth::nginx::request::Session::default(),
         network: None,
         deadline: Instant::now() + Duration::from_secs(5),
     };

@@ -4,12 +4,12 @@
 use std::cell::LazyCell;
 use std::time::Instant;
 
-use nginx_mail_auth::answer::Messages;
-use nginx_mail_auth::fcgi::record::{Header, Kind};
-use nginx_mail_auth::fcgi::{Limits, NoRequest};
-use nginx_mail_auth::params::Params;
-use nginx_mail_auth::refusal::{Refusal, Trouble};
-use nginx_mail_auth::request::Outline;
+use nginx_mail_auth::front::fcgi::record::{Header, Kind};
+use nginx_mail_auth::front::fcgi::{Limits, NoRequest};
+use nginx_mail_auth::front::params::Params;
+use nginx_mail_auth::nginx::answer::Messages;
+use nginx_mail_auth::nginx::refusal::{Refusal, Trouble};
+use nginx_mail_auth::nginx::request::Outline;
 use nginx_mail_auth::service::refuse;
 
 use super::rules::{self, Codes};

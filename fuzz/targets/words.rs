@@ -4,17 +4,19 @@ use std::net::IpAddr;
 use std::num::NonZeroU16;
 use std::time::Duration;
 
-use nginx_mail_auth::answer::{Answer, Codes, Dialogue, MAX_TEXT_BYTES, Messages, Text, Upstream};
-use nginx_mail_auth::journal::Decision;
-use nginx_mail_auth::logins::LoginRules;
-use nginx_mail_auth::method::external::{CertificateLogin, Settings as External};
-use nginx_mail_auth::method::inbound;
-use nginx_mail_auth::params::{Params, Peer};
-use nginx_mail_auth::refusal::{Refusal, Trouble};
-use nginx_mail_auth::request::{
-    AuthRequest, Envelope, Fronts, KeyHeader, Keys, Login, MAX_LOGIN_BYTES, Outline, Protocol, Tls,
+use nginx_mail_auth::auth::certificate::{CertificateLogin, Settings as External};
+use nginx_mail_auth::auth::incoming_mail;
+use nginx_mail_auth::front::params::{Params, Peer};
+use nginx_mail_auth::login::Upstream;
+use nginx_mail_auth::login::rules::LoginRules;
+use nginx_mail_auth::login::{Login, MAX_LOGIN_BYTES, Protocol};
+use nginx_mail_auth::nginx::answer::{Answer, Codes, Dialogue, MAX_TEXT_BYTES, Messages, Text};
+use nginx_mail_auth::nginx::refusal::{Refusal, Trouble};
+use nginx_mail_auth::nginx::request::{
+    AuthRequest, Envelope, Fronts, KeyHeader, Keys, Outline, Tls,
 };
 use nginx_mail_auth::secret::{MAX_PASSWORD_BYTES, Password, Proof, SharedKey};
+use nginx_mail_auth::sys::logger::Decision;
 
 use super::rules;
 
@@ -129,10 +131,10 @@ pub(super) fn undo(escaped: &[u8]) -> Option<Vec<u8>> {
 
 /// The RCPT command of another mail server: whoever it is for is of our domain, at most once.
 pub(crate) fn recipient(data: &[u8]) {
-    let settings = inbound::Settings {
+    let settings = incoming_mail::Settings {
         domains: vec!["example.org".to_owned()],
         host: None,
-        recipients: inbound::Recipients::All,
+        recipients: incoming_mail::Recipients::All,
         delimiters: b"+-".to_vec(),
     };
     let envelope = Envelope {

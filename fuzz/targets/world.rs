@@ -7,21 +7,23 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, Once, PoisonError};
 
+use nginx_mail_auth::auth::Methods;
+use nginx_mail_auth::auth::{Chain, Gate, Pace, Source, Then};
 use nginx_mail_auth::config::Config;
-use nginx_mail_auth::gate::{Chain, Gate, Pace, Source, Then};
-use nginx_mail_auth::method::Methods;
-use nginx_mail_auth::pace::Departure;
-use nginx_mail_auth::params::{Params, Peer};
-use nginx_mail_auth::request::Login;
+use nginx_mail_auth::front::pace::Departure;
+use nginx_mail_auth::front::params::{Params, Peer};
+use nginx_mail_auth::login::Likeness;
+use nginx_mail_auth::login::Login;
 use nginx_mail_auth::route::{Routes, System};
 use nginx_mail_auth::secret::{Password, Proof, Secret, WeakSchemes};
 use nginx_mail_auth::service::Service;
-use nginx_mail_auth::store::open::{Lifetime, open};
-use nginx_mail_auth::store::{
-    Account, Checked, Credential, Decoy, Likeness, Passwords, Question, StoreError, UserStore,
-};
+use nginx_mail_auth::service::open::open;
+use nginx_mail_auth::sys::Lifetime;
+use nginx_mail_auth::sys::turnstile::Turnstile;
 use nginx_mail_auth::throttle::{Counting, Throttle};
-use nginx_mail_auth::turnstile::Turnstile;
+use nginx_mail_auth::users::{
+    Account, Checked, Credential, Decoy, Passwords, Question, StoreError, UserStore,
+};
 
 use super::rules::Codes;
 use super::words::undo;

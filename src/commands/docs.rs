@@ -8,8 +8,8 @@ use clap_mangen::Man;
 use clap_mangen::roff::{Inline, Roff, bold, italic, roman};
 
 use super::{CommandError, Outcome};
-use crate::cli::{CONFIG_VARIABLE, Cli, DEFAULT_CONFIG};
-use crate::journal::LEVEL_VARIABLE;
+use crate::commands::cli::{CONFIG_VARIABLE, Cli, DEFAULT_CONFIG};
+use crate::sys::logger::LEVEL_VARIABLE;
 
 /// Every key of the configuration; the manual page shows it whole.
 const FULL_EXAMPLE: &str = include_str!("../../examples/full.toml");

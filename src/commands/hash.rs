@@ -4,7 +4,7 @@ use std::io::Write;
 
 use super::password::{Ask, ask_new};
 use super::{CommandError, Outcome};
-use crate::request::Login;
+use crate::login::Login;
 use crate::secret::{Scheme, Secret};
 
 /// Asks for a password and prints its hash, behind its login if there is one.

@@ -5,13 +5,14 @@ use std::io::{self, Write};
 use std::path::Path;
 use std::process::ExitCode;
 
-use crate::cli::Command;
-use crate::files;
-use crate::problem::Problem;
+use crate::commands::cli::Command;
 use crate::service::Service;
-use crate::store::open::Lifetime;
+use crate::sys::Lifetime;
+use crate::sys::problem::Problem;
+use crate::sys::trusted_file;
 
 mod check;
+pub mod cli;
 mod docs;
 mod hash;
 mod password;
@@ -91,7 +92,7 @@ pub fn run(command: &Command, config: &Path) -> Option<Result<Outcome, CommandEr
     {
         return Some(Err(CommandError::Input(why)));
     }
-    files::place::look_for_a_service();
+    trusted_file::place::look_for_a_service();
     // Not locked: the threads that look names up have to log.
     let (mut out, mut err) = (io::stdout(), io::stderr());
     let result = run_with(command, config, &mut Console::default(), &mut out, &mut err)?;

@@ -7,13 +7,14 @@ use std::time::Instant;
 use super::test::{Attempt, Teller, tell_refusal};
 use super::throttle::foresee;
 use super::{CommandError, Outcome, open};
-use crate::gate::Step;
-use crate::printable::Printable;
-use crate::refusal::{Refusal, Trouble};
-use crate::request::{Login, Session};
+use crate::auth::Step;
+use crate::login::Login;
+use crate::login::printable::Printable;
+use crate::nginx::refusal::{Refusal, Trouble};
+use crate::nginx::request::Session;
 use crate::route::{Candidate, Explanation, MasterUse, Role};
 use crate::service::Service;
-use crate::store::{Account, Passwords, Question};
+use crate::users::{Account, Passwords, Question};
 
 /// Prints the way of a login, and where it ends.
 pub(super) fn route(
@@ -48,7 +49,7 @@ fn walk(
     let mut teller = Teller::new(service.config(), out);
     let login = match gate.logins.canonical(&typed) {
         Ok(login) => login,
-        Err(why) => return Ok(Some(why)),
+        Err(why) => return Ok(Some(why.into())),
     };
     if login != typed {
         teller.hear(&Step::Renamed(&login));
@@ -65,7 +66,7 @@ fn walk(
     teller.written?;
     let account = match found {
         Ok(account) => account,
-        Err(why) => return Ok(Some(why)),
+        Err(why) => return Ok(Some(why.into())),
     };
     if matches!(account.passwords, Passwords::AskStore) {
         writeln!(

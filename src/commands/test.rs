@@ -8,14 +8,15 @@ use std::time::Instant;
 use super::password::{Ask, ask};
 use super::throttle::{Foreseen, foresee};
 use super::{CommandError, Outcome, open};
-use crate::answer::Answer;
+use crate::auth::{Step, Then};
 use crate::config::{Config, StoreConfig, UsersConfig};
-use crate::gate::{Step, Then};
-use crate::printable::Printable;
-use crate::refusal::Refusal;
-use crate::request::{AuthRequest, Client, Login, Protocol};
+use crate::login::printable::Printable;
+use crate::login::{Login, Protocol};
+use crate::nginx::answer::Answer;
+use crate::nginx::refusal::Refusal;
+use crate::nginx::request::{AuthRequest, Client};
 use crate::secret::Proof;
-use crate::store::{Account, Passwords};
+use crate::users::{Account, Passwords};
 
 /// What nginx would send.
 pub(super) struct Attempt<'a> {
@@ -27,7 +28,8 @@ pub(super) struct Attempt<'a> {
 impl Attempt<'_> {
     /// The login, if it could be one.
     pub(super) fn login(&self) -> Result<Login, CommandError> {
-        Login::for_protocol(self.login.as_bytes().to_vec(), self.protocol).map_err(|refusal| {
+        Login::for_protocol(self.login.as_bytes().to_vec(), self.protocol).map_err(|bad| {
+            let refusal = Refusal::from(bad);
             CommandError::Input(format!("the login is always refused: {refusal}"))
         })
     }
@@ -66,7 +68,7 @@ pub(super) fn test(
     let (dialogue, messages) = (request.dialogue(), &service.config().messages);
     let mut headers = Vec::new();
     if let Err(unsayable) = answer.write(dialogue, messages, &mut headers) {
-        let trouble = crate::refusal::Trouble::Answer(unsayable.to_string());
+        let trouble = crate::nginx::refusal::Trouble::Answer(unsayable.to_string());
         answer = Answer::Refuse {
             why: Refusal::Temporary(trouble),
             wait: None,

@@ -8,7 +8,7 @@ use clap::Parser as _;
 use zeroize::Zeroizing;
 
 use super::*;
-use crate::cli::Cli;
+use crate::commands::cli::Cli;
 
 /// Types these lines, one after the other.
 struct Typist {

@@ -11,12 +11,12 @@ use std::time::Instant;
 use jiff::Timestamp;
 
 use super::{CommandError, Outcome, complain};
-use crate::cli::ThrottleCommand;
+use crate::commands::cli::ThrottleCommand;
 use crate::config::Config;
-use crate::refusal::{Refusal, Trouble};
-use crate::request::Login;
+use crate::login::Login;
+use crate::login::Network;
+use crate::nginx::refusal::{Refusal, Trouble};
 use crate::service::Service;
-use crate::store::Network;
 use crate::throttle::{Counting, Key, Place, Record, Status, Throttle, counted};
 
 /// Lists or forgets what is counted.

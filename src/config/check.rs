@@ -12,14 +12,14 @@ use zeroize::Zeroizing;
 use super::file::File;
 use super::source::{Read, Source};
 use super::{Config, MAX_KEY_FILE_BYTES, Named, StoreConfig, Use, UsersConfig};
-use crate::files::{Fingerprint, Secrecy, read_trusted};
-use crate::logins::LoginRules;
-use crate::problem::Problem;
+use crate::login::rules::LoginRules;
 use crate::route::{AllowedNetworks, Table};
 use crate::secret::MAX_HASH_MS;
 #[cfg(any(feature = "sql", feature = "ldap"))]
 use crate::secret::{Accepted, WeakSchemes};
-use crate::store::file::is_unfinished;
+use crate::sys::problem::Problem;
+use crate::sys::trusted_file::{Fingerprint, Secrecy, read_trusted};
+use crate::users::file::is_unfinished;
 
 mod answers;
 #[cfg(feature = "tls")]

@@ -74,7 +74,7 @@ impl Default for Nginx {
             key: None,
             keys: None,
             key_file: None,
-            key_header: unplaced(crate::request::KEY_HEADER.to_owned()),
+            key_header: unplaced(crate::nginx::request::KEY_HEADER.to_owned()),
             allowed_fronts: None,
         }
     }
@@ -189,7 +189,7 @@ pub(super) struct Messages {
 
 impl Default for Messages {
     fn default() -> Self {
-        use crate::answer::Messages;
+        use crate::nginx::answer::Messages;
         Self {
             refused: unplaced(Messages::REFUSED.to_owned()),
             temporary: unplaced(Messages::TEMPORARY.to_owned()),
@@ -247,7 +247,7 @@ pub(super) struct FastCgi {
 impl Default for FastCgi {
     fn default() -> Self {
         // The transport has its own, for a server that has no configuration yet.
-        let bounds = crate::fcgi::Limits::default();
+        let bounds = crate::front::fcgi::Limits::default();
         Self {
             max_connections: unplaced(bounds.connections as i64),
             idle_timeout: unplaced(bounds.idle_timeout.as_secs().cast_signed()),

@@ -8,20 +8,22 @@ use std::time::Duration;
 use zeroize::Zeroizing;
 
 use crate::accounts::{Kind, number_of};
-use crate::answer::Messages;
-use crate::fcgi;
-use crate::fcgi::listener::SocketRights;
-use crate::files::{Fingerprint, Secrecy, read_trusted};
-use crate::gate::{Retry, Then};
-use crate::logins::LoginRules;
-use crate::method;
-use crate::problem::Problem;
-use crate::request::Fronts;
+#[cfg(feature = "oauth")]
+use crate::auth::token;
+use crate::auth::{Retry, Then};
+use crate::auth::{certificate, incoming_mail};
+use crate::front::fcgi;
+use crate::front::fcgi::listener::SocketRights;
+use crate::login::rules::LoginRules;
+use crate::nginx::answer::Messages;
+use crate::nginx::request::Fronts;
 use crate::route::Table;
-use crate::sandbox;
-use crate::store;
-use crate::store::file::{LineLogins, NO_LINE_FEED, is_unfinished};
+use crate::sys::problem::Problem;
+use crate::sys::sandbox;
+use crate::sys::trusted_file::{Fingerprint, Secrecy, read_trusted};
 use crate::throttle;
+use crate::users;
+use crate::users::file::{LineLogins, NO_LINE_FEED, is_unfinished};
 
 mod advice;
 mod check;
@@ -53,9 +55,9 @@ pub struct Config {
     /// Who may log in as somebody else.
     pub master: Option<MasterConfig>,
     /// Clients that show a certificate.
-    pub external: Option<method::external::Settings>,
+    pub external: Option<certificate::Settings>,
     /// Mail from other servers.
-    pub inbound: Option<method::inbound::Settings>,
+    pub inbound: Option<incoming_mail::Settings>,
     /// Bearer tokens.
     #[cfg(feature = "oauth")]
     pub oauth: Option<OAuthConfig>,
@@ -152,21 +154,21 @@ pub enum StoreConfig {
     /// Everybody, with every password.
     Accept,
     /// A password file.
-    File(store::file::Settings),
+    File(users::file::Settings),
     /// A password file for each domain.
-    Domains(store::file::domains::DomainSettings),
+    Domains(users::file::domains::DomainSettings),
     /// A database.
     #[cfg(feature = "sql")]
-    Sql(Box<store::sql::Settings>),
+    Sql(Box<users::sql::Settings>),
     /// A directory.
     #[cfg(feature = "ldap")]
-    Ldap(Box<store::ldap::Settings>),
+    Ldap(Box<users::ldap::Settings>),
     /// A mail server.
     #[cfg(feature = "remote")]
-    Server(store::server::Settings),
+    Server(users::server::Settings),
     /// Another `auth_http` service.
     #[cfg(feature = "remote")]
-    Http(store::http::Settings),
+    Http(users::http::Settings),
 }
 
 impl StoreConfig {
@@ -259,7 +261,7 @@ pub struct SocketConfig {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OAuthConfig {
     /// Which, and who vouches for them.
-    pub settings: method::token::Settings,
+    pub settings: token::Settings,
     /// How many introspections there may be at the same time, if that is said.
     pub max_questions: Option<NonZeroUsize>,
     /// Where the configuration says all that.
@@ -281,7 +283,7 @@ pub struct MasterConfig {
     /// What stands between the user's login and the master's.
     pub separator: Vec<u8>,
     /// Their password file.
-    pub settings: store::file::Settings,
+    pub settings: users::file::Settings,
     /// Line and column at which the configuration names it.
     pub place: (usize, usize),
 }

@@ -17,7 +17,7 @@ use toml::de::{DeString, DeTable, DeValue, Deserializer};
 use super::advice::{self, Slip};
 use super::file::File;
 use super::syntax;
-use crate::problem::Problem;
+use crate::sys::problem::Problem;
 
 /// The most problems of form that are looked for: each costs another pass over the file.
 const MAX_PROBLEMS: usize = 100;

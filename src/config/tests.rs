@@ -78,7 +78,7 @@ fn the_defaults() {
             wrong: Then::Stop,
             trouble: Then::Stop,
             max_questions: None,
-            store: StoreConfig::File(store::file::Settings {
+            store: StoreConfig::File(users::file::Settings {
                 path: "/etc/passwd".into(),
                 allow_weak_schemes: false,
                 max_hash_ms: 500,
@@ -205,7 +205,7 @@ fn the_example_of_other_methods() {
     let domains = config.inbound.map(|inbound| inbound.domains);
     assert_eq!(domains.unwrap_or_default(), ["example.org", "example.com"]);
     assert!(config.external.is_some() && config.oauth.is_some());
-    assert_eq!(config.messages.codes, crate::answer::Codes::All);
+    assert_eq!(config.messages.codes, crate::nginx::answer::Codes::All);
     // Fits into every answer.
     assert!(
         config

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::lookup::{Found, Lookups};
+use crate::net::lookup::{Found, Lookups};
 use crate::net::{remaining, timed_out};
 
 /// How long an address is used before it is looked up again, meanwhile the old one serves.

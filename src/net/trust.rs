@@ -6,8 +6,8 @@ use std::time::{Duration, Instant, SystemTime};
 
 use rustls::ClientConfig;
 
-use crate::files::{Fingerprint, fingerprint};
-use crate::tls::{CaFile, System};
+use crate::net::tls::{CaFile, System};
+use crate::sys::trusted_file::{Fingerprint, fingerprint};
 
 /// How long the files of the system are taken to be unchanged after a look.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);

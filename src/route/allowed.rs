@@ -3,8 +3,8 @@
 use std::net::IpAddr;
 use std::num::NonZeroU16;
 
-use crate::answer::Upstream;
-use crate::store::Network;
+use crate::login::Network;
+use crate::login::Upstream;
 
 /// The networks that mail servers may be in: `[routes] allowed-networks`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -12,10 +12,11 @@ use super::{
     Aim, Destination, Health, Host, HostId, Passage, Place, Ports, Probing, Role, Routes, Rule,
     Score, Stage, State, Whereabouts,
 };
-use crate::answer::Upstream;
-use crate::refusal::Trouble;
-use crate::request::{Login, Protocol, Session};
-use crate::store::{Account, Question};
+use crate::login::Upstream;
+use crate::login::{Login, Protocol};
+use crate::nginx::refusal::Trouble;
+use crate::nginx::request::Session;
+use crate::users::{Account, Question};
 
 /// The longest that a request of a server waits for what is not known yet of several addresses.
 const POOL_PATIENCE: Duration = Duration::from_secs(2);

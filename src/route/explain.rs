@@ -10,8 +10,8 @@ use std::thread;
 use super::choose::{End, first_alive};
 use super::watch::Watched;
 use super::{Destination, Health, HostId, Passage, Probing, Role, Routes, Rule, Score};
-use crate::refusal::Trouble;
-use crate::store::{Account, Question};
+use crate::nginx::refusal::Trouble;
+use crate::users::{Account, Question};
 
 /// The most servers that are looked at at once.
 const LOOKS_AT_ONCE: usize = 8;

@@ -8,8 +8,8 @@ use std::sync::Arc;
 use super::master::MasterLogin;
 use super::place::Score;
 use super::table::Bad;
-use crate::answer::Upstream;
-use crate::request::{Login, Protocol};
+use crate::login::Upstream;
+use crate::login::{Login, Protocol};
 
 /// A host as configured: what routes and stores name.
 #[derive(Clone, Debug)]

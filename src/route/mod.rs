@@ -13,8 +13,8 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
-use crate::answer::Upstream;
-use crate::problem::Problem;
+use crate::login::Upstream;
+use crate::sys::problem::Problem;
 
 mod allowed;
 mod choose;
@@ -42,7 +42,7 @@ pub use system::System;
 pub use table::{Aim, Bad, HostId, Table};
 pub use watch::Health;
 
-use crate::lookup::Lookups;
+use crate::net::lookup::Lookups;
 use names::{Name, Refreshing, Timing, keep_fresh};
 use watch::Watchman;
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::place::Place;
 use super::table::HostId;
-use crate::printable::Printable;
+use crate::login::printable::Printable;
 
 /// A move as configured. Its name stands where a host's can.
 #[derive(Clone, Debug)]
@@ -78,7 +78,7 @@ impl fmt::Display for Passage {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::request::Login;
+    use crate::login::Login;
 
     fn stages(moved: u8, moving: u8) -> Vec<Stage> {
         let host = HostId::FIRST;

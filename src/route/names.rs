@@ -7,7 +7,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use super::allowed::AllowedNetworks;
-use crate::lookup::{Found, Lookups};
+use crate::net::lookup::{Found, Lookups};
 
 /// The most lookups at once when all names are looked up again.
 const LOOKUPS_AT_ONCE: usize = 8;

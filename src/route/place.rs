@@ -10,7 +10,7 @@ use std::num::NonZeroU16;
 
 use sha2::{Digest as _, Sha256};
 
-use crate::request::Login;
+use crate::login::Login;
 
 /// Where a login stands among all, from 0 % to under 100 %: the first 8 bytes of the SHA-256 of
 /// the login in lower case, as a fraction of 2^64.

@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 
 use rustix::io::Errno;
 
-use crate::printable::Printable;
-use crate::request::Protocol;
+use crate::login::Protocol;
+use crate::login::printable::Printable;
 
 /// The most bytes of a greeting: what nginx has room for (`proxy_buffer`, a page).
 const MAX_GREETING_BYTES: usize = 4096;

@@ -6,7 +6,7 @@ use std::net::{IpAddr, ToSocketAddrs as _};
 use std::sync::LazyLock;
 
 use super::lookups;
-use crate::lookup::Lookups;
+use crate::net::lookup::Lookups;
 
 /// The most lookups at once of mail servers, and as many again of the servers that stores and the
 /// like ask, so that neither keeps the other from its names. A lookup that hangs ends when the

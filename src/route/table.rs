@@ -12,8 +12,8 @@ use super::host::{Host, Ports, Server, State, Target};
 use super::moves::Move;
 use super::probe::Probes;
 use super::written;
-use crate::domain;
-use crate::request::{Login, MAX_LOGIN_BYTES};
+use crate::login::domain;
+use crate::login::{Login, MAX_LOGIN_BYTES};
 
 /// Hosts and routes, checked. Every route leads to a host of the table.
 #[derive(Clone, Debug)]

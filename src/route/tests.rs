@@ -8,9 +8,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use super::*;
-use crate::refusal::Trouble;
-use crate::request::{Login, Protocol, Session};
-use crate::store::{Account, Question};
+use crate::login::{Login, Protocol};
+use crate::nginx::refusal::Trouble;
+use crate::nginx::request::Session;
+use crate::users::{Account, Question};
 
 mod lookups;
 mod patience;
@@ -233,7 +234,7 @@ fn mail_servers_are_in_the_allowed_networks_only() {
         ("one.test", Reply::Address("198.51.100.1")),
         ("two.test", Reply::Addresses(&["198.51.100.2", "192.0.2.2"])),
     ]);
-    let networks = vec![crate::store::Network::parse("192.0.2.0/24").unwrap()];
+    let networks = vec![crate::login::Network::parse("192.0.2.0/24").unwrap()];
     let allowed = AllowedNetworks::new(Some(networks));
     let mut table = table("one.test", "two.test", NEVER);
     let before = start(table.clone(), &dns, TIMING);

@@ -14,7 +14,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::probe::{Fault, Probes, probe};
-use crate::request::Protocol;
+use crate::login::Protocol;
 
 /// The most probes at once. Those that get no answer then do not keep the others waiting.
 const PROBES_AT_ONCE: usize = 8;

@@ -5,7 +5,7 @@ use std::fmt;
 use subtle::{Choice, ConstantTimeEq};
 use zeroize::Zeroizing;
 
-use crate::relayed::Value;
+use crate::login::relayed::Value;
 
 mod argon2;
 mod bcrypt;

@@ -5,8 +5,9 @@ use std::time::Instant;
 
 use super::{Service, parts};
 use crate::config::Config;
-use crate::problem::Problem;
-use crate::store::open::{Lifetime, try_all};
+use crate::service::open::try_all;
+use crate::sys::Lifetime;
+use crate::sys::problem::Problem;
 
 /// What came of a look at everything.
 #[derive(Default)]

@@ -3,11 +3,11 @@
 
 use std::path::Path;
 
-use super::{Service, Watched};
+use super::Service;
 use crate::config::{Config, DNS_IS_ASKED, Use};
-use crate::files::fingerprint;
-use crate::problem::Problem;
-use crate::store::open::Lifetime;
+use crate::sys::Lifetime;
+use crate::sys::problem::Problem;
+use crate::sys::trusted_file::{Watched, fingerprint};
 use crate::throttle::{self, Counting, Throttle};
 
 /// The files that the configuration names and that were not read with it, as they are now.

@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-use crate::journal::quoted;
-use crate::store::Network;
+use crate::login::Network;
+use crate::sys::logger::quoted;
 
 /// What failures are counted by. Logins are in lower case, as some stores do not care.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

@@ -5,7 +5,7 @@ use std::num::NonZeroU32;
 use std::time::Instant;
 
 use super::{Key, Network, Record, Seen, Throttle, counted, keys};
-use crate::refusal::Refusal;
+use crate::nginx::refusal::Refusal;
 
 /// What follows for the next attempt from what is counted.
 #[derive(Clone, Debug, PartialEq, Eq)]

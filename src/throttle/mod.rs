@@ -11,11 +11,11 @@ use std::net::IpAddr;
 use std::num::NonZeroU32;
 use std::time::{Duration, Instant};
 
-use crate::domain;
-use crate::refusal::{Refusal, Trouble};
-use crate::request::Client;
+use crate::login::Network;
+use crate::login::domain;
+use crate::nginx::refusal::{Refusal, Trouble};
+use crate::nginx::request::Client;
 use crate::secret::Proof;
-use crate::store::Network;
 
 mod key;
 mod look;

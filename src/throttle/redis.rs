@@ -15,11 +15,11 @@ use zeroize::Zeroizing;
 use super::key::Key;
 use super::record::{Record, Spans};
 use super::state::{Change, MAX_KEYS, State, TagKey, Unchanged, new_tag_key};
+use crate::net::own_login::OwnLogin;
+use crate::net::tls::CaFile;
 use crate::net::{Endpoint, Names, Stream, Trust};
-use crate::own_login::OwnLogin;
 use crate::route::System;
-use crate::tls::CaFile;
-use crate::turnstile::Turnstile;
+use crate::sys::turnstile::Turnstile;
 
 mod address;
 mod advice;

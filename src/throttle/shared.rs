@@ -9,7 +9,7 @@ use super::key::Key;
 use super::memory::Memory;
 use super::record::Record;
 use super::state::{Change, Counting, Place, State, TagKey, Unchanged, open};
-use crate::refusal::Trouble;
+use crate::nginx::refusal::Trouble;
 
 /// How long counts that could not be had are not asked for again: no login is to wait for them.
 const PAUSE: Duration = Duration::from_secs(5);

@@ -16,10 +16,10 @@ use zeroize::Zeroizing;
 use super::key::Key;
 use super::record::{Record, Spans};
 use super::state::{Change, Counting, MAX_KEYS, State, TagKey, Unchanged, new_tag_key, now};
-use crate::files::place::Place;
-use crate::files::{Identity, database, identify};
-use crate::sandbox;
-use crate::turnstile::Turnstile;
+use crate::sys::sandbox;
+use crate::sys::trusted_file::place::Place;
+use crate::sys::trusted_file::{Identity, database, identify};
+use crate::sys::turnstile::Turnstile;
 
 /// What the file holds; `PRAGMA user_version` says so.
 const VERSION: i64 = 1;

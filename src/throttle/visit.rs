@@ -10,7 +10,7 @@ use super::key::Key;
 use super::record::{Record, TAG_BITS, Tag};
 use super::shared::Source;
 use super::{Delay, Seen, Throttle};
-use crate::refusal::{Refusal, Trouble};
+use crate::nginx::refusal::{Refusal, Trouble};
 use crate::secret::Proof;
 
 /// A network that is exempt for a login may have so many wrong passwords for it, and is not exempt

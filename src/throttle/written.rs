@@ -2,7 +2,7 @@
 
 use super::key::Key;
 use super::record::{Record, Spans, TAG_BITS, TAGS, Tag};
-use crate::store::Network;
+use crate::login::Network;
 
 impl Spans {
     /// Seconds after which there is nothing left to remember.

@@ -16,8 +16,8 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use nginx_mail_auth::fcgi::conn::{Connection, Event};
-use nginx_mail_auth::fcgi::{Limits, NoRequest};
+use nginx_mail_auth::front::fcgi::conn::{Connection, Event};
+use nginx_mail_auth::front::fcgi::{Limits, NoRequest};
 
 use crate::util::{Random, TempDir};
 

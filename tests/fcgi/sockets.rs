@@ -6,7 +6,7 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-use nginx_mail_auth::fcgi::listener::{Listener, SocketRights};
+use nginx_mail_auth::front::fcgi::listener::{Listener, SocketRights};
 use rustix::fs::{FlockOperation, flock};
 use rustix::process::{Pid, Signal, kill_process};
 

@@ -3,11 +3,11 @@
 
 use std::path::PathBuf;
 
-use nginx_mail_auth::request::Login;
+use nginx_mail_auth::login::Login;
 use nginx_mail_auth::secret::{
     Accepted, Password, Proof, Scheme, Secret, SecretError, WeakSchemes,
 };
-use nginx_mail_auth::store::file::{FileStore, Settings};
+use nginx_mail_auth::users::file::{FileStore, Settings};
 
 use super::{Random, proof, read};
 

@@ -22,10 +22,11 @@ fn problems(keys: &str) -> (Vec<String>, Vec<String>) {
     folder.write("empty", "\n");
     std::fs::set_permissions(secret, Permissions::from_mode(0o600)).unwrap();
     let bytes = std::fs::read(&path).unwrap();
-    let texts = |problems: Vec<nginx_mail_auth::problem::Problem>| {
+    let texts = |problems: Vec<nginx_mail_auth::sys::problem::Problem>| {
         let home = format!("{}/", folder.path().display());
-        let text =
-            |problem: nginx_mail_auth::problem::Problem| problem.to_string().replace(&home, "");
+        let text = |problem: nginx_mail_auth::sys::problem::Problem| {
+            problem.to_string().replace(&home, "")
+        };
         problems.into_iter().map(text).collect::<Vec<_>>()
     };
     match Config::parse(&path, &bytes) {

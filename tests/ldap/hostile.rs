@@ -4,10 +4,11 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use nginx_mail_auth::config::Config;
-use nginx_mail_auth::request::{Login, Protocol};
+use nginx_mail_auth::login::{Login, Protocol};
 use nginx_mail_auth::secret::Password;
-use nginx_mail_auth::store::open::{Lifetime, open};
-use nginx_mail_auth::store::{Account, Checked, Question};
+use nginx_mail_auth::service::open::open;
+use nginx_mail_auth::sys::Lifetime;
+use nginx_mail_auth::users::{Account, Checked, Question};
 
 use super::fake::{
     Act, BIND, Fake, Request, SEARCH, bound, done, element, entry, message, reference, result,
@@ -72,7 +73,7 @@ fn the_store_itself_binds_nobody_without_a_password() {
             login: &login,
             protocol: Protocol::Imap,
             client: None,
-            session: nginx_mail_auth::request::Session::default(),
+            session: nginx_mail_auth::nginx::request::Session::default(),
             network: None,
             deadline: Instant::now() + Duration::from_secs(20),
         };

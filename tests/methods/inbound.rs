@@ -1,8 +1,9 @@
 //! `none`: mail from other servers, for our own domains only, whatever its clients type.
 
-use nginx_mail_auth::logins::LoginRules;
-use nginx_mail_auth::method::inbound::{Recipients, Settings, shown};
-use nginx_mail_auth::request::{Envelope, Protocol};
+use nginx_mail_auth::auth::incoming_mail::{Recipients, Settings, shown};
+use nginx_mail_auth::login::Protocol;
+use nginx_mail_auth::login::rules::LoginRules;
+use nginx_mail_auth::nginx::request::Envelope;
 
 use super::{TempDir, ask, cause, check};
 use crate::util::Random;

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use nginx_mail_auth::config::{Config, StoreConfig};
-use nginx_mail_auth::store::server::{Dialect, Security};
+use nginx_mail_auth::users::server::{Dialect, Security};
 
 use crate::util::TempDir;
 
@@ -19,7 +19,7 @@ fn complaints(keys: &str) -> (Vec<String>, Vec<String>) {
     let config = crate::program::with_store(keys);
     let path = folder.write("auth.toml", &config);
     let prefix = format!("{}/auth.toml:", folder.path().display());
-    let short = |problem: &nginx_mail_auth::problem::Problem| {
+    let short = |problem: &nginx_mail_auth::sys::problem::Problem| {
         let text = problem.to_string();
         text.strip_prefix(&prefix).unwrap_or(&text).to_owned()
     };

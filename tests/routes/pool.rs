@@ -4,9 +4,9 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::time::{Duration, Instant};
 
 use nginx_mail_auth::config::Config;
-use nginx_mail_auth::request::{Login, Protocol};
+use nginx_mail_auth::login::{Login, Protocol};
 use nginx_mail_auth::route::{OwnPassword, Routes, System};
-use nginx_mail_auth::store::Account;
+use nginx_mail_auth::users::Account;
 use rustix::process::Signal;
 
 use super::dovecot::Dovecots;

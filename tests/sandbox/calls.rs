@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use libc::{ENOSYS, EPERM, c_long};
-use nginx_mail_auth::sandbox::{Need, Sandbox, What};
+use nginx_mail_auth::sys::sandbox::{Need, Sandbox, What};
 
 use super::table::{World, denied};
 use crate::util::TempDir;

@@ -12,10 +12,10 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use nginx_mail_auth::fcgi::Limits;
-use nginx_mail_auth::fcgi::listener::inherited_on_fd0;
-use nginx_mail_auth::fcgi::server::Server;
-use nginx_mail_auth::live::Live;
+use nginx_mail_auth::front::fcgi::Limits;
+use nginx_mail_auth::front::fcgi::listener::inherited_on_fd0;
+use nginx_mail_auth::front::fcgi::server::Server;
+use nginx_mail_auth::service::reload::Live;
 
 use super::load::{self, Caller, TEMPORARY};
 use crate::e2e::process::wait_until;
@@ -31,7 +31,7 @@ const JUMPS: [i64; 6] = [10 * YEAR, -20 * YEAR, 3600, -3600, 60 * YEAR, 0];
 #[test]
 #[ignore = "a program for the other tests here to start"]
 fn serve() {
-    nginx_mail_auth::journal::start();
+    nginx_mail_auth::sys::logger::start();
     let config = PathBuf::from(std::env::var_os("SOAK_CONFIG").unwrap());
     let listeners = vec![inherited_on_fd0().unwrap()];
     let live = Live::open(&config, None).unwrap();

@@ -7,7 +7,7 @@ use super::engine::{Engine, Kind};
 use super::people::sqlite;
 use super::service::{Ask, OK, REFUSED, Service, users};
 use crate::util::TempDir;
-use nginx_mail_auth::domain::folded;
+use nginx_mail_auth::login::domain::folded;
 
 /// The only one whose row a broken statement would give.
 const VICTIM: &str = "victim@example.org";

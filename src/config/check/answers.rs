@@ -5,9 +5,9 @@ use std::num::NonZeroU32;
 use toml::Spanned;
 
 use super::Checker;
-use crate::answer::{Codes, Messages, Text};
+use crate::auth::Retry;
 use crate::config::file;
-use crate::gate::Retry;
+use crate::nginx::answer::{Codes, Messages, Text};
 
 impl Checker<'_> {
     pub(super) fn messages(

@@ -4,8 +4,8 @@
 use toml::Spanned;
 
 use super::Checker;
-use crate::files::{Secrecy, read_trusted};
-use crate::tls::{CaFile, MAX_CA_FILE_BYTES};
+use crate::net::tls::{CaFile, MAX_CA_FILE_BYTES};
+use crate::sys::trusted_file::{Secrecy, read_trusted};
 
 impl Checker<'_> {
     /// The content of the file, which is watched from then on: certificates have an end.

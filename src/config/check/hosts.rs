@@ -9,7 +9,7 @@ use toml::Spanned;
 use super::Checker;
 use crate::config::file;
 use crate::config::source::written as written_key;
-use crate::request::MAX_LOGIN_BYTES;
+use crate::login::MAX_LOGIN_BYTES;
 use crate::route::written;
 use crate::route::{
     Bad, Host, MasterLogin, MasterUse, Ports, ProbeKind, Role, Server, State, Target,

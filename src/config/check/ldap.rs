@@ -6,11 +6,11 @@ use std::ops::Range;
 use toml::Spanned;
 
 use super::Checker;
-use crate::attribute;
 use crate::config::file;
 use crate::net::Endpoint;
 use crate::secret::Password;
-use crate::store::ldap::{
+use crate::users::ldap::attribute;
+use crate::users::ldap::{
     Attributes, Auth, BindName, DnTemplate, FilterTemplate, Flaw, Lookup, Scope, SearchAs,
     Settings, Stored, Url,
 };

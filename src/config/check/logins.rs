@@ -7,10 +7,10 @@ use toml::Spanned;
 use super::Checker;
 use crate::config::source::written;
 use crate::config::{MasterConfig, StoreConfig, UsersConfig, file};
-use crate::domain;
-use crate::logins::LoginRules;
-use crate::request::Login;
-use crate::store::file::{LineLogins, Settings};
+use crate::login::Login;
+use crate::login::domain;
+use crate::login::rules::LoginRules;
+use crate::users::file::{LineLogins, Settings};
 
 mod unreached;
 

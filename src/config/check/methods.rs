@@ -3,9 +3,9 @@
 use toml::Spanned;
 
 use super::Checker;
+use crate::auth::certificate::{self, CertificateLogin};
+use crate::auth::incoming_mail::{self, Recipients};
 use crate::config::{StoreConfig, UsersConfig, file};
-use crate::method::external::{self, CertificateLogin};
-use crate::method::inbound::{self, Recipients};
 use crate::route::Table;
 
 /// What `[oauth]` comes to.
@@ -18,7 +18,7 @@ pub(super) struct OAuth {
 }
 
 impl Checker<'_> {
-    pub(super) fn external(&mut self, external: &file::External) -> Option<external::Settings> {
+    pub(super) fn external(&mut self, external: &file::External) -> Option<certificate::Settings> {
         const WORDS: [(&str, CertificateLogin); 3] = [
             ("common-name", CertificateLogin::CommonName),
             ("email", CertificateLogin::Email),
@@ -34,7 +34,7 @@ impl Checker<'_> {
             }
             return None;
         };
-        Some(external::Settings {
+        Some(certificate::Settings {
             login: self.word("external.login", login, &WORDS)?,
             issuer,
         })
@@ -45,7 +45,7 @@ impl Checker<'_> {
         inbound: &file::Inbound,
         users: &[UsersConfig],
         routes: &Table,
-    ) -> Option<inbound::Settings> {
+    ) -> Option<incoming_mail::Settings> {
         let known_users_only = inbound.known_users_only.as_ref();
         let known_users_only = known_users_only.filter(|only| *only.get_ref());
         if let Some(only) = known_users_only {
@@ -80,7 +80,7 @@ impl Checker<'_> {
             }
             return None;
         }
-        Some(inbound::Settings {
+        Some(incoming_mail::Settings {
             domains,
             host: inbound.host.as_ref().map(|host| host.get_ref().clone()),
             recipients: match known_users_only {
@@ -152,8 +152,8 @@ mod tokens {
     use ureq::http::Uri;
 
     use super::{Checker, OAuth, Spanned, file};
+    use crate::auth::token::{IntrospectionSettings, Rules, Settings, sasl_error};
     use crate::config::{OAuthConfig, Places};
-    use crate::method::token::{IntrospectionSettings, Rules, Settings, sasl_error};
     use crate::secret::Password;
 
     /// The most bytes of `Auth-Error-SASL`, so that it fits into every refusal.

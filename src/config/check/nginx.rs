@@ -7,9 +7,9 @@ use zeroize::Zeroizing;
 
 use super::Checker;
 use crate::config::file;
-use crate::request::{AllowedFronts, Fronts, KeyHeader, Keys};
+use crate::login::Network;
+use crate::nginx::request::{AllowedFronts, Fronts, KeyHeader, Keys};
 use crate::secret::SharedKey;
-use crate::store::Network;
 
 /// The most keys. All of them are compared with each request's.
 const MAX_KEYS: usize = 16;

@@ -6,7 +6,7 @@ use toml::Spanned;
 
 use super::Checker;
 use crate::config::file;
-use crate::tls::CaFile;
+use crate::net::tls::CaFile;
 
 impl Checker<'_> {
     /// For connecting, for the whole question, and for remembering.

@@ -7,8 +7,8 @@ use toml::Spanned;
 
 use super::Checker;
 use crate::config::{SocketConfig, file};
-use crate::fcgi;
-use crate::sandbox;
+use crate::front::fcgi;
+use crate::sys::sandbox;
 
 impl Checker<'_> {
     pub(super) fn fastcgi(&mut self, bounds: &file::FastCgi) -> fcgi::Limits {

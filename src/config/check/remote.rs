@@ -7,12 +7,12 @@ use std::ops::Range;
 use toml::Spanned;
 
 use super::Checker;
-use crate::answer::Messages;
 use crate::config::file;
 use crate::net::Endpoint;
-use crate::request::is_sent_by_nginx;
-use crate::store::http::{self, Key, Url};
-use crate::store::server::{self, Dialect, Security, Texts};
+use crate::nginx::answer::Messages;
+use crate::nginx::request::is_sent_by_nginx;
+use crate::users::http::{self, Key, Url};
+use crate::users::server::{self, Dialect, Security, Texts};
 
 /// The header that a key is sent in.
 const KEY_HEADER: &str = "X-Auth-Key";

@@ -11,7 +11,7 @@ use crate::config::DNS_IS_ASKED;
 use crate::config::advice;
 use crate::config::file;
 use crate::config::source::written;
-use crate::domain;
+use crate::login::domain;
 use crate::route::{
     Aim, AllowedNetworks, Bad, HostId, Move, Ports, ProbeKind, Probes, Table, Target,
 };

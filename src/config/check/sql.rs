@@ -10,13 +10,13 @@ use zeroize::Zeroizing;
 
 use super::Checker;
 use crate::config::{Use, file};
-use crate::files::{Secrecy, read_trusted, warnings_of_secret};
-use crate::store::sql::network::{Address, DatabasePassword, Server, Tls};
-use crate::store::sql::row::Reading;
-use crate::store::sql::server_key::ServerKey;
-use crate::store::sql::template::{Dialect, Template};
-use crate::store::sql::url::{Family, ServerUrl, Url};
-use crate::store::sql::{Kind, Settings};
+use crate::sys::trusted_file::{Secrecy, read_trusted, warnings_of_secret};
+use crate::users::sql::network::{Address, DatabasePassword, Server, Tls};
+use crate::users::sql::row::Reading;
+use crate::users::sql::server_key::ServerKey;
+use crate::users::sql::template::{Dialect, Template};
+use crate::users::sql::url::{Family, ServerUrl, Url};
+use crate::users::sql::{Kind, Settings};
 
 impl Checker<'_> {
     pub(super) fn sql(&mut self, span: &Range<usize>, users: &file::Users) -> Option<Settings> {
@@ -62,7 +62,7 @@ impl Checker<'_> {
 
     /// `:local` alone is the same for all domains.
     fn warn_of_local(&mut self, users: &file::Users, query: &Template) {
-        use crate::store::sql::template::Parameter;
+        use crate::users::sql::template::Parameter;
         let asks = |parameter| query.parameters.contains(&parameter);
         if asks(Parameter::Login) || asks(Parameter::Domain) || users.domains.is_some() {
             return;

@@ -8,7 +8,7 @@ use super::Checker;
 #[cfg(feature = "sql")]
 use crate::config::Use;
 use crate::config::{ThrottleConfig, file};
-use crate::store::Network;
+use crate::login::Network;
 use crate::throttle::{Place, Settings, Spans};
 
 impl Checker<'_> {

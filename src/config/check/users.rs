@@ -7,11 +7,11 @@ use std::path::PathBuf;
 use toml::Spanned;
 
 use super::Checker;
+use crate::auth::Then;
 use crate::config::{Places, StoreConfig, Use, UsersConfig, file};
-use crate::gate::Then;
 use crate::secret::{Secret, SecretError};
-use crate::store::file::domains::{DomainSettings, PLACEHOLDER, Pattern};
-use crate::store::file::{LineLogins, Settings};
+use crate::users::file::domains::{DomainSettings, PLACEHOLDER, Pattern};
+use crate::users::file::{LineLogins, Settings};
 
 /// The words that `store` may be.
 const STORES: [&str; 7] = ["accept", "file", "sql", "ldap", "imap", "pop3", "http"];

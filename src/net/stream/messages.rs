@@ -140,7 +140,7 @@ mod tests {
     use std::time::{Duration, Instant};
 
     use super::*;
-    use crate::lookup::Lookups;
+    use crate::net::lookup::Lookups;
     use crate::net::{Endpoint, Names};
 
     #[test]

@@ -238,7 +238,7 @@ fn the_systems_resolver_knows_this_machine() {
     let lookups = System.lookups_of_hosts();
     let ask = |name: &str| {
         let (sender, receiver) = mpsc::channel();
-        let told = move |found: &crate::lookup::Found| sender.send(found.clone()).unwrap();
+        let told = move |found: &crate::net::lookup::Found| sender.send(found.clone()).unwrap();
         lookups.begin(name, told).unwrap();
         receiver.recv().unwrap()
     };

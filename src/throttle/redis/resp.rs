@@ -4,8 +4,8 @@
 
 use std::io;
 
+use crate::login::printable::Printable;
 use crate::net::{LineError, Stream};
-use crate::printable::Printable;
 
 /// The most bytes of a reply. A list of keys comes in portions far smaller.
 const MAX_BYTES: usize = 1024 * 1024;
@@ -128,7 +128,7 @@ mod tests {
     use std::time::{Duration, Instant};
 
     use super::*;
-    use crate::lookup::Lookups;
+    use crate::net::lookup::Lookups;
     use crate::net::{Endpoint, Names};
 
     /// What is read of bytes that somebody sends, and then closes.

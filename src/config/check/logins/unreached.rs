@@ -4,8 +4,8 @@
 use toml::Spanned;
 
 use super::super::Checker;
-use crate::domain;
-use crate::request::Login;
+use crate::login::Login;
+use crate::login::domain;
 
 impl Checker<'_> {
     /// Says of a domain that it is another name of one, and whether it is.
@@ -150,7 +150,7 @@ mod tests {
         );
         let config = Config::parse(Path::new("/nowhere/auth.toml"), text.as_bytes());
         let config = config.unwrap_or_else(|problems| panic!("{text}: {problems:?}"));
-        let warning = |warning: &crate::problem::Problem| {
+        let warning = |warning: &crate::sys::problem::Problem| {
             let key = warning.key.as_deref().unwrap_or_default();
             format!("{key}: {}", warning.message)
         };

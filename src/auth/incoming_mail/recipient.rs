@@ -1,0 +1,371 @@
+//! The recipient in a RCPT command (RFC 5321, 4.1.1.3), as a mail client may have typed it.
+//!
+//! nginx hands the command line over as it came. A mail server behind it may understand odd forms
+//! in its own way, and what one takes for a local part another takes for a route to elsewhere. So
+//! only forms that can mean one thing alone are taken.
+
+use crate::login::MAX_LOGIN_BYTES;
+
+/// The one recipient that needs no domain (RFC 5321, 4.1.1.3).
+pub(crate) const POSTMASTER: &str = "postmaster";
+
+/// A recipient that can be understood in one way only.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Recipient {
+    address: Vec<u8>,
+    local_bytes: usize,
+}
+
+/// Why a RCPT command names no recipient that mail could be taken for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum NotUnderstood {
+    /// It is no RCPT command, or not a whole one.
+    Command,
+    /// Control bytes, or 8-bit bytes that are no UTF-8 (RFC 6531, 3.3).
+    Bytes,
+    /// The angle brackets hold nothing.
+    Empty,
+    /// The path names hosts to go through (RFC 5321, appendix C: servers may decline them).
+    SourceRoute,
+    /// What stands before the `@` is no local part.
+    LocalPart,
+    /// The local part itself says where to go on: `user%elsewhere`, `elsewhere!user`,
+    /// `"user@elsewhere"`.
+    Routing,
+    /// What follows the `@` is no domain name, or an address in brackets.
+    Domain,
+    /// The address is longer than a login may be.
+    TooLong,
+    /// What follows the path are no parameters (RFC 5321, 4.1.2).
+    Parameters,
+}
+
+impl NotUnderstood {
+    /// For the log.
+    pub(crate) fn words(self) -> &'static str {
+        match self {
+            Self::Command => "this is no RCPT command",
+            Self::Bytes => "it has control bytes, or others that are no UTF-8",
+            Self::Empty => "there is no address",
+            Self::SourceRoute => "it has a source route",
+            Self::LocalPart => "the local part is not well-formed",
+            Self::Routing => "the local part leads elsewhere",
+            Self::Domain => "there is no domain name",
+            Self::TooLong => "the address is too long",
+            Self::Parameters => "what follows the address is not well-formed",
+        }
+    }
+}
+
+impl Recipient {
+    /// Reads a whole command line, without its line end.
+    pub(crate) fn parse(line: &[u8]) -> Result<Self, NotUnderstood> {
+        if line.iter().any(u8::is_ascii_control) || str::from_utf8(line).is_err() {
+            return Err(NotUnderstood::Bytes);
+        }
+        let path = path(line).ok_or(NotUnderstood::Command)?;
+        match path.strip_prefix(b"<") {
+            Some(b">" | []) => Err(NotUnderstood::Empty),
+            Some(path) => {
+                if path.starts_with(b"@") {
+                    return Err(NotUnderstood::SourceRoute);
+                }
+                let (mailbox, rest) = Self::mailbox(path)?;
+                parameters(rest.strip_prefix(b">").ok_or(NotUnderstood::Domain)?)?;
+                Ok(mailbox)
+            }
+            None if path.is_empty() => Err(NotUnderstood::Empty),
+            None => {
+                let (mailbox, rest) = Self::mailbox(path)?;
+                parameters(rest)?;
+                Ok(mailbox)
+            }
+        }
+    }
+
+    /// Local part, `@`, domain; and what follows them.
+    fn mailbox(path: &[u8]) -> Result<(Self, &[u8]), NotUnderstood> {
+        let (local, rest) = match path.strip_prefix(b"\"") {
+            Some(quoted) => unquoted(quoted).ok_or(NotUnderstood::LocalPart)?,
+            None => {
+                let (local, rest) = run(path, |byte| is_atext(byte) || byte == b'.');
+                if !is_dotted(local) {
+                    return Err(NotUnderstood::LocalPart);
+                }
+                (local.to_vec(), rest)
+            }
+        };
+        let Some(rest) = rest.strip_prefix(b"@") else {
+            let recipient = Self {
+                local_bytes: local.len(),
+                address: local,
+            };
+            return match recipient.is_postmaster_of_all() {
+                true => Ok((recipient, rest)),
+                false => Err(NotUnderstood::Domain),
+            };
+        };
+        let (domain, rest) = run(rest, |byte| {
+            byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | 0x80..)
+        });
+        if !is_dotted(domain) {
+            return Err(NotUnderstood::Domain);
+        }
+        if local.iter().any(|byte| b"%!@:<>,".contains(byte)) {
+            return Err(NotUnderstood::Routing);
+        }
+        let local_bytes = local.len();
+        let address = [local.as_slice(), b"@", domain].concat();
+        if address.len() > MAX_LOGIN_BYTES {
+            return Err(NotUnderstood::TooLong);
+        }
+        let recipient = Self {
+            address,
+            local_bytes,
+        };
+        Ok((recipient, rest))
+    }
+
+    /// Local part, unquoted, `@` and domain, as they were typed.
+    pub(crate) fn address(&self) -> &[u8] {
+        &self.address
+    }
+
+    /// Whether it is the postmaster, without a domain.
+    pub(crate) fn is_postmaster_of_all(&self) -> bool {
+        self.address.eq_ignore_ascii_case(POSTMASTER.as_bytes())
+    }
+
+    /// What follows the `@`; empty for the postmaster without one.
+    pub(crate) fn domain(&self) -> &[u8] {
+        self.address.get(self.local_bytes + 1..).unwrap_or_default()
+    }
+}
+
+/// What follows `RCPT TO:`. Clients get its case and blanks wrong in many ways.
+fn path(line: &[u8]) -> Option<&[u8]> {
+    let blanks = |text| run(text, |byte| byte == b' ');
+    let rest = strip_word(line, b"RCPT")?;
+    let ([_, ..], rest) = blanks(rest) else {
+        return None;
+    };
+    Some(blanks(strip_word(rest, b"TO:")?).1)
+}
+
+fn strip_word<'a>(text: &'a [u8], word: &[u8]) -> Option<&'a [u8]> {
+    let (start, rest) = text.split_at_checked(word.len())?;
+    start.eq_ignore_ascii_case(word).then_some(rest)
+}
+
+/// A quoted string behind its opening quote, with the backslashes undone (RFC 5321, 4.1.2).
+fn unquoted(text: &[u8]) -> Option<(Vec<u8>, &[u8])> {
+    let mut local = Vec::new();
+    let mut rest = text;
+    loop {
+        let (&byte, after) = rest.split_first()?;
+        rest = after;
+        local.push(match byte {
+            b'"' if local.is_empty() => return None,
+            b'"' => return Some((local, rest)),
+            b'\\' => {
+                let (&quoted, after) = rest.split_first()?;
+                rest = after;
+                // Only these may be quoted; the rest of UTF-8 may not.
+                (quoted.is_ascii_graphic() || quoted == b' ').then_some(quoted)?
+            }
+            other => other,
+        });
+    }
+}
+
+/// Nothing, or blanks before each `KEYWORD` or `KEYWORD=value` (RFC 5321, 4.1.2). Angle brackets
+/// might look like another path.
+fn parameters(mut rest: &[u8]) -> Result<(), NotUnderstood> {
+    let bad = NotUnderstood::Parameters;
+    while !rest.is_empty() {
+        let (blanks, after) = run(rest, |byte| byte == b' ');
+        if blanks.is_empty() {
+            return Err(bad);
+        }
+        let (keyword, after) = run(after, |byte| byte.is_ascii_alphanumeric() || byte == b'-');
+        let first = match keyword.first() {
+            // Blanks at the end of the line.
+            None if after.is_empty() => return Ok(()),
+            first => first,
+        };
+        if !first.is_some_and(u8::is_ascii_alphanumeric) {
+            return Err(bad);
+        }
+        rest = match after.strip_prefix(b"=") {
+            None => after,
+            Some(value) => match run(value, |byte| !b"= <>".contains(&byte)) {
+                ([], _) => return Err(bad),
+                (_, after) => after,
+            },
+        };
+    }
+    Ok(())
+}
+
+/// The longest start of `text` that consists of such bytes, and the rest.
+fn run(text: &[u8], of: impl Fn(u8) -> bool) -> (&[u8], &[u8]) {
+    let end = text.iter().position(|byte| !of(*byte));
+    text.split_at(end.unwrap_or(text.len()))
+}
+
+/// Parts between dots, none of them empty.
+fn is_dotted(text: &[u8]) -> bool {
+    text.split(|byte| *byte == b'.')
+        .all(|part| !part.is_empty())
+}
+
+/// `atext` (RFC 5322, 3.2.3), and what lies beyond ASCII (RFC 6531, 3.3).
+fn is_atext(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || byte >= 0x80 || b"!#$%&'*+-/=?^_`{|}~".contains(&byte)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn address(line: &[u8]) -> String {
+        let recipient = Recipient::parse(line).unwrap_or_else(|why| {
+            panic!("{}: {}", line.escape_ascii(), why.words());
+        });
+        recipient.address().escape_ascii().to_string()
+    }
+
+    #[test]
+    fn recipients_as_clients_type_them() {
+        for (line, expected) in [
+            (&b"RCPT TO:<bob@example.com>"[..], "bob@example.com"),
+            (b"rcpt to:<Bob@Example.COM>", "Bob@Example.COM"),
+            (b"RcPt   tO:  <bob@example.com>", "bob@example.com"),
+            (b"RCPT TO:<bob@example.com>  ", "bob@example.com"),
+            (b"RCPT TO:bob@example.com", "bob@example.com"),
+            (b"RCPT TO: bob@example.com NOTIFY=NEVER", "bob@example.com"),
+            (
+                b"RCPT TO:<bob@example.com> NOTIFY=SUCCESS,DELAY  ORCPT=rfc822;bob@example.com",
+                "bob@example.com",
+            ),
+            (b"RCPT TO:<bob@example.com> RRVS", "bob@example.com"),
+            (
+                b"RCPT TO:<a.b+c=d_e/f'g@example.com>",
+                "a.b+c=d_e/f\\'g@example.com",
+            ),
+            (
+                b"RCPT TO:<\"john doe\"@example.com>",
+                "john doe@example.com",
+            ),
+            (
+                b"RCPT TO:<\"a\\\"\\b\\\\\"@example.com>",
+                "a\\\"b\\\\@example.com",
+            ),
+            (b"RCPT TO:<\"..\"@example.com>", "..@example.com"),
+            (
+                b"RCPT TO:<gr\xc3\xbcn@b\xc3\xbccher.example>",
+                "gr\\xc3\\xbcn@b\\xc3\\xbccher.example",
+            ),
+            (
+                b"RCPT TO:<bob@xn--bcher-kva.example>",
+                "bob@xn--bcher-kva.example",
+            ),
+        ] {
+            assert_eq!(address(line), expected);
+        }
+        let parsed = Recipient::parse(b"RCPT TO:<\"a b\"@Example.com>").unwrap();
+        assert_eq!(parsed.domain(), b"Example.com");
+    }
+
+    #[test]
+    fn what_can_be_read_in_two_ways_is_not_understood() {
+        use NotUnderstood::*;
+        let long = [b"RCPT TO:<".as_slice(), &[b'a'; 250], b"@example.com>"].concat();
+        for (line, why) in [
+            (&b""[..], Command),
+            (b"RCPT", Command),
+            (b"RCPT ", Command),
+            (b"RCPTTO:<a@b>", Command),
+            (b"RCPT TO", Command),
+            (b"RCPT TO :<a@b>", Command),
+            (b"RCPT FROM:<a@b>", Command),
+            (b" RCPT TO:<a@b>", Command),
+            (b"RCPT TO:", Empty),
+            (b"RCPT TO:  ", Empty),
+            (b"RCPT TO:<", Empty),
+            (b"RCPT TO:<>", Empty),
+            (b"RCPT TO:< >", LocalPart),
+            (b"RCPT TO:<a@b", Domain),
+            (b"RCPT TO:a@b>", Parameters),
+            (b"RCPT TO:<<a@b>>", LocalPart),
+            (b"RCPT TO:<a@b>>", Parameters),
+            (b"RCPT TO:<a@b><c@d>", Parameters),
+            (b"RCPT TO:<a@b>,<c@d>", Parameters),
+            (b"RCPT TO:<a@b> <c@d>", Parameters),
+            (b"RCPT TO:<a@b,c@d>", Domain),
+            (b"RCPT TO:<a@b c@d>", Domain),
+            (b"RCPT TO:<a@b@c>", Domain),
+            (b"RCPT TO:a@b@c", Parameters),
+            (b"RCPT TO:<a@b>@c", Parameters),
+            (b"RCPT TO:Bob <a@b>", Domain),
+            (b"RCPT TO:<@x,@y:a@b>", SourceRoute),
+            (b"RCPT TO:<@x:a@b>", SourceRoute),
+            (b"RCPT TO:<x:a@b>", Domain),
+            (b"RCPT TO:<a%elsewhere.example@b>", Routing),
+            (b"RCPT TO:<elsewhere.example!a@b>", Routing),
+            (b"RCPT TO:<\"a@elsewhere.example\"@b>", Routing),
+            (b"RCPT TO:<\"a\\@elsewhere.example\"@b>", Routing),
+            (b"RCPT TO:<\"<a>\"@b>", Routing),
+            (b"RCPT TO:<\"a%c\"@b>", Routing),
+            (b"RCPT TO:<\"@x:a\"@b>", Routing),
+            (b"RCPT TO:<a>", Domain),
+            (b"RCPT TO:<postmaster@>", Domain),
+            (b"RCPT TO:<postmaster.>", LocalPart),
+            (b"RCPT TO:<postmasters>", Domain),
+            (b"RCPT TO:<postmaster", Domain),
+            (b"RCPT TO:<postmaster>@b", Parameters),
+            (b"RCPT TO:postmaster>", Parameters),
+            (b"RCPT TO:<a@>", Domain),
+            (b"RCPT TO:<@>", SourceRoute),
+            (b"RCPT TO:<@b>", SourceRoute),
+            (b"RCPT TO:@b", LocalPart),
+            (b"RCPT TO:<a@b.>", Domain),
+            (b"RCPT TO:<a@.b>", Domain),
+            (b"RCPT TO:<a@b..c>", Domain),
+            (b"RCPT TO:<a@[192.0.2.1]>", Domain),
+            (b"RCPT TO:<a@[IPv6:::1]>", Domain),
+            (b"RCPT TO:<a@#123>", Domain),
+            (b"RCPT TO:<a@b_c>", Domain),
+            (b"RCPT TO:<a@b/c>", Domain),
+            (b"RCPT TO:<a(c)@b>", Domain),
+            (b"RCPT TO:<a@b(c)>", Domain),
+            (b"RCPT TO:<.a@b>", LocalPart),
+            (b"RCPT TO:<a.@b>", LocalPart),
+            (b"RCPT TO:<a..c@b>", LocalPart),
+            (b"RCPT TO:<\"\"@b>", LocalPart),
+            (b"RCPT TO:<\"a@b>", LocalPart),
+            (b"RCPT TO:<\"a\\", LocalPart),
+            (b"RCPT TO:<\"a\"c@b>", Domain),
+            (b"RCPT TO:<c\"a\"@b>", Domain),
+            (b"RCPT TO:<a\\@c@b>", Domain),
+            (b"RCPT TO:<a@b>X", Parameters),
+            (b"RCPT TO:<a@b> =", Parameters),
+            (b"RCPT TO:<a@b> -X", Parameters),
+            (b"RCPT TO:<a@b> X=", Parameters),
+            (b"RCPT TO:<a@b> X=Y=Z", Parameters),
+            (b"RCPT TO:<a@b> X=<c@d>", Parameters),
+            (b"RCPT TO:<a@b>\t", Bytes),
+            (b"RCPT\tTO:<a@b>", Bytes),
+            (b"RCPT TO:<a\0@b>", Bytes),
+            (b"RCPT TO:<a@b>\r\nRCPT TO:<c@d>", Bytes),
+            (b"RCPT TO:<a@b\x7f>", Bytes),
+            (b"RCPT TO:<\"a\xff\"@b>", Bytes),
+            (b"RCPT TO:<a@b\xfc>", Bytes),
+            (b"RCPT TO:<\"\\\xc3\xbc\"@b>", LocalPart),
+            (&long, TooLong),
+        ] {
+            let parsed = Recipient::parse(line);
+            assert_eq!(parsed, Err(why), "{}", line.escape_ascii());
+        }
+    }
+}

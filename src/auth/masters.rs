@@ -1,0 +1,86 @@
+//! Masters: people of the support who may log in as somebody else, with a password of their own.
+
+use std::sync::Arc;
+
+use crate::login::Login;
+use crate::login::rules::LoginRules;
+use crate::nginx::refusal::{Refusal, Trouble};
+use crate::secret::Proof;
+use crate::users::file::UsersFile;
+use crate::users::{Passwords, Question, UserStore as _};
+
+use super::chain::{Chain, may_come};
+
+/// The masters and how one writes whom one wants to be: `alice*support`.
+pub struct Masters {
+    /// What stands between the user's login and the master's; not empty.
+    pub separator: Vec<u8>,
+    /// Who they are.
+    pub users: Arc<UsersFile>,
+}
+
+impl Masters {
+    /// Parts a login at the last separator; `None` if there is none in it. The master's is
+    /// [spelt](LoginRules::spelt) as it is compared, the user's as it was typed.
+    pub(super) fn split(&self, login: &Login, rules: &LoginRules) -> Option<(Login, Login)> {
+        let bytes = login.as_bytes();
+        let length = self.separator.len();
+        let at = bytes
+            .windows(length)
+            .rposition(|window| window == self.separator)?;
+        let (user, rest) = bytes.split_at_checked(at)?;
+        let master = rest.get(length..)?;
+        // Parts of a login are logins.
+        let part = |bytes: &[u8]| Login::new(bytes.to_vec()).ok();
+        Some((part(user)?, part(&rules.spelt(master))?))
+    }
+
+    /// What the mail server is to see.
+    pub(super) fn join(&self, user: &[u8], master: &Login) -> Vec<u8> {
+        [user, &self.separator, master.as_bytes()].concat()
+    }
+
+    /// Whether the master's password is right and may be used from there.
+    pub(super) fn authenticate(
+        &self,
+        master: &Login,
+        asked: &Question<'_>,
+        proof: &Proof,
+        chain: &Chain,
+    ) -> Result<(), Refusal> {
+        let asked = Question {
+            login: master,
+            ..*asked
+        };
+        let found = self
+            .users
+            .find(&asked)
+            .map_err(|error| Trouble::Store(format!("master: {error}")))?;
+        let account = found.unwrap_or_default();
+        let Passwords::Stored(credentials) = &account.passwords else {
+            return Err(Refusal::NoPassword);
+        };
+        let mut right = false;
+        for credential in credentials {
+            right |= chain.fits(&credential.secret, &asked, proof)?;
+        }
+        if credentials.is_empty() {
+            let decoy = self.users.decoy_for(master);
+            std::hint::black_box(chain.fits(&decoy, &asked, proof)?);
+        }
+        if !right {
+            Err(match account.unusable_password {
+                Some(what) => Refusal::UnusablePassword(format!("master: {what}")),
+                None => Refusal::WrongPassword,
+            })
+        } else if let Some(what) = account.unusable {
+            Err(Refusal::UnusableEntry(format!("master: {what}")))
+        } else if account.disabled {
+            Err(Refusal::Disabled)
+        } else if !may_come(account.allow_nets.as_deref(), &asked) {
+            Err(Refusal::NetworkNotAllowed)
+        } else {
+            Ok(())
+        }
+    }
+}

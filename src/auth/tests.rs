@@ -1,0 +1,174 @@
+//! Whole decisions, with stores that say what the test tells them to.
+
+mod guessing;
+mod inbound;
+mod masters;
+mod passwords;
+
+use std::num::{NonZeroU16, NonZeroUsize};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+
+use super::*;
+use crate::auth::certificate;
+use crate::login::Network;
+use crate::net::lookup::Lookups;
+use crate::nginx::request::{Client, Envelope, Tls};
+use crate::route::{Host, MasterLogin, MasterUse, Ports, Server, State, Table, Target};
+use crate::secret::{Answered, Secret, WeakSchemes};
+use crate::sys::turnstile::Turnstile;
+use crate::users::{Credential, Passwords, StoreError, UserStore};
+
+/// Knows these logins, and how often it was asked.
+struct Users(Vec<(&'static str, Account)>, Arc<AtomicUsize>);
+
+impl UserStore for Users {
+    fn find(&self, asked: &Question<'_>) -> Result<Option<Account>, StoreError> {
+        self.1.fetch_add(1, SeqCst);
+        let is = |(login, _): &&(&str, Account)| login.as_bytes() == asked.login.as_bytes();
+        let found = self.0.iter().find(is).map(|(_, account)| account.clone());
+        match asked.login.as_bytes() {
+            b"down" => Err(StoreError::Unavailable("it is down".to_owned())),
+            _ => Ok(found),
+        }
+    }
+
+    fn host_field(&self) -> String {
+        "column host".to_owned()
+    }
+}
+
+fn credential(text: &str) -> Credential {
+    let secret = Secret::parse(text.as_bytes(), WeakSchemes::Allowed);
+    secret.unwrap().unwrap().into()
+}
+
+fn app(label: &str, text: &str) -> Credential {
+    Credential {
+        label: Some(label.to_owned()),
+        ..credential(text)
+    }
+}
+
+fn account(credentials: Vec<Credential>) -> Account {
+    Account {
+        passwords: Passwords::Stored(credentials),
+        likeness: Likeness::Same,
+        ..Account::default()
+    }
+}
+
+fn clear(password: &str) -> Account {
+    account(vec![credential(&format!("{{PLAIN}}{password}"))])
+}
+
+fn port(number: u16) -> NonZeroU16 {
+    NonZeroU16::new(number).unwrap()
+}
+
+fn password(text: &str) -> Password {
+    Password::new(text.into()).unwrap()
+}
+
+/// Everybody goes to 192.0.2.1, where `nginx` may log in for everybody, if so.
+fn routes(master: Option<MasterUse>) -> Routes {
+    let ports = Ports {
+        imap: port(143),
+        pop3: port(110),
+        smtp: port(25),
+    };
+    let host = Host {
+        name: "one".into(),
+        servers: vec![Server::only(
+            Target::parse("192.0.2.1").unwrap(),
+            None,
+            String::new(),
+        )],
+        state: State::Serving,
+        ports,
+        master: master.map(|usage| {
+            Arc::new(MasterLogin {
+                login: "nginx".to_owned(),
+                password: password("proxied"),
+                separator: "*".to_owned(),
+                usage,
+            })
+        }),
+    };
+    let mut table = Table::new(vec![host], ports, Duration::from_secs(3600));
+    let one = table.declared("one").unwrap();
+    table.route_default(one);
+    let nobody = Lookups::new(1, |_| Ok(Vec::new()));
+    Routes::lazy(&table, nobody)
+}
+
+fn gate(users: Vec<(&'static str, Account)>, master: Option<MasterUse>) -> Gate {
+    counting(users, master).0
+}
+
+/// A gate, and how often its store was asked.
+fn counting(
+    users: Vec<(&'static str, Account)>,
+    master: Option<MasterUse>,
+) -> (Gate, Arc<AtomicUsize>) {
+    let asked = Arc::<AtomicUsize>::default();
+    let source = Source {
+        table: 0,
+        name: "users".to_owned(),
+        store: Arc::new(Users(users, Arc::clone(&asked))),
+        domains: None,
+        wrong: Then::Stop,
+        trouble: Then::Stop,
+        pace: Pace::default(),
+        app_passwords: false,
+    };
+    let gate = Gate {
+        logins: LoginRules::default(),
+        masters: None,
+        methods: Methods::default(),
+        chain: Chain::new(vec![source], Turnstile::new(NonZeroUsize::MIN), 10),
+        routes: routes(master),
+        retry: None,
+        throttle: None,
+        deadline: Duration::from_secs(20),
+    };
+    (gate, asked)
+}
+
+fn request<'a>(login: &str, proof: Proof) -> AuthRequest<'a> {
+    AuthRequest {
+        protocol: Protocol::Imap,
+        login: Login::new(login.into()).unwrap(),
+        proof,
+        attempt: Some(1),
+        client: Client {
+            address: Some([192, 0, 2, 7].into()),
+            vouched_for: true,
+            ..Client::default()
+        },
+        envelope: None,
+        tls: None,
+    }
+}
+
+fn plain(login: &str, text: &str) -> AuthRequest<'static> {
+    request(login, Proof::Password(password(text)))
+}
+
+/// `ADDRESS USER PASSWORD`, the latter two each `-` if it is the client's own.
+fn sent(gate: &Gate, request: &AuthRequest<'_>) -> Result<String, Refusal> {
+    let admitted = gate.admit(request, &mut |_| {});
+    let admission = admitted.map_err(|denial| denial.why)?;
+    let word = |bytes: Option<&[u8]>| match bytes {
+        Some(bytes) => String::from_utf8(bytes.to_vec()).unwrap(),
+        None => "-".to_owned(),
+    };
+    let user = word(admission.user.as_deref());
+    let password = word(admission.password.as_ref().map(Password::reveal));
+    let upstream = admission.destination.upstream;
+    Ok(format!("{upstream} {user} {password}"))
+}
+
+fn says(text: &str) -> Result<String, Refusal> {
+    Ok(text.to_owned())
+}

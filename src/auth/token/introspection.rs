@@ -1,0 +1,329 @@
+//! The service that issued a token is asked about it (RFC 7662).
+
+use std::fmt;
+use std::net::IpAddr;
+use std::time::{Duration, Instant};
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use rustls::pki_types::CertificateDer;
+use serde_json::{Map, Value};
+use ureq::Agent;
+use ureq::config::Config;
+use ureq::http::Uri;
+use ureq::tls::{Certificate, RootCerts, TlsConfig};
+use ureq::unversioned::resolver::{ResolvedSocketAddrs, Resolver};
+use ureq::unversioned::transport::{DefaultConnector, NextTimeout};
+use zeroize::Zeroizing;
+
+use crate::net::Names;
+use crate::net::own_login::OwnLogin;
+use crate::net::tls::CaFile;
+use crate::route::System;
+use crate::secret::{Password, Token};
+use crate::users::alive::deadlines;
+
+/// The most bytes of an answer that are read; most have some hundred.
+const MAX_BODY_BYTES: u64 = 64 << 10;
+/// The most bytes of its headers.
+const MAX_HEADER_BYTES: usize = 16 << 10;
+/// The least time in which asking again makes sense.
+const LEAST: Duration = Duration::from_millis(10);
+
+/// Where to ask, and who we are there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// `https://…`; `http://` only to this machine, as tokens go there in clear.
+    pub url: String,
+    /// Our name and our secret there (RFC 6749, 2.3.1).
+    pub client: Option<(String, Password)>,
+    /// Certificates that are trusted in place of the system's.
+    pub ca_file: Option<CaFile>,
+    /// How long an answer may take.
+    pub timeout: Duration,
+}
+
+/// The service.
+pub(super) struct Introspection {
+    url: String,
+    authorization: Option<Zeroizing<String>>,
+    /// Our account there, if it asks for one.
+    own: Option<OwnLogin>,
+    timeout: Duration,
+    agent: Agent,
+    /// Keeps no connections, so that it cannot take one that the service has closed meanwhile.
+    fresh: Agent,
+}
+
+impl Introspection {
+    /// Connects nowhere. `trusted`: the certificates of authorities.
+    pub(super) fn new(settings: &Settings, trusted: &[CertificateDer<'_>]) -> Self {
+        let trusted: Vec<_> = trusted
+            .iter()
+            .map(|certificate| Certificate::from_der(certificate).to_owned())
+            .collect();
+        let provider = std::sync::Arc::new(rustls::crypto::ring::default_provider());
+        let tls = TlsConfig::builder()
+            .root_certs(RootCerts::new_with_certs(&trusted))
+            .unversioned_rustls_crypto_provider(provider)
+            .build();
+        let names = Names::new(System.lookups_of_stores());
+        let agent = |connections| -> Agent {
+            let config = Agent::config_builder()
+                .tls_config(tls.clone())
+                // Under CGI, HTTP_PROXY is a header of the request (CVE-2016-5385).
+                .proxy(None)
+                .max_redirects(0)
+                .http_status_as_error(false)
+                .max_response_header_size(MAX_HEADER_BYTES)
+                .max_idle_connections(connections)
+                .user_agent("nginx-mail-auth")
+                .accept("application/json")
+                .build();
+            Agent::with_parts(
+                config,
+                DefaultConnector::default(),
+                KnownNames(names.clone()),
+            )
+        };
+        let authorization = settings.client.as_ref().map(|(id, secret)| {
+            let mut pair = Zeroizing::new(Vec::new());
+            encode(id.as_bytes(), &mut pair);
+            pair.push(b':');
+            encode(secret.reveal(), &mut pair);
+            let pair = Zeroizing::new(STANDARD.encode(pair.as_slice()));
+            Zeroizing::new(format!("Basic {}", pair.as_str()))
+        });
+        let own = settings
+            .client
+            .as_ref()
+            .map(|(id, secret)| OwnLogin::new(&settings.url, id.as_bytes(), secret.reveal()));
+        Self {
+            url: settings.url.clone(),
+            authorization,
+            own,
+            timeout: settings.timeout,
+            agent: agent(4),
+            fresh: agent(0),
+        }
+    }
+
+    /// What the service says of a token: its claims, or that it is not in force. An error means
+    /// that it could not say; it holds nothing of the token.
+    pub(super) fn claims(
+        &self,
+        token: &Token,
+        deadline: Instant,
+    ) -> Result<Option<Map<String, Value>>, Unsaid> {
+        let (deadline, life) = deadlines(deadline, self.timeout);
+        let attempt = self.own.as_ref().map(OwnLogin::attempt).transpose();
+        let attempt = attempt
+            .map_err(|closed| Unsaid::OfAny(format!("introspection: client-id: {closed}")))?;
+        let mut form = Zeroizing::new(b"token_type_hint=access_token&token=".to_vec());
+        encode(token.reveal(), &mut form);
+        let told = self.ask(&self.agent, &form, deadline);
+        // The connection may be one that the service has given up. Asking twice does no harm.
+        let told = match told {
+            Err(Failed::Connection(_)) if deadline > Instant::now() + LEAST => {
+                self.ask(&self.fresh, &form, deadline)
+            }
+            told => told,
+        };
+        let (refused, taken_again) = match (&told, attempt) {
+            (Err(Failed::Denied(what)), Some(attempt)) => {
+                (attempt.refused(what.as_str()).then_some(what), false)
+            }
+            (Ok(_), Some(attempt)) => (None, attempt.accepted()),
+            _ => (None, false),
+        };
+        if let Some(what) = refused {
+            log::error!(
+                "introspection: client-id is refused: {what}; it is tried again in a minute, or when \
+                 its secret is another"
+            );
+        }
+        if taken_again {
+            log::warn!("introspection: client-id is taken again");
+        }
+        let mut claims = told.map_err(|failed| match failed {
+            Failed::Slow if self.is_alive(life) => Unsaid::OfThis(failed.to_string()),
+            _ => Unsaid::OfAny(failed.to_string()),
+        })?;
+        match claims.remove("active") {
+            Some(Value::Bool(true)) => Ok(Some(claims)),
+            Some(Value::Bool(false)) => Ok(None),
+            _ => Err(Unsaid::OfAny(
+                "introspection: the answer does not say whether the token is active".into(),
+            )),
+        }
+    }
+
+    /// Whether the service answers anything: it is asked about no token.
+    fn is_alive(&self, deadline: Instant) -> bool {
+        let told = self.ask(&self.fresh, b"token_type_hint=access_token", deadline);
+        matches!(told, Ok(_) | Err(Failed::Answer(_) | Failed::Denied(_)))
+    }
+
+    fn ask(
+        &self,
+        agent: &Agent,
+        form: &[u8],
+        deadline: Instant,
+    ) -> Result<Map<String, Value>, Failed> {
+        let left = deadline.saturating_duration_since(Instant::now());
+        let mut request = agent
+            .post(&self.url)
+            .config()
+            .timeout_global(Some(left.max(LEAST)))
+            .build()
+            .content_type("application/x-www-form-urlencoded");
+        if let Some(authorization) = &self.authorization {
+            request = request.header("Authorization", authorization.as_str());
+        }
+        let mut response = request.send(form)?;
+        let status = response.status().as_u16();
+        let body = response
+            .body_mut()
+            .with_config()
+            .limit(MAX_BODY_BYTES)
+            .read_to_vec();
+        if status != 200 {
+            let what = format!("it answers with status {status}");
+            let error = body.ok().and_then(|body| named_error(&body));
+            return Err(match (status, error.as_deref()) {
+                // What is wrong may still be the token alone (RFC 6750, 3.1).
+                (401, Some("invalid_token")) => Failed::Answer(what),
+                // RFC 7662, 2.3; RFC 6749, 5.2.
+                (401, _) | (400 | 403, Some("invalid_client" | "unauthorized_client")) => {
+                    Failed::Denied(what)
+                }
+                _ => Failed::Answer(what),
+            });
+        }
+        let body = body?;
+        // serde's error would quote the answer.
+        serde_json::from_slice(&body)
+            .map_err(|_| Failed::Answer("its answer is no JSON object".to_owned()))
+    }
+}
+
+/// Names are looked up as everywhere in this program: by the C library only where that is safe.
+struct KnownNames(Names);
+
+impl fmt::Debug for KnownNames {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("KnownNames(..)")
+    }
+}
+
+impl Resolver for KnownNames {
+    fn resolve(
+        &self,
+        uri: &Uri,
+        _config: &Config,
+        timeout: NextTimeout,
+    ) -> Result<ResolvedSocketAddrs, ureq::Error> {
+        let host = uri.host().ok_or(ureq::Error::HostNotFound)?;
+        let usual = if uri.scheme_str() == Some("https") {
+            443
+        } else {
+            80
+        };
+        let port = uri.port_u16().unwrap_or(usual);
+        let bare = host.trim_start_matches('[').trim_end_matches(']');
+        let addresses = match bare.parse::<IpAddr>() {
+            Ok(address) => vec![address],
+            Err(_) => self.0.addresses(host, Instant::now() + *timeout.after)?,
+        };
+        let mut resolved = self.empty();
+        // It holds so many.
+        for address in addresses.into_iter().take(16) {
+            resolved.push((address, port).into());
+        }
+        Ok(resolved)
+    }
+}
+
+/// The `error` of an answer that is one (RFC 6749, 5.2).
+fn named_error(body: &[u8]) -> Option<String> {
+    let answer: Map<String, Value> = serde_json::from_slice(body).ok()?;
+    answer.get("error")?.as_str().map(str::to_owned)
+}
+
+/// Why the service could not say.
+#[derive(Debug)]
+pub(super) enum Unsaid {
+    /// It answers others, and is slow about this token.
+    OfThis(String),
+    /// It cannot be asked.
+    OfAny(String),
+}
+
+impl Unsaid {
+    pub(super) fn into_words(self) -> String {
+        match self {
+            Self::OfThis(what) | Self::OfAny(what) => what,
+        }
+    }
+}
+
+/// Why there are no claims.
+enum Failed {
+    /// There was no answer in time.
+    Slow,
+    /// The connection broke, or there was none.
+    Connection(String),
+    /// What came over it cannot be used.
+    Answer(String),
+    /// It does not take us for the client that we are there.
+    Denied(String),
+}
+
+impl fmt::Display for Failed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Slow => f.write_str("introspection: it takes too long"),
+            Self::Connection(what) | Self::Answer(what) | Self::Denied(what) => {
+                write!(f, "introspection: {what}")
+            }
+        }
+    }
+}
+
+impl From<ureq::Error> for Failed {
+    fn from(error: ureq::Error) -> Self {
+        match error {
+            ureq::Error::Timeout(_) => Self::Slow,
+            ureq::Error::BodyExceedsLimit(_) => Self::Answer("its answer is too long".to_owned()),
+            error => Self::Connection(error.to_string()),
+        }
+    }
+}
+
+/// Appends what stands for these bytes in a form (`application/x-www-form-urlencoded`).
+fn encode(bytes: &[u8], out: &mut Vec<u8>) {
+    const DIGITS: &[u8; 16] = b"0123456789ABCDEF";
+    for byte in bytes {
+        if byte.is_ascii_alphanumeric() || b"-._*".contains(byte) {
+            out.push(*byte);
+        } else {
+            let digit = |half: u8| DIGITS[usize::from(half & 15)];
+            out.extend_from_slice(&[b'%', digit(byte >> 4), digit(*byte)]);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_has_a_meaning_in_a_form_is_escaped() {
+        let mut out = Vec::new();
+        encode(b"aZ0-._*~ +/=&%\xe9:", &mut out);
+        assert_eq!(
+            String::from_utf8(out).unwrap(),
+            "aZ0-._*%7E%20%2B%2F%3D%26%25%E9%3A"
+        );
+    }
+}

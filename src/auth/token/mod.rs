@@ -1,0 +1,215 @@
+//! `xoauth2` and `oauthbearer`: a bearer token in place of a password (RFC 6750, RFC 7628), as
+//! freenginx since 1.27.1 and Angie since 1.11 pass it on.
+
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+use serde_json::{Map, Value};
+
+use crate::login::Login;
+use crate::login::rules::LoginRules;
+use crate::net::Fresh;
+use crate::nginx::refusal::{Refusal, Trouble};
+use crate::secret::Token;
+use crate::sys::Lifetime;
+use crate::sys::circuit_breaker::Bulkhead;
+use crate::sys::problem::Fault;
+use crate::sys::trusted_file::Watched;
+use crate::sys::trusted_file::{Secrecy, fingerprint, read_trusted};
+use crate::users::Question;
+
+mod claims;
+mod introspection;
+mod keys;
+mod kind;
+
+pub use claims::Rules;
+pub use introspection::Settings as IntrospectionSettings;
+
+use claims::Source;
+use introspection::{Introspection, Unsaid};
+use keys::KeySet;
+
+/// The most bytes of a JWKS file.
+const MAX_JWKS_BYTES: u64 = 1 << 20;
+
+/// Which tokens count: `[oauth]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// What every token must say.
+    pub rules: Rules,
+    /// The keys of signed tokens (RFC 7517).
+    pub jwks_file: Option<PathBuf>,
+    /// Who is asked about the others, and about all without `jwks_file`.
+    pub introspection: Option<IntrospectionSettings>,
+}
+
+/// Checks tokens: `[oauth]` at work.
+///
+/// With keys, what has the form of a signed token is checked by its signature alone. Everything
+/// else is a matter of introspection.
+pub struct Tokens {
+    rules: Rules,
+    keys: Option<KeySet>,
+    introspection: Option<Service>,
+}
+
+/// The service that is asked. A CGI process that has no token to check does without its
+/// certificates, which take milliseconds to read.
+struct Service {
+    settings: IntrospectionSettings,
+    bulkhead: Bulkhead,
+    opened: Fresh<Introspection>,
+}
+
+impl Service {
+    fn open(&self) -> Result<Arc<Introspection>, String> {
+        let settings = &self.settings;
+        match &settings.ca_file {
+            Some(file) => self
+                .opened
+                .once(|| Ok(Introspection::new(settings, &file.certificates()?))),
+            None if settings.url.starts_with("https:") => self
+                .opened
+                .of_system(|system| Ok(Introspection::new(settings, &system.certificates))),
+            None => self.opened.once(|| Ok(Introspection::new(settings, &[]))),
+        }
+    }
+
+    /// What it says of a token, unless that would hold up too many.
+    fn ask(
+        &self,
+        token: &Token,
+        asked: &Question<'_>,
+    ) -> Result<Option<Map<String, Value>>, String> {
+        let introspection = self.open()?;
+        let asking = self
+            .bulkhead
+            .enter(asked.claim())
+            .map_err(|closed| format!("introspection: {closed}"))?;
+        let told = introspection.claims(token, asked.deadline);
+        match &told {
+            // One that is slow about some tokens does not hang: whoever sends those would keep all
+            // others out.
+            Ok(_) | Err(Unsaid::OfThis(_)) => asking.answered(),
+            Err(Unsaid::OfAny(_)) => asking.unanswered(),
+        }
+        told.map_err(Unsaid::into_words)
+    }
+}
+
+impl Tokens {
+    /// Reads the keys and, for a server, the certificates; connects nowhere. At most `max_questions`
+    /// introspections are made at once. A change of the JWKS
+    /// file is a change of the configuration, so that it is read again then.
+    pub fn open(
+        settings: &Settings,
+        max_questions: NonZeroUsize,
+        lifetime: Lifetime,
+        watched: &mut Watched,
+    ) -> Result<Self, Fault> {
+        let fault = |key| move |message| Fault { key, message };
+        let keys = settings.jwks_file.as_ref().map(|path| {
+            watched.push((path.clone(), fingerprint(path).ok()));
+            let read = read_trusted(path, MAX_JWKS_BYTES, Secrecy::Open);
+            let bytes = read.map_err(|problem| problem.to_string())?.bytes;
+            KeySet::parse(&bytes).map_err(|error| format!("{}: {error}", path.display()))
+        });
+        let introspection = settings.introspection.as_ref().map(|settings| Service {
+            settings: settings.clone(),
+            bulkhead: Bulkhead::new("introspection".to_owned(), max_questions),
+            opened: Fresh::default(),
+        });
+        if let (Some(service), Lifetime::Server) = (&introspection, lifetime) {
+            service.open().map_err(fault("ca-file"))?;
+        }
+        Ok(Self {
+            rules: settings.rules.clone(),
+            keys: keys.transpose().map_err(fault("jwks-file"))?,
+            introspection,
+        })
+    }
+
+    /// Keys of the JWKS file that are passed over, though they look like keys of signatures.
+    pub fn warnings(&self) -> &[String] {
+        self.keys.as_ref().map_or(&[], KeySet::warnings)
+    }
+
+    /// Asks the service about a token that nobody has. What is to be mended comes back in words.
+    pub fn test(&self, deadline: Instant) -> Vec<String> {
+        let Some(service) = &self.introspection else {
+            return Vec::new();
+        };
+        let Some(nobodys) = Token::new(b"nginx-mail-auth-check".to_vec()) else {
+            return Vec::new();
+        };
+        let told = service.open().and_then(|service| {
+            let told = service.claims(&nobodys, deadline);
+            told.map_err(Unsaid::into_words)
+        });
+        match told {
+            Ok(None) => Vec::new(),
+            Ok(Some(_)) => vec!["introspection: a token that nobody issued is active".to_owned()],
+            Err(what) => vec![what],
+        }
+    }
+
+    /// Whether the token is in force and names this login, after the rules of `[logins]`.
+    pub fn check(
+        &self,
+        token: &Token,
+        asked: &Question<'_>,
+        logins: &LoginRules,
+    ) -> Result<(), Refusal> {
+        let login = asked.login;
+        let since = SystemTime::now().duration_since(UNIX_EPOCH);
+        let now = since.unwrap_or_default().as_secs_f64();
+        let signed = keys::parts(token.reveal()).is_some();
+        let (claims, source, typed) = match (&self.keys, &self.introspection) {
+            (Some(keys), _) if signed => {
+                let (claims, typed) = keys.claims(token.reveal()).map_err(Refusal::BadToken)?;
+                (claims, Source::Signature, typed)
+            }
+            (_, Some(service)) => {
+                let told = service.ask(token, asked).map_err(Trouble::Tokens)?;
+                let claims = told.ok_or(Refusal::BadToken("it is not active"))?;
+                (claims, Source::Introspection, false)
+            }
+            (_, None) => return Err(Refusal::BadToken("it is no signed token")),
+        };
+        kind::check(&claims, source, typed).map_err(Refusal::BadToken)?;
+        let named = self
+            .rules
+            .login(&claims, source, now)
+            .map_err(Refusal::BadToken)?;
+        let named = Login::new(named.as_bytes().to_vec())
+            .and_then(|named| logins.canonical(&named))
+            .map_err(|_| Refusal::BadToken("it names no login that could be one"))?;
+        if login.as_bytes().is_empty() || named != *login {
+            return Err(Refusal::BadToken("it is another login's"));
+        }
+        Ok(())
+    }
+}
+
+/// What `Auth-Error-SASL` says of every token that is refused, whatever the reason: base64 of JSON
+/// (RFC 7628, 3.2.2).
+pub fn sasl_error(rules: &Rules, configuration_url: Option<&str>) -> String {
+    use base64::Engine;
+    use base64::engine::general_purpose::STANDARD;
+
+    let mut error = Map::new();
+    error.insert("status".into(), "invalid_token".into());
+    if let Some(scope) = &rules.scope {
+        error.insert("scope".into(), scope.as_str().into());
+    }
+    if let Some(url) = configuration_url {
+        error.insert("openid-configuration".into(), url.into());
+    }
+    STANDARD.encode(Value::Object(error).to_string())
+}
+
+#[cfg(test)]
+mod tests;

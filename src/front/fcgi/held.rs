@@ -1,0 +1,183 @@
+//! Answers that are not to leave yet, and their connections: no thread and no seat is theirs meanwhile.
+//!
+//! One thread takes them out again, each when it is due, and not more than one in a step: refusals
+//! that cost nothing must not come so fast that answering them leaves nobody else a processor.
+
+use std::cmp::{Ordering, Reverse};
+use std::collections::BinaryHeap;
+use std::os::fd::OwnedFd;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use super::conn::Connection;
+use crate::front::pace::STEP;
+use crate::front::params::Peer;
+
+/// How many are kept. Each takes a descriptor and some 10 KiB.
+const MOST: usize = 256;
+
+/// A connection whose answer is made, but not sent.
+#[derive(Debug)]
+pub(super) struct Parked {
+    pub socket: Arc<OwnedFd>,
+    pub peer: Peer,
+    pub conn: Connection,
+    /// What is to be sent.
+    pub out: Vec<u8>,
+}
+
+/// The connections whose answers are held back.
+#[derive(Debug, Default)]
+pub(super) struct Held {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    waiting: BinaryHeap<Reverse<Entry>>,
+    /// How many were ever put in.
+    count: u64,
+    /// When the last one was taken out.
+    last: Option<Instant>,
+    /// Whether none is to wait any longer.
+    hurried: bool,
+}
+
+#[derive(Debug)]
+struct Entry {
+    due: Instant,
+    /// In the order of their coming where they are due at the same time.
+    number: u64,
+    parked: Box<Parked>,
+}
+
+impl Held {
+    /// Keeps a connection until its answer is due; gives it back if there are too many.
+    pub(super) fn keep(&self, due: Instant, parked: Box<Parked>) -> Result<(), Box<Parked>> {
+        let mut state = self.lock();
+        if state.waiting.len() >= MOST {
+            return Err(parked);
+        }
+        let first = state.waiting.peek().is_none_or(|first| due < first.0.due);
+        let number = state.count;
+        state.count += 1;
+        state.waiting.push(Reverse(Entry {
+            due,
+            number,
+            parked,
+        }));
+        if first {
+            self.changed.notify_one();
+        }
+        Ok(())
+    }
+
+    /// Waits for the next one whose answer is due. For one thread.
+    pub(super) fn next(&self) -> Box<Parked> {
+        let mut state = self.lock();
+        loop {
+            let now = Instant::now();
+            let due = state.waiting.peek().map(|first| {
+                let in_step = state.last.map(|last| last + STEP);
+                in_step.map_or(first.0.due, |in_step| first.0.due.max(in_step))
+            });
+            let Some(due) = due else {
+                let waited = self.changed.wait(state);
+                state = waited.unwrap_or_else(PoisonError::into_inner);
+                continue;
+            };
+            let left = due.saturating_duration_since(now);
+            if (left.is_zero() || state.hurried)
+                && let Some(Reverse(entry)) = state.waiting.pop()
+            {
+                state.last = Some(now);
+                return entry.parked;
+            }
+            let waited = self.changed.wait_timeout(state, left);
+            (state, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    /// Lets none wait any longer: the server stops.
+    pub(super) fn hurry(&self) {
+        self.lock().hurried = true;
+        self.changed.notify_one();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Ord for Entry {
+    fn cmp(&self, other: &Self) -> Ordering {
+        (self.due, self.number).cmp(&(other.due, other.number))
+    }
+}
+
+impl PartialOrd for Entry {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for Entry {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other).is_eq()
+    }
+}
+
+impl Eq for Entry {}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::net::UnixStream;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::front::fcgi::Limits;
+
+    fn parked(name: u8) -> Box<Parked> {
+        let (socket, _) = UnixStream::pair().unwrap();
+        Box::new(Parked {
+            socket: Arc::new(socket.into()),
+            peer: Peer::WebServer,
+            conn: Connection::new(Limits::default()),
+            out: vec![name],
+        })
+    }
+
+    #[test]
+    fn each_leaves_when_it_is_due_and_no_two_in_a_step() {
+        let held = Held::default();
+        let start = Instant::now();
+        let after = |millis| start + Duration::from_millis(millis);
+        for (millis, name) in [(20, 3), (5, 1), (20, 4), (10, 2)] {
+            held.keep(after(millis), parked(name)).unwrap();
+        }
+        let mut last = None;
+        for (name, due) in [(1, 5), (2, 10), (3, 20), (4, 21)] {
+            assert_eq!(held.next().out, [name]);
+            let now = Instant::now();
+            assert!(now >= after(due) && last.is_none_or(|last| now >= last + STEP / 2));
+            last = Some(now);
+        }
+    }
+
+    #[test]
+    fn they_are_bounded_and_a_server_that_stops_waits_for_none() {
+        let held = Held::default();
+        let never = Instant::now() + Duration::from_secs(3600);
+        for _ in 0..MOST {
+            held.keep(never, parked(0)).unwrap();
+        }
+        assert_eq!(held.keep(never, parked(7)).unwrap_err().out, [7]);
+        held.hurry();
+        for _ in 0..MOST {
+            held.next();
+        }
+        held.keep(never, parked(8)).unwrap();
+        assert_eq!(held.next().out, [8]);
+    }
+}

@@ -1,0 +1,304 @@
+//! One connection over its socket: reads, sends, time-outs.
+
+use std::os::fd::OwnedFd;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::time::{Duration, Instant};
+
+use rustix::buffer::spare_capacity;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
+use rustix::net::sockopt::{Timeout, set_socket_timeout};
+use rustix::net::{RecvFlags, SendFlags, Shutdown, recv, send, shutdown};
+use zeroize::Zeroize as _;
+
+use super::conn::{Broken, Connection, Event, Want};
+use super::held::Parked;
+use super::slots::{Phase, Slot, Stay};
+use super::{Application, Limits, NoRequest};
+use crate::front::pace::Departure;
+use crate::front::params::Peer;
+
+/// How long the end of STDIN is waited for after the answer.
+const DRAIN: Duration = Duration::from_secs(1);
+
+/// Whether there is room for the connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Admission {
+    /// It is served.
+    Served,
+    /// It goes on after an answer that was held back.
+    Resumed,
+    /// Everyone is busy: its request is read and answered with [`NoRequest::Overloaded`].
+    Turned,
+}
+
+/// How a connection is left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Left {
+    /// It is to be closed.
+    Over,
+    /// An answer is in `out` that is to leave then.
+    Held(Instant),
+}
+
+/// A connection, its socket and what others see of it.
+pub(super) struct Link<'a> {
+    socket: &'a OwnedFd,
+    peer: Peer,
+    slot: &'a Slot,
+    limits: &'a Limits,
+    phase: Phase,
+    since: Instant,
+    /// Something has arrived.
+    received: bool,
+    /// SO_RCVTIMEO as it is set.
+    timeout: Option<Duration>,
+}
+
+/// Nothing more can be sent.
+struct Lost;
+
+enum Read {
+    Bytes,
+    End,
+    TimedOut,
+    Lost,
+}
+
+impl<'a> Link<'a> {
+    /// `since` is the time of the accept.
+    pub(super) fn new(
+        (socket, peer): (&'a OwnedFd, Peer),
+        slot: &'a Slot,
+        limits: &'a Limits,
+        since: Instant,
+    ) -> Self {
+        Self {
+            socket,
+            peer,
+            slot,
+            limits,
+            phase: Phase::Fresh,
+            since,
+            received: false,
+            timeout: None,
+        }
+    }
+
+    /// The same for a connection on which a request has been answered.
+    pub(super) fn resumed(self) -> Self {
+        Self {
+            received: true,
+            phase: Phase::Deciding,
+            ..self
+        }
+    }
+
+    /// Serves the connection to its end, or to an answer that is not to leave yet. An error is what
+    /// the peer did against the protocol.
+    pub(super) fn serve(
+        mut self,
+        conn: &mut Connection,
+        out: &mut Vec<u8>,
+        app: &impl Application,
+        admission: Admission,
+        stopping: &AtomicBool,
+    ) -> Result<Left, Broken> {
+        loop {
+            match conn.next(out) {
+                Event::Answer => {
+                    let stay = self.enter(Phase::Deciding);
+                    let turned = admission == Admission::Turned;
+                    if stay == Stay::Evicted || turned || stopping.load(Relaxed) {
+                        conn.finish();
+                    }
+                    let mut departure = Departure::AtOnce;
+                    conn.answer(out, |request, out| match request {
+                        Ok(_) if turned => app.respond_without_request(NoRequest::Overloaded, out),
+                        Ok(params) => departure = app.respond(self.peer, params, out),
+                        Err(why) => app.respond_without_request(why, out),
+                    });
+                    match departure {
+                        Departure::Held { .. } => {
+                            return Ok(departure.due().map_or(Left::Over, Left::Held));
+                        }
+                        Departure::AtOnce | Departure::InStep { .. } => departure.wait(),
+                    }
+                    // Growing would leave a copy of what is there behind.
+                    if out.len() > out.capacity() / 2 && self.send(out).is_err() {
+                        return Ok(Left::Over);
+                    }
+                }
+                Event::More(want) => {
+                    if self.send(out).is_err() {
+                        return Ok(Left::Over);
+                    }
+                    self.wait_for(want);
+                    match self.read(conn.room()) {
+                        Read::Bytes => {}
+                        Read::TimedOut if conn.give_up(NoRequest::TooSlow) => {}
+                        Read::End if self.slot.stay() == Stay::Evicted => {
+                            if !conn.give_up(NoRequest::TooSlow) {
+                                return Ok(Left::Over);
+                            }
+                        }
+                        Read::End if conn.give_up(NoRequest::Aborted) => {}
+                        Read::End | Read::TimedOut | Read::Lost => return Ok(Left::Over),
+                    }
+                }
+                // If the peer is gone, that ends the connection as well.
+                Event::Over => {
+                    let _ = self.send(out);
+                    return Ok(Left::Over);
+                }
+                Event::Broken(broken) => {
+                    let _ = self.send(out);
+                    return Err(broken);
+                }
+            }
+        }
+    }
+
+    fn enter(&mut self, phase: Phase) -> Stay {
+        let (since, stay) = self.slot.enter(phase);
+        self.phase = phase;
+        self.since = since;
+        stay
+    }
+
+    /// Enters the phase in which these bytes are waited for.
+    fn wait_for(&mut self, want: Want) {
+        let phase = match want {
+            Want::Request if !self.received => Phase::Fresh,
+            Want::Request => Phase::Idle,
+            Want::Rest => Phase::Reading,
+            Want::End => Phase::Draining,
+        };
+        if phase == self.phase {
+            return;
+        }
+        let (before, accepted) = (self.phase, self.since);
+        self.enter(phase);
+        if before == Phase::Fresh && phase == Phase::Reading {
+            self.since = accepted;
+        }
+        if phase == Phase::Draining {
+            // The web server sees that the answer is whole. A close with STDIN unread would reset
+            // the connection under a peer that is still writing.
+            let _ = shutdown(self.socket, Shutdown::Write);
+        }
+    }
+
+    fn read(&mut self, room: &mut Vec<u8>) -> Read {
+        let total = match self.phase {
+            Phase::Draining => DRAIN,
+            Phase::Idle => self.limits.idle_timeout,
+            Phase::Fresh | Phase::Reading | Phase::Deciding | Phase::Sending => {
+                self.limits.read_timeout
+            }
+        };
+        // A request is usually there before its connection is accepted.
+        let mut flags = match self.phase {
+            Phase::Fresh => RecvFlags::DONTWAIT,
+            _ => RecvFlags::empty(),
+        };
+        loop {
+            if flags.is_empty() {
+                let left = match self.phase {
+                    // Whole time-outs, so that requests one after the other need no system call
+                    // for it.
+                    Phase::Idle => total,
+                    _ => total.saturating_sub(self.since.elapsed()),
+                };
+                if left.is_zero() {
+                    return Read::TimedOut;
+                }
+                if self.timeout != Some(left) {
+                    if set_socket_timeout(self.socket, Timeout::Recv, Some(left)).is_err() {
+                        return Read::Lost;
+                    }
+                    self.timeout = Some(left);
+                }
+            }
+            match recv(self.socket, spare_capacity(room), flags) {
+                Ok((_, 0)) => return Read::End,
+                Ok(_) => {
+                    self.received = true;
+                    return Read::Bytes;
+                }
+                Err(Errno::AGAIN) if flags.is_empty() => {
+                    if self.phase == Phase::Idle || self.since.elapsed() >= total {
+                        return Read::TimedOut;
+                    }
+                }
+                Err(Errno::AGAIN) => flags = RecvFlags::empty(),
+                Err(Errno::INTR) => {}
+                Err(_) => return Read::Lost,
+            }
+        }
+    }
+
+    /// Sends all of `out`; the peer has as long as a request may take to arrive.
+    fn send(&mut self, out: &mut Vec<u8>) -> Result<(), Lost> {
+        let mut rest = out.as_slice();
+        let mut deadline = None;
+        while !rest.is_empty() {
+            let flags = SendFlags::NOSIGNAL | SendFlags::DONTWAIT;
+            match send(self.socket, rest, flags) {
+                Ok(sent) => rest = rest.get(sent..).unwrap_or_default(),
+                Err(Errno::INTR) => {}
+                Err(Errno::AGAIN) => {
+                    let deadline = *deadline.get_or_insert_with(|| {
+                        self.enter(Phase::Sending);
+                        self.since + self.limits.read_timeout
+                    });
+                    let left = deadline.saturating_duration_since(Instant::now());
+                    if left.is_zero() {
+                        return Err(Lost);
+                    }
+                    let left = Timespec::try_from(left).map_err(|_| Lost)?;
+                    let mut sockets = [PollFd::new(self.socket, PollFlags::OUT)];
+                    match poll(&mut sockets, Some(&left)) {
+                        Ok(_) | Err(Errno::INTR) => {}
+                        Err(_) => return Err(Lost),
+                    }
+                }
+                Err(_) => return Err(Lost),
+            }
+        }
+        // An answer may hold a password.
+        out.zeroize();
+        Ok(())
+    }
+}
+
+/// Sends an answer that is due, as far as that goes without waiting. True if its connection needs
+/// nothing more than to be closed. An error is what the peer did against the protocol.
+pub(super) fn depart(parked: &mut Parked) -> Result<bool, Broken> {
+    let Parked {
+        socket, conn, out, ..
+    } = parked;
+    while !out.is_empty() {
+        match send(&*socket, out, SendFlags::NOSIGNAL | SendFlags::DONTWAIT) {
+            Ok(sent) => drop(out.drain(..sent)),
+            Err(Errno::INTR) => {}
+            Err(Errno::AGAIN) => return Ok(false),
+            Err(_) => return Ok(true),
+        }
+    }
+    let mut event = conn.next(out);
+    if event == Event::More(Want::End) {
+        // It has usually come meanwhile.
+        match recv(&*socket, spare_capacity(conn.room()), RecvFlags::DONTWAIT) {
+            Ok((_, 0)) => return Ok(true),
+            Ok(_) => event = conn.next(out),
+            Err(Errno::AGAIN | Errno::INTR) => {}
+            Err(_) => return Ok(true),
+        }
+    }
+    match event {
+        Event::Over => Ok(out.is_empty()),
+        Event::Broken(broken) => Err(broken),
+        Event::Answer | Event::More(_) => Ok(false),
+    }
+}

@@ -1,0 +1,424 @@
+//! Threads that accept and serve, their bounds, and the signals that end or reload the program.
+//!
+//! Each thread blocks in `accept`, serves that connection to its end and accepts again. Whoever
+//! leaves `accept` last makes sure that somebody else waits there: so there are only as many
+//! threads as there ever were connections at once, plus a few.
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
+use std::sync::mpsc::{Receiver, sync_channel};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rustix::io::Errno;
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
+use signal_hook::iterator::Signals;
+use zeroize::Zeroize as _;
+
+use super::conn::{Broken, Connection};
+use super::held::{Held, Parked};
+use super::link::{self, Admission, Left, Link};
+use super::listener::{Listener, WebServers};
+use super::repeats::Repeats;
+use super::seats::{GRACE, Seats};
+use super::slots::{Phase, Slot, Slots};
+use super::{Application, Limits};
+use crate::front::params::Peer;
+
+/// Threads that may wait in `accept` on one listener. Each listener also gets as many threads
+/// beyond the bound of connections, to evict or to turn away whoever comes then.
+const SPARE: usize = 4;
+/// Of a thread's stack only what is touched costs memory. Name resolution in glibc takes 64 KiB;
+/// password hashes have their memory on the heap.
+const STACK: usize = 512 * 1024;
+/// How long `accept` pauses when descriptors or memory are short.
+const PAUSE: Duration = Duration::from_millis(100);
+/// How soon a request has to arrive whole that is turned away whatever it asks.
+const TURNED: Duration = Duration::from_secs(1);
+/// How often a stopping server looks around.
+const TICK: Duration = Duration::from_millis(5);
+/// How long nothing must have happened before a stopping server is idle: a connection that has
+/// just been accepted is not counted yet.
+const QUIET: Duration = Duration::from_millis(15);
+/// How long a stopping server waits for a connection on which nothing arrives.
+const SILENT: Duration = Duration::from_millis(100);
+/// When requests that still arrive are given up after the signal to stop; answers are still sent.
+const LAST_CALL: Duration = Duration::from_secs(6);
+/// When a stopping server returns whatever is still going on: mod_fcgid kills after 8 seconds.
+const DEADLINE: Duration = Duration::from_millis(6500);
+
+/// A FastCGI server that has not started.
+#[derive(Debug)]
+pub struct Server {
+    /// Where web servers connect; at least one.
+    pub listeners: Vec<Listener>,
+    /// Bounds of all listeners together.
+    pub limits: Limits,
+    /// If given, nobody else may connect (FastCGI 1.0, 3.2).
+    pub web_servers: Option<WebServers>,
+}
+
+impl Server {
+    /// Serves until SIGTERM, SIGINT or SIGUSR1, then finishes the requests in hand and returns: at
+    /// once if there are none, after 6.5 seconds at the latest. SIGHUP reloads.
+    ///
+    /// Threads still wait in `accept` when it returns: the caller is to end the process. An error
+    /// if there is no listener, no thread can be started or signals cannot be caught.
+    pub fn run(self, app: impl Application) -> io::Result<()> {
+        if self.listeners.is_empty() {
+            let what = "nothing to listen on";
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, what));
+        }
+        // Before the first accept, so that no signal finds a request with nobody to finish it.
+        let mut signals = Signals::new([SIGHUP, SIGTERM, SIGINT, SIGUSR1])?;
+        let shared = Arc::new(Shared::new(self, app));
+        for door in 0..shared.doors.len() {
+            shared.spawn(door)?;
+        }
+        let releasing = Arc::clone(&shared);
+        thread::Builder::new()
+            .name("held".to_owned())
+            .spawn(move || releasing.release())?;
+        // Capacity 1: signals during a reload ask for one more, not for many.
+        let (ask, asked) = sync_channel(1);
+        let reloading = Arc::clone(&shared);
+        thread::Builder::new()
+            .name("reload".to_owned())
+            .spawn(move || reloading.reload(asked))?;
+        for signal in signals.forever() {
+            if signal != SIGHUP {
+                break;
+            }
+            let _ = ask.try_send(());
+        }
+        shared.stop();
+        Ok(())
+    }
+}
+
+/// A listener and how many threads wait in its `accept`.
+struct Door {
+    listener: Listener,
+    waiting: AtomicUsize,
+}
+
+struct Shared<A> {
+    app: A,
+    doors: Vec<Door>,
+    limits: Limits,
+    web_servers: Option<WebServers>,
+    slots: Slots,
+    seats: Seats,
+    held: Held,
+    threads: AtomicUsize,
+    /// Connections that are accepted and not closed.
+    connections: AtomicUsize,
+    stopping: AtomicBool,
+    broken: Repeats,
+    failing: Repeats,
+    crowded: Repeats,
+    strange: Repeats,
+}
+
+impl<A: Application> Shared<A> {
+    fn new(server: Server, app: A) -> Self {
+        let doors = server.listeners.into_iter().map(|listener| Door {
+            listener,
+            waiting: AtomicUsize::new(0),
+        });
+        Self {
+            app,
+            doors: doors.collect(),
+            limits: server.limits,
+            web_servers: server.web_servers,
+            slots: Slots::default(),
+            seats: Seats::new(server.limits.connections),
+            held: Held::default(),
+            threads: AtomicUsize::new(0),
+            connections: AtomicUsize::new(0),
+            stopping: AtomicBool::new(false),
+            broken: Repeats::default(),
+            failing: Repeats::default(),
+            crowded: Repeats::default(),
+            strange: Repeats::default(),
+        }
+    }
+
+    /// Starts a thread for a listener, if the bound allows one more.
+    fn spawn(self: &Arc<Self>, door: usize) -> io::Result<()> {
+        let Some(waiting) = self.doors.get(door).map(|door| &door.waiting) else {
+            return Ok(());
+        };
+        waiting.fetch_add(1, SeqCst);
+        let started = self.start(0, move |shared| shared.work(door));
+        if !matches!(started, Ok(true)) {
+            waiting.fetch_sub(1, SeqCst);
+        }
+        started.map(drop)
+    }
+
+    /// Starts a thread, if there are no more than the bound and `beyond`. Whether it did.
+    fn start(
+        self: &Arc<Self>,
+        beyond: usize,
+        work: impl FnOnce(&Arc<Self>) + Send + 'static,
+    ) -> io::Result<bool> {
+        let bound = self.limits.connections + SPARE * self.doors.len() + beyond;
+        if self.threads.fetch_add(1, SeqCst) >= bound {
+            self.threads.fetch_sub(1, SeqCst);
+            return Ok(false);
+        }
+        let shared = Arc::clone(self);
+        let thread = thread::Builder::new()
+            .name("fcgi".to_owned())
+            .stack_size(STACK)
+            .spawn(move || {
+                work(&shared);
+                shared.threads.fetch_sub(1, SeqCst);
+            });
+        if thread.is_err() {
+            self.threads.fetch_sub(1, SeqCst);
+        }
+        thread.map(|_| true)
+    }
+
+    /// What a thread does: one connection after the other. It is counted as waiting already.
+    fn work(self: &Arc<Self>, first: usize) {
+        let slot = self.slots.add();
+        let mut conn = Connection::new(self.limits);
+        let mut out = Vec::with_capacity(1024);
+        let mut next = Some(first);
+        while let Some(index) = next
+            && let Some(door) = self.doors.get(index)
+        {
+            let accepted = door.listener.accept(|peer| self.admits(peer));
+            if let Err(error) = &accepted {
+                self.pause(*error);
+            }
+            let others = door.waiting.fetch_sub(1, SeqCst) - 1;
+            if let Ok((socket, peer)) = accepted {
+                self.connections.fetch_add(1, SeqCst);
+                if others == 0
+                    && let Err(error) = self.spawn(index)
+                {
+                    self.failing
+                        .warn(format_args!("cannot start a thread: {error}"));
+                }
+                let mut admission = Admission::Served;
+                if !self.seats.take(&self.slots) {
+                    let bound = self.limits.connections;
+                    self.crowded.warn(format_args!(
+                        "all {bound} connections are busy: turned a request away"
+                    ));
+                    admission = Admission::Turned;
+                }
+                let peer = (Arc::new(socket), peer);
+                self.attend(peer, &slot, &mut conn, &mut out, admission);
+                conn.reset();
+                out.zeroize();
+                out.shrink_to(1024);
+            }
+            next = self.next_door(index);
+        }
+        self.slots.remove(&slot);
+    }
+
+    /// Serves a connection, and leaves its seat if it has one.
+    fn attend(
+        self: &Arc<Self>,
+        (socket, peer): (Arc<OwnedFd>, Peer),
+        slot: &Slot,
+        conn: &mut Connection,
+        out: &mut Vec<u8>,
+        admission: Admission,
+    ) {
+        let serve = || self.serve((&socket, peer), slot, conn, out, admission);
+        let left = catch_unwind(AssertUnwindSafe(serve)).unwrap_or_else(|_| {
+            log::error!("a request failed by a bug; its connection is closed");
+            Left::Over
+        });
+        // Counted out before it is closed: a peer that has seen the close may come again at once,
+        // and must find the place free.
+        if admission != Admission::Turned {
+            self.seats.leave();
+        }
+        if let Left::Held(due) = left {
+            slot.clear();
+            // Overwrites the request, which holds a password.
+            conn.room();
+            let parked = Box::new(Parked {
+                socket,
+                peer,
+                conn: std::mem::replace(conn, Connection::new(self.limits)),
+                out: std::mem::replace(out, Vec::with_capacity(1024)),
+            });
+            if let Err(mut too_many) = self.held.keep(due, parked) {
+                too_many.conn.finish();
+                self.depart(too_many);
+            }
+        } else {
+            self.connections.fetch_sub(1, SeqCst);
+            slot.clear();
+        }
+    }
+
+    /// Sends the answers that are due.
+    fn release(self: &Arc<Self>) {
+        loop {
+            let parked = self.held.next();
+            if catch_unwind(AssertUnwindSafe(|| self.depart(parked))).is_err() {
+                log::error!("an answer that was due failed by a bug");
+            }
+        }
+    }
+
+    /// Sends an answer that is due. A connection that is kept goes on in a thread.
+    fn depart(self: &Arc<Self>, mut parked: Box<Parked>) {
+        if self.stopping.load(SeqCst) {
+            parked.conn.finish();
+        }
+        match link::depart(&mut parked) {
+            Ok(true) => {}
+            Ok(false) => match self.start(SPARE, move |shared| shared.resume(*parked)) {
+                Ok(true) => return,
+                // As if it were evicted.
+                Ok(false) => {}
+                Err(error) => self
+                    .failing
+                    .warn(format_args!("cannot start a thread: {error}")),
+            },
+            Err(broken) => self.complain(broken),
+        }
+        self.connections.fetch_sub(1, SeqCst);
+    }
+
+    /// Goes on with a connection whose answer was held back.
+    fn resume(self: &Arc<Self>, parked: Parked) {
+        let Parked {
+            socket,
+            peer,
+            mut conn,
+            mut out,
+        } = parked;
+        let slot = self.slots.add();
+        if self.seats.take(&self.slots) {
+            let peer = (socket, peer);
+            self.attend(peer, &slot, &mut conn, &mut out, Admission::Resumed);
+        } else {
+            self.connections.fetch_sub(1, SeqCst);
+        }
+        self.slots.remove(&slot);
+        conn.reset();
+        out.zeroize();
+    }
+
+    /// Where a thread is to wait after a connection; `None` if nowhere, so that it ends.
+    fn next_door(&self, own: usize) -> Option<usize> {
+        if self.doors.len() > 1 {
+            let deserted = |door: &Door| door.waiting.load(SeqCst) == 0;
+            if let Some(index) = self.doors.iter().position(deserted) {
+                self.doors.get(index)?.waiting.fetch_add(1, SeqCst);
+                return Some(index);
+            }
+        }
+        let waiting = &self.doors.get(own)?.waiting;
+        if waiting.fetch_add(1, SeqCst) < SPARE {
+            return Some(own);
+        }
+        waiting.fetch_sub(1, SeqCst);
+        None
+    }
+
+    fn serve(
+        &self,
+        (socket, peer): (&Arc<OwnedFd>, Peer),
+        slot: &Slot,
+        conn: &mut Connection,
+        out: &mut Vec<u8>,
+        admission: Admission,
+    ) -> Left {
+        let mut limits = self.limits;
+        if admission == Admission::Turned {
+            limits.read_timeout = limits.read_timeout.min(TURNED);
+        }
+        let since = slot.fill(Arc::clone(socket));
+        let mut link = Link::new((socket, peer), slot, &limits, since);
+        if admission == Admission::Resumed {
+            link = link.resumed();
+        }
+        let served = link.serve(conn, out, &self.app, admission, &self.stopping);
+        served.unwrap_or_else(|broken| {
+            self.complain(broken);
+            Left::Over
+        })
+    }
+
+    fn complain(&self, broken: Broken) {
+        self.broken
+            .warn(format_args!("closed a FastCGI connection: {broken}"));
+    }
+
+    /// Whether this peer may connect. Whoever may not is closed without a word.
+    fn admits(&self, peer: Peer) -> bool {
+        let servers = self.web_servers.as_ref();
+        let listed = servers.is_none_or(|servers| servers.contain(peer));
+        let admitted = listed
+            && catch_unwind(AssertUnwindSafe(|| self.app.admits(peer))).unwrap_or_else(|_| {
+                log::error!("deciding who may connect failed by a bug");
+                false
+            });
+        if !admitted {
+            self.strange.warn(format_args!(
+                "closed a connection from {peer}, which may not ask"
+            ));
+        }
+        admitted
+    }
+
+    /// Waits until `accept` may work again.
+    fn pause(&self, error: Errno) {
+        self.failing
+            .warn(format_args!("cannot accept a connection: {error}"));
+        // Gives a descriptor back, as if a seat were needed: whoever says nothing or next to nothing
+        // would keep all others out for as long as a request may take to arrive.
+        self.slots.evict_one(GRACE);
+        thread::sleep(PAUSE);
+    }
+
+    fn reload(&self, asked: Receiver<()>) {
+        for () in asked {
+            if catch_unwind(AssertUnwindSafe(|| self.app.reload())).is_err() {
+                log::error!("reloading failed by a bug");
+            }
+        }
+    }
+
+    /// Waits until the requests in hand are answered, and those in the backlog.
+    ///
+    /// A listener cannot be shut down: other processes may share it, and what is in its backlog
+    /// would be lost.
+    fn stop(&self) {
+        self.stopping.store(true, SeqCst);
+        self.held.hurry();
+        for door in &self.doors {
+            door.listener.remove_file();
+        }
+        let start = Instant::now();
+        let mut busy = start;
+        while start.elapsed() < DEADLINE && busy.elapsed() < QUIET {
+            self.slots.evict_all(&[Phase::Idle], Duration::ZERO);
+            self.slots.evict_all(&[Phase::Fresh], SILENT);
+            if start.elapsed() >= LAST_CALL {
+                self.slots.evict_all(&[Phase::Reading], Duration::ZERO);
+            }
+            thread::sleep(TICK);
+            let backlog = || self.doors.iter().any(|door| door.listener.has_backlog());
+            if self.connections.load(SeqCst) > 0 || backlog() {
+                busy = Instant::now();
+            }
+        }
+    }
+}

@@ -1,0 +1,32 @@
+//! The mail protocol of a client.
+
+/// The mail protocol of the client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Protocol {
+    /// IMAP.
+    Imap,
+    /// POP3, and whatever is not exactly `imap` or `smtp`, as in the original script.
+    Pop3,
+    /// SMTP.
+    Smtp,
+}
+
+impl Protocol {
+    /// Reads nginx's word; case matters.
+    pub fn from_word(word: &[u8]) -> Self {
+        match word {
+            b"imap" => Self::Imap,
+            b"smtp" => Self::Smtp,
+            _ => Self::Pop3,
+        }
+    }
+
+    /// nginx's word.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Imap => "imap",
+            Self::Pop3 => "pop3",
+            Self::Smtp => "smtp",
+        }
+    }
+}

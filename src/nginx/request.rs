@@ -1,0 +1,264 @@
+//! Every header that nginx sends with `auth_http`, read here and only here.
+//!
+//! The names and forms are those of `ngx_mail_auth_http_create_request` in
+//! ngx_mail_auth_http_module.c; a CGI front hands each over as `HTTP_<NAME>` (RFC 3875, 4.1.18).
+
+use std::net::IpAddr;
+
+use crate::front::params::{Params, Peer};
+use crate::login::{BadLogin, Login, Network, Protocol};
+use crate::nginx::answer::Dialogue;
+use crate::nginx::refusal::Refusal;
+use crate::secret::{BadAnswer, BadPassword, Proof};
+
+mod fronts;
+mod headers;
+
+pub use fronts::{AllowedFronts, Fronts, KEY_HEADER, KeyHeader, Keys};
+pub(crate) use headers::decoded;
+#[cfg(feature = "remote")]
+pub(crate) use headers::is_sent_by_nginx;
+use headers::{Header, Headers};
+
+//------------ Method --------------------------------------------------------
+
+/// nginx's `Auth-Method`: how the client shows who it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Method {
+    /// `plain`.
+    Plain,
+    /// `cram-md5`.
+    CramMd5,
+    /// `apop`.
+    Apop,
+    /// `external`.
+    External,
+    /// `none`.
+    None,
+    /// `xoauth2` and `oauthbearer`.
+    Token,
+}
+
+impl Method {
+    /// The method of a proof.
+    pub fn of(proof: &Proof) -> Self {
+        match proof {
+            Proof::Password(_) => Self::Plain,
+            Proof::CramMd5(_) => Self::CramMd5,
+            Proof::Apop(_) => Self::Apop,
+            Proof::External => Self::External,
+            Proof::None => Self::None,
+            Proof::Token(_) => Self::Token,
+        }
+    }
+}
+
+//------------ AuthRequest ---------------------------------------------------
+
+/// One question of nginx, decoded and checked.
+#[derive(Clone, Debug)]
+pub struct AuthRequest<'a> {
+    /// The mail protocol.
+    pub protocol: Protocol,
+    /// The login. Empty for [`Proof::None`], whatever nginx sent.
+    pub login: Login,
+    /// What the client proves itself with.
+    pub proof: Proof,
+    /// How often the client has tried on its connection, from 1; `None` if that is not a number.
+    pub attempt: Option<u32>,
+    /// The mail client.
+    pub client: Client<'a>,
+    /// The SMTP dialogue so far; only with [`Proof::None`].
+    pub envelope: Option<Envelope<'a>>,
+    /// The TLS session of the mail client; `None` without one.
+    pub tls: Option<Tls<'a>>,
+}
+
+/// Who the mail client is, as far as nginx says. Names are raw bytes.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Client<'a> {
+    /// `Client-IP`; `None` for a client on a Unix socket, or if it is no address.
+    pub address: Option<IpAddr>,
+    /// Whether that comes from nginx for sure: the request showed the key, or came from a front
+    /// that may ask.
+    pub vouched_for: bool,
+    /// `Client-Host`: the verified name, `[UNAVAILABLE]` or `[TEMPUNAVAIL]`; SMTP only.
+    pub host: Option<&'a [u8]>,
+    /// `Proxy-Protocol-Addr` and `Proxy-Protocol-Port`: where a PROXY header says it comes from.
+    pub proxied_from: Option<(IpAddr, u16)>,
+    /// `Proxy-Protocol-Server-Addr` and `-Port`: where a PROXY header says it went to.
+    pub proxied_to: Option<(IpAddr, u16)>,
+}
+
+impl Client<'_> {
+    /// The network that has a share of the work, where the address is vouched for: one address of IPv4,
+    /// a /48 of IPv6, which is what one site may get (RFC 6177).
+    pub fn network(&self) -> Option<Network> {
+        let believed = self.address.filter(|_| self.vouched_for);
+        believed.map(|address| Network::around(address, 32, 48))
+    }
+}
+
+/// What nginx says of a mail client's connection besides its protocol and address: for another `auth_http`
+/// service, which is told what nginx said and nothing else.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Session<'a> {
+    /// `Auth-Login-Attempt`, as in [`AuthRequest::attempt`].
+    pub attempt: Option<u32>,
+    /// As in [`Client::host`].
+    pub host: Option<&'a [u8]>,
+    /// As in [`Client::proxied_from`].
+    pub proxied_from: Option<(IpAddr, u16)>,
+    /// As in [`Client::proxied_to`].
+    pub proxied_to: Option<(IpAddr, u16)>,
+    /// As in [`AuthRequest::tls`].
+    pub tls: Option<Tls<'a>>,
+}
+
+/// `Auth-SMTP-Helo`, `-From` and `-To`, raw: whole command lines as a mail client typed them.
+#[derive(Clone, Copy, Debug)]
+pub struct Envelope<'a> {
+    /// The argument of HELO or EHLO; may be empty.
+    pub helo: &'a [u8],
+    /// The MAIL command.
+    pub from: &'a [u8],
+    /// The RCPT command.
+    pub to: &'a [u8],
+}
+
+/// `Auth-SSL-*`, raw but for the certificate.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Tls<'a> {
+    /// `TLSv1.3` and the like.
+    pub protocol: Option<&'a [u8]>,
+    /// The cipher's name.
+    pub cipher: Option<&'a [u8]>,
+    /// `SUCCESS`, `NONE` or `FAILED:reason`; absent where nginx does not ask for certificates.
+    pub verify: Option<&'a [u8]>,
+    /// The subject of the client's certificate (RFC 2253).
+    pub subject: Option<&'a [u8]>,
+    /// Its issuer.
+    pub issuer: Option<&'a [u8]>,
+    /// Its serial number, upper-case hex.
+    pub serial: Option<&'a [u8]>,
+    /// Its SHA-1 fingerprint, lower-case hex.
+    pub fingerprint: Option<&'a [u8]>,
+    /// The certificate in PEM form, still percent-encoded.
+    pub cert: Option<&'a [u8]>,
+}
+
+impl<'a> AuthRequest<'a> {
+    /// Whom the answer is for.
+    pub fn dialogue(&self) -> Dialogue {
+        Dialogue::new(self.protocol, Some(Method::of(&self.proof)))
+    }
+
+    /// What stores may pass on of it.
+    pub fn session(&self) -> Session<'a> {
+        Session {
+            attempt: self.attempt,
+            host: self.client.host,
+            proxied_from: self.client.proxied_from,
+            proxied_to: self.client.proxied_to,
+            tls: self.tls,
+        }
+    }
+
+    /// Reads and checks a request. One that is not of a front that may ask is refused before
+    /// anything else in it is looked at.
+    pub fn from_params(params: &Params<'a>, peer: Peer, fronts: &Fronts) -> Result<Self, Refusal> {
+        fronts.admit(params, peer)?;
+        let headers = Headers::collect(params);
+        headers.each_once()?;
+        headers.has_credentials()?;
+        headers.are_lines()?;
+        headers.fit_for_the_mail_server()?;
+        let proof = headers.proof()?;
+        let login = match proof {
+            // It may hold what an earlier client of that nginx worker sent (CVE-2025-53859).
+            Proof::None => Vec::new(),
+            _ => decoded(headers.get(Header::AuthUser).unwrap_or_default())
+                .ok_or(Refusal::BadEscape("Auth-User"))?,
+        };
+        Ok(Self {
+            protocol: headers.protocol(),
+            login: Login::for_protocol(login, headers.protocol())?,
+            envelope: headers.envelope(&proof),
+            proof,
+            attempt: headers.attempt(),
+            client: Client {
+                vouched_for: !fronts.are_anybody(),
+                ..headers.client()
+            },
+            tls: headers.tls(),
+        })
+    }
+}
+
+//------------ Outline -------------------------------------------------------
+
+/// What can be said of a request that was refused before it was read as a whole: enough to word
+/// the answer and the log line, nothing to decide by.
+#[derive(Clone, Copy, Debug)]
+pub struct Outline<'a> {
+    /// The mail protocol.
+    pub protocol: Protocol,
+    /// `Auth-Method`; `None` if it is not known.
+    pub method: Option<Method>,
+    /// `Auth-User` as it came, escaped; `None` if there is none or if it is not to be believed.
+    pub user: Option<&'a [u8]>,
+    /// `Auth-Login-Attempt`, as in [`AuthRequest::attempt`].
+    pub attempt: Option<u32>,
+    /// `Client-IP`.
+    pub client: Option<IpAddr>,
+}
+
+impl<'a> Outline<'a> {
+    /// Whom the answer is for.
+    pub fn dialogue(&self) -> Dialogue {
+        Dialogue::new(self.protocol, self.method)
+    }
+
+    /// Reads what is there; never fails.
+    pub fn of(params: &Params<'a>) -> Self {
+        let headers = Headers::collect(params);
+        let stale = headers.get(Header::AuthMethod) == Some(b"none");
+        Self {
+            protocol: headers.protocol(),
+            method: headers.method(),
+            user: headers.get(Header::AuthUser).filter(|_| !stale),
+            attempt: headers.attempt(),
+            client: headers.address(Header::ClientIp),
+        }
+    }
+}
+
+impl From<BadLogin> for Refusal {
+    fn from(bad: BadLogin) -> Self {
+        match bad {
+            BadLogin::ForbiddenByte => Self::BadLogin,
+            BadLogin::TooLong => Self::LoginTooLong,
+        }
+    }
+}
+
+impl From<BadAnswer> for Refusal {
+    fn from(bad: BadAnswer) -> Self {
+        match bad {
+            BadAnswer::Challenge => Self::BadChallenge,
+            BadAnswer::Digest => Self::BadDigest,
+        }
+    }
+}
+
+impl From<BadPassword> for Refusal {
+    fn from(bad: BadPassword) -> Self {
+        match bad {
+            BadPassword::ControlByte => Self::BadPassword,
+            BadPassword::TooLong => Self::PasswordTooLong,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

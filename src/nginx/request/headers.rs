@@ -1,0 +1,331 @@
+//! The headers of one request as they came, and what each of them says.
+
+use std::net::IpAddr;
+
+use zeroize::Zeroizing;
+
+use super::{Client, Envelope, Method, Protocol, Tls};
+use crate::front::params::Params;
+use crate::login::relayed::Value;
+use crate::nginx::refusal::Refusal;
+use crate::secret::{Answered, Password, Proof, Token};
+
+/// The headers that nginx sends.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Header {
+    AuthMethod,
+    AuthUser,
+    AuthPass,
+    AuthSalt,
+    AuthProtocol,
+    AuthLoginAttempt,
+    ClientIp,
+    ClientHost,
+    ProxyProtocolAddr,
+    ProxyProtocolPort,
+    ProxyProtocolServerAddr,
+    ProxyProtocolServerPort,
+    AuthSmtpHelo,
+    AuthSmtpFrom,
+    AuthSmtpTo,
+    AuthSsl,
+    AuthSslProtocol,
+    AuthSslCipher,
+    AuthSslVerify,
+    AuthSslSubject,
+    AuthSslIssuer,
+    AuthSslSerial,
+    AuthSslFingerprint,
+    AuthSslCert,
+    XAuthKey,
+}
+
+impl Header {
+    /// How many there are.
+    const COUNT: usize = Self::XAuthKey as usize + 1;
+
+    /// The header behind a CGI variable.
+    pub(super) fn from_variable(variable: &[u8]) -> Option<Self> {
+        Some(match variable.strip_prefix(b"HTTP_")? {
+            b"AUTH_METHOD" => Self::AuthMethod,
+            b"AUTH_USER" => Self::AuthUser,
+            b"AUTH_PASS" => Self::AuthPass,
+            b"AUTH_SALT" => Self::AuthSalt,
+            b"AUTH_PROTOCOL" => Self::AuthProtocol,
+            b"AUTH_LOGIN_ATTEMPT" => Self::AuthLoginAttempt,
+            b"CLIENT_IP" => Self::ClientIp,
+            b"CLIENT_HOST" => Self::ClientHost,
+            b"PROXY_PROTOCOL_ADDR" => Self::ProxyProtocolAddr,
+            b"PROXY_PROTOCOL_PORT" => Self::ProxyProtocolPort,
+            b"PROXY_PROTOCOL_SERVER_ADDR" => Self::ProxyProtocolServerAddr,
+            b"PROXY_PROTOCOL_SERVER_PORT" => Self::ProxyProtocolServerPort,
+            b"AUTH_SMTP_HELO" => Self::AuthSmtpHelo,
+            b"AUTH_SMTP_FROM" => Self::AuthSmtpFrom,
+            b"AUTH_SMTP_TO" => Self::AuthSmtpTo,
+            b"AUTH_SSL" => Self::AuthSsl,
+            b"AUTH_SSL_PROTOCOL" => Self::AuthSslProtocol,
+            b"AUTH_SSL_CIPHER" => Self::AuthSslCipher,
+            b"AUTH_SSL_VERIFY" => Self::AuthSslVerify,
+            b"AUTH_SSL_SUBJECT" => Self::AuthSslSubject,
+            b"AUTH_SSL_ISSUER" => Self::AuthSslIssuer,
+            b"AUTH_SSL_SERIAL" => Self::AuthSslSerial,
+            b"AUTH_SSL_FINGERPRINT" => Self::AuthSslFingerprint,
+            b"AUTH_SSL_CERT" => Self::AuthSslCert,
+            b"X_AUTH_KEY" => Self::XAuthKey,
+            _ => return None,
+        })
+    }
+
+    /// Its name, as nginx writes it.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::AuthMethod => "Auth-Method",
+            Self::AuthUser => "Auth-User",
+            Self::AuthPass => "Auth-Pass",
+            Self::AuthSalt => "Auth-Salt",
+            Self::AuthProtocol => "Auth-Protocol",
+            Self::AuthLoginAttempt => "Auth-Login-Attempt",
+            Self::ClientIp => "Client-IP",
+            Self::ClientHost => "Client-Host",
+            Self::ProxyProtocolAddr => "Proxy-Protocol-Addr",
+            Self::ProxyProtocolPort => "Proxy-Protocol-Port",
+            Self::ProxyProtocolServerAddr => "Proxy-Protocol-Server-Addr",
+            Self::ProxyProtocolServerPort => "Proxy-Protocol-Server-Port",
+            Self::AuthSmtpHelo => "Auth-SMTP-Helo",
+            Self::AuthSmtpFrom => "Auth-SMTP-From",
+            Self::AuthSmtpTo => "Auth-SMTP-To",
+            Self::AuthSsl => "Auth-SSL",
+            Self::AuthSslProtocol => "Auth-SSL-Protocol",
+            Self::AuthSslCipher => "Auth-SSL-Cipher",
+            Self::AuthSslVerify => "Auth-SSL-Verify",
+            Self::AuthSslSubject => "Auth-SSL-Subject",
+            Self::AuthSslIssuer => "Auth-SSL-Issuer",
+            Self::AuthSslSerial => "Auth-SSL-Serial",
+            Self::AuthSslFingerprint => "Auth-SSL-Fingerprint",
+            Self::AuthSslCert => "Auth-SSL-Cert",
+            Self::XAuthKey => "X-Auth-Key",
+        }
+    }
+}
+
+/// Whether nginx sends a header of this name by itself.
+#[cfg(feature = "remote")]
+pub(crate) fn is_sent_by_nginx(name: &str) -> bool {
+    let variable = format!("HTTP_{}", name.to_ascii_uppercase().replace('-', "_"));
+    let header = Header::from_variable(variable.as_bytes());
+    header.is_some_and(|header| header != Header::XAuthKey)
+}
+
+/// The headers of one request, raw.
+pub(super) struct Headers<'a> {
+    values: [Option<&'a [u8]>; Header::COUNT],
+    twice: Option<Header>,
+}
+
+impl<'a> Headers<'a> {
+    pub(super) fn collect(params: &Params<'a>) -> Self {
+        let mut headers = Self {
+            values: [None; Header::COUNT],
+            twice: None,
+        };
+        for (name, value) in params.iter() {
+            let Some(header) = Header::from_variable(name) else {
+                continue;
+            };
+            let place = &mut headers.values[header as usize];
+            if place.is_some() {
+                headers.twice = Some(header);
+            }
+            *place = Some(value);
+        }
+        headers
+    }
+
+    pub(super) fn get(&self, header: Header) -> Option<&'a [u8]> {
+        self.values[header as usize]
+    }
+
+    /// Some fronts let a mail client of theirs add a header that CGI gives the same name as one
+    /// of nginx's; then nobody can tell which is which. Apache joins the two with a comma, which no
+    /// address has in it.
+    pub(super) fn each_once(&self) -> Result<(), Refusal> {
+        let client = self.get(Header::ClientIp).unwrap_or_default();
+        let joined = client.contains(&b',').then_some(Header::ClientIp);
+        self.twice.or(joined).map_or(Ok(()), |header| {
+            Err(Refusal::DuplicateHeader(header.name()))
+        })
+    }
+
+    /// Whether `Auth-User` and `Auth-Pass` are there for a method that goes by them. nginx sends both with every
+    /// method, but some fronts leave out a header with an empty value, as lighttpd does
+    /// (`http_request_parse_headers` in request.c).
+    pub(super) fn has_credentials(&self) -> Result<(), Refusal> {
+        let goes_by_them = !matches!(self.method(), Some(Method::External | Method::None));
+        let missing = [Header::AuthUser, Header::AuthPass]
+            .iter()
+            .any(|header| self.get(*header).is_none());
+        match goes_by_them && missing {
+            true => Err(Refusal::MissingCredentials),
+            false => Ok(()),
+        }
+    }
+
+    /// What is told another `auth_http` service as it came must be one line each. nginx sends no control
+    /// bytes in these (`X509_NAME_print_ex` escapes them), but for a `Client-Host` before 1.29.7
+    /// (CVE-2026-28753).
+    pub(super) fn are_lines(&self) -> Result<(), Refusal> {
+        const PASSED_ON: [Header; 9] = [
+            Header::ClientHost,
+            Header::AuthSslProtocol,
+            Header::AuthSslCipher,
+            Header::AuthSslVerify,
+            Header::AuthSslSubject,
+            Header::AuthSslIssuer,
+            Header::AuthSslSerial,
+            Header::AuthSslFingerprint,
+            Header::AuthSslCert,
+        ];
+        let fits = |header| Value::Text.allows(self.get(header).unwrap_or_default());
+        match PASSED_ON.iter().find(|header| !fits(**header)) {
+            Some(header) => Err(Refusal::BadHeader(header.name())),
+            None => Ok(()),
+        }
+    }
+
+    /// What nginx tells an SMTP server of the client, besides the login. A client that has the say
+    /// over its own name in DNS could put a blank there (CVE-2026-28753). The recipient is read for
+    /// itself, and refused as one.
+    pub(super) fn fit_for_the_mail_server(&self) -> Result<(), Refusal> {
+        if self.protocol() != Protocol::Smtp {
+            return Ok(());
+        }
+        let values = [
+            (Header::ClientIp, Value::SmtpWord),
+            (Header::ClientHost, Value::SmtpWord),
+            (Header::AuthSmtpHelo, Value::SmtpCommand),
+            (Header::AuthSmtpFrom, Value::SmtpCommand),
+        ];
+        let fits = |header, value: Value| value.allows(self.get(header).unwrap_or_default());
+        match values.iter().find(|(header, value)| !fits(*header, *value)) {
+            Some((header, _)) => Err(Refusal::BadHeader(header.name())),
+            None => Ok(()),
+        }
+    }
+
+    pub(super) fn protocol(&self) -> Protocol {
+        Protocol::from_word(self.get(Header::AuthProtocol).unwrap_or_default())
+    }
+
+    pub(super) fn proof(&self) -> Result<Proof, Refusal> {
+        let pass = || {
+            let pass = self.get(Header::AuthPass).unwrap_or_default();
+            decoded(pass).ok_or(Refusal::BadEscape("Auth-Pass"))
+        };
+        let answered = || {
+            let challenge = self.get(Header::AuthSalt).unwrap_or_default();
+            Ok::<_, Refusal>(Answered::new(challenge, &Zeroizing::new(pass()?))?)
+        };
+        match self.method() {
+            Some(Method::Plain) => Ok(Proof::Password(Password::new(pass()?)?)),
+            Some(Method::CramMd5) => Ok(Proof::CramMd5(answered()?)),
+            Some(Method::Apop) => Ok(Proof::Apop(answered()?)),
+            Some(Method::External) => Ok(Proof::External),
+            Some(Method::None) => Ok(Proof::None),
+            Some(Method::Token) => match Token::new(pass()?) {
+                Some(token) => Ok(Proof::Token(token)),
+                None => Err(Refusal::BadToken("it is too long, or no token at all")),
+            },
+            None => Err(Refusal::UnknownMethod),
+        }
+    }
+
+    /// How the client shows who it is; `None` if that is not known.
+    pub(super) fn method(&self) -> Option<Method> {
+        Some(match self.get(Header::AuthMethod).unwrap_or_default() {
+            b"plain" | b"" => Method::Plain,
+            b"cram-md5" => Method::CramMd5,
+            b"apop" => Method::Apop,
+            b"external" => Method::External,
+            b"none" => Method::None,
+            b"xoauth2" | b"oauthbearer" => Method::Token,
+            _ => return None,
+        })
+    }
+
+    /// No header stands for the first attempt; one that is no number for none that can be counted.
+    pub(super) fn attempt(&self) -> Option<u32> {
+        self.get(Header::AuthLoginAttempt).map_or(Some(1), number)
+    }
+
+    pub(super) fn client(&self) -> Client<'a> {
+        let end = |address, port| Some((self.address(address)?, number(self.get(port)?)?));
+        Client {
+            address: self.address(Header::ClientIp),
+            vouched_for: false,
+            host: self.get(Header::ClientHost),
+            proxied_from: end(Header::ProxyProtocolAddr, Header::ProxyProtocolPort),
+            proxied_to: end(
+                Header::ProxyProtocolServerAddr,
+                Header::ProxyProtocolServerPort,
+            ),
+        }
+    }
+
+    pub(super) fn address(&self, header: Header) -> Option<IpAddr> {
+        address(self.get(header)?)
+    }
+
+    pub(super) fn envelope(&self, proof: &Proof) -> Option<Envelope<'a>> {
+        matches!(proof, Proof::None).then(|| Envelope {
+            helo: self.get(Header::AuthSmtpHelo).unwrap_or_default(),
+            from: self.get(Header::AuthSmtpFrom).unwrap_or_default(),
+            to: self.get(Header::AuthSmtpTo).unwrap_or_default(),
+        })
+    }
+
+    pub(super) fn tls(&self) -> Option<Tls<'a>> {
+        (self.get(Header::AuthSsl)? == b"on").then(|| Tls {
+            protocol: self.get(Header::AuthSslProtocol),
+            cipher: self.get(Header::AuthSslCipher),
+            verify: self.get(Header::AuthSslVerify),
+            subject: self.get(Header::AuthSslSubject),
+            issuer: self.get(Header::AuthSslIssuer),
+            serial: self.get(Header::AuthSslSerial),
+            fingerprint: self.get(Header::AuthSslFingerprint),
+            cert: self.get(Header::AuthSslCert),
+        })
+    }
+}
+
+/// An address without port and brackets.
+pub(super) fn address(text: &[u8]) -> Option<IpAddr> {
+    std::str::from_utf8(text).ok()?.parse().ok()
+}
+
+/// A decimal number without sign.
+fn number<T: std::str::FromStr>(digits: &[u8]) -> Option<T> {
+    if !digits.iter().all(u8::is_ascii_digit) {
+        return None;
+    }
+    std::str::from_utf8(digits).ok()?.parse().ok()
+}
+
+/// Undoes `ngx_escape_uri` with NGX_ESCAPE_MAIL_AUTH, once and bytewise: `%XX` is a byte, `+` is
+/// a plus. nginx escapes every `%`, so one without two hexadecimal digits is not from nginx.
+pub(crate) fn decoded(escaped: &[u8]) -> Option<Vec<u8>> {
+    // It may be a password, also where it ends in an error.
+    let mut bytes = Zeroizing::new(Vec::with_capacity(escaped.len()));
+    let mut rest = escaped;
+    while let Some((&first, after)) = rest.split_first() {
+        if first != b'%' {
+            bytes.push(first);
+            rest = after;
+            continue;
+        }
+        let (pair, after) = after.split_first_chunk::<2>()?;
+        let [high, low] = pair.map(|digit| char::from(digit).to_digit(16));
+        bytes.push(u8::try_from(high? * 16 + low?).ok()?);
+        rest = after;
+    }
+    Some(std::mem::take(&mut bytes))
+}

@@ -1,0 +1,422 @@
+//! The stores of a configuration, opened.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::Service;
+use super::probe::Probes;
+use crate::auth::{Masters, Pace, Source};
+use crate::config::{Config, Places, StoreConfig, UsersConfig};
+use crate::sys::Lifetime;
+use crate::sys::problem::Fault;
+use crate::sys::problem::Problem;
+use crate::sys::trusted_file::Watched;
+use crate::users::UserStore;
+use crate::users::accept::AcceptStore;
+#[cfg(any(feature = "sql", feature = "ldap", feature = "remote"))]
+use crate::users::bounded::Bounded;
+use crate::users::file::domains::{DomainFiles, DomainSettings, first_of};
+use crate::users::file::{self, FileStore, MAX_PROBLEMS, Reading, UsersFile, and_more};
+
+/// What opening the stores comes to.
+#[derive(Default)]
+pub struct Opened {
+    /// Those that could be opened.
+    pub sources: Vec<Source>,
+    /// Who may log in as somebody else.
+    pub masters: Option<Masters>,
+    /// Why others could not.
+    pub problems: Vec<Problem>,
+    /// What is worth a look.
+    pub warnings: Vec<Problem>,
+    /// The password files among them, also that of the masters.
+    pub files: Vec<Arc<UsersFile>>,
+    /// Those of domains.
+    pub domain_files: Vec<Arc<DomainFiles>>,
+    /// The password files that were read, well or not.
+    pub watched: Watched,
+}
+
+/// How long a start and a reload wait for what databases say of their queries: the users of the other
+/// stores wait as long. One that is slower is asked again at each login, as one that is down.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// Opens every store of the configuration. A database that is down is opened all the same: it is
+/// asked again at each login.
+pub fn open(config: &Config, lifetime: Lifetime) -> Opened {
+    open_after(config, lifetime, None)
+}
+
+/// The same at a reload. A store of `before` whose settings have not changed is kept, with its
+/// connections, with what it remembers and with what it knows about outages.
+pub fn open_after(config: &Config, lifetime: Lifetime, before: Option<&Service>) -> Opened {
+    let mut opened = Opened::default();
+    let mut opening = Opening {
+        config,
+        lifetime,
+        before,
+        probes: Probes::default(),
+        opened: &mut opened,
+    };
+    opening.sources();
+    opening.masters();
+    let probes = opening.probes;
+    opened.problems.extend(probes.problems(PATIENCE));
+    opened.pass_remarks_on(config);
+    if takes_logins_without_password(config) {
+        opened.warn_of_unlike(config);
+    }
+    opened
+}
+
+impl Opened {
+    /// Warns of what stores give and nothing is made of.
+    fn pass_remarks_on(&mut self, config: &Config) {
+        for source in &self.sources {
+            let place = config.users.get(source.table);
+            let remarks = source.store.remarks().into_iter();
+            self.warnings.extend(remarks.map(|remark| Problem {
+                file: config.path.clone(),
+                place: place.map(|users| users.places.whole),
+                key: Some("users".to_owned()),
+                message: format!("store {}: {remark}", source.name),
+            }));
+        }
+    }
+
+    /// Warns of stores that cannot say which login they have found.
+    fn warn_of_unlike(&mut self, config: &Config) {
+        for source in &self.sources {
+            let Some(lack) = source.store.lacks_likeness() else {
+                continue;
+            };
+            let place = config.users.get(source.table);
+            self.warnings.push(Problem {
+                file: config.path.clone(),
+                place: place.map(|users| users.places.whole),
+                key: Some("users".to_owned()),
+                message: format!(
+                    "store {}: {lack}: its users cannot log in without a password (certificates, \
+                     tokens, masters), and no mail comes in for them",
+                    source.name
+                ),
+            });
+        }
+    }
+}
+
+/// What opens the stores.
+struct Opening<'a> {
+    config: &'a Config,
+    lifetime: Lifetime,
+    before: Option<&'a Service>,
+    probes: Probes,
+    opened: &'a mut Opened,
+}
+
+/// Tries every store for real, each within `patience`; what is to be mended, where the
+/// configuration has that store. One whose place or credentials have a problem in `said` is not tried:
+/// it would fail for the same reason.
+pub fn try_all(
+    config: &Config,
+    sources: &[Source],
+    said: &[Problem],
+    patience: Duration,
+) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    for source in sources {
+        let users = config.users.get(source.table);
+        if users.is_some_and(|users| said.iter().any(|problem| users.places.reach(problem))) {
+            continue;
+        }
+        let faults = source.store.test(Instant::now() + patience);
+        let place = config
+            .users
+            .get(source.table)
+            .map(|users| users.places.whole);
+        problems.extend(faults.into_iter().map(|message| Problem {
+            file: config.path.clone(),
+            place,
+            key: Some("users".to_owned()),
+            message: format!("store {}: {message}", source.name),
+        }));
+    }
+    problems
+}
+
+impl Opening<'_> {
+    fn sources(&mut self) {
+        for (table, users) in self.config.users.iter().enumerate() {
+            let store = match self.kept(users) {
+                Some(store) => Some(store),
+                None => self.store(users),
+            };
+            let Some(store) = store else {
+                continue;
+            };
+            let domains = users.domains.as_ref().map(|domains| {
+                let bytes = |domain: &String| domain.clone().into_bytes().into_boxed_slice();
+                domains.iter().map(bytes).collect()
+            });
+            self.opened.sources.push(Source {
+                table,
+                name: users.name.clone(),
+                store,
+                domains,
+                wrong: users.wrong,
+                trouble: users.trouble,
+                pace: Pace::default(),
+                app_passwords: users.store.has_app_passwords(),
+            });
+        }
+    }
+
+    fn masters(&mut self) {
+        let Some(master) = &self.config.master else {
+            return;
+        };
+        let users = self.file(&master.settings, "master.path", master.place);
+        self.opened.masters = users.map(|users| Masters {
+            separator: master.separator.clone(),
+            users,
+        });
+    }
+
+    /// The store that was opened for the same settings; certificates of a file are part of them.
+    fn kept(&self, users: &UsersConfig) -> Option<Arc<dyn UserStore>> {
+        if matches!(users.store, StoreConfig::File(_) | StoreConfig::Domains(_)) {
+            return None;
+        }
+        // A database that is not trusted any longer is opened anew, which says why.
+        #[cfg(feature = "sql")]
+        if let StoreConfig::Sql(settings) = &users.store
+            && let crate::users::sql::Kind::Sqlite(path) = &settings.kind
+            && crate::sys::trusted_file::database::locate(path).is_err()
+        {
+            return None;
+        }
+        let before = self.before?;
+        let config = before.config();
+        let most = |config: &Config, users: &UsersConfig| config.max_questions(users.max_questions);
+        let same = |old: &UsersConfig| {
+            old.store == users.store
+                && old.name == users.name
+                && most(config, old) == most(self.config, users)
+        };
+        let table = config.users.iter().position(same)?;
+        let mut sources = before.gate().chain.sources().iter();
+        let source = sources.find(|source| source.table == table)?;
+        Some(Arc::clone(&source.store))
+    }
+
+    fn store(&mut self, users: &UsersConfig) -> Option<Arc<dyn UserStore>> {
+        #[cfg(any(feature = "sql", feature = "ldap", feature = "remote"))]
+        let (config, lifetime) = (self.config, self.lifetime);
+        let opened: Result<Arc<dyn UserStore>, Vec<Fault>> = match &users.store {
+            StoreConfig::Accept => Ok(Arc::new(AcceptStore)),
+            StoreConfig::File(settings) => {
+                let store = self.file(settings, "users.path", users.places.of("path"))?;
+                if let Some(current) = store.current() {
+                    let unknown = unknown_hosts(self.config, settings, &current);
+                    self.opened.warnings.extend(unknown);
+                }
+                Ok(store)
+            }
+            StoreConfig::Domains(settings) => Ok(self.domain_files(settings, users)?),
+            #[cfg(feature = "sql")]
+            StoreConfig::Sql(settings) => {
+                let store = crate::users::sql::SqlStore::new(settings, lifetime);
+                let most = config.max_questions(users.max_questions);
+                let store = Bounded::new(store, &users.name, most);
+                if lifetime == Lifetime::Server {
+                    let asked = Arc::clone(store.store());
+                    self.probes.start(config, users, move || asked.probe());
+                }
+                Ok(Arc::new(store))
+            }
+            #[cfg(feature = "ldap")]
+            StoreConfig::Ldap(settings) => {
+                let opened = crate::users::ldap::LdapStore::open(settings, lifetime);
+                bounded(opened, config, users).map(|store| cached(store, settings.cache))
+            }
+            #[cfg(feature = "remote")]
+            StoreConfig::Server(settings) => {
+                let opened = crate::users::server::ServerStore::open(settings, lifetime);
+                bounded(opened, config, users).map(|store| cached(store, settings.cache))
+            }
+            #[cfg(feature = "remote")]
+            StoreConfig::Http(settings) => {
+                let opened = crate::users::http::HttpStore::open(settings, lifetime);
+                bounded(opened, config, users).map(|store| cached(store, settings.cache))
+            }
+        };
+        opened
+            .map_err(|faults| {
+                let problems = faults.into_iter();
+                let problems =
+                    problems.map(|fault| fault.problem(&self.config.path, &users.places));
+                self.opened.problems.extend(problems);
+            })
+            .ok()
+    }
+
+    fn domain_files(
+        &mut self,
+        settings: &DomainSettings,
+        users: &UsersConfig,
+    ) -> Option<Arc<DomainFiles>> {
+        let before = self.before.map_or(&[][..], Service::domain_files);
+        let mut known = before.iter().chain(&self.opened.domain_files);
+        if let Some(kept) = known.find(|files| files.settings() == settings) {
+            let kept = Arc::clone(kept);
+            self.opened.domain_files.push(Arc::clone(&kept));
+            return Some(kept);
+        }
+        match DomainFiles::open(settings, self.lifetime) {
+            Ok(files) => {
+                let mut unknown = Vec::new();
+                for (_, file) in files.all() {
+                    if let Some(current) = file.current() {
+                        unknown.extend(unknown_hosts(self.config, file.settings(), &current));
+                    }
+                }
+                let folder = settings.pattern.whole();
+                let warnings = &mut self.opened.warnings;
+                warnings.extend_from_slice(files.broken());
+                warnings.extend_from_slice(files.warnings());
+                warnings.extend(first_of(unknown, folder));
+                let files = Arc::new(files);
+                self.opened.domain_files.push(Arc::clone(&files));
+                Some(files)
+            }
+            Err(problem) => {
+                let place = users.places.of("path");
+                let problem = named_in(&self.config.path, "users.path", place, problem);
+                self.opened.problems.push(problem);
+                None
+            }
+        }
+    }
+
+    fn file(
+        &mut self,
+        settings: &file::Settings,
+        key: &str,
+        place: (usize, usize),
+    ) -> Option<Arc<UsersFile>> {
+        let before = self.before.map_or(&[][..], Service::users_files);
+        let opened = self.opened.files.iter();
+        let mut known = before.iter().chain(opened);
+        if let Some(kept) = known.find(|file| file.settings() == settings) {
+            let kept = Arc::clone(kept);
+            self.opened.files.push(Arc::clone(&kept));
+            return Some(kept);
+        }
+        let reading = Reading::of(settings, self.lifetime);
+        self.opened.watched.extend_from_slice(&reading.files);
+        let files = reading.files.clone();
+        let store = match reading.whole() {
+            Ok(store) if !store.has_users() => {
+                Err(Problem::new(&settings.path, file::NO_USER).into())
+            }
+            read => read,
+        };
+        match store {
+            Ok(store) => {
+                self.opened.warnings.extend_from_slice(store.warnings());
+                let file = Arc::new(UsersFile::new(settings, store, files));
+                self.opened.files.push(Arc::clone(&file));
+                Some(file)
+            }
+            Err(problems) => {
+                let named = |problem| named_in(&self.config.path, key, place, problem);
+                let problems = problems.into_iter().map(named);
+                self.opened.problems.extend(problems);
+                None
+            }
+        }
+    }
+}
+
+impl Fault {
+    /// The same where the configuration has the store.
+    pub(super) fn problem(self, config: &Path, places: &Places) -> Problem {
+        Problem {
+            file: config.to_owned(),
+            place: Some(places.of(self.key)),
+            key: Some(format!("users.{}", self.key)),
+            message: self.message,
+        }
+    }
+}
+
+/// Whether users are looked up of whom no password is checked.
+fn takes_logins_without_password(config: &Config) -> bool {
+    #[cfg(feature = "oauth")]
+    let tokens = config.oauth.is_some();
+    #[cfg(not(feature = "oauth"))]
+    let tokens = false;
+    let inbound = config.inbound.as_ref();
+    tokens
+        || config.external.is_some()
+        || config.master.is_some()
+        || inbound.is_some_and(|inbound| inbound.asks_stores())
+}
+
+/// A store that many logins cannot wait for at once.
+#[cfg(any(feature = "ldap", feature = "remote"))]
+fn bounded<S: UserStore>(
+    opened: Result<S, Vec<Fault>>,
+    config: &Config,
+    users: &UsersConfig,
+) -> Result<Bounded<S>, Vec<Fault>> {
+    let most = config.max_questions(users.max_questions);
+    opened.map(|store| Bounded::new(store, &users.name, most))
+}
+
+/// A store whose yes is remembered for so long: no question then, so nothing that is bounded.
+#[cfg(any(feature = "ldap", feature = "remote"))]
+fn cached<S: UserStore + 'static>(store: S, lifetime: Duration) -> Arc<dyn UserStore> {
+    match lifetime.is_zero() {
+        true => Arc::new(store),
+        false => Arc::new(crate::users::cached::Cached::new(store, lifetime)),
+    }
+}
+
+/// The hosts that users have and nobody knows the address of, up to a bound.
+pub fn unknown_hosts(
+    config: &Config,
+    settings: &file::Settings,
+    store: &FileStore,
+) -> Vec<Problem> {
+    let unknown = |(host, _): &(&String, &usize)| config.routes.declared(host).is_none();
+    let mut names: Vec<_> = store.host_names().iter().filter(unknown).collect();
+    names.sort_by_key(|(_, line)| **line);
+    let more = names.len().saturating_sub(MAX_PROBLEMS);
+    let problem = |(host, line): (&String, &usize)| Problem {
+        file: settings.path.clone(),
+        place: Some((*line, 1)),
+        key: None,
+        message: format!(
+            "host={host} is neither in [hosts] nor an address: its users get the temporary failure"
+        ),
+    };
+    let names = names.into_iter().take(MAX_PROBLEMS);
+    let mut problems: Vec<Problem> = names.map(problem).collect();
+    problems.extend(and_more(&settings.path, more));
+    problems
+}
+
+/// A problem with a file as a whole stands where the configuration names the file.
+fn named_in(config: &Path, key: &str, place: (usize, usize), problem: Problem) -> Problem {
+    if problem.place.is_some() {
+        return problem;
+    }
+    Problem {
+        file: config.to_owned(),
+        place: Some(place),
+        key: Some(key.to_owned()),
+        message: format!("{}: {}", problem.file.display(), problem.message),
+    }
+}

@@ -1,0 +1,175 @@
+//! The password files of domains while a server runs: those that come, change and go.
+//!
+//! Each file has a lane of its own, as other password files have. There may be thousands, so a look at
+//! the folder takes one system call for each of them, and only those that have changed, or that
+//! something is the matter with, are looked at more closely.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use super::freshness::SETTLED;
+use super::lane::{Lane, News};
+use super::{Inner, UsersLane};
+use crate::sys::problem::Problem;
+use crate::users::file::domains::{DomainFiles, Listing, Version, first_of};
+
+/// The lane of a folder with a file for each domain.
+pub(super) struct FolderLane {
+    pub(super) store: Arc<DomainFiles>,
+    lane: Lane,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    files: BTreeMap<Box<str>, Tracked>,
+    /// What was said of the folder last.
+    said: Vec<Problem>,
+    /// The same of names that are passed over.
+    odd: Vec<Problem>,
+}
+
+struct Tracked {
+    users: Arc<UsersLane>,
+    seen: Version,
+    /// Since when it is not there.
+    missing: Option<Instant>,
+}
+
+impl FolderLane {
+    pub(super) fn new(store: &Arc<DomainFiles>) -> Self {
+        let mut state = State::default();
+        for (domain, file) in store.all() {
+            let opened = file.opened().first();
+            let seen = Version {
+                file: opened.and_then(|(_, version)| version.clone()),
+                ..Version::default()
+            };
+            let users = Arc::new(UsersLane::new(&file));
+            if file.current().is_none() {
+                // It is tried again, and what is wrong is said where it has changed.
+                users.lane.ask();
+            }
+            let tracked = Tracked {
+                users,
+                seen,
+                missing: None,
+            };
+            state.files.insert(domain, tracked);
+        }
+        Self {
+            lane: Lane::new(store.settings().pattern.whole().to_owned(), Vec::new()),
+            store: Arc::clone(store),
+            state: Mutex::new(state),
+        }
+    }
+
+    /// Whether there is something to do soon, or it is being done.
+    pub(super) fn is_busy(&self) -> bool {
+        let state = self.state();
+        let busy = |file: &Tracked| file.missing.is_some() || file.users.lane.is_busy();
+        self.lane.is_busy() || state.files.values().any(busy)
+    }
+
+    pub(super) fn ask_if_in_trouble(&self) {
+        let mut state = self.state();
+        state.said.clear();
+        let files = state.files.values();
+        files.for_each(|file| file.users.lane.ask_if_in_trouble());
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes what is in the folder; the files that are to be looked at more closely.
+    fn note(&self, listing: Listing) -> Vec<Arc<UsersLane>> {
+        let mut due = Vec::new();
+        let mut state = self.state();
+        let State { files, odd, .. } = &mut *state;
+        if listing.odd != *odd {
+            listing.odd.iter().for_each(|name| log::warn!("{name}"));
+            *odd = listing.odd;
+        }
+        for (domain, file) in &mut *files {
+            if listing.files.contains_key(domain) {
+                file.missing = None;
+            } else {
+                file.missing.get_or_insert_with(Instant::now);
+            }
+        }
+        // One that another is put in place of may be gone for a moment.
+        let is_gone = |file: &Tracked| file.missing.is_some_and(|since| since.elapsed() >= SETTLED);
+        let gone: Vec<_> = files.extract_if(.., |_, file| is_gone(file)).collect();
+        for (domain, version) in listing.files {
+            if let Some(file) = files.get_mut(&domain) {
+                let moved = !file.seen.folders.is_empty() && file.seen.folders != version.folders;
+                if moved {
+                    file.users.lane.ask();
+                }
+                if version.unsure || version != file.seen || !file.users.lane.is_quiet() {
+                    file.seen = version;
+                    due.push(Arc::clone(&file.users));
+                }
+            } else if let Some(file) = self.store.add(&domain) {
+                let users = Arc::new(UsersLane::new(&file));
+                due.push(Arc::clone(&users));
+                let tracked = Tracked {
+                    users,
+                    seen: version,
+                    missing: None,
+                };
+                files.insert(domain, tracked);
+            }
+        }
+        drop(state);
+        for (number, (domain, file)) in gone.iter().enumerate() {
+            self.store.remove(domain);
+            if number < crate::users::file::MAX_PROBLEMS {
+                let path = file.users.file.settings().path.display();
+                log::info!("{path}: it is gone, and with it the users of the domain");
+            }
+        }
+        due
+    }
+}
+
+impl Inner {
+    /// Looks at a folder with files of domains, and puts what has changed in force.
+    pub(super) fn load_domains(&self, folder: &FolderLane) {
+        let Some(turn) = folder.lane.enter() else {
+            return;
+        };
+        let listed = folder.store.list();
+        if !turn.is_last() {
+            return;
+        }
+        let listing = match listed {
+            Ok(listing) => listing,
+            Err(problem) => {
+                let problems = vec![problem];
+                let mut state = folder.state();
+                if state.said != problems {
+                    let kept = "the files of its domains stay in force as they are";
+                    problems.iter().for_each(|it| log::error!("{it}; {kept}"));
+                    state.said = problems;
+                }
+                return;
+            }
+        };
+        folder.state().said.clear();
+        let mut all = News::default();
+        let mut warnings = Vec::new();
+        for users in folder.note(listing) {
+            if let Some(news) = self.load_users(&users, &mut warnings) {
+                all.add(news);
+            }
+        }
+        let whole = folder.store.settings().pattern.whole();
+        for warning in first_of(warnings, whole) {
+            log::warn!("{warning}");
+        }
+        all.log_bounded(whole);
+    }
+}

@@ -1,0 +1,441 @@
+//! What is loaded as one: the configuration with its keys, or a password file with its app
+//! passwords.
+//!
+//! Each has a version of its own, and is loaded without the others: a database that does not
+//! answer, a file system that hangs or a file that is never left alone holds up its own lane only.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use super::folders::Folders;
+use super::freshness::{Freshness, WatchedFile};
+use crate::sys::problem::Problem;
+use crate::sys::trusted_file::Fingerprint;
+use crate::users::file::{MAX_PROBLEMS, and_more};
+
+/// How long after a failed load it is tried again though no file seems to have changed: what it
+/// lacks may be a file that it never got to.
+const TRY_AGAIN: Duration = Duration::from_secs(10);
+
+/// After how long a load is reported, and another may begin.
+const SLOW: Duration = Duration::from_secs(5);
+
+/// The most loads of one lane that hang. Each has a thread.
+const MAX_HANGING: usize = 4;
+
+/// The files of one lane, and what became of loading them.
+pub(super) struct Lane {
+    /// What the log calls it.
+    name: PathBuf,
+    folders: Folders,
+    state: Mutex<State>,
+}
+
+struct State {
+    files: Vec<Arc<WatchedFile>>,
+    /// Looks and loads that are not over, the oldest first.
+    attempts: Vec<Attempt>,
+    /// The number of the attempt that began last.
+    last: u64,
+    /// The number of the attempt that began to load last.
+    loading: u64,
+    /// When a load began last.
+    tried: Instant,
+    /// Something is to be loaded soon: a file has changed just now.
+    waiting: bool,
+    /// It is to be loaded though nothing has changed.
+    asked: bool,
+    problems: Vec<Problem>,
+    /// Of which files it has been said that they are not complete.
+    unfinished: Vec<PathBuf>,
+}
+
+struct Attempt {
+    number: u64,
+    since: Instant,
+    reported: bool,
+}
+
+/// A look, and maybe a load, that is under way. It is over when this goes.
+pub(super) struct Turn<'a> {
+    lane: &'a Lane,
+    number: u64,
+}
+
+/// What a load came to.
+pub(super) enum Outcome {
+    /// The new version is in force.
+    Loaded,
+    /// These files may be half: once they have been left alone they count.
+    Unfinished(Vec<PathBuf>),
+    /// All that is wrong.
+    Failed(Vec<Problem>),
+}
+
+impl Lane {
+    /// A lane of which these files were loaded.
+    pub(super) fn new(name: PathBuf, files: Vec<(PathBuf, Option<Fingerprint>)>) -> Self {
+        let now = Instant::now();
+        let watched = |(path, seen)| Arc::new(WatchedFile::new(path, seen, now));
+        Self {
+            name,
+            folders: Folders::default(),
+            state: Mutex::new(State {
+                files: files.into_iter().map(watched).collect(),
+                attempts: Vec::new(),
+                last: 0,
+                loading: 0,
+                tried: now,
+                waiting: false,
+                asked: false,
+                problems: Vec::new(),
+                unfinished: Vec::new(),
+            }),
+        }
+    }
+
+    /// Has it loaded at the next turn, though nothing has changed, and what is wrong said again.
+    pub(super) fn ask(&self) {
+        let mut state = self.state();
+        state.asked = true;
+        state.problems.clear();
+        state.unfinished.clear();
+    }
+
+    /// The same, if something was wrong at the last load.
+    pub(super) fn ask_if_in_trouble(&self) {
+        let trouble = {
+            let state = self.state();
+            !state.problems.is_empty() || !state.unfinished.is_empty()
+        };
+        if trouble {
+            self.ask();
+        }
+    }
+
+    /// Whether something is to be loaded soon, or is being loaded.
+    pub(super) fn is_busy(&self) -> bool {
+        let state = self.state();
+        let hangs = |attempt: &Attempt| attempt.since.elapsed() >= SLOW;
+        let working = state.attempts.iter().any(|attempt| !hangs(attempt));
+        working || (state.waiting || state.asked) && state.attempts.len() < MAX_HANGING
+    }
+
+    /// Whether nothing is the matter: what is in force is what was there at the last look.
+    pub(super) fn is_quiet(&self) -> bool {
+        let state = self.state();
+        let in_trouble = !state.problems.is_empty() || !state.unfinished.is_empty();
+        !in_trouble && !state.waiting && !state.asked && state.attempts.is_empty()
+    }
+
+    /// Begins a look; `None` while another is under way. One that hangs is reported, and passed by.
+    pub(super) fn enter(&self) -> Option<Turn<'_>> {
+        let mut slow = false;
+        let turn = {
+            let mut state = self.state();
+            for attempt in &mut state.attempts {
+                if attempt.since.elapsed() >= SLOW && !attempt.reported {
+                    attempt.reported = true;
+                    slow = true;
+                }
+            }
+            let free = state.attempts.iter().all(|attempt| attempt.reported);
+            (free && state.attempts.len() < MAX_HANGING).then(|| {
+                state.last += 1;
+                let number = state.last;
+                state.attempts.push(Attempt {
+                    number,
+                    since: Instant::now(),
+                    reported: false,
+                });
+                Turn { lane: self, number }
+            })
+        };
+        if slow {
+            log::error!(
+                "{}: to load it takes longer than {} s; the version before stays in force, and \
+                 other files are loaded meanwhile",
+                self.name.display(),
+                SLOW.as_secs()
+            );
+        }
+        turn
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Turn<'_> {
+    /// Looks at the files; whether they are to be loaded now.
+    pub(super) fn is_due(&self) -> bool {
+        // A look may take for ever, so no lock is held.
+        let files = self.lane.state().files.clone();
+        let looks: Vec<_> = files.iter().map(|file| file.look()).collect();
+        let moved = self.lane.folders.look(files.iter().map(|file| file.path()));
+        let mut state = self.lane.state();
+        // Files that are not complete count when they have been left alone.
+        let complete = |path: &PathBuf| {
+            let mut files = files.iter();
+            files.any(|file| file.path() == path && file.is_complete())
+        };
+        let unfinished = !state.unfinished.is_empty();
+        let completed = unfinished && state.unfinished.iter().all(complete);
+        let overdue = !state.problems.is_empty() && state.tried.elapsed() >= TRY_AGAIN;
+        state.asked |= moved;
+        state.waiting = looks.contains(&Freshness::Fresh);
+        if state.waiting {
+            return false;
+        }
+        let due = looks.contains(&Freshness::Ready) || state.asked || completed || overdue;
+        if due {
+            state.asked = false;
+            state.loading = self.number;
+            state.tried = Instant::now();
+            files.iter().for_each(|file| file.load());
+        }
+        due
+    }
+
+    /// Whether one of these files may be half.
+    pub(super) fn still_unfinished(&self, unfinished: Vec<PathBuf>) -> Vec<PathBuf> {
+        let files = self.lane.state().files.clone();
+        let complete = |path: &PathBuf| {
+            let known = files.iter().find(|file| file.path() == path);
+            match known {
+                Some(file) => file.is_complete(),
+                None => WatchedFile::found(path.clone()).is_complete(),
+            }
+        };
+        unfinished
+            .into_iter()
+            .filter(|path| !complete(path))
+            .collect()
+    }
+
+    /// Whether these are the versions that were looked at; if not, they may be half, and are to be
+    /// looked at again.
+    pub(super) fn were_seen<'a>(
+        &self,
+        read: impl Iterator<Item = (&'a Path, &'a Fingerprint)>,
+    ) -> bool {
+        let mut state = self.lane.state();
+        let mut all = true;
+        for (path, version) in read {
+            let file = state.files.iter().find(|file| file.path() == path);
+            if let Some(file) = file.filter(|file| !file.is(version)) {
+                file.put_off();
+                all = false;
+            }
+        }
+        state.waiting |= !all;
+        all
+    }
+
+    /// Whether what it has loaded is still wanted: no other turn has begun to load since.
+    pub(super) fn is_wanted(&self) -> bool {
+        self.lane.state().loading == self.number
+    }
+
+    /// These are its files from now on.
+    pub(super) fn watch(&self, files: Vec<(PathBuf, Option<Fingerprint>)>) {
+        let folders = files.iter().map(|(path, _)| path.as_path());
+        self.lane.folders.add(folders);
+        let now = Instant::now();
+        let mut state = self.lane.state();
+        let mut watched: Vec<Arc<WatchedFile>> = Vec::new();
+        for (path, seen) in files {
+            if watched.iter().any(|file| file.path() == path) {
+                continue;
+            }
+            let known = state.files.iter().find(|file| file.path() == path);
+            watched.push(match known {
+                Some(known) => {
+                    known.loaded(seen);
+                    Arc::clone(known)
+                }
+                None => Arc::new(WatchedFile::new(path, seen, now)),
+            });
+        }
+        state.files = watched;
+    }
+
+    /// Notes what a load came to, and says so if that is news.
+    pub(super) fn report(&self, outcome: Outcome, kept: &str) {
+        self.news(outcome, kept).log();
+    }
+
+    /// Notes what a load came to; what is new about it.
+    pub(super) fn news(&self, outcome: Outcome, kept: &str) -> News {
+        let mut news = News::default();
+        let mut state = self.lane.state();
+        let (problems, unfinished) = match outcome {
+            Outcome::Loaded => {
+                state.files.iter().for_each(|file| file.accept());
+                (Vec::new(), Vec::new())
+            }
+            Outcome::Unfinished(files) => (Vec::new(), files),
+            Outcome::Failed(problems) => (problems, Vec::new()),
+        };
+        if problems != state.problems {
+            news.errors
+                .extend(problems.iter().map(|it| format!("{it}; {kept}")));
+        }
+        if unfinished != state.unfinished {
+            let unfinished = unfinished.iter().map(|path| {
+                format!(
+                    "{}: no line feed at the end of its last line, or no line at all, so it may \
+                     still be written: it counts when it has kept its size for 10 s; {kept}",
+                    path.display()
+                )
+            });
+            news.warnings.extend(unfinished);
+        }
+        (state.problems, state.unfinished) = (problems, unfinished);
+        if state.problems.is_empty() && state.unfinished.is_empty() {
+            let name = self.lane.name.display();
+            news.loaded.push(format!("{name}: loaded"));
+        }
+        news
+    }
+
+    /// Whether no other look has begun since.
+    pub(super) fn is_last(&self) -> bool {
+        self.lane.state().last == self.number
+    }
+}
+
+/// What is new about loads.
+#[derive(Default)]
+pub(super) struct News {
+    errors: Vec<String>,
+    warnings: Vec<String>,
+    loaded: Vec<String>,
+}
+
+impl News {
+    /// Takes in what is new elsewhere.
+    pub(super) fn add(&mut self, mut other: Self) {
+        self.errors.append(&mut other.errors);
+        self.warnings.append(&mut other.warnings);
+        self.loaded.append(&mut other.loaded);
+    }
+
+    /// Says it.
+    pub(super) fn log(self) {
+        self.loaded.iter().for_each(|text| log::info!("{text}"));
+        self.errors.iter().for_each(|text| log::error!("{text}"));
+        self.warnings.iter().for_each(|text| log::warn!("{text}"));
+    }
+
+    /// Says the first of it, and how much more there is about `what`.
+    pub(super) fn log_bounded(mut self, what: &Path) {
+        for list in [&mut self.errors, &mut self.warnings, &mut self.loaded] {
+            let more = list.len().saturating_sub(MAX_PROBLEMS);
+            list.truncate(MAX_PROBLEMS);
+            if let Some(more) = and_more(what, more) {
+                list.push(more.to_string());
+            }
+        }
+        self.log();
+    }
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        let mut state = self.lane.state();
+        let number = self.number;
+        let place = state
+            .attempts
+            .iter()
+            .position(|attempt| attempt.number == number);
+        let attempt = place.map(|place| state.attempts.remove(place));
+        drop(state);
+        if let Some(attempt) = attempt.filter(|attempt| attempt.reported) {
+            log::warn!(
+                "{}: a load that hung is over, after {} s",
+                self.lane.name.display(),
+                attempt.since.elapsed().as_secs()
+            );
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    impl Lane {
+        /// Has all attempts begin that much earlier.
+        fn age(&self, by: Duration) {
+            for attempt in &mut self.state().attempts {
+                attempt.since -= by;
+            }
+        }
+    }
+
+    fn lane() -> Lane {
+        let lane = Lane::new("auth.toml".into(), Vec::new());
+        lane.ask();
+        lane
+    }
+
+    #[test]
+    fn one_load_at_a_time() {
+        let lane = lane();
+        let turn = lane.enter().unwrap();
+        assert!(turn.is_due());
+        assert!(lane.enter().is_none());
+        assert!(lane.is_busy());
+        drop(turn);
+        assert!(!lane.is_busy());
+        assert!(!lane.enter().unwrap().is_due());
+    }
+
+    #[test]
+    fn a_load_that_hangs_is_reported_and_passed_by() {
+        let lane = lane();
+        let first = lane.enter().unwrap();
+        assert!(first.is_due() && first.is_wanted());
+        lane.age(SLOW);
+        assert!(!lane.is_busy());
+        // Nothing has changed, so the next one does not do the same again.
+        let second = lane.enter().unwrap();
+        assert!(lane.state().attempts[0].reported);
+        assert!(!second.is_due());
+        assert!(first.is_wanted());
+        drop(second);
+        lane.ask();
+        let third = lane.enter().unwrap();
+        assert!(third.is_due());
+        // What comes late is of no use any more.
+        assert!(third.is_wanted() && !first.is_wanted());
+    }
+
+    #[test]
+    fn loads_that_hang_are_few() {
+        let lane = lane();
+        let mut hanging = Vec::new();
+        while let Some(turn) = lane.enter() {
+            hanging.push(turn);
+            lane.age(SLOW);
+        }
+        assert_eq!(hanging.len(), MAX_HANGING);
+        hanging.pop();
+        assert!(lane.enter().is_some());
+    }
+
+    #[test]
+    fn a_file_that_failed_is_tried_again_after_a_while() {
+        let lane = lane();
+        let turn = lane.enter().unwrap();
+        assert!(turn.is_due());
+        let problem = Problem::new("key", "cannot be read");
+        turn.report(Outcome::Failed(vec![problem]), "");
+        assert!(!turn.is_due());
+        lane.state().tried -= TRY_AGAIN;
+        assert!(turn.is_due());
+    }
+}

@@ -1,0 +1,97 @@
+//! A password file while a server runs.
+
+use std::sync::Arc;
+
+use super::lane::{Lane, News, Outcome};
+use super::{Inner, KEPT};
+use crate::service::open::unknown_hosts;
+use crate::sys::Lifetime;
+use crate::sys::problem::Problem;
+use crate::users::file::{FileStore, Reading, UsersFile};
+
+/// What is said of app passwords that do not come into force. They may be there to lock somebody, but so
+/// may the users, who do not wait for them.
+const APPS_KEPT: &str = "the app passwords before stay in force, the users are loaded";
+
+/// What is said of a file of which no version could be loaded so far.
+const NOTHING: &str = "its logins get the temporary failure";
+
+/// The lane of one password file.
+pub(super) struct UsersLane {
+    pub(super) file: Arc<UsersFile>,
+    pub(super) lane: Lane,
+}
+
+impl UsersLane {
+    pub(super) fn new(file: &Arc<UsersFile>) -> Self {
+        Self {
+            lane: Lane::new(file.settings().path.clone(), file.opened().to_vec()),
+            file: Arc::clone(file),
+        }
+    }
+}
+
+impl Inner {
+    /// Puts a new version of a password file in force, if it has changed and is good and whole.
+    pub(super) fn look_at_users(&self, users: &UsersLane) {
+        let mut warnings = Vec::new();
+        let news = self.load_users(users, &mut warnings);
+        warnings.iter().for_each(|warning| log::warn!("{warning}"));
+        if let Some(news) = news {
+            news.log();
+        }
+    }
+
+    /// The same, without a word: what is new if it was loaded, and what is to be said of its lines.
+    pub(super) fn load_users(
+        &self,
+        users: &UsersLane,
+        warnings: &mut Vec<Problem>,
+    ) -> Option<News> {
+        let turn = users.lane.enter()?;
+        if !turn.is_due() {
+            return None;
+        }
+        let settings = users.file.settings();
+        let mut reading = Reading::of(settings, Lifetime::Server);
+        let read = reading.files.iter();
+        let read = read.filter_map(|(path, version)| Some((&**path, version.as_ref()?)));
+        if !turn.is_wanted() || !turn.were_seen(read) {
+            return None;
+        }
+        reading.unfinished = turn.still_unfinished(reading.unfinished);
+        turn.watch(std::mem::take(&mut reading.files));
+        let current = users.file.current();
+        let kept = current.as_ref().map_or(NOTHING, |_| KEPT);
+        if reading.has_unfinished_users(settings) {
+            return Some(turn.news(Outcome::Unfinished(reading.unfinished), kept));
+        }
+        let mut store = match reading.users {
+            Ok(store) => store,
+            Err(mut problems) => {
+                problems.extend(reading.apps);
+                return Some(turn.news(Outcome::Failed(problems), kept));
+            }
+        };
+        let whole = reading.apps.is_empty() && reading.unfinished.is_empty();
+        if let Some(current) = current.as_ref().filter(|_| !whole) {
+            store = store.with_app_passwords_of(current);
+        }
+        // App passwords that stay broken have them loaded again and again.
+        let same = |current: &Arc<FileStore>| current.warnings() == store.warnings();
+        if whole || !current.as_ref().is_some_and(same) {
+            let service = self.current();
+            let config = service.as_ref().map(|service| service.config());
+            warnings.extend_from_slice(store.warnings());
+            let unknown = config.map(|config| unknown_hosts(config, settings, &store));
+            warnings.extend(unknown.into_iter().flatten());
+        }
+        users.file.replace(store);
+        let outcome = match reading.apps {
+            _ if whole => Outcome::Loaded,
+            problems if problems.is_empty() => Outcome::Unfinished(reading.unfinished),
+            problems => Outcome::Failed(problems),
+        };
+        Some(turn.news(outcome, APPS_KEPT))
+    }
+}

@@ -1,0 +1,266 @@
+//! Keeps somebody who is asked and does not answer from holding everybody up.
+//!
+//! A question to a store that hangs holds its thread and its connection until the time-out. So
+//! there is a bound on how many may wait for one store, and one that has left several questions in
+//! a row unanswered gets only one a second until it answers: all others learn at once that it
+//! cannot say.
+
+use std::fmt;
+use std::num::NonZeroUsize;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use crate::sys::shares::{Claim, Share, Shares, Taken};
+
+/// A question that comes to nothing sooner than that holds nobody up.
+const SLOW: Duration = Duration::from_millis(500);
+
+/// How many questions in a row must come to nothing before the rest is spared the wait. One login
+/// alone can be slow: a statement may take long for it, and for no other.
+const IN_A_ROW: u32 = 3;
+
+/// How often one that hangs is asked all the same: so soon is it noticed that it answers again.
+const PROBE: Duration = Duration::from_secs(1);
+
+/// A bound on the questions that wait for one answerer.
+#[derive(Debug)]
+pub struct Bulkhead {
+    /// What the log calls who is asked.
+    name: String,
+    most: NonZeroUsize,
+    shares: Shares,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// Questions that came to nothing after a while, since the last one that was answered.
+    unanswered: u32,
+    /// Until when the last of them says something about the next one.
+    until: Option<Instant>,
+    /// When the last question was let in.
+    let_in: Option<Instant>,
+    /// Whether the log has been told.
+    told: bool,
+}
+
+impl State {
+    fn hangs(&self, now: Instant) -> bool {
+        self.unanswered >= IN_A_ROW && self.until.is_some_and(|until| now < until)
+    }
+}
+
+/// Why a question is not even put.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Closed {
+    /// That many wait for an answer already.
+    Full(NonZeroUsize),
+    /// This login, or this network, has its share of that many already.
+    Share(NonZeroUsize),
+    /// Nothing comes of it at the moment.
+    Hangs,
+}
+
+impl fmt::Display for Closed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Full(most) => write!(f, "{most} questions wait for it already (max-questions)"),
+            Self::Share(most) => write!(
+                f,
+                "this login, or its network, has its share of the {most} questions that may wait for \
+                 it (max-questions)"
+            ),
+            Self::Hangs => f.write_str("it hangs, and is asked only once a second"),
+        }
+    }
+}
+
+/// A question that was let in. It counts until this goes.
+#[derive(Debug)]
+#[must_use]
+pub struct Asking<'a> {
+    bulkhead: &'a Bulkhead,
+    since: Instant,
+    _share: Share<'a>,
+}
+
+impl Bulkhead {
+    /// At most `most` questions at once for the one that the log calls `name`.
+    pub fn new(name: String, most: NonZeroUsize) -> Self {
+        Self {
+            name,
+            most,
+            shares: Shares::new(most),
+            state: Mutex::default(),
+        }
+    }
+
+    /// Lets a question in, or says at once why not.
+    pub fn enter(&self, claim: Claim<'_>) -> Result<Asking<'_>, Closed> {
+        self.enter_for(claim, Instant::now())
+    }
+
+    #[cfg(test)]
+    fn enter_at(&self, now: Instant) -> Result<Asking<'_>, Closed> {
+        self.enter_for(Claim::default(), now)
+    }
+
+    fn enter_for(&self, claim: Claim<'_>, now: Instant) -> Result<Asking<'_>, Closed> {
+        let mut state = self.lock();
+        let due = |at: Instant| now.saturating_duration_since(at) >= PROBE;
+        if state.hangs(now) && !state.let_in.is_none_or(due) {
+            return Err(Closed::Hangs);
+        }
+        let share = self.shares.take(claim).map_err(|taken| match taken {
+            Taken::All => Closed::Full(self.most),
+            Taken::Share => Closed::Share(self.most),
+        })?;
+        state.let_in = Some(now);
+        Ok(Asking {
+            bulkhead: self,
+            since: now,
+            _share: share,
+        })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Asking<'_> {
+    /// There was an answer, whatever it says.
+    pub fn answered(self) {
+        let mut state = self.bulkhead.lock();
+        state.unanswered = 0;
+        state.until = None;
+        if std::mem::take(&mut state.told) {
+            drop(state);
+            log::warn!("{}: it answers, and is asked as before", self.bulkhead.name);
+        }
+    }
+
+    /// There was no answer.
+    pub fn unanswered(self) {
+        self.unanswered_at(Instant::now());
+    }
+
+    fn unanswered_at(self, now: Instant) {
+        let took = now.saturating_duration_since(self.since);
+        if took < SLOW {
+            return;
+        }
+        let mut state = self.bulkhead.lock();
+        state.unanswered = state.unanswered.saturating_add(1);
+        // By then a question that is let in now has come to its end.
+        state.until = Some(now + took + PROBE * 2);
+        if state.hangs(now) && !std::mem::replace(&mut state.told, true) {
+            drop(state);
+            log::warn!(
+                "{}: {IN_A_ROW} questions in a row were not answered in time; until one is, it is \
+                 asked only once a second",
+                self.bulkhead.name
+            );
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::login::Network;
+
+    fn bulkhead(most: usize) -> Bulkhead {
+        Bulkhead::new("it".to_owned(), NonZeroUsize::new(most).unwrap())
+    }
+
+    fn seconds(seconds: u64) -> Duration {
+        Duration::from_secs(seconds)
+    }
+
+    /// Lets `IN_A_ROW` questions come to nothing, each after `took`; the time after that.
+    fn unanswered(bulkhead: &Bulkhead, start: Instant, took: Duration) -> Instant {
+        let asking: Vec<_> = (0..IN_A_ROW)
+            .map(|_| bulkhead.enter_at(start).unwrap())
+            .collect();
+        for asking in asking {
+            asking.unanswered_at(start + took);
+        }
+        start + took
+    }
+
+    #[test]
+    fn so_many_are_let_in_at_once_and_each_makes_room_when_it_goes() {
+        let bulkhead = bulkhead(2);
+        let most = bulkhead.most;
+        let enter = || bulkhead.enter(Claim::default());
+        let one = enter().unwrap();
+        let two = enter().unwrap();
+        assert_eq!(enter().unwrap_err(), Closed::Full(most));
+        one.answered();
+        let three = enter().unwrap();
+        assert_eq!(enter().unwrap_err(), Closed::Full(most));
+        two.unanswered();
+        drop(three);
+        let _both = [enter().unwrap(), enter().unwrap()];
+    }
+
+    #[test]
+    fn one_login_or_network_leaves_some_questions_to_others() {
+        let bulkhead = bulkhead(4);
+        let claim = |login: &'static [u8]| Claim {
+            login: Some(login),
+            network: Network::parse("192.0.2.1"),
+        };
+        let logins: [&[u8]; 3] = [b"a", b"b", b"c"];
+        let _asking = logins.map(|login| bulkhead.enter(claim(login)).unwrap());
+        let closed = bulkhead.enter(claim(b"d")).unwrap_err();
+        assert_eq!(closed, Closed::Share(bulkhead.most));
+        let other = Claim {
+            network: None,
+            ..claim(b"d")
+        };
+        let _other = bulkhead.enter(other).unwrap();
+    }
+
+    #[test]
+    fn one_that_hangs_is_asked_once_a_second_until_it_answers() {
+        let bulkhead = bulkhead(9);
+        let now = unanswered(&bulkhead, Instant::now(), seconds(4));
+        let first = bulkhead.enter_at(now).unwrap();
+        for at in [now, now + seconds(1) - Duration::from_millis(1)] {
+            assert_eq!(bulkhead.enter_at(at).unwrap_err(), Closed::Hangs);
+        }
+        let second = bulkhead.enter_at(now + seconds(1)).unwrap();
+        first.unanswered_at(now + seconds(4));
+        let third = bulkhead.enter_at(now + seconds(4)).unwrap();
+        let at = now + seconds(4);
+        assert_eq!(bulkhead.enter_at(at).unwrap_err(), Closed::Hangs);
+        second.answered();
+        drop(third);
+        let _all: Vec<_> = (0..9).map(|_| bulkhead.enter_at(at).unwrap()).collect();
+    }
+
+    #[test]
+    fn what_was_long_ago_counts_no_more() {
+        let bulkhead = bulkhead(9);
+        let now = unanswered(&bulkhead, Instant::now(), seconds(4));
+        let later = now + seconds(6);
+        let _all: Vec<_> = (0..9).map(|_| bulkhead.enter_at(later).unwrap()).collect();
+    }
+
+    #[test]
+    fn who_fails_soon_or_only_for_some_is_asked_as_ever() {
+        let quick = bulkhead(9);
+        let now = unanswered(&quick, Instant::now(), SLOW / 2);
+        let _all: Vec<_> = (0..9).map(|_| quick.enter_at(now).unwrap()).collect();
+        let sometimes = bulkhead(9);
+        let start = Instant::now();
+        for _ in 0..IN_A_ROW * 3 {
+            let (slow, fine) = (sometimes.enter_at(start), sometimes.enter_at(start));
+            slow.unwrap().unanswered_at(start + seconds(4));
+            fine.unwrap().answered();
+        }
+        assert!(sometimes.enter_at(start + seconds(4)).is_ok());
+    }
+}

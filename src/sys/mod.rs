@@ -1,0 +1,14 @@
+//! What the program asks of the operating system: files that can be trusted, the log, bounds on what runs at
+//! once, and what the process gives up once it has started.
+
+pub mod circuit_breaker;
+pub mod harden;
+mod lifetime;
+pub mod logger;
+pub mod problem;
+pub mod sandbox;
+pub mod shares;
+pub mod trusted_file;
+pub mod turnstile;
+
+pub use lifetime::Lifetime;

@@ -1,0 +1,89 @@
+//! One thing wrong with a file, and where.
+
+use std::fmt;
+use std::path::PathBuf;
+
+/// One thing wrong with a file, and where. It never holds a secret.
+///
+/// [`fmt::Display`] gives `FILE:LINE:COLUMN: KEY: MESSAGE`, without the parts that are absent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// The file.
+    pub file: PathBuf,
+    /// Line and column, both from 1; columns count characters, in a password file bytes.
+    pub place: Option<(usize, usize)>,
+    /// The key, from the root of the file: `hosts.mailhost01.port`.
+    pub key: Option<String>,
+    /// What is wrong, in words.
+    pub message: String,
+}
+
+impl Problem {
+    /// A problem with the file as a whole.
+    pub fn new(file: impl Into<PathBuf>, message: impl Into<String>) -> Self {
+        Self {
+            file: file.into(),
+            place: None,
+            key: None,
+            message: message.into(),
+        }
+    }
+
+    /// Whether this one is about the key of the other, or about the plural of it: then that key cannot be
+    /// missing besides.
+    pub(crate) fn explains(&self, other: &Self) -> bool {
+        self.key == other.key || self.key.as_deref().is_some_and(|key| other.is_about(key))
+    }
+
+    /// Whether its key is this one, or this one is the plural of it.
+    pub(crate) fn is_about(&self, key: &str) -> bool {
+        let own = self.key.as_deref();
+        own == Some(key) || own.is_some() && own == key.strip_suffix("es")
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.file.display())?;
+        if let Some((line, column)) = self.place {
+            write!(f, ":{line}:{column}")?;
+        }
+        if let Some(key) = &self.key {
+            write!(f, ": {key}")?;
+        }
+        write!(f, ": {}", self.message)
+    }
+}
+
+impl std::error::Error for Problem {}
+
+/// The only one there is.
+impl From<Problem> for Vec<Problem> {
+    fn from(problem: Problem) -> Self {
+        vec![problem]
+    }
+}
+
+/// What keeps a store from being opened: a key of its `[[users]]`, and what is wrong with it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fault {
+    /// The key whose value is at fault: `query`.
+    pub key: &'static str,
+    /// What is wrong, in words, without any secret.
+    pub message: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn absent_parts_are_left_out() {
+        let mut problem = Problem::new("auth.toml", "is empty");
+        assert_eq!(problem.to_string(), "auth.toml: is empty");
+        problem.place = Some((3, 7));
+        assert_eq!(problem.to_string(), "auth.toml:3:7: is empty");
+        problem.key = Some("ports.imap".into());
+        assert_eq!(problem.to_string(), "auth.toml:3:7: ports.imap: is empty");
+    }
+}

@@ -1,0 +1,404 @@
+//! A bounded number of places, shared fairly between logins and networks: nobody has others wait for
+//! more than what is in work already, however much they ask for.
+
+use std::collections::HashMap;
+use std::hash::{BuildHasher as _, RandomState};
+use std::num::NonZeroUsize;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::thread::{self, Thread};
+use std::time::Instant;
+
+use crate::login::Network;
+
+/// One turn in so many is that of the one that has waited longest: those that are new again and again
+/// must not keep others out for ever.
+const OLDEST_EVERY: u64 = 4;
+
+/// So many turns ago says nothing any more.
+const REMEMBERED: u64 = 512;
+
+/// Whose work it is. What is not known counts for nobody.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Claim<'a> {
+    /// The login.
+    pub login: Option<&'a [u8]>,
+    /// The network of the client, only if somebody vouches for its address.
+    pub network: Option<Network>,
+}
+
+/// The same, kept: two logins that have the same number share.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Owner {
+    login: Option<u64>,
+    network: Option<Network>,
+}
+
+/// The places.
+#[derive(Debug)]
+pub struct Shares {
+    most: NonZeroUsize,
+    key: RandomState,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    held: Vec<Owner>,
+    /// In the order of their coming.
+    waiting: Vec<Waiting>,
+    /// Who has been given a place while waiting, by number.
+    given: Vec<u64>,
+    came: u64,
+    turns: u64,
+    /// The last turn of each network, and of each login.
+    networks: HashMap<Network, u64>,
+    logins: HashMap<u64, u64>,
+}
+
+#[derive(Debug)]
+struct Waiting {
+    number: u64,
+    owner: Owner,
+    thread: Thread,
+}
+
+/// A place, given back on drop.
+#[derive(Debug)]
+#[must_use]
+pub struct Share<'a> {
+    shares: &'a Shares,
+    owner: Owner,
+}
+
+/// Why there is no place at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Taken {
+    /// All are taken.
+    All,
+    /// This login, or this network, has as many as one may have.
+    Share,
+}
+
+impl Shares {
+    /// So many places.
+    pub fn new(most: NonZeroUsize) -> Self {
+        Self {
+            most,
+            key: RandomState::new(),
+            state: Mutex::default(),
+        }
+    }
+
+    /// Takes a place at once. One login, and one network, leaves a quarter of the places to others,
+    /// where there are two or more; of what several networks leave, one more gets the half.
+    pub fn take(&self, claim: Claim<'_>) -> Result<Share<'_>, Taken> {
+        let owner = self.owner(claim);
+        let mut state = self.lock();
+        if state.held.len() >= self.most.get() {
+            return Err(Taken::All);
+        }
+        let of_network = state.of_network(owner);
+        let own = match self.most.get() - state.of_other_networks(owner) {
+            most if most == self.most.get() => self.own(),
+            left => left.div_ceil(2),
+        };
+        if state.of_login(owner) >= self.own() || of_network >= own {
+            return Err(Taken::Share);
+        }
+        Ok(self.give(&mut state, owner))
+    }
+
+    /// Waits for a place, until `deadline`.
+    ///
+    /// One login leaves a quarter of the places to others, where there are two or more. Of those who
+    /// wait, the next is one whose network holds the fewest places and had its last turn longest ago,
+    /// then the same for the login.
+    pub fn enter(&self, claim: Claim<'_>, deadline: Instant) -> Option<Share<'_>> {
+        let owner = self.owner(claim);
+        let mut state = self.lock();
+        // Nobody who waits could take it: then it would have been given away.
+        if state.held.len() < self.most.get() && state.of_login(owner) < self.own() {
+            return Some(self.give(&mut state, owner));
+        }
+        let number = state.came;
+        state.came += 1;
+        state.waiting.push(Waiting {
+            number,
+            owner,
+            thread: thread::current(),
+        });
+        loop {
+            if let Some(place) = state.given.iter().position(|given| *given == number) {
+                state.given.swap_remove(place);
+                return Some(Share {
+                    shares: self,
+                    owner,
+                });
+            }
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                state.waiting.retain(|waiting| waiting.number != number);
+                return None;
+            }
+            drop(state);
+            thread::park_timeout(left);
+            state = self.lock();
+        }
+    }
+
+    fn give(&self, state: &mut State, owner: Owner) -> Share<'_> {
+        state.note(owner);
+        Share {
+            shares: self,
+            owner,
+        }
+    }
+
+    /// How many one may have.
+    fn own(&self) -> usize {
+        match self.most.get() {
+            1 => 1,
+            most => most - (most / 4).max(1),
+        }
+    }
+
+    fn owner(&self, claim: Claim<'_>) -> Owner {
+        Owner {
+            login: claim.login.map(|login| self.key.hash_one(login)),
+            network: claim.network,
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn of_login(&self, owner: Owner) -> usize {
+        let same = |held: &&Owner| held.login == owner.login;
+        owner
+            .login
+            .map_or(0, |_| self.held.iter().filter(same).count())
+    }
+
+    fn of_network(&self, owner: Owner) -> usize {
+        let same = |held: &&Owner| held.network == owner.network;
+        owner
+            .network
+            .map_or(0, |_| self.held.iter().filter(same).count())
+    }
+
+    fn of_other_networks(&self, owner: Owner) -> usize {
+        let other = |held: &&Owner| held.network.is_some() && held.network != owner.network;
+        self.held.iter().filter(other).count()
+    }
+
+    /// Gives the free places to those who wait.
+    fn pass_on(&mut self, most: usize, own: usize) {
+        while self.held.len() < most {
+            let may = |waiting: &&Waiting| self.of_login(waiting.owner) < own;
+            let mut able = self.waiting.iter().filter(may);
+            let next = match self.turns % OLDEST_EVERY {
+                0 => able.next(),
+                _ => able.min_by_key(|waiting| self.rank(waiting.owner)),
+            };
+            let Some(number) = next.map(|next| next.number) else {
+                return;
+            };
+            let place = self.waiting.iter().position(|it| it.number == number);
+            let Some(Waiting { owner, thread, .. }) = place.map(|place| self.waiting.remove(place))
+            else {
+                return;
+            };
+            self.note(owner);
+            self.given.push(number);
+            thread.unpark();
+        }
+    }
+
+    /// The least is the next; of several the one that came first.
+    fn rank(&self, owner: Owner) -> [u64; 4] {
+        let last = |turn: Option<&u64>| turn.copied().unwrap_or(0);
+        let login = [
+            self.of_login(owner) as u64,
+            last(owner.login.and_then(|login| self.logins.get(&login))),
+        ];
+        let network = match owner.network {
+            Some(network) => [
+                self.of_network(owner) as u64,
+                last(self.networks.get(&network)),
+            ],
+            None => login,
+        };
+        [network[0], network[1], login[0], login[1]]
+    }
+
+    /// Notes that it has a place from now on.
+    fn note(&mut self, owner: Owner) {
+        self.held.push(owner);
+        self.turns += 1;
+        let turn = self.turns;
+        if let Some(login) = owner.login {
+            self.logins.insert(login, turn);
+        }
+        if let Some(network) = owner.network {
+            self.networks.insert(network, turn);
+        }
+        if turn.is_multiple_of(REMEMBERED) {
+            self.logins.retain(|_, last| turn - *last < REMEMBERED);
+            self.networks.retain(|_, last| turn - *last < REMEMBERED);
+        }
+    }
+}
+
+impl Drop for Share<'_> {
+    fn drop(&mut self) {
+        let shares = self.shares;
+        let mut state = shares.lock();
+        if let Some(place) = state.held.iter().position(|held| *held == self.owner) {
+            state.held.swap_remove(place);
+        }
+        state.pass_on(shares.most.get(), shares.own());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::channel;
+    use std::time::Duration;
+
+    use super::*;
+
+    fn shares(most: usize) -> Shares {
+        Shares::new(NonZeroUsize::new(most).unwrap())
+    }
+
+    fn claim(login: &'static str, network: &str) -> Claim<'static> {
+        Claim {
+            login: Some(login.as_bytes()),
+            network: Network::parse(network),
+        }
+    }
+
+    fn minute() -> Instant {
+        Instant::now() + Duration::from_secs(60)
+    }
+
+    /// As many logins and networks as are asked for.
+    fn taken(most: usize, claims: &[Claim<'_>]) -> (usize, Taken) {
+        let shares = shares(most);
+        let mut held = Vec::new();
+        loop {
+            match shares.take(claims[held.len() % claims.len()]) {
+                Ok(share) => held.push(share),
+                Err(why) => break (held.len(), why),
+            }
+        }
+    }
+
+    #[test]
+    fn one_login_or_network_leaves_some_to_others() {
+        let x = "192.0.2.1";
+        let of_login = [claim("a", x), claim("a", "203.0.113.1"), claim("a", "")];
+        let of_network = [claim("a", x), claim("b", x), claim("c", x)];
+        for (most, own) in [(2, 1), (3, 2), (4, 3), (8, 6), (16, 12)] {
+            for claims in [of_login, of_network] {
+                assert_eq!(taken(most, &claims), (own, Taken::Share), "{most}");
+            }
+            let nobody = [Claim::default()];
+            assert_eq!(taken(most, &nobody), (most, Taken::All));
+            let two = [claim("a", x), claim("b", "")];
+            assert_eq!(taken(most, &two), (most, Taken::All));
+        }
+        assert_eq!(taken(1, &of_login), (1, Taken::All));
+    }
+
+    #[test]
+    fn a_few_networks_leave_some_to_another() {
+        let shares = shares(32);
+        let mut held = Vec::new();
+        for (network, own) in [
+            ("192.0.2.1", 24),
+            ("192.0.2.2", 4),
+            ("192.0.2.3", 2),
+            ("192.0.2.4", 1),
+        ] {
+            let before = held.len();
+            while let Ok(share) = shares.take(Claim {
+                login: None,
+                ..claim("", network)
+            }) {
+                held.push(share);
+            }
+            assert_eq!(held.len() - before, own, "{network}");
+        }
+        assert!(shares.take(claim("a", "192.0.2.5")).is_ok());
+    }
+
+    /// Those who wait, in the order in which they come to their turns.
+    fn order(claims: &[(&'static str, &str)], after: u64) -> Vec<usize> {
+        let shares = shares(1);
+        shares.lock().turns = after;
+        let first = shares.enter(claim("first", "198.51.100.1"), minute());
+        let (done, turns) = channel();
+        thread::scope(|scope| {
+            for (number, &(login, network)) in claims.iter().enumerate() {
+                let (claim, done, shares) = (claim(login, network), done.clone(), &shares);
+                scope.spawn(move || {
+                    let _turn = shares.enter(claim, minute()).unwrap();
+                    done.send(number).unwrap();
+                });
+                while shares.lock().waiting.len() <= number {
+                    thread::yield_now();
+                }
+            }
+            drop(first);
+        });
+        drop(done);
+        turns.into_iter().collect()
+    }
+
+    #[test]
+    fn networks_take_turns_and_then_their_logins() {
+        let (x, y) = ("192.0.2.1", "203.0.113.1");
+        let all = [("a", x), ("a", x), ("b", x), ("c", y), ("c", "")];
+        // The third of these turns is that of the one that has waited longest.
+        assert_eq!(order(&all, 1), [0, 3, 1, 4, 2]);
+        assert_eq!(order(&all[..3], 1), [0, 2, 1]);
+    }
+
+    #[test]
+    fn who_is_always_new_does_not_keep_the_others_out() {
+        let (x, y) = ("198.51.100.1", "203.0.113.1");
+        // The first network has had its turn just now.
+        assert_eq!(
+            order(&[("a", x), ("b", y), ("c", "192.0.2.1")], 3),
+            [0, 1, 2]
+        );
+        assert_eq!(
+            order(&[("a", x), ("b", y), ("c", "192.0.2.1")], 0),
+            [1, 2, 0]
+        );
+    }
+
+    #[test]
+    fn one_login_never_holds_all_and_gives_up_in_time() {
+        let shares = shares(2);
+        let (a, b) = (claim("a", ""), claim("b", ""));
+        let first = shares.enter(a, minute()).unwrap();
+        let soon = Instant::now() + Duration::from_millis(10);
+        assert!(shares.enter(a, soon).is_none());
+        let other = shares.enter(b, Instant::now()).unwrap();
+        assert!(shares.enter(Claim::default(), Instant::now()).is_none());
+        drop(first);
+        let _a = shares.enter(a, Instant::now()).unwrap();
+        drop(other);
+        let _nobody = shares.enter(Claim::default(), Instant::now()).unwrap();
+        let state = shares.lock();
+        assert_eq!(
+            (state.held.len(), state.waiting.len(), state.given.len()),
+            (2, 0, 0)
+        );
+    }
+}

@@ -1,0 +1,51 @@
+//! Database files of SQLite: what is beside them counts as much as what is in them.
+//!
+//! SQLite takes what a `-wal` or `-journal` beside a database says for a newer or older state of it
+//! (sqlite.org/tempfiles.html). So these files are checked like the database itself.
+
+use std::ffi::OsString;
+use std::fs::symlink_metadata;
+use std::io;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+
+use super::place::Place;
+use super::unlocated;
+use crate::sys::problem::Problem;
+
+/// What SQLite looks for beside a database.
+const COMPANIONS: [&str; 3] = ["-wal", "-shm", "-journal"];
+
+/// Where a database is, which need not be there. It, what is beside it, and the way to it are
+/// trusted as in [`read_trusted`](super::read_trusted).
+pub fn locate(path: &Path) -> Result<Place, Problem> {
+    let place = Place::of_file(path).map_err(|fault| unlocated(path, fault))?;
+    let database = place.metadata.as_ref();
+    if let Some(reason) = database.and_then(|found| place.distrust(&place.path, found)) {
+        return Err(Problem::new(path, reason));
+    }
+    for suffix in COMPANIONS {
+        // SQLite follows links before it looks beside the database.
+        let companion = beside(&place.path, suffix);
+        let reason = match symlink_metadata(&companion) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            Err(error) => Some(format!("cannot be looked at: {error}")),
+            // SQLite writes to it, and root gives it to the owner of the database.
+            Ok(found) if found.is_file() && found.nlink() != 1 => Some(format!(
+                "has {} hard links: stop what uses the database, and remove it",
+                found.nlink()
+            )),
+            Ok(found) => place.distrust(&companion, &found),
+        };
+        if let Some(reason) = reason {
+            return Err(Problem::new(beside(path, suffix), reason));
+        }
+    }
+    Ok(place)
+}
+
+fn beside(database: &Path, suffix: &str) -> PathBuf {
+    let mut path = OsString::from(database);
+    path.push(suffix);
+    path.into()
+}

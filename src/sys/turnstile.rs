@@ -1,0 +1,249 @@
+//! Lets a bounded number of threads in at once, of one process or of all on this machine.
+
+use std::fmt;
+use std::fs::{File, OpenOptions, Permissions};
+use std::io;
+use std::num::NonZeroUsize;
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rustix::fs::{FlockOperation, OFlags, flock};
+use rustix::io::Errno;
+
+use crate::sys::shares::{Claim, Share, Shares};
+use crate::sys::trusted_file::place::{Fault, Holder, Place as Where};
+
+/// How long the others of this machine are left alone before the locks are tried again. The kernel
+/// wakes nobody who waits for one of several locks.
+const LOOK_AGAIN: Duration = Duration::from_millis(4);
+
+/// Counts who is in, and shares the places between logins and networks. Password hashes are made to cost memory and time; without a bound, many
+/// logins at once would use up the machine's.
+#[derive(Debug)]
+pub struct Turnstile {
+    shares: Shares,
+    /// One file for each place, where all processes of this machine share them.
+    shared: Vec<Place>,
+}
+
+/// A place that all processes of this machine share.
+#[derive(Debug)]
+struct Place {
+    file: File,
+    /// Whether a thread of this process is in it, or tries to be. The kernel tells processes
+    /// apart, not threads.
+    taken: AtomicBool,
+}
+
+impl Place {
+    /// `Ok(false)`: somebody is in it.
+    fn take(&self) -> Result<bool, Errno> {
+        if self.taken.swap(true, Ordering::Acquire) {
+            return Ok(false);
+        }
+        let locked = match flock(&self.file, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => return Ok(true),
+            Err(Errno::WOULDBLOCK | Errno::INTR) => Ok(false),
+            Err(error) => Err(error),
+        };
+        self.taken.store(false, Ordering::Release);
+        locked
+    }
+
+    fn leave(&self) {
+        if let Err(error) = flock(&self.file, FlockOperation::Unlock) {
+            log::error!("cannot give a place for a password hash back: {error}");
+        }
+        self.taken.store(false, Ordering::Release);
+    }
+}
+
+/// Makes the file of a place, or opens the one that is there; says why it cannot be used. Neither a
+/// FIFO is waited for, nor a link followed.
+fn open_lock(place: &Where, path: &Path) -> Result<File, String> {
+    let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY;
+    let said = |error: io::Error| match Errno::from_io_error(&error) {
+        Some(Errno::LOOP) => "is a symbolic link".to_owned(),
+        _ => error.to_string(),
+    };
+    // For reading too: a FIFO without a reader is not opened for writing alone.
+    let file = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .custom_flags(flags.bits().cast_signed())
+        .open(path)
+        .map_err(said)?;
+    let found = file.metadata().map_err(said)?;
+    if let Some(reason) = place.distrust(path, &found) {
+        return Err(reason);
+    }
+    if found.nlink() != 1 {
+        return Err(format!("has {} hard links: remove it", found.nlink()));
+    }
+    // Others who can open it can lock it. In the sandbox it stays as it was at the start.
+    if found.mode() & 0o044 != 0 {
+        let _denied = file.set_permissions(Permissions::from_mode(0o600));
+    }
+    Ok(file)
+}
+
+/// A place inside, given back on drop.
+#[derive(Debug)]
+#[must_use]
+pub struct Turn<'a> {
+    place: Option<&'a Place>,
+    /// Given back after the place.
+    _share: Share<'a>,
+}
+
+impl Turnstile {
+    /// A turnstile with that many places for the threads of this process.
+    pub fn new(places: NonZeroUsize) -> Self {
+        Self {
+            shares: Shares::new(places),
+            shared: Vec::new(),
+        }
+    }
+
+    /// A turnstile with that many places for all processes that name the same folder. A file in it
+    /// is made and locked for each place; the kernel gives it back when a process dies. The files
+    /// stay.
+    ///
+    /// The folder is one that nobody else can make files in, and the files are regular ones of a
+    /// trusted owner with one name, as others could take all places and keep them. Root makes files
+    /// for a service with the rights of its user. The error names the file.
+    pub fn shared(places: NonZeroUsize, folder: &Path) -> Result<Self, String> {
+        let named = |path: &Path, what: &dyn fmt::Display| format!("{}: {what}", path.display());
+        let place = Where::of_folder(folder, Holder::Private).map_err(|fault| match fault {
+            Fault::Io(error) => named(folder, &error),
+            Fault::Distrusted(reason) => named(folder, &reason),
+        })?;
+        let _acting = place.act().map_err(|error| named(folder, &error))?;
+        let open = |number: usize| {
+            let name = format!("hash-{number}.lock");
+            let path = place.path.join(&name);
+            let file = open_lock(&place, &path);
+            let file = file.map_err(|reason| named(&folder.join(&name), &reason))?;
+            Ok(Place {
+                file,
+                taken: AtomicBool::new(false),
+            })
+        };
+        let shared = (0..places.get()).map(open).collect::<Result<_, String>>()?;
+        Ok(Self {
+            shared,
+            ..Self::new(places)
+        })
+    }
+
+    /// Takes a place for nobody in particular, or `None` if none came free by `deadline`.
+    pub fn enter(&self, deadline: Instant) -> Option<Turn<'_>> {
+        self.enter_for(Claim::default(), deadline)
+    }
+
+    /// Takes a place, or `None` if none came free by `deadline`. Those who wait in this process take
+    /// [turns](Shares::enter); processes get places in no certain order.
+    pub fn enter_for(&self, claim: Claim<'_>, deadline: Instant) -> Option<Turn<'_>> {
+        let share = self.shares.enter(claim, deadline)?;
+        let place = match self.shared.is_empty() {
+            true => None,
+            false => Some(self.shared_place(deadline)?),
+        };
+        Some(Turn {
+            place,
+            _share: share,
+        })
+    }
+
+    fn shared_place(&self, deadline: Instant) -> Option<&Place> {
+        // Each begins elsewhere, so that not all try the same one first.
+        let start = std::process::id() as usize % self.shared.len();
+        let (before, after) = self.shared.split_at_checked(start)?;
+        loop {
+            for place in after.iter().chain(before) {
+                match place.take() {
+                    Ok(true) => return Some(place),
+                    Ok(false) => {}
+                    Err(error) => {
+                        log::warn!("cannot lock a place for a password hash: {error}");
+                        return None;
+                    }
+                }
+            }
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return None;
+            }
+            thread::sleep(LOOK_AGAIN.min(left));
+        }
+    }
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        if let Some(place) = self.place {
+            place.leave();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    fn at_once() -> Instant {
+        Instant::now()
+    }
+
+    #[test]
+    fn places_are_bounded_and_come_back() {
+        let turnstile = Turnstile::new(NonZeroUsize::new(2).unwrap());
+        let first = turnstile.enter(at_once()).unwrap();
+        let _second = turnstile.enter(at_once()).unwrap();
+        assert!(turnstile.enter(at_once()).is_none());
+        drop(first);
+        assert!(turnstile.enter(at_once()).is_some());
+    }
+
+    #[test]
+    fn who_waits_gets_the_place_that_comes_free() {
+        let turnstile = Turnstile::new(NonZeroUsize::MIN);
+        let patient = Instant::now() + Duration::from_secs(60);
+        thread::scope(|scope| {
+            let first = turnstile.enter(at_once()).unwrap();
+            let waiting = scope.spawn(|| turnstile.enter(patient).is_some());
+            drop(first);
+            assert!(waiting.join().unwrap());
+        });
+    }
+
+    /// Two turnstiles have files of their own, as two processes have.
+    #[test]
+    fn places_are_shared_through_a_folder() {
+        let folder = std::env::temp_dir().join(format!("nma-turnstile-{}", std::process::id()));
+        fs::create_dir_all(&folder).unwrap();
+        fs::set_permissions(&folder, Permissions::from_mode(0o700)).unwrap();
+        let two = NonZeroUsize::new(2).unwrap();
+        let one = Turnstile::shared(two, &folder).unwrap();
+        let other = Turnstile::shared(two, &folder).unwrap();
+        let first = one.enter(at_once()).unwrap();
+        let _second = other.enter(at_once()).unwrap();
+        assert!(one.enter(at_once()).is_none());
+        assert!(other.enter(at_once()).is_none());
+        let patient = Instant::now() + Duration::from_secs(60);
+        thread::scope(|scope| {
+            let waiting = scope.spawn(|| other.enter(patient).is_some());
+            drop(first);
+            assert!(waiting.join().unwrap());
+        });
+        fs::remove_dir_all(&folder).unwrap();
+    }
+}

@@ -1,0 +1,318 @@
+//! What is remembered, for how long, and for whom.
+
+use std::net::IpAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use super::*;
+use crate::login::Login;
+use crate::login::Protocol;
+use crate::nginx::request::Session;
+use crate::users::Passwords;
+
+/// Says yes to the right password and counts how often it is asked.
+struct Counting {
+    right: Mutex<&'static [u8]>,
+    trouble: Mutex<bool>,
+    host: Mutex<&'static str>,
+    asked: AtomicUsize,
+}
+
+impl Counting {
+    fn new(right: &'static [u8]) -> Self {
+        Self {
+            right: Mutex::new(right),
+            trouble: Mutex::new(false),
+            host: Mutex::new("one"),
+            asked: AtomicUsize::new(0),
+        }
+    }
+}
+
+impl UserStore for Counting {
+    fn find(&self, _asked: &Question<'_>) -> Result<Option<Account>, StoreError> {
+        Ok(Some(Account {
+            passwords: Passwords::AskStore,
+            host: Some((*self.host.lock().unwrap()).to_owned()),
+            ..Account::default()
+        }))
+    }
+
+    fn verify(
+        &self,
+        asked: &Question<'_>,
+        account: &mut Account,
+        password: &Password,
+    ) -> Result<Checked, StoreError> {
+        self.asked.fetch_add(1, Ordering::SeqCst);
+        if *self.trouble.lock().unwrap() {
+            return Err(StoreError::Unavailable("gone".to_owned()));
+        }
+        account.user = Some([b"user of ", asked.login.as_bytes()].concat());
+        Ok(match password.reveal() == *self.right.lock().unwrap() {
+            true => Checked::Right,
+            false => Checked::Wrong,
+        })
+    }
+}
+
+struct Asking<'a> {
+    login: &'a str,
+    password: &'a [u8],
+    protocol: Protocol,
+    client: Option<IpAddr>,
+}
+
+impl Default for Asking<'_> {
+    fn default() -> Self {
+        Self {
+            login: "alice",
+            password: b"sesame",
+            protocol: Protocol::Imap,
+            client: Some([192, 0, 2, 7].into()),
+        }
+    }
+}
+
+impl Asking<'_> {
+    fn of(&self, store: &Cached<Counting>) -> Result<Option<Account>, StoreError> {
+        let login = Login::new(self.login.as_bytes().to_vec()).unwrap();
+        let password = Password::new(self.password.to_vec()).unwrap();
+        let asked = Question {
+            login: &login,
+            protocol: self.protocol,
+            client: self.client,
+            session: Session::default(),
+            network: None,
+            deadline: Instant::now(),
+        };
+        let mut account = store.find(&asked)?.unwrap();
+        let right = store.verify(&asked, &mut account, &password)?;
+        Ok((right == Checked::Right).then_some(account))
+    }
+}
+
+fn cached(right: &'static [u8]) -> Cached<Counting> {
+    Cached::new(Counting::new(right), Duration::from_secs(3600))
+}
+
+fn asked(store: &Cached<Counting>) -> usize {
+    store.store.asked.load(Ordering::SeqCst)
+}
+
+#[test]
+fn a_yes_is_remembered_with_what_came_along() {
+    let store = cached(b"sesame");
+    for _ in 0..3 {
+        let account = Asking::default().of(&store).unwrap().unwrap();
+        assert_eq!(account.user.unwrap(), b"user of alice");
+    }
+    assert_eq!(asked(&store), 1);
+    // The store may be gone meanwhile.
+    *store.store.trouble.lock().unwrap() = true;
+    assert!(Asking::default().of(&store).unwrap().is_some());
+}
+
+#[test]
+fn a_no_and_a_trouble_are_not() {
+    let store = cached(b"sesame");
+    let wrong = Asking {
+        password: b"wrong",
+        ..Asking::default()
+    };
+    for count in 1..=3 {
+        assert!(wrong.of(&store).unwrap().is_none());
+        assert_eq!(asked(&store), count);
+    }
+    *store.store.trouble.lock().unwrap() = true;
+    assert!(Asking::default().of(&store).is_err());
+    *store.store.trouble.lock().unwrap() = false;
+    assert!(Asking::default().of(&store).unwrap().is_some());
+}
+
+/// All users had the same key in Dovecot once (CVE-2025-30189).
+#[test]
+fn everything_that_the_answer_depends_on_is_told_apart() {
+    let store = cached(b"sesame");
+    assert!(Asking::default().of(&store).unwrap().is_some());
+    let bob = Asking {
+        login: "bob",
+        ..Asking::default()
+    };
+    assert_eq!(
+        bob.of(&store).unwrap().unwrap().user.unwrap(),
+        b"user of bob"
+    );
+    let others = [
+        Asking {
+            protocol: Protocol::Pop3,
+            ..Asking::default()
+        },
+        Asking {
+            client: Some([192, 0, 2, 8].into()),
+            ..Asking::default()
+        },
+        Asking {
+            client: None,
+            ..Asking::default()
+        },
+        Asking {
+            login: "alices",
+            password: b"esame",
+            ..Asking::default()
+        },
+    ];
+    for (number, other) in others.iter().enumerate() {
+        let _either = other.of(&store).unwrap();
+        assert_eq!(asked(&store), number + 3);
+    }
+    // And all but the last are remembered.
+    let before = asked(&store);
+    for known in others.iter().take(3).chain([&bob, &Asking::default()]) {
+        assert!(known.of(&store).unwrap().is_some());
+    }
+    assert_eq!(asked(&store), before);
+    // What the store says of the account before it checks the password counts at once.
+    *store.store.host.lock().unwrap() = "two";
+    let account = Asking::default().of(&store).unwrap().unwrap();
+    assert_eq!(account.host.unwrap(), "two");
+    assert_eq!(asked(&store), before + 1);
+}
+
+#[test]
+fn a_new_password_ends_the_old_one_and_a_wrong_one_does_not() {
+    let store = cached(b"old");
+    let with = |login, password| Asking {
+        login,
+        password,
+        ..Asking::default()
+    };
+    assert!(with("alice", b"old").of(&store).unwrap().is_some());
+    assert!(with("bob", b"old").of(&store).unwrap().is_some());
+    *store.store.right.lock().unwrap() = b"new";
+    assert!(with("alice", b"wrong").of(&store).unwrap().is_none());
+    assert!(with("alice", b"old").of(&store).unwrap().is_some());
+    assert!(with("alice", b"new").of(&store).unwrap().is_some());
+    assert!(with("alice", b"old").of(&store).unwrap().is_none());
+    // Another login is left alone.
+    assert!(with("bob", b"old").of(&store).unwrap().is_some());
+}
+
+#[test]
+fn it_ends_after_its_time_however_often_it_is_asked_for() {
+    let store = cached(b"sesame");
+    let start = Instant::now();
+    let login = Login::new(b"alice".to_vec()).unwrap();
+    let question = Question {
+        login: &login,
+        protocol: Protocol::Imap,
+        client: None,
+        session: Session::default(),
+        network: None,
+        deadline: start,
+    };
+    let password = Password::new(b"sesame".to_vec()).unwrap();
+    let account = Account::default();
+    let digests = || store.digests(&question, &account, &password).unwrap();
+    let minute = Duration::from_secs(60);
+    let mut memory = Memory::default();
+    memory.remember(digests(), account.clone(), start, minute);
+    for (after, known) in [(0, true), (30, true), (59, true), (60, false), (61, false)] {
+        let now = start + Duration::from_secs(after);
+        assert_eq!(memory.recall(&digests(), now).is_some(), known, "{after}");
+    }
+    // The store's own word counts anew, and what has ended is not kept.
+    memory.remember(digests(), account.clone(), start + minute, minute);
+    let later = start + minute + Duration::from_secs(59);
+    assert!(memory.recall(&digests(), later).is_some());
+    assert_eq!((memory.entries.len(), memory.order.len()), (1, 1));
+}
+
+#[test]
+fn the_oldest_goes_first_and_memory_is_bounded() {
+    let mut memory = Memory::default();
+    let now = Instant::now();
+    let digests = |number: usize| {
+        let mut whole = [0; 32];
+        whole[..8].copy_from_slice(&number.to_be_bytes());
+        Digests {
+            whole,
+            login: whole,
+            password: [0; 32],
+        }
+    };
+    let hour = Duration::from_secs(3600);
+    for number in 0..MAX_ENTRIES + 5 {
+        // Each twice: what is remembered anew is not an entry more.
+        for _ in 0..2 {
+            memory.remember(digests(number), Account::default(), now, hour);
+        }
+        if number > 100 && number < MAX_ENTRIES - 5 {
+            continue;
+        }
+        assert!(memory.entries.len() <= MAX_ENTRIES);
+        assert!(memory.order.len() <= MAX_ENTRIES);
+    }
+    assert!(memory.recall(&digests(0), now).is_none());
+    assert!(memory.recall(&digests(MAX_ENTRIES + 4), now).is_some());
+}
+
+/// Whether a store is asked without a password, and what an unknown login costs, hangs on these.
+#[test]
+fn all_else_is_asked_of_the_store() {
+    struct Other(AtomicUsize);
+    impl UserStore for Other {
+        fn find(&self, _: &Question<'_>) -> Result<Option<Account>, StoreError> {
+            Ok(None)
+        }
+        fn host_field(&self) -> String {
+            "attribute mailHost".to_owned()
+        }
+        fn knows_users(&self) -> bool {
+            false
+        }
+        fn lacks_likeness(&self) -> Option<String> {
+            Some("no column".to_owned())
+        }
+        fn decoy(&self, _: &Question<'_>) -> Decoy {
+            Decoy::AskStore
+        }
+        fn spend_time(&self, _: &Question<'_>) {
+            self.0.fetch_add(1, Ordering::SeqCst);
+        }
+        fn test(&self, _: Instant) -> Vec<String> {
+            vec!["it is down".to_owned()]
+        }
+    }
+    let store = Cached::new(Other(AtomicUsize::new(0)), Duration::from_secs(3600));
+    let login = Login::new(b"alice".to_vec()).unwrap();
+    let asked = Question {
+        login: &login,
+        protocol: Protocol::Imap,
+        client: None,
+        session: Session::default(),
+        network: None,
+        deadline: Instant::now(),
+    };
+    assert!(store.find(&asked).unwrap().is_none());
+    assert_eq!(store.host_field(), "attribute mailHost");
+    assert!(!store.knows_users());
+    assert_eq!(store.lacks_likeness().as_deref(), Some("no column"));
+    assert!(matches!(store.decoy(&asked), Decoy::AskStore));
+    store.spend_time(&asked);
+    assert_eq!(store.store.0.load(Ordering::SeqCst), 1);
+    assert_eq!(store.test(Instant::now()), ["it is down"]);
+}
+
+#[test]
+fn no_password_is_in_the_memory() {
+    let store = cached(b"marker-password");
+    let asking = Asking {
+        password: b"marker-password",
+        ..Asking::default()
+    };
+    assert!(asking.of(&store).unwrap().is_some());
+    let memory = store.memory();
+    let entry = memory.entries.values().next().unwrap();
+    assert!(!format!("{:?}", entry.account).contains("marker"));
+    assert_ne!(entry.login, entry.password);
+}

@@ -1,0 +1,402 @@
+//! A password file for each domain: `users/{domain}`.
+//!
+//! A server lists the folder and takes each name there that is a domain in canonical form: no byte of
+//! a client becomes part of a path. Under CGI only the file of the login's domain is read, once the domain is
+//! known to be a name of the strictest form: letters, digits and single hyphens and dots between them.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::fs::{read_dir, symlink_metadata};
+use std::io;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::Path;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use super::{FileStore, MAX_PROBLEMS, Reading, Settings, UsersFile, and_more};
+use crate::login::Login;
+use crate::login::domain;
+use crate::secret::Secret;
+use crate::sys::Lifetime;
+use crate::sys::problem::Problem;
+use crate::sys::trusted_file::place::{Holder, Place};
+use crate::sys::trusted_file::{Fingerprint, Identity, unlocated, unreadable};
+use crate::users::{Account, Decoy, Question, StoreError, UserStore};
+
+mod pattern;
+
+pub use pattern::{PLACEHOLDER, Pattern};
+
+/// The most files of domains.
+const MAX_DOMAINS: usize = 100_000;
+/// How many files without users are passed over for a decoy.
+const MAX_PASSED_OVER: usize = 64;
+/// The same under CGI, where each is read for it.
+const MAX_READ: usize = 8;
+
+/// Password files of domains as configured.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DomainSettings {
+    /// Where they are.
+    pub pattern: Pattern,
+    /// How each is read. Its path is that of the pattern.
+    pub each: Settings,
+}
+
+impl DomainSettings {
+    /// The file of a domain; `None` if no file can have that name.
+    fn of(&self, domain: &str) -> Option<Settings> {
+        Some(Settings {
+            path: self.pattern.path(domain)?,
+            logins: self.each.logins.of_domain(domain),
+            ..self.each.clone()
+        })
+    }
+
+    /// The domain that a name in the folder is of, or why nobody can ask for it.
+    fn domain_of<'a>(&self, name: &'a [u8]) -> Result<&'a str, String> {
+        let written = self.pattern.domain_in(name).unwrap_or_default();
+        let canonical = domain::canonical(written);
+        let plain = str::from_utf8(written).ok();
+        let plain = plain.filter(|plain| domain::is_plain(plain.as_bytes()));
+        match plain {
+            Some(plain) if !self.each.logins.keep_domain(plain.as_bytes()) => Err(
+                "[logins] make other logins of those of this domain: nobody is looked up in this \
+                 file"
+                    .to_owned(),
+            ),
+            Some(plain) => Ok(plain),
+            None if domain::is_plain(&canonical) => Err(format!(
+                "logins have this domain as {:?}: nobody is looked up in this file until it has \
+                 that name",
+                String::from_utf8_lossy(&canonical)
+            )),
+            None => Err("its name is not that of a domain: nobody is looked up in it".to_owned()),
+        }
+    }
+}
+
+/// What tells whether the file of a domain is to be looked at more closely.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Version {
+    /// The file itself.
+    pub(crate) file: Option<Fingerprint>,
+    /// The folders between the one that is listed and the file.
+    pub(crate) folders: Vec<Identity>,
+    /// A link is on the way, or something cannot be looked at: nothing can be told.
+    pub(crate) unsure: bool,
+}
+
+/// The names in the folder.
+#[derive(Default)]
+struct Names {
+    domains: Vec<Box<str>>,
+    /// Files that nobody can ask for, and why, up to a bound.
+    odd: BTreeMap<OsString, String>,
+    more: usize,
+}
+
+/// What is in the folder.
+pub(crate) struct Listing {
+    pub(crate) files: BTreeMap<Box<str>, Version>,
+    /// What is to be said of files that are passed over.
+    pub(crate) odd: Vec<Problem>,
+}
+
+/// The password files of domains.
+pub struct DomainFiles {
+    settings: DomainSettings,
+    lifetime: Lifetime,
+    files: RwLock<BTreeMap<Box<str>, Arc<UsersFile>>>,
+    warnings: Vec<Problem>,
+    broken: Vec<Problem>,
+}
+
+impl DomainFiles {
+    /// Lists the folder and reads all files, for a server. A file that cannot be used costs its own
+    /// domain only. Under CGI nothing is read before somebody is looked up.
+    pub fn open(settings: &DomainSettings, lifetime: Lifetime) -> Result<Self, Problem> {
+        let mut files = Self {
+            settings: settings.clone(),
+            lifetime,
+            files: RwLock::default(),
+            warnings: Vec::new(),
+            broken: Vec::new(),
+        };
+        if lifetime == Lifetime::Server {
+            files.read_all()?;
+        }
+        Ok(files)
+    }
+
+    fn read_all(&mut self) -> Result<(), Problem> {
+        let Names {
+            mut domains,
+            odd,
+            more,
+        } = self.names()?;
+        domains.sort_unstable();
+        let folder = self.settings.pattern.whole().to_owned();
+        self.warnings = self.odd(odd, more);
+        if domains.is_empty() {
+            let message = "there is no file of a domain: nobody can log in by it";
+            self.warnings.push(Problem::new(&folder, message));
+        }
+        let (mut warnings, mut broken) = (Vec::new(), Vec::new());
+        let mut files = BTreeMap::new();
+        for domain in domains {
+            let Some(settings) = self.settings.of(&domain) else {
+                continue;
+            };
+            if self.version(&domain).is_none() {
+                continue;
+            }
+            let (file, problems) = read(&settings, self.lifetime);
+            broken.extend(problems);
+            if let Some(store) = file.current() {
+                warnings.extend_from_slice(store.warnings());
+            }
+            files.insert(domain, Arc::new(file));
+        }
+        self.warnings.extend(first_of(warnings, &folder));
+        self.broken = first_of(broken, &folder);
+        self.files = RwLock::new(files);
+        Ok(())
+    }
+
+    /// As configured.
+    pub fn settings(&self) -> &DomainSettings {
+        &self.settings
+    }
+
+    /// What is worth a look, found when they were opened, up to a bound.
+    pub fn warnings(&self) -> &[Problem] {
+        &self.warnings
+    }
+
+    /// The files that could not be used when they were opened, up to a bound: their logins get the
+    /// temporary failure.
+    pub fn broken(&self) -> &[Problem] {
+        &self.broken
+    }
+
+    /// All files that are there.
+    pub fn all(&self) -> Vec<(Box<str>, Arc<UsersFile>)> {
+        let files = self.files.read().unwrap_or_else(PoisonError::into_inner);
+        let both = files.iter();
+        both.map(|(domain, file)| (domain.clone(), Arc::clone(file)))
+            .collect()
+    }
+
+    /// What is there, in words.
+    pub fn summary(&self) -> String {
+        let all = self.all();
+        let users = all.iter().filter_map(|(_, file)| file.current());
+        let users: usize = users.map(|store| store.users()).sum();
+        let path = self.settings.pattern.whole().display();
+        format!("{path}: {} domains, {users} users", all.len())
+    }
+
+    /// A file of a domain that nothing is in force of; its logins get the temporary failure until
+    /// something is. `None` if no file can have that name.
+    pub(crate) fn add(&self, domain: &str) -> Option<Arc<UsersFile>> {
+        let settings = self.settings.of(domain)?;
+        let why = format!("{}: it is new and not loaded yet", settings.path.display());
+        let not_there = vec![(settings.path.clone(), None)];
+        let file = Arc::new(UsersFile::unusable(&settings, not_there, why));
+        let mut files = self.files.write().unwrap_or_else(PoisonError::into_inner);
+        files.insert(domain.into(), Arc::clone(&file));
+        Some(file)
+    }
+
+    /// From now on the logins of a domain are unknown.
+    pub(crate) fn remove(&self, domain: &str) {
+        let mut files = self.files.write().unwrap_or_else(PoisonError::into_inner);
+        let old = files.remove(domain);
+        drop(files);
+        // Wiping it may take a moment, in which nobody should wait.
+        drop(old);
+    }
+
+    /// Looks at the folder and at each file.
+    pub(crate) fn list(&self) -> Result<Listing, Problem> {
+        let Names { domains, odd, more } = self.names()?;
+        let version = |domain: Box<str>| Some((self.version(&domain)?, domain));
+        let files = domains.into_iter().filter_map(version);
+        Ok(Listing {
+            files: files.map(|(version, domain)| (domain, version)).collect(),
+            odd: self.odd(odd, more),
+        })
+    }
+
+    /// The domains that have a name in the folder, in no order.
+    fn names(&self) -> Result<Names, Problem> {
+        let pattern = &self.settings.pattern;
+        let folder = pattern.folder();
+        let place =
+            Place::of_folder(folder, Holder::Private).map_err(|fault| unlocated(folder, fault))?;
+        let failed = |error: io::Error| unreadable(folder, &error);
+        let mut names = Names::default();
+        for entry in read_dir(&place.path).map_err(failed)? {
+            let entry = entry.map_err(failed)?;
+            let name = entry.file_name();
+            // What editors and tools leave behind, and `.` names, are meant for nobody.
+            let aside = matches!(name.as_bytes(), [b'.' | b'#', ..] | [.., b'~']);
+            if aside || pattern.domain_in(name.as_bytes()).is_none() {
+                continue;
+            }
+            let kind = entry.file_type().map_err(failed)?;
+            if !kind.is_symlink() && kind.is_dir() != pattern.goes_below() {
+                continue;
+            }
+            match self.settings.domain_of(name.as_bytes()) {
+                Ok(domain) => names.domains.push(domain.into()),
+                Err(why) => {
+                    names.odd.insert(name, why);
+                    if names.odd.len() > MAX_PROBLEMS {
+                        names.odd.pop_last();
+                        names.more += 1;
+                    }
+                }
+            }
+            if names.domains.len() > MAX_DOMAINS {
+                let message = format!("holds more than {MAX_DOMAINS} files of domains");
+                return Err(Problem::new(folder, message));
+            }
+        }
+        Ok(names)
+    }
+
+    fn odd(&self, odd: BTreeMap<OsString, String>, more: usize) -> Vec<Problem> {
+        let folder = self.settings.pattern.folder();
+        let said = odd.into_iter();
+        let mut said: Vec<_> = said
+            .map(|(name, why)| Problem::new(folder.join(name), why))
+            .collect();
+        said.extend(and_more(folder, more));
+        said
+    }
+
+    /// The file of a domain as it is; `None` if it is not there, or a folder.
+    fn version(&self, domain: &str) -> Option<Version> {
+        let mut version = Version::default();
+        let mut steps = self.settings.pattern.steps(domain);
+        let mut path = steps.next()?;
+        loop {
+            let found = match symlink_metadata(&path) {
+                Ok(found) => found,
+                Err(error) => {
+                    use io::ErrorKind::{NotADirectory, NotFound};
+                    let gone = matches!(error.kind(), NotFound | NotADirectory);
+                    version.unsure = true;
+                    return (!gone).then_some(version);
+                }
+            };
+            version.unsure |= found.is_symlink();
+            match steps.next() {
+                Some(next) => {
+                    version.folders.push(Identity::of_metadata(&found));
+                    path = next;
+                }
+                None if found.is_dir() => return None,
+                None => {
+                    version.file = Some(Fingerprint::of_metadata(&found));
+                    return Some(version);
+                }
+            }
+        }
+    }
+
+    /// The file of a domain in canonical form, if there is one; under CGI it is read for that.
+    fn file(&self, domain: &[u8]) -> Option<Arc<UsersFile>> {
+        let domain = str::from_utf8(domain).ok()?;
+        let files = self.files.read().unwrap_or_else(PoisonError::into_inner);
+        let known = files.get(domain).cloned();
+        drop(files);
+        if known.is_some() || self.lifetime == Lifetime::Server {
+            return known;
+        }
+        if !domain::is_plain(domain.as_bytes()) {
+            return None;
+        }
+        let settings = self.settings.of(domain)?;
+        self.version(domain)?;
+        let (file, _) = read(&settings, self.lifetime);
+        let file = Arc::new(file);
+        let mut files = self.files.write().unwrap_or_else(PoisonError::into_inner);
+        files.insert(domain.into(), Arc::clone(&file));
+        Some(file)
+    }
+
+    /// Users of the domain, or of the next one in the order of their names that has some: always
+    /// the same, in every process.
+    fn near(&self, domain: &[u8]) -> Option<Arc<FileStore>> {
+        let has_users = |file: Arc<UsersFile>| file.current().filter(|store| store.has_users());
+        if let Some(own) = self.file(domain).and_then(has_users) {
+            return Some(own);
+        }
+        if self.lifetime == Lifetime::OneRequest {
+            let mut names = self.names().ok()?.domains;
+            names.sort_unstable();
+            let at = names.partition_point(|name| name.as_bytes() < domain);
+            names.rotate_left(at);
+            let mut next = names.iter().take(MAX_READ);
+            return next.find_map(|name| self.file(name.as_bytes()).and_then(has_users));
+        }
+        let files = self.files.read().unwrap_or_else(PoisonError::into_inner);
+        let domain: Box<str> = String::from_utf8_lossy(domain).into();
+        let before = files.range(..domain.clone());
+        let next = files.range(domain..).chain(before);
+        let mut next = next.take(MAX_PASSED_OVER);
+        next.find_map(|(_, file)| has_users(Arc::clone(file)))
+    }
+}
+
+/// Reads a file; why it cannot be used, if so.
+fn read(settings: &Settings, lifetime: Lifetime) -> (UsersFile, Vec<Problem>) {
+    let reading = Reading::of(settings, lifetime);
+    let files = reading.files.clone();
+    match reading.whole() {
+        Ok(store) => (UsersFile::new(settings, store, files), Vec::new()),
+        Err(problems) => {
+            let why = problems.first().map(Problem::to_string);
+            let file = UsersFile::unusable(settings, files, why.unwrap_or_default());
+            (file, problems)
+        }
+    }
+}
+
+/// The first of these problems, and the number of the others.
+pub(crate) fn first_of(mut problems: Vec<Problem>, file: &Path) -> Vec<Problem> {
+    let more = problems.len().saturating_sub(MAX_PROBLEMS);
+    problems.truncate(MAX_PROBLEMS);
+    problems.extend(and_more(file, more));
+    problems
+}
+
+/// The domain of a login after the rules of `[logins]`; empty without one.
+fn domain_of(login: &Login) -> &[u8] {
+    let bytes = login.as_bytes();
+    let at = bytes.iter().rposition(|byte| *byte == b'@');
+    at.and_then(|at| bytes.get(at + 1..)).unwrap_or_default()
+}
+
+impl UserStore for DomainFiles {
+    fn find(&self, asked: &Question<'_>) -> Result<Option<Account>, StoreError> {
+        match self.file(domain_of(asked.login)) {
+            Some(file) => file.find(asked),
+            None => Ok(None),
+        }
+    }
+
+    fn host_field(&self) -> String {
+        format!("{}: host=", self.settings.pattern.whole().display())
+    }
+
+    fn decoy(&self, asked: &Question<'_>) -> Decoy {
+        let near = self.near(domain_of(asked.login));
+        Decoy::Secret(near.map_or_else(Secret::dummy, |store| store.decoy_for(asked.login)))
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,366 @@
+//! One line of a password file: `login:{SCHEME}hash:uid:gid:gecos:home:shell:extra fields`.
+//!
+//! The format is Dovecot's passwd-file; what htpasswd writes is its first two fields.
+
+use std::fmt;
+use std::net::IpAddr;
+use std::num::NonZeroU16;
+
+use crate::login::{Login, MAX_LOGIN_BYTES};
+use crate::secret::{Accepted, Secret, SecretError, WeakSchemes};
+use crate::users::{Account, Credential, Passwords, limits, variable};
+
+/// The longest line taken. The extra fields may list networks.
+const MAX_LINE_BYTES: usize = 8192;
+/// The longest name of a host (RFC 1035, 2.3.4).
+const MAX_HOST_BYTES: usize = 253;
+/// What is wrong with what PostgreSQL keeps for SCRAM, of which the field has the first part.
+const CUT_SCRAM: SecretError = SecretError::Damaged(
+    "PostgreSQL's form holds colons, which end the field here: write \
+     {SCRAM-SHA-256}rounds,salt,StoredKey,ServerKey",
+);
+/// How many fields stand before the extra ones, which may hold colons themselves.
+const FIELDS_BEFORE_EXTRA: usize = 7;
+
+/// How password fields are read.
+#[derive(Clone, Debug)]
+pub struct PasswordRules {
+    /// Which secrets are taken.
+    pub accepted: Accepted,
+    /// The scheme of those that name none.
+    pub default_scheme: Option<String>,
+}
+
+impl From<WeakSchemes> for PasswordRules {
+    fn from(weak: WeakSchemes) -> Self {
+        Self {
+            accepted: weak.into(),
+            default_scheme: None,
+        }
+    }
+}
+
+/// A line that has a login, cut at its first two colons; nothing else is checked yet.
+#[derive(Clone, Copy)]
+pub(super) struct Line<'a> {
+    /// The login, maybe empty.
+    pub(super) login: &'a [u8],
+    /// What follows its colon; `None` without one.
+    rest: Option<&'a [u8]>,
+}
+
+/// What is wrong with a line, and at which byte of it, from 0.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Flaw {
+    pub(super) at: usize,
+    pub(super) kind: FlawKind,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum FlawKind {
+    /// The line is no line of a password file.
+    Structure(&'static str),
+    /// Its password field is no usable secret.
+    Secret(SecretError),
+    /// Its login is that of an earlier line, of which this is the number.
+    Twice { first: usize },
+}
+
+impl fmt::Display for FlawKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Structure(what) => f.write_str(what),
+            Self::Secret(error) => error.fmt(f),
+            Self::Twice { first } => write!(
+                f,
+                "the login is also in line {first}, and neither line counts: remove one"
+            ),
+        }
+    }
+}
+
+impl<'a> Line<'a> {
+    /// Cuts a line, its end already removed; `None` for a comment or a blank line.
+    pub(super) fn cut(line: &'a [u8]) -> Option<Self> {
+        let line = line.strip_suffix(b"\r").unwrap_or(line);
+        if line.starts_with(b"#") || line.iter().all(|byte| matches!(byte, b' ' | b'\t')) {
+            return None;
+        }
+        Some(match line.iter().position(|byte| *byte == b':') {
+            Some(colon) => Self {
+                login: &line[..colon],
+                rest: Some(&line[colon + 1..]),
+            },
+            None => Self {
+                login: line,
+                rest: None,
+            },
+        })
+    }
+
+    /// The password field; empty if there is none.
+    pub(super) fn stored(&self) -> &'a [u8] {
+        let rest = self.rest.unwrap_or_default();
+        rest.split(|byte| *byte == b':').next().unwrap_or_default()
+    }
+
+    /// The secret of the password field.
+    pub(super) fn secret(&self, rules: &PasswordRules) -> Result<Option<Secret>, SecretError> {
+        if self.stored().starts_with(b"SCRAM-SHA-256$") {
+            return Err(CUT_SCRAM);
+        }
+        match &rules.default_scheme {
+            Some(scheme) => Secret::parse_as(self.stored(), scheme, rules.accepted),
+            None => Secret::parse(self.stored(), rules.accepted),
+        }
+    }
+
+    /// What is wrong with the password field.
+    pub(super) fn flaw_of(&self, error: SecretError) -> Flaw {
+        Flaw {
+            at: self.login.len() + 1,
+            kind: FlawKind::Secret(error),
+        }
+    }
+
+    /// What follows the login, if the line could be one at all.
+    pub(super) fn checked_rest(&self) -> Result<&'a [u8], Flaw> {
+        let structure = |at, what| Flaw {
+            at,
+            kind: FlawKind::Structure(what),
+        };
+        let Some(rest) = self.rest else {
+            return Err(structure(0, "no colon follows the login"));
+        };
+        if self.login.is_empty() {
+            return Err(structure(0, "the login is empty"));
+        }
+        if self.login.len() + 1 + rest.len() > MAX_LINE_BYTES {
+            return Err(structure(0, "the line has more than 8192 bytes"));
+        }
+        if let Some(at) = self.login.iter().position(u8::is_ascii_control) {
+            return Err(structure(at, "the login holds a control byte"));
+        }
+        if self.login.len() > MAX_LOGIN_BYTES {
+            return Err(structure(0, "the login has more than 254 bytes"));
+        }
+        let password_at = self.login.len() + 1;
+        if let Some(at) = rest.iter().position(|byte| *byte == 0) {
+            return Err(structure(password_at + at, "the line holds a NUL byte"));
+        }
+        Ok(rest)
+    }
+
+    /// Checks the whole line; what it says beside the password. A flaw of the structure comes before one of
+    /// the secret. `unknown` gets the name of each extra field that means nothing here, and where it is.
+    pub(super) fn check(
+        &self,
+        rules: &PasswordRules,
+        unknown: impl FnMut(usize, &'a [u8]),
+    ) -> Result<Account, Flaw> {
+        let (account, _) = self.fields(unknown)?;
+        match self.secret(rules) {
+            Ok(_) => Ok(account),
+            Err(error) => Err(self.flaw_of(error)),
+        }
+    }
+
+    /// What can be made of a line whatever is wrong with it; `named` says where. A login whose line is
+    /// broken is never let in. Its password is checked all the same: the work is that of other logins.
+    pub(super) fn salvaged(
+        &self,
+        rules: &PasswordRules,
+        named: impl Fn(&Flaw) -> String,
+    ) -> Account {
+        let (mut account, usable) = self.fields(|_, _| {}).unwrap_or_else(|flaw| {
+            let account = Account {
+                unusable: Some(named(&flaw)),
+                ..Account::default()
+            };
+            (account, true)
+        });
+        match self.secret(rules) {
+            Ok(secret) => {
+                let secret = secret.filter(|_| usable);
+                let credentials = secret.into_iter().map(Credential::from);
+                account.passwords = Passwords::Stored(credentials.collect());
+            }
+            Err(error) => account.unusable_password = Some(named(&self.flaw_of(error))),
+        }
+        account
+    }
+
+    /// What a line says beside the password, and whether that counts.
+    fn fields(&self, mut unknown: impl FnMut(usize, &'a [u8])) -> Result<(Account, bool), Flaw> {
+        let rest = self.checked_rest()?;
+        let structure = |at, what| Flaw {
+            at,
+            kind: FlawKind::Structure(what),
+        };
+        let password_at = self.login.len() + 1;
+        let mut read = Extra::default();
+        let extra = rest
+            .splitn(FIELDS_BEFORE_EXTRA, |byte| *byte == b':')
+            .nth(FIELDS_BEFORE_EXTRA - 1);
+        if let Some(extra) = extra {
+            let mut at = password_at + rest.len() - extra.len();
+            for field in extra.split(|byte| matches!(byte, b' ' | b'\t')) {
+                match read.take(field) {
+                    Ok(Taken::Yes) => {}
+                    Ok(Taken::Unknown(name)) => unknown(at, name),
+                    Err(what) => return Err(structure(at, what)),
+                }
+                at += field.len() + 1;
+            }
+        }
+        Ok(read.finish())
+    }
+}
+
+/// What the extra fields of a line say.
+#[derive(Default)]
+struct Extra {
+    account: Account,
+    /// Dovecot's `hostip` and `destuser`, which go before `host` and `user`.
+    host_ip: Option<String>,
+    dest_user: Option<Vec<u8>>,
+    /// Dovecot's `nopassword`: any password is right. Nobody gets in that way here.
+    no_password: bool,
+}
+
+/// Whether an extra field means something.
+enum Taken<'a> {
+    Yes,
+    /// It does not; its name.
+    Unknown(&'a [u8]),
+}
+
+impl Extra {
+    /// Reads one `key=value`.
+    fn take<'a>(&mut self, field: &'a [u8]) -> Result<Taken<'a>, &'static str> {
+        let (key, value) = match field.iter().position(|byte| *byte == b'=') {
+            Some(equals) => (&field[..equals], &field[equals + 1..]),
+            None => (field, &[][..]),
+        };
+        let account = &mut self.account;
+        let is_there = match key {
+            b"host" => account.host.is_some(),
+            b"hostip" => self.host_ip.is_some(),
+            b"port" => account.port.is_some(),
+            b"user" => account.user.is_some(),
+            b"destuser" => self.dest_user.is_some(),
+            b"allow_nets" => account.allow_nets.is_some(),
+            _ => false,
+        };
+        if is_there {
+            return Err("this extra field is there twice");
+        }
+        match key {
+            b"host" => {
+                account.host = Some(read_host(value).ok_or("host is no name and no address")?);
+            }
+            b"hostip" => {
+                let address = read_host(value).filter(|host| host.parse::<IpAddr>().is_ok());
+                self.host_ip = Some(address.ok_or("hostip is no address")?);
+            }
+            b"port" => account.port = Some(read_port(value).ok_or("port is not 1 to 65535")?),
+            b"user" if variable::is_in(value) => {
+                return Err("user holds a variable, which means nothing here");
+            }
+            b"user" => account.user = Some(read_user(value).ok_or("user is no acceptable login")?),
+            b"destuser" if variable::is_in(value) => {
+                return Err("destuser holds a variable, which means nothing here");
+            }
+            b"destuser" => {
+                let user = read_user(value).ok_or("destuser is no acceptable login")?;
+                self.dest_user = Some(user);
+            }
+            // Dovecot looks at whether it is there, not at its value.
+            b"nologin" => account.disabled = true,
+            b"nopassword" => self.no_password = true,
+            b"allow_nets" => {
+                let networks = str::from_utf8(value).ok().and_then(limits::networks);
+                let networks = networks.ok_or("allow_nets is no list of networks")?;
+                account.allow_nets = Some(networks);
+            }
+            // That nginx is a proxy is known, and what mail servers themselves need is theirs.
+            b"" | b"\r" | b"proxy" => {}
+            _ if key.starts_with(b"userdb_") => {}
+            _ => match misspelt_limit(key) {
+                Some(what) => return Err(what),
+                None => return Ok(Taken::Unknown(key)),
+            },
+        }
+        Ok(Taken::Yes)
+    }
+
+    /// The account, and whether its password counts.
+    fn finish(self) -> (Account, bool) {
+        let Self {
+            mut account,
+            host_ip,
+            dest_user,
+            no_password,
+        } = self;
+        // Most lines have no such field: an account is large, and is moved for each.
+        if host_ip.is_some() {
+            account.host = host_ip;
+        }
+        if dest_user.is_some() {
+            account.user = dest_user;
+        }
+        (account, !no_password)
+    }
+}
+
+/// What is wrong with an extra field that is meant to limit a user and would not: nobody is let in by a limit that
+/// is misspelt.
+fn misspelt_limit(key: &[u8]) -> Option<&'static str> {
+    const LIMITS: [(&str, &str); 5] = [
+        ("nologin", "this extra field is like nologin: write nologin"),
+        (
+            "allow_nets",
+            "this extra field is like allow_nets: write allow_nets",
+        ),
+        (
+            "allow_real_nets",
+            "allow_real_nets means nothing here: write allow_nets",
+        ),
+        (
+            "expires",
+            "expires is a field of app passwords: none limits the user's own password by time",
+        ),
+        (
+            "protocols",
+            "protocols is a field of app passwords: none limits the user's own password by protocol",
+        ),
+    ];
+    if key.len() > "allow_real_nets".len() + 2 {
+        return None;
+    }
+    let plain = str::from_utf8(key).ok()?.to_ascii_lowercase();
+    let plain = plain.replace('-', "_");
+    let found = LIMITS
+        .iter()
+        .find(|(known, _)| strsim::osa_distance(&plain, known) <= 2)?;
+    Some(found.1)
+}
+
+fn read_host(value: &[u8]) -> Option<String> {
+    let host = str::from_utf8(value).ok()?;
+    ((1..=MAX_HOST_BYTES).contains(&host.len()) && host.bytes().all(|byte| byte.is_ascii_graphic()))
+        .then(|| host.to_owned())
+}
+
+fn read_port(value: &[u8]) -> Option<NonZeroU16> {
+    let digits = value.iter().all(u8::is_ascii_digit);
+    str::from_utf8(value).ok().filter(|_| digits)?.parse().ok()
+}
+
+fn read_user(value: &[u8]) -> Option<Vec<u8>> {
+    let login = Login::new(value.to_vec()).ok()?;
+    (!login.as_bytes().is_empty()).then(|| value.to_vec())
+}
+
+#[cfg(test)]
+mod tests;

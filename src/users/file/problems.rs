@@ -1,0 +1,141 @@
+//! What is wrong with the lines of a file, told up to a bound.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use super::line::{Flaw, FlawKind};
+use crate::login::Network;
+use crate::sys::problem::Problem;
+
+/// How many problems of one kind are told of one file; of the others, their number.
+pub(crate) const MAX_PROBLEMS: usize = 20;
+
+/// The longest name of an extra field that is told whole.
+const MAX_NAME_BYTES: usize = 32;
+
+/// The lines of a file that cannot be used, and the extra fields that mean nothing.
+#[derive(Default)]
+pub(super) struct Flaws {
+    broken: Problems,
+    refused: Problems,
+    unasked: Problems,
+    host_bits: Problems,
+    /// Where each is first, and how many there are.
+    unknown: BTreeMap<Vec<u8>, ((usize, usize), usize)>,
+}
+
+impl Flaws {
+    /// Notes what is wrong with a line, which is counted from 1.
+    pub(super) fn add(&mut self, path: &Path, line: usize, flaw: &Flaw) {
+        let list = match &flaw.kind {
+            FlawKind::Secret(error) if error.is_choice() => &mut self.refused,
+            _ => &mut self.broken,
+        };
+        list.add(|| Problem {
+            file: path.to_owned(),
+            place: Some((line, flaw.at + 1)),
+            key: None,
+            message: flaw.kind.to_string(),
+        });
+    }
+
+    /// Notes lines that cannot be used, beyond those of which anything is told.
+    pub(super) fn add_untold(&mut self, number: usize) {
+        self.broken.more += number;
+    }
+
+    /// Notes why nobody can ask for the login of a line, which is counted from 1.
+    pub(super) fn unasked(&mut self, path: &Path, line: usize, why: Option<String>) {
+        if let Some(message) = why {
+            self.unasked.add(|| Problem {
+                file: path.to_owned(),
+                place: Some((line, 1)),
+                key: None,
+                message,
+            });
+        }
+    }
+
+    /// Notes a network such as 10.0.0.1/8 in a line that is counted from 1: all of it is meant.
+    pub(super) fn host_bits(&mut self, path: &Path, line: usize, networks: Option<&[Network]>) {
+        let networks = networks.unwrap_or_default().iter();
+        for network in networks.filter_map(Network::without_host_bits) {
+            self.host_bits.add(|| Problem {
+                file: path.to_owned(),
+                place: Some((line, 1)),
+                key: None,
+                message: format!(
+                    "a network of allow_nets has bits of a host behind its prefix and stands for \
+                     the whole network: write {network}, or the address alone"
+                ),
+            });
+        }
+    }
+
+    /// Notes an extra field that means nothing: its name, and where it is from 0 in a line that is counted
+    /// from 1. Of many names only the first are kept.
+    pub(super) fn unknown(&mut self, line: usize, at: usize, name: &[u8]) {
+        let name = &name[..name.len().min(MAX_NAME_BYTES)];
+        if let Some((_, number)) = self.unknown.get_mut(name) {
+            *number += 1;
+        } else if self.unknown.len() < MAX_PROBLEMS {
+            self.unknown.insert(name.to_vec(), ((line, at + 1), 1));
+        }
+    }
+
+    /// Broken lines first, then sound ones that the program or its configuration does not take, then
+    /// those whose login nobody has, then networks, then fields.
+    pub(super) fn finish(self, path: &Path) -> Vec<Problem> {
+        let mut all = self.broken.finish(path);
+        all.append(&mut self.refused.finish(path));
+        all.append(&mut self.unasked.finish(path));
+        all.append(&mut self.host_bits.finish(path));
+        let field = |(name, (place, number)): (Vec<u8>, ((usize, usize), usize))| {
+            let more = match number {
+                1 => String::new(),
+                _ => format!(", and in {} more places", number - 1),
+            };
+            Problem {
+                file: path.to_owned(),
+                place: Some(place),
+                key: None,
+                message: format!(
+                    "the extra field {} means nothing here{more}",
+                    name.escape_ascii()
+                ),
+            }
+        };
+        let mut fields: Vec<Problem> = self.unknown.into_iter().map(field).collect();
+        fields.sort_by_key(|problem| problem.place);
+        all.append(&mut fields);
+        all
+    }
+}
+
+/// Problems up to a bound, and the number of the others.
+#[derive(Default)]
+struct Problems {
+    list: Vec<Problem>,
+    more: usize,
+}
+
+impl Problems {
+    fn add(&mut self, problem: impl FnOnce() -> Problem) {
+        if self.list.len() < MAX_PROBLEMS {
+            self.list.push(problem());
+        } else {
+            self.more += 1;
+        }
+    }
+
+    fn finish(mut self, path: &Path) -> Vec<Problem> {
+        self.list.sort_by_key(|problem| problem.place);
+        self.list.extend(and_more(path, self.more));
+        self.list
+    }
+}
+
+/// The number of problems of a file that are not told, if there are any.
+pub(crate) fn and_more(path: &Path, more: usize) -> Option<Problem> {
+    (more > 0).then(|| Problem::new(path, format!("and {more} more of this kind")))
+}

@@ -1,0 +1,215 @@
+//! A password file at work: the version that is in force, and how the next one is read.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, PoisonError, RwLock};
+
+use super::{AppPasswords, FileStore, Settings};
+use crate::login::Login;
+use crate::secret::Secret;
+use crate::sys::Lifetime;
+use crate::sys::problem::Problem;
+use crate::sys::trusted_file::Watched;
+use crate::sys::trusted_file::{Secrecy, fingerprint, read_trusted};
+use crate::users::{Account, Decoy, Question, StoreError, UserStore};
+
+/// The most bytes of a password file: ten million users with long hashes.
+const MAX_USERS_FILE_BYTES: u64 = 2 << 30;
+
+/// A password file and its app passwords. Another version can be put in place of the one in force.
+pub struct UsersFile {
+    settings: Settings,
+    opened: Watched,
+    /// Why nothing was in force when it was opened.
+    lack: String,
+    current: RwLock<Option<Arc<FileStore>>>,
+}
+
+/// What reading a password file and its app passwords came to.
+pub struct Reading {
+    /// The files, as they were when they were read; `None` for one that is not there.
+    pub files: Watched,
+    /// Those whose last line has no line feed, so that it may be half; and an empty password file, of which all
+    /// may be missing.
+    pub unfinished: Vec<PathBuf>,
+    /// The users, with their app passwords if these can be used; or all that is wrong.
+    pub users: Result<FileStore, Vec<Problem>>,
+    /// What is wrong with the app passwords. Users can be put in force without them.
+    pub apps: Vec<Problem>,
+}
+
+impl Reading {
+    /// Reads the files.
+    pub fn of(settings: &Settings, lifetime: Lifetime) -> Self {
+        let mut reading = Self {
+            files: Vec::new(),
+            unfinished: Vec::new(),
+            users: Err(Vec::new()),
+            apps: Vec::new(),
+        };
+        reading.users = reading.read(settings, lifetime);
+        reading
+    }
+
+    /// Both together; or all that is wrong.
+    pub fn whole(self) -> Result<FileStore, Vec<Problem>> {
+        let mut problems = self.apps;
+        match self.users {
+            Ok(store) if problems.is_empty() => Ok(store),
+            Ok(_) => Err(problems),
+            Err(mut all) => {
+                all.append(&mut problems);
+                Err(all)
+            }
+        }
+    }
+
+    /// Whether the users may be half: nothing comes into force then. App passwords that may be half hold
+    /// up nobody else.
+    pub fn has_unfinished_users(&self, settings: &Settings) -> bool {
+        self.unfinished.contains(&settings.path)
+    }
+
+    fn read(&mut self, settings: &Settings, lifetime: Lifetime) -> Result<FileStore, Vec<Problem>> {
+        let mut warnings = Vec::new();
+        let users = self.bytes(&settings.path, &mut warnings);
+        let empty = users.as_ref().is_ok_and(Vec::is_empty);
+        // Read also if the other cannot be: both are watched from then on.
+        let apps = settings.app_passwords.as_deref();
+        let apps = apps.map(|path| (path, self.bytes(path, &mut warnings)));
+        let mut store = match lifetime {
+            Lifetime::OneRequest => FileStore::lazy(users?, settings),
+            Lifetime::Server => FileStore::load(users?, settings),
+        }?;
+        if !store.has_users() {
+            warnings.push(Problem::new(&settings.path, NO_USER));
+        }
+        if let Some((path, bytes)) = apps {
+            match app_passwords(settings, path, bytes, lifetime) {
+                Ok(apps) => {
+                    warnings.extend_from_slice(apps.warnings());
+                    store = store.with_app_passwords(Arc::new(apps));
+                }
+                Err(problems) => self.apps = problems,
+            }
+        }
+        let unfinished = self.unfinished.iter();
+        warnings.extend(unfinished.map(|path| Problem::new(path, NO_LINE_FEED)));
+        if empty {
+            self.unfinished.push(settings.path.clone());
+        }
+        Ok(store.with_warnings(warnings))
+    }
+
+    fn bytes(&mut self, path: &Path, warnings: &mut Vec<Problem>) -> Result<Vec<u8>, Problem> {
+        let read = read_trusted(path, MAX_USERS_FILE_BYTES, Secrecy::Secret);
+        let seen = match &read {
+            Ok(read) => Some(read.fingerprint.clone()),
+            Err(_) => fingerprint(path).ok(),
+        };
+        self.files.push((path.to_owned(), seen));
+        let read = read?;
+        warnings.extend(read.exposure);
+        warnings.extend(read.service);
+        if is_unfinished(&read.bytes) {
+            self.unfinished.push(path.to_owned());
+        }
+        Ok(read.bytes)
+    }
+}
+
+fn app_passwords(
+    settings: &Settings,
+    path: &Path,
+    bytes: Result<Vec<u8>, Problem>,
+    lifetime: Lifetime,
+) -> Result<AppPasswords, Vec<Problem>> {
+    let (path, rules) = (path.to_owned(), settings.rules());
+    match lifetime {
+        Lifetime::OneRequest => AppPasswords::lazy(bytes?, path, rules, &settings.logins),
+        Lifetime::Server => AppPasswords::load(bytes?, path, rules, &settings.logins),
+    }
+}
+
+/// What is to be said of a password file without any user. At the start it is an error. A server that runs
+/// takes it into force: its last user was taken out.
+pub const NO_USER: &str = "there is no user in it";
+
+/// What is to be said of a file that ends in the middle of a line.
+pub const NO_LINE_FEED: &str = "the last line has no line feed at its end: after a change, such a \
+                                file counts only when it has kept its size for 10 s";
+
+/// Whether the last line may be half.
+pub fn is_unfinished(bytes: &[u8]) -> bool {
+    bytes.last().is_some_and(|last| *last != b'\n')
+}
+
+impl UsersFile {
+    /// A file of which this was read, when the files were like that.
+    pub fn new(settings: &Settings, store: FileStore, files: Watched) -> Self {
+        Self {
+            settings: settings.clone(),
+            opened: files,
+            lack: String::new(),
+            current: RwLock::new(Some(Arc::new(store))),
+        }
+    }
+
+    /// A file that could not be used for this reason, when the files were like that.
+    pub fn unusable(settings: &Settings, files: Watched, why: String) -> Self {
+        Self {
+            settings: settings.clone(),
+            opened: files,
+            lack: why,
+            current: RwLock::new(None),
+        }
+    }
+
+    /// Which file it is.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// The files as they were when it was opened.
+    pub fn opened(&self) -> &Watched {
+        &self.opened
+    }
+
+    /// The version in force, if there is one.
+    pub fn current(&self) -> Option<Arc<FileStore>> {
+        let current = self.current.read();
+        current.unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// A secret that matches nothing, for a login that is unknown.
+    pub fn decoy_for(&self, login: &Login) -> Secret {
+        let current = self.current();
+        current.map_or_else(Secret::dummy, |store| store.decoy_for(login))
+    }
+
+    /// Puts another version in force.
+    pub fn replace(&self, store: FileStore) {
+        let new = Some(Arc::new(store));
+        let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
+        let old = std::mem::replace(&mut *current, new);
+        drop(current);
+        // Wiping it may take a moment, in which nobody should wait.
+        drop(old);
+    }
+}
+
+impl UserStore for UsersFile {
+    fn find(&self, asked: &Question<'_>) -> Result<Option<Account>, StoreError> {
+        match self.current() {
+            Some(store) => store.find(asked),
+            None => Err(StoreError::Unavailable(self.lack.clone())),
+        }
+    }
+
+    fn host_field(&self) -> String {
+        format!("{}: host=", self.settings.path.display())
+    }
+
+    fn decoy(&self, asked: &Question<'_>) -> Decoy {
+        Decoy::Secret(self.decoy_for(asked.login))
+    }
+}

@@ -1,0 +1,414 @@
+//! The store that hands the question to another `auth_http` service, as nginx itself would.
+
+use std::fmt;
+use std::io::ErrorKind;
+use std::time::{Duration, Instant};
+
+use zeroize::Zeroizing;
+
+use self::answer::{Reply, Verdict};
+use super::alive::deadlines;
+use super::outage::{Outage, Trouble};
+use super::{Account, Checked, Passwords, Question, StoreError, UserStore};
+use crate::login::{Login, Protocol};
+use crate::net::own_login::OwnLogin;
+use crate::net::tls::CaFile;
+use crate::net::{Endpoint, LineError, Names, Stream, Trust};
+use crate::nginx::request::Session;
+use crate::route::System;
+use crate::secret::Password;
+use crate::sys::Lifetime;
+use crate::sys::problem::Fault;
+
+mod answer;
+mod question;
+
+/// The most bytes of an answer's header. nginx takes 1,024.
+const MAX_HEADER: usize = 8192;
+
+/// Who `check` asks about: nobody has this login, and nobody an empty password.
+const NOBODY: &str = "nginx-mail-auth-check";
+
+/// Another `auth_http` service as configured.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// Where it is.
+    pub url: Url,
+    /// Headers that are sent along, checked for what may stand in one.
+    pub headers: Vec<(String, String)>,
+    /// The value of `X-Auth-Key`.
+    pub key: Option<Key>,
+    /// Certificates in PEM form that are trusted in place of the system's.
+    pub ca_file: Option<CaFile>,
+    /// The texts of `Auth-Status` by which the service says that it cannot say.
+    pub temporary: Vec<String>,
+    /// How long connecting may take, with the TLS handshake of https.
+    pub connect_timeout: Duration,
+    /// How long one question may take in all.
+    pub timeout: Duration,
+    /// How long a right password is remembered; zero for not at all.
+    pub cache: Duration,
+}
+
+/// A key that the other service wants to see. It cannot be printed, and is wiped when it goes.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Key(Zeroizing<Vec<u8>>);
+
+impl Key {
+    /// Takes the bytes of a header's value.
+    pub fn new(bytes: Zeroizing<Vec<u8>>) -> Self {
+        Self(bytes)
+    }
+}
+
+impl fmt::Debug for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Key(..)")
+    }
+}
+
+//------------ Url -----------------------------------------------------------
+
+/// The URL of an `auth_http` service, in the forms of nginx and with https.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Url {
+    /// Where it listens.
+    pub endpoint: Endpoint,
+    /// Whether by TLS.
+    pub tls: bool,
+    /// What stands in `Host`: the host without the port, and `localhost` for a Unix socket.
+    host: String,
+    /// What is asked for, with the query.
+    uri: String,
+}
+
+impl Url {
+    /// Reads `http://host:port/uri`, `https://host:port/uri` or `unix:/path:/uri`. The error says
+    /// what is wrong with it.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        const FORMS: &str =
+            "must be http://host:port/uri, https://host:port/uri or unix:/path:/uri";
+        if !text.bytes().all(|byte| byte.is_ascii_graphic()) {
+            return Err("must be printable ASCII without blanks".to_owned());
+        }
+        let (tls, rest) = match (text.strip_prefix("https://"), text.strip_prefix("http://")) {
+            (Some(rest), _) => (true, rest),
+            (None, Some(rest)) => (false, rest),
+            (None, None) if text.starts_with("unix:") => (false, text),
+            (None, None) => return Err(FORMS.to_owned()),
+        };
+        if let Some(unix) = rest.strip_prefix("unix:") {
+            let (path, uri) = unix.split_once(':').unwrap_or((unix, ""));
+            if tls || !path.starts_with('/') {
+                return Err(FORMS.to_owned());
+            }
+            return Ok(Self {
+                endpoint: Endpoint::Unix(path.into(), None),
+                tls,
+                host: "localhost".to_owned(),
+                uri: uri_of(uri),
+            });
+        }
+        let end = rest.find(['/', '?']).unwrap_or(rest.len());
+        let (authority, uri) = rest.split_at_checked(end).unwrap_or((rest, ""));
+        if authority.contains('@') {
+            return Err("cannot hold a user or password".to_owned());
+        }
+        let port = if tls { HTTPS } else { HTTP };
+        let endpoint = Endpoint::parse(authority, port)?;
+        let host = match authority.rfind([':', ']']) {
+            Some(at)
+                if authority
+                    .get(at..)
+                    .is_some_and(|rest| rest.starts_with(':')) =>
+            {
+                authority.get(..at).unwrap_or(authority)
+            }
+            _ => authority,
+        };
+        Ok(Self {
+            endpoint,
+            tls,
+            host: host.to_owned(),
+            uri: uri_of(uri),
+        })
+    }
+}
+
+const HTTP: std::num::NonZeroU16 = std::num::NonZeroU16::new(80).unwrap();
+const HTTPS: std::num::NonZeroU16 = std::num::NonZeroU16::new(443).unwrap();
+
+/// nginx asks for `/` where there is none.
+fn uri_of(text: &str) -> String {
+    match text {
+        "" => "/".to_owned(),
+        text => text.to_owned(),
+    }
+}
+
+impl fmt::Display for Url {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (&self.endpoint, self.tls) {
+            (Endpoint::Unix(path, _), _) => write!(f, "unix:{}:{}", path.display(), self.uri),
+            (endpoint, true) => write!(f, "https://{endpoint}{}", self.uri),
+            (endpoint, false) => write!(f, "http://{endpoint}{}", self.uri),
+        }
+    }
+}
+
+//------------ HttpStore -----------------------------------------------------
+
+/// Another service that knows who its users are, and where their mail is. It cannot be asked
+/// whether somebody exists, so every login is one of its users until it has refused the password.
+pub struct HttpStore {
+    settings: Settings,
+    names: Names,
+    trust: Trust,
+    outage: Outage,
+    /// What we show there, if anything.
+    own: Option<OwnLogin>,
+}
+
+impl HttpStore {
+    /// A store that connects when it is asked. A server has the certificates that it trusts
+    /// loaded now, so that it does not start with ones that cannot be used.
+    pub fn open(settings: &Settings, lifetime: Lifetime) -> Result<Self, Vec<Fault>> {
+        let store = Self {
+            names: Names::new(System.lookups_of_stores()),
+            trust: Trust::new(settings.ca_file.clone()),
+            outage: Outage::default(),
+            own: settings
+                .key
+                .as_ref()
+                .map(|key| OwnLogin::new(&settings.url, b"X-Auth-Key", &key.0)),
+            settings: settings.clone(),
+        };
+        if settings.url.tls && lifetime == Lifetime::Server {
+            store.trust.config().map_err(|message| {
+                vec![Fault {
+                    key: "ca-file",
+                    message,
+                }]
+            })?;
+        }
+        Ok(store)
+    }
+
+    fn connect(&self, deadline: Instant) -> Result<Stream, Trouble> {
+        let url = &self.settings.url;
+        let connected = deadline.min(Instant::now() + self.settings.connect_timeout);
+        let mut stream = Stream::connect(&url.endpoint, &self.names, connected)
+            .map_err(|error| Trouble::Server(format!("cannot connect: {error}")))?;
+        if let (true, Endpoint::Tcp { host, .. }) = (url.tls, &url.endpoint) {
+            let config = self.trust.config().map_err(Trouble::Server)?;
+            stream
+                .start_tls(&config, host)
+                .map_err(|error| Trouble::Server(format!("TLS: {error}")))?;
+        }
+        stream.set_deadline(deadline);
+        Ok(stream)
+    }
+
+    /// Asks, and reads the answer up to the end of its header; then nobody listens any more, as
+    /// with nginx.
+    ///
+    /// A service that refuses the key by the status of HTTP (401, 403) is not asked for a while.
+    fn ask(&self, asked: &Question<'_>, password: &[u8]) -> Result<Reply, Trouble> {
+        let attempt = self.own.as_ref().map(OwnLogin::attempt).transpose();
+        let attempt = attempt.map_err(|closed| Trouble::Server(format!("key-file: {closed}")))?;
+        let reply = self.exchange(asked, password)?;
+        match attempt {
+            Some(attempt) if reply.refuses_key() => {
+                let why = reply.without_status();
+                attempt.refused(why.as_str());
+                let when = "it is tried again in a minute, or when the key is another";
+                Err(Trouble::Server(format!(
+                    "the key is refused: {why}; {when}"
+                )))
+            }
+            Some(attempt) => {
+                attempt.accepted();
+                Ok(reply)
+            }
+            None => Ok(reply),
+        }
+    }
+
+    fn exchange(&self, asked: &Question<'_>, password: &[u8]) -> Result<Reply, Trouble> {
+        let (deadline, life) = deadlines(asked.deadline, self.settings.timeout);
+        let mut stream = self.connect(deadline)?;
+        // An answer to nothing is none to this question.
+        if let Some(unasked) = stream.unasked() {
+            let what = format!("{unasked}, before the question was sent");
+            return Err(Trouble::Server(what));
+        }
+        stream
+            .send(&question::question(&self.settings, asked, password))
+            .map_err(|error| Trouble::Server(format!("{error}, sending the question")))?;
+        // Nothing was answered before, as by a mail server: so it is found out whether anything is.
+        hear(&mut stream).map_err(|trouble| match trouble {
+            Trouble::Unanswered(what) if !self.is_alive(life) => Trouble::Server(what),
+            other => other,
+        })
+    }
+
+    /// Whether the service answers anything: it is asked without login and password.
+    fn is_alive(&self, deadline: Instant) -> bool {
+        self.connect(deadline).is_ok_and(|mut stream| {
+            let sent = stream.send(&question::sign_of_life(&self.settings));
+            sent.is_ok() && stream.line(MAX_HEADER).is_ok()
+        })
+    }
+}
+
+/// Reads an answer. Without one in time, who asks must find out whether anything is answered.
+fn hear(stream: &mut Stream) -> Result<Reply, Trouble> {
+    let mut reply = Reply::default();
+    let mut room = MAX_HEADER;
+    loop {
+        let line = stream.line(room).map_err(|error| match error {
+            LineError::Io(error) if error.kind() == ErrorKind::TimedOut => {
+                Trouble::Unanswered(format!("{error}, waiting for the answer"))
+            }
+            LineError::Io(error) => Trouble::Server(format!("{error}, waiting for the answer")),
+            LineError::Closed => {
+                Trouble::Server("it closed the connection within its answer".to_owned())
+            }
+            LineError::TooLong => {
+                Trouble::Server(format!("its answer is over {MAX_HEADER} bytes long"))
+            }
+        })?;
+        if line.is_empty() {
+            return Ok(reply);
+        }
+        room = room.saturating_sub(line.len() + 1);
+        reply.add(&line).map_err(Trouble::Server)?;
+    }
+}
+
+impl UserStore for HttpStore {
+    fn find(&self, _asked: &Question<'_>) -> Result<Option<Account>, StoreError> {
+        Ok(Some(Account {
+            passwords: Passwords::AskStore,
+            ..Account::default()
+        }))
+    }
+
+    fn knows_users(&self) -> bool {
+        false
+    }
+
+    fn verify(
+        &self,
+        asked: &Question<'_>,
+        account: &mut Account,
+        password: &Password,
+    ) -> Result<Checked, StoreError> {
+        if password.reveal().is_empty() {
+            return Ok(Checked::Wrong);
+        }
+        let verdict = self
+            .ask(asked, password.reveal())
+            .and_then(|reply| reply.verdict(&self.settings.temporary));
+        self.outage.note(&self.settings.url, &verdict);
+        match verdict {
+            Ok(Verdict::Yes(found)) => {
+                account.host = Some(found.server.to_string());
+                account.port = Some(found.port);
+                if found.user.is_some() {
+                    account.user = found.user;
+                }
+                account.upstream_password = found.password;
+                Ok(Checked::Right)
+            }
+            Ok(Verdict::No) => Ok(Checked::Wrong),
+            Err(trouble) => Err(trouble.of(&self.settings.url)),
+        }
+    }
+
+    /// Asks about a login that nobody has, with an empty password. Any answer of the protocol
+    /// will do.
+    fn test(&self, deadline: Instant) -> Vec<String> {
+        let problem = |what: &dyn fmt::Display| vec![format!("{}: {what}", self.settings.url)];
+        let Ok(login) = Login::new(NOBODY.as_bytes().to_vec()) else {
+            return Vec::new();
+        };
+        let asked = Question {
+            login: &login,
+            protocol: Protocol::Imap,
+            client: None,
+            session: Session::default(),
+            network: None,
+            deadline,
+        };
+        match self.ask(&asked, b"") {
+            Err(trouble) => problem(&trouble),
+            Ok(reply) if !reply.has_status() => problem(&reply.without_status()),
+            Ok(_) => Vec::new(),
+        }
+    }
+}
+
+impl fmt::Debug for HttpStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HttpStore")
+            .field("settings", &self.settings)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn urls() {
+        for (text, written, host) in [
+            (
+                "http://127.0.0.1:9000/auth",
+                "http://127.0.0.1:9000/auth",
+                "127.0.0.1",
+            ),
+            ("http://auth", "http://auth:80/", "auth"),
+            (
+                "https://auth.example.org?x=/y",
+                "https://auth.example.org:443?x=/y",
+                "auth.example.org",
+            ),
+            ("http://[::1]:8080/a:b", "http://[::1]:8080/a:b", "[::1]"),
+            ("http://[::1]/", "http://[::1]:80/", "[::1]"),
+            (
+                "unix:/run/auth.sock:/cgi-bin/auth?a",
+                "unix:/run/auth.sock:/cgi-bin/auth?a",
+                "localhost",
+            ),
+            ("unix:/run/auth.sock", "unix:/run/auth.sock:/", "localhost"),
+            (
+                "http://unix:/run/auth.sock:/x",
+                "unix:/run/auth.sock:/x",
+                "localhost",
+            ),
+        ] {
+            let url = Url::parse(text).unwrap();
+            assert_eq!(url.to_string(), written);
+            assert_eq!(url.host, host);
+        }
+        for bad in [
+            "",
+            "auth.example.org/auth",
+            "ftp://auth",
+            "http://",
+            "http:///auth",
+            "http://user:secret@auth/",
+            "http://auth/a b",
+            "http://auth/a\r\nX: y",
+            "http://auth/gr\u{fc}n",
+            "unix:relative:/x",
+            "https://unix:/run/x:/",
+            "http://auth:0/",
+        ] {
+            let error = Url::parse(bad).unwrap_err();
+            assert!(!error.contains("secret"), "{error}");
+        }
+    }
+}

@@ -1,0 +1,256 @@
+//! Distinguished names (RFC 4514) with holes for parts of a login, and the names that Active
+//! Directory takes in their place.
+
+use std::fmt;
+
+use super::template::{Flaw, Part, Values, push_escaped};
+use crate::login::Login;
+
+mod syntax;
+
+pub(super) use syntax::Dn;
+use syntax::Malformed;
+
+//------------ DnTemplate ----------------------------------------------------
+
+/// A DN with holes for parts of a login, such as `uid={local},ou=people,dc=example,dc=org`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DnTemplate(Vec<Piece>);
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Piece {
+    Text(Vec<u8>),
+    Hole(Part),
+}
+
+impl DnTemplate {
+    /// Reads a template. It must be a DN, with holes in values only. The empty one is the root.
+    pub fn parse(text: &str) -> Result<Self, Flaw> {
+        let template = Self(pieces(text)?);
+        // A letter in each hole leaves every place where it is but for what follows a hole.
+        let mut dn = String::new();
+        let mut places = Vec::new();
+        let mut rest = text;
+        let mut at = 0;
+        while let Some(next) = rest.chars().next() {
+            places.push(at);
+            let length = match next {
+                '{' => Part::read(rest).map_or(1, |(_, length)| length),
+                other => other.len_utf8(),
+            };
+            dn.push(match next {
+                '{' => 'x',
+                other => other,
+            });
+            places.extend(std::iter::repeat_n(at, dn.len() - places.len()));
+            at += length;
+            rest = rest.get(length..).unwrap_or_default();
+        }
+        let flawed = |Malformed { at: byte, what }| {
+            Flaw::at(text, places.get(byte).copied().unwrap_or(text.len()), what)
+        };
+        let rdns = Dn::parse(dn.as_bytes()).map_err(flawed)?;
+        // In a type, or behind the # of a value in hexadecimal, a hole would read well and be
+        // nonsense.
+        let probe = Login::new(b"\xff@\xff".to_vec()).ok();
+        let filled = probe.and_then(|probe| template.fill(&probe));
+        match filled.map(|filled| Dn::parse(&filled)) {
+            Some(Ok(filled)) if filled.0.len() == rdns.0.len() => Ok(template),
+            _ => Err(Flaw::at(
+                text,
+                text.find('{').unwrap_or_default(),
+                "a part of the login can only stand in a value",
+            )),
+        }
+    }
+
+    /// The DN for a login; `None` where a part is not there.
+    pub(super) fn fill<'a>(&self, values: impl Into<Values<'a>>) -> Option<Vec<u8>> {
+        let values = values.into();
+        let mut dn = Vec::new();
+        for piece in &self.0 {
+            match piece {
+                Piece::Text(text) => dn.extend_from_slice(text),
+                Piece::Hole(part) => escape(&mut dn, &part.of(values)?),
+            }
+        }
+        Some(dn)
+    }
+
+    /// Whether each login has one of its own, at least within its domain.
+    pub fn names_a_user(&self) -> bool {
+        names_a_user(&self.0)
+    }
+
+    /// Whether the part before the `@` is used without the one behind it.
+    pub fn ignores_domain(&self) -> bool {
+        ignores_domain(&self.0)
+    }
+
+    /// Whether it is the same for all domains.
+    pub fn is_same_for_domains(&self) -> bool {
+        let depends = |piece: &Piece| matches!(piece, Piece::Hole(Part::Login | Part::Domain));
+        !self.0.iter().any(depends)
+    }
+
+    /// Whether it is the same for all questions.
+    pub(super) fn is_fixed(&self) -> bool {
+        !self.0.iter().any(|piece| matches!(piece, Piece::Hole(_)))
+    }
+}
+
+/// As it was written.
+impl fmt::Display for DnTemplate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for piece in &self.0 {
+            match piece {
+                Piece::Text(text) => f.write_str(&String::from_utf8_lossy(text))?,
+                Piece::Hole(part) => part.fmt(f)?,
+            }
+        }
+        Ok(())
+    }
+}
+
+fn pieces(text: &str) -> Result<Vec<Piece>, Flaw> {
+    let mut pieces = Vec::new();
+    let mut at = 0;
+    while let Some(rest) = text.get(at..).filter(|rest| !rest.is_empty()) {
+        let length = match rest.find(['{', '}']) {
+            Some(0) if rest.starts_with('}') => {
+                return Err(Flaw::at(text, at, "a brace is closed that is not open"));
+            }
+            Some(0) => {
+                let (part, length) = Part::read(rest).map_err(|what| Flaw::at(text, at, what))?;
+                pieces.push(Piece::Hole(part));
+                length
+            }
+            brace => {
+                let length = brace.unwrap_or(rest.len());
+                let literal = rest.get(..length).unwrap_or_default();
+                pieces.push(Piece::Text(literal.as_bytes().to_vec()));
+                length
+            }
+        };
+        at += length;
+    }
+    Ok(pieces)
+}
+
+fn names_a_user(pieces: &[Piece]) -> bool {
+    let names = |piece: &Piece| matches!(piece, Piece::Hole(part) if part.names_a_user());
+    pieces.iter().any(names)
+}
+
+fn ignores_domain(pieces: &[Piece]) -> bool {
+    let has = |part| pieces.contains(&Piece::Hole(part));
+    has(Part::Local) && !has(Part::Login) && !has(Part::Domain)
+}
+
+/// Appends a value so that it stays one (RFC 4514, 2.4). More is escaped than must be: then it
+/// does not matter what stands before or behind it, nor how a server reads what is no UTF-8.
+fn escape(out: &mut Vec<u8>, value: &[u8]) {
+    for (number, byte) in value.iter().enumerate() {
+        let plain = match byte {
+            b'"' | b'+' | b',' | b';' | b'<' | b'=' | b'>' | b'\\' => false,
+            b' ' => number > 0 && number + 1 < value.len(),
+            b'#' => number > 0,
+            byte => byte.is_ascii_graphic(),
+        };
+        if plain {
+            out.push(*byte);
+        } else {
+            push_escaped(out, *byte);
+        }
+    }
+}
+
+//------------ BindName ------------------------------------------------------
+
+/// Who binds, as a template: a DN, or a name of Active Directory, which takes `user@domain` and
+/// `DOMAIN\user` in place of a DN ([MS-ADTS] 5.1.1.1.1).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum BindName {
+    /// A DN; values are escaped.
+    Dn(DnTemplate),
+    /// A name that is no DN. There is no way to escape a value, so one that could make anything
+    /// else of it than a user's name cannot be asked for.
+    Name(NameTemplate),
+}
+
+/// A name of Active Directory with holes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NameTemplate(Vec<Piece>);
+
+impl BindName {
+    /// Reads a template; one without `=` is not a DN.
+    pub fn parse(text: &str) -> Result<Self, Flaw> {
+        if text.contains('=') {
+            return DnTemplate::parse(text).map(Self::Dn);
+        }
+        let pieces = pieces(text)?;
+        let has = |byte: u8| {
+            let holds = |piece: &Piece| matches!(piece, Piece::Text(text) if text.contains(&byte));
+            pieces.iter().any(holds)
+        };
+        if has(b'@') || has(b'\\') || pieces.contains(&Piece::Hole(Part::Login)) {
+            Ok(Self::Name(NameTemplate(pieces)))
+        } else {
+            let what = "this is neither a DN nor user@domain nor DOMAIN\\user";
+            Err(Flaw::at(text, 0, what))
+        }
+    }
+
+    /// The name for a login; `None` for a login that cannot have one.
+    pub(super) fn fill<'a>(&self, values: impl Into<Values<'a>>) -> Option<Vec<u8>> {
+        match self {
+            Self::Dn(template) => template.fill(values),
+            Self::Name(NameTemplate(pieces)) => fill_name(pieces, values.into()),
+        }
+    }
+
+    /// Whether each login has one of its own, at least within its domain.
+    pub fn names_a_user(&self) -> bool {
+        match self {
+            Self::Dn(template) => template.names_a_user(),
+            Self::Name(NameTemplate(pieces)) => names_a_user(pieces),
+        }
+    }
+
+    /// Whether the part before the `@` is used without the one behind it.
+    pub fn ignores_domain(&self) -> bool {
+        match self {
+            Self::Dn(template) => template.ignores_domain(),
+            Self::Name(NameTemplate(pieces)) => ignores_domain(pieces),
+        }
+    }
+}
+
+fn fill_name(pieces: &[Piece], values: Values<'_>) -> Option<Vec<u8>> {
+    /// What no name of a user holds in Active Directory, and what other forms of names are made
+    /// with: DNs, GUIDs in braces, canonical names with slashes.
+    const FOREIGN: &[u8] = b"\"/\\[]:;|=,*?<>{}";
+    let mut name = Vec::new();
+    for piece in pieces {
+        match piece {
+            Piece::Text(text) => name.extend_from_slice(text),
+            Piece::Hole(part) => {
+                let value = part.of(values)?;
+                if value.iter().any(|byte| FOREIGN.contains(byte)) {
+                    return None;
+                }
+                name.extend_from_slice(&value);
+            }
+        }
+    }
+    // A bare word would be looked for among display names too, which users may choose.
+    let ats = name.iter().filter(|byte| **byte == b'@').count();
+    let qualified = match name.contains(&b'\\') {
+        true => ats == 0,
+        false => ats == 1 && !name.starts_with(b"@") && !name.ends_with(b"@"),
+    };
+    qualified.then_some(name)
+}
+
+#[cfg(test)]
+mod tests;

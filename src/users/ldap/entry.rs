@@ -1,0 +1,309 @@
+//! What the attributes of an entry say of a user.
+
+use zeroize::Zeroizing;
+
+use super::message::Entry;
+use crate::login::Login;
+use crate::login::Network;
+use crate::secret::{Accepted, Secret};
+use crate::users::host::{host, port};
+use crate::users::{Account, Credential, Passwords, StoreError, limits, variable};
+
+/// The names of the attributes that are looked at; `None` for what is kept elsewhere.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Attributes {
+    /// The user's host.
+    pub host: Option<String>,
+    /// The port on it.
+    pub port: Option<String>,
+    /// The login that the mail server is to see.
+    pub login: Option<String>,
+    /// If it is there and not `FALSE`, the user is switched off.
+    pub nologin: Option<String>,
+    /// The networks that the user may come from, in each value one or several with commas.
+    pub allow_nets: Option<String>,
+}
+
+impl Attributes {
+    /// Their names.
+    pub(super) fn names(&self) -> Vec<String> {
+        let Self {
+            host,
+            port,
+            login,
+            nologin,
+            allow_nets,
+        } = self;
+        let all = [host, port, login, nologin, allow_nets];
+        all.into_iter().flatten().cloned().collect()
+    }
+
+    /// Fills in what the entry says. What cannot be used is noted with its attribute, so that the password
+    /// is checked first: else it would tell that the user exists.
+    pub(super) fn fill(&self, account: &mut Account, entry: &Entry) {
+        let off = |value: &Zeroizing<Vec<u8>>| !value.eq_ignore_ascii_case(b"FALSE");
+        account.disabled = values(entry, self.nologin.as_deref()).any(off);
+        account.unusable = self
+            .fill_in(account, entry)
+            .err()
+            .map(|error| error.to_string());
+    }
+
+    fn fill_in(&self, account: &mut Account, entry: &Entry) -> Result<(), StoreError> {
+        if let Some((name, value)) = one(entry, self.host.as_deref())? {
+            account.host = host(value).map_err(|what| unusable(name, &format!("it {what}")))?;
+        }
+        if let Some((name, value)) = one(entry, self.port.as_deref())? {
+            account.port = port(value).map_err(|what| unusable(name, &format!("it {what}")))?;
+        }
+        if let Some((name, value)) = one(entry, self.login.as_deref())? {
+            if variable::is_in(value) {
+                return Err(unusable(name, &format!("it {}", variable::MEANS_NOTHING)));
+            }
+            let login = Login::new(value.to_vec());
+            let login = login.map_err(|_| unusable(name, "it can be no login"))?;
+            account.user = Some(login.as_bytes().to_vec()).filter(|login| !login.is_empty());
+        }
+        if let Some(name) = &self.allow_nets {
+            account.allow_nets = networks(entry, name)?;
+        }
+        Ok(())
+    }
+}
+
+/// How stored passwords are read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stored {
+    /// The attribute that they are in.
+    pub attribute: String,
+    /// The scheme of those that name none.
+    pub default_scheme: Option<String>,
+    /// Whether weak schemes may be used.
+    pub accepted: Accepted,
+}
+
+impl Stored {
+    /// The passwords of an entry; `None` if it has no such attribute, or none that we may see. And why one
+    /// of them cannot be used, if so; the others can.
+    pub(super) fn passwords(&self, entry: &Entry) -> (Option<Passwords>, Option<String>) {
+        let mut credentials = Vec::new();
+        let mut flaw = None;
+        let mut there = false;
+        for value in values(entry, Some(&self.attribute)) {
+            there = true;
+            let secret = match &self.default_scheme {
+                Some(scheme) => Secret::parse_as(value, scheme, self.accepted),
+                None => Secret::parse(value, self.accepted),
+            };
+            match secret {
+                Ok(secret) => credentials.extend(secret.map(Credential::from)),
+                Err(error) => {
+                    flaw.get_or_insert_with(|| format!("attribute {}: {error}", self.attribute));
+                }
+            }
+        }
+        (there.then_some(Passwords::Stored(credentials)), flaw)
+    }
+}
+
+fn values<'e>(
+    entry: &'e Entry,
+    name: Option<&str>,
+) -> impl Iterator<Item = &'e Zeroizing<Vec<u8>>> {
+    let wanted = entry.attributes.iter().filter(move |attribute| {
+        name.is_some_and(|name| attribute.name.eq_ignore_ascii_case(name.as_bytes()))
+    });
+    wanted.flat_map(|attribute| &attribute.values)
+}
+
+/// The only value of an attribute. Of several, none is the right one.
+fn one<'e, 'n>(
+    entry: &'e Entry,
+    name: Option<&'n str>,
+) -> Result<Option<(&'n str, &'e [u8])>, StoreError> {
+    let mut values = values(entry, name);
+    match (name, values.next(), values.next()) {
+        (Some(name), Some(_), Some(_)) => Err(unusable(name, "it has several values")),
+        (Some(name), Some(value), None) => Ok(Some((name, value))),
+        _ => Ok(None),
+    }
+}
+
+/// The networks in all values of an attribute; `None` without any.
+fn networks(entry: &Entry, name: &str) -> Result<Option<Vec<Network>>, StoreError> {
+    let mut all = None;
+    for value in values(entry, Some(name)) {
+        let list = str::from_utf8(value).ok().and_then(limits::networks);
+        let list = list.ok_or_else(|| unusable(name, "it is no list of networks"))?;
+        all.get_or_insert_with(Vec::new).extend(list);
+    }
+    Ok(all)
+}
+
+fn unusable(attribute: &str, what: &str) -> StoreError {
+    StoreError::Unusable(format!("attribute {attribute}: {what}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::num::NonZeroU16;
+
+    use super::*;
+    use crate::secret::WeakSchemes;
+    use crate::users::ldap::message::Attribute;
+
+    fn entry(attributes: &[(&str, &[&[u8]])]) -> Entry {
+        let attribute = |(name, values): &(&str, &[&[u8]])| Attribute {
+            name: name.as_bytes().to_vec(),
+            values: values
+                .iter()
+                .map(|value| Zeroizing::new(value.to_vec()))
+                .collect(),
+        };
+        Entry {
+            dn: b"uid=a".to_vec(),
+            attributes: attributes.iter().map(attribute).collect(),
+        }
+    }
+
+    fn attributes() -> Attributes {
+        Attributes {
+            host: Some("mailHost".into()),
+            port: Some("mailPort".into()),
+            login: Some("uid".into()),
+            nologin: Some("locked".into()),
+            allow_nets: Some("nets".into()),
+        }
+    }
+
+    fn fill(found: &[(&str, &[&[u8]])]) -> Result<Account, String> {
+        let mut account = Account::default();
+        attributes().fill(&mut account, &entry(found));
+        match account.unusable.take() {
+            None => Ok(account),
+            Some(what) => Err(what),
+        }
+    }
+
+    #[test]
+    fn attributes_are_read_in_any_case() {
+        let account = fill(&[
+            ("MAILHOST", &[b"mx1"]),
+            ("mailport", &[b"1143"]),
+            ("uid", &[b"alice\xe9"]),
+            ("Locked", &[b"TRUE"]),
+        ])
+        .unwrap();
+        assert_eq!(account.host.as_deref(), Some("mx1"));
+        assert_eq!(account.port, NonZeroU16::new(1143));
+        assert_eq!(account.user.as_deref(), Some(&b"alice\xe9"[..]));
+        assert!(account.disabled);
+        assert!(fill(&[("locked", &[b" "])]).unwrap().disabled);
+        assert!(fill(&[("locked", &[b""])]).unwrap().disabled);
+        let account = fill(&[("locked", &[b"false"]), ("other", &[b"x"])]).unwrap();
+        assert!(!account.disabled);
+        assert_eq!(account.host, None);
+        let empty = fill(&[("mailhost", &[b""]), ("mailport", &[b""]), ("uid", &[b""])]).unwrap();
+        assert_eq!((empty.host, empty.port, empty.user), (None, None, None));
+    }
+
+    #[test]
+    fn networks_are_those_of_all_values() {
+        let nets = |values: &[&[u8]]| fill(&[("NETS", values)]).unwrap().allow_nets;
+        let network = |text| Network::parse(text).unwrap();
+        assert_eq!(nets(&[]), None);
+        assert_eq!(
+            nets(&[b"192.0.2.0/24, 198.51.100.7", b"2001:db8::/32"]),
+            Some(vec![
+                network("192.0.2.0/24"),
+                network("198.51.100.7"),
+                network("2001:db8::/32"),
+            ])
+        );
+        // Dovecot's word for a client on a Unix socket is no network.
+        assert_eq!(nets(&[b"local"]), Some(Vec::new()));
+    }
+
+    #[test]
+    fn values_that_cannot_be_used_name_their_attribute() {
+        for (name, values, what) in [
+            (
+                "mailHost",
+                &[&b"a"[..], b"b"][..],
+                "attribute mailHost: it has several values",
+            ),
+            (
+                "mailHost",
+                &[b"\xff"],
+                "attribute mailHost: it is no name and no address",
+            ),
+            (
+                "mailHost",
+                &[b"192.0.2.0/24"],
+                "attribute mailHost: it is a network, not the address of one host",
+            ),
+            (
+                "nets",
+                &[b"192.0.2.0/24", b"everywhere"],
+                "attribute nets: it is no list of networks",
+            ),
+            ("nets", &[b""], "attribute nets: it is no list of networks"),
+            (
+                "mailPort",
+                &[b"+1"],
+                "attribute mailPort: it is not 1 to 65535",
+            ),
+            (
+                "mailPort",
+                &[b"65536"],
+                "attribute mailPort: it is not 1 to 65535",
+            ),
+            ("uid", &[b"a\nb"], "attribute uid: it can be no login"),
+            (
+                "uid",
+                &[b"%n@example.org"],
+                "attribute uid: it holds a variable, which means nothing here",
+            ),
+        ] {
+            assert_eq!(fill(&[(name, values)]).unwrap_err(), what);
+        }
+    }
+
+    #[test]
+    fn stored_passwords() {
+        let read = |default: Option<&str>, values: &[&[u8]]| {
+            let stored = Stored {
+                attribute: "userPassword".into(),
+                default_scheme: default.map(str::to_owned),
+                accepted: WeakSchemes::Allowed.into(),
+            };
+            match stored.passwords(&entry(&[("userpassword", values)])) {
+                (Some(Passwords::Stored(all)), None) => {
+                    let schemes = all.iter().map(|one| one.secret.scheme().to_string());
+                    Ok(schemes.collect::<Vec<_>>().join(" "))
+                }
+                (Some(Passwords::Stored(_)), Some(error)) => Err(error),
+                (other, _) => panic!("{other:?}"),
+            }
+        };
+        let ssha: &[u8] = b"{SSHA}W6ph5Mm5Pz8GgiULbPgzG37mj9hn2jRB";
+        assert!(
+            read(None, &[ssha]).is_ok_and(|scheme| scheme.eq_ignore_ascii_case("{ssha}")
+                || scheme.eq_ignore_ascii_case("ssha"))
+        );
+        assert_eq!(read(None, &[b"!"]), Ok(String::new()));
+        assert!(read(Some("PLAIN"), &[b"secret", ssha]).is_ok());
+        assert_eq!(read(Some("PLAIN"), &[b"!secret"]), Ok("plain".to_owned()));
+        assert_eq!(read(Some("SSHA"), &[b"!secret"]), Ok(String::new()));
+        let error = read(None, &[b"secret"]).unwrap_err();
+        assert!(error.starts_with("attribute userPassword: "), "{error}");
+        assert!(!error.contains("secret"));
+        assert!(read(None, &[ssha, b"{SASL}alice"]).is_err());
+        let nothing = Stored {
+            attribute: "userPassword".into(),
+            default_scheme: None,
+            accepted: WeakSchemes::Refused.into(),
+        };
+        assert!(matches!(nothing.passwords(&entry(&[])), (None, None)));
+    }
+}

@@ -1,0 +1,450 @@
+//! The ldap store: users of a directory, who bind, or whose stored passwords are read.
+//!
+//! A hostile or broken server must cost no more than its own users' logins, so the few messages
+//! that a login takes are read here, with a bound on each (`ber`, `message`), and every wait ends
+//! by the deadline of the question (`crate::net`). No value of a login ever becomes a part of what
+//! is asked: in a filter it is a counted value, in a DN it is escaped.
+
+use std::time::Instant;
+
+use self::code::{Code, Meaning, active_directory_reason, meaning};
+use self::connection::{Access, Connection, Fault, Found};
+use self::dn::Dn;
+use self::filter::FilledFilter;
+use self::likeness::{compared, likeness};
+use self::message::{Entry, Outcome, Search};
+use self::pool::{Pool, Role, Searcher};
+use super::alive::deadlines;
+use super::decoys::Decoys;
+use super::{Account, Checked, Decoy, Passwords, Question, StoreError, UserStore};
+use crate::login::Likeness;
+use crate::login::Login;
+use crate::login::printable::Printable;
+use crate::net::own_login::OwnLogin;
+use crate::net::{Names, Trust};
+use crate::route::System;
+use crate::secret::{Password, Secret};
+use crate::sys::Lifetime;
+use crate::sys::problem::Fault as OpenFault;
+
+pub(crate) mod attribute;
+mod ber;
+mod code;
+mod connection;
+mod decoy;
+mod dn;
+mod entry;
+mod filter;
+mod likeness;
+mod message;
+mod policy;
+mod pool;
+mod settings;
+mod template;
+mod test;
+mod url;
+
+pub use dn::{BindName, DnTemplate};
+pub use entry::{Attributes, Stored};
+pub use filter::FilterTemplate;
+pub use message::Scope;
+pub use settings::{Auth, Lookup, SearchAs, Settings};
+pub use template::Flaw;
+pub use url::Url;
+
+/// The store.
+pub struct LdapStore {
+    settings: Settings,
+    pool: Pool,
+    wanted: Vec<String>,
+    /// What an unknown login's time is spent on.
+    decoys: Decoys,
+}
+
+impl LdapStore {
+    /// Opens it. Nothing is connected yet: a server that is down now may be up when somebody logs
+    /// in. For a server process the certificates are read, so that a file without any is told of.
+    pub fn open(settings: &Settings, lifetime: Lifetime) -> Result<Self, Vec<OpenFault>> {
+        let encrypted = settings.starttls || settings.urls.iter().any(Url::is_encrypted);
+        let access = Access {
+            names: Names::new(System.lookups_of_stores()),
+            trust: Trust::new(settings.ca_file.clone()),
+            starttls: settings.starttls,
+        };
+        if lifetime == Lifetime::Server
+            && encrypted
+            && let Err(message) = access.trust.config()
+        {
+            let key = "ca-file";
+            return Err(vec![OpenFault { key, message }]);
+        }
+        let searcher = settings.search_as.as_ref().map(|search_as| {
+            let urls: Vec<_> = settings.urls.iter().map(Url::to_string).collect();
+            let (dn, password) = (search_as.dn.as_bytes(), &search_as.password);
+            Searcher {
+                dn: dn.to_vec(),
+                password: password.clone(),
+                own: OwnLogin::new(&urls.join(" "), dn, password.reveal()),
+            }
+        });
+        let mut wanted = settings.attributes.names();
+        if let Auth::Compare(stored) = &settings.auth {
+            wanted.push(stored.attribute.clone());
+        }
+        for name in compared(settings) {
+            if !wanted.iter().any(|other| other.eq_ignore_ascii_case(&name)) {
+                wanted.push(name);
+            }
+        }
+        Ok(Self {
+            pool: Pool::new(
+                settings.urls.clone(),
+                access,
+                searcher,
+                settings.connections,
+                settings.connect_timeout,
+            ),
+            settings: settings.clone(),
+            wanted,
+            decoys: Decoys::default(),
+        })
+    }
+
+    fn deadline(&self, asked: &Question<'_>) -> Instant {
+        asked.deadline.min(Instant::now() + self.settings.timeout)
+    }
+
+    /// The entry of a login; `None` if there is none, or the login is such that there can be none.
+    fn look_up(
+        &self,
+        lookup: &Lookup,
+        asked: &Question<'_>,
+        deadline: Instant,
+    ) -> Result<Option<Looked>, StoreError> {
+        let (Some(base), Some(filter)) = (lookup.base.fill(asked), lookup.filter.fill(asked))
+        else {
+            return Ok(None);
+        };
+        let text = || format!("{} under {}", filter.text(), String::from_utf8_lossy(&base));
+        log::debug!("searching {}", text());
+        let found = self
+            .pool
+            .ask(Role::Search, deadline, deadline, |connection| {
+                // One more than there may be.
+                self.search(connection, (&base, lookup.scope), &filter, 2, deadline)
+            })?;
+        let Found { entries, outcome } = found;
+        match outcome.code {
+            Code::SUCCESS => {}
+            Code::SIZE_LIMIT_EXCEEDED if entries.len() > 1 => {}
+            // A base that is made of a login may well not be there.
+            Code::NO_SUCH_OBJECT | Code::INVALID_DN_SYNTAX if !lookup.base.is_fixed() => {
+                return Ok(None);
+            }
+            _ => {
+                return Err(StoreError::Unavailable(format!(
+                    "searching {}: {outcome}",
+                    text()
+                )));
+            }
+        }
+        let mut entries = entries.into_iter();
+        let (entry, more) = match (entries.next(), entries.next()) {
+            (None, _) => return Ok(None),
+            (Some(entry), more) => (entry, more.is_some()),
+        };
+        if more {
+            let what = format!("several entries are found by {}", text());
+            return Ok(Some(Looked::Several(what)));
+        }
+        // An empty DN would make the bind an anonymous one, which succeeds (RFC 4513, 5.1.2).
+        let under = |base| Dn::parse(&entry.dn).is_ok_and(|dn| dn.is_under(&base));
+        if entry.dn.is_empty() || !Dn::parse(&base).is_ok_and(under) {
+            let what = format!(
+                "the entry found by {} lies elsewhere: {}",
+                text(),
+                Printable(&entry.dn)
+            );
+            return Err(StoreError::Unusable(what));
+        }
+        Ok(Some(Looked::One(entry)))
+    }
+
+    fn search(
+        &self,
+        connection: &mut Connection,
+        (base, scope): (&[u8], Scope),
+        filter: &FilledFilter,
+        size_limit: u32,
+        deadline: Instant,
+    ) -> Result<Found, Fault> {
+        let left = deadline.saturating_duration_since(Instant::now()).as_secs();
+        connection.search(&Search {
+            base,
+            scope,
+            size_limit,
+            // Nobody waits for the result any more then; 0 would be no limit.
+            time_limit: u32::try_from(left).unwrap_or(u32::MAX).saturating_add(1),
+            filter,
+            attributes: &self.wanted,
+        })
+    }
+
+    /// What the entry of a user says, before any password.
+    fn account(
+        &self,
+        entry: Entry,
+        likeness: Likeness,
+        deadline: Instant,
+    ) -> Result<Account, StoreError> {
+        let mut account = Account {
+            passwords: Passwords::AskStore,
+            likeness,
+            ..Account::default()
+        };
+        self.settings.attributes.fill(&mut account, &entry);
+        if let Auth::Compare(stored) = &self.settings.auth {
+            let (passwords, unusable) = stored.passwords(&entry);
+            account.unusable_password = unusable;
+            account.passwords = match passwords {
+                Some(passwords) => {
+                    self.note_decoy(&entry, &passwords);
+                    passwords
+                }
+                None => self.without_password(stored, &entry, deadline)?,
+            };
+        }
+        account.handle = Some(entry.dn);
+        Ok(account)
+    }
+
+    /// An entry came without passwords: either there are none, or we may not see them. Then every
+    /// user would look like one without a password, so it is found out.
+    fn without_password(
+        &self,
+        stored: &Stored,
+        entry: &Entry,
+        deadline: Instant,
+    ) -> Result<Passwords, StoreError> {
+        let outcome = self
+            .pool
+            .ask(Role::Search, deadline, deadline, |connection| {
+                connection.compare(&entry.dn, &stored.attribute, b"*")
+            })?;
+        match outcome.code {
+            Code::NO_SUCH_ATTRIBUTE => Ok(Passwords::Stored(Vec::new())),
+            Code::COMPARE_FALSE | Code::COMPARE_TRUE | Code::INSUFFICIENT_ACCESS => {
+                Err(StoreError::Unusable(format!(
+                    "attribute {}: bind-dn may not read it",
+                    stored.attribute
+                )))
+            }
+            _ => Err(StoreError::Unusable(format!(
+                "attribute {}: {outcome}",
+                stored.attribute
+            ))),
+        }
+    }
+
+    fn note_decoy(&self, entry: &Entry, passwords: &Passwords) {
+        if let Passwords::Stored(credentials) = passwords
+            && let Some(credential) = credentials.first()
+        {
+            self.decoys.see(&entry.dn, &credential.secret);
+        }
+    }
+
+    /// What a user's bind comes to. With `then`, the same connection goes on as that user. A sign of life
+    /// of a server that is slow about it may come until `life`.
+    fn bind(
+        &self,
+        name: &[u8],
+        login: &Login,
+        password: &Password,
+        (deadline, life): (Instant, Instant),
+        mut then: impl FnMut(&mut Connection) -> Result<(), Fault>,
+    ) -> Result<Checked, StoreError> {
+        // Either would make it an anonymous one, which succeeds (RFC 4513, 5.1.1 and 5.1.2).
+        if name.is_empty() || password.reveal().is_empty() {
+            return Ok(Checked::Wrong);
+        }
+        let outcome = self.pool.ask(Role::Bind, deadline, life, |connection| {
+            let bound = connection.bind(name, password.reveal());
+            let outcome = bound.map_err(|fault| match fault {
+                Fault::TimedOut => Fault::Unanswered,
+                other => other,
+            })?;
+            if outcome.code == Code::SUCCESS && outcome.policy.refusal().is_none() {
+                then(connection)?;
+            }
+            Ok(outcome)
+        })?;
+        verdict(name, login, &outcome)
+    }
+
+    /// Reads what there is to know from the user's own entry, as that user.
+    fn read_own(
+        &self,
+        connection: &mut Connection,
+        dn: &[u8],
+        deadline: Instant,
+    ) -> Result<Found, Fault> {
+        let every = FilledFilter::present("objectClass");
+        self.search(connection, (dn, Scope::Base), &every, 1, deadline)
+    }
+}
+
+/// What a search for a login has found.
+enum Looked {
+    One(Entry),
+    /// More than one entry; what to say of it.
+    Several(String),
+}
+
+impl UserStore for LdapStore {
+    /// In the mode "bind" without a lookup, every login is taken to be there: an unknown one then
+    /// looks like a wrong password.
+    fn find(&self, asked: &Question<'_>) -> Result<Option<Account>, StoreError> {
+        if let Auth::Bind(name) = &self.settings.auth
+            && name.fill(asked).is_none()
+        {
+            return Ok(None);
+        }
+        let Some(lookup) = &self.settings.lookup else {
+            return Ok(Some(Account {
+                passwords: Passwords::AskStore,
+                ..Account::default()
+            }));
+        };
+        let deadline = self.deadline(asked);
+        match self.look_up(lookup, asked, deadline)? {
+            Some(Looked::One(entry)) => {
+                let likeness = likeness(lookup, asked, &entry);
+                self.account(entry, likeness, deadline).map(Some)
+            }
+            // None of them is the right one: one may be there to keep the user out.
+            Some(Looked::Several(what)) => Ok(Some(Account::unusable(what))),
+            None => Ok(None),
+        }
+    }
+
+    fn verify(
+        &self,
+        asked: &Question<'_>,
+        account: &mut Account,
+        password: &Password,
+    ) -> Result<Checked, StoreError> {
+        let (deadline, life) = deadlines(asked.deadline, self.settings.timeout);
+        let name = match &self.settings.auth {
+            Auth::Bind(name) => name.fill(asked),
+            Auth::SearchBind => account.handle.clone(),
+            Auth::Compare(_) => None,
+        };
+        let Some(name) = name else {
+            return Ok(Checked::Wrong);
+        };
+        let reads_own = self.settings.lookup.is_none() && !self.wanted.is_empty();
+        let mut own = None;
+        let times = (deadline, life);
+        let checked = self.bind(&name, asked.login, password, times, |connection| {
+            if reads_own {
+                own = Some(self.read_own(connection, &name, deadline)?);
+            }
+            Ok(())
+        })?;
+        if let Some(Found { entries, outcome }) = own.filter(|_| checked == Checked::Right) {
+            match (entries.first(), outcome.code) {
+                (Some(entry), Code::SUCCESS) => self.settings.attributes.fill(account, entry),
+                _ => {
+                    let what = format!("the user may not read the own entry: {outcome}");
+                    return Err(StoreError::Unusable(what));
+                }
+            }
+        }
+        Ok(checked)
+    }
+
+    fn spend_time(&self, asked: &Question<'_>) {
+        let lookup = self.settings.lookup.as_ref();
+        if let Some(base) = lookup.and_then(|lookup| lookup.base.fill(asked)) {
+            self.bind_as_nobody(asked, &base);
+        }
+    }
+
+    fn host_field(&self) -> String {
+        let attribute = self.settings.attributes.host.as_deref();
+        format!("attribute {}", attribute.unwrap_or("host"))
+    }
+
+    fn knows_users(&self) -> bool {
+        self.settings.lookup.is_some()
+    }
+
+    fn lacks_likeness(&self) -> Option<String> {
+        let lookup = self.settings.lookup.as_ref()?;
+        let says = !compared(&self.settings).is_empty() || lookup.base.names_a_user();
+        (!says).then(|| "the filter compares the login with no attribute of the entry".to_owned())
+    }
+
+    fn decoy(&self, asked: &Question<'_>) -> Decoy {
+        let lookup = self.settings.lookup.as_ref();
+        let Some((lookup, base)) = lookup.and_then(|it| Some((it, it.base.fill(asked)?))) else {
+            return Decoy::Nothing;
+        };
+        match &self.settings.auth {
+            Auth::Bind(_) | Auth::SearchBind => Decoy::AskStore,
+            Auth::Compare(stored) => {
+                let seen = self.decoys.of(asked.login.as_bytes());
+                let decoy = seen.or_else(|| self.any_secret(stored, asked, &base, lookup.scope));
+                Decoy::Secret(decoy.unwrap_or_else(Secret::dummy))
+            }
+        }
+    }
+
+    fn test(&self, deadline: Instant) -> Vec<String> {
+        test::run(self, deadline)
+    }
+}
+
+/// What the outcome of a user's bind means.
+fn verdict(name: &[u8], login: &Login, outcome: &Outcome) -> Result<Checked, StoreError> {
+    let reason = active_directory_reason(&outcome.diagnostic);
+    if let (Code::INVALID_CREDENTIALS, Some(reason)) = (outcome.code, reason) {
+        log::debug!("{}: {reason}", name.escape_ascii());
+    }
+    match meaning(outcome.code, &outcome.diagnostic) {
+        Meaning::Right => {
+            let name = name.escape_ascii();
+            match (outcome.policy.refusal(), outcome.policy.grace()) {
+                // The bind succeeds, so that the user can change it.
+                (Some(why), _) => {
+                    log::warn!("{name} is refused although the bind succeeds: {why}");
+                    return Ok(Checked::KeptOut(why.to_owned()));
+                }
+                (None, Some(left)) => {
+                    log::warn!("{name}: the password has expired, and is let in {left} more times");
+                }
+                (None, None) => {}
+            }
+            Ok(Checked::Right)
+        }
+        Meaning::Wrong => Ok(Checked::Wrong),
+        Meaning::NoPassword => Ok(Checked::NoPassword),
+        Meaning::KeptOut => Ok(Checked::KeptOut(match reason {
+            Some(reason) => reason.to_owned(),
+            None => format!("the bind as {}: {outcome}", Printable(name)),
+        })),
+        // A login that makes no name for this server, as one that is not UTF-8, is nobody's. Of
+        // one that could not be plainer, the template is at fault.
+        Meaning::NoName if !is_plain(login) => Ok(Checked::Wrong),
+        Meaning::NoName | Meaning::Cannot => Err(StoreError::Unavailable(format!(
+            "the bind as {}: {outcome}",
+            Printable(name)
+        ))),
+    }
+}
+
+fn is_plain(login: &Login) -> bool {
+    let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"@.-_".contains(byte);
+    login.as_bytes().iter().all(plain)
+}

@@ -1,0 +1,374 @@
+//! Connections that are kept, and servers that are tried in turn.
+
+use std::num::NonZeroUsize;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use super::code::Code;
+use super::connection::{Access, Connection, Fault};
+use super::filter::FilledFilter;
+use super::message::{Scope, Search};
+use super::url::Url;
+use crate::net::own_login::{Closed, OwnLogin};
+use crate::secret::Password;
+use crate::sys::turnstile::Turnstile;
+use crate::users::StoreError;
+use crate::users::alive::SIGN_OF_LIFE;
+
+/// The least time in which a question makes sense.
+const LEAST: Duration = Duration::from_millis(10);
+
+/// How long a connection is kept without being used. Firewalls forget those that are idle, some
+/// without a word, and slapd has an `idletimeout`.
+const KEPT: Duration = Duration::from_secs(60);
+
+/// How long a server that failed is asked after all others.
+const RESTS: Duration = Duration::from_secs(3);
+
+/// What a connection is for. One never becomes the other: a search must not run with the rights
+/// of the user who has just been bound.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Role {
+    /// Bound as who searches, or as nobody.
+    Search,
+    /// Bound as one user after the other.
+    Bind,
+}
+
+/// Who searches.
+pub(super) struct Searcher {
+    pub(super) dn: Vec<u8>,
+    pub(super) password: Password,
+    pub(super) own: OwnLogin,
+}
+
+impl Searcher {
+    /// Binds, unless that was refused a moment ago. The servers hold the same, so the account is one
+    /// at all of them.
+    fn bind(&self, connection: &mut Connection, deadline: Instant) -> Result<(), Fault> {
+        let attempt = match self.own.attempt_alone(deadline) {
+            Ok(attempt) => attempt,
+            Err(Closed::Late) => return Err(Fault::TimedOut),
+            Err(closed) => {
+                let (why, news) = (closed.to_string(), false);
+                return Err(Fault::BindDn { why, news });
+            }
+        };
+        let outcome = connection.bind(&self.dn, self.password.reveal())?;
+        let why = match (outcome.code, outcome.policy.refusal()) {
+            (Code::SUCCESS, None) => {
+                attempt.accepted();
+                return Ok(());
+            }
+            (Code::SUCCESS, Some(why)) => why.to_owned(),
+            // The password, or the account as a whole.
+            (
+                Code::INVALID_CREDENTIALS
+                | Code::INAPPROPRIATE_AUTHENTICATION
+                | Code::CONSTRAINT_VIOLATION
+                | Code::UNWILLING_TO_PERFORM,
+                _,
+            ) => outcome.to_string(),
+            _ => return Err(Fault::Refused("bind-dn is refused", outcome)),
+        };
+        attempt.refused(why.as_str());
+        let news = true;
+        let why = format!("{why}; it is tried again in a minute, or when its password is another");
+        Err(Fault::BindDn { why, news })
+    }
+}
+
+/// All servers of a store, which hold the same.
+pub(super) struct Pool {
+    servers: Vec<Server>,
+    access: Access,
+    searcher: Option<Searcher>,
+    connect_timeout: Duration,
+    /// Who may ask at the same time.
+    seats: Turnstile,
+    kept_at_most: usize,
+    /// The server that answered last.
+    first: AtomicUsize,
+}
+
+pub(super) struct Server {
+    pub(super) url: Url,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    searching: Vec<Kept>,
+    binding: Vec<Kept>,
+    failed: Option<Instant>,
+}
+
+struct Kept {
+    connection: Connection,
+    since: Instant,
+}
+
+impl Pool {
+    pub(super) fn new(
+        urls: impl IntoIterator<Item = Url>,
+        access: Access,
+        searcher: Option<Searcher>,
+        connections: NonZeroUsize,
+        connect_timeout: Duration,
+    ) -> Self {
+        let server = |url| Server {
+            url,
+            state: Mutex::default(),
+        };
+        Self {
+            servers: urls.into_iter().map(server).collect(),
+            access,
+            searcher,
+            connect_timeout,
+            seats: Turnstile::new(connections),
+            kept_at_most: connections.get(),
+            first: AtomicUsize::new(0),
+        }
+    }
+
+    pub(super) fn servers(&self) -> &[Server] {
+        &self.servers
+    }
+
+    /// Asks a server by `deadline`; where one fails, the next.
+    ///
+    /// Of several, none may use up the time of those behind it. `question` may be put more than
+    /// once: again to the same server if a kept connection turns out to be closed.
+    ///
+    /// A server that leaves a bind unanswered and answers something else until `life` is slow about that
+    /// password: it has not failed.
+    pub(super) fn ask<T>(
+        &self,
+        role: Role,
+        deadline: Instant,
+        life: Instant,
+        mut question: impl FnMut(&mut Connection) -> Result<T, Fault>,
+    ) -> Result<T, StoreError> {
+        let Some(_seat) = self.seats.enter(deadline) else {
+            let what = "all connections are in use, and none came free in time";
+            return Err(StoreError::Unavailable(what.to_owned()));
+        };
+        // What is too late already says nothing about a server.
+        if deadline.saturating_duration_since(Instant::now()) < LEAST {
+            let what = "there was no time left to ask";
+            return Err(StoreError::Unavailable(what.to_owned()));
+        }
+        let order = self.order();
+        let mut hopeful = order.iter().filter(|(_, rests)| !rests).count();
+        let mut failures = Vec::new();
+        let mut unanswered = false;
+        for (number, rests) in &order {
+            let Some(server) = self.servers.get(*number) else {
+                continue;
+            };
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() && !failures.is_empty() {
+                break;
+            }
+            let share = match rests {
+                true => left,
+                false => left / u32::try_from(hopeful).unwrap_or(u32::MAX).max(1),
+            };
+            hopeful = hopeful.saturating_sub(1);
+            match self.ask_one(server, role, Instant::now() + share, &mut question) {
+                Ok(answer) => {
+                    server.works();
+                    self.first.store(*number, Ordering::Relaxed);
+                    return Ok(answer);
+                }
+                // It is no other at the next server, and those who were bound before still are.
+                Err(fault @ Fault::BindDn { news: false, .. }) => {
+                    failures.push(format!("{}: {fault}", server.url));
+                    break;
+                }
+                Err(fault) => {
+                    let what = format!("{}: {fault}", server.url);
+                    match matches!(fault, Fault::Unanswered) && self.is_alive(server, life) {
+                        true => unanswered = true,
+                        false => server.fails(&what),
+                    }
+                    failures.push(what);
+                    if let Fault::BindDn { .. } = fault {
+                        break;
+                    }
+                }
+            }
+        }
+        let what = failures.join("; ");
+        Err(match unanswered {
+            true => StoreError::Unanswered(what),
+            false => StoreError::Unavailable(what),
+        })
+    }
+
+    /// Whether a server answers anything: it is asked for its root DSE (RFC 4512, 5.1), which anybody may
+    /// read. That it may not is an answer, too.
+    fn is_alive(&self, server: &Server, deadline: Instant) -> bool {
+        let deadline = deadline.min(Instant::now() + SIGN_OF_LIFE);
+        Connection::open(&server.url, &self.access, deadline).is_ok_and(|mut connection| {
+            connection.set_deadline(deadline);
+            let found = connection.search(&Search {
+                base: b"",
+                scope: Scope::Base,
+                size_limit: 1,
+                time_limit: 1,
+                filter: &FilledFilter::present("objectClass"),
+                // No attributes (RFC 4511, 4.5.1.8).
+                attributes: &["1.1".to_owned()],
+            });
+            matches!(found, Ok(_) | Err(Fault::Refused(..)))
+        })
+    }
+
+    /// Asks the server that is likely to answer, by `deadline`; whether it does has no
+    /// consequences.
+    pub(super) fn ask_aside<T>(
+        &self,
+        role: Role,
+        deadline: Instant,
+        mut question: impl FnMut(&mut Connection) -> Result<T, Fault>,
+    ) -> Option<T> {
+        let _seat = self.seats.enter(deadline)?;
+        let (number, _) = self.order().into_iter().next()?;
+        let server = self.servers.get(number)?;
+        self.ask_one(server, role, deadline, &mut question).ok()
+    }
+
+    /// Connects to one server for real, kept connections or not.
+    pub(super) fn connect(
+        &self,
+        server: &Server,
+        role: Role,
+        deadline: Instant,
+    ) -> Result<Connection, Fault> {
+        let deadline = deadline.min(Instant::now() + self.connect_timeout);
+        let mut connection = Connection::open(&server.url, &self.access, deadline)?;
+        if let Some(searcher) = &self.searcher
+            && role == Role::Search
+        {
+            searcher.bind(&mut connection, deadline)?;
+        }
+        Ok(connection)
+    }
+
+    fn ask_one<T>(
+        &self,
+        server: &Server,
+        role: Role,
+        deadline: Instant,
+        question: &mut impl FnMut(&mut Connection) -> Result<T, Fault>,
+    ) -> Result<T, Fault> {
+        if let Some(mut connection) = server.take(role) {
+            connection.set_deadline(deadline);
+            match question(&mut connection) {
+                Ok(answer) => {
+                    server.keep(role, connection, self.kept_at_most);
+                    return Ok(answer);
+                }
+                // It may have been closed long ago, as all others then.
+                Err(Fault::Closed) => server.forget(),
+                Err(fault) => return Err(fault),
+            }
+        }
+        let mut connection = self.connect(server, role, deadline)?;
+        connection.set_deadline(deadline);
+        let answer = question(&mut connection)?;
+        server.keep(role, connection, self.kept_at_most);
+        Ok(answer)
+    }
+
+    /// The servers by their numbers, those first that may well answer, and whether they rest.
+    fn order(&self) -> Vec<(usize, bool)> {
+        let first = self.first.load(Ordering::Relaxed);
+        let count = self.servers.len();
+        let mut order: Vec<_> = (0..count)
+            .map(|step| (first + step) % count)
+            .map(|number| (number, self.servers.get(number).is_some_and(Server::rests)))
+            .collect();
+        order.sort_by_key(|(_, rests)| *rests);
+        order
+    }
+}
+
+impl Server {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn take(&self, role: Role) -> Option<Connection> {
+        loop {
+            // Closing one may take a moment, which others need not wait for.
+            let mut kept = self.state().of(role).pop()?;
+            if kept.since.elapsed() < KEPT && kept.connection.is_usable() {
+                return Some(kept.connection);
+            }
+        }
+    }
+
+    fn keep(&self, role: Role, connection: Connection, at_most: usize) {
+        let mut state = self.state();
+        let kept = state.of(role);
+        // Those at the front have been idle for the longest time.
+        let old = kept
+            .iter()
+            .take_while(|kept| kept.since.elapsed() >= KEPT)
+            .count();
+        let mut gone: Vec<_> = kept.drain(..old).collect();
+        let new = Kept {
+            connection,
+            since: Instant::now(),
+        };
+        if kept.len() < at_most {
+            kept.push(new);
+        } else {
+            gone.push(new);
+        }
+        drop(state);
+        drop(gone);
+    }
+
+    /// Closes what is kept.
+    fn forget(&self) {
+        let mut state = self.state();
+        let gone = (
+            std::mem::take(&mut state.searching),
+            std::mem::take(&mut state.binding),
+        );
+        drop(state);
+        drop(gone);
+    }
+
+    fn rests(&self) -> bool {
+        self.state()
+            .failed
+            .is_some_and(|when| when.elapsed() < RESTS)
+    }
+
+    fn works(&self) {
+        if self.state().failed.take().is_some() {
+            log::warn!("{} answers again", self.url);
+        }
+    }
+
+    fn fails(&self, what: &str) {
+        self.forget();
+        if self.state().failed.replace(Instant::now()).is_none() {
+            log::warn!("{what}");
+        }
+    }
+}
+
+impl State {
+    fn of(&mut self, role: Role) -> &mut Vec<Kept> {
+        match role {
+            Role::Search => &mut self.searching,
+            Role::Bind => &mut self.binding,
+        }
+    }
+}

@@ -1,0 +1,342 @@
+//! The store that asks a mail server, by logging in to it: for those whose only directory that is.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rustls::ClientConfig;
+use rustls::pki_types::ServerName;
+use zeroize::Zeroizing;
+
+use super::outage::{Outage, Trouble};
+use super::{Account, Checked, Passwords, Question, StoreError, UserStore};
+use crate::login::printable::Printable;
+use crate::net::tls::CaFile;
+use crate::net::{Endpoint, Names, Stream, Trust};
+use crate::route::System;
+use crate::secret::Password;
+use crate::sys::Lifetime;
+use crate::sys::problem::Fault;
+
+mod imap;
+mod pop3;
+mod refusal;
+
+pub use refusal::Texts;
+
+/// How long the server may take to say goodbye. Until it has, a POP3 server may keep the mailbox
+/// locked (RFC 1939, 4), and the mail client, which logs in next, would not get in.
+const FAREWELL: Duration = Duration::from_secs(1);
+
+/// A mail server as configured.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// How it is spoken to.
+    pub dialect: Dialect,
+    /// Where it is.
+    pub endpoint: Endpoint,
+    /// What keeps passwords from being read on the way.
+    pub security: Security,
+    /// Certificates in PEM form that are trusted in place of the system's.
+    pub ca_file: Option<CaFile>,
+    /// What it says of wrong passwords, and where it cannot tell, in words of its own.
+    pub texts: Texts,
+    /// How long connecting may take, with the TLS handshake of imaps and pop3s.
+    pub connect_timeout: Duration,
+    /// How long one login may take in all.
+    pub timeout: Duration,
+    /// How long a right password is remembered; zero for not at all.
+    pub cache: Duration,
+}
+
+/// The protocol of a mail server that is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Dialect {
+    /// IMAP (RFC 3501, RFC 9051).
+    Imap,
+    /// POP3 (RFC 1939).
+    Pop3,
+}
+
+/// How a connection is secured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Security {
+    /// Not at all.
+    None,
+    /// By TLS that is started on a plain connection (RFC 2595). Without it there is no login.
+    StartTls,
+    /// By TLS from the first byte on (RFC 8314).
+    Tls,
+}
+
+/// `imaps://mail.example.org:993`.
+impl fmt::Display for Settings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let scheme = match (self.dialect, self.security) {
+            (Dialect::Imap, Security::Tls) => "imaps",
+            (Dialect::Imap, Security::None | Security::StartTls) => "imap",
+            (Dialect::Pop3, Security::Tls) => "pop3s",
+            (Dialect::Pop3, Security::None | Security::StartTls) => "pop3",
+        };
+        write!(f, "{scheme}://{}", self.endpoint)
+    }
+}
+
+/// A mail server that knows who its users are. It cannot be asked whether somebody exists, so
+/// every login is one of its users until it has refused the password.
+///
+/// The answer to each login is a new connection, which is closed before the answer is given. A
+/// user's session is opened and ended by it, as by a mail client that looks at nothing.
+pub struct ServerStore {
+    settings: Settings,
+    names: Names,
+    trust: Trust,
+    outage: Outage,
+}
+
+impl ServerStore {
+    /// A store that connects when it is asked. A server has the certificates that it trusts
+    /// loaded now, so that it does not start with ones that cannot be used.
+    pub fn open(settings: &Settings, lifetime: Lifetime) -> Result<Self, Vec<Fault>> {
+        let store = Self {
+            names: Names::new(System.lookups_of_stores()),
+            trust: Trust::new(settings.ca_file.clone()),
+            outage: Outage::default(),
+            settings: settings.clone(),
+        };
+        if settings.security != Security::None && lifetime == Lifetime::Server {
+            store.trust.config().map_err(|message| {
+                vec![Fault {
+                    key: "ca-file",
+                    message,
+                }]
+            })?;
+        }
+        Ok(store)
+    }
+
+    /// Connects, and goes as far as a login would.
+    fn greet(&self, deadline: Instant) -> Result<Session, Trouble> {
+        let settings = &self.settings;
+        let connected = deadline.min(Instant::now() + settings.connect_timeout);
+        let mut stream = Stream::connect(&settings.endpoint, &self.names, connected)
+            .map_err(|error| Trouble::Server(format!("cannot connect: {error}")))?;
+        let trusted = match settings.security {
+            Security::None => None,
+            Security::Tls | Security::StartTls => {
+                Some(self.trust.config().map_err(Trouble::Server)?)
+            }
+        };
+        let tls = match (&trusted, &settings.endpoint) {
+            (None, _) => None,
+            (Some(config), Endpoint::Tcp { host, .. }) => Some(Tls { config, host }),
+            (Some(_), Endpoint::Unix(..)) => {
+                let what = "a Unix socket has no certificate to check";
+                return Err(Trouble::Server(what.to_owned()));
+            }
+        };
+        let later = match (tls, settings.security) {
+            (Some(tls), Security::Tls) => {
+                tls.start(&mut stream)?;
+                None
+            }
+            (later, _) => later,
+        };
+        stream.set_deadline(deadline);
+        match settings.dialect {
+            Dialect::Imap => imap::open(&mut stream, later).map(Ready::Imap),
+            Dialect::Pop3 => pop3::open(&mut stream, later).map(Ready::Pop3),
+        }
+        .map(|ready| Session { stream, ready })
+    }
+
+    fn log_in(
+        &self,
+        login: &[u8],
+        password: &Password,
+        deadline: Instant,
+    ) -> Result<Checked, Trouble> {
+        let Session { mut stream, ready } = self.greet(deadline)?;
+        let answer = match ready {
+            Ready::Imap(way) => imap::log_in(&mut stream, way, login, password)?,
+            Ready::Pop3(way) => pop3::log_in(&mut stream, way, login, password)?,
+        };
+        match answer {
+            Answer::Yes => {
+                self.leave(stream, deadline)?;
+                Ok(Checked::Right)
+            }
+            Answer::No(word, text) => {
+                // Nothing that follows makes it a yes, and nothing follows a goodbye.
+                if word != "BYE" {
+                    let _twice = self.leave(stream, deadline);
+                }
+                let shown = refusal::quoted(&text, password);
+                log::debug!("{} answers a login with {word} {shown}", self.settings);
+                self.settings.texts.meaning(&text)
+            }
+        }
+    }
+
+    /// Says goodbye, and waits until the server has closed the connection. An error if it says
+    /// meanwhile that its answer to the login was the answer to something else.
+    fn leave(&self, mut stream: Stream, deadline: Instant) -> Result<(), Trouble> {
+        /// Lines that a farewell may take.
+        const MOST_LINES: usize = 16;
+        stream.set_deadline(deadline.min(Instant::now() + FAREWELL));
+        let (farewell, is_reply, most) = match self.settings.dialect {
+            Dialect::Imap => (imap::FAREWELL, imap::is_reply as fn(&[u8]) -> bool, 0),
+            Dialect::Pop3 => (pop3::FAREWELL, pop3::is_reply as fn(&[u8]) -> bool, 1),
+        };
+        if stream.send(farewell).is_err() {
+            return Ok(());
+        }
+        let lines = (0..MOST_LINES).map_while(|_| stream.line(MAX_LINE).ok());
+        match lines.filter(|line| is_reply(line)).count() > most {
+            true => Err(Trouble::Unanswered(
+                "answers the login twice, so its first answer was to something else".to_owned(),
+            )),
+            false => Ok(()),
+        }
+    }
+}
+
+/// A connection over which a login can be sent now.
+struct Session {
+    stream: Stream,
+    ready: Ready,
+}
+
+enum Ready {
+    Imap(imap::Way),
+    Pop3(pop3::Way),
+}
+
+/// What it takes to start TLS.
+#[derive(Clone, Copy)]
+struct Tls<'a> {
+    config: &'a Arc<ClientConfig>,
+    host: &'a ServerName<'static>,
+}
+
+impl Tls<'_> {
+    fn start(self, stream: &mut Stream) -> Result<(), Trouble> {
+        stream
+            .start_tls(self.config, self.host)
+            .map_err(|error| Trouble::Server(format!("TLS: {error}")))
+    }
+}
+
+impl UserStore for ServerStore {
+    fn find(&self, _asked: &Question<'_>) -> Result<Option<Account>, StoreError> {
+        Ok(Some(Account {
+            passwords: Passwords::AskStore,
+            ..Account::default()
+        }))
+    }
+
+    fn knows_users(&self) -> bool {
+        false
+    }
+
+    fn verify(
+        &self,
+        asked: &Question<'_>,
+        _account: &mut Account,
+        password: &Password,
+    ) -> Result<Checked, StoreError> {
+        let login = asked.login.as_bytes();
+        // In SASL an empty login means another one, that of the connection (RFC 4616, 2).
+        if login.is_empty() || password.reveal().is_empty() {
+            return Ok(Checked::Wrong);
+        }
+        let deadline = asked.deadline.min(Instant::now() + self.settings.timeout);
+        let result = self.log_in(login, password, deadline);
+        self.outage.note(&self.settings, &result);
+        result.map_err(|trouble| trouble.of(&self.settings))
+    }
+
+    fn test(&self, deadline: Instant) -> Vec<String> {
+        let deadline = deadline.min(Instant::now() + self.settings.timeout);
+        match self.greet(deadline) {
+            Ok(session) => {
+                let _no_login = self.leave(session.stream, deadline);
+                Vec::new()
+            }
+            Err(trouble) => vec![format!("{}: {trouble}", self.settings)],
+        }
+    }
+}
+
+impl fmt::Debug for ServerStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ServerStore")
+            .field("settings", &self.settings)
+            .finish_non_exhaustive()
+    }
+}
+
+//------------ Words ---------------------------------------------------------
+
+/// The most bytes of a line that a mail server may send, more than any known one does. RFC 7162, 4
+/// asks IMAP clients to take 8,192.
+const MAX_LINE: usize = 8192;
+
+/// The next line, while waiting for `what`.
+fn line(stream: &mut Stream, what: &str) -> Result<Zeroizing<Vec<u8>>, Trouble> {
+    stream
+        .line(MAX_LINE)
+        .map_err(|error| Trouble::Server(format!("{error}, waiting for {what}")))
+}
+
+/// What ends a line, of IMAP and of POP3.
+const END: &[u8] = b"\r\n";
+
+/// Sends the parts as a whole. What is there before cannot be an answer to it, so it is an error: it would
+/// be taken for one (CVE-2011-0411 and its like, also without TLS).
+fn send(stream: &mut Stream, parts: &[&[u8]], what: &str) -> Result<(), Trouble> {
+    if let Some(unasked) = stream.unasked() {
+        return Err(Trouble::Server(format!(
+            "{unasked}, before {what} was sent"
+        )));
+    }
+    stream
+        .send(&Zeroizing::new(parts.concat()))
+        .map_err(|error| Trouble::Server(format!("{error}, sending {what}")))
+}
+
+/// What a server answers to login and password.
+enum Answer {
+    /// They are right.
+    Yes,
+    /// The word that begins the refusal, and its text.
+    No(&'static str, Vec<u8>),
+}
+
+/// What came to nothing once the server had login and password. Greeting and commands before were
+/// answered, so it is this password that it is slow about, or breaks off for.
+fn unanswered(trouble: Trouble) -> Trouble {
+    match trouble {
+        Trouble::Server(what) => {
+            Trouble::Unanswered(format!("left login and password without an answer: {what}"))
+        }
+        other => other,
+    }
+}
+
+/// What a server said, for people. Only for what it said before it got a password: some repeat
+/// what they do not understand.
+fn quoted(said: &[u8]) -> String {
+    const MOST: usize = 100;
+    let part = said.get(..MOST).unwrap_or(said);
+    format!("\"{}\"", Printable(part))
+}
+
+/// The message of SASL's PLAIN mechanism, in base64 (RFC 4616, 2).
+fn sasl_plain(login: &[u8], password: &Password) -> Zeroizing<Vec<u8>> {
+    use base64::Engine as _;
+    use base64::engine::general_purpose::STANDARD;
+
+    let message = Zeroizing::new([b"\0", login, b"\0", password.reveal()].concat());
+    Zeroizing::new(STANDARD.encode(&*message).into_bytes())
+}

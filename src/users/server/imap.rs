@@ -1,0 +1,434 @@
+//! A login to an IMAP server (RFC 3501, RFC 9051).
+
+use std::time::Duration;
+
+use super::{Answer, END, Tls, Trouble, line, quoted, sasl_plain, send, unanswered};
+use crate::net::Stream;
+use crate::secret::Password;
+use crate::users::codes::code;
+
+/// The most lines that a server may send before the one that is waited for.
+const MAX_LINES: usize = 100;
+
+/// How long a server that has said BYE may take to say why, or to close the connection.
+const LAST_WORDS: Duration = Duration::from_millis(200);
+
+/// The most bytes of a literal that is skipped.
+const MAX_LITERAL: usize = 65_536;
+
+/// What ends a connection in order.
+pub(super) const FAREWELL: &[u8] = b"z LOGOUT\r\n";
+
+/// How login and password are sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Way {
+    /// By AUTHENTICATE PLAIN, in the command itself (RFC 4959).
+    InitialResponse,
+    /// By AUTHENTICATE PLAIN, when the server asks for them.
+    Continuation,
+    /// By LOGIN, as literals, which can hold any byte.
+    Login,
+}
+
+/// Whether this answers a login, or asks for more of one: once it is answered, nothing does.
+pub(super) fn is_reply(line: &[u8]) -> bool {
+    !matches!(Line::read(line, "c"), Line::Untagged(..) | Line::Other)
+}
+
+/// Reads the greeting, starts TLS where it is to be, and finds out how to log in.
+pub(super) fn open(stream: &mut Stream, tls: Option<Tls<'_>>) -> Result<Way, Trouble> {
+    let greeting = line(stream, "the greeting")?;
+    let mut offered = match Line::read(&greeting, "") {
+        Line::Untagged("OK", text) => capabilities_in(text),
+        Line::Untagged("PREAUTH", _) => {
+            return Err(Trouble::Server(
+                "takes every connection for one user's (PREAUTH), so it checks no password"
+                    .to_owned(),
+            ));
+        }
+        // It says so to every client, before any login (RFC 3501, 7.1.5).
+        Line::Untagged("BYE", _) => {
+            let what = format!("takes no connection now: {}", quoted(&greeting));
+            return Err(Trouble::Server(what));
+        }
+        _ => {
+            let what = format!("greets with {}, not as an IMAP server", quoted(&greeting));
+            return Err(Trouble::Server(what));
+        }
+    };
+    if let Some(tls) = tls {
+        let (status, text) = command(stream, "a", b"STARTTLS", &mut None)?;
+        if status != Status::Ok {
+            let what = format!("refuses STARTTLS: {}", quoted(&text));
+            return Err(Trouble::Server(what));
+        }
+        tls.start(stream)?;
+        // What was said before may have been said by somebody else (RFC 3501, 6.2.1).
+        offered = None;
+    }
+    if offered.is_none() {
+        let (status, text) = command(stream, "b", b"CAPABILITY", &mut offered)?;
+        if status != Status::Ok {
+            let what = format!("refuses CAPABILITY: {}", quoted(&text));
+            return Err(Trouble::Server(what));
+        }
+    }
+    choose(&offered.unwrap_or_default()).ok_or_else(|| {
+        let what = match tls {
+            None => "takes no passwords over this connection: it may want starttls or imaps",
+            Some(_) => "takes no passwords",
+        };
+        Trouble::Server(what.to_owned())
+    })
+}
+
+/// Sends login and password, and reads what the server makes of them.
+pub(super) fn log_in(
+    stream: &mut Stream,
+    way: Way,
+    login: &[u8],
+    password: &Password,
+) -> Result<Answer, Trouble> {
+    const WHAT: &str = "login and password";
+    match way {
+        Way::InitialResponse => {
+            let message = sasl_plain(login, password);
+            send(stream, &[b"c AUTHENTICATE PLAIN ", &message, END], WHAT)?;
+        }
+        Way::Continuation => {
+            send(stream, &[b"c AUTHENTICATE PLAIN", END], WHAT)?;
+            go_on(stream)?;
+            send(stream, &[&sasl_plain(login, password), END], WHAT)?;
+        }
+        Way::Login => {
+            let password = password.reveal();
+            send(stream, &[b"c LOGIN ", &literal(login), END], WHAT)?;
+            go_on(stream)?;
+            send(stream, &[login, b" ", &literal(password), END], WHAT)?;
+            go_on(stream)?;
+            send(stream, &[password, END], WHAT)?;
+        }
+    }
+    match reply(stream, "c", &mut None).map_err(unanswered)? {
+        Reply::Done(Status::Ok, _) => Ok(Answer::Yes),
+        Reply::Done(Status::No, text) => Ok(Answer::No("NO", text)),
+        Reply::Done(Status::Bad, text) => Ok(Answer::No("BAD", text)),
+        Reply::Bye(text) => Ok(Answer::No("BYE", text)),
+        Reply::GoOn => Err(Trouble::Unanswered(
+            "asks for more than login and password".to_owned(),
+        )),
+    }
+}
+
+/// The announcement of a literal (RFC 3501, 4.3).
+fn literal(value: &[u8]) -> Vec<u8> {
+    format!("{{{}}}", value.len()).into_bytes()
+}
+
+/// Waits until the server wants the next part of a command.
+fn go_on(stream: &mut Stream) -> Result<(), Trouble> {
+    match reply(stream, "c", &mut None)? {
+        Reply::GoOn => Ok(()),
+        // It has no password yet, so this is not about one.
+        Reply::Done(_, text) => Err(Trouble::Login(format!(
+            "refuses the login before it has seen the password: {}",
+            quoted(&text)
+        ))),
+        Reply::Bye(text) => Err(ended(&text)),
+    }
+}
+
+fn command(
+    stream: &mut Stream,
+    tag: &str,
+    command: &[u8],
+    offered: &mut Option<Capabilities>,
+) -> Result<(Status, Vec<u8>), Trouble> {
+    send(stream, &[tag.as_bytes(), b" ", command, END], "a command")?;
+    match reply(stream, tag, offered)? {
+        Reply::Done(status, text) => Ok((status, text)),
+        Reply::Bye(text) => Err(ended(&text)),
+        Reply::GoOn => Err(Trouble::Server(format!(
+            "asks for more than {}",
+            command.escape_ascii()
+        ))),
+    }
+}
+
+//------------ Replies -------------------------------------------------------
+
+enum Reply {
+    /// The command is done.
+    Done(Status, Vec<u8>),
+    /// The server waits for the rest of it.
+    GoOn,
+    /// The server has ended the connection, with this text, and the command is not done.
+    Bye(Vec<u8>),
+}
+
+fn ended(text: &[u8]) -> Trouble {
+    Trouble::Server(format!("ends the connection (BYE): {}", quoted(text)))
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Status {
+    Ok,
+    No,
+    Bad,
+}
+
+/// Reads up to the reply to the command with this tag; capabilities that come on the way are kept.
+fn reply(
+    stream: &mut Stream,
+    tag: &str,
+    offered: &mut Option<Capabilities>,
+) -> Result<Reply, Trouble> {
+    let mut bye: Option<Vec<u8>> = None;
+    for _ in 0..MAX_LINES {
+        let received = match (line(stream, "an answer"), &bye) {
+            (Ok(received), _) => received,
+            (Err(_), Some(text)) => return Ok(Reply::Bye(text.clone())),
+            (Err(trouble), None) => return Err(trouble),
+        };
+        skip_literals(stream, &received)?;
+        match Line::read(&received, tag) {
+            // A server that says goodbye lets nobody in.
+            Line::Tagged(Status::Ok, _) if bye.is_some() => {}
+            Line::Tagged(status, text) => return Ok(Reply::Done(status, text.to_vec())),
+            Line::GoOn => return Ok(Reply::GoOn),
+            Line::Untagged("CAPABILITY", list) => *offered = Some(Capabilities::read(list)),
+            Line::Untagged("BYE", text) => {
+                bye = Some(text.to_vec());
+                stream.hurry(LAST_WORDS);
+            }
+            Line::Untagged(..) => {}
+            Line::Other => {
+                return Err(Trouble::Server("answers what is not IMAP".to_owned()));
+            }
+        }
+    }
+    Err(Trouble::Server("sends lines without end".to_owned()))
+}
+
+/// Takes what belongs to the same response as this line: literals, and what follows them (RFC 3501, 4.3).
+/// Texts for people, as OK, NO, BAD and BYE have, cannot go on in literals; where one looks as if it did, it
+/// cannot be told what the next line is.
+fn skip_literals(stream: &mut Stream, line: &[u8]) -> Result<(), Trouble> {
+    let response = match Line::read(line, "") {
+        Line::Untagged("" | "CAPABILITY", _) => "data",
+        Line::Untagged(..) => "a text",
+        _ => return Ok(()),
+    };
+    let mut announced = literal_at_end(line);
+    for _ in 0..MAX_LINES {
+        match announced {
+            None => return Ok(()),
+            Some(0..=MAX_LITERAL) if response == "data" => {}
+            Some(_) => {
+                let what = format!("announces a literal in {response} that cannot be one");
+                return Err(Trouble::Server(what));
+            }
+        }
+        let length = announced.unwrap_or_default();
+        stream
+            .skip(length)
+            .map_err(|error| Trouble::Server(format!("{error}, waiting for a literal")))?;
+        announced = literal_at_end(&super::line(stream, "the end of a response")?);
+    }
+    Err(Trouble::Server("sends literals without end".to_owned()))
+}
+
+/// The length of the literal that a line announces at its end: `{3}`, `{3+}` or `~{3}`.
+fn literal_at_end(line: &[u8]) -> Option<usize> {
+    let open = line.iter().rposition(|byte| *byte == b'{')?;
+    let inside = line.get(open + 1..)?.strip_suffix(b"}")?;
+    let digits = inside.strip_suffix(b"+").unwrap_or(inside);
+    if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
+        return None;
+    }
+    let number = std::str::from_utf8(digits).ok()?;
+    Some(number.parse().unwrap_or(usize::MAX))
+}
+
+/// One line from the server.
+#[derive(Debug, PartialEq, Eq)]
+enum Line<'a> {
+    Tagged(Status, &'a [u8]),
+    /// The word after `*`, in upper case if it is one that matters here, and what follows it.
+    Untagged(&'static str, &'a [u8]),
+    GoOn,
+    Other,
+}
+
+impl<'a> Line<'a> {
+    /// With an empty tag, no line is tagged.
+    fn read(line: &'a [u8], tag: &str) -> Self {
+        const WORDS: [&str; 6] = ["OK", "NO", "BAD", "BYE", "PREAUTH", "CAPABILITY"];
+        let (first, rest) = word(line);
+        let (second, text) = word(rest);
+        let known = WORDS
+            .iter()
+            .find(|word| second.eq_ignore_ascii_case(word.as_bytes()));
+        match first {
+            b"+" => Self::GoOn,
+            b"*" => Self::Untagged(known.copied().unwrap_or_default(), text),
+            _ if tag.is_empty() || first != tag.as_bytes() => Self::Other,
+            _ => match known {
+                Some(&"OK") => Self::Tagged(Status::Ok, text),
+                Some(&"NO") => Self::Tagged(Status::No, text),
+                Some(&"BAD") => Self::Tagged(Status::Bad, text),
+                _ => Self::Other,
+            },
+        }
+    }
+}
+
+/// The first word, and what follows the space after it.
+fn word(text: &[u8]) -> (&[u8], &[u8]) {
+    let end = text.iter().position(|byte| *byte == b' ');
+    match end {
+        Some(end) => text
+            .split_at_checked(end)
+            .map_or((text, b""), |(word, rest)| {
+                (word, rest.strip_prefix(b" ").unwrap_or(rest))
+            }),
+        None => (text, b""),
+    }
+}
+
+//------------ Capabilities --------------------------------------------------
+
+/// What of a server's offer matters here.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Capabilities {
+    auth_plain: bool,
+    sasl_ir: bool,
+    login_disabled: bool,
+}
+
+impl Capabilities {
+    fn read(list: &[u8]) -> Self {
+        let has = |name: &str| {
+            list.split(|byte| *byte == b' ')
+                .any(|word| word.eq_ignore_ascii_case(name.as_bytes()))
+        };
+        Self {
+            auth_plain: has("AUTH=PLAIN"),
+            sasl_ir: has("SASL-IR"),
+            login_disabled: has("LOGINDISABLED"),
+        }
+    }
+}
+
+/// Those in a response code: `[CAPABILITY IMAP4rev1 AUTH=PLAIN] ready` (RFC 3501, 7.1).
+fn capabilities_in(text: &[u8]) -> Option<Capabilities> {
+    if !code(text)?.eq_ignore_ascii_case("CAPABILITY") {
+        return None;
+    }
+    let end = text.iter().position(|byte| *byte == b']')?;
+    let start = text.iter().position(|byte| *byte == b' ')?;
+    text.get(start..end).map(Capabilities::read)
+}
+
+fn choose(offered: &Capabilities) -> Option<Way> {
+    match offered {
+        Capabilities {
+            auth_plain: true,
+            sasl_ir: true,
+            ..
+        } => Some(Way::InitialResponse),
+        Capabilities {
+            auth_plain: true, ..
+        } => Some(Way::Continuation),
+        Capabilities {
+            login_disabled: true,
+            ..
+        } => None,
+        Capabilities { .. } => Some(Way::Login),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines() {
+        for (line, read) in [
+            ("c OK done", Line::Tagged(Status::Ok, b"done")),
+            ("c ok", Line::Tagged(Status::Ok, b"")),
+            (
+                "c NO [UNAVAILABLE] x",
+                Line::Tagged(Status::No, b"[UNAVAILABLE] x"),
+            ),
+            ("c BAD what", Line::Tagged(Status::Bad, b"what")),
+            ("* OK still here", Line::Untagged("OK", b"still here")),
+            ("* bye", Line::Untagged("BYE", b"")),
+            ("* 5 EXISTS", Line::Untagged("", b"EXISTS")),
+            ("*", Line::Untagged("", b"")),
+            ("+ go", Line::GoOn),
+            ("+", Line::GoOn),
+            ("d OK done", Line::Other),
+            ("C OK done", Line::Other),
+            ("c OKAY", Line::Other),
+            ("c  OK", Line::Other),
+            ("c PREAUTH x", Line::Other),
+            ("c", Line::Other),
+            ("cOK", Line::Other),
+            ("", Line::Other),
+        ] {
+            assert_eq!(Line::read(line.as_bytes(), "c"), read, "{line}");
+        }
+        assert_eq!(Line::read(b" OK done", ""), Line::Other);
+    }
+
+    #[test]
+    fn the_safest_way_that_is_offered() {
+        for (offer, way) in [
+            (
+                "IMAP4rev1 SASL-IR AUTH=PLAIN AUTH=LOGIN LOGINDISABLED",
+                Some(Way::InitialResponse),
+            ),
+            ("imap4rev1 auth=plain", Some(Way::Continuation)),
+            ("IMAP4rev1 SASL-IR AUTH=PLAIN-CLIENTTOKEN", Some(Way::Login)),
+            ("IMAP4rev1", Some(Way::Login)),
+            ("", Some(Way::Login)),
+            ("IMAP4rev1 STARTTLS LOGINDISABLED", None),
+        ] {
+            let offered = Capabilities::read(offer.as_bytes());
+            assert_eq!(choose(&offered), way, "{offer}");
+            let greeting = format!("[CAPABILITY {offer}] ready [LOGINDISABLED]");
+            assert_eq!(capabilities_in(greeting.as_bytes()), Some(offered));
+        }
+        for greeting in ["", "ready", "[ALERT] x", "[CAPABILITY", "x [CAPABILITY A]"] {
+            assert_eq!(capabilities_in(greeting.as_bytes()), None, "{greeting}");
+        }
+    }
+
+    #[test]
+    fn announced_literals() {
+        for (line, length) in [
+            ("* CAPABILITY {12}", Some(12)),
+            ("* 1 FETCH (BODY {3+}", Some(3)),
+            ("* X ~{0}", Some(0)),
+            ("* X {99999999999999999999999}", Some(usize::MAX)),
+            ("* X {1} {2}", Some(2)),
+            ("* X {12} ", None),
+            ("* X {}", None),
+            ("* X {+}", None),
+            ("* X {-1}", None),
+            ("* X {+1}", None),
+            ("* X 12}", None),
+            ("}", None),
+            ("", None),
+        ] {
+            assert_eq!(literal_at_end(line.as_bytes()), length, "{line}");
+        }
+    }
+
+    #[test]
+    fn literals() {
+        assert_eq!(literal(b"a\"{7}\\"), b"{6}");
+        assert_eq!(literal(&[0xff; 300]), b"{300}");
+    }
+}

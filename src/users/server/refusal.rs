@@ -1,0 +1,203 @@
+//! What a mail server means by refusing a login. Only a refusal that says so is a wrong password.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use zeroize::Zeroizing;
+
+use super::{Checked, Trouble};
+use crate::secret::Password;
+use crate::users::codes::{cannot_say, kept_out, wrong};
+use crate::users::texts::{Says, says};
+
+/// Texts of one server that its administrator knows, in lower case. One that is part of a server's text
+/// says more than any code in it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Texts {
+    temporary: Vec<String>,
+    refused: Vec<String>,
+}
+
+impl Texts {
+    /// Texts of a server that cannot tell, and texts of a refusal. None may be empty.
+    pub fn new(temporary: Vec<String>, refused: Vec<String>) -> Self {
+        let lower = |texts: Vec<String>| texts.iter().map(|it| it.to_ascii_lowercase()).collect();
+        Self {
+            temporary: lower(temporary),
+            refused: lower(refused),
+        }
+    }
+
+    /// What a refusal with this text says of login and password: own texts first, then codes, then the texts
+    /// that are known of mail servers.
+    ///
+    /// A refusal that says none of that is a guess like a wrong password: a server with words of its own
+    /// would have guesses for nothing otherwise.
+    pub(super) fn meaning(&self, text: &[u8]) -> Result<Checked, Trouble> {
+        let lower = String::from_utf8_lossy(text).to_ascii_lowercase();
+        let has = |texts: &[String]| texts.iter().any(|own| lower.contains(own.as_str()));
+        let cannot = |why: &str| Err(Trouble::Login(format!("cannot say now: {why}")));
+        if has(&self.temporary) {
+            return cannot("its text is one of `temporary`");
+        }
+        if has(&self.refused) {
+            return Ok(Checked::Wrong);
+        }
+        if let Some(code) = cannot_say(text) {
+            return cannot(&format!("[{code}]"));
+        }
+        if let Some(code) = kept_out(text) {
+            return Ok(Checked::KeptOut(format!("refuses with [{code}]")));
+        }
+        if wrong(text) {
+            return Ok(Checked::Wrong);
+        }
+        match says(text) {
+            Says::Wrong => Ok(Checked::Wrong),
+            Says::Temporary => cannot("its text says so"),
+            Says::Neither => Err(Trouble::Unanswered(
+                "refuses the login, but its text says neither that the password is wrong nor that it \
+                 cannot tell: look at the text in the log at level \"debug\", and add it to `refused` or \
+                 `temporary`"
+                    .to_owned(),
+            )),
+        }
+    }
+}
+
+/// The text of an answer, for the log at level `debug`: its first bytes, in printable ASCII. A server that
+/// repeats some of the password, or of SASL's message with it, is not quoted.
+pub(super) fn quoted(text: &[u8], password: &Password) -> String {
+    const MOST: usize = 200;
+    /// So many bytes in a row tell something of a password; a shorter one does as a whole.
+    const TELLING: usize = 4;
+    let said = Zeroizing::new(text.to_ascii_lowercase());
+    let repeats = |said: &[u8], secret: &[u8], telling: usize| {
+        let secret = Zeroizing::new(secret.to_ascii_lowercase());
+        let length = secret.len().clamp(1, telling);
+        let mut runs = secret.windows(length);
+        runs.any(|run| said.windows(length).any(|other| other == run))
+    };
+    // In base64 the password begins at one of three places (RFC 4648, 4).
+    let coded = [0, 1, 2].map(|skipped| {
+        let padded = Zeroizing::new([&[0; 2][..skipped], password.reveal()].concat());
+        let coded = Zeroizing::new(STANDARD.encode(&*padded));
+        let inner = coded.trim_end_matches('=').get(skipped * 2..);
+        Zeroizing::new(inner.unwrap_or_default().to_owned())
+    });
+    // In hexadecimal each byte has two digits, with or without something between (`%6d`, `\x6d`, `6d:`).
+    let hex = Zeroizing::new(
+        password
+            .reveal()
+            .iter()
+            .flat_map(|byte| hex(*byte))
+            .collect::<Vec<_>>(),
+    );
+    let digits = said.iter().copied().filter(u8::is_ascii_hexdigit);
+    let digits = Zeroizing::new(digits.collect::<Vec<_>>());
+    if repeats(&said, password.reveal(), TELLING)
+        || coded
+            .iter()
+            .any(|coded| repeats(&said, coded.as_bytes(), TELLING))
+        || repeats(&digits, &hex, 2 * TELLING)
+    {
+        return "(not shown: it repeats some of the password)".to_owned();
+    }
+    format!("\"{}\"", text.get(..MOST).unwrap_or(text).escape_ascii())
+}
+
+/// The two digits of a byte.
+fn hex(byte: u8) -> [u8; 2] {
+    [byte >> 4, byte & 0xf].map(|half| match half {
+        0..=9 => b'0' + half,
+        _ => b'a' + half - 10,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn texts() -> Texts {
+        let own = |text: &str| vec![text.to_owned()];
+        Texts::new(own("Bitte sp\u{e4}ter"), own("Anmeldung fehlgeschlagen"))
+    }
+
+    /// What a refusal comes to: `right`, `wrong`, `kept out`, `temporary`, or `guess`.
+    fn meaning(texts: &Texts, text: &str) -> &'static str {
+        match texts.meaning(text.as_bytes()) {
+            Ok(Checked::Wrong) => "wrong",
+            Ok(Checked::KeptOut(_)) => "kept out",
+            Ok(Checked::Right | Checked::NoPassword) => "right",
+            Err(Trouble::Login(_)) => "temporary",
+            Err(Trouble::Unanswered(_)) => "guess",
+            Err(Trouble::Server(_)) => "outage",
+        }
+    }
+
+    #[test]
+    fn own_texts_come_before_codes_and_codes_before_known_texts() {
+        for (text, wanted) in [
+            ("[AUTHENTICATIONFAILED] nope", "wrong"),
+            ("[AUTH] nope", "wrong"),
+            ("[AUTHENTICATIONFAILED] Temporary problem", "wrong"),
+            ("[UNAVAILABLE] Authentication failed.", "temporary"),
+            ("[SYS/TEMP] Login failed", "temporary"),
+            ("[IN-USE] x", "temporary"),
+            ("[LIMIT] x", "temporary"),
+            ("[EXPIRED] Login failed", "kept out"),
+            ("[CONTACTADMIN] Login failed", "kept out"),
+            // Codes that say nothing of the password.
+            ("[ALERT] Invalid credentials (Failure)", "wrong"),
+            ("[ALERT] Too many simultaneous connections", "temporary"),
+            ("[ALERT] Web login required", "guess"),
+            (
+                "[WEBALERT https://example.org/] Web login required.",
+                "guess",
+            ),
+            ("[REFERRAL imap://x/] Try x", "guess"),
+            ("System Error", "temporary"),
+            (" maildrop already locked", "temporary"),
+            (" Login failed.", "wrong"),
+            ("sorry", "guess"),
+            ("", "guess"),
+            // Of this server only.
+            ("ANMELDUNG fehlgeschlagen.", "wrong"),
+            ("[AUTH] Bitte sp\u{e4}ter wiederkommen", "temporary"),
+            ("[SYS/TEMP] Anmeldung fehlgeschlagen", "wrong"),
+            ("Bitte sp\u{e4}ter: Anmeldung fehlgeschlagen", "temporary"),
+        ] {
+            assert_eq!(meaning(&texts(), text), wanted, "{text}");
+        }
+        let none = Texts::default();
+        assert_eq!(meaning(&none, "Anmeldung fehlgeschlagen"), "guess");
+        assert_eq!(meaning(&none, "Login failed"), "wrong");
+    }
+
+    #[test]
+    fn what_is_quoted_tells_nothing_of_the_password() {
+        let password = |text: &str| Password::new(text.into()).unwrap();
+        let shown = |text: &str, secret: &str| quoted(text.as_bytes(), &password(secret));
+        assert_eq!(
+            shown(" Login failed.\u{1b}", "hunter22"),
+            "\" Login failed.\\x1b\""
+        );
+        assert_eq!(shown(&"x".repeat(9000), "hunter22").len(), 202);
+        for text in [
+            "unknown command hunter22",
+            "unknown command HUNTER22",
+            "unknown command hunt",
+            // \0alice\0hunter22, \0alice5\0hunter22 and \0bob\0hunter22
+            "unknown command AGFsaWNlAGh1bnRlcjIy",
+            "unknown command AGFsaWNlNQBodW50ZXIyMg==",
+            "unknown command AGJvYgBodW50ZXIyMg==",
+            "unknown command 68756e7465723232",
+            "unknown command 75 6E 74 65",
+            "unknown command %68%75%6e%74%65%72",
+            "unknown command \\x68\\x75\\x6e\\x74",
+        ] {
+            assert!(shown(text, "hunter22").starts_with("(not shown"), "{text}");
+        }
+        assert!(shown("bad x", "x").starts_with("(not shown"));
+        assert_eq!(shown("sorry", "\u{e9}"), "\"sorry\"");
+    }
+}

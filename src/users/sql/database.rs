@@ -1,0 +1,331 @@
+//! Asking a database: over connections that are kept, in time, and once more where one was stale.
+
+use std::fmt;
+use std::net::IpAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use super::pool::Pool;
+use super::row::Row;
+use super::template::{Parameter, Template};
+use super::{Kind, Settings};
+use crate::net::own_login::OwnLogin;
+use crate::sys::Lifetime;
+use crate::users::Question;
+
+/// The least time in which a question makes sense.
+const LEAST: Duration = Duration::from_millis(10);
+
+/// The most of a driver's message that is passed on: the log line of a login holds 254 characters
+/// of it.
+const MAX_MESSAGE: usize = 160;
+
+/// What a statement is asked with. None of it is a secret.
+pub(super) struct Asked<'a> {
+    login: &'a [u8],
+    local: &'a [u8],
+    domain: Option<&'a [u8]>,
+    protocol: &'static str,
+    client: Option<String>,
+}
+
+impl<'a> Asked<'a> {
+    pub(super) fn new(question: &Question<'a>) -> Self {
+        Self {
+            login: question.login.as_bytes(),
+            local: question.login.local(),
+            domain: question.login.domain(),
+            protocol: question.protocol.word(),
+            client: question
+                .client
+                .as_ref()
+                .map(IpAddr::to_canonical)
+                .map(|address| address.to_string()),
+        }
+    }
+
+    /// The value of a parameter; `None` is NULL. It need not be UTF-8.
+    pub(super) fn value(&self, parameter: Parameter) -> Option<&[u8]> {
+        match parameter {
+            Parameter::Login => Some(self.login),
+            Parameter::Local => Some(self.local),
+            Parameter::Domain => self.domain,
+            Parameter::Protocol => Some(self.protocol.as_bytes()),
+            Parameter::ClientIp => self.client.as_deref().map(str::as_bytes),
+        }
+    }
+}
+
+/// Why a database did not answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Failure {
+    /// It does not take the statement, or gave up on it; the connection may be sound.
+    Refused(String),
+    /// There is no connection, or no longer.
+    Lost(String),
+    /// Not in time.
+    Late(String),
+    /// It does not let us in: our user, our password, or from here.
+    Denied(String),
+}
+
+impl Failure {
+    /// A refusal in the database's own words, on one line and not too long.
+    pub(super) fn refused(message: impl fmt::Display) -> Self {
+        Self::Refused(one_line(message))
+    }
+
+    /// A refusal of ourselves, in the database's words.
+    pub(super) fn denied(message: impl fmt::Display) -> Self {
+        Self::Denied(one_line(message))
+    }
+
+    /// A broken connection, in the driver's words.
+    pub(super) fn lost(message: impl fmt::Display) -> Self {
+        Self::Lost(one_line(message))
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Refused(what) => write!(f, "the database refuses the statement: {what}"),
+            Self::Lost(what) => write!(f, "there is no connection: {what}"),
+            Self::Denied(what) => write!(f, "the database does not let us in: {what}"),
+            Self::Late(what) => f.write_str(what),
+        }
+    }
+}
+
+fn one_line(message: impl fmt::Display) -> String {
+    let message = message.to_string();
+    let clean = |c: char| if c.is_control() { ' ' } else { c };
+    message.chars().take(MAX_MESSAGE).map(clean).collect()
+}
+
+/// What the rows came to.
+pub(super) enum Rows {
+    /// All of them.
+    All(Vec<Row>),
+    /// There are more than were asked for.
+    TooMany,
+}
+
+/// One kind of database.
+pub(super) trait Driver: Send + Sync {
+    /// A connection, which keeps its prepared statements.
+    type Connection: Send;
+
+    /// Connects.
+    fn connect(&self, deadline: Instant) -> Result<Self::Connection, Failure>;
+
+    /// Whether a connection that has waited may be used again.
+    fn is_current(&self, _connection: &Self::Connection) -> bool {
+        true
+    }
+
+    /// Runs a statement. After [`Rows::TooMany`] and any failure but [`Failure::Refused`] the
+    /// connection is given up.
+    fn query(
+        &self,
+        connection: &mut Self::Connection,
+        statement: &Template,
+        asked: &Asked<'_>,
+        most: usize,
+        deadline: Instant,
+    ) -> Result<Rows, Failure>;
+
+    /// Prepares a statement and gives the names of its columns.
+    fn columns(
+        &self,
+        connection: &mut Self::Connection,
+        statement: &Template,
+        deadline: Instant,
+    ) -> Result<Vec<String>, Failure>;
+}
+
+/// A database with its connections, whatever its kind.
+pub(super) trait Database: Send + Sync {
+    /// Runs a statement, at most `most` rows of it.
+    fn query(
+        &self,
+        statement: &Template,
+        asked: &Asked<'_>,
+        most: usize,
+        deadline: Instant,
+    ) -> Result<Rows, Failure>;
+
+    /// Prepares each statement on a new connection and gives the names of its columns.
+    fn columns(
+        &self,
+        statements: &[&Template],
+        deadline: Instant,
+    ) -> Result<Vec<Result<Vec<String>, Failure>>, Failure>;
+}
+
+/// A driver and its pool.
+pub(super) struct Pooled<D: Driver> {
+    /// What the log calls it.
+    name: String,
+    driver: D,
+    pool: Pool<D::Connection>,
+    connect_timeout: Duration,
+    lifetime: Lifetime,
+    failing: AtomicBool,
+    /// Our account there; a file has none.
+    own: Option<OwnLogin>,
+}
+
+impl<D: Driver> Pooled<D> {
+    pub(super) fn new(driver: D, settings: &Settings, lifetime: Lifetime) -> Self {
+        let own = match &settings.kind {
+            Kind::Sqlite(_) => None,
+            Kind::Postgres(server) | Kind::Mysql(server) => {
+                let password = server.password.as_ref().map_or("", |it| it.reveal());
+                let user = server.user.as_bytes();
+                Some(OwnLogin::new(&settings.kind, user, password.as_bytes()))
+            }
+        };
+        Self {
+            name: settings.kind.to_string(),
+            driver,
+            pool: Pool::new(settings.connections),
+            connect_timeout: settings.connect_timeout,
+            lifetime,
+            failing: AtomicBool::new(false),
+            own,
+        }
+    }
+
+    fn connect(&self, deadline: Instant) -> Result<D::Connection, Failure> {
+        let bound = Instant::now() + self.connect_timeout;
+        let attempt = self.own.as_ref().map(OwnLogin::attempt).transpose();
+        let attempt = attempt.map_err(|closed| Failure::Denied(closed.to_string()))?;
+        let connected = self.driver.connect(deadline.min(bound));
+        match (attempt, connected) {
+            (Some(attempt), Err(Failure::Denied(why))) => {
+                attempt.refused(why.as_str());
+                let when = "it is tried again in a minute, or when the password is another";
+                Err(Failure::Denied(format!("{why}; {when}")))
+            }
+            (Some(attempt), Ok(connection)) => {
+                attempt.accepted();
+                Ok(connection)
+            }
+            (_, connected) => connected,
+        }
+    }
+
+    fn try_query(
+        &self,
+        statement: &Template,
+        asked: &Asked<'_>,
+        most: usize,
+        deadline: Instant,
+    ) -> Result<Rows, Failure> {
+        let Some((mut seat, waiting)) = self.pool.take(deadline) else {
+            return Err(Failure::Late(
+                "all connections to the database were in use".to_owned(),
+            ));
+        };
+        // What is too late already says nothing about the database.
+        if deadline.saturating_duration_since(Instant::now()) < LEAST {
+            if let Some(connection) = waiting {
+                seat.keep(connection);
+            }
+            return Err(Failure::Late("there was no time left to ask".to_owned()));
+        }
+        let waiting = waiting.filter(|connection| self.driver.is_current(connection));
+        if let Some(mut connection) = waiting {
+            let driver = &self.driver;
+            match driver.query(&mut connection, statement, asked, most, deadline) {
+                Ok(rows) => {
+                    if let Rows::All(_) = rows {
+                        seat.keep(connection);
+                    }
+                    return Ok(rows);
+                }
+                Err(Failure::Late(what)) => {
+                    self.pool.forget();
+                    return Err(Failure::Late(what));
+                }
+                // The server has restarted, or the tables are others now: a new connection knows.
+                Err(Failure::Lost(_)) => self.pool.forget(),
+                Err(Failure::Refused(_) | Failure::Denied(_)) => {}
+            }
+        }
+        let mut connection = self.connect(deadline)?;
+        seat.renew();
+        let driver = &self.driver;
+        let rows = driver.query(&mut connection, statement, asked, most, deadline);
+        // After more rows than were asked for, the others are still to come.
+        if let Ok(Rows::All(_)) | Err(Failure::Refused(_)) = rows {
+            seat.keep(connection);
+        }
+        rows
+    }
+
+    /// Says once that it cannot be reached, and once that it can be again; each login says its
+    /// own part, and with one request there is no more to say. What comes of a single statement is
+    /// none of this: logins could make it flood.
+    fn note<T>(&self, result: &Result<T, Failure>) {
+        if self.lifetime == Lifetime::OneRequest {
+            return;
+        }
+        match result {
+            Ok(_) => {
+                if self.failing.swap(false, Ordering::Relaxed) {
+                    log::info!("{} answers again", self.name);
+                }
+            }
+            Err(failure @ (Failure::Lost(_) | Failure::Denied(_))) => {
+                if !self.failing.swap(true, Ordering::Relaxed) {
+                    log::error!("{}: {failure}", self.name);
+                }
+            }
+            Err(Failure::Late(_) | Failure::Refused(_)) => {}
+        }
+    }
+}
+
+impl<D: Driver> Database for Pooled<D> {
+    fn query(
+        &self,
+        statement: &Template,
+        asked: &Asked<'_>,
+        most: usize,
+        deadline: Instant,
+    ) -> Result<Rows, Failure> {
+        let result = self.try_query(statement, asked, most, deadline);
+        self.note(&result);
+        result
+    }
+
+    fn columns(
+        &self,
+        statements: &[&Template],
+        deadline: Instant,
+    ) -> Result<Vec<Result<Vec<String>, Failure>>, Failure> {
+        let Some((mut seat, _)) = self.pool.take(deadline) else {
+            return Err(Failure::Late(
+                "all connections to the database were in use".to_owned(),
+            ));
+        };
+        let mut connection = self.connect(deadline)?;
+        seat.renew();
+        let mut columns = Vec::new();
+        for statement in statements {
+            let found = self.driver.columns(&mut connection, statement, deadline);
+            match found {
+                Err(failure @ (Failure::Lost(_) | Failure::Late(_) | Failure::Denied(_))) => {
+                    return Err(failure);
+                }
+                found => columns.push(found),
+            }
+        }
+        if columns.iter().all(Result::is_ok) {
+            seat.keep(connection);
+        }
+        Ok(columns)
+    }
+}

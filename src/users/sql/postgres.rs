@@ -1,0 +1,347 @@
+//! PostgreSQL.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::path::PathBuf;
+use std::time::Instant;
+
+use sqlx::postgres::types::Oid;
+use sqlx::postgres::{PgArguments, PgConnectOptions, PgConnection, PgRow, PgSslMode, PgTypeKind};
+use sqlx::{
+    Arguments as _, AssertSqlSafe, Column as _, ConnectOptions as _, Executor as _, Row as _,
+    SqlSafeStr as _, Statement as _, Type, TypeInfo as _, ValueRef as _,
+};
+
+use super::database::{Asked, Driver, Failure, Rows};
+use super::network::{Line, Server};
+use super::relay::{Family, Route};
+use super::row::{Row, Value, network_text};
+use super::template::Template;
+use crate::net::Names;
+use crate::route::System;
+use crate::users::limits::LAST_SECOND;
+
+/// Seconds from 1970 to 2000, which PostgreSQL counts from.
+const EPOCH: i64 = 946_684_800;
+
+/// The address families of `inet` and `cidr` in binary form (PGSQL_AF_INET, PGSQL_AF_INET6).
+const FAMILY_V4: u8 = 2;
+const FAMILY_V6: u8 = 3;
+
+/// A PostgreSQL server.
+pub(super) struct Postgres {
+    server: Server,
+    options: PgConnectOptions,
+    route: Route,
+    names: Names,
+}
+
+impl Postgres {
+    pub(super) fn new(server: Server) -> Self {
+        Self {
+            options: options(&server),
+            route: Route::new(Family::Postgres, server.clone()),
+            server,
+            names: Names::new(System.lookups_of_stores()),
+        }
+    }
+}
+
+/// TLS is the relay's.
+fn options(server: &Server) -> PgConnectOptions {
+    PgConnectOptions::new_without_pgpass()
+        .username(&server.user)
+        // Also in place of what PGPASSWORD says.
+        .password(
+            server
+                .password
+                .as_ref()
+                .map_or("", |password| password.reveal()),
+        )
+        // Its default is the user's name.
+        .database(server.database.as_deref().unwrap_or(&server.user))
+        .application_name("nginx-mail-auth")
+        // PgBouncer does not take it.
+        .extra_float_digits(None)
+        .ssl_mode(PgSslMode::Disable)
+        .disable_statement_logging()
+}
+
+impl Driver for Postgres {
+    type Connection = Line<PgConnection>;
+
+    fn connect(&self, deadline: Instant) -> Result<Line<PgConnection>, Failure> {
+        let addresses = self.server.addresses(&self.names, deadline)?;
+        // The driver adds the name that PostgreSQL's sockets have in their folder.
+        let suffix = format!("/.s.PGSQL.{}", self.options.get_port());
+        let mut line = Line::open(
+            deadline,
+            async |meter| self.route.open(&addresses, deadline, &suffix, meter).await,
+            async |path: PathBuf| {
+                let folder = path.parent().unwrap_or(&path);
+                self.options.clone().socket(folder).connect().await
+            },
+        )?;
+        // A statement whose client has gone would run on. Behind a pooler the setting would be that of
+        // other clients too, so only the process that was announced is told.
+        let question = format!(
+            "SELECT CASE pg_backend_pid() WHEN {} THEN set_config('statement_timeout', '{}', false) \
+             END IS NOT NULL",
+            line.session().process(),
+            self.server.timeout.as_millis()
+        );
+        match line.run(deadline, async move |connection: &mut PgConnection| {
+            let row = connection.fetch_one(AssertSqlSafe(question)).await?;
+            row.try_get::<bool, _>(0)
+        }) {
+            Ok(true) => line.session().is_direct(),
+            Ok(false) | Err(Failure::Refused(_)) => {}
+            Err(failure) => return Err(failure),
+        }
+        Ok(line)
+    }
+
+    fn query(
+        &self,
+        line: &mut Line<PgConnection>,
+        statement: &Template,
+        asked: &Asked<'_>,
+        most: usize,
+        deadline: Instant,
+    ) -> Result<Rows, Failure> {
+        let Some(arguments) = arguments(statement, asked)? else {
+            return Ok(Rows::All(Vec::new()));
+        };
+        let query = sqlx::query_with(AssertSqlSafe(statement.sql.clone()), arguments);
+        let mut count = 0;
+        let bounded = query.try_map(|row: PgRow| {
+            count += 1;
+            if count > most {
+                return Err(sqlx::Error::RowNotFound);
+            }
+            read(&row)
+        });
+        let result = line.run(deadline, async |connection: &mut PgConnection| {
+            bounded.fetch_all(connection).await
+        });
+        if count > most {
+            return Ok(Rows::TooMany);
+        }
+        result.map(Rows::All)
+    }
+
+    fn columns(
+        &self,
+        line: &mut Line<PgConnection>,
+        statement: &Template,
+        deadline: Instant,
+    ) -> Result<Vec<String>, Failure> {
+        let sql = AssertSqlSafe(statement.sql.clone()).into_sql_str();
+        let types = vec![<str as Type<sqlx::Postgres>>::type_info(); statement.parameters.len()];
+        line.run(deadline, async |connection: &mut PgConnection| {
+            let prepared = connection.prepare_with(sql, &types).await?;
+            let columns = prepared.columns().iter();
+            Ok(columns.map(|column| column.name().to_owned()).collect())
+        })
+    }
+}
+
+/// All as text; `None` if a value is not UTF-8, which no text in the database can equal.
+fn arguments(statement: &Template, asked: &Asked<'_>) -> Result<Option<PgArguments>, Failure> {
+    let mut arguments = PgArguments::default();
+    for parameter in &statement.parameters {
+        let text = match asked.value(*parameter).map(str::from_utf8) {
+            None => None,
+            Some(Ok(text)) => Some(text),
+            Some(Err(_)) => return Ok(None),
+        };
+        arguments.add(text).map_err(Failure::refused)?;
+    }
+    Ok(Some(arguments))
+}
+
+fn read(row: &PgRow) -> Result<Row, sqlx::Error> {
+    let mut values = Vec::with_capacity(row.columns().len());
+    for (index, column) in row.columns().iter().enumerate() {
+        let raw = row.try_get_raw(index)?;
+        let value = if raw.is_null() {
+            Value::Null
+        } else {
+            let kind = raw.type_info();
+            let oid = kind.oid().map_or(0, |Oid(oid)| oid);
+            let is_enum = matches!(kind.kind(), PgTypeKind::Enum(_));
+            let bytes = raw.as_bytes().map_err(sqlx::Error::Decode)?;
+            value(
+                oid,
+                is_enum || kind.name().eq_ignore_ascii_case("citext"),
+                bytes,
+            )
+            .unwrap_or_else(|| Value::Other(kind.name().to_owned()))
+        };
+        values.push((column.name().to_owned(), value));
+    }
+    Ok(Row(values))
+}
+
+/// A value in binary form; the numbers are those of pg_type.dat.
+fn value(oid: u32, is_text: bool, bytes: &[u8]) -> Option<Value> {
+    Some(match oid {
+        16 => Value::Boolean(bytes != [0]),
+        // bytea, "char", name, text, json, unknown, varchar
+        17..=19 | 25 | 114 | 705 | 1043 => Value::bytes(bytes),
+        // The blanks at the end of a char(n) mean nothing (PostgreSQL 15, 8.3).
+        1042 => Value::bytes(bytes.trim_ascii_end()),
+        // int8, int2, int4, oid
+        20 => Value::Integer(i64::from_be_bytes(bytes.try_into().ok()?)),
+        21 => Value::Integer(i16::from_be_bytes(bytes.try_into().ok()?).into()),
+        23 => Value::Integer(i32::from_be_bytes(bytes.try_into().ok()?).into()),
+        26 => Value::Integer(u32::from_be_bytes(bytes.try_into().ok()?).into()),
+        // float4, float8
+        700 => Value::Real(f32::from_be_bytes(bytes.try_into().ok()?).into()),
+        701 => Value::Real(f64::from_be_bytes(bytes.try_into().ok()?)),
+        // numeric
+        1700 => Value::bytes(numeric(bytes)?),
+        // cidr, inet
+        650 | 869 => Value::bytes(network(bytes)?),
+        // date; timestamp and timestamptz, in microseconds. The greatest number is `infinity`.
+        1082 => moment(i64::from(i32::from_be_bytes(bytes.try_into().ok()?)) * 86_400),
+        1114 | 1184 => moment(i64::from_be_bytes(bytes.try_into().ok()?).div_euclid(1_000_000)),
+        _ if is_text => Value::bytes(bytes),
+        _ => return None,
+    })
+}
+
+/// Seconds since 2000 as seconds since 1970. What lies beyond all dates of four digits never comes; what
+/// lies as far back, as `-infinity` does, has been long ago. It is not NULL all the same: a column such as
+/// `nologin` says something.
+fn moment(since_2000: i64) -> Value {
+    match since_2000.saturating_add(EPOCH) {
+        seconds if seconds > LAST_SECOND => Value::bytes(*b"infinity"),
+        seconds => Value::Integer(seconds.max(-LAST_SECOND)),
+    }
+}
+
+/// The text of a number: how many digits of base 10,000 there are, where the first one stands before the
+/// point, the sign, how many decimals are shown, the digits (numeric.c, `numeric_send`). Zeros at the end of
+/// the decimals are left out. `None` for numbers that are too great for everything that is asked here.
+fn numeric(bytes: &[u8]) -> Option<String> {
+    const MOST: i32 = 16;
+    let (head, digits) = bytes.split_first_chunk::<8>()?;
+    let [n0, n1, w0, w1, s0, s1, _, _] = *head;
+    let weight = i32::from(i16::from_be_bytes([w0, w1]));
+    let sign = match u16::from_be_bytes([s0, s1]) {
+        0 => "",
+        0x4000 => "-",
+        0xc000 => return Some("NaN".to_owned()),
+        0xd000 => return Some("infinity".to_owned()),
+        0xf000 => return Some("-infinity".to_owned()),
+        _ => return None,
+    };
+    let (digits, []) = digits.as_chunks::<2>() else {
+        return None;
+    };
+    let count = i32::from(i16::from_be_bytes([n0, n1]));
+    if usize::try_from(count).ok()? != digits.len() || weight > MOST || weight - count < -MOST {
+        return None;
+    }
+    let digit = |place: i32| {
+        let there = usize::try_from(weight - place).ok();
+        let there = there.and_then(|index| digits.get(index));
+        there.map_or(0, |digit| u16::from_be_bytes(*digit))
+    };
+    let part = |places: &mut dyn Iterator<Item = i32>| -> String {
+        places.map(|place| format!("{:04}", digit(place))).collect()
+    };
+    let whole = part(&mut (0..=weight).rev());
+    let decimals = part(&mut (weight - count + 1..0).rev());
+    let (whole, decimals) = (
+        whole.trim_start_matches('0'),
+        decimals.trim_end_matches('0'),
+    );
+    let whole = if whole.is_empty() { "0" } else { whole };
+    let point = if decimals.is_empty() { "" } else { "." };
+    Some(format!("{sign}{whole}{point}{decimals}"))
+}
+
+/// Family, prefix, whether it is a cidr, length, address (network.c, `network_send`).
+fn network(bytes: &[u8]) -> Option<Vec<u8>> {
+    let (head, address) = bytes.split_first_chunk::<4>()?;
+    let [family, prefix, _, _] = *head;
+    let address = match family {
+        FAMILY_V4 => IpAddr::V4(Ipv4Addr::from(<[u8; 4]>::try_from(address).ok()?)),
+        FAMILY_V6 => IpAddr::V6(Ipv6Addr::from(<[u8; 16]>::try_from(address).ok()?)),
+        _ => return None,
+    };
+    Some(network_text(address, prefix))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_of_any_length() {
+        let binary = |weight: i16, sign: u16, digits: &[u16]| {
+            let count = i16::try_from(digits.len()).unwrap();
+            let head = [
+                count.to_be_bytes(),
+                weight.to_be_bytes(),
+                sign.to_be_bytes(),
+                [0, 6],
+            ];
+            let digits = digits.iter().map(|digit| digit.to_be_bytes());
+            head.into_iter()
+                .chain(digits)
+                .flatten()
+                .collect::<Vec<u8>>()
+        };
+        for (bytes, text) in [
+            (binary(0, 0, &[]), Some("0")),
+            (binary(0, 0, &[143]), Some("143")),
+            (binary(1, 0, &[1]), Some("10000")),
+            (binary(2, 0, &[18, 144, 0]), Some("1801440000")),
+            (binary(2, 0, &[18, 144, 0, 7500]), Some("1801440000.75")),
+            (binary(0, 0x4000, &[1]), Some("-1")),
+            (binary(-1, 0, &[5000]), Some("0.5")),
+            (binary(-2, 0, &[5]), Some("0.00000005")),
+            (binary(0, 0xc000, &[]), Some("NaN")),
+            (binary(0, 0xd000, &[]), Some("infinity")),
+            (binary(0, 0xf000, &[]), Some("-infinity")),
+            (binary(17, 0, &[1]), None),
+            (binary(i16::MAX, 0, &[1]), None),
+            (binary(-17, 0, &[1]), None),
+            (binary(i16::MIN, 0, &[1]), None),
+            (binary(0, 1, &[1]), None),
+            (b"\0\x02\0\0\0\0\0\0\0\x01".to_vec(), None),
+            (b"\0\x01\0\0\0\0\0\0\x01".to_vec(), None),
+            (b"\xff\xff\0\0\0\0\0\0".to_vec(), None),
+            (b"\0".to_vec(), None),
+        ] {
+            assert_eq!(numeric(&bytes).as_deref(), text, "{bytes:?}");
+        }
+    }
+
+    #[test]
+    fn what_lies_beyond_all_dates_is_no_end() {
+        const DATE: u32 = 1082;
+        const TIMESTAMP: u32 = 1114;
+        let days = |days: i32| value(DATE, false, &days.to_be_bytes());
+        let micros = |micros: i64| value(TIMESTAMP, false, &micros.to_be_bytes());
+        let never =
+            |value| matches!(value, Some(Value::Bytes(text)) if text.as_slice() == b"infinity");
+        // 9999-12-31, 10000-01-01, 5874897-12-31, infinity.
+        assert!(matches!(
+            days(2_921_939),
+            Some(Value::Integer(253_402_214_400))
+        ));
+        for beyond in [2_921_940, 2_145_031_948, i32::MAX] {
+            assert!(never(days(beyond)), "{beyond}");
+        }
+        assert!(matches!(micros(0), Some(Value::Integer(EPOCH))));
+        for beyond in [252_455_616_000_000_000, i64::MAX - 1, i64::MAX] {
+            assert!(never(micros(beyond)), "{beyond}");
+        }
+        for past in [days(i32::MIN), micros(i64::MIN)] {
+            assert!(matches!(past, Some(Value::Integer(..0))));
+        }
+    }
+}

@@ -1,0 +1,30 @@
+//! The way to a PostgreSQL server up to the point from which the driver talks to it.
+
+use std::io;
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+use super::meter::Metered;
+use super::{Link, Plan, encrypted};
+use crate::users::sql::network::Tls;
+
+/// SSLRequest: its length, and a number in place of a protocol's version (PostgreSQL 15, 55.7).
+const SSL_REQUEST: [u8; 8] = [0, 0, 0, 8, 0x04, 0xd2, 0x16, 0x2f];
+
+/// Changes to TLS where the configuration and the server want it (PostgreSQL 15, 55.2.10).
+pub(super) async fn open(mut socket: Metered, plan: &Plan) -> io::Result<Link> {
+    if plan.tls == Tls::Off {
+        return Ok(Link::Plain(socket));
+    }
+    socket.write_all(&SSL_REQUEST).await?;
+    // One byte and no more: what comes with it is no part of the encrypted conversation
+    // (CVE-2021-23222), and fails the handshake.
+    match socket.read_u8().await? {
+        b'S' => encrypted(socket, plan).await,
+        b'N' if plan.tls == Tls::Prefer => Ok(Link::Plain(socket)),
+        b'N' => Err(io::Error::other("TLS: the server does not offer it")),
+        _ => Err(io::Error::other(
+            "the server does not answer as PostgreSQL does",
+        )),
+    }
+}
