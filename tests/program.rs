@@ -59,6 +59,12 @@ impl Program {
         }
     }
 
+    /// Where its configuration and its socket are.
+    #[cfg(feature = "redis")]
+    pub(crate) fn folder(&self) -> &TempDir {
+        &self.folder
+    }
+
     pub(crate) fn log(&self) -> String {
         self.log.text()
     }

@@ -23,6 +23,16 @@ mod fail2ban;
 mod fcgi;
 mod fronts;
 mod fuzz;
+#[cfg(all(
+    feature = "sql",
+    feature = "ldap",
+    feature = "remote",
+    feature = "oauth",
+    feature = "x509",
+    feature = "redis",
+    feature = "idna"
+))]
+mod golden;
 mod hashes;
 #[cfg(feature = "ldap")]
 mod ldap;
