@@ -2,9 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::io::Write as _;
 use std::path::{Component, Path, PathBuf};
-use std::process::Stdio;
 
 use crate::util::{TempDir, program};
 
@@ -114,6 +112,48 @@ fn every_link_in_the_documents_leads_to_a_file_and_a_heading() {
     assert!(seen > 60, "only {seen} links");
 }
 
+/// The words of `Display for Refusal`, which the log has as `cause`.
+fn causes() -> BTreeSet<String> {
+    let mut folders = vec![root().join("src")];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.ends_with("refusal.rs") {
+                let source = fs::read_to_string(&path).unwrap();
+                let start = "impl fmt::Display for Refusal";
+                if let Some((_, display)) = source.split_once(start) {
+                    let body = display.split("\n}\n").next().unwrap();
+                    return body
+                        .split('"')
+                        .skip(1)
+                        .step_by(2)
+                        .map(str::to_owned)
+                        .collect();
+                }
+            }
+        }
+    }
+    panic!("src has no Display for Refusal");
+}
+
+#[test]
+fn every_cause_in_the_log_has_a_row_that_says_what_to_do() {
+    let page = &pages()[Path::new("docs/operations.md")];
+    let (_, tables) = page.split_once("\n## Causes\n").unwrap();
+    let tables = tables.split("\n## ").next().unwrap();
+    let rows = tables.lines().filter_map(|line| line.strip_prefix("| `"));
+    let rows: Vec<_> = rows.map(|row| row.split('`').next().unwrap()).collect();
+    let mut documented: BTreeSet<_> = rows.iter().map(|cause| (*cause).to_owned()).collect();
+    assert_eq!(documented.len(), rows.len(), "a cause has two rows");
+    // Not a refusal.
+    assert!(documented.remove("accepted"));
+    let causes = causes();
+    assert!(causes.len() > 40, "{causes:?}");
+    assert_eq!(documented, causes);
+}
+
 /// The indented code block after this line of the README, without its indentation.
 fn block(after: &str) -> String {
     let readme = fs::read_to_string(root().join("README.md")).unwrap();
@@ -137,22 +177,14 @@ fn the_quick_start_lets_its_user_in_and_nobody_else() {
     let hash = "nginx-mail-auth hash alice > /etc/nginx-mail-auth/users";
     assert!(command.lines().any(|line| line == hash), "{command}");
     let run = |arguments: &[&str], password: &str| {
-        let mut child = program()
+        let typed = folder.write("typed", format!("{password}\n"));
+        program()
             .arg("--config")
             .arg(folder.path().join("auth.toml"))
             .args(arguments)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        child
-            .stdin
-            .take()
+            .stdin(fs::File::open(typed).unwrap())
+            .output()
             .unwrap()
-            .write_all(format!("{password}\n").as_bytes())
-            .unwrap();
-        child.wait_with_output().unwrap()
     };
     let users = run(&["hash", "alice"], "open sesame");
     folder.write("users", &users.stdout);
