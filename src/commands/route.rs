@@ -66,7 +66,7 @@ fn walk(
     teller.written?;
     let account = match found {
         Ok(account) => account,
-        Err(why) => return Ok(Some(why.into())),
+        Err(why) => return Ok(Some(why)),
     };
     if matches!(account.passwords, Passwords::AskStore) {
         writeln!(
