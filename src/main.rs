@@ -1,21 +1,24 @@
 //! The program: picks what to do from the environment, descriptor 0 and the command line.
 
 use std::error::Error;
-use std::io;
+use std::ffi::OsString;
+use std::io::{self, IsTerminal as _};
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::Parser as _;
 use log::LevelFilter;
-use nginx_mail_auth::commands::cli::{CONFIG_VARIABLE, Cli, Command, ConfigFile};
+use nginx_mail_auth::commands::cli::{Cli, Command, HINT};
 use nginx_mail_auth::commands::{self, EX_CONFIG};
-use nginx_mail_auth::config::Config;
+use nginx_mail_auth::config::{CONFIG_VARIABLE, Config, ConfigFile};
 use nginx_mail_auth::front::cgi;
 use nginx_mail_auth::front::fcgi::Limits;
 use nginx_mail_auth::front::fcgi::listener::{self, Listener, WebServers};
 use nginx_mail_auth::front::fcgi::server::Server;
 use nginx_mail_auth::route::lookups;
+use nginx_mail_auth::service::OneRequest;
 use nginx_mail_auth::service::reload::{Live, Unusable};
 use nginx_mail_auth::sys::problem::Problem;
 use nginx_mail_auth::sys::sandbox::removal;
@@ -86,7 +89,13 @@ fn run() -> Result<ExitCode, Box<dyn Error>> {
 fn answer(file: &ConfigFile) -> Result<ExitCode, Box<dyn Error>> {
     let Some(listener) = listener::inherited_on_fd0() else {
         logger::hold();
-        cgi::run(file)?;
+        let is_nginx_header = |name: OsString| name.as_bytes().starts_with(b"HTTP_AUTH_");
+        let asked = std::env::vars_os().any(|(name, _)| is_nginx_header(name));
+        cgi::run(&OneRequest { file })?;
+        // A user at a terminal started the program, not a web server.
+        if !asked && io::stdin().is_terminal() {
+            eprint!("{HINT}");
+        }
         return Ok(ExitCode::SUCCESS);
     };
     let config = &file.path;

@@ -354,7 +354,7 @@ fn web_servers_that_are_no_text_are_an_error() {
 
 #[test]
 fn a_key_file_that_is_there_again_is_soon_seen() {
-    use nginx_mail_auth::front::fcgi::Application as _;
+    use nginx_mail_auth::front::Application as _;
     use nginx_mail_auth::front::params::{Params, Peer};
     use nginx_mail_auth::service::reload::Live;
     let folder = TempDir::new();

@@ -4,8 +4,9 @@
 use std::cell::LazyCell;
 use std::time::Instant;
 
+use nginx_mail_auth::front::NoRequest;
+use nginx_mail_auth::front::fcgi::Limits;
 use nginx_mail_auth::front::fcgi::record::{Header, Kind};
-use nginx_mail_auth::front::fcgi::{Limits, NoRequest};
 use nginx_mail_auth::front::params::Params;
 use nginx_mail_auth::nginx::answer::Messages;
 use nginx_mail_auth::nginx::refusal::{Refusal, Trouble};
@@ -129,7 +130,7 @@ fn without_request(world: &World, why: NoRequest, out: &mut Vec<u8>) {
     let start = out.len();
     let nothing = Params::bounded(0);
     let messages = &world.service().config().messages;
-    refuse(why, &Outline::of(&nothing), messages, Instant::now(), out);
+    let _at_once = refuse(why, &Outline::of(&nothing), messages, Instant::now(), out);
     let status = rules::obeyed(&out[start..], &nothing, Codes::Few);
     assert!(
         matches!(status, Ok(Messages::REFUSED | Messages::TEMPORARY)),

@@ -1,8 +1,9 @@
 //! Records, name-value pairs and connections of FastCGI.
 
+use nginx_mail_auth::front::NoRequest;
+use nginx_mail_auth::front::fcgi::Limits;
 use nginx_mail_auth::front::fcgi::conn::{Connection, Event};
 use nginx_mail_auth::front::fcgi::record::{self, Header};
-use nginx_mail_auth::front::fcgi::{Limits, NoRequest};
 use nginx_mail_auth::front::params::Params;
 
 /// How much may be received and still be of use to nobody: what a connection keeps room for.

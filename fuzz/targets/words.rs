@@ -16,7 +16,7 @@ use nginx_mail_auth::nginx::request::{
     AuthRequest, Envelope, Fronts, KeyHeader, Keys, Outline, Tls,
 };
 use nginx_mail_auth::secret::{MAX_PASSWORD_BYTES, Password, Proof, SharedKey};
-use nginx_mail_auth::sys::logger::Decision;
+use nginx_mail_auth::service::Decision;
 
 use super::rules;
 

@@ -7,7 +7,6 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, Once, PoisonError};
 
-use nginx_mail_auth::auth::Methods;
 use nginx_mail_auth::auth::{Chain, Gate, Pace, Source, Then};
 use nginx_mail_auth::config::Config;
 use nginx_mail_auth::front::pace::Departure;
@@ -17,6 +16,7 @@ use nginx_mail_auth::login::Login;
 use nginx_mail_auth::route::{Routes, System};
 use nginx_mail_auth::secret::{Password, Proof, Secret, WeakSchemes};
 use nginx_mail_auth::service::Service;
+use nginx_mail_auth::service::methods;
 use nginx_mail_auth::service::open::open;
 use nginx_mail_auth::sys::Lifetime;
 use nginx_mail_auth::sys::turnstile::Turnstile;
@@ -181,7 +181,7 @@ impl World {
         let gate = Gate {
             logins: config.logins.clone(),
             masters: opened.masters,
-            methods: Methods::open(
+            methods: methods::open(
                 &config,
                 Lifetime::Server,
                 &mut Vec::new(),

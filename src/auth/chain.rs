@@ -24,12 +24,6 @@ mod prove;
 
 pub(super) use prove::may_come;
 
-/// The most secrets of one user that are tried: each may take a tenth of a second.
-const MAX_CREDENTIALS: usize = 32;
-
-/// The most app passwords of one user: one of the secrets is the user's own password.
-pub const MAX_APP_PASSWORDS: usize = MAX_CREDENTIALS - 1;
-
 /// One `[[users]]` at work.
 pub struct Source {
     /// Which `[[users]]` it is, from 0.

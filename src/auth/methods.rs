@@ -5,16 +5,12 @@
 #[cfg(feature = "oauth")]
 use super::token;
 use super::{certificate, incoming_mail};
-use crate::config::Config;
 use crate::login::Login;
 use crate::login::relayed::Value;
 use crate::login::rules::LoginRules;
 use crate::nginx::refusal::Refusal;
 use crate::nginx::request::AuthRequest;
 use crate::secret::Token;
-use crate::sys::Lifetime;
-use crate::sys::problem::Problem;
-use crate::sys::trusted_file::Watched;
 use crate::users::Question;
 
 /// What is configured of all that; clients of the rest are refused.
@@ -30,70 +26,6 @@ pub struct Methods {
 }
 
 impl Methods {
-    /// Opens what the configuration names. The files that matter are in `watched` from then on.
-    #[cfg_attr(
-        not(feature = "oauth"),
-        expect(unused_variables, clippy::ptr_arg, reason = "opens tokens only")
-    )]
-    pub fn open(
-        config: &Config,
-        lifetime: Lifetime,
-        watched: &mut Watched,
-        problems: &mut Vec<Problem>,
-        warnings: &mut Vec<Problem>,
-    ) -> Self {
-        Self {
-            external: config.external.clone(),
-            inbound: config.inbound.clone(),
-            #[cfg(feature = "oauth")]
-            tokens: config.oauth.as_ref().and_then(|oauth| {
-                let most = config.max_questions(oauth.max_questions);
-                let opened = token::Tokens::open(&oauth.settings, most, lifetime, watched);
-                let problem = |key: &str, message| Problem {
-                    file: config.path.clone(),
-                    place: Some(oauth.places.of(key)),
-                    key: Some(format!("oauth.{key}")),
-                    message,
-                };
-                match opened {
-                    Ok(tokens) => {
-                        let path = oauth.settings.jwks_file.as_deref().unwrap_or(&config.path);
-                        warnings.extend(tokens.warnings().iter().map(|what| {
-                            problem("jwks-file", format!("{}: {what}", path.display()))
-                        }));
-                        Some(tokens)
-                    }
-                    Err(fault) => {
-                        problems.push(problem(fault.key, fault.message));
-                        None
-                    }
-                }
-            }),
-        }
-    }
-
-    /// Asks the service that knows about tokens; what is to be mended.
-    #[cfg(feature = "oauth")]
-    pub fn try_tokens(&self, config: &Config) -> Vec<Problem> {
-        let (Some(tokens), Some(oauth)) = (&self.tokens, &config.oauth) else {
-            return Vec::new();
-        };
-        let faults = tokens.test(std::time::Instant::now() + config.deadline);
-        let problem = |message| Problem {
-            file: config.path.clone(),
-            place: Some(oauth.places.of("introspection-url")),
-            key: Some("oauth.introspection-url".to_owned()),
-            message,
-        };
-        faults.into_iter().map(problem).collect()
-    }
-
-    /// This build cannot check tokens.
-    #[cfg(not(feature = "oauth"))]
-    pub fn try_tokens(&self, _config: &Config) -> Vec<Problem> {
-        Vec::new()
-    }
-
     /// The login of the client's certificate, after the rules of `[logins]`.
     pub fn certified(
         &self,

@@ -8,7 +8,7 @@ use crate::login::rules::LoginRules;
 use crate::login::{Login, Protocol};
 use crate::nginx::refusal::{Refusal, Trouble};
 use crate::nginx::request::{AuthRequest, Method};
-use crate::route::{Credentials, Destination, NoPassword, OwnPassword, Routes};
+use crate::route::{Credentials, Destination, NoPassword, OwnPassword, Query, Routes};
 use crate::secret::{Password, Proof};
 use crate::throttle::{Delay, Throttle};
 use crate::users::{Account, Passwords, Question};
@@ -24,7 +24,7 @@ mod remembered;
 #[cfg(feature = "oauth")]
 pub mod token;
 
-pub use chain::{Chain, MAX_APP_PASSWORDS, Proven, Source, Then};
+pub use chain::{Chain, Proven, Source, Then};
 pub use masters::Masters;
 pub use methods::Methods;
 pub use outcome::{Denied, Guess};
@@ -192,7 +192,7 @@ impl Gate {
         note(Step::Admitted);
         let destination = self
             .routes
-            .choose_by(&asked, account)
+            .choose(&wanted(&asked, account))
             .map_err(|trouble| self.chain.with_origin(trouble, account))?;
         note(Step::Routed(&destination));
         // With a login of ours the mail server asks for no password: it must be that user's mailbox.
@@ -390,7 +390,7 @@ impl Gate {
         note(Step::Admitted);
         let destination = self
             .routes
-            .choose_by(&asked, &takes)
+            .choose(&wanted(&asked, &takes))
             .map_err(|trouble| self.chain.with_origin(trouble, &takes))?;
         note(Step::Routed(&destination));
         Ok(Admission {
@@ -443,6 +443,17 @@ impl Gate {
             | Method::None
             | Method::Token => (attempt? < retry.max_attempts).then_some(retry.wait),
         }
+    }
+}
+
+/// Which mail server is wanted for an account.
+pub fn wanted<'a>(asked: &Question<'a>, account: &'a Account) -> Query<'a> {
+    Query {
+        login: asked.login,
+        protocol: asked.protocol,
+        host: account.host.as_deref(),
+        port: account.port,
+        deadline: asked.deadline,
     }
 }
 

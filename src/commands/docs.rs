@@ -8,7 +8,8 @@ use clap_mangen::Man;
 use clap_mangen::roff::{Inline, Roff, bold, italic, roman};
 
 use super::{CommandError, Outcome};
-use crate::commands::cli::{CONFIG_VARIABLE, Cli, DEFAULT_CONFIG};
+use crate::commands::cli::Cli;
+use crate::config::{CONFIG_VARIABLE, DEFAULT_CONFIG};
 use crate::sys::logger::LEVEL_VARIABLE;
 
 /// Every key of the configuration; the manual page shows it whole.

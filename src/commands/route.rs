@@ -7,7 +7,7 @@ use std::time::Instant;
 use super::test::{Attempt, Teller, tell_refusal};
 use super::throttle::foresee;
 use super::{CommandError, Outcome, open};
-use crate::auth::Step;
+use crate::auth::{Step, wanted};
 use crate::login::Login;
 use crate::login::printable::Printable;
 use crate::nginx::refusal::{Refusal, Trouble};
@@ -75,7 +75,7 @@ fn walk(
              and where it goes"
         )?;
     }
-    let way = gate.routes.explain(&asked, &account);
+    let way = gate.routes.explain(&wanted(&asked, &account));
     tell(&way, &login, &account, out)?;
     let refusal = match way.outcome {
         Err(trouble) => Some(gate.chain.with_origin(trouble, &account).into()),

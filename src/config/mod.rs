@@ -28,9 +28,11 @@ use crate::users::file::{LineLogins, NO_LINE_FEED, is_unfinished};
 mod advice;
 mod check;
 mod file;
+mod location;
 mod source;
 mod syntax;
 
+pub use location::{CONFIG_VARIABLE, ConfigFile, DEFAULT_CONFIG, NamedBy};
 use source::Source;
 
 /// The most bytes of a configuration file: room for some ten thousand routes.

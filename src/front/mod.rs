@@ -1,7 +1,12 @@
 //! How requests arrive: as CGI meta-variables or as FastCGI records. It knows neither mail nor nginx.
+//!
+//! Both transports, [`cgi`] and [`fcgi`], hand [`Params`](params::Params) to one [`Application`].
 
+mod application;
 pub mod cgi;
 mod environment;
 pub mod fcgi;
 pub mod pace;
 pub mod params;
+
+pub use application::{Application, NoRequest};

@@ -15,14 +15,27 @@ use super::{
 use crate::login::Upstream;
 use crate::login::{Login, Protocol};
 use crate::nginx::refusal::Trouble;
-use crate::nginx::request::Session;
-use crate::users::{Account, Question};
 
 /// The longest that a request of a server waits for what is not known yet of several addresses.
 const POOL_PATIENCE: Duration = Duration::from_secs(2);
 
 /// The most dead addresses that are named in one text.
 const MAX_NAMED: usize = 8;
+
+/// Which mail server is wanted.
+#[derive(Clone, Copy, Debug)]
+pub struct Query<'a> {
+    /// The login, after the rules of `[logins]`.
+    pub login: &'a Login,
+    /// The mail protocol of the client.
+    pub protocol: Protocol,
+    /// The user's host, where the store knows it: a name of `[hosts]` or an address.
+    pub host: Option<&'a str>,
+    /// The port on it, whatever the protocol, where the store knows it.
+    pub port: Option<NonZeroU16>,
+    /// When the answer must be there.
+    pub deadline: Instant,
+}
 
 /// The way of a login, before any mail server is looked at.
 pub(super) struct Way {
@@ -38,37 +51,14 @@ pub(super) enum End {
 }
 
 impl Routes {
-    /// The mail server for a login that may in. What the store says of the account goes first.
+    /// The mail server for an accepted login. What the store says of the account takes precedence over
+    /// the routes.
     ///
-    /// It waits for DNS, and for mail servers of which nothing is known yet, for 5 seconds at
-    /// most.
-    pub fn choose(
-        &self,
-        login: &Login,
-        protocol: Protocol,
-        account: &Account,
-    ) -> Result<Destination, Trouble> {
-        self.choose_by(
-            &Question {
-                login,
-                protocol,
-                client: None,
-                session: Session::default(),
-                network: None,
-                deadline: Instant::now() + self.timing.patience,
-            },
-            account,
-        )
-    }
-
-    /// The same by a deadline. A server that there is no time left to probe is taken to be alive.
-    pub fn choose_by(
-        &self,
-        asked: &Question<'_>,
-        account: &Account,
-    ) -> Result<Destination, Trouble> {
-        let way = self.way(asked.login, account)?;
-        self.follow(&way, asked, account, |id, host, port| {
+    /// Waits for DNS, and for mail servers of which nothing is known yet, until the deadline of the
+    /// query. A server that there is no time left to probe is taken to be alive.
+    pub fn choose(&self, asked: &Query<'_>) -> Result<Destination, Trouble> {
+        let way = self.way(asked)?;
+        self.follow(&way, asked, |id, host, port| {
             let until = self.patient_until(asked);
             let ranking = host.ranking(asked.login);
             if let Probing::Background(watchman) = &self.probing {
@@ -90,9 +80,9 @@ impl Routes {
     }
 
     /// What the store says, else what the routes say.
-    pub(super) fn way(&self, login: &Login, account: &Account) -> Result<Way, Trouble> {
-        let (aim, rule) = match &account.host {
-            None => self.table.find(login).ok_or(Trouble::NoRoute)?,
+    pub(super) fn way(&self, asked: &Query<'_>) -> Result<Way, Trouble> {
+        let (aim, rule) = match asked.host {
+            None => self.table.find(asked.login).ok_or(Trouble::NoRoute)?,
             Some(host) => match self.table.declared(host) {
                 Some(aim) => (aim, Rule::User),
                 None => {
@@ -112,7 +102,7 @@ impl Routes {
             Aim::Host(host) => (host, None),
             Aim::Move(index) => {
                 let users = self.table.move_at(index).ok_or(Trouble::NoRoute)?;
-                let place = Place::of(login);
+                let place = Place::of(asked.login);
                 let stage = users.stage(place);
                 let passage = Passage {
                     name: Arc::clone(&users.name),
@@ -137,8 +127,7 @@ impl Routes {
     pub(super) fn follow(
         &self,
         way: &Way,
-        asked: &Question<'_>,
-        account: &Account,
+        asked: &Query<'_>,
         pick: impl FnOnce(HostId, &Host, NonZeroU16) -> Result<IpAddr, Trouble>,
     ) -> Result<Destination, Trouble> {
         if let Some(passage) = &way.passage
@@ -146,10 +135,10 @@ impl Routes {
         {
             return Err(Trouble::Moving(passage.to_string()));
         }
-        let port_of = |ports: Ports| account.port.unwrap_or_else(|| ports.of(asked.protocol));
+        let port_of = |ports: Ports| asked.port.unwrap_or_else(|| ports.of(asked.protocol));
         let (name, address, port, master) = match way.end {
             End::Address(address) => {
-                let name = account.host.as_deref().unwrap_or_default().into();
+                let name = asked.host.unwrap_or_default().into();
                 (name, address, port_of(self.table.ports), None)
             }
             End::Host(id) => {
@@ -214,7 +203,7 @@ impl Routes {
     /// Until when it is waited for what is not known of one of several servers. In a server, a
     /// name that DNS does not know is as good as dead: nobody waits for it as long as for the only
     /// one.
-    pub(super) fn patient_until(&self, asked: &Question<'_>) -> Instant {
+    pub(super) fn patient_until(&self, asked: &Query<'_>) -> Instant {
         let patience = match &self.probing {
             Probing::InLine => return asked.deadline,
             Probing::Off => POOL_PATIENCE,

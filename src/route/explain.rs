@@ -9,9 +9,8 @@ use std::thread;
 
 use super::choose::{End, first_alive};
 use super::watch::Watched;
-use super::{Destination, Health, HostId, Passage, Probing, Role, Routes, Rule, Score};
+use super::{Destination, Health, HostId, Passage, Probing, Query, Role, Routes, Rule, Score};
 use crate::nginx::refusal::Trouble;
-use crate::users::{Account, Question};
 
 /// The most servers that are looked at at once.
 const LOOKS_AT_ONCE: usize = 8;
@@ -50,8 +49,8 @@ pub struct Candidate {
 impl Routes {
     /// Where a login goes and why. For routes that were made by [`Routes::lazy`]; takes as long as
     /// a few probes.
-    pub fn explain(&self, asked: &Question<'_>, account: &Account) -> Explanation {
-        let way = match self.way(asked.login, account) {
+    pub fn explain(&self, asked: &Query<'_>) -> Explanation {
+        let way = match self.way(asked) {
             Ok(way) => way,
             Err(trouble) => {
                 return Explanation {
@@ -67,7 +66,7 @@ impl Routes {
             End::Host(id) => Arc::clone(&self.table.hosts()[id.index()].name),
         };
         let mut candidates = Vec::new();
-        let outcome = self.follow(&way, asked, account, |id, host, port| {
+        let outcome = self.follow(&way, asked, |id, host, port| {
             let ranking = host.ranking(asked.login);
             let looks = self.look_at_all(id, host.servers.len(), port, asked);
             let drained = (0..host.servers.len()).filter(|index| {
@@ -110,7 +109,7 @@ impl Routes {
         host: HostId,
         servers: usize,
         port: NonZeroU16,
-        asked: &Question<'_>,
+        asked: &Query<'_>,
     ) -> Vec<(Result<IpAddr, String>, Health)> {
         let unseen = || (Err("was not looked at".to_owned()), Health::Unknown);
         let looks: Vec<_> = (0..servers).map(|_| Mutex::new(unseen())).collect();

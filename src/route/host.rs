@@ -5,9 +5,9 @@ use std::net::IpAddr;
 use std::num::NonZeroU16;
 use std::sync::Arc;
 
+use super::bad::Bad;
 use super::master::MasterLogin;
 use super::place::Score;
-use super::table::Bad;
 use crate::login::Upstream;
 use crate::login::{Login, Protocol};
 
@@ -181,6 +181,25 @@ impl Ports {
             Protocol::Pop3 => self.pop3,
             Protocol::Smtp => self.smtp,
         }
+    }
+}
+
+/// A host's number in its table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HostId(u32);
+
+impl HostId {
+    #[cfg(test)]
+    pub(super) const FIRST: Self = Self(0);
+
+    /// The host at an index of its table; `None` beyond what a number can be.
+    pub(super) fn at(index: usize) -> Option<Self> {
+        u32::try_from(index).ok().map(Self)
+    }
+
+    /// The index of the host in its table.
+    pub(super) fn index(self) -> usize {
+        self.0 as usize
     }
 }
 

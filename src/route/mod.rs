@@ -17,6 +17,7 @@ use crate::login::Upstream;
 use crate::sys::problem::Problem;
 
 mod allowed;
+mod bad;
 mod choose;
 mod explain;
 mod host;
@@ -32,14 +33,16 @@ mod watch;
 pub(crate) mod written;
 
 pub use allowed::AllowedNetworks;
+pub use bad::Bad;
+pub use choose::Query;
 pub use explain::{Candidate, Explanation};
-pub use host::{Host, Ports, Role, Server, State, Target};
+pub use host::{Host, HostId, Ports, Role, Server, State, Target};
 pub use master::{Credentials, MasterLogin, MasterUse, NoPassword, OwnPassword};
 pub use moves::{Move, Passage, Stage};
 pub use place::{Place, Score};
 pub use probe::{ProbeKind, Probes};
 pub use system::System;
-pub use table::{Aim, Bad, HostId, Table};
+pub use table::{Aim, Table};
 pub use watch::Health;
 
 use crate::net::lookup::Lookups;

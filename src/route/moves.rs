@@ -3,8 +3,8 @@
 use std::fmt;
 use std::sync::Arc;
 
+use super::host::HostId;
 use super::place::Place;
-use super::table::HostId;
 use crate::login::printable::Printable;
 
 /// A move as configured. Its name stands where a host's can.

@@ -1,17 +1,15 @@
 //! The routes as configured: hosts, moves, and which logins go to which.
 
 use std::collections::BTreeMap;
-use std::fmt;
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::Rule;
 use super::allowed::AllowedNetworks;
-use super::host::{Host, Ports, Server, State, Target};
+use super::bad::Bad;
+use super::host::{Host, HostId, Ports, Server, State, Target};
 use super::moves::Move;
 use super::probe::Probes;
-use super::written;
 use crate::login::domain;
 use crate::login::{Login, MAX_LOGIN_BYTES};
 
@@ -42,20 +40,6 @@ pub struct Table {
     pub allowed: AllowedNetworks,
 }
 
-/// A host's number in its table.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct HostId(u32);
-
-impl HostId {
-    #[cfg(test)]
-    pub(super) const FIRST: Self = Self(0);
-
-    /// The index of the host in [`Table::hosts`].
-    pub(super) fn index(self) -> usize {
-        self.0 as usize
-    }
-}
-
 /// What a name leads to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Aim {
@@ -70,66 +54,6 @@ impl From<HostId> for Aim {
         Self::Host(host)
     }
 }
-
-/// Why a key or value cannot be part of a table.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Bad {
-    /// Nothing is given.
-    Empty,
-    /// An address that no mail server has, or that nginx takes for none.
-    Address(IpAddr),
-    /// Neither an address nor a DNS name.
-    HostName(String),
-    /// No login can be this.
-    Login,
-    /// No login or domain can be this; why, and what to write.
-    Flaw(String),
-    /// Another key has this one already, where case does not matter.
-    Twice,
-    /// Neither a letter nor a digit of ASCII.
-    Letter(char),
-    /// A range that ends before it starts, or that goes from letters of one kind to another.
-    Range(char, char),
-    /// More hosts than can be counted.
-    TooMany,
-    /// A letter that this or another key has already.
-    LetterTwice(char),
-}
-
-impl fmt::Display for Bad {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Empty => f.write_str("must not be empty"),
-            Self::Address(address) => write!(f, "{address} is not the address of a mail server"),
-            Self::HostName(name) => {
-                write!(
-                    f,
-                    "{name:?} is neither a host of [hosts], nor an address, nor a DNS name"
-                )?;
-                match written::meant(name) {
-                    Some(meant) => write!(f, "; {meant}"),
-                    None => Ok(()),
-                }
-            }
-            Self::Login => write!(
-                f,
-                "a login has at most {MAX_LOGIN_BYTES} bytes and no control characters"
-            ),
-            Self::Flaw(flaw) => f.write_str(flaw),
-            Self::Twice => f.write_str("stands here twice, in another case or spelling"),
-            Self::Letter(letter) => write!(
-                f,
-                "{letter:?} is neither an ASCII letter nor a digit; write sets and ranges such as \
-                 \"acfg\" or \"a-m\""
-            ),
-            Self::Range(first, last) => write!(f, "{first}-{last} is no range"),
-            Self::TooMany => f.write_str("too many hosts"),
-            Self::LetterTwice(letter) => write!(f, "{letter:?} is routed twice"),
-        }
-    }
-}
-
-impl std::error::Error for Bad {}
 
 impl Table {
     /// A table without routes. Of `declared`, the hosts of `[hosts]`, no two have the same name.
@@ -181,7 +105,7 @@ impl Table {
     fn declared_host(&self, name: &str) -> Option<HostId> {
         let hosts = &self.hosts[..self.declared];
         let index = hosts.binary_search_by(|host| (*host.name).cmp(name)).ok()?;
-        Some(HostId(u32::try_from(index).ok()?))
+        HostId::at(index)
     }
 
     /// What a route means: a name of `[hosts]` or `[moves]`, else an address or a DNS name
@@ -212,7 +136,7 @@ impl Table {
             return Ok(*id);
         }
         let target = Target::parse(name)?;
-        let id = HostId(u32::try_from(self.hosts.len()).map_err(|_| Bad::TooMany)?);
+        let id = HostId::at(self.hosts.len()).ok_or(Bad::TooMany)?;
         let name: Arc<str> = name.into();
         self.others.insert(Arc::clone(&name), id);
         self.hosts.push(Host {

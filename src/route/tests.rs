@@ -10,8 +10,6 @@ use std::time::{Duration, Instant};
 use super::*;
 use crate::login::{Login, Protocol};
 use crate::nginx::refusal::Trouble;
-use crate::nginx::request::Session;
-use crate::users::{Account, Question};
 
 mod lookups;
 mod patience;
@@ -119,9 +117,28 @@ fn lazy(table: Table, dns: &Dns, timing: Timing) -> Routes {
     Routes::idle(table, dns.asked(), None, timing)
 }
 
+/// A query of which the store says nothing, with time enough.
+fn query(login: &Login) -> Query<'_> {
+    Query {
+        login,
+        protocol: Protocol::Imap,
+        host: None,
+        port: None,
+        deadline: Instant::now() + TIMING.patience,
+    }
+}
+
+/// The same of a user whose host the store knows.
+fn query_of<'a>(login: &'a Login, host: &'a str) -> Query<'a> {
+    Query {
+        host: Some(host),
+        ..query(login)
+    }
+}
+
 fn chosen(routes: &Routes, login: &str) -> Result<String, Trouble> {
     let login = Login::new(login.into()).unwrap();
-    let chosen = routes.choose(&login, Protocol::Imap, &Account::default())?;
+    let chosen = routes.choose(&query(&login))?;
     Ok(format!(
         "{} {} {}",
         chosen.host, chosen.rule, chosen.upstream
@@ -171,13 +188,16 @@ fn the_account_goes_before_routes_and_its_port_before_all_ports() {
         ),
         ("alice", Some("::1"), Some(9), "::1 user [::1]:9 9 9"),
     ] {
-        let account = Account {
-            host: host.map(str::to_owned),
-            port: own_port.map(port),
-            ..Account::default()
-        };
         let login = Login::new(login.into()).unwrap();
-        let all = protocols.map(|protocol| routes.choose(&login, protocol, &account).unwrap());
+        let all = protocols.map(|protocol| {
+            let asked = Query {
+                protocol,
+                host,
+                port: own_port.map(port),
+                ..query(&login)
+            };
+            routes.choose(&asked).unwrap()
+        });
         let found = format!(
             "{} {} {} {} {}",
             all[0].host,
@@ -217,12 +237,8 @@ fn a_store_cannot_send_users_just_anywhere() {
             "192.0.2.1\nAuth-Port: 1: neither a host of [hosts] nor an address",
         ),
     ] {
-        let account = Account {
-            host: Some(host.to_owned()),
-            ..Account::default()
-        };
         let login = Login::new(b"alice".to_vec()).unwrap();
-        let chosen = routes.choose(&login, Protocol::Imap, &account);
+        let chosen = routes.choose(&query_of(&login, host));
         assert_eq!(chosen.err(), Some(Trouble::UnknownHost(why.into())));
     }
 }
@@ -265,12 +281,8 @@ fn mail_servers_are_in_the_allowed_networks_only() {
                 Err("64:ff9b::c000:209 is in none of routes.allowed-networks"),
             ),
         ] {
-            let account = Account {
-                host: Some(host.to_owned()),
-                ..Account::default()
-            };
             let login = Login::new(b"alice".to_vec()).unwrap();
-            let chosen = routes.choose(&login, Protocol::Imap, &account);
+            let chosen = routes.choose(&query_of(&login, host));
             let chosen =
                 chosen.map(|chosen| format!("{} {} {}", chosen.host, chosen.rule, chosen.upstream));
             let expected = expected

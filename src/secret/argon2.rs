@@ -6,8 +6,8 @@ use base64::engine::general_purpose::STANDARD_NO_PAD;
 use subtle::ConstantTimeEq;
 
 use super::encoding::number;
+use super::error::OutOfMemory;
 use super::error::SecretError;
-use super::stored::OutOfMemory;
 
 /// The most memory taken, in KiB. The crate takes a stored 4 GiB at its word.
 const MAX_MEMORY_KIB: u32 = 256 << 10;

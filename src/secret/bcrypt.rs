@@ -12,7 +12,7 @@ use zeroize::Zeroizing;
 use super::digest::digest;
 use super::encoding::number;
 use super::error::SecretError;
-use super::pbkdf2::Function;
+use super::hash_function::Function;
 
 /// The highest cost taken, about two seconds of work; each step doubles it.
 const MAX_COST: u32 = 15;

@@ -1,8 +1,9 @@
 //! The forms that name themselves, as crypt(3) has them: `$id$…`.
 
 use super::error::SecretError;
+use super::form::Form;
+use super::hash_function::Function;
 use super::scheme::Scheme;
-use super::stored::Form;
 use super::{argon2, bcrypt, md5_crypt, pbkdf2, scram, sha_crypt, yescrypt};
 
 /// Reads a form by its identifier.
@@ -28,9 +29,9 @@ pub(super) fn parse(text: &[u8]) -> Result<(Scheme, Form), SecretError> {
             Scheme::BcryptSha256,
             Form::Bcrypt(bcrypt::Bcrypt::parse_sha256(rest)?),
         ),
-        b"pbkdf2" => pbkdf2(pbkdf2::Function::Sha1, rest)?,
-        b"pbkdf2-sha256" => pbkdf2(pbkdf2::Function::Sha256, rest)?,
-        b"pbkdf2-sha512" => pbkdf2(pbkdf2::Function::Sha512, rest)?,
+        b"pbkdf2" => pbkdf2(Function::Sha1, rest)?,
+        b"pbkdf2-sha256" => pbkdf2(Function::Sha256, rest)?,
+        b"pbkdf2-sha512" => pbkdf2(Function::Sha512, rest)?,
         b"5" => (
             Scheme::Sha256Crypt,
             Form::ShaCrypt(sha_crypt::ShaCrypt::parse(sha_crypt::Size::Sha256, rest)?),
@@ -56,10 +57,7 @@ pub(super) fn parse(text: &[u8]) -> Result<(Scheme, Form), SecretError> {
 }
 
 /// Reads `rounds$salt$digest`.
-pub(super) fn pbkdf2(
-    function: pbkdf2::Function,
-    text: &[u8],
-) -> Result<(Scheme, Form), SecretError> {
+pub(super) fn pbkdf2(function: Function, text: &[u8]) -> Result<(Scheme, Form), SecretError> {
     let hash = pbkdf2::Pbkdf2::parse(function, text)?;
     Ok((Scheme::pbkdf2(function), Form::Pbkdf2(hash)))
 }

@@ -16,6 +16,8 @@ mod crypt;
 mod digest;
 mod encoding;
 mod error;
+mod form;
+mod hash_function;
 mod hashing;
 mod md5_crypt;
 mod pbkdf2;
@@ -29,12 +31,12 @@ mod yescrypt;
 
 pub use challenge::{Answered, BadAnswer};
 pub use cost::{Accepted, MAX_HASH_MS};
-pub use error::SecretError;
+pub use error::{OutOfMemory, SecretError};
 pub use hashing::HashError;
 pub use scheme::{NotMade, Scheme, WeakSchemes};
+pub use stored::Secret;
 #[cfg(test)]
 pub(crate) use stored::work;
-pub use stored::{OutOfMemory, Secret};
 pub use token::{MAX_TOKEN_BYTES, Token};
 
 /// The most bytes that a password may have. Some hashes take time that grows with the password;

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use super::pbkdf2::Function;
+use super::hash_function::Function;
 
 /// A way to store a password that can be checked here. The names are those of Dovecot
 /// (`doveadm pw -l`) where it has one.

@@ -16,7 +16,8 @@ use zeroize::Zeroizing;
 use super::digest::digest;
 use super::encoding::BASE64;
 use super::error::SecretError;
-use super::pbkdf2::{Derivation, Function};
+use super::hash_function::Function;
+use super::pbkdf2::Derivation;
 
 const POSTGRESQL: &[u8] = b"SCRAM-SHA-256$";
 

@@ -2,21 +2,18 @@
 
 use std::fmt;
 
-use md5::Md5;
-use sha2::Sha256;
 use subtle::ConstantTimeEq;
 use zeroize::{Zeroize as _, Zeroizing};
 
 use super::cost::Accepted;
 use super::cram_md5::CramMd5;
-use super::digest::{Digested, digest};
+use super::digest::Digested;
 use super::encoding::{Encoding, split_encoding};
-use super::error::SecretError;
-use super::pbkdf2::Function;
+use super::error::{OutOfMemory, SecretError};
+use super::form::Form;
+use super::hash_function::Function;
 use super::scheme::{Prefix, Scheme, WeakSchemes};
-use super::{
-    Password, Proof, argon2, bcrypt, crypt, md5_crypt, pbkdf2, scram, sha_crypt, yescrypt,
-};
+use super::{Password, Proof, argon2, crypt, pbkdf2, scram};
 
 /// The longest text that is looked at. The longest that any tool writes is 200 bytes.
 const MAX_STORED_BYTES: usize = 1024;
@@ -32,21 +29,6 @@ pub struct Secret {
     scheme: Scheme,
     form: Form,
     decoy: bool,
-}
-
-/// The families of hashes.
-#[derive(Clone)]
-pub(super) enum Form {
-    Plain(Zeroizing<Vec<u8>>),
-    Digest(Digested),
-    Md5Crypt(md5_crypt::Md5Crypt),
-    ShaCrypt(sha_crypt::ShaCrypt),
-    Bcrypt(bcrypt::Bcrypt),
-    Yescrypt(yescrypt::Yescrypt),
-    Pbkdf2(pbkdf2::Pbkdf2),
-    Scram(scram::Scram),
-    Argon2(argon2::Stored),
-    CramMd5(CramMd5),
 }
 
 impl Secret {
@@ -251,50 +233,9 @@ fn wipe_stack() {
     std::hint::black_box(&below);
 }
 
-/// There is not enough memory for a hash that needs much of it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct OutOfMemory;
-
 impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Secret(..)")
-    }
-}
-
-impl Form {
-    fn check(&self, password: &[u8]) -> Result<bool, OutOfMemory> {
-        Ok(match self {
-            // The digests have the same length, so that the time does not tell that of the secret.
-            Self::Plain(secret) => digest::<Sha256>(&[password])
-                .ct_eq(&digest::<Sha256>(&[secret]))
-                .into(),
-            Self::Digest(hash) => hash.matches(password),
-            Self::Md5Crypt(hash) => hash.matches(password),
-            Self::ShaCrypt(hash) => hash.matches(password),
-            Self::Bcrypt(hash) => hash.matches(password),
-            Self::Yescrypt(hash) => hash.check(password)?,
-            Self::Pbkdf2(hash) => hash.matches(password),
-            Self::Scram(keys) => keys.matches(password),
-            Self::Argon2(hash) => hash.check(password)?,
-            Self::CramMd5(states) => states.matches(password),
-        })
-    }
-
-    /// The right answer to a challenge of `cram-md5`, where that can be told.
-    fn cram_md5(&self, challenge: &[u8]) -> Option<[u8; 16]> {
-        match self {
-            Self::Plain(password) => Some(CramMd5::of(password).digest(challenge)),
-            Self::CramMd5(states) => Some(states.digest(challenge)),
-            _ => None,
-        }
-    }
-
-    /// The right answer to a challenge of `apop`, where that can be told.
-    fn apop(&self, challenge: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
-        match self {
-            Self::Plain(password) => Some(digest::<Md5>(&[challenge, password])),
-            _ => None,
-        }
     }
 }
 

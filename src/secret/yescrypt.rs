@@ -4,8 +4,8 @@
 use subtle::ConstantTimeEq;
 use yescrypt::{Mode, Params};
 
+use super::error::OutOfMemory;
 use super::error::SecretError;
-use super::stored::OutOfMemory;
 use super::unix64;
 
 /// The most memory taken: what `mkpasswd -R 9` asks for.

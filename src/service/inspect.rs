@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::time::Instant;
 
+use super::methods::try_tokens;
 use super::{Service, parts};
 use crate::config::Config;
 use crate::service::open::try_all;
@@ -36,7 +37,7 @@ impl Service {
         };
         let (config, chain) = (&service.config, &service.gate.chain);
         problems.extend(try_all(config, chain.sources(), &problems, config.deadline));
-        problems.extend(service.gate.methods.try_tokens(config));
+        problems.extend(try_tokens(&service.gate.methods, config));
         problems.extend(service.counts_missing());
         let mut warnings = service.warnings.clone();
         // A server serves the other domains all the same.

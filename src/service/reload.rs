@@ -14,13 +14,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, TryLockError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::front::fcgi::{Application, NoRequest};
 use crate::front::pace::Departure;
 use crate::front::params::{Params, Peer};
+use crate::front::{Application, NoRequest};
 use crate::nginx::answer::Messages;
 use crate::nginx::refusal::{Refusal, Trouble};
 use crate::nginx::request::Outline;
-use crate::service::{Service, refuse};
+use crate::service::{Service, cause_of, refuse};
 use crate::sys::problem::Problem;
 use crate::sys::sandbox::Sandbox;
 use crate::sys::trusted_file::Watched;
@@ -309,7 +309,7 @@ impl Inner {
         let messages = service
             .as_ref()
             .map_or(&default, |service| &service.config().messages);
-        refuse(why, outline, messages, Instant::now(), out);
+        let _at_once = refuse(why, outline, messages, Instant::now(), out);
     }
 }
 
@@ -340,13 +340,8 @@ impl Application for Live {
     }
 
     fn respond_without_request(&self, why: NoRequest, out: &mut Vec<u8>) {
-        let why = match why {
-            NoRequest::Aborted | NoRequest::TooSlow => Trouble::Aborted.into(),
-            NoRequest::Overloaded => Trouble::Overloaded.into(),
-            NoRequest::TooLarge => Refusal::TooLarge,
-            NoRequest::Malformed => Refusal::Malformed,
-        };
-        self.0.refuse(why, &Outline::of(&Params::bounded(0)), out);
+        self.0
+            .refuse(cause_of(why), &Outline::of(&Params::bounded(0)), out);
     }
 
     /// Returns when all that has changed is loaded, but for what would hold the next reload up.
@@ -382,11 +377,9 @@ impl Application for Unusable {
     fn respond_without_request(&self, _: NoRequest, out: &mut Vec<u8>) {
         unusable(&Outline::of(&Params::bounded(0)), out);
     }
-
-    fn reload(&self) {}
 }
 
 fn unusable(outline: &Outline<'_>, out: &mut Vec<u8>) {
     let why = Refusal::Temporary(Trouble::NoConfiguration);
-    refuse(why, outline, &Messages::default(), Instant::now(), out);
+    let _at_once = refuse(why, outline, &Messages::default(), Instant::now(), out);
 }

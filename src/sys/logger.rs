@@ -1,19 +1,15 @@
-//! The log: how it is set up, and the one line that each decision gets.
+//! The log: its level, its form, and how its lines reach stderr.
 //!
 //! Lines go to stderr, which is Apache's error log under CGI and mod_fcgid and the journal under
-//! systemd. The form of the decision's line is kept stable, as other programs read it.
+//! systemd.
 
 use std::fmt;
 use std::io::Write as _;
-use std::net::IpAddr;
 use std::os::fd::BorrowedFd;
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
 
 use env_logger::Target;
-use log::{Level, LevelFilter};
-
-use crate::nginx::refusal::Refusal;
+use log::LevelFilter;
 
 mod queue;
 mod sink;
@@ -23,12 +19,8 @@ use queue::{Entry, Queue};
 /// The environment variable that sets the level, before the configuration's `[log] level`.
 pub const LEVEL_VARIABLE: &str = "NGINX_MAIL_AUTH_LOG";
 
-/// The most characters of text from outside in one field, so that no line is over 1,024 bytes.
-const MAX_FIELD: usize = 254;
-/// The same for the login that the mail server sees: the one that was typed stands there whole.
-const MAX_USER: usize = 128;
-/// The same for the label of an app password.
-const MAX_LABEL: usize = 64;
+/// The most characters of text from outside in one field.
+pub const MAX_FIELD: usize = 254;
 
 /// The log of this process, which is on stderr.
 static QUEUE: OnceLock<Arc<Queue<BorrowedFd<'static>>>> = OnceLock::new();
@@ -103,113 +95,13 @@ fn named_level() -> Option<LevelFilter> {
     std::env::var(LEVEL_VARIABLE).ok()?.parse().ok()
 }
 
-/// One decision, in logfmt: `login="alice" protocol=imap client=192.0.2.7 host=mailhost01
-/// answer=OK cause=accepted ms=0.215`.
-///
-/// It holds neither a password nor anything derived from one. Text from outside stands in double
-/// quotes with everything but printable ASCII escaped, so it can neither end its field nor the
-/// line.
-pub struct Decision<'a> {
-    /// The login, or as much of it as could be read.
-    pub login: Option<&'a [u8]>,
-    /// nginx's word for the protocol.
-    pub protocol: &'static str,
-    /// The mail client.
-    pub client: Option<IpAddr>,
-    /// The recipient of incoming mail, which has no login.
-    pub recipient: Option<&'a [u8]>,
-    /// The mail server's name in the configuration.
-    pub host: Option<&'a str>,
-    /// The login that the mail server sees, if another.
-    pub user: Option<&'a [u8]>,
-    /// The label of the app password that the client sent.
-    pub app_password: Option<&'a str>,
-    /// `None` for a login that was let in.
-    pub refusal: Option<&'a Refusal>,
-    /// Who asked, for a request that did not show the key.
-    pub peer: Option<IpAddr>,
-    /// From the request's arrival to its answer.
-    pub took: Duration,
-}
-
-impl Decision<'_> {
-    /// Writes the line: at level `info`, or `warn` where the fault is ours or in what is stored for the
-    /// user, `error` for a bug.
-    pub fn log(&self) {
-        let level = match self.refusal {
-            Some(Refusal::Temporary(crate::nginx::refusal::Trouble::Panic)) => Level::Error,
-            Some(Refusal::UnusablePassword(_) | Refusal::UnusableEntry(_)) => Level::Warn,
-            Some(refusal) if refusal.is_temporary() => Level::Warn,
-            _ => Level::Info,
-        };
-        log::log!(level, "{self}");
-    }
-}
-
-impl fmt::Display for Decision<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.login {
-            Some(login) => write!(f, "login={}", Quoted(login, MAX_FIELD))?,
-            None => f.write_str("login=-")?,
-        }
-        write!(
-            f,
-            " protocol={} client={}",
-            self.protocol,
-            OrDash(self.client)
-        )?;
-        if let Some(recipient) = self.recipient {
-            write!(f, " rcpt={}", Quoted(recipient, MAX_FIELD))?;
-        }
-        match self.host {
-            Some(host) => write!(f, " host={}", Quoted(host.as_bytes(), MAX_FIELD))?,
-            None => f.write_str(" host=-")?,
-        }
-        match self.refusal {
-            None => f.write_str(" answer=OK cause=accepted")?,
-            Some(refusal) => {
-                let answer = if refusal.is_temporary() {
-                    "temporary"
-                } else {
-                    "refused"
-                };
-                write!(f, " answer={answer} cause={refusal}")?;
-                if let Some(detail) = refusal.detail() {
-                    write!(f, " detail={}", Quoted(detail.as_bytes(), MAX_FIELD))?;
-                }
-            }
-        }
-        if let Some(user) = self.user {
-            write!(f, " user={}", Quoted(user, MAX_USER))?;
-        }
-        if let Some(label) = self.app_password {
-            write!(f, " app={}", Quoted(label.as_bytes(), MAX_LABEL))?;
-        }
-        if let Some(peer) = self.peer {
-            write!(f, " peer={peer}")?;
-        }
-        write!(f, " ms={:.3}", self.took.as_secs_f64() * 1000.0)
-    }
-}
-
 /// Text from outside as a field of a line of ours: in quotes, escaped, and not too long.
 pub(crate) fn quoted(text: &[u8]) -> impl fmt::Display {
     Quoted(text, MAX_FIELD)
 }
 
-struct OrDash<T>(Option<T>);
-
-impl<T: fmt::Display> fmt::Display for OrDash<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.0 {
-            Some(value) => value.fmt(f),
-            None => f.write_str("-"),
-        }
-    }
-}
-
-/// Bytes from outside, in quotes and escaped, cut off at so many characters.
-struct Quoted<'a>(&'a [u8], usize);
+/// Bytes from outside, in quotes and escaped, cut off after this number of characters.
+pub struct Quoted<'a>(pub &'a [u8], pub usize);
 
 impl fmt::Display for Quoted<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -233,94 +125,5 @@ impl fmt::Display for Quoted<'_> {
             escaped.fmt(f)?;
         }
         f.write_str("\"")
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::nginx::refusal::Trouble;
-
-    fn decision<'a>(login: &'a [u8], refusal: Option<&'a Refusal>) -> Decision<'a> {
-        Decision {
-            login: Some(login),
-            protocol: "imap",
-            client: Some([192, 0, 2, 7].into()),
-            recipient: None,
-            host: refusal.is_none().then_some("mailhost01"),
-            user: None,
-            app_password: None,
-            refusal,
-            peer: None,
-            took: Duration::from_micros(215),
-        }
-    }
-
-    #[test]
-    fn the_form_of_the_line() {
-        assert_eq!(
-            decision(b"alice", None).to_string(),
-            "login=\"alice\" protocol=imap client=192.0.2.7 host=\"mailhost01\" \
-             answer=OK cause=accepted ms=0.215"
-        );
-        assert_eq!(
-            decision(b"alice", Some(&Refusal::WrongPassword)).to_string(),
-            "login=\"alice\" protocol=imap client=192.0.2.7 host=- \
-             answer=refused cause=wrong-password ms=0.215"
-        );
-        let inbound = Decision {
-            recipient: Some(b"bob@example.org"),
-            protocol: "smtp",
-            ..decision(b"", Some(&Refusal::RelayDenied("why")))
-        };
-        assert_eq!(
-            inbound.to_string(),
-            "login=\"\" protocol=smtp client=192.0.2.7 rcpt=\"bob@example.org\" host=- \
-             answer=refused cause=relay-denied detail=\"why\" ms=0.215"
-        );
-    }
-
-    #[test]
-    fn who_got_in_as_whom_and_by_what() {
-        let line = Decision {
-            user: Some(b"alice@example.org"),
-            app_password: Some("old \"phone\""),
-            ..decision(b"sales", None)
-        };
-        let end = " cause=accepted user=\"alice@example.org\" app=\"old \\\"phone\\\"\" ms=0.215";
-        assert!(line.to_string().ends_with(end), "{line}");
-    }
-
-    #[test]
-    fn what_is_said_of_a_store_is_escaped_once() {
-        let said = Refusal::Temporary(Trouble::Store("the attribute's \"value\"".to_owned()));
-        let line = decision(b"o'brien", Some(&said)).to_string();
-        assert!(line.contains(r#"login="o'brien" "#), "{line}");
-        assert!(
-            line.contains(r#"detail="the attribute's \"value\"""#),
-            "{line}"
-        );
-    }
-
-    #[test]
-    fn text_from_outside_cannot_leave_its_field() {
-        let line = decision(b"x\" client=192.0.2.1\r\n\x1b[0m\xe9", None).to_string();
-        assert!(line.starts_with(
-            r#"login="x\" client=192.0.2.1\r\n\x1b[0m\xe9" protocol=imap client=192.0.2.7 "#
-        ));
-        assert!(line.bytes().all(|byte| (0x20..0x7f).contains(&byte)));
-    }
-
-    #[test]
-    fn a_line_is_at_most_1024_bytes_long() {
-        let refusal = Refusal::Temporary(Trouble::Store("\0".repeat(5000)));
-        let host = "\u{e9}".repeat(500);
-        let long = [0xff; 5000];
-        // Incoming mail has a recipient, and no login.
-        for (login, recipient) in [(&long[..], None), (b"", Some(&long[..]))] {
-            let mut decision = decision(login, Some(&refusal));
-            (decision.host, decision.recipient) = (Some(host.as_str()), recipient);
-            assert!(decision.to_string().len() <= 1024 - "2026-01-01T00:00:00Z".len() - 40);
-        }
     }
 }

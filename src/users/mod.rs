@@ -40,6 +40,12 @@ pub mod sql;
 mod texts;
 mod variable;
 
+/// The most secrets of one user that are tried: each may take a tenth of a second.
+pub const MAX_CREDENTIALS: usize = 32;
+
+/// The most app passwords of one user: one of the secrets is the user's own password.
+pub const MAX_APP_PASSWORDS: usize = MAX_CREDENTIALS - 1;
+
 /// What a store is asked.
 #[derive(Clone, Copy, Debug)]
 pub struct Question<'a> {

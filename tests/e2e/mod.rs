@@ -4,7 +4,6 @@
 pub(crate) mod process;
 
 mod alike;
-mod asking;
 mod chain;
 mod clients;
 pub(crate) mod fronts;

@@ -16,8 +16,9 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+use nginx_mail_auth::front::NoRequest;
+use nginx_mail_auth::front::fcgi::Limits;
 use nginx_mail_auth::front::fcgi::conn::{Connection, Event};
-use nginx_mail_auth::front::fcgi::{Limits, NoRequest};
 
 use crate::util::{Random, TempDir};
 

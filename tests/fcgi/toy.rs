@@ -10,11 +10,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 use std::{env, thread};
 
+use nginx_mail_auth::front::fcgi::Limits;
 use nginx_mail_auth::front::fcgi::listener::{self, Listener, SocketRights, WebServers};
 use nginx_mail_auth::front::fcgi::server::Server;
-use nginx_mail_auth::front::fcgi::{Application, Limits, NoRequest};
 use nginx_mail_auth::front::pace::Departure;
 use nginx_mail_auth::front::params::{Params, Peer};
+use nginx_mail_auth::front::{Application, NoRequest};
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::wire::{Client, request};

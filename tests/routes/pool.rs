@@ -5,8 +5,7 @@ use std::time::{Duration, Instant};
 
 use nginx_mail_auth::config::Config;
 use nginx_mail_auth::login::{Login, Protocol};
-use nginx_mail_auth::route::{OwnPassword, Routes, System};
-use nginx_mail_auth::users::Account;
+use nginx_mail_auth::route::{OwnPassword, Query, Routes, System};
 use rustix::process::Signal;
 
 use super::dovecot::Dovecots;
@@ -241,7 +240,13 @@ fn a_master_login_gets_everybody_in() {
     assert_eq!(config.files.len(), 2, "a new password is seen at once");
     let alice = Login::new(b"alice".to_vec()).unwrap();
     let to = Routes::lazy(&config.routes, System.lookups_of_hosts())
-        .choose(&alice, Protocol::Imap, &Account::default())
+        .choose(&Query {
+            login: &alice,
+            protocol: Protocol::Imap,
+            host: None,
+            port: None,
+            deadline: Instant::now() + Duration::from_secs(5),
+        })
         .unwrap();
     let credentials = to.credentials(b"alice", None, OwnPassword::Sent).unwrap();
     let user = String::from_utf8(credentials.user.unwrap()).unwrap();

@@ -4,11 +4,12 @@ use std::time::{Duration, Instant, SystemTime};
 
 use super::super::Step;
 use super::super::outcome::{Denied, Guess, Rank, Said};
-use super::{Chain, MAX_CREDENTIALS, Proven, Source};
+use super::{Chain, Proven, Source};
 use crate::login::Network;
 use crate::nginx::refusal::{Refusal, Trouble};
 use crate::secret::{OutOfMemory, Proof, Secret};
 use crate::sys::turnstile::Turn;
+use crate::users::MAX_CREDENTIALS;
 use crate::users::{Account, Checked, Credential, Decoy, Passwords, Question, StoreError};
 
 impl Chain {

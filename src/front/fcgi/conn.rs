@@ -8,8 +8,9 @@ use std::ops::Range;
 
 use zeroize::Zeroize as _;
 
+use super::Limits;
 use super::record::{self, Begin, Ended, Header, Kind};
-use super::{Limits, NoRequest};
+use crate::front::NoRequest;
 use crate::front::params::Params;
 
 /// What a connection costs while it is silent. An ordinary request is 1 to 3 KiB.

@@ -11,12 +11,13 @@ use rustix::net::sockopt::{Timeout, set_socket_timeout};
 use rustix::net::{RecvFlags, SendFlags, Shutdown, recv, send, shutdown};
 use zeroize::Zeroize as _;
 
+use super::Limits;
 use super::conn::{Broken, Connection, Event, Want};
 use super::held::Parked;
 use super::slots::{Phase, Slot, Stay};
-use super::{Application, Limits, NoRequest};
 use crate::front::pace::Departure;
 use crate::front::params::Peer;
+use crate::front::{Application, NoRequest};
 
 /// How long the end of STDIN is waited for after the answer.
 const DRAIN: Duration = Duration::from_secs(1);

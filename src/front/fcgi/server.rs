@@ -18,6 +18,7 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
 use signal_hook::iterator::Signals;
 use zeroize::Zeroize as _;
 
+use super::Limits;
 use super::conn::{Broken, Connection};
 use super::held::{Held, Parked};
 use super::link::{self, Admission, Left, Link};
@@ -25,7 +26,7 @@ use super::listener::{Listener, WebServers};
 use super::repeats::Repeats;
 use super::seats::{GRACE, Seats};
 use super::slots::{Phase, Slot, Slots};
-use super::{Application, Limits};
+use crate::front::Application;
 use crate::front::params::Peer;
 
 /// Threads that may wait in `accept` on one listener. Each listener also gets as many threads
@@ -67,7 +68,7 @@ impl Server {
     ///
     /// Threads still wait in `accept` when it returns: the caller is to end the process. An error
     /// if there is no listener, no thread can be started or signals cannot be caught.
-    pub fn run(self, app: impl Application) -> io::Result<()> {
+    pub fn run(self, app: impl Application + Send + Sync + 'static) -> io::Result<()> {
         if self.listeners.is_empty() {
             let what = "nothing to listen on";
             return Err(io::Error::new(io::ErrorKind::InvalidInput, what));
@@ -123,7 +124,7 @@ struct Shared<A> {
     strange: Repeats,
 }
 
-impl<A: Application> Shared<A> {
+impl<A: Application + Send + Sync + 'static> Shared<A> {
     fn new(server: Server, app: A) -> Self {
         let doors = server.listeners.into_iter().map(|listener| Door {
             listener,

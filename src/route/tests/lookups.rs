@@ -14,24 +14,13 @@ fn only_the_first_login_waits_for_a_lookup_and_never_more_than_eight_for_all() {
     let hosts = names.iter().map(|name| host(name, name, default)).collect();
     let routes = lazy(Table::new(hosts, default, NEVER), &dns, TIMING);
     let ask = |name: &str| {
-        let account = Account {
-            host: Some(name.to_owned()),
-            ..Account::default()
-        };
         let login = Login::new(b"alice".to_vec()).unwrap();
         let started = Instant::now();
-        let asked = Question {
-            login: &login,
-            protocol: Protocol::Imap,
-            client: None,
-            session: Session::default(),
-            network: None,
+        let asked = Query {
             deadline: started + Duration::from_secs(3),
+            ..query_of(&login, name)
         };
-        assert!(matches!(
-            routes.choose_by(&asked, &account),
-            Err(Trouble::Host(_))
-        ));
+        assert!(matches!(routes.choose(&asked), Err(Trouble::Host(_))));
         started.elapsed() > Duration::from_secs(2)
     };
     let waited = |names: &[&str]| {
@@ -197,15 +186,12 @@ fn a_lookup_is_waited_for_until_the_deadline_only() {
     let dns = Dns::new(&[("one.test", Reply::Silence)]);
     let routes = lazy(table("one.test", "192.0.2.2", NEVER), &dns, TIMING);
     let started = Instant::now();
-    let asked = Question {
-        login: &Login::new(b"alice".to_vec()).unwrap(),
-        protocol: Protocol::Imap,
-        client: None,
-        session: Session::default(),
-        network: None,
+    let login = Login::new(b"alice".to_vec()).unwrap();
+    let asked = Query {
         deadline: started + Duration::from_millis(50),
+        ..query(&login)
     };
-    let chosen = routes.choose_by(&asked, &Account::default());
+    let chosen = routes.choose(&asked);
     let trouble = Trouble::Host("one.test: no answer from DNS".into());
     assert_eq!(chosen.err(), Some(trouble));
     assert!(started.elapsed() < TIMING.patience / 2);

@@ -59,13 +59,9 @@ fn one_of_several_is_waited_for_as_long_as_a_probe_takes_and_two_seconds_at_most
         (lazy(pool(20, 1, long), &dns, TIMING), None),
     ] {
         let login = Login::new(b"alice".to_vec()).unwrap();
-        let by = |deadline| Question {
-            login: &login,
-            protocol: Protocol::Imap,
-            client: None,
-            session: Session::default(),
-            network: None,
+        let by = |deadline| Query {
             deadline,
+            ..query(&login)
         };
         let before = Instant::now();
         let deadline = before + Duration::from_secs(30);

@@ -80,7 +80,11 @@ fn to_pool(pool: Host, probes: Probes) -> Table {
 fn lasts(routes: &Routes, protocol: Protocol, logins: usize) -> Vec<String> {
     let chosen = |number: usize| {
         let login = Login::new(format!("user{number}").into_bytes()).unwrap();
-        match routes.choose(&login, protocol, &Account::default()) {
+        let asked = Query {
+            protocol,
+            ..query(&login)
+        };
+        match routes.choose(&asked) {
             Ok(destination) => {
                 let address = destination.upstream.address().to_string();
                 address.rsplit('.').next().unwrap().to_owned()
@@ -91,14 +95,10 @@ fn lasts(routes: &Routes, protocol: Protocol, logins: usize) -> Vec<String> {
     (0..logins).map(chosen).collect()
 }
 
-fn by(login: &Login, deadline: Instant) -> Question<'_> {
-    Question {
-        login,
-        protocol: Protocol::Imap,
-        client: None,
-        session: Session::default(),
-        network: None,
+fn by(login: &Login, deadline: Instant) -> Query<'_> {
+    Query {
         deadline,
+        ..query(login)
     }
 }
 
@@ -251,12 +251,12 @@ fn an_own_port_of_the_user_is_probed_on_its_own() {
     };
     for routes in both(&to_pool(pool, PROBES)) {
         assert_eq!(lasts(&routes, Protocol::Imap, 1), ["-"]);
-        let account = Account {
-            port: NonZeroU16::new(greeters.port),
-            ..Account::default()
-        };
         let login = Login::new(b"user0".to_vec()).unwrap();
-        assert!(routes.choose(&login, Protocol::Imap, &account).is_ok());
+        let asked = Query {
+            port: NonZeroU16::new(greeters.port),
+            ..query(&login)
+        };
+        assert!(routes.choose(&asked).is_ok());
     }
 }
 
@@ -304,7 +304,7 @@ fn names_in_a_pool_are_looked_up_and_unknown_ones_are_as_good_as_dead() {
     for number in 0..3 {
         let login = Login::new(format!("user{number}").into_bytes()).unwrap();
         let soon = by(&login, started + Duration::from_millis(200));
-        let _ = impatient.choose_by(&soon, &Account::default());
+        let _ = impatient.choose(&soon);
     }
     assert!(started.elapsed() < Duration::from_secs(5));
 }
@@ -325,7 +325,7 @@ fn in_line_probes_are_over_by_their_deadline() {
     let login = Login::new(b"alice".to_vec()).unwrap();
     let soon = by(&login, started + Duration::from_millis(100));
     // What there was no time for is taken to be alive.
-    let chosen = routes.choose_by(&soon, &Account::default()).unwrap();
+    let chosen = routes.choose(&soon).unwrap();
     assert_eq!(chosen.upstream.address(), address(8, 1));
     assert!(started.elapsed() >= Duration::from_millis(100));
     assert!(started.elapsed() < Duration::from_secs(5));
@@ -363,11 +363,11 @@ fn moving(moved: u8, moving: u8) -> Table {
 fn goes(table: Table, login: &str, host: Option<&str>) -> String {
     let routes = lazy(table, &Dns::new(&[]), TIMING);
     let login = Login::new(login.into()).unwrap();
-    let account = Account {
-        host: host.map(str::to_owned),
-        ..Account::default()
+    let asked = Query {
+        host,
+        ..query(&login)
     };
-    match routes.choose(&login, Protocol::Imap, &account) {
+    match routes.choose(&asked) {
         Ok(to) => format!("{} {} {}", to.host, to.rule, to.upstream),
         Err(Trouble::Moving(what)) => what,
         Err(other) => panic!("{other:?}"),
@@ -408,9 +408,8 @@ fn an_explanation_ends_where_the_choice_does() {
     );
     for number in 0..10 {
         let login = Login::new(format!("user{number}").into_bytes()).unwrap();
-        let account = Account::default();
-        let explained = routes.explain(&by(&login, Instant::now() + NEVER), &account);
-        let chosen = routes.choose(&login, Protocol::Imap, &account).unwrap();
+        let explained = routes.explain(&by(&login, Instant::now() + NEVER));
+        let chosen = routes.choose(&query(&login)).unwrap();
         assert_eq!(explained.outcome.unwrap().upstream, chosen.upstream);
         let (rule, name) = explained.host.unwrap();
         assert_eq!((rule, &*name), (Rule::Default, "pool"));
@@ -437,13 +436,10 @@ fn an_explanation_ends_where_the_choice_does() {
         ];
         assert_eq!(seen, expected);
     }
-    let explained = lazy(moving(47, 48), &Dns::new(&[]), TIMING).explain(
-        &by(
-            &Login::new(b"alice@example.org".to_vec()).unwrap(),
-            Instant::now() + NEVER,
-        ),
-        &Account::default(),
-    );
+    let explained = lazy(moving(47, 48), &Dns::new(&[]), TIMING).explain(&by(
+        &Login::new(b"alice@example.org".to_vec()).unwrap(),
+        Instant::now() + NEVER,
+    ));
     assert_eq!(explained.passage.unwrap().stage, Stage::Moving);
     assert!(matches!(explained.outcome, Err(Trouble::Moving(_))));
 }

@@ -12,10 +12,10 @@ use super::index::{self, Index};
 use super::line::{Flaw, FlawKind, Line, PasswordRules};
 use super::problems::Flaws;
 use super::{LineLogins, keyed_hasher, lines, text_of};
-use crate::auth::MAX_APP_PASSWORDS;
 use crate::login::Login;
 use crate::login::domain;
 use crate::sys::problem::Problem;
+use crate::users::MAX_APP_PASSWORDS;
 use crate::users::{Credential, limits};
 
 /// The longest label.

@@ -11,11 +11,11 @@ use std::time::{Duration, Instant};
 
 use super::decoys::Decoys;
 use super::{Account, Decoy, Passwords, Question, StoreError, UserStore};
-use crate::auth::MAX_APP_PASSWORDS;
 use crate::login::Likeness;
 use crate::login::Login;
 use crate::sys::Lifetime;
 use crate::sys::problem::Fault;
+use crate::users::MAX_APP_PASSWORDS;
 
 mod columns;
 mod database;

@@ -1,0 +1,251 @@
+//! Answers to requests: the decision, its bytes for nginx, and its line in the log. This is the one place
+//! where a request is answered.
+
+use std::net::IpAddr;
+use std::num::NonZeroU32;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::Service;
+use super::decision::Decision;
+use crate::auth::{Admission, Step, incoming_mail};
+use crate::front::NoRequest;
+use crate::front::pace::Departure;
+use crate::front::params::{Params, Peer};
+use crate::nginx::answer::{Answer, Dialogue, Messages};
+use crate::nginx::refusal::{Refusal, Trouble};
+use crate::nginx::request::{AuthRequest, Outline};
+
+/// An answer, and what the log has of it.
+pub struct Decided {
+    /// The answer.
+    pub answer: Answer,
+    /// The name of the host that it leads to.
+    pub host: Option<Arc<str>>,
+    /// The label of the app password that the client sent.
+    pub app_password: Option<String>,
+    /// When the answer may leave at the earliest.
+    pub earliest: Option<Instant>,
+}
+
+impl Decided {
+    /// A refusal that nobody was asked about.
+    fn refused(why: Refusal, wait: Option<NonZeroU32>) -> Self {
+        Self {
+            answer: Answer::Refuse { why, wait },
+            host: None,
+            app_password: None,
+            earliest: None,
+        }
+    }
+}
+
+/// What the answer and the log say of a request besides the decision.
+struct Asked<'a> {
+    dialogue: Dialogue,
+    protocol: &'static str,
+    /// The login, or as much of it as could be read and may be believed.
+    login: Option<&'a [u8]>,
+    client: Option<IpAddr>,
+    recipient: Option<Vec<u8>>,
+    /// Who asked, for a request that did not show the key.
+    peer: Option<IpAddr>,
+    /// Seconds that nginx holds a refusal back which takes the place of an answer that cannot be written.
+    wait: Option<NonZeroU32>,
+    arrived: Instant,
+}
+
+impl<'a> Asked<'a> {
+    /// A request that could not be read as a whole.
+    fn in_outline(outline: &Outline<'a>, arrived: Instant) -> Self {
+        Self {
+            dialogue: outline.dialogue(),
+            protocol: outline.protocol.word(),
+            login: outline.user,
+            client: outline.client,
+            recipient: None,
+            peer: None,
+            wait: None,
+            arrived,
+        }
+    }
+}
+
+impl Service {
+    /// Appends the answer to one request, and logs the decision; says when the answer may leave.
+    pub fn respond(&self, peer: Peer, params: &Params<'_>, out: &mut Vec<u8>) -> Departure {
+        let arrived = Instant::now();
+        let start = out.len();
+        let answered = catch_unwind(AssertUnwindSafe(|| self.answer(peer, params, arrived, out)));
+        answered.unwrap_or_else(|_| {
+            out.truncate(start);
+            let why = Refusal::Temporary(Trouble::Panic);
+            refuse(
+                why,
+                &Outline::of(params),
+                &self.config.messages,
+                arrived,
+                out,
+            )
+        })
+    }
+
+    fn answer(
+        &self,
+        peer: Peer,
+        params: &Params<'_>,
+        arrived: Instant,
+        out: &mut Vec<u8>,
+    ) -> Departure {
+        let messages = &self.config.messages;
+        let request = match AuthRequest::from_params(params, peer, &self.config.fronts) {
+            Ok(request) => request,
+            Err(why) if why.is_of_a_stranger() => {
+                return self.turn_away(why, peer, params, arrived, out);
+            }
+            Err(why) => return refuse(why, &Outline::of(params), messages, arrived, out),
+        };
+        let decided = self.decide(&request, &mut |_| {});
+        let recipient = request
+            .envelope
+            .map(|envelope| incoming_mail::shown(envelope.to));
+        let asked = Asked {
+            dialogue: request.dialogue(),
+            protocol: request.protocol.word(),
+            login: Some(request.login.as_bytes()),
+            client: request.client.address,
+            recipient,
+            peer: None,
+            wait: self.gate.wait(&request),
+            arrived,
+        };
+        finish(decided, &asked, messages, out)
+    }
+
+    /// Answers a peer that may not ask as if the password were wrong, and looks at nothing but how to
+    /// word that.
+    fn turn_away(
+        &self,
+        why: Refusal,
+        peer: Peer,
+        params: &Params<'_>,
+        arrived: Instant,
+        out: &mut Vec<u8>,
+    ) -> Departure {
+        let outline = Outline::of(params);
+        let wait = outline
+            .method
+            .and_then(|method| self.gate.wait_after(method, outline.attempt));
+        let asked = Asked {
+            login: None,
+            client: None,
+            peer: self.config.fronts.stranger(params, peer),
+            ..Asked::in_outline(&outline, arrived)
+        };
+        finish(
+            Decided::refused(why, wait),
+            &asked,
+            &self.config.messages,
+            out,
+        )
+    }
+
+    /// The answer to a request, and what the log has of it; `note` hears each step.
+    pub fn decide(&self, request: &AuthRequest<'_>, note: &mut impl FnMut(Step<'_>)) -> Decided {
+        match self.gate.admit(request, note) {
+            Ok(Admission {
+                destination,
+                user,
+                password,
+                app_password,
+            }) => Decided {
+                answer: Answer::Accept {
+                    upstream: destination.upstream,
+                    user,
+                    password,
+                },
+                host: Some(destination.host),
+                app_password,
+                earliest: None,
+            },
+            Err(denial) => Decided {
+                answer: Answer::Refuse {
+                    why: denial.why,
+                    wait: denial.wait,
+                },
+                host: None,
+                app_password: None,
+                earliest: denial.earliest,
+            },
+        }
+    }
+}
+
+/// Appends a refusal where there is no request that could be read, and logs it.
+pub fn refuse(
+    why: Refusal,
+    outline: &Outline<'_>,
+    messages: &Messages,
+    arrived: Instant,
+    out: &mut Vec<u8>,
+) -> Departure {
+    let asked = Asked::in_outline(outline, arrived);
+    finish(Decided::refused(why, None), &asked, messages, out)
+}
+
+/// The cause that a transport has for handing over no request.
+pub(super) fn cause_of(none: NoRequest) -> Refusal {
+    match none {
+        NoRequest::Aborted | NoRequest::TooSlow => Trouble::Aborted.into(),
+        NoRequest::Overloaded => Trouble::Overloaded.into(),
+        NoRequest::TooLarge => Refusal::TooLarge,
+        NoRequest::Malformed => Refusal::Malformed,
+    }
+}
+
+/// Appends an answer, and writes the line in the log.
+fn finish(
+    decided: Decided,
+    asked: &Asked<'_>,
+    messages: &Messages,
+    out: &mut Vec<u8>,
+) -> Departure {
+    let mut answer = decided.answer;
+    if let Err(unsayable) = answer.write(asked.dialogue, messages, out) {
+        answer = Answer::Refuse {
+            why: Refusal::Temporary(Trouble::Answer(unsayable.to_string())),
+            wait: asked.wait,
+        };
+        // A refusal consists of checked texts and numbers. Should one break a rule all the same, the
+        // client still gets an answer.
+        if answer.write(asked.dialogue, messages, out).is_err() {
+            out.extend_from_slice(b"Auth-Status: ");
+            out.extend_from_slice(Messages::TEMPORARY.as_bytes());
+            out.extend_from_slice(b"\n\n");
+        }
+    }
+    let (user, refusal) = match &answer {
+        Answer::Accept { user, .. } => (user.as_deref(), None),
+        Answer::Refuse { why, .. } => (None, Some(why)),
+    };
+    Decision {
+        login: asked.login,
+        protocol: asked.protocol,
+        client: asked.client,
+        recipient: asked.recipient.as_deref(),
+        host: decided.host.as_deref(),
+        user,
+        app_password: decided.app_password.as_deref(),
+        refusal,
+        peer: asked.peer,
+        took: asked.arrived.elapsed(),
+    }
+    .log();
+    let came = asked.arrived;
+    match (refusal, decided.earliest) {
+        (None, _) => Departure::AtOnce,
+        (Some(_), None) => Departure::InStep { came },
+        (Some(_), Some(earliest)) => Departure::Held { came, earliest },
+    }
+}
