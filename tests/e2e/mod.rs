@@ -4,6 +4,7 @@
 pub(crate) mod process;
 
 mod alike;
+mod asking;
 mod chain;
 mod clients;
 pub(crate) mod fronts;
