@@ -71,8 +71,8 @@ pub(crate) fn compare(lab: &Lab) -> Outcome<()> {
     let hash = hashed(Command::new("openssl").args(["passwd", "-6", "-stdin"]))?;
     apart += table(lab, Place::Sqlite, "SHA512-CRYPT", &hash, rounds)?;
     println!(
-        "\nBeyond ±4.5, or with medians that differ by 2 % and by a millisecond, two could be told \
-         apart by their time: {apart} of them could."
+        "\nTwo cases can be distinguished by their time if t is beyond ±4.5, or if their medians differ by \
+         2 % and by a millisecond: this is true for {apart} of them."
     );
     unpin()
 }
