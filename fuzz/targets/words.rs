@@ -46,7 +46,9 @@ pub(crate) fn request(data: &[u8]) {
     let _outline = Outline::of(&params);
     for fronts in [Fronts::default(), keyed] {
         let _address = fronts.stranger(&params, Peer::WebServer);
-        let Ok(request) = AuthRequest::from_params(&params, Peer::WebServer, &fronts) else {
+        let Ok(AuthRequest::LogIn(request)) =
+            AuthRequest::from_params(&params, Peer::WebServer, &fronts)
+        else {
             continue;
         };
         let login = request.login.as_bytes();
@@ -92,7 +94,8 @@ fn check_credentials(user: &[u8], pass: &[u8], login: Option<Vec<u8>>, password:
         }),
     );
     match AuthRequest::from_params(&params, Peer::Unix, &Fronts::default()) {
-        Ok(request) => {
+        Ok(AuthRequest::TakeMail(_)) => panic!("another method"),
+        Ok(AuthRequest::LogIn(request)) => {
             assert_eq!(Some(request.login.as_bytes()), login.as_deref());
             let Proof::Password(found) = &request.proof else {
                 panic!("another method");
@@ -142,7 +145,7 @@ pub(crate) fn recipient(data: &[u8]) {
         from: b"MAIL FROM:<>",
         to: data,
     };
-    if let Ok(login) = settings.recipient(Protocol::Smtp, Some(&envelope), &LoginRules::default()) {
+    if let Ok(login) = settings.recipient(Protocol::Smtp, &envelope, &LoginRules::default()) {
         let bytes = login.as_bytes();
         let domain = login.domain().expect("it has one");
         assert!(domain.eq_ignore_ascii_case(b"example.org"));
@@ -152,7 +155,7 @@ pub(crate) fn recipient(data: &[u8]) {
     let rules = LoginRules::default();
     assert!(
         settings
-            .recipient(Protocol::Imap, Some(&envelope), &rules)
+            .recipient(Protocol::Imap, &envelope, &rules)
             .is_err()
     );
 }

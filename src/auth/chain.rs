@@ -9,7 +9,7 @@ use crate::login::Login;
 use crate::login::domain;
 use crate::login::relayed::Value;
 use crate::nginx::refusal::{Refusal, Trouble};
-use crate::nginx::request::AuthRequest;
+use crate::nginx::request::LoginRequest;
 use crate::route::{Destination, OwnPassword};
 use crate::secret::{Password, Proof};
 use crate::sys::turnstile::Turnstile;
@@ -113,7 +113,7 @@ impl Proven {
     /// What is known of the password that the mail server asks for.
     pub(super) fn own_password(
         &self,
-        request: &AuthRequest<'_>,
+        request: &LoginRequest<'_>,
         destination: &Destination,
     ) -> OwnPassword {
         let known = self.account.upstream_password.as_ref();
@@ -130,15 +130,13 @@ impl Proven {
             }
             // The forks of nginx that have tokens pass them on.
             Proof::Password(_) | Proof::Token(_) => OwnPassword::Sent,
-            Proof::CramMd5(_) | Proof::Apop(_) | Proof::External | Proof::None => {
-                match &self.stored_password {
-                    Some(known) if Value::AuthPass.fits_header(known.reveal()) => {
-                        OwnPassword::Known(known.clone())
-                    }
-                    Some(_) => OwnPassword::Unsayable,
-                    None => OwnPassword::Unknown,
+            Proof::CramMd5(_) | Proof::Apop(_) | Proof::External => match &self.stored_password {
+                Some(known) if Value::AuthPass.fits_header(known.reveal()) => {
+                    OwnPassword::Known(known.clone())
                 }
-            }
+                Some(_) => OwnPassword::Unsayable,
+                None => OwnPassword::Unknown,
+            },
         }
     }
 }

@@ -42,12 +42,12 @@ impl Settings {
     pub fn recipient(
         &self,
         protocol: Protocol,
-        envelope: Option<&Envelope<'_>>,
+        envelope: &Envelope<'_>,
         rules: &LoginRules,
     ) -> Result<Login, Refusal> {
-        let (Protocol::Smtp, Some(envelope)) = (protocol, envelope) else {
+        if protocol != Protocol::Smtp {
             return Err(Refusal::RelayDenied("this is not SMTP"));
-        };
+        }
         let recipient =
             Recipient::parse(envelope.to).map_err(|why| Refusal::RelayDenied(why.words()))?;
         let too_long = |_| Refusal::RelayDenied("the address is too long");
@@ -120,7 +120,7 @@ mod tests {
             from: b"MAIL FROM:<x@example.com>",
             to,
         };
-        settings().recipient(Protocol::Smtp, Some(&envelope), &LoginRules::default())
+        settings().recipient(Protocol::Smtp, &envelope, &LoginRules::default())
     }
 
     #[test]
@@ -233,11 +233,11 @@ mod tests {
             (b"RCPT TO:<bob@other.example>", false),
         ] {
             let envelope = envelope(to);
-            let taken = settings.recipient(Protocol::Smtp, Some(&envelope), &rules);
+            let taken = settings.recipient(Protocol::Smtp, &envelope, &rules);
             assert_eq!(taken.is_ok(), ours, "{}", to.escape_ascii());
         }
         let envelope = envelope(b"RCPT TO:<postmaster>");
-        let taken = settings.recipient(Protocol::Smtp, Some(&envelope), &rules);
+        let taken = settings.recipient(Protocol::Smtp, &envelope, &rules);
         assert_eq!(
             taken,
             Ok(Login::new(b"postmaster@example.org".to_vec()).unwrap())
@@ -251,12 +251,8 @@ mod tests {
             from: b"",
             to: b"RCPT TO:<bob@example.com>",
         };
-        for (protocol, envelope) in [
-            (Protocol::Imap, Some(&envelope)),
-            (Protocol::Pop3, Some(&envelope)),
-            (Protocol::Smtp, None),
-        ] {
-            let denied = settings().recipient(protocol, envelope, &LoginRules::default());
+        for protocol in [Protocol::Imap, Protocol::Pop3] {
+            let denied = settings().recipient(protocol, &envelope, &LoginRules::default());
             assert!(matches!(denied, Err(Refusal::RelayDenied(_))), "{denied:?}");
         }
     }

@@ -9,7 +9,7 @@ use crate::login::Login;
 use crate::login::relayed::Value;
 use crate::login::rules::LoginRules;
 use crate::nginx::refusal::Refusal;
-use crate::nginx::request::AuthRequest;
+use crate::nginx::request::{LoginRequest, MailRequest};
 use crate::secret::Token;
 use crate::users::Question;
 
@@ -29,14 +29,14 @@ impl Methods {
     /// The login of the client's certificate, after the rules of `[logins]`.
     pub fn certified(
         &self,
-        request: &AuthRequest<'_>,
+        request: &LoginRequest<'_>,
         rules: &LoginRules,
     ) -> Result<Login, Refusal> {
         let settings = self.external.as_ref();
         let settings = settings.ok_or(Refusal::UnsupportedMethod("external"))?;
-        let login = settings.login(&request.login, request.tls.as_ref(), rules)?;
+        let login = settings.login(&request.login, request.connection.tls.as_ref(), rules)?;
         // Such as "Alice Smith" for SMTP.
-        match Value::login_for(request.protocol).allows(login.as_bytes()) {
+        match Value::login_for(request.connection.protocol).allows(login.as_bytes()) {
             true => Ok(login),
             false => Err(Refusal::WrongCertificate("its name cannot be a login")),
         }
@@ -69,15 +69,15 @@ impl Methods {
     /// Whom incoming mail is for, if it is taken.
     pub fn recipient(
         &self,
-        request: &AuthRequest<'_>,
+        request: &MailRequest<'_>,
         rules: &LoginRules,
     ) -> Result<(&incoming_mail::Settings, Login), Refusal> {
         let settings = self.inbound.as_ref();
         let settings = settings.ok_or(Refusal::RelayDenied("there is no [inbound]"))?;
-        let envelope = request.envelope.as_ref();
+        let protocol = request.connection.protocol;
         Ok((
             settings,
-            settings.recipient(request.protocol, envelope, rules)?,
+            settings.recipient(protocol, &request.envelope, rules)?,
         ))
     }
 }

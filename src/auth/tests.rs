@@ -11,11 +11,11 @@ use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 
 use super::*;
 use crate::auth::certificate;
-use crate::login::Network;
+use crate::login::{Likeness, Network, Protocol};
 use crate::net::lookup::Lookups;
-use crate::nginx::request::{Client, Envelope, Tls};
+use crate::nginx::request::{Client, Connection, Envelope, LoginRequest, MailRequest, Tls};
 use crate::route::{Host, MasterLogin, MasterUse, Ports, Server, State, Table, Target};
-use crate::secret::{Answered, Secret, WeakSchemes};
+use crate::secret::{Answered, Proof, Secret, WeakSchemes};
 use crate::sys::turnstile::Turnstile;
 use crate::users::{Credential, Passwords, StoreError, UserStore};
 
@@ -135,29 +135,39 @@ fn counting(
     (gate, asked)
 }
 
-fn request<'a>(login: &str, proof: Proof) -> AuthRequest<'a> {
-    AuthRequest {
+fn connection<'a>() -> Connection<'a> {
+    Connection {
         protocol: Protocol::Imap,
-        login: Login::new(login.into()).unwrap(),
-        proof,
         attempt: Some(1),
         client: Client {
             address: Some([192, 0, 2, 7].into()),
             vouched_for: true,
             ..Client::default()
         },
-        envelope: None,
         tls: None,
     }
 }
 
-fn plain(login: &str, text: &str) -> AuthRequest<'static> {
+fn request<'a>(login: &str, proof: Proof) -> LoginRequest<'a> {
+    LoginRequest {
+        connection: connection(),
+        login: Login::new(login.into()).unwrap(),
+        proof,
+    }
+}
+
+fn plain(login: &str, text: &str) -> LoginRequest<'static> {
     request(login, Proof::Password(password(text)))
 }
 
 /// `ADDRESS USER PASSWORD`, the latter two each `-` if it is the client's own.
-fn sent(gate: &Gate, request: &AuthRequest<'_>) -> Result<String, Refusal> {
-    let admitted = gate.admit(request, &mut |_| {});
+fn sent(gate: &Gate, request: &LoginRequest<'_>) -> Result<String, Refusal> {
+    decided(gate, AuthRequest::LogIn(request.clone()))
+}
+
+/// The same for every request.
+fn decided(gate: &Gate, request: AuthRequest<'_>) -> Result<String, Refusal> {
+    let admitted = gate.admit(&request, &mut |_| {});
     let admission = admitted.map_err(|denial| denial.why)?;
     let word = |bytes: Option<&[u8]>| match bytes {
         Some(bytes) => String::from_utf8(bytes.to_vec()).unwrap(),

@@ -14,7 +14,7 @@ use crate::login::printable::Printable;
 use crate::login::{Login, Protocol};
 use crate::nginx::answer::Answer;
 use crate::nginx::refusal::Refusal;
-use crate::nginx::request::{AuthRequest, Client};
+use crate::nginx::request::{AuthRequest, Client, Connection, LoginRequest};
 use crate::secret::Proof;
 use crate::users::{Account, Passwords};
 
@@ -47,18 +47,19 @@ pub(super) fn test(
         return Ok(Outcome::BrokenConfig);
     };
     let login = attempt.login()?;
-    let request = AuthRequest {
-        protocol: attempt.protocol,
-        login,
-        proof: Proof::Password(ask(whom, "Password: ")?),
-        attempt: Some(1),
-        client: Client {
-            address: attempt.client,
-            ..Client::default()
+    let request = AuthRequest::LogIn(LoginRequest {
+        connection: Connection {
+            protocol: attempt.protocol,
+            attempt: Some(1),
+            client: Client {
+                address: attempt.client,
+                ..Client::default()
+            },
+            tls: None,
         },
-        envelope: None,
-        tls: None,
-    };
+        login: login.clone(),
+        proof: Proof::Password(ask(whom, "Password: ")?),
+    });
     let mut teller = Teller::new(service.config(), out);
     let mut answer = service
         .decide(&request, &mut |step| teller.hear(&step))
@@ -78,7 +79,7 @@ pub(super) fn test(
     if let Answer::Refuse { why, .. } = &answer {
         tell_refusal(why, out)?;
     }
-    if let Some(Foreseen { why, wait }) = foresee(&service, &request.login, attempt.client, out)? {
+    if let Some(Foreseen { why, wait }) = foresee(&service, &login, attempt.client, out)? {
         // nginx would get that, and no store would be asked. What they have said is of use all the same.
         let wait = service.gate().wait(&request).max(wait);
         answer = Answer::Refuse { why, wait };

@@ -40,14 +40,13 @@ pub enum Method {
 }
 
 impl Method {
-    /// The method of a proof.
+    /// The method of a proof. None of them is [`Method::None`].
     pub fn of(proof: &Proof) -> Self {
         match proof {
             Proof::Password(_) => Self::Plain,
             Proof::CramMd5(_) => Self::CramMd5,
             Proof::Apop(_) => Self::Apop,
             Proof::External => Self::External,
-            Proof::None => Self::None,
             Proof::Token(_) => Self::Token,
         }
     }
@@ -57,19 +56,42 @@ impl Method {
 
 /// One question of nginx, decoded and checked.
 #[derive(Clone, Debug)]
-pub struct AuthRequest<'a> {
-    /// The mail protocol.
-    pub protocol: Protocol,
-    /// The login. Empty for [`Proof::None`], whatever nginx sent.
+pub enum AuthRequest<'a> {
+    /// A client wants to log in.
+    LogIn(LoginRequest<'a>),
+    /// Another mail server brings mail (`smtp_auth none`): nobody logs in.
+    TakeMail(MailRequest<'a>),
+}
+
+/// May this client log in, and where is its mailbox?
+#[derive(Clone, Debug)]
+pub struct LoginRequest<'a> {
+    /// The connection of the mail client.
+    pub connection: Connection<'a>,
+    /// The login.
     pub login: Login,
     /// What the client proves itself with.
     pub proof: Proof,
-    /// How often the client has tried on its connection, from 1; `None` if that is not a number.
+}
+
+/// Is this mail taken, and by which mail server?
+#[derive(Clone, Debug)]
+pub struct MailRequest<'a> {
+    /// The connection of the mail client.
+    pub connection: Connection<'a>,
+    /// The SMTP dialogue so far.
+    pub envelope: Envelope<'a>,
+}
+
+/// What nginx says of a mail client's connection, whatever it asks.
+#[derive(Clone, Copy, Debug)]
+pub struct Connection<'a> {
+    /// The mail protocol.
+    pub protocol: Protocol,
+    /// How often the client has tried on this connection, from 1; `None` if that is not a number.
     pub attempt: Option<u32>,
     /// The mail client.
     pub client: Client<'a>,
-    /// The SMTP dialogue so far; only with [`Proof::None`].
-    pub envelope: Option<Envelope<'a>>,
     /// The TLS session of the mail client; `None` without one.
     pub tls: Option<Tls<'a>>,
 }
@@ -103,7 +125,7 @@ impl Client<'_> {
 /// service, which is told what nginx said and nothing else.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Session<'a> {
-    /// `Auth-Login-Attempt`, as in [`AuthRequest::attempt`].
+    /// `Auth-Login-Attempt`, as in [`Connection::attempt`].
     pub attempt: Option<u32>,
     /// As in [`Client::host`].
     pub host: Option<&'a [u8]>,
@@ -111,7 +133,7 @@ pub struct Session<'a> {
     pub proxied_from: Option<(IpAddr, u16)>,
     /// As in [`Client::proxied_to`].
     pub proxied_to: Option<(IpAddr, u16)>,
-    /// As in [`AuthRequest::tls`].
+    /// As in [`Connection::tls`].
     pub tls: Option<Tls<'a>>,
 }
 
@@ -150,17 +172,22 @@ pub struct Tls<'a> {
 impl<'a> AuthRequest<'a> {
     /// Whom the answer is for.
     pub fn dialogue(&self) -> Dialogue {
-        Dialogue::new(self.protocol, Some(Method::of(&self.proof)))
+        Dialogue::new(self.connection().protocol, Some(self.method()))
     }
 
-    /// What stores may pass on of it.
-    pub fn session(&self) -> Session<'a> {
-        Session {
-            attempt: self.attempt,
-            host: self.client.host,
-            proxied_from: self.client.proxied_from,
-            proxied_to: self.client.proxied_to,
-            tls: self.tls,
+    /// nginx's `Auth-Method`.
+    pub fn method(&self) -> Method {
+        match self {
+            Self::LogIn(request) => Method::of(&request.proof),
+            Self::TakeMail(_) => Method::None,
+        }
+    }
+
+    /// The connection of the mail client.
+    pub fn connection(&self) -> &Connection<'a> {
+        match self {
+            Self::LogIn(request) => &request.connection,
+            Self::TakeMail(request) => &request.connection,
         }
     }
 
@@ -173,25 +200,43 @@ impl<'a> AuthRequest<'a> {
         headers.has_credentials()?;
         headers.are_lines()?;
         headers.fit_for_the_mail_server()?;
-        let proof = headers.proof()?;
-        let login = match proof {
-            // It may hold what an earlier client of that nginx worker sent (CVE-2025-53859).
-            Proof::None => Vec::new(),
-            _ => decoded(headers.get(Header::AuthUser).unwrap_or_default())
-                .ok_or(Refusal::BadEscape("Auth-User"))?,
-        };
-        Ok(Self {
+        let connection = Connection {
             protocol: headers.protocol(),
-            login: Login::for_protocol(login, headers.protocol())?,
-            envelope: headers.envelope(&proof),
-            proof,
             attempt: headers.attempt(),
             client: Client {
                 vouched_for: !fronts.are_anybody(),
                 ..headers.client()
             },
             tls: headers.tls(),
-        })
+        };
+        // With method none, Auth-User may hold what an earlier client of that nginx worker sent
+        // (CVE-2025-53859): it is not looked at.
+        let Some(proof) = headers.proof()? else {
+            return Ok(Self::TakeMail(MailRequest {
+                connection,
+                envelope: headers.envelope(),
+            }));
+        };
+        let login = decoded(headers.get(Header::AuthUser).unwrap_or_default())
+            .ok_or(Refusal::BadEscape("Auth-User"))?;
+        Ok(Self::LogIn(LoginRequest {
+            login: Login::for_protocol(login, connection.protocol)?,
+            connection,
+            proof,
+        }))
+    }
+}
+
+impl<'a> Connection<'a> {
+    /// What stores may pass on of it.
+    pub fn session(&self) -> Session<'a> {
+        Session {
+            attempt: self.attempt,
+            host: self.client.host,
+            proxied_from: self.client.proxied_from,
+            proxied_to: self.client.proxied_to,
+            tls: self.tls,
+        }
     }
 }
 
@@ -207,7 +252,7 @@ pub struct Outline<'a> {
     pub method: Option<Method>,
     /// `Auth-User` as it came, escaped; `None` if there is none or if it is not to be believed.
     pub user: Option<&'a [u8]>,
-    /// `Auth-Login-Attempt`, as in [`AuthRequest::attempt`].
+    /// `Auth-Login-Attempt`, as in [`Connection::attempt`].
     pub attempt: Option<u32>,
     /// `Client-IP`.
     pub client: Option<IpAddr>,

@@ -107,8 +107,6 @@ pub enum Proof {
     Apop(Answered),
     /// `external`: the client's certificate. `Auth-Pass` may be stale and is not looked at.
     External,
-    /// `none`: nothing, incoming SMTP. `Auth-User` and `Auth-Pass` are not looked at.
-    None,
     /// `xoauth2` and `oauthbearer` of freenginx and Angie: a token in place of the password.
     Token(Token),
 }

@@ -123,7 +123,7 @@ impl Secret {
                 .form
                 .apop(answered.challenge())
                 .is_some_and(|digest| digest.ct_eq(answered.digest().as_slice()).into()),
-            Proof::External | Proof::None | Proof::Token(_) => false,
+            Proof::External | Proof::Token(_) => false,
         };
         wipe_stack();
         Ok(fits && !self.decoy)
@@ -135,7 +135,7 @@ impl Secret {
             Proof::Password(_) => true,
             Proof::CramMd5(_) => matches!(self.form, Form::Plain(_) | Form::CramMd5(_)),
             Proof::Apop(_) => matches!(self.form, Form::Plain(_)),
-            Proof::External | Proof::None | Proof::Token(_) => false,
+            Proof::External | Proof::Token(_) => false,
         }
     }
 

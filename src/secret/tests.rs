@@ -82,7 +82,7 @@ fn what_a_scheme_costs_and_can_be_compared_with() {
             assert!(!secret.matches(&proof), "{text}");
         }
         assert!(secret.can_check(&proof("x")));
-        assert!(!secret.can_check(&Proof::External) && !secret.can_check(&Proof::None));
+        assert!(!secret.can_check(&Proof::External));
         assert!(!secret.matches(&proof("")) && !secret.matches(&Proof::External));
     }
 }

@@ -107,14 +107,19 @@ impl Service {
             Err(why) => return refuse(why, &Outline::of(params), messages, arrived, out),
         };
         let decided = self.decide(&request, &mut |_| {});
-        let recipient = request
-            .envelope
-            .map(|envelope| incoming_mail::shown(envelope.to));
+        let connection = request.connection();
+        let (login, recipient) = match &request {
+            AuthRequest::LogIn(request) => (request.login.as_bytes(), None),
+            AuthRequest::TakeMail(request) => {
+                let recipient = incoming_mail::shown(request.envelope.to);
+                (&b""[..], Some(recipient))
+            }
+        };
         let asked = Asked {
             dialogue: request.dialogue(),
-            protocol: request.protocol.word(),
-            login: Some(request.login.as_bytes()),
-            client: request.client.address,
+            protocol: connection.protocol.word(),
+            login: Some(login),
+            client: connection.client.address,
             recipient,
             peer: None,
             wait: self.gate.wait(&request),

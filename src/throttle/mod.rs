@@ -163,7 +163,7 @@ impl Throttle {
         match proof {
             Proof::Password(_) | Proof::CramMd5(_) | Proof::Apop(_) => {}
             // There is no guessing a token or a key.
-            Proof::External | Proof::Token(_) | Proof::None => return Ok(None),
+            Proof::External | Proof::Token(_) => return Ok(None),
         }
         let believed = client.address.filter(|_| client.vouched_for);
         if believed.is_some_and(|address| self.always_allows(address)) {

@@ -168,7 +168,6 @@ fn an_empty_password_and_other_proofs_never_fit() {
     assert!(!empty.matches(&proof(b"")));
     let plain = read("{PLAIN}x");
     assert!(plain.matches(&proof(b"x")));
-    assert!(!plain.matches(&Proof::None));
     assert!(!plain.matches(&Proof::External));
     assert!(!plain.clone().into_decoy().matches(&proof(b"x")));
     assert_eq!(format!("{plain:?}"), "Secret(..)");

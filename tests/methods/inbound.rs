@@ -290,7 +290,7 @@ fn hostile_lines_get_nobody_a_relay() {
             from: b"",
             to: &line,
         };
-        let Ok(login) = settings.recipient(Protocol::Smtp, Some(&envelope), &rules) else {
+        let Ok(login) = settings.recipient(Protocol::Smtp, &envelope, &rules) else {
             continue;
         };
         accepted += 1;

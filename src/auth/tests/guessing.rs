@@ -83,7 +83,10 @@ fn guesses_count_and_what_was_not_tried_does_not() {
     ] {
         let gate = throttled(gate(users(), None));
         let request = request(login, proof);
-        let denial = gate.admit(&request, &mut |_| {}).err().unwrap();
+        let denial = gate
+            .admit(&AuthRequest::LogIn(request), &mut |_| {})
+            .err()
+            .unwrap();
         assert_eq!(denial.why, why, "{login}");
         assert_eq!(denial.wait.map_or(0, NonZeroU32::get), wait, "{login}");
         assert_eq!(counted(&gate), Vec::from_iter(expected), "{login}");
@@ -103,7 +106,7 @@ fn after_too_many_no_store_is_asked() {
     );
     assert_eq!(asked.load(SeqCst), 1);
     let denial = gate
-        .admit(&plain("alice", "pw"), &mut |_| {})
+        .admit(&AuthRequest::LogIn(plain("alice", "pw")), &mut |_| {})
         .err()
         .unwrap();
     let why = Refusal::Throttled("this login from there");
@@ -188,7 +191,10 @@ fn what_is_owed_is_held_back_with_counts_and_without() {
     };
     for gate in [asking(), throttled(asking())] {
         let started = Instant::now();
-        let denial = gate.admit(&plain("alice", "x"), &mut |_| {}).err().unwrap();
+        let denial = gate
+            .admit(&AuthRequest::LogIn(plain("alice", "x")), &mut |_| {})
+            .err()
+            .unwrap();
         assert_eq!(denial.why, Refusal::WrongPassword);
         let earliest = denial.earliest.unwrap();
         assert!(earliest >= started + Duration::from_millis(100));

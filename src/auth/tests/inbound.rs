@@ -14,16 +14,22 @@ fn taking(users: Vec<(&'static str, Account)>, host: Option<&str>, recipients: R
     gate
 }
 
-fn mail(to: &'static [u8]) -> AuthRequest<'static> {
-    AuthRequest {
-        protocol: Protocol::Smtp,
-        envelope: Some(Envelope {
+fn mail(to: &'static [u8]) -> MailRequest<'static> {
+    MailRequest {
+        connection: Connection {
+            protocol: Protocol::Smtp,
+            ..connection()
+        },
+        envelope: Envelope {
             helo: b"mx.example",
             from: b"MAIL FROM:<x@example.net>",
             to,
-        }),
-        ..request("", Proof::None)
+        },
     }
+}
+
+fn sent(gate: &Gate, request: &MailRequest<'_>) -> Result<String, Refusal> {
+    decided(gate, AuthRequest::TakeMail(request.clone()))
 }
 
 /// What a user may not do, and from where, is no matter of their mail.
@@ -92,7 +98,7 @@ fn a_recipient_is_a_login_after_the_rules() {
     assert_eq!(sent(&gate, &upper), Err(Refusal::UnknownRecipient));
     gate.logins.lower_case = true;
     let mut renamed = Vec::new();
-    let admitted = gate.admit(&upper, &mut |step| {
+    let admitted = gate.admit(&AuthRequest::TakeMail(upper), &mut |step| {
         if let Step::Renamed(login) = step {
             renamed.push(login.as_bytes().to_vec());
         }

@@ -4,6 +4,18 @@ use super::*;
 use MasterUse::{Always, WhenNeeded};
 
 /// RFC 2195, 3.
+/// Mail that no `[inbound]` takes.
+fn no_mail() -> MailRequest<'static> {
+    MailRequest {
+        connection: connection(),
+        envelope: Envelope {
+            helo: b"",
+            from: b"",
+            to: b"",
+        },
+    }
+}
+
 fn cram_md5() -> Proof {
     let challenge = b"<1896.697170952@postoffice.reston.mci.net>";
     let digest = b"b913a602c7eda7a495b4e6e7334d3890";
@@ -109,13 +121,13 @@ fn a_mail_server_gets_what_the_client_sent_or_what_is_known_or_a_master() {
             issuer: None,
         });
         let mut request = request("alice", proof);
-        request.tls = Some(TLS);
+        request.connection.tls = Some(TLS);
         let sent = sent(&gate, &request);
         let expected = expected.map(|words| format!("{mail} {words}"));
         assert_eq!(sent, expected, "{what}");
         // For SMTP nginx goes on without a password.
         if expected == Err(Trouble::PasswordNeeded.into()) {
-            request.protocol = Protocol::Smtp;
+            request.connection.protocol = Protocol::Smtp;
             assert_eq!(self::sent(&gate, &request), says("192.0.2.1:25 - -"));
         }
     }
@@ -202,9 +214,9 @@ fn an_unknown_host_is_told_with_its_store() {
 fn each_step_is_told_in_its_order() {
     let mut gate = gate(vec![("alice", clear("pw"))], None);
     gate.logins.lower_case = true;
-    let steps = |request: &AuthRequest<'_>| {
+    let steps = |request: LoginRequest<'_>| {
         let mut steps = Vec::new();
-        let _ = gate.admit(request, &mut |step| {
+        let _ = gate.admit(&AuthRequest::LogIn(request), &mut |step| {
             let step = format!("{step:?}");
             let word = step.split(|c: char| !c.is_alphanumeric()).next();
             steps.push(word.unwrap_or_default().to_owned());
@@ -212,42 +224,40 @@ fn each_step_is_told_in_its_order() {
         steps.join(" ")
     };
     assert_eq!(
-        steps(&plain("Alice", "pw")),
+        steps(plain("Alice", "pw")),
         "Renamed FoundIn FitsPassword Proven Admitted Routed"
     );
-    assert_eq!(steps(&plain("alice", "x")), "FoundIn Wrong");
-    assert_eq!(steps(&plain("bob", "x")), "NotIn");
-    assert_eq!(steps(&plain("down", "x")), "InTrouble");
+    assert_eq!(steps(plain("alice", "x")), "FoundIn Wrong");
+    assert_eq!(steps(plain("bob", "x")), "NotIn");
+    assert_eq!(steps(plain("down", "x")), "InTrouble");
 }
 
 #[test]
 fn without_settings_no_other_method_lets_anybody_in() {
     let gate = gate(vec![("alice", clear("pw"))], None);
     let mut request = request("alice", Proof::External);
-    request.tls = Some(TLS);
+    request.connection.tls = Some(TLS);
     let unsupported = Err(Refusal::UnsupportedMethod("external"));
     assert_eq!(sent(&gate, &request), unsupported);
     let token = crate::secret::Token::new(b"e30.e30.x".to_vec()).unwrap();
     request.proof = Proof::Token(token);
     let unsupported = Err(Refusal::UnsupportedMethod("token"));
     assert_eq!(sent(&gate, &request), unsupported);
-    request.proof = Proof::None;
-    assert!(matches!(
-        sent(&gate, &request),
-        Err(Refusal::RelayDenied(_))
-    ));
+    let mail = AuthRequest::TakeMail(no_mail());
+    assert!(matches!(decided(&gate, mail), Err(Refusal::RelayDenied(_))));
 }
 
 #[test]
 fn a_retry_is_granted_up_to_the_last_attempt_but_not_after_digests() {
     let mut gate = gate(Vec::new(), None);
-    let wait = |gate: &Gate, attempt, proof| {
-        let request = AuthRequest {
-            attempt,
-            ..request("alice", proof)
-        };
+    let denied = |gate: &Gate, request| {
         let denial = gate.admit(&request, &mut |_| {}).err().unwrap();
         denial.wait.map_or(0, NonZeroU32::get)
+    };
+    let wait = |gate: &Gate, attempt, proof| {
+        let mut request = request("alice", proof);
+        request.connection.attempt = attempt;
+        denied(gate, AuthRequest::LogIn(request))
     };
     let pw = || Proof::Password(password("x"));
     assert_eq!(wait(&gate, Some(1), pw()), 0);
@@ -265,11 +275,11 @@ fn a_retry_is_granted_up_to_the_last_attempt_but_not_after_digests() {
         (Some(1), cram_md5(), 0),
         (Some(1), apop(), 0),
         (Some(1), Proof::External, 3),
-        (Some(1), Proof::None, 3),
     ] {
         let what = format!("{attempt:?} {proof:?}");
         assert_eq!(wait(&gate, attempt, proof), expected, "{what}");
     }
+    assert_eq!(denied(&gate, AuthRequest::TakeMail(no_mail())), 3);
     // Where nginx takes it.
     gate.retry = gate.retry.map(|retry| Retry {
         after_digests: true,
@@ -306,10 +316,8 @@ fn a_blank_around_a_login_is_refused_for_smtp_or_dropped() {
     ] {
         let mut gate = gate(vec![("bob", clear("own"))], None);
         gate.logins.trim = trim;
-        let request = AuthRequest {
-            protocol,
-            ..plain(login, "own")
-        };
+        let mut request = plain(login, "own");
+        request.connection.protocol = protocol;
         let said = sent(&gate, &request);
         match accepted {
             true => assert!(said.is_ok(), "{trim} {login:?}: {said:?}"),

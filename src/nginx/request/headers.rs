@@ -216,7 +216,8 @@ impl<'a> Headers<'a> {
         Protocol::from_word(self.get(Header::AuthProtocol).unwrap_or_default())
     }
 
-    pub(super) fn proof(&self) -> Result<Proof, Refusal> {
+    /// What the client proves itself with; `None` for mail that another server brings.
+    pub(super) fn proof(&self) -> Result<Option<Proof>, Refusal> {
         let pass = || {
             let pass = self.get(Header::AuthPass).unwrap_or_default();
             decoded(pass).ok_or(Refusal::BadEscape("Auth-Pass"))
@@ -225,18 +226,17 @@ impl<'a> Headers<'a> {
             let challenge = self.get(Header::AuthSalt).unwrap_or_default();
             Ok::<_, Refusal>(Answered::new(challenge, &Zeroizing::new(pass()?))?)
         };
-        match self.method() {
-            Some(Method::Plain) => Ok(Proof::Password(Password::new(pass()?)?)),
-            Some(Method::CramMd5) => Ok(Proof::CramMd5(answered()?)),
-            Some(Method::Apop) => Ok(Proof::Apop(answered()?)),
-            Some(Method::External) => Ok(Proof::External),
-            Some(Method::None) => Ok(Proof::None),
-            Some(Method::Token) => match Token::new(pass()?) {
-                Some(token) => Ok(Proof::Token(token)),
-                None => Err(Refusal::BadToken("it is too long, or no token at all")),
-            },
-            None => Err(Refusal::UnknownMethod),
-        }
+        Ok(Some(match self.method().ok_or(Refusal::UnknownMethod)? {
+            Method::Plain => Proof::Password(Password::new(pass()?)?),
+            Method::CramMd5 => Proof::CramMd5(answered()?),
+            Method::Apop => Proof::Apop(answered()?),
+            Method::External => Proof::External,
+            Method::None => return Ok(None),
+            Method::Token => Proof::Token(
+                Token::new(pass()?)
+                    .ok_or(Refusal::BadToken("it is too long, or no token at all"))?,
+            ),
+        }))
     }
 
     /// How the client shows who it is; `None` if that is not known.
@@ -275,12 +275,12 @@ impl<'a> Headers<'a> {
         address(self.get(header)?)
     }
 
-    pub(super) fn envelope(&self, proof: &Proof) -> Option<Envelope<'a>> {
-        matches!(proof, Proof::None).then(|| Envelope {
+    pub(super) fn envelope(&self) -> Envelope<'a> {
+        Envelope {
             helo: self.get(Header::AuthSmtpHelo).unwrap_or_default(),
             from: self.get(Header::AuthSmtpFrom).unwrap_or_default(),
             to: self.get(Header::AuthSmtpTo).unwrap_or_default(),
-        })
+        }
     }
 
     pub(super) fn tls(&self) -> Option<Tls<'a>> {

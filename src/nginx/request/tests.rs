@@ -29,6 +29,22 @@ fn read<'a>(params: &Params<'a>) -> Result<AuthRequest<'a>, Refusal> {
     AuthRequest::from_params(params, Peer::Unix, &Fronts::default())
 }
 
+/// The same of a client that wants to log in.
+fn login_request<'a>(params: &Params<'a>) -> LoginRequest<'a> {
+    match read(params) {
+        Ok(AuthRequest::LogIn(request)) => request,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// The same of a server that brings mail.
+fn mail_request<'a>(params: &Params<'a>) -> MailRequest<'a> {
+    match read(params) {
+        Ok(AuthRequest::TakeMail(request)) => request,
+        other => panic!("{other:?}"),
+    }
+}
+
 fn refused(changes: &[(&'static str, Option<&'static [u8]>)]) -> Refusal {
     read(&params(changes)).unwrap_err()
 }
@@ -36,13 +52,14 @@ fn refused(changes: &[(&'static str, Option<&'static [u8]>)]) -> Refusal {
 #[test]
 fn an_ordinary_request() {
     let params = params(&[]);
-    let request = read(&params).unwrap();
+    let request = login_request(&params);
     assert_eq!(request.login.as_bytes(), b"alice");
-    assert_eq!(request.protocol, Protocol::Imap);
-    assert_eq!(request.attempt, Some(1));
-    assert_eq!(request.client.address, Some([192, 0, 2, 7].into()));
+    let connection = request.connection;
+    assert_eq!(connection.protocol, Protocol::Imap);
+    assert_eq!(connection.attempt, Some(1));
+    assert_eq!(connection.client.address, Some([192, 0, 2, 7].into()));
     assert!(matches!(&request.proof, Proof::Password(p) if p.reveal() == b"secret"));
-    assert!(request.envelope.is_none() && request.tls.is_none());
+    assert!(connection.tls.is_none());
 }
 
 #[test]
@@ -57,7 +74,7 @@ fn credentials_are_decoded_once_and_bytewise() {
         (b"%C3%A9", b"\xc3\xa9"),
     ] {
         let params = params(&[("HTTP_AUTH_USER", Some(raw)), ("HTTP_AUTH_PASS", Some(raw))]);
-        let request = read(&params).unwrap();
+        let request = login_request(&params);
         assert_eq!(request.login.as_bytes(), decoded);
         assert!(matches!(&request.proof, Proof::Password(p) if p.reveal() == decoded));
     }
@@ -127,18 +144,17 @@ fn a_method_needs_no_header_that_it_does_not_go_by() {
             ("HTTP_AUTH_PASS", None),
         ])
     };
-    for (method, proof) in [(b"external".as_slice(), "External"), (b"none", "None")] {
-        let params = without(method);
-        let request = read(&params).unwrap();
-        assert_eq!(format!("{:?}", request.proof), proof);
-        assert!(request.login.as_bytes().is_empty());
-    }
+    let certified = without(b"external");
+    let request = login_request(&certified);
+    assert!(matches!(request.proof, Proof::External));
+    assert!(request.login.as_bytes().is_empty());
+    assert_eq!(mail_request(&without(b"none")).envelope.to, b"");
     // With a login, and without what would be left of an earlier password.
     let params = params(&[
         ("HTTP_AUTH_METHOD", Some(b"external")),
         ("HTTP_AUTH_PASS", None),
     ]);
-    assert_eq!(read(&params).unwrap().login.as_bytes(), b"alice");
+    assert_eq!(login_request(&params).login.as_bytes(), b"alice");
 }
 
 /// Every header that nginx sends, by its CGI variable and as it is called in the log.
@@ -217,7 +233,7 @@ fn methods() {
         ]);
         read(&params).map(|request| {
             assert_eq!(Outline::of(&params).dialogue(), request.dialogue());
-            (Method::of(&request.proof), request.dialogue())
+            (request.method(), request.dialogue())
         })
     };
     let login = Dialogue::Login(Protocol::Imap);
@@ -299,17 +315,18 @@ fn method_none_brings_the_envelope_and_no_login() {
         ("HTTP_AUTH_SMTP_FROM", Some(b"mail   from:<a@b%41>")),
         ("HTTP_AUTH_SMTP_TO", Some(b"rcpt to:<c@d>")),
     ]);
-    let request = read(&params).unwrap();
-    assert_eq!(request.login.as_bytes(), b"");
-    assert_eq!(request.client.host, Some(&b"[UNAVAILABLE]"[..]));
-    let envelope = request.envelope.unwrap();
+    let request = mail_request(&params);
+    let host = request.connection.client.host;
+    assert_eq!(host, Some(&b"[UNAVAILABLE]"[..]));
+    let envelope = request.envelope;
     assert_eq!(envelope.helo, b"\xe9 x");
     assert_eq!(envelope.from, b"mail   from:<a@b%41>");
     assert_eq!(envelope.to, b"rcpt to:<c@d>");
     let outline = Outline::of(&params);
     assert_eq!(outline.user, None);
     assert_eq!(outline.dialogue(), Dialogue::Inbound);
-    assert_eq!(request.dialogue(), Dialogue::Inbound);
+    let dialogue = AuthRequest::TakeMail(request).dialogue();
+    assert_eq!(dialogue, Dialogue::Inbound);
 }
 
 #[test]
@@ -334,7 +351,7 @@ fn what_is_known_of_the_connection_is_read_from_its_own_headers() {
         ("HTTP_PROXY_PROTOCOL_SERVER_PORT", Some(b"993")),
     ]);
     let request = read(&params).unwrap();
-    let tls = request.tls.unwrap();
+    let tls = request.connection().tls.unwrap();
     assert_eq!(tls.protocol, Some(&b"TLSv1.3"[..]));
     assert_eq!(tls.cipher, Some(&b"TLS_AES_256_GCM_SHA384"[..]));
     assert_eq!(tls.verify, Some(&b"FAILED:certificate has expired"[..]));
@@ -343,7 +360,7 @@ fn what_is_known_of_the_connection_is_read_from_its_own_headers() {
     assert_eq!(tls.serial, Some(&b"0A"[..]));
     assert_eq!(tls.fingerprint, Some(&b"f00d"[..]));
     assert_eq!(tls.cert, Some(&b"-----BEGIN"[..]));
-    let client = request.client;
+    let client = request.connection().client;
     assert_eq!(client.host, Some(&b"client.example"[..]));
     let from = ("2001:db8::7".parse().unwrap(), 4000);
     let to = ("2001:db8::1".parse().unwrap(), 993);
@@ -367,7 +384,7 @@ fn what_is_no_address_with_a_port_is_none() {
             ("HTTP_PROXY_PROTOCOL_SERVER_ADDR", address),
             ("HTTP_PROXY_PROTOCOL_SERVER_PORT", port),
         ]);
-        let client = read(&params).unwrap().client;
+        let client = read(&params).unwrap().connection().client;
         assert_eq!((client.proxied_from, client.proxied_to), (None, None));
     }
     for ssl in [None, Some(&b"off"[..]), Some(b""), Some(b"ON")] {
@@ -375,7 +392,7 @@ fn what_is_no_address_with_a_port_is_none() {
             ("HTTP_AUTH_SSL", ssl),
             ("HTTP_AUTH_SSL_VERIFY", Some(b"SUCCESS")),
         ]);
-        assert!(read(&params).unwrap().tls.is_none(), "{ssl:?}");
+        assert!(read(&params).unwrap().connection().tls.is_none(), "{ssl:?}");
     }
 }
 
@@ -390,7 +407,7 @@ fn an_attempt_that_is_no_number_is_none() {
         (Some(b"99999999999"), None),
     ] {
         let params = params(&[("HTTP_AUTH_LOGIN_ATTEMPT", value)]);
-        assert_eq!(read(&params).unwrap().attempt, attempt);
+        assert_eq!(read(&params).unwrap().connection().attempt, attempt);
     }
 }
 

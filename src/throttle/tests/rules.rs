@@ -143,7 +143,6 @@ fn only_passwords_and_digests_are_counted() {
         (apop, true),
         (Proof::External, false),
         (Proof::Token(token), false),
-        (Proof::None, false),
     ] {
         let visit = throttle.visit(&client("192.0.2.1"), b"alice", &proof, soon());
         assert_eq!(visit.unwrap().is_some(), counted, "{proof:?}");

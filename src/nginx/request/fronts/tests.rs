@@ -182,7 +182,11 @@ fn a_client_is_vouched_for_by_key_or_front() {
     ] {
         let params = params(&shown);
         let request = AuthRequest::from_params(&params, Peer::WebServer, &fronts).unwrap();
-        assert_eq!(request.client.vouched_for, vouched, "{fronts:?}");
+        assert_eq!(
+            request.connection().client.vouched_for,
+            vouched,
+            "{fronts:?}"
+        );
     }
 }
 

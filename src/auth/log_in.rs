@@ -1,0 +1,195 @@
+//! The decision about a client that wants to log in.
+
+use std::time::{Duration, Instant};
+
+use super::chain::{Proven, may_come};
+use super::{Admission, Denied, Gate, Guess, Masters, Step, wanted};
+use crate::login::{Likeness, Login, Protocol};
+use crate::nginx::refusal::{Refusal, Trouble};
+use crate::nginx::request::LoginRequest;
+use crate::route::{Credentials, NoPassword, OwnPassword};
+use crate::secret::Proof;
+use crate::throttle::Delay;
+use crate::users::Question;
+
+/// The word of a digest or a certificate is enough, and nginx cannot be told what to log in with.
+const UNSAYABLE: &str = "Auth-Pass cannot carry what the store has in clear: it has a blank at an end \
+                         or a control byte; set another, or give the host a master-login";
+
+impl Gate {
+    /// Decides; `slowed` is how long a refusal is to be held back because of others before.
+    pub(super) fn log_in(
+        &self,
+        request: &LoginRequest<'_>,
+        slowed: &mut Delay,
+        note: &mut impl FnMut(Step<'_>),
+    ) -> Result<Admission, Refusal> {
+        let connection = &request.connection;
+        let deadline = Instant::now() + self.deadline;
+        let fits = request.login.fits(connection.protocol);
+        if !fits && !self.logins.trim {
+            return Err(Refusal::BadLogin);
+        }
+        // Digests and certificates are made for one login, not for two.
+        let by_password = matches!(request.proof, Proof::Password(_));
+        let masters = self.masters.as_ref().filter(|_| by_password);
+        let (typed, master) =
+            match masters.and_then(|masters| masters.split(&request.login, &self.logins)) {
+                Some((user, master)) => (user, Some(master)),
+                None => (request.login.clone(), None),
+            };
+        let login = match request.proof {
+            Proof::External => self.methods.certified(request, &self.logins)?,
+            _ => self.logins.canonical(&typed)?,
+        };
+        if login != typed {
+            note(Step::Renamed(&login));
+        }
+        let asked = Question {
+            login: &login,
+            protocol: connection.protocol,
+            client: connection.client.address,
+            session: connection.session(),
+            network: connection.client.network(),
+            deadline,
+        };
+        let masters = masters.zip(master.as_ref());
+        let proven = self.prove_within_bounds(request, &asked, masters, slowed, note)?;
+        let account = &proven.account;
+        note(Step::Admitted);
+        let destination = self
+            .routes
+            .choose(&wanted(&asked, account))
+            .map_err(|trouble| self.chain.with_origin(trouble, account))?;
+        note(Step::Routed(&destination));
+        // With a login of ours the mail server asks for no password: it must be that user's mailbox.
+        if destination.master.is_some()
+            && account.user.is_none()
+            && account.likeness == Likeness::Other
+        {
+            return Err(Refusal::LoginNotProven(account.likeness));
+        }
+        let known_as = account.user.as_deref().unwrap_or(login.as_bytes());
+        let typed = |user: &[u8]| fits && user == request.login.as_bytes();
+        let other = |user: &[u8]| (!typed(user)).then(|| user.to_vec());
+        let (user, own) = match masters {
+            // A mail server that has no login for us may know the masters themselves.
+            Some((masters, master)) if destination.master.is_none() => {
+                (other(&masters.join(known_as, master)), OwnPassword::Sent)
+            }
+            Some(_) => (other(known_as), OwnPassword::Unknown),
+            None => (other(known_as), proven.own_password(request, &destination)),
+        };
+        // nginx does not go on without a password ("did not send password") but for SMTP.
+        let credentials = match destination.credentials(login.as_bytes(), user.clone(), own) {
+            Ok(credentials) => credentials,
+            Err(_) if connection.protocol == Protocol::Smtp => Credentials {
+                user,
+                password: None,
+            },
+            Err(NoPassword::Unknown) => return Err(Trouble::PasswordNeeded.into()),
+            Err(NoPassword::Unsayable) => return Err(Trouble::Answer(UNSAYABLE.to_owned()).into()),
+        };
+        Ok(Admission {
+            destination,
+            user: credentials.user,
+            password: credentials.password,
+            app_password: proven.app_password,
+        })
+    }
+
+    /// Has the proof checked, unless too many wrong ones came before.
+    fn prove_within_bounds(
+        &self,
+        request: &LoginRequest<'_>,
+        asked: &Question<'_>,
+        masters: Option<(&Masters, &Login)>,
+        slowed: &mut Delay,
+        note: &mut impl FnMut(Step<'_>),
+    ) -> Result<Proven, Refusal> {
+        let proof = &request.proof;
+        // It is the master's password that could be guessed. No ordinary login can hold the separator,
+        // so a user of the same name is another one.
+        let master = masters.map(|(masters, master)| masters.join(b"", master));
+        let guessed = master.as_deref().unwrap_or(asked.login.as_bytes());
+        let visit = self.throttle.as_ref().map(|throttle| {
+            throttle.visit(&request.connection.client, guessed, proof, asked.deadline)
+        });
+        let Some(visit) = visit.transpose()?.flatten() else {
+            return self.prove(proof, asked, masters, note).map_err(|denied| {
+                slowed.earliest = held_back(denied.owed);
+                denied.why
+            });
+        };
+        let asked = &Question {
+            deadline: visit.deadline_of_stores(self.deadline),
+            ..*asked
+        };
+        if let Some(why) = visit.refused() {
+            // As after a wrong password: the same words, and the same time, but none of the work.
+            *slowed = visit.turned_away(proof);
+            return Err(why);
+        }
+        match self.prove(proof, asked, masters, note) {
+            Ok(proven) => {
+                visit.succeeded(proof).map_err(|(why, wait)| {
+                    slowed.wait = wait;
+                    why
+                })?;
+                Ok(proven)
+            }
+            Err(Denied { why, guess, owed }) => {
+                slowed.earliest = held_back(owed);
+                // Clients that have got in from there by a password may try a digest first each time.
+                let habit = why == Refusal::DigestNotPossible && visit.is_exempt();
+                if guess == Guess::Yes && !habit {
+                    let counted = visit.failed(proof, owed)?;
+                    slowed.wait = counted.wait;
+                    return Err(counted.too_late.unwrap_or(why));
+                }
+                Err(why)
+            }
+        }
+    }
+
+    /// Has the proof checked, and whether its user may come.
+    fn prove(
+        &self,
+        proof: &Proof,
+        asked: &Question<'_>,
+        masters: Option<(&Masters, &Login)>,
+        note: &mut impl FnMut(Step<'_>),
+    ) -> Result<Proven, Denied> {
+        let proven = match (proof, masters) {
+            (Proof::Password(_), Some((masters, master))) => {
+                note(Step::AsMaster(master.as_bytes()));
+                masters.authenticate(master, asked, proof, &self.chain)?;
+                Proven::new(self.chain.look_up(asked, note)?)
+            }
+            (Proof::Password(_) | Proof::CramMd5(_) | Proof::Apop(_), _) => {
+                self.chain.authenticate(asked, proof, note)?
+            }
+            (Proof::Token(token), _) => {
+                self.methods.check(token, asked, &self.logins)?;
+                Proven::new(self.chain.look_up(asked, note)?)
+            }
+            (Proof::External, _) => Proven::by_certificate(self.chain.look_up(asked, note)?),
+        };
+        note(Step::Proven);
+        let account = &proven.account;
+        // Only now, so that a user who is switched off looks like one with another password.
+        if account.disabled {
+            return Err(Refusal::Disabled.into());
+        }
+        // A master comes from the networks of the masters.
+        if masters.is_none() && !may_come(account.allow_nets.as_deref(), asked) {
+            return Err(Refusal::NetworkNotAllowed.into());
+        }
+        Ok(proven)
+    }
+}
+
+/// When an answer may leave at the earliest that is held back for so long from now.
+fn held_back(owed: Duration) -> Option<Instant> {
+    (!owed.is_zero()).then(|| Instant::now() + owed)
+}
