@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 
-use super::load::{Caller, TEMPORARY};
-use super::victim::{Start, USERS};
+use crate::support::soak::load::{Caller, TEMPORARY};
+use crate::support::soak::victim::{Start, USERS};
 
 /// mod_fcgid kills after 8 seconds.
 const BUSY: Duration = Duration::from_secs(7);
@@ -52,7 +52,7 @@ fn busy_it_finishes_what_it_has_in_hand() {
         assert_eq!(victim.wait().code(), Some(0));
         start.elapsed()
     });
-    super::report(
+    crate::support::soak::report(
         "ends by a signal while 20 requests wait for a store",
         20,
         0,

@@ -17,9 +17,10 @@ use nginx_mail_auth::front::fcgi::listener::inherited_on_fd0;
 use nginx_mail_auth::front::fcgi::server::Server;
 use nginx_mail_auth::service::reload::Live;
 
-use super::load::{self, Caller, TEMPORARY};
-use crate::e2e::process::wait_until;
-use crate::util::TempDir;
+use crate::support::process::wait_until;
+use crate::support::soak::load;
+use crate::support::soak::load::{Caller, TEMPORARY};
+use crate::support::temp_dir::TempDir;
 
 const YEAR: i64 = 365 * 24 * 3600;
 
@@ -66,7 +67,7 @@ impl Faked {
         let listener = UnixListener::bind(dir.path().join("socket")).unwrap();
         let log = fs::File::create(dir.path().join("log")).unwrap();
         let child = Command::new(std::env::current_exe().unwrap())
-            .args(["soak::clock::serve", "--exact", "--ignored", "--nocapture"])
+            .args(["clock::serve", "--exact", "--ignored", "--nocapture"])
             .env("SOAK_CONFIG", config)
             .env("LD_PRELOAD", libfaketime())
             .env("FAKETIME_TIMESTAMP_FILE", dir.path().join("jump"))
@@ -187,7 +188,7 @@ fn logins_deadlines_and_caches_do_not_mind() {
             });
         }
     });
-    super::report(
+    crate::support::soak::report(
         "logins while the clock jumps by years",
         good.asked,
         good.failed,

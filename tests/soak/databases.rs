@@ -9,12 +9,12 @@ use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 
-use super::load::{ACCEPTED, Caller, Finally, REFUSED, TEMPORARY};
-use super::victim::{Start, Victim};
-use crate::e2e::process::wait_until;
-use crate::ldap::slapd::{Mode, Slapd};
-use crate::sql::engine::{Engine, Kind};
-use crate::util::TempDir;
+use crate::support::databases::{Engine, Kind};
+use crate::support::process::wait_until;
+use crate::support::slapd::{Mode, Slapd};
+use crate::support::soak::load::{ACCEPTED, Caller, Finally, REFUSED, TEMPORARY};
+use crate::support::soak::victim::{Start, Victim};
+use crate::support::temp_dir::TempDir;
 
 /// A decision ends by then; what a busy machine needs comes on top.
 const DEADLINE: Duration = Duration::from_secs(5);
@@ -168,7 +168,7 @@ fn suffers(name: &str, store: &str, subject: &dyn Subject) {
         .iter()
         .flat_map(|seen| seen.wrong.lock().unwrap().clone())
         .collect();
-    super::report(
+    crate::support::soak::report(
         &format!("{name} killed, stopped and restarted"),
         asked,
         all_wrong.len() as u64,
@@ -236,7 +236,7 @@ fn sqlite_locked() {
     let victim: Victim = Start::new(&config(&store), USERS).listening();
     let mut caller = Caller::new(&victim.socket());
     assert_eq!(caller.ask("alice", "right").unwrap(), ACCEPTED);
-    let rounds = super::sizes().kills;
+    let rounds = crate::support::soak::sizes().kills;
     let mut slowest = Duration::ZERO;
     for _ in 0..rounds {
         writer.execute_batch("BEGIN EXCLUSIVE").unwrap();
@@ -248,7 +248,7 @@ fn sqlite_locked() {
         assert_eq!(caller.ask("alice", "right").unwrap(), ACCEPTED);
         assert_eq!(caller.ask("alice", "wrong").unwrap(), REFUSED);
     }
-    super::report(
+    crate::support::soak::report(
         "SQLite locked by somebody who writes",
         rounds as u64 * 5,
         0,

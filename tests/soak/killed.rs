@@ -13,13 +13,14 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use super::load::{self, ACCEPTED, Caller, Finally};
+use crate::support::fronts::{Front, Way};
+use crate::support::process::{need_root, program, wait_until};
+use crate::support::soak::load;
+use crate::support::soak::load::{ACCEPTED, Caller, Finally};
 #[cfg(feature = "sql")]
-use super::victim::is_whole;
-use super::victim::{USERS, with_file};
-use crate::e2e::fronts::{Front, Way};
-use crate::e2e::process::{need_root, program, wait_until};
-use crate::util::TempDir;
+use crate::support::soak::victim::is_whole;
+use crate::support::soak::victim::{USERS, with_file};
+use crate::support::temp_dir::TempDir;
 
 /// How long it may take until a killed process has a successor that answers.
 const RESPAWN: Duration = Duration::from_secs(2);
@@ -75,7 +76,7 @@ impl Seen {
 /// worker has in hand.
 #[test]
 fn mod_fcgid_loses_no_more_than_the_request_in_the_worker() {
-    let kills = super::sizes().kills;
+    let kills = crate::support::soak::sizes().kills;
     // One of them with a hash that takes long enough to be interrupted.
     let hash = slow_hash();
     let mut more = "[limits]\nremembered-logins = 0\n[nginx]\nkey = \"the key\"\n".to_owned();
@@ -144,7 +145,7 @@ fn mod_fcgid_loses_no_more_than_the_request_in_the_worker() {
         }
     });
     let (answered, lost) = (seen.answered.into_inner(), seen.lost.into_inner());
-    super::report(
+    crate::support::soak::report(
         "mod_fcgid, a worker killed again and again",
         answered + lost,
         lost,
@@ -191,7 +192,7 @@ impl Supervisor {
                     "exec 3<&0 </dev/null; LISTEN_PID=$$ LISTEN_FDS=1 exec \"$@\"",
                     "bash",
                 ])
-                .arg(super::program())
+                .arg(crate::support::soak::program())
                 .arg("--config")
                 .arg(&config)
                 .arg("serve")
@@ -243,7 +244,7 @@ impl Drop for Supervisor {
 fn a_supervisor_that_keeps_the_socket_loses_only_what_was_in_hand() {
     const CLIENTS: usize = 4;
     need_root();
-    let kills = super::sizes().kills;
+    let kills = crate::support::soak::sizes().kills;
     let dir = TempDir::new();
     dir.write("auth.toml", with_file(""));
     dir.write("users", USERS);
@@ -264,7 +265,7 @@ fn a_supervisor_that_keeps_the_socket_loses_only_what_was_in_hand() {
         }
         slowest
     });
-    super::report(
+    crate::support::soak::report(
         "a supervisor with the socket, the server killed again and again",
         good.asked,
         good.failed,

@@ -8,10 +8,11 @@ use std::time::{Duration, Instant};
 
 use rustix::net::sockopt::set_socket_linger;
 
-use super::load::{self, ACCEPTED, Caller, question};
-use super::victim::{Start, USERS, Usage, Victim, with_file};
-use crate::e2e::process::free_port;
-use crate::util::Random;
+use crate::support::process::free_port;
+use crate::support::random::Random;
+use crate::support::soak::load;
+use crate::support::soak::load::{ACCEPTED, Caller, question};
+use crate::support::soak::victim::{Start, USERS, Usage, Victim, with_file};
 
 /// Who misbehaves at the same time.
 const CLIENTS: u64 = 8;
@@ -142,7 +143,7 @@ fn storm(address: SocketAddr, connections: u64) {
 
 #[test]
 fn malformed_and_broken_connections_cost_no_good_request() {
-    let connections = super::sizes().malformed;
+    let connections = crate::support::soak::sizes().malformed;
     let port = free_port(Ipv4Addr::LOCALHOST);
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
     let victim = Start::new(&with_file("[log]\nlevel = \"warn\"\n"), USERS)
@@ -166,7 +167,7 @@ fn malformed_and_broken_connections_cost_no_good_request() {
         threads: before.threads.max(2 * 4 + 5),
         ..before
     });
-    super::report(
+    crate::support::soak::report(
         "malformed and broken connections, beside good requests",
         good.asked,
         good.failed,

@@ -10,10 +10,10 @@ use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 
-use super::load::{Caller, Finally};
-use super::victim::{Start, Victim};
-use crate::e2e::process::wait_until;
-use crate::util::TempDir;
+use crate::support::process::wait_until;
+use crate::support::soak::load::{Caller, Finally};
+use crate::support::soak::victim::{Start, Victim};
+use crate::support::temp_dir::TempDir;
 
 /// Versions go around: address, port and, from the password file, the login at the mail server
 /// have the same number.
@@ -100,7 +100,7 @@ fn ask(
 
 #[test]
 fn no_request_fails_and_every_answer_comes_from_one_version() {
-    let rounds = super::sizes().reloads;
+    let rounds = crate::support::soak::sizes().reloads;
     let sockets = TempDir::new();
     let socket = sockets.path().join("socket");
     let listener = UnixListener::bind(&socket).unwrap();
@@ -157,7 +157,7 @@ fn no_request_fails_and_every_answer_comes_from_one_version() {
             .flat_map(|client| client.join().unwrap());
         wrong.collect::<Vec<_>>()
     });
-    super::report(
+    crate::support::soak::report(
         "requests while files change",
         asked.into_inner(),
         wrong.len() as u64,

@@ -3,8 +3,8 @@
 use std::thread;
 use std::time::Instant;
 
-use super::load;
-use super::victim::{Start, USERS, Usage, Victim, with_file};
+use crate::support::soak::load;
+use crate::support::soak::victim::{Start, USERS, Usage, Victim, with_file};
 
 /// Half of the clients keep their connections.
 const CLIENTS: u64 = 8;
@@ -36,7 +36,7 @@ fn warm(victim: &Victim) -> Usage {
 
 #[test]
 fn millions_of_requests_leave_it_as_it_was() {
-    let requests = super::sizes().requests;
+    let requests = crate::support::soak::sizes().requests;
     let null = std::fs::File::options()
         .write(true)
         .open("/dev/null")
@@ -49,7 +49,7 @@ fn millions_of_requests_leave_it_as_it_was() {
     let failed = serve(&victim, requests);
     let took = start.elapsed().as_secs_f64();
     let after = victim.calms_down_to(before);
-    super::report(
+    crate::support::soak::report(
         "requests, half of them over kept connections",
         requests,
         failed,
@@ -77,7 +77,7 @@ fn ten_thousand_requests_over_one_connection() {
     let before = warm(&victim);
     let failed = load::run(&victim.socket(), REQUESTS, true);
     let after = victim.calms_down_to(before);
-    super::report(
+    crate::support::soak::report(
         "requests over one connection",
         REQUESTS,
         failed,

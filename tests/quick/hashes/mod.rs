@@ -1,0 +1,5 @@
+//! Stored passwords of all schemes.
+
+mod damaged;
+mod known;
+mod made_here;

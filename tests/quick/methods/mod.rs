@@ -1,0 +1,8 @@
+//! Clients that send no password: digests, certificates, tokens, and mail from other servers.
+
+mod codes;
+mod digests;
+mod external;
+mod inbound;
+#[cfg(feature = "oauth")]
+mod introspection;

@@ -1,0 +1,8 @@
+//! The stores that ask another server, with servers that say what the test wants.
+
+mod config;
+mod connection;
+mod faults;
+mod http;
+mod refusals;
+mod server_replies;

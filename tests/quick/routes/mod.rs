@@ -1,0 +1,4 @@
+//! Where logins go.
+
+mod command;
+mod moving;

@@ -1,0 +1,11 @@
+//! Wrong passwords: what is counted, and what follows.
+
+#[cfg(all(feature = "sql", feature = "redis"))]
+mod commands;
+#[cfg(all(feature = "sql", feature = "redis"))]
+mod foreseen;
+mod rules;
+#[cfg(all(feature = "remote", feature = "ldap"))]
+mod slow;
+#[cfg(all(feature = "sql", feature = "redis"))]
+mod state_files;

@@ -1,0 +1,143 @@
+//! What a filter may ask for besides the login, how it may be written, and the networks of a user.
+
+use crate::support::program::{ACCEPTED, Program, REFUSED, check, with_store};
+use crate::support::slapd::{Mode, Slapd};
+
+fn answer(program: &Program, protocol: &str, client: &str, login: &str) -> String {
+    program.answer(&[
+        ("HTTP_AUTH_USER", login),
+        ("HTTP_AUTH_PASS", "right"),
+        ("HTTP_AUTH_PROTOCOL", protocol),
+        ("HTTP_CLIENT_IP", client),
+    ])
+}
+
+/// The keys of a mode with another filter.
+fn with_filter(slapd: &Slapd, mode: Mode, filter: &str) -> String {
+    let usual = "filter = \"(&(objectClass=inetOrgPerson)(uid={login}))\"\n";
+    let keys = slapd.keys(mode);
+    assert!(keys.contains(usual), "{keys}");
+    keys.replace(usual, &format!("filter = \"\"\"{filter}\"\"\"\n"))
+}
+
+#[test]
+fn a_filter_can_ask_for_the_protocol_and_the_client() {
+    let slapd = Slapd::started();
+    for mode in [Mode::SearchBind, Mode::Compare] {
+        for (filter, here, elsewhere) in [
+            (
+                "(&(uid={login})(mailService={protocol}))",
+                ("imap", "192.0.2.9"),
+                ("pop3", "192.0.2.9"),
+            ),
+            (
+                "(&(uid={login})(mailService={client_ip}))",
+                ("pop3", "192.0.2.7"),
+                ("pop3", "192.0.2.8"),
+            ),
+            (
+                "(&(uid={login})(mailService={client_ip}))",
+                ("smtp", "::ffff:192.0.2.7"),
+                ("imap", "unix:"),
+            ),
+            (
+                "(&(uid={login})(|(mailService={protocol})(mailService=none)))",
+                ("imap", "unix:"),
+                ("smtp", "unix:"),
+            ),
+        ] {
+            let program = Program::serve(&with_store(&with_filter(&slapd, mode, filter)));
+            let said = |(protocol, client)| answer(&program, protocol, client, "reader");
+            let is_in = said(here).starts_with("Auth-Status: OK\n");
+            assert!(is_in, "{mode:?} {filter}\n{}", program.log());
+            assert_eq!(
+                said(elsewhere),
+                REFUSED,
+                "{mode:?} {filter}\n{}",
+                program.log()
+            );
+        }
+    }
+    // A name that holds it, in a DN and in a base: nobody is there.
+    for keys in [
+        slapd
+            .keys(Mode::Bind)
+            .replace("uid={login},", "uid={login},ou={protocol},"),
+        slapd
+            .keys(Mode::SearchBind)
+            .replace("base = \"", "base = \"ou={protocol},"),
+    ] {
+        let program = Program::serve(&with_store(&keys));
+        assert_eq!(
+            answer(&program, "imap", "192.0.2.7", "alice"),
+            REFUSED,
+            "{keys}"
+        );
+    }
+}
+
+/// Where right passwords are remembered, one protocol is not another.
+#[test]
+fn what_is_remembered_goes_by_the_protocol() {
+    let slapd = Slapd::started();
+    let filter = "(&(uid={login})(mailService={protocol}))";
+    let keys = with_filter(&slapd, Mode::SearchBind, filter) + "cache = 60\n";
+    let program = Program::serve(&with_store(&keys));
+    for _ in 0..2 {
+        assert_eq!(answer(&program, "imap", "192.0.2.7", "reader"), ACCEPTED);
+        assert_eq!(answer(&program, "pop3", "192.0.2.7", "reader"), REFUSED);
+    }
+}
+
+#[test]
+fn a_filter_may_be_written_over_several_lines() {
+    let slapd = Slapd::started();
+    let filter = "\n  (& (objectClass = inetOrgPerson)\n     (| (uid={login})\n        (mail={login}) )\n  )\n";
+    let keys = with_filter(&slapd, Mode::SearchBind, filter);
+    let (code, said) = check(&with_store(&keys));
+    assert_eq!(code, 0, "{said}");
+    let program = Program::serve(&with_store(&keys));
+    assert_eq!(answer(&program, "imap", "192.0.2.7", "alice"), ACCEPTED);
+    assert_eq!(answer(&program, "imap", "192.0.2.7", "nobody"), REFUSED);
+}
+
+#[test]
+fn an_attribute_names_the_networks_of_a_user() {
+    let slapd = Slapd::started();
+    for mode in Mode::ALL {
+        for cache in ["", "cache = 60\n"] {
+            let keys = slapd.keys(mode) + "allow-nets-attribute = \"mailNets\"\n" + cache;
+            let program = Program::serve(&with_store(&keys));
+            for (login, client, wanted) in [
+                ("office", "192.0.2.200", ACCEPTED),
+                ("office", "198.51.100.7", ACCEPTED),
+                ("office", "2001:db8::5", ACCEPTED),
+                ("office", "198.51.100.8", REFUSED),
+                ("office", "unix:", REFUSED),
+                ("office", "192.0.2.200", ACCEPTED),
+                ("alice", "198.51.100.8", ACCEPTED),
+                ("bad-nets", "192.0.2.200", REFUSED),
+            ] {
+                let said = answer(&program, "imap", client, login);
+                assert_eq!(
+                    said,
+                    wanted,
+                    "{mode:?} {cache}{login} {client}\n{}",
+                    program.log()
+                );
+            }
+            let log = program.log();
+            assert!(log.contains("cause=network-not-allowed"), "{log}");
+            assert!(
+                log.contains("attribute mailNets: it is no list of networks"),
+                "{log}"
+            );
+        }
+    }
+    let keys = slapd.keys(Mode::Compare) + "allow-nets-attribute = \"mail nets\"\n";
+    let (_, said) = check(&with_store(&keys));
+    assert!(
+        said.contains("users.allow-nets-attribute: is no name of an attribute"),
+        "{said}"
+    );
+}

@@ -1,0 +1,34 @@
+//! The tests with real servers: web servers, mail servers, databases, directories. They run as root.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod cgi;
+mod client_certificates;
+mod e2e;
+mod fail2ban;
+mod fastcgi;
+mod fronts;
+mod hanging_stores;
+mod hash_locks;
+mod hashes;
+mod introspection;
+mod ldap;
+mod libfcgi;
+mod php_script;
+mod pool;
+mod remote;
+mod sandbox;
+mod secrets;
+mod signed_tokens;
+mod sockets;
+mod sql;
+mod terminal;
+mod throttle;
+mod trusted_files;
+mod unit_file;

@@ -1,0 +1,6 @@
+//! Counts in Redis, and counts whose files have owners.
+
+mod commands;
+mod foreseen;
+mod rights;
+mod states;

@@ -1,0 +1,60 @@
+//! What the tests share: the program as it is started, servers of others, and servers that say what a test wants.
+//!
+//! Test modules import from here and from nowhere else.
+#![allow(
+    dead_code,
+    reason = "each test target uses another part of it, and is compiled by itself"
+)]
+
+#[cfg(feature = "remote")]
+pub(crate) mod auth_http;
+pub(crate) mod binary;
+pub(crate) mod certificates;
+pub(crate) mod cgi;
+pub(crate) mod chains;
+#[cfg(feature = "sql")]
+pub(crate) mod databases;
+#[cfg(feature = "remote")]
+pub(crate) mod dovecot;
+pub(crate) mod fastcgi;
+pub(crate) mod front_keys;
+pub(crate) mod fronts;
+pub(crate) mod fuzz;
+pub(crate) mod golden;
+pub(crate) mod hashes;
+pub(crate) mod log;
+pub(crate) mod mail_clients;
+pub(crate) mod mail_hosts;
+pub(crate) mod mail_pool;
+#[cfg(feature = "remote")]
+pub(crate) mod mail_store;
+pub(crate) mod mail_users;
+pub(crate) mod process;
+pub(crate) mod program;
+pub(crate) mod random;
+#[cfg(feature = "redis")]
+pub(crate) mod redis;
+pub(crate) mod routed;
+#[cfg(feature = "ldap")]
+pub(crate) mod scripted_directory;
+#[cfg(feature = "remote")]
+pub(crate) mod scripted_server;
+pub(crate) mod serving;
+#[cfg(feature = "ldap")]
+pub(crate) mod slapd;
+pub(crate) mod snippets;
+pub(crate) mod soak;
+pub(crate) mod sockets;
+#[cfg(feature = "sql")]
+pub(crate) mod sql_service;
+#[cfg(feature = "sql")]
+pub(crate) mod sqlite;
+pub(crate) mod temp_dir;
+#[cfg(feature = "sql")]
+pub(crate) mod throttle_commands;
+#[cfg(feature = "sql")]
+pub(crate) mod throttle_foreseen;
+pub(crate) mod throttled;
+#[cfg(feature = "oauth")]
+pub(crate) mod tokens;
+pub(crate) mod toy;

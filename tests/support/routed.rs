@@ -1,0 +1,160 @@
+//! The program with a configuration, asked where logins go.
+
+use std::fs::{self, Permissions};
+use std::net::IpAddr;
+use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::net::UnixStream;
+use std::process::{Child, Command, Output, Stdio};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::support::binary;
+use crate::support::fastcgi::{Client, request};
+use crate::support::log::Log;
+use crate::support::process::wait_until;
+use crate::support::temp_dir::TempDir;
+
+pub(crate) const TEMPORARY: &str = "Auth-Status: Temporary server problem, try again later\n\n";
+
+/// Whose way is looked at.
+pub(crate) fn logins() -> impl Iterator<Item = String> {
+    (0..40).map(|number| format!("user{number}@example.org"))
+}
+
+/// Where each of [`logins`] goes; `None` for the temporary failure.
+pub(crate) type Ways = Vec<Option<IpAddr>>;
+
+/// The address in an answer.
+pub(crate) fn address(answer: &str) -> Option<IpAddr> {
+    if answer.starts_with("Auth-Status: Temporary server problem") {
+        assert!(!answer.contains("Auth-Server"), "{answer}");
+        return None;
+    }
+    let address = answer
+        .strip_prefix("Auth-Status: OK\nAuth-Server: ")
+        .and_then(|rest| rest.lines().next())
+        .unwrap_or_else(|| panic!("{answer}"));
+    Some(address.parse().unwrap())
+}
+
+/// Writes a file that only its owner may read.
+pub(crate) fn secret(dir: &TempDir, name: &str, content: &str) {
+    let path = dir.write(name, content);
+    fs::set_permissions(path, Permissions::from_mode(0o600)).unwrap();
+}
+
+pub(crate) fn program(dir: &TempDir) -> Command {
+    let mut command = binary::command();
+    command
+        .env("NGINX_MAIL_AUTH_CONFIG", dir.path().join("auth.toml"))
+        .stdin(Stdio::null());
+    command
+}
+
+/// The answer to one CGI request, and the log.
+pub(crate) fn cgi(dir: &TempDir, login: &str, protocol: &str) -> (String, String) {
+    let output = binary::output(
+        program(dir)
+            .env("HTTP_AUTH_USER", login)
+            .env("HTTP_AUTH_PASS", "secret")
+            .env("HTTP_AUTH_PROTOCOL", protocol),
+    );
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    (text(output.stdout), text(output.stderr))
+}
+
+/// What CGI requests get.
+pub(crate) fn cgi_ways(dir: &TempDir) -> Ways {
+    logins()
+        .map(|login| address(&cgi(dir, &login, "imap").0))
+        .collect()
+}
+
+/// A command: exit status, standard output and standard error.
+pub(crate) fn run(dir: &TempDir, arguments: &[&str]) -> (Option<i32>, String, String) {
+    let Output {
+        status,
+        stdout,
+        stderr,
+    } = binary::output(program(dir).args(arguments));
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    (status.code(), text(stdout), text(stderr))
+}
+
+/// `serve` on a Unix socket; killed when it goes.
+pub(crate) struct Serving {
+    child: Child,
+    log: Log,
+    pub(crate) dir: TempDir,
+}
+
+impl Serving {
+    pub(crate) fn start(config: &str) -> Self {
+        let dir = TempDir::new();
+        dir.write("auth.toml", config);
+        let address = format!("unix:{}", dir.path().join("socket").display());
+        let (log, writer) = Log::to(dir.path().join("log"));
+        let child = program(&dir)
+            .args(["serve", "--listen", &address])
+            .stdout(Stdio::null())
+            .stderr(writer)
+            .spawn()
+            .unwrap();
+        let serving = Self { child, log, dir };
+        wait_until("the program listens", || serving.connect().is_ok());
+        serving
+    }
+
+    pub(crate) fn connect(&self) -> std::io::Result<UnixStream> {
+        UnixStream::connect(self.dir.path().join("socket"))
+    }
+
+    pub(crate) fn answer(&self, login: &str, protocol: &str) -> String {
+        let mut client = Client::from(self.connect().unwrap());
+        client.send(&request(
+            1,
+            false,
+            &[
+                ("HTTP_AUTH_USER", login),
+                ("HTTP_AUTH_PASS", "secret"),
+                ("HTTP_AUTH_PROTOCOL", protocol),
+            ],
+        ));
+        client.answer().0
+    }
+
+    pub(crate) fn ways(&self, protocol: &str) -> Ways {
+        logins()
+            .map(|login| address(&self.answer(&login, protocol)))
+            .collect()
+    }
+
+    /// Puts another configuration in force.
+    pub(crate) fn reload(&self, config: &str) {
+        let loaded = || self.log().matches("auth.toml: loaded").count();
+        let before = loaded();
+        let new = self.dir.write("new", config);
+        fs::rename(new, self.dir.path().join("auth.toml")).unwrap();
+        kill_process(Pid::from_child(&self.child), Signal::HUP).unwrap();
+        wait_until("it is loaded", || loaded() > before);
+    }
+
+    pub(crate) fn log(&self) -> String {
+        self.log.text()
+    }
+
+    /// How many lines of the log have this in them.
+    pub(crate) fn said(&self, what: &str) -> usize {
+        self.log()
+            .lines()
+            .filter(|line| line.contains(what))
+            .count()
+    }
+}
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
