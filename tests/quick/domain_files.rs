@@ -7,7 +7,8 @@ use std::process::Output;
 use rustix::process::Signal;
 
 use crate::support::binary;
-use crate::support::serving::{REFUSED, Serving, accepted, wait_until};
+use crate::support::process::wait_until;
+use crate::support::serving::{REFUSED, Serving, accepted};
 use crate::support::temp_dir::TempDir;
 
 const HOST: &str = "192.0.2.1";

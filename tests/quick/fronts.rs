@@ -12,7 +12,8 @@ use rustix::process::Signal;
 use crate::support::binary;
 use crate::support::fastcgi::{Client, request};
 use crate::support::process::free_port;
-use crate::support::serving::{Serving, wait_until};
+use crate::support::process::wait_until;
+use crate::support::serving::Serving;
 use crate::support::temp_dir::TempDir;
 
 /// `serve` on a TCP port.

@@ -1,68 +1,25 @@
 //! Changed files while the program serves: what counts when, and what holds up what.
 
+#[cfg(feature = "sql")]
+use crate::support::silent::*;
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::Write as _;
-#[cfg(feature = "sql")]
-use std::net::TcpListener;
 use std::os::unix::fs::{PermissionsExt as _, chown};
 use std::path::Path;
-#[cfg(feature = "sql")]
-use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 
-use crate::support::serving::{REFUSED, Serving, accepted, wait_until};
+use crate::support::process::wait_until;
+use crate::support::serving::{REFUSED, Serving, accepted};
 use crate::support::temp_dir::TempDir;
 
 const CONFIG: &str = "[[users]]\nstore = \"file\"\npath = \"users\"\nallow-weak-schemes = true\n\
                       [routes]\ndefault = \"192.0.2.1\"\n";
 
 const HOST: &str = "192.0.2.1";
-
-/// Servers that take connections and never say a word.
-#[cfg(feature = "sql")]
-struct Silent {
-    ports: Vec<u16>,
-    connections: &'static AtomicUsize,
-}
-
-#[cfg(feature = "sql")]
-impl Silent {
-    fn new(number: usize) -> Self {
-        let connections: &'static AtomicUsize = Box::leak(Box::default());
-        let ports = (0..number).map(|_| {
-            let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-            let port = listener.local_addr().unwrap().port();
-            thread::spawn(move || {
-                let mut kept = Vec::new();
-                for connection in listener.incoming() {
-                    kept.push(connection);
-                    connections.fetch_add(1, Ordering::SeqCst);
-                }
-            });
-            port
-        });
-        Self {
-            ports: ports.collect(),
-            connections,
-        }
-    }
-
-    /// A store for each, which is asked about nobody here.
-    fn stores(&self) -> String {
-        let store = |port: &u16| {
-            format!(
-                "[[users]]\nstore = \"sql\"\nurl = \"postgres://reader@127.0.0.1:{port}/mail\"\n\
-                 query = \"SELECT password FROM users WHERE login = :login\"\n\
-                 domains = [\"elsewhere.example\"]\n"
-            )
-        };
-        self.ports.iter().map(store).collect()
-    }
-}
 
 /// Asks until the answer is this one; how long that took.
 #[track_caller]

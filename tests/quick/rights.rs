@@ -119,7 +119,7 @@ fn the_rights_are_those_of_the_user_and_no_others() {
         let words = line.unwrap_or_default().split_whitespace();
         words.map(str::to_owned).collect::<Vec<_>>().join(" ")
     };
-    crate::support::serving::wait_until("it has given its rights up", || line("Uid:") == "1 1 1 1");
+    crate::support::process::wait_until("it has given its rights up", || line("Uid:") == "1 1 1 1");
     assert_eq!(line("Gid:"), "65534 65534 65534 65534");
     assert_eq!(line("Groups:"), "65534");
     for set in ["CapInh:", "CapPrm:", "CapEff:", "CapAmb:"] {

@@ -5,7 +5,8 @@ use std::path::Path;
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::support::serving::{Serving, wait_until};
+use crate::support::process::wait_until;
+use crate::support::serving::Serving;
 use crate::support::temp_dir::TempDir;
 
 const CONFIG: &str = r#"

@@ -1,5 +1,6 @@
 //! The program as a FastCGI server: what it loads, reloads and survives.
 
+use crate::support::process::wait_until;
 use crate::support::serving::*;
 use std::fs::{self};
 use std::os::fd::OwnedFd;

@@ -6,7 +6,8 @@ use std::os::unix::fs::PermissionsExt as _;
 use rustix::process::Signal;
 
 use crate::support::binary;
-use crate::support::serving::{REFUSED, Serving, accepted, wait_until};
+use crate::support::process::wait_until;
+use crate::support::serving::{REFUSED, Serving, accepted};
 use crate::support::temp_dir::TempDir;
 
 const HOST: &str = "192.0.2.1";

@@ -10,7 +10,7 @@ use rustix::process::Signal;
 
 use crate::support::mail_pool::Dovecots;
 use crate::support::process::wait_until;
-use crate::support::routed::{Serving, TEMPORARY, Ways, cgi, cgi_ways, logins};
+use crate::support::routed::{Routed, TEMPORARY, Ways, cgi, cgi_ways, logins};
 use crate::support::temp_dir::TempDir;
 
 const INTERVAL: Duration = Duration::from_secs(1);
@@ -30,7 +30,7 @@ fn config(addresses: &str, port: u16) -> String {
 
 /// Waits until nobody goes to `gone` any more, while all others stay where they are; longest as
 /// long as a probe every [`INTERVAL`] needs to find it dead.
-fn wait_for_the_users_of(gone: Ipv4Addr, before: &Ways, serving: &Serving) -> Ways {
+fn wait_for_the_users_of(gone: Ipv4Addr, before: &Ways, serving: &Routed) -> Ways {
     let gone = Some(IpAddr::from(gone));
     let started = Instant::now();
     loop {
@@ -51,7 +51,7 @@ fn wait_for_the_users_of(gone: Ipv4Addr, before: &Ways, serving: &Serving) -> Wa
     }
 }
 
-fn wait_for(ways: &Ways, serving: &Serving) {
+fn wait_for(ways: &Ways, serving: &Routed) {
     wait_until("everybody is back", || serving.ways("imap") == *ways);
 }
 
@@ -65,16 +65,16 @@ fn spread(ways: &Ways, addresses: &[Ipv4Addr]) {
 fn one_that_is_killed_moves_only_its_users_and_gets_them_back() {
     let addresses = three(1);
     let mut dovecots = Dovecots::start(&addresses);
-    let serving = Serving::start(&config(&dovecots.list(), dovecots.port));
+    let serving = Routed::start(&config(&dovecots.list(), dovecots.port));
     let before = serving.ways("imap");
     spread(&before, &addresses);
     dovecots.stop(1);
     let after = wait_for_the_users_of(addresses[1], &before, &serving);
     // As an in-line probe of a CGI process sees it.
-    assert_eq!(cgi_ways(&serving.dir), after);
+    assert_eq!(cgi_ways(&serving.0.dir), after);
     dovecots.start_again(1);
     wait_for(&before, &serving);
-    assert_eq!(cgi_ways(&serving.dir), before);
+    assert_eq!(cgi_ways(&serving.0.dir), before);
     let name = format!("mail server {}:{} (imap)", addresses[1], dovecots.port);
     wait_until("the log", || {
         serving.said(&format!("{name} is alive again")) == 1
@@ -88,7 +88,7 @@ fn one_that_is_killed_moves_only_its_users_and_gets_them_back() {
 fn one_that_takes_connections_and_says_nothing_is_dead() {
     let addresses = three(2);
     let dovecots = Dovecots::start(&addresses);
-    let serving = Serving::start(&config(&dovecots.list(), dovecots.port));
+    let serving = Routed::start(&config(&dovecots.list(), dovecots.port));
     let before = serving.ways("imap");
     dovecots.server(2).signal_all(Signal::STOP);
     let after = wait_for_the_users_of(addresses[2], &before, &serving);
@@ -98,7 +98,7 @@ fn one_that_takes_connections_and_says_nothing_is_dead() {
         .zip(&before)
         .find(|(_, at)| **at == Some(addresses[2].into()));
     let started = Instant::now();
-    let (answer, _) = cgi(&serving.dir, &login.unwrap().0, "imap");
+    let (answer, _) = cgi(&serving.0.dir, &login.unwrap().0, "imap");
     assert!(answer.starts_with("Auth-Status: OK\n"), "{answer}");
     assert!(started.elapsed() > TIMEOUT && started.elapsed() < TIMEOUT * 2);
     assert!(!after.contains(&Some(addresses[2].into())));
@@ -110,7 +110,7 @@ fn one_that_takes_connections_and_says_nothing_is_dead() {
 fn with_all_dead_it_is_the_temporary_failure_and_it_ends_with_the_first_that_lives() {
     let addresses = three(3);
     let mut dovecots = Dovecots::start(&addresses);
-    let serving = Serving::start(&config(&dovecots.list(), dovecots.port));
+    let serving = Routed::start(&config(&dovecots.list(), dovecots.port));
     for number in 0..3 {
         dovecots.stop(number);
     }
@@ -123,7 +123,7 @@ fn with_all_dead_it_is_the_temporary_failure_and_it_ends_with_the_first_that_liv
         "{}",
         serving.log()
     );
-    let (answer, log) = cgi(&serving.dir, "alice", "imap");
+    let (answer, log) = cgi(&serving.0.dir, "alice", "imap");
     assert_eq!(answer, TEMPORARY, "{log}");
     dovecots.start_again(0);
     let only = nowhere.iter().map(|_| Some(addresses[0].into())).collect();
@@ -134,7 +134,7 @@ fn with_all_dead_it_is_the_temporary_failure_and_it_ends_with_the_first_that_liv
 fn what_is_dead_for_one_protocol_lives_for_another() {
     let addresses = three(4);
     let dovecots = Dovecots::start(&addresses);
-    let serving = Serving::start(&config(&dovecots.list(), dovecots.port));
+    let serving = Routed::start(&config(&dovecots.list(), dovecots.port));
     // They are greeted in IMAP on the port of POP3.
     assert_eq!(serving.answer("alice", "pop3"), TEMPORARY);
     assert!(serving.log().contains("(pop3) is dead: its greeting is "));
@@ -146,7 +146,7 @@ fn what_is_dead_for_one_protocol_lives_for_another() {
 fn a_probe_leaves_no_trace_but_a_line_and_an_unused_protocol_is_not_probed() {
     let addresses = three(5);
     let dovecots = Dovecots::start(&addresses);
-    let serving = Serving::start(&config(&dovecots.list(), dovecots.port));
+    let serving = Routed::start(&config(&dovecots.list(), dovecots.port));
     serving.ways("imap");
     let probes = || {
         dovecots.log(0).matches("Aborted login").count()
@@ -165,7 +165,7 @@ fn one_that_is_drained_moves_only_its_users_and_a_reload_forgets_nothing() {
     let addresses = three(6);
     let mut dovecots = Dovecots::start(&addresses);
     let all = config(&dovecots.list(), dovecots.port);
-    let serving = Serving::start(&all);
+    let serving = Routed::start(&all);
     let before = serving.ways("imap");
     let quoted = format!("\"{}\"", addresses[0]);
     let drained = all.replace(&quoted, &format!("{{ address = {quoted}, drain = true }}"));
@@ -197,10 +197,10 @@ fn backups_serve_while_all_others_are_dead_and_may_be_dead_too() {
         addresses[2]
     );
     for list in [list, dead_backup] {
-        let serving = Serving::start(&config(&list, dovecots.port));
+        let serving = Routed::start(&config(&list, dovecots.port));
         let backup: Ways = logins().map(|_| Some(addresses[0].into())).collect();
         assert_eq!(serving.ways("imap"), backup);
-        assert_eq!(cgi_ways(&serving.dir), backup);
+        assert_eq!(cgi_ways(&serving.0.dir), backup);
         dovecots.stop(0);
         let nowhere: Ways = backup.iter().map(|_| None).collect();
         wait_for(&nowhere, &serving);

@@ -10,7 +10,8 @@ use base64::engine::general_purpose::STANDARD_NO_PAD;
 use rustix::fs::{FlockOperation, flock};
 
 use crate::support::process::need_root;
-use crate::support::serving::{Serving, wait_until};
+use crate::support::process::wait_until;
+use crate::support::serving::Serving;
 use crate::support::temp_dir::TempDir;
 
 /// A password that is nothing else, and the same percent-encoded.

@@ -4,7 +4,8 @@ use serde_json::{Value, json};
 
 use crate::support::binary;
 use crate::support::cgi::REFUSED;
-use crate::support::serving::{Serving, wait_until};
+use crate::support::process::wait_until;
+use crate::support::serving::Serving;
 use crate::support::temp_dir::TempDir;
 use crate::support::tokens::key::{Key, jwks};
 use crate::support::tokens::{CONFIG, OK, USERS, good_claims, now, refused, try_token, variables};

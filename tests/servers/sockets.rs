@@ -1,7 +1,7 @@
 //! Owners of Unix sockets and of what lies beside them.
 
+use crate::support::process::wait_until;
 use crate::support::process::{ids_of, need_root};
-use crate::support::serving::wait_until;
 use crate::support::sockets::*;
 use crate::support::temp_dir::TempDir;
 use nginx_mail_auth::front::fcgi::listener::{Listener, SocketRights};

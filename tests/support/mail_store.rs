@@ -1,5 +1,6 @@
 //! A mail server that is asked, for a second at most.
 
+use crate::support::at_once::at_once;
 use crate::support::dovecot::Way;
 use crate::support::program::{Program, with_store};
 use crate::support::scripted_server::Fake;
@@ -24,4 +25,19 @@ pub(crate) fn imap() -> Way {
 
 pub(crate) fn pop3() -> Way {
     Way::PLAIN[1]
+}
+
+/// What the fake server says in turn, and what the client gets.
+pub(crate) type Case = (&'static [&'static str], &'static str);
+
+pub(crate) fn says(way: Way, cases: &[Case]) {
+    at_once(cases, |(lines, wanted)| {
+        // However the bytes come.
+        for fake in [Fake::saying(lines), Fake::spelling(lines)] {
+            let program = asking(way, &fake);
+            let answer = program.ask_within(LIMIT, LOGIN, PASSWORD);
+            assert_eq!(answer, *wanted, "{lines:?}\n{}", program.log());
+            assert!(!program.log().contains("marker"), "{}", program.log());
+        }
+    });
 }

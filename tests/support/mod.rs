@@ -6,6 +6,7 @@
     reason = "each test target uses another part of it, and is compiled by itself"
 )]
 
+pub(crate) mod at_once;
 #[cfg(feature = "remote")]
 pub(crate) mod auth_http;
 pub(crate) mod binary;
@@ -17,10 +18,12 @@ pub(crate) mod databases;
 #[cfg(feature = "remote")]
 pub(crate) mod dovecot;
 pub(crate) mod fastcgi;
+pub(crate) mod fastcgi_streams;
 pub(crate) mod front_keys;
 pub(crate) mod fronts;
 pub(crate) mod fuzz;
 pub(crate) mod golden;
+pub(crate) mod guesses;
 pub(crate) mod hashes;
 pub(crate) mod log;
 pub(crate) mod mail_clients;
@@ -40,6 +43,8 @@ pub(crate) mod scripted_directory;
 #[cfg(feature = "remote")]
 pub(crate) mod scripted_server;
 pub(crate) mod serving;
+#[cfg(feature = "sql")]
+pub(crate) mod silent;
 #[cfg(feature = "ldap")]
 pub(crate) mod slapd;
 pub(crate) mod snippets;
@@ -49,6 +54,7 @@ pub(crate) mod sockets;
 pub(crate) mod sql_service;
 #[cfg(feature = "sql")]
 pub(crate) mod sqlite;
+pub(crate) mod system_calls;
 pub(crate) mod temp_dir;
 #[cfg(feature = "sql")]
 pub(crate) mod throttle_commands;

@@ -2,15 +2,13 @@
 
 use std::fmt::Write as _;
 use std::fs::{self, File};
-use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::{Output, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::support::binary;
-use crate::support::fastcgi::{Client, request};
-use crate::support::log::Log;
-use crate::support::process::{Server, wait_until};
+use crate::support::process::wait_until;
+use crate::support::serving::Serving;
 use crate::support::temp_dir::TempDir;
 
 pub(crate) const REFUSED: &str = "Auth-Status: Invalid login or password\n\n";
@@ -24,12 +22,7 @@ pub(crate) fn with_store(keys: &str) -> String {
 }
 
 /// The program as a FastCGI server; it ends when this goes.
-pub(crate) struct Program {
-    _server: Server,
-    /// Before the folder, which looks for passwords in it.
-    log: Log,
-    folder: TempDir,
-}
+pub(crate) struct Program(Serving);
 
 impl Program {
     pub(crate) fn serve(config: &str) -> Self {
@@ -40,35 +33,16 @@ impl Program {
     pub(crate) fn serve_with(config: &str, more: impl FnOnce(&mut std::process::Command)) -> Self {
         let folder = TempDir::new();
         folder.write("auth.toml", config);
-        let socket = folder.path().join("socket");
-        let mut command = binary::command();
-        command
-            .arg("--config")
-            .arg(folder.path().join("auth.toml"))
-            .args(["serve", "--listen"])
-            .arg(format!("unix:{}", socket.display()));
-        more(&mut command);
-        let file = folder.path().join("log");
-        let (log, writer) = Log::to(file.clone());
-        let mut server = Server::start_with(&mut command, file, Stdio::null(), writer);
-        server.wait_for("the socket", || UnixStream::connect(&socket).is_ok());
-        // Or it would keep the pipe open.
-        drop(command);
-        Self {
-            _server: server,
-            log,
-            folder,
-        }
+        Self(Serving::in_folder(folder, more))
     }
 
     /// Where its configuration and its socket are.
-    #[cfg(feature = "redis")]
     pub(crate) fn folder(&self) -> &TempDir {
-        &self.folder
+        &self.0.dir
     }
 
     pub(crate) fn log(&self) -> String {
-        self.log.text()
+        self.0.log()
     }
 
     /// Whether everything has come to the log that was to come.
@@ -78,10 +52,7 @@ impl Program {
 
     /// The answer to a request with these variables.
     pub(crate) fn answer(&self, variables: &[(&str, &str)]) -> String {
-        let socket = self.folder.path().join("socket");
-        let mut client = Client::from(UnixStream::connect(socket).unwrap());
-        client.send(&request(1, false, variables));
-        client.answer().0
+        self.0.answer(variables)
     }
 
     pub(crate) fn ask(&self, login: &[u8], password: &[u8]) -> String {

@@ -1,16 +1,14 @@
 //! The program with a configuration, asked where logins go.
 
+use crate::support::serving::Serving;
 use std::fs::{self, Permissions};
 use std::net::IpAddr;
 use std::os::unix::fs::PermissionsExt as _;
-use std::os::unix::net::UnixStream;
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Command, Output, Stdio};
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::Signal;
 
 use crate::support::binary;
-use crate::support::fastcgi::{Client, request};
-use crate::support::log::Log;
 use crate::support::process::wait_until;
 use crate::support::temp_dir::TempDir;
 
@@ -81,46 +79,22 @@ pub(crate) fn run(dir: &TempDir, arguments: &[&str]) -> (Option<i32>, String, St
     (status.code(), text(stdout), text(stderr))
 }
 
-/// `serve` on a Unix socket; killed when it goes.
-pub(crate) struct Serving {
-    child: Child,
-    log: Log,
-    pub(crate) dir: TempDir,
-}
+/// A server whose configuration is replaced.
+pub(crate) struct Routed(pub(crate) Serving);
 
-impl Serving {
+impl Routed {
     pub(crate) fn start(config: &str) -> Self {
         let dir = TempDir::new();
         dir.write("auth.toml", config);
-        let address = format!("unix:{}", dir.path().join("socket").display());
-        let (log, writer) = Log::to(dir.path().join("log"));
-        let child = program(&dir)
-            .args(["serve", "--listen", &address])
-            .stdout(Stdio::null())
-            .stderr(writer)
-            .spawn()
-            .unwrap();
-        let serving = Self { child, log, dir };
-        wait_until("the program listens", || serving.connect().is_ok());
-        serving
-    }
-
-    pub(crate) fn connect(&self) -> std::io::Result<UnixStream> {
-        UnixStream::connect(self.dir.path().join("socket"))
+        Self(Serving::in_folder(dir, |_| {}))
     }
 
     pub(crate) fn answer(&self, login: &str, protocol: &str) -> String {
-        let mut client = Client::from(self.connect().unwrap());
-        client.send(&request(
-            1,
-            false,
-            &[
-                ("HTTP_AUTH_USER", login),
-                ("HTTP_AUTH_PASS", "secret"),
-                ("HTTP_AUTH_PROTOCOL", protocol),
-            ],
-        ));
-        client.answer().0
+        self.0.answer(&[
+            ("HTTP_AUTH_USER", login),
+            ("HTTP_AUTH_PASS", "secret"),
+            ("HTTP_AUTH_PROTOCOL", protocol),
+        ])
     }
 
     pub(crate) fn ways(&self, protocol: &str) -> Ways {
@@ -133,14 +107,13 @@ impl Serving {
     pub(crate) fn reload(&self, config: &str) {
         let loaded = || self.log().matches("auth.toml: loaded").count();
         let before = loaded();
-        let new = self.dir.write("new", config);
-        fs::rename(new, self.dir.path().join("auth.toml")).unwrap();
-        kill_process(Pid::from_child(&self.child), Signal::HUP).unwrap();
+        self.0.replace("auth.toml", config);
+        self.0.signal(Signal::HUP);
         wait_until("it is loaded", || loaded() > before);
     }
 
     pub(crate) fn log(&self) -> String {
-        self.log.text()
+        self.0.log()
     }
 
     /// How many lines of the log have this in them.
@@ -149,12 +122,5 @@ impl Serving {
             .lines()
             .filter(|line| line.contains(what))
             .count()
-    }
-}
-
-impl Drop for Serving {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
     }
 }

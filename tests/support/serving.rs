@@ -1,8 +1,9 @@
-//! The program as a FastCGI server with a password file.
+//! The program as a FastCGI server: every test starts it here.
 
 use crate::support::binary;
 use crate::support::fastcgi::{Client, request};
 use crate::support::log::Log;
+use crate::support::process::wait_until;
 use crate::support::temp_dir::TempDir;
 use rustix::process::{Pid, Signal, kill_process};
 use std::fs::{self, File};
@@ -10,7 +11,6 @@ use std::os::fd::OwnedFd;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::time::{Duration, Instant};
 
 pub(crate) const REFUSED: &str = "Auth-Status: Invalid login or password\n\n";
 
@@ -18,7 +18,7 @@ pub(crate) const REFUSED: &str = "Auth-Status: Invalid login or password\n\n";
 pub(crate) struct Serving {
     pub(crate) child: Child,
     /// Before the folder, which looks for passwords in it.
-    log: Log,
+    pub(crate) log: Log,
     pub(crate) dir: TempDir,
 }
 
@@ -43,11 +43,21 @@ impl Serving {
     pub(crate) fn listening_in(dir: TempDir, config: &str, users: &str) -> Self {
         dir.write("auth.toml", config);
         dir.write("users", users);
+        Self::in_folder(dir, |_| {})
+    }
+
+    /// With the configuration that is in the folder, and started with something more.
+    #[track_caller]
+    pub(crate) fn in_folder(dir: TempDir, more: impl FnOnce(&mut Command)) -> Self {
         let address = format!("unix:{}", dir.path().join("socket").display());
-        let serving = Self::started(dir, |command| {
+        let mut serving = Self::started(dir, |command| {
             command.args(["serve", "--listen", &address]);
+            more(command);
         });
-        wait_until("it listens", || {
+        wait_until("the program to listen", || {
+            if let Some(status) = serving.ended() {
+                panic!("it ended with {status}:\n{}", serving.log());
+            }
             UnixStream::connect(serving.socket()).is_ok()
         });
         serving
@@ -158,16 +168,4 @@ pub(crate) fn ask(socket: &Path, login: &str, password: &str) -> String {
 
 pub(crate) fn accepted(address: &str) -> String {
     format!("Auth-Status: OK\nAuth-Server: {address}\nAuth-Port: 143\n\n")
-}
-
-#[track_caller]
-pub(crate) fn wait_until(what: &str, mut so: impl FnMut() -> bool) {
-    let start = Instant::now();
-    while !so() {
-        assert!(
-            start.elapsed() < Duration::from_secs(20),
-            "waited for: {what}"
-        );
-        std::thread::sleep(Duration::from_millis(5));
-    }
 }

@@ -4,16 +4,14 @@ use std::cell::Cell;
 use std::fs::{self, File};
 use std::io::{Read as _, Seek as _, SeekFrom};
 use std::net::Ipv4Addr;
-use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::support::binary;
 use crate::support::fastcgi::{Client, request};
-use crate::support::log::Log;
-use crate::support::process::wait_until;
+use crate::support::serving::Serving;
 use crate::support::temp_dir::TempDir;
 
 pub(crate) const OK: &str = "Auth-Status: OK\nAuth-Server: 192.0.2.1\nAuth-Port: 143\n";
@@ -90,9 +88,7 @@ pub(crate) fn encoded(bytes: &[u8]) -> String {
 
 /// The program as FastCGI server; killed when it goes.
 pub(crate) struct Service {
-    child: Child,
-    log: Log,
-    dir: TempDir,
+    serving: Serving,
     read: Cell<u64>,
 }
 
@@ -167,37 +163,18 @@ impl Service {
     }
 
     pub(crate) fn start_in(dir: TempDir) -> Self {
-        let (log, writer) = Log::to(dir.path().join("log"));
-        let mut address = b"unix:".to_vec();
-        address.extend(dir.path().join("socket").as_os_str().as_bytes());
-        let mut child = program(&dir.path().join("auth.toml"))
-            .args(["serve", "--listen", str::from_utf8(&address).unwrap()])
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(writer)
-            .spawn()
-            .unwrap();
-        let socket = dir.path().join("socket");
-        wait_until("the program to listen", || {
-            if let Some(status) = child.try_wait().unwrap() {
-                panic!("it ended with {status}: {}", log.text());
-            }
-            UnixStream::connect(&socket).is_ok()
-        });
         Self {
-            child,
-            log,
-            dir,
+            serving: Serving::in_folder(dir, |_| {}),
             read: Cell::new(0),
         }
     }
 
     pub(crate) fn dir(&self) -> &TempDir {
-        &self.dir
+        &self.serving.dir
     }
 
     pub(crate) fn socket(&self) -> PathBuf {
-        self.dir.path().join("socket")
+        self.serving.socket()
     }
 
     /// The answer alone; for several at once.
@@ -218,8 +195,8 @@ impl Service {
 
     /// What the log has that was not asked for before.
     pub(crate) fn new_log(&self) -> String {
-        self.log.drain();
-        let mut file = File::open(self.dir.path().join("log")).unwrap();
+        self.serving.log.drain();
+        let mut file = File::open(self.serving.dir.path().join("log")).unwrap();
         file.seek(SeekFrom::Start(self.read.get())).unwrap();
         let mut text = String::new();
         file.read_to_string(&mut text).unwrap();
@@ -229,12 +206,12 @@ impl Service {
 
     /// Everything that it ever logged.
     pub(crate) fn log(&self) -> String {
-        self.log.text()
+        self.serving.log()
     }
 
     /// The most memory that it has ever had, in kilobytes.
     pub(crate) fn peak(&self) -> u64 {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let status = fs::read_to_string(format!("/proc/{}/status", self.serving.id())).unwrap();
         let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
         let peak = peak.unwrap().trim().trim_end_matches(" kB");
         peak.parse().unwrap()
@@ -242,7 +219,7 @@ impl Service {
 
     /// Its memory in kilobytes, and how many descriptors it has.
     pub(crate) fn size(&self) -> (u64, usize) {
-        let process = PathBuf::from(format!("/proc/{}", self.child.id()));
+        let process = PathBuf::from(format!("/proc/{}", self.serving.id()));
         let status = fs::read_to_string(process.join("status")).unwrap();
         let memory = status
             .lines()
@@ -250,13 +227,6 @@ impl Service {
             .unwrap();
         let memory = memory.trim().trim_end_matches(" kB").parse().unwrap();
         (memory, fs::read_dir(process.join("fd")).unwrap().count())
-    }
-}
-
-impl Drop for Service {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
     }
 }
 

@@ -160,3 +160,9 @@ pub(crate) fn is_shared(one: &dyn Asked, other: &dyn Asked) {
     assert_eq!(one.log_in("192.0.2.12", "bob", "secret-right"), In);
     assert_eq!(other.fail("192.0.2.12", "bob", 9), vec![Out(0); 9]);
 }
+
+pub(crate) const THERE: &str = "198.51.100.20";
+
+pub(crate) fn server(keys: &str) -> Serving {
+    Serving::listening(&config(keys), USERS)
+}

@@ -11,7 +11,7 @@ use nginx_mail_auth::front::fcgi::listener::{Listener, SocketRights};
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::support::fastcgi::{Client, request};
-use crate::support::serving::wait_until;
+use crate::support::process::wait_until;
 use crate::support::temp_dir::TempDir;
 
 #[test]

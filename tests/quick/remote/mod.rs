@@ -4,5 +4,6 @@ mod config;
 mod connection;
 mod faults;
 mod http;
+mod pop3_replies;
 mod refusals;
 mod server_replies;

@@ -1,5 +1,6 @@
 //! What the words of a mail server's refusal come to: a wrong password, or the temporary failure.
 
+use crate::support::at_once::at_once;
 use crate::support::mail_store::{LOGIN, PASSWORD, asking};
 use crate::support::program::{ACCEPTED, Program, REFUSED, TEMPORARY, check, with_store};
 use crate::support::scripted_server::Fake;
@@ -37,7 +38,7 @@ fn store(kind: &str, fake: &Fake, more: &str) -> String {
 #[test]
 fn only_a_refusal_that_says_so_is_a_wrong_password() {
     const OWN: &str = "refused = [\"Anmeldung fehlgeschlagen\"]\ntemporary = [\"bitte warten\"]\n";
-    for (words, keys, answer) in [
+    const IMAP: [(&str, &str, &str); 10] = [
         ("c NO Login failed.\r\n", "", REFUSED),
         (
             "c NO [ALERT] Invalid credentials (Failure)\r\n",
@@ -60,18 +61,15 @@ fn only_a_refusal_that_says_so_is_a_wrong_password() {
         ("c NO Anmeldung fehlgeschlagen.\r\n", OWN, REFUSED),
         ("c NO Login failed. Bitte warten\r\n", OWN, TEMPORARY),
         ("c NO Login failed.\r\n", OWN, REFUSED),
-    ] {
+    ];
+    at_once(&IMAP, |(words, keys, answer)| {
         let fake = imap(words);
         let program = Program::serve(&with_store(&store("imap", &fake, keys)));
-        assert_eq!(
-            program.ask(LOGIN, PASSWORD),
-            answer,
-            "{words}{}",
-            program.log()
-        );
+        let said = program.ask(LOGIN, PASSWORD);
+        assert_eq!(said, *answer, "{words}{}", program.log());
         assert_eq!(program.ask(b"alice", b"right"), ACCEPTED, "{words}");
-    }
-    for (words, keys, answer) in [
+    });
+    const POP3: [(&str, &str, &str); 6] = [
         ("-ERR Login failed.\r\n", "", REFUSED),
         ("-ERR [AUTH] nope\r\n", "", REFUSED),
         ("-ERR maildrop already locked\r\n", "", TEMPORARY),
@@ -82,30 +80,28 @@ fn only_a_refusal_that_says_so_is_a_wrong_password() {
         ),
         ("-ERR\r\n", "", TEMPORARY),
         ("-ERR Anmeldung fehlgeschlagen\r\n", OWN, REFUSED),
-    ] {
+    ];
+    at_once(&POP3, |(words, keys, answer)| {
         let fake = pop3(words);
         let program = Program::serve(&with_store(&store("pop3", &fake, keys)));
-        assert_eq!(
-            program.ask(LOGIN, PASSWORD),
-            answer,
-            "{words}{}",
-            program.log()
-        );
-    }
+        let said = program.ask(LOGIN, PASSWORD);
+        assert_eq!(said, *answer, "{words}{}", program.log());
+    });
 }
 
 /// A server whose words are not known would have guesses for nothing else; one that cannot tell counts for
 /// nothing.
 #[test]
 fn a_refusal_that_says_neither_is_counted_as_a_guess() {
-    for (words, counted) in [
+    const SAID: [(&str, bool); 6] = [
         ("c NO Anmeldung fehlgeschlagen\r\n", true),
         ("c NO Login failed, try again later\r\n", true),
         ("c BAD what\r\n", true),
         ("* BYE go away\r\n", true),
         ("c NO System Error\r\n", false),
         ("c NO [UNAVAILABLE] no\r\n", false),
-    ] {
+    ];
+    at_once(&SAID, |(words, counted)| {
         let fake = imap(words);
         let throttle = "[throttle]\nrefuse-login = 3\nwaits = [1]\nfree-failures = 2\n";
         let config = [with_store(&store("imap", &fake, "")).as_str(), throttle].concat();
@@ -120,7 +116,7 @@ fn a_refusal_that_says_neither_is_counted_as_a_guess() {
             true => assert!(answer.starts_with(REFUSED.trim_end()), "{words}{answer}"),
             false => assert_eq!(answer, ACCEPTED, "{words}"),
         }
-    }
+    });
 }
 
 /// What the server says helps to find words for `refused` and `temporary`; it may repeat a password.

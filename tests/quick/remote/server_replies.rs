@@ -1,12 +1,9 @@
 //! What an IMAP or POP3 server may say in turn, and what the client gets then.
 
-use crate::support::dovecot::Way;
+use crate::support::mail_store::*;
 use crate::support::mail_store::{LIMIT, LOGIN, PASSWORD, asking, imap, pop3};
 use crate::support::program::{ACCEPTED, REFUSED, TEMPORARY};
 use crate::support::scripted_server::Fake;
-
-/// What the fake server says in turn, and what the client gets.
-type Case = (&'static [&'static str], &'static str);
 
 #[test]
 fn what_an_imap_server_says() {
@@ -169,136 +166,6 @@ fn what_an_imap_server_says() {
         (&[""], TEMPORARY),
     ];
     says(imap(), &CASES);
-}
-
-#[test]
-fn what_a_pop3_server_says() {
-    const CASES: [Case; 22] = [
-        (
-            &[
-                "+OK hi\r\n",
-                "+OK\r\nSASL PLAIN\r\n.\r\n",
-                "+ \r\n",
-                "+OK in\r\n",
-            ],
-            ACCEPTED,
-        ),
-        (
-            &[
-                "+OK hi\r\n",
-                "+OK\r\nSASL PLAIN\r\n.\r\n",
-                "+\r\n",
-                "+OK\r\n",
-            ],
-            ACCEPTED,
-        ),
-        (
-            &[
-                "+OK hi\r\n",
-                "+OK\r\nUSER\r\n.\r\n",
-                "+OK\r\n",
-                "+OK in\r\n",
-            ],
-            ACCEPTED,
-        ),
-        (
-            &["+OK hi\r\n", "-ERR what\r\n", "+OK\r\n", "+OK in\r\n"],
-            ACCEPTED,
-        ),
-        (
-            &["+OK hi\r\n", "-ERR what\r\n", "+OK\r\n", "-ERR sorry\r\n"],
-            TEMPORARY,
-        ),
-        (
-            &[
-                "+OK hi\r\n",
-                "-ERR what\r\n",
-                "+OK\r\n",
-                "-ERR Login failed.\r\n",
-            ],
-            REFUSED,
-        ),
-        (
-            &["+OK hi\r\n", "-ERR what\r\n", "-ERR no such user\r\n"],
-            REFUSED,
-        ),
-        (
-            &[
-                "+OK hi\r\n",
-                "-ERR what\r\n",
-                "+OK\r\n",
-                "-ERR [AUTH] sorry\r\n",
-            ],
-            REFUSED,
-        ),
-        (
-            &[
-                "+OK hi\r\n",
-                "-ERR what\r\n",
-                "+OK\r\n",
-                "-ERR [SYS/TEMP] later\r\n",
-            ],
-            TEMPORARY,
-        ),
-        (
-            &[
-                "+OK hi\r\n",
-                "-ERR what\r\n",
-                "+OK\r\n",
-                "-ERR [SYS/PERM] broken\r\n",
-            ],
-            TEMPORARY,
-        ),
-        (
-            &[
-                "+OK hi\r\n",
-                "-ERR what\r\n",
-                "+OK\r\n",
-                "-ERR [IN-USE] locked\r\n",
-            ],
-            TEMPORARY,
-        ),
-        (
-            &[
-                "+OK hi\r\n",
-                "-ERR what\r\n",
-                "+OK\r\n",
-                "-ERR [LOGIN-DELAY] wait\r\n",
-            ],
-            TEMPORARY,
-        ),
-        (
-            &["+OK hi\r\n", "-ERR what\r\n", "-ERR [SYS/TEMP] later\r\n"],
-            TEMPORARY,
-        ),
-        (
-            &["+OK hi\r\n", "+OK\r\nSASL PLAIN\r\n.\r\n", "-ERR no\r\n"],
-            TEMPORARY,
-        ),
-        (
-            &[
-                "+OK hi\r\n",
-                "+OK\r\nSASL PLAIN\r\n.\r\n",
-                "+OK\r\n",
-                "+OK\r\n",
-            ],
-            TEMPORARY,
-        ),
-        (&["+OK hi\r\n", "+OK\r\nSASL CRAM-MD5\r\n.\r\n"], TEMPORARY),
-        (
-            &["+OK hi\r\n", "-ERR what\r\n", "+OK\r\n", "+OKAY\r\n"],
-            TEMPORARY,
-        ),
-        (
-            &["+OK hi\r\n", "-ERR what\r\n", "+OK\r\n", "OK\r\n"],
-            TEMPORARY,
-        ),
-        (&["-ERR go away\r\n"], TEMPORARY),
-        (&["* OK hi\r\n", "+OK\r\n", "+OK\r\n"], TEMPORARY),
-        (&["220 mail ESMTP\r\n"], TEMPORARY),
-        (&[""], TEMPORARY),
-    ];
-    says(pop3(), &CASES);
 }
 
 /// A server that answers ahead of the question, or in the middle of something else, has said nothing of this
@@ -473,16 +340,4 @@ fn literals_are_skipped() {
         (&[GREETING, "* X {0}\r\n\r\nc OK in\r\n"], ACCEPTED),
     ];
     says(imap(), &CASES);
-}
-
-fn says(way: Way, cases: &[Case]) {
-    for (lines, wanted) in cases {
-        // However the bytes come.
-        for fake in [Fake::saying(lines), Fake::spelling(lines)] {
-            let program = asking(way, &fake);
-            let answer = program.ask_within(LIMIT, LOGIN, PASSWORD);
-            assert_eq!(answer, *wanted, "{lines:?}\n{}", program.log());
-            assert!(!program.log().contains("marker"), "{}", program.log());
-        }
-    }
 }

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use nginx_mail_auth::config::Config;
 
-use crate::support::routed::{Serving, TEMPORARY, cgi, logins, secret};
+use crate::support::routed::{Routed, TEMPORARY, cgi, logins, secret};
 use crate::support::temp_dir::TempDir;
 
 const OLD: &str = "192.0.2.1";
@@ -20,7 +20,7 @@ fn config(default: &str, moved: u8, moving: u8) -> String {
 
 #[test]
 fn step_by_step_everybody_arrives_and_nobody_goes_back() {
-    let serving = Serving::start(&config("spring", 0, 0));
+    let serving = Routed::start(&config("spring", 0, 0));
     let [old, new] = [OLD, NEW].map(|host| Some(host.parse::<IpAddr>().unwrap()));
     let stage = |way: Option<IpAddr>| [old, None, new].iter().position(|at| *at == way).unwrap();
     let mut before: Vec<_> = logins().map(|_| 0).collect();

@@ -2,8 +2,10 @@
 
 #[cfg(all(feature = "sql", feature = "redis"))]
 mod commands;
+mod digests;
 #[cfg(all(feature = "sql", feature = "redis"))]
 mod foreseen;
+mod networks;
 mod rules;
 #[cfg(all(feature = "remote", feature = "ldap"))]
 mod slow;

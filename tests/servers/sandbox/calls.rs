@@ -8,37 +8,13 @@ use std::process::Command;
 use libc::{ENOSYS, EPERM, c_long};
 use nginx_mail_auth::sys::sandbox::{Need, Sandbox, What};
 
-use crate::sandbox::table::{World, denied};
+use crate::support::system_calls::{World, call, denied};
 use crate::support::temp_dir::TempDir;
 
 /// Tells the test that it is the one in the sandbox, what to do there, and the folder to play in.
 const INSIDE: &str = "NGINX_MAIL_AUTH_TEST_CALLS";
 /// nobody.
 const NOBODY: libc::uid_t = 65534;
-
-/// A call by its number, with up to six arguments; the number of the error that it ends with.
-///
-/// The tests need calls that no library makes.
-#[allow(unsafe_code)]
-pub(super) fn call(number: c_long, arguments: &[c_long]) -> Result<c_long, i32> {
-    let argument = |index: usize| arguments.get(index).copied().unwrap_or(0);
-    // SAFETY: the arguments are numbers, null, or point to what outlives the call.
-    let result = unsafe {
-        libc::syscall(
-            number,
-            argument(0),
-            argument(1),
-            argument(2),
-            argument(3),
-            argument(4),
-            argument(5),
-        )
-    };
-    match result {
-        -1 => Err(std::io::Error::last_os_error().raw_os_error().unwrap()),
-        done => Ok(done),
-    }
-}
 
 /// getpid(2) as a program of 32 bits calls it.
 #[cfg(target_arch = "x86_64")]

@@ -1,7 +1,6 @@
 //! What a sandbox denies, tried from inside as root.
 
 mod calls;
-mod table;
 
 use crate::support::temp_dir::TempDir;
 use nginx_mail_auth::sys::sandbox::{Need, Sandbox, What};

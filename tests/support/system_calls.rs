@@ -8,25 +8,23 @@ use std::path::Path;
 
 use libc::{EACCES, ENOSYS, EPERM, c_long};
 
-use crate::sandbox::calls::call;
-
 /// What the calls are tried on.
-pub(super) struct World {
+pub(crate) struct World {
     /// A file that is granted, and open for reading.
-    pub(super) config: File,
-    own: CString,
-    other: CString,
-    new: CString,
-    folder: CString,
-    word: CString,
-    pub(super) zeros: Vec<u64>,
-    pub(super) socket: std::os::unix::net::UnixStream,
-    parent: c_long,
-    shared: c_long,
+    pub(crate) config: File,
+    pub(crate) own: CString,
+    pub(crate) other: CString,
+    pub(crate) new: CString,
+    pub(crate) folder: CString,
+    pub(crate) word: CString,
+    pub(crate) zeros: Vec<u64>,
+    pub(crate) socket: std::os::unix::net::UnixStream,
+    pub(crate) parent: c_long,
+    pub(crate) shared: c_long,
 }
 
 impl World {
-    pub(super) fn new(folder: &Path) -> Self {
+    pub(crate) fn new(folder: &Path) -> Self {
         let path = |name: &str| CString::new(folder.join(name).as_os_str().as_bytes()).unwrap();
         Self {
             config: File::open(folder.join("etc/auth.toml")).unwrap(),
@@ -42,7 +40,7 @@ impl World {
         }
     }
 
-    pub(super) fn own(&self) -> c_long {
+    pub(crate) fn own(&self) -> c_long {
         self.config.as_raw_fd().into()
     }
 }
@@ -54,17 +52,17 @@ impl Drop for World {
     }
 }
 
-pub(super) struct Denied {
-    pub(super) name: &'static str,
-    pub(super) number: c_long,
-    pub(super) arguments: Vec<c_long>,
-    pub(super) errno: i32,
+pub(crate) struct Denied {
+    pub(crate) name: &'static str,
+    pub(crate) number: c_long,
+    pub(crate) arguments: Vec<c_long>,
+    pub(crate) errno: i32,
     /// Not to be tried outside.
-    pub(super) harms: bool,
+    pub(crate) harms: bool,
 }
 
 /// Each with arguments by which it works, or at least fails otherwise, where it is allowed.
-pub(super) fn denied(world: &World) -> Vec<Denied> {
+pub(crate) fn denied(world: &World) -> Vec<Denied> {
     let text = |text: &CString| text.as_ptr() as c_long;
     let [own, other, new, folder, word] = [
         &world.own,
@@ -358,4 +356,28 @@ pub(super) fn denied(world: &World) -> Vec<Denied> {
         ),
     ]);
     all
+}
+
+/// A call by its number, with up to six arguments; the number of the error that it ends with.
+///
+/// The tests need calls that no library makes.
+#[allow(unsafe_code)]
+pub(crate) fn call(number: c_long, arguments: &[c_long]) -> Result<c_long, i32> {
+    let argument = |index: usize| arguments.get(index).copied().unwrap_or(0);
+    // SAFETY: the arguments are numbers, null, or point to what outlives the call.
+    let result = unsafe {
+        libc::syscall(
+            number,
+            argument(0),
+            argument(1),
+            argument(2),
+            argument(3),
+            argument(4),
+            argument(5),
+        )
+    };
+    match result {
+        -1 => Err(std::io::Error::last_os_error().raw_os_error().unwrap()),
+        done => Ok(done),
+    }
 }
