@@ -43,6 +43,7 @@ mod rights;
 mod routes;
 mod sandbox;
 mod serve;
+mod sources;
 #[cfg(feature = "sql")]
 mod sql;
 mod throttle;
