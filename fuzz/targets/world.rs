@@ -188,14 +188,18 @@ impl World {
                 &mut Vec::new(),
                 &mut Vec::new(),
             ),
-            chain: Chain::new(sources.collect(), Turnstile::new(config.max_hashes()), 0),
+            chain: Chain::new(
+                sources.collect(),
+                Turnstile::new(config.limits.max_hashes()),
+                0,
+            ),
             routes: Routes::open(&config.routes, System.lookups_of_hosts(), None),
             retry: config.retry,
             throttle: config
                 .throttle
                 .as_ref()
                 .map(|throttle| Throttle::open(&throttle.settings, Counting::ForLong, None)),
-            deadline: config.deadline,
+            deadline: config.limits.deadline,
         };
         Self {
             service: Service::new(config, gate),

@@ -42,7 +42,7 @@ pub(super) fn throttle(
         return Err(CommandError::Input(what.to_owned()));
     }
     let throttle = Throttle::open(settings, Counting::ForLong, None);
-    let deadline = Instant::now() + config.deadline;
+    let deadline = Instant::now() + config.limits.deadline;
     let mut all = throttle.list(deadline).map_err(CommandError::Input)?;
     all.sort_by_cached_key(|(key, _)| key.to_string());
     all.dedup_by(|(one, _), (other, _)| one == other);
@@ -124,7 +124,7 @@ pub(super) fn foresee(
     };
     let believed = client.filter(|_| !config.fronts.are_anybody());
     let throttle = Throttle::open(settings, Counting::Never, None);
-    let look = match throttle.look(&counted, believed, Instant::now() + config.deadline) {
+    let look = match throttle.look(&counted, believed, Instant::now() + config.limits.deadline) {
         Ok(Some(look)) => look,
         Ok(None) => {
             writeln!(

@@ -1,16 +1,13 @@
 //! The configuration, checked: what the program uses, free of how it is written.
 
-use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
+use ::log::LevelFilter;
 use zeroize::Zeroizing;
 
 use crate::accounts::{Kind, number_of};
-#[cfg(feature = "oauth")]
-use crate::auth::token;
-use crate::auth::{Retry, Then};
+use crate::auth::Retry;
 use crate::auth::{certificate, incoming_mail};
 use crate::front::fcgi;
 use crate::front::fcgi::listener::SocketRights;
@@ -21,19 +18,43 @@ use crate::route::Table;
 use crate::sys::problem::Problem;
 use crate::sys::sandbox;
 use crate::sys::trusted_file::{Fingerprint, Secrecy, read_trusted};
-use crate::throttle;
-use crate::users;
 use crate::users::file::{LineLogins, NO_LINE_FEED, is_unfinished};
 
 mod advice;
-mod check;
+mod answers;
+mod checker;
+mod external;
+mod fastcgi;
 mod file;
+mod hosts;
+mod inbound;
+mod limits;
 mod location;
+mod log;
+mod logins;
+mod master;
+mod messages;
+mod moves;
+mod nginx;
+mod oauth;
+mod ports;
+mod probes;
+mod process;
+mod routes;
 mod source;
 mod syntax;
+mod throttle;
+mod users;
 
+pub use fastcgi::SocketConfig;
+pub use limits::LimitsConfig;
 pub use location::{CONFIG_VARIABLE, ConfigFile, DEFAULT_CONFIG, NamedBy};
+pub use master::MasterConfig;
+#[cfg(feature = "oauth")]
+pub use oauth::OAuthConfig;
 use source::Source;
+pub use throttle::ThrottleConfig;
+pub use users::{Places, StoreConfig, UsersConfig};
 
 /// The most bytes of a configuration file: room for some ten thousand routes.
 pub const MAX_FILE_BYTES: u64 = 1024 * 1024;
@@ -72,25 +93,13 @@ pub struct Config {
     /// What slows guessing down.
     pub throttle: Option<ThrottleConfig>,
     /// What is logged.
-    pub log_level: log::LevelFilter,
+    pub log_level: LevelFilter,
     /// Bounds of the FastCGI server.
     pub fastcgi: fcgi::Limits,
     /// Who may connect to Unix sockets that we make.
     pub socket: SocketConfig,
-    /// Password hashes computed at once; `None` for as many as there are cores, which takes so
-    /// long to find out that a CGI program does not ask.
-    pub max_hashes: Option<NonZeroUsize>,
-    /// The most milliseconds of work that the hash of one password may take.
-    pub max_hash_ms: u32,
-    /// The folder through which all processes of this machine count their password hashes
-    /// together.
-    pub hash_locks: Option<PathBuf>,
-    /// Line and column at which the configuration names it.
-    pub hash_locks_place: Option<(usize, usize)>,
-    /// How many right passwords need not be hashed again.
-    pub remembered_logins: usize,
-    /// How long a decision may take.
-    pub deadline: Duration,
+    /// Bounds of the work.
+    pub limits: LimitsConfig,
     /// Whether a server shuts itself in once it has started.
     pub sandbox: sandbox::Mode,
     /// Every file and folder that it names, also what cannot be used.
@@ -128,166 +137,6 @@ pub enum Use {
     Read,
     /// Files are made and written in the folder.
     Write,
-}
-
-/// One `[[users]]`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct UsersConfig {
-    /// What the log and the commands call it.
-    pub name: String,
-    /// The domains whose logins it is asked about, in lower case; an empty one stands for logins
-    /// without a domain. `None`: all.
-    pub domains: Option<Vec<String>>,
-    /// What follows a wrong password.
-    pub wrong: Then,
-    /// What follows where the store cannot say.
-    pub trouble: Then,
-    /// How many logins may wait for its answer at the same time, if that is said.
-    pub max_questions: Option<NonZeroUsize>,
-    /// The store itself.
-    pub store: StoreConfig,
-    /// Where the configuration says all that.
-    pub places: Places,
-}
-
-/// The store of one `[[users]]`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum StoreConfig {
-    /// Everybody, with every password.
-    Accept,
-    /// A password file.
-    File(users::file::Settings),
-    /// A password file for each domain.
-    Domains(users::file::domains::DomainSettings),
-    /// A database.
-    #[cfg(feature = "sql")]
-    Sql(Box<users::sql::Settings>),
-    /// A directory.
-    #[cfg(feature = "ldap")]
-    Ldap(Box<users::ldap::Settings>),
-    /// A mail server.
-    #[cfg(feature = "remote")]
-    Server(users::server::Settings),
-    /// Another `auth_http` service.
-    #[cfg(feature = "remote")]
-    Http(users::http::Settings),
-}
-
-impl StoreConfig {
-    /// Whether somebody else has the answer, who may be slow. SQLite is one too: its file may be
-    /// locked, or on a slow disk.
-    pub fn asks_a_server(&self) -> bool {
-        match self {
-            Self::Accept | Self::File(_) | Self::Domains(_) => false,
-            #[cfg(feature = "sql")]
-            Self::Sql(_) => true,
-            #[cfg(feature = "ldap")]
-            Self::Ldap(_) => true,
-            #[cfg(feature = "remote")]
-            Self::Server(_) | Self::Http(_) => true,
-        }
-    }
-
-    /// Whether its users may have app passwords.
-    pub fn has_app_passwords(&self) -> bool {
-        match self {
-            Self::File(settings) => settings.app_passwords.is_some(),
-            #[cfg(feature = "sql")]
-            Self::Sql(settings) => settings.app_passwords.is_some(),
-            _ => false,
-        }
-    }
-
-    /// Whether it can tell who is a user without a password.
-    pub fn knows_its_users(&self) -> bool {
-        match self {
-            Self::Accept => false,
-            Self::File(_) | Self::Domains(_) => true,
-            #[cfg(feature = "sql")]
-            Self::Sql(_) => true,
-            #[cfg(feature = "ldap")]
-            Self::Ldap(settings) => settings.lookup.is_some(),
-            #[cfg(feature = "remote")]
-            Self::Server(_) | Self::Http(_) => false,
-        }
-    }
-}
-
-/// Lines and columns, from 1, of a table and its keys.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Places {
-    /// The table as a whole.
-    pub whole: (usize, usize),
-    /// The values of the keys that are there.
-    pub keys: BTreeMap<&'static str, (usize, usize)>,
-}
-
-impl Places {
-    /// The place of a key's value; that of the table if it is not there.
-    pub fn of(&self, key: &str) -> (usize, usize) {
-        self.keys.get(key).copied().unwrap_or(self.whole)
-    }
-
-    /// Whether a problem is with what this store is reached and asked by: its place, its credentials or its
-    /// statements.
-    pub(crate) fn reach(&self, problem: &Problem) -> bool {
-        const REACH: [&str; 8] = [
-            "app-passwords-query",
-            "ca-file",
-            "password-file",
-            "query",
-            "server-public-key-file",
-            "socket-user",
-            "tls",
-            "url",
-        ];
-        let at =
-            |key: &&str| problem.place.is_some() && self.keys.get(*key).copied() == problem.place;
-        REACH.iter().any(at)
-    }
-}
-
-/// Whose a Unix socket is that we make.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SocketConfig {
-    /// The file's mode.
-    pub mode: u32,
-    /// Its user, by name or number, and line and column at which the configuration says so.
-    pub owner: Option<(String, (usize, usize))>,
-    /// Its group, likewise.
-    pub group: Option<(String, (usize, usize))>,
-}
-
-/// `[oauth]`, if tokens are taken.
-#[cfg(feature = "oauth")]
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct OAuthConfig {
-    /// Which, and who vouches for them.
-    pub settings: token::Settings,
-    /// How many introspections there may be at the same time, if that is said.
-    pub max_questions: Option<NonZeroUsize>,
-    /// Where the configuration says all that.
-    pub places: Places,
-}
-
-/// `[throttle]`, if there is one.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ThrottleConfig {
-    /// What is counted, where, and what follows.
-    pub settings: throttle::Settings,
-    /// Line and column at which the configuration says where the counts are.
-    pub place: (usize, usize),
-}
-
-/// `[master]`, if there are masters.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct MasterConfig {
-    /// What stands between the user's login and the master's.
-    pub separator: Vec<u8>,
-    /// Their password file.
-    pub settings: users::file::Settings,
-    /// Line and column at which the configuration names it.
-    pub place: (usize, usize),
 }
 
 impl Config {
@@ -344,7 +193,7 @@ impl Config {
         let mut problems = Vec::new();
         let source = Source::new(path, text);
         let read = source.read(&mut problems);
-        let (mut config, problems) = check::check(&source, read, problems);
+        let (mut config, problems) = checker::check(&source, read, problems);
         config.tell_files_of_logins();
         Ok((config, problems))
     }
@@ -414,12 +263,6 @@ impl Config {
             true => Ok(rights),
             false => Err(problems),
         }
-    }
-
-    /// Password hashes computed at once.
-    pub fn max_hashes(&self) -> NonZeroUsize {
-        self.max_hashes
-            .unwrap_or_else(|| std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN))
     }
 }
 

@@ -6,12 +6,12 @@ use std::num::NonZeroU16;
 use std::path::Path;
 use std::time::Duration;
 
-use log::LevelFilter;
 use serde::Deserialize as _;
 use toml::de::{DeTable, Deserializer};
 
 use super::file::File;
 use super::*;
+use crate::auth::Then;
 
 fn example(name: &str) -> (PathBuf, String) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -28,14 +28,9 @@ fn checked(path: &Path, text: &str) -> Result<Config, Vec<Problem>> {
 fn settled(config: &Config) -> impl PartialEq + std::fmt::Debug + use<> {
     (
         (config.messages.clone(), config.retry, config.log_level),
-        (
-            config.logins.clone(),
-            config.master.clone(),
-            config.deadline,
-        ),
-        (config.hash_locks.clone(), config.remembered_logins),
+        (config.logins.clone(), config.master.clone()),
         (config.fastcgi, config.socket.clone()),
-        (config.max_hashes, config.max_hash_ms),
+        config.limits.clone(),
         (config.routes.ports, config.routes.resolve_ttl),
         config.routes.probes,
     )
@@ -61,7 +56,7 @@ fn the_full_example_has_every_default() {
     assert!(!full.routes.has_routes());
 }
 
-/// Independent of what `file.rs` says.
+/// Independent of what the files of the tables say.
 #[test]
 fn the_defaults() {
     let least = checked(
@@ -78,7 +73,7 @@ fn the_defaults() {
             wrong: Then::Stop,
             trouble: Then::Stop,
             max_questions: None,
-            store: StoreConfig::File(users::file::Settings {
+            store: StoreConfig::File(crate::users::file::Settings {
                 path: "/etc/passwd".into(),
                 allow_weak_schemes: false,
                 max_hash_ms: 500,
@@ -106,7 +101,7 @@ fn the_defaults() {
         }
     );
     assert_eq!(least.socket_rights(), Ok(SocketRights::of_mode(0o660)));
-    assert_eq!(least.max_hashes, None);
+    assert_eq!(least.limits.max_hashes, None);
     assert_eq!(
         least.routes.ports,
         crate::route::Ports {

@@ -36,7 +36,12 @@ impl Service {
             };
         };
         let (config, chain) = (&service.config, &service.gate.chain);
-        problems.extend(try_all(config, chain.sources(), &problems, config.deadline));
+        problems.extend(try_all(
+            config,
+            chain.sources(),
+            &problems,
+            config.limits.deadline,
+        ));
         problems.extend(try_tokens(&service.gate.methods, config));
         problems.extend(service.counts_missing());
         let mut warnings = service.warnings.clone();
@@ -60,7 +65,7 @@ impl Service {
 
     /// Why the counts of the throttle cannot be read or changed, if so.
     fn counts_missing(&self) -> Option<Problem> {
-        let deadline = Instant::now() + self.config.deadline;
+        let deadline = Instant::now() + self.config.limits.deadline;
         let message = self.gate.throttle.as_ref()?.test(deadline).err()?;
         Some(Problem {
             file: self.config.path.clone(),

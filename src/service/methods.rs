@@ -58,7 +58,7 @@ pub(super) fn try_tokens(methods: &Methods, config: &Config) -> Vec<Problem> {
     let (Some(tokens), Some(oauth)) = (&methods.tokens, &config.oauth) else {
         return Vec::new();
     };
-    let faults = tokens.test(std::time::Instant::now() + config.deadline);
+    let faults = tokens.test(std::time::Instant::now() + config.limits.deadline);
     let problem = |message| Problem {
         file: config.path.clone(),
         place: Some(oauth.places.of("introspection-url")),

@@ -135,18 +135,18 @@ impl Service {
                 let before = before.map(|service| &service.gate.routes);
                 (
                     Routes::open(&config.routes, System.lookups_of_hosts(), before),
-                    config.max_hashes(),
+                    config.limits.max_hashes(),
                 )
             }
         };
-        let hashing = match &config.hash_locks {
+        let hashing = match &config.limits.hash_locks {
             None => Turnstile::new(hashes),
-            Some(folder) => {
-                Turnstile::shared(config.max_hashes(), folder).unwrap_or_else(|error| {
+            Some((folder, place)) => {
+                Turnstile::shared(config.limits.max_hashes(), folder).unwrap_or_else(|error| {
                     // Logins go on: it bounds work, and keeps nobody out.
                     warnings.push(Problem {
                         file: config.path.clone(),
-                        place: config.hash_locks_place,
+                        place: Some(*place),
                         key: Some("limits.hash-locks".to_owned()),
                         message: format!("{error}; each process counts its own hashes"),
                     });
@@ -158,12 +158,12 @@ impl Service {
             logins: config.logins.clone(),
             masters: opened.masters,
             methods,
-            chain: Chain::new(opened.sources, hashing, config.remembered_logins)
+            chain: Chain::new(opened.sources, hashing, config.limits.remembered_logins)
                 .with_memory_of(before.map(|before| &before.gate.chain)),
             routes,
             retry: config.retry,
             throttle: throttle(&config, lifetime, before),
-            deadline: config.deadline,
+            deadline: config.limits.deadline,
         };
         let service = Self {
             warnings,

@@ -3,13 +3,13 @@
 
 use toml::Spanned;
 
-use super::super::Checker;
+use crate::config::checker::Checker;
 use crate::login::Login;
 use crate::login::domain;
 
 impl Checker<'_> {
     /// Says of a domain that it is another name of one, and whether it is.
-    pub(in crate::config::check) fn warn_of_alias(
+    pub(in crate::config) fn warn_of_alias(
         &mut self,
         key: &str,
         at: &Spanned<String>,
@@ -28,7 +28,7 @@ impl Checker<'_> {
 
     /// Says of a domain, or of all below one, that no login has it. An empty one stands for logins without
     /// a domain.
-    pub(in crate::config::check) fn warn_of_domain(
+    pub(in crate::config) fn warn_of_domain(
         &mut self,
         key: &str,
         at: &Spanned<String>,
@@ -81,7 +81,7 @@ impl Checker<'_> {
 
     /// Says of a login that it is never compared with this one, which is not in the domain of an alias.
     /// `any_case` is whether upper and lower case are the same there.
-    pub(in crate::config::check) fn warn_of_login(
+    pub(in crate::config) fn warn_of_login(
         &mut self,
         key: &str,
         at: &Spanned<String>,
@@ -113,7 +113,7 @@ impl Checker<'_> {
     }
 
     /// The same for first letters.
-    pub(in crate::config::check) fn warn_of_letters(
+    pub(in crate::config) fn warn_of_letters(
         &mut self,
         key: &str,
         at: &Spanned<String>,

@@ -5,8 +5,8 @@ use std::ops::Range;
 
 use toml::Spanned;
 
-use super::Checker;
-use crate::config::file;
+use super::Users;
+use crate::config::checker::Checker;
 use crate::net::Endpoint;
 use crate::secret::Password;
 use crate::users::ldap::attribute;
@@ -24,7 +24,7 @@ enum Mode {
 }
 
 impl Checker<'_> {
-    pub(super) fn ldap(&mut self, span: &Range<usize>, users: &file::Users) -> Option<Settings> {
+    pub(super) fn ldap(&mut self, span: &Range<usize>, users: &Users) -> Option<Settings> {
         let before = self.problems.len();
         let mut urls = self.urls(span, users);
         let starttls = self.starttls(users, &urls);
@@ -73,7 +73,7 @@ impl Checker<'_> {
         (self.problems.len() == before).then_some(settings)
     }
 
-    fn urls(&mut self, span: &Range<usize>, users: &file::Users) -> Vec<(Url, Range<usize>)> {
+    fn urls(&mut self, span: &Range<usize>, users: &Users) -> Vec<(Url, Range<usize>)> {
         let Some(urls) = &users.urls else {
             self.report(span, "users.urls", "is missing");
             return Vec::new();
@@ -91,7 +91,7 @@ impl Checker<'_> {
         read
     }
 
-    fn starttls(&mut self, users: &file::Users, urls: &[(Url, Range<usize>)]) -> bool {
+    fn starttls(&mut self, users: &Users, urls: &[(Url, Range<usize>)]) -> bool {
         let on = users.starttls.as_ref().filter(|on| *on.get_ref());
         match on {
             Some(on) if !urls.is_empty() && !urls.iter().any(|(url, _)| url.can_start_tls()) => {
@@ -112,7 +112,7 @@ impl Checker<'_> {
         on.is_some()
     }
 
-    fn mode_of_auth(&mut self, span: &Range<usize>, users: &file::Users) -> Option<Mode> {
+    fn mode_of_auth(&mut self, span: &Range<usize>, users: &Users) -> Option<Mode> {
         const WORDS: [(&str, Mode); 3] = [
             ("bind", Mode::Bind),
             ("search-bind", Mode::SearchBind),
@@ -127,7 +127,7 @@ impl Checker<'_> {
         self.word("users.auth", auth, &WORDS).filter(|_| known)
     }
 
-    fn auth(&mut self, span: &Range<usize>, users: &file::Users, mode: Mode) -> Option<Auth> {
+    fn auth(&mut self, span: &Range<usize>, users: &Users, mode: Mode) -> Option<Auth> {
         let only = |this: &mut Self, key: &str, place: Option<Range<usize>>, whose: &str| {
             if let Some(place) = place {
                 this.report(&place, key, format!("is for auth = {whose:?} only"));
@@ -176,7 +176,7 @@ impl Checker<'_> {
         }
     }
 
-    fn lookup(&mut self, span: &Range<usize>, users: &file::Users, mode: Mode) -> Option<Lookup> {
+    fn lookup(&mut self, span: &Range<usize>, users: &Users, mode: Mode) -> Option<Lookup> {
         let scope = users.scope.as_ref().and_then(|scope| {
             let words = [
                 ("base", Scope::Base),
@@ -234,12 +234,7 @@ impl Checker<'_> {
     }
 
     /// `alice@example.org` and `alice@example.com` being the same user is rarely what is wanted.
-    fn warn_of_domains(
-        &mut self,
-        users: &file::Users,
-        auth: Option<&Auth>,
-        lookup: Option<&Lookup>,
-    ) {
+    fn warn_of_domains(&mut self, users: &Users, auth: Option<&Auth>, lookup: Option<&Lookup>) {
         let ignored = match (auth, lookup) {
             (Some(Auth::Bind(name)), _) => name.ignores_domain(),
             (_, Some(lookup)) => {
@@ -272,7 +267,7 @@ impl Checker<'_> {
             .ok()
     }
 
-    fn search_as(&mut self, users: &file::Users) -> Option<SearchAs> {
+    fn search_as(&mut self, users: &Users) -> Option<SearchAs> {
         const FILE: &str = "users.bind-password-file";
         match (&users.bind_dn, &users.bind_password_file) {
             (None, None) => None,
@@ -309,7 +304,7 @@ impl Checker<'_> {
         }
     }
 
-    fn attributes(&mut self, users: &file::Users) -> Attributes {
+    fn attributes(&mut self, users: &Users) -> Attributes {
         Attributes {
             host: self.attribute("users.host-attribute", users.host_attribute.as_ref()),
             port: self.attribute("users.port-attribute", users.port_attribute.as_ref()),
@@ -330,7 +325,7 @@ impl Checker<'_> {
         Some(name.get_ref().clone())
     }
 
-    fn connections(&mut self, users: &file::Users) -> NonZeroUsize {
+    fn connections(&mut self, users: &Users) -> NonZeroUsize {
         let connections = match &users.connections {
             Some(connections) => self.number("users.connections", connections, 1..=1000),
             None => 4,

@@ -1,33 +1,80 @@
-//! `[hosts]`: each entry to a [`Host`].
+//! `[hosts]`: the mail servers.
 
 use std::num::NonZeroU16;
 use std::ops::Range;
 use std::sync::Arc;
 
+use serde::Deserialize;
 use toml::Spanned;
 
-use super::Checker;
-use crate::config::file;
-use crate::config::source::written as written_key;
+use super::checker::Checker;
+use super::source::written as written_key;
 use crate::login::MAX_LOGIN_BYTES;
 use crate::route::written;
 use crate::route::{
-    Bad, Host, MasterLogin, MasterUse, Ports, ProbeKind, Role, Server, State, Target,
+    self, Bad, MasterLogin, MasterUse, Ports, ProbeKind, Role, Server, State, Target,
 };
 use crate::secret::{BadPassword, MAX_PASSWORD_BYTES, Password};
+
+mod entry;
+
+use entry::AddressEntry;
+pub(super) use entry::HostEntry;
 
 /// The most addresses of one host: each may be probed three times an interval, for as many
 /// protocols, and scored at each login.
 const MAX_ADDRESSES: usize = 64;
 
+/// A mail server.
+#[derive(Default, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct Host {
+    /// An address, or a DNS name. Required, unless there are `addresses`, or `state` is `moving`.
+    pub(super) address: Option<Spanned<String>>,
+    /// Several of them: the users are shared out among those that answer.
+    pub(super) addresses: Option<Spanned<Vec<Spanned<AddressEntry>>>>,
+    /// `serving`, or `moving`: its users get the temporary failure. Default: "serving".
+    pub(super) state: Option<Spanned<String>>,
+    /// Who may log in there for everybody, where the user's own password is not known.
+    pub(super) master_login: Option<Spanned<String>>,
+    /// A file whose first line is the password of `master-login`.
+    pub(super) master_password_file: Option<Spanned<String>>,
+    /// What stands between the user's login and `master-login`. Default: "*".
+    pub(super) master_separator: Option<Spanned<String>>,
+    /// `when-needed`, or `always`. Default: "when-needed".
+    pub(super) master_use: Option<Spanned<String>>,
+    /// The port for all protocols. Default: those of `[ports]`.
+    pub(super) port: Option<Spanned<i64>>,
+    /// The port for IMAP. Default: `port`.
+    pub(super) imap: Option<Spanned<i64>>,
+    /// The port for POP3. Default: `port`.
+    pub(super) pop3: Option<Spanned<i64>>,
+    /// The port for SMTP. Default: `port`.
+    pub(super) smtp: Option<Spanned<i64>>,
+}
+
+/// One of a host's `addresses`.
+#[derive(Default, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct Address {
+    /// An address, or a DNS name. Required.
+    pub(super) address: Option<Spanned<String>>,
+    /// How many users it gets, compared with the others, 1 to 1000. Default: 1.
+    pub(super) weight: Option<Spanned<i64>>,
+    /// Whether it gets users only while all others are dead. Default: false.
+    pub(super) backup: Option<Spanned<bool>>,
+    /// Whether it gets no users at all. Default: false.
+    pub(super) drain: Option<Spanned<bool>>,
+}
+
 impl Checker<'_> {
     pub(super) fn host(
         &mut self,
         name: &Spanned<String>,
-        entry: Spanned<file::HostEntry>,
+        entry: Spanned<HostEntry>,
         ports: Ports,
         probes: ProbeKind,
-    ) -> Host {
+    ) -> route::Host {
         let span = entry.span();
         let host = entry.into_inner().0;
         let key = format!("hosts.{}", written_key(name.get_ref()));
@@ -63,7 +110,7 @@ impl Checker<'_> {
                 self.servers(&format!("{key}.addresses"), addresses, probes)
             }
         };
-        Host {
+        route::Host {
             name: name.get_ref().as_str().into(),
             servers,
             state,
@@ -94,7 +141,7 @@ impl Checker<'_> {
     fn servers(
         &mut self,
         key: &str,
-        addresses: Spanned<Vec<Spanned<file::AddressEntry>>>,
+        addresses: Spanned<Vec<Spanned<AddressEntry>>>,
         probes: ProbeKind,
     ) -> Vec<Server> {
         let span = addresses.span();
@@ -132,12 +179,7 @@ impl Checker<'_> {
         servers
     }
 
-    fn one_server(
-        &mut self,
-        key: &str,
-        span: &Range<usize>,
-        entry: file::Address,
-    ) -> Option<Server> {
+    fn one_server(&mut self, key: &str, span: &Range<usize>, entry: Address) -> Option<Server> {
         let weight = entry.weight.as_ref().map_or(1, |weight| {
             self.number(&format!("{key}.weight"), weight, 1..=1000)
         });
@@ -190,7 +232,7 @@ impl Checker<'_> {
 
     //-------- Master login --------------------------------------------------
 
-    fn master_login(&mut self, key: &str, host: &file::Host) -> Option<Arc<MasterLogin>> {
+    fn master_login(&mut self, key: &str, host: &Host) -> Option<Arc<MasterLogin>> {
         let Some(login) = &host.master_login else {
             let stray = [
                 ("master-password-file", &host.master_password_file),

@@ -2,13 +2,14 @@
 
 use std::ops::Range;
 
+use serde::Deserialize;
 use toml::Spanned;
 use zeroize::Zeroizing;
 
-use super::Checker;
-use crate::config::file;
+use super::checker::Checker;
+use super::file::unplaced;
 use crate::login::Network;
-use crate::nginx::request::{AllowedFronts, Fronts, KeyHeader, Keys};
+use crate::nginx::request::{self, AllowedFronts, Fronts, KeyHeader, Keys};
 use crate::secret::SharedKey;
 
 /// The most keys. All of them are compared with each request's.
@@ -33,8 +34,43 @@ const KEY_FILE: &str = "nginx.key-file";
 const HEADER: &str = "nginx.key-header";
 const FRONTS: &str = "nginx.allowed-fronts";
 
+/// `[nginx]`: who may ask.
+#[derive(Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct Nginx {
+    /// What every request must show in the header `key-header` (`auth_http_header X-Auth-Key …`).
+    /// Default: nothing is asked for.
+    pub(super) key: Option<Spanned<String>>,
+    /// The same while the key is changed: any of these will do.
+    pub(super) keys: Option<Spanned<Vec<Spanned<String>>>>,
+    /// A file with that key in its first line, and others in the following; those that begin with
+    /// `#` are comments. Only one of the three.
+    pub(super) key_file: Option<Spanned<String>>,
+    /// The header that holds the key: letters, digits and hyphens. Default: "X-Auth-Key".
+    pub(super) key_header: Spanned<String>,
+    /// Where requests may come from: addresses and networks, and `unix`.
+    ///
+    /// What is compared is what nobody can make up: over TCP the address that connects; for a Unix
+    /// socket that we serve only whether `unix` is listed, as whoever may write to it is a front;
+    /// and under CGI and mod_fcgid, where the web server is the one that started us, REMOTE_ADDR,
+    /// which is who asked it. With a key, both are asked for. Default: anywhere.
+    pub(super) allowed_fronts: Option<Spanned<Vec<Spanned<String>>>>,
+}
+
+impl Default for Nginx {
+    fn default() -> Self {
+        Self {
+            key: None,
+            keys: None,
+            key_file: None,
+            key_header: unplaced(request::KEY_HEADER.to_owned()),
+            allowed_fronts: None,
+        }
+    }
+}
+
 impl Checker<'_> {
-    pub(super) fn fronts(&mut self, nginx: file::Nginx) -> Fronts {
+    pub(super) fn fronts(&mut self, nginx: Nginx) -> Fronts {
         let header = nginx.key_header;
         let header = KeyHeader::new(header.get_ref()).unwrap_or_else(|rule| {
             self.report(&header.span(), HEADER, rule);

@@ -4,13 +4,13 @@ use std::time::Duration;
 
 use toml::Spanned;
 
-use super::Checker;
-use crate::config::file;
+use super::Users;
+use crate::config::checker::Checker;
 use crate::net::tls::CaFile;
 
 impl Checker<'_> {
     /// For connecting, for the whole question, and for remembering.
-    pub(super) fn times(&mut self, users: &file::Users) -> [Duration; 3] {
+    pub(super) fn times(&mut self, users: &Users) -> [Duration; 3] {
         let mut seconds = |key, value: &Option<Spanned<i64>>, default, range| {
             let value = value.as_ref();
             let seconds = value.map_or(default, |value| self.number(key, value, range));
@@ -24,7 +24,7 @@ impl Checker<'_> {
     }
 
     /// Certificates, if there is something to check.
-    pub(super) fn ca_file(&mut self, users: &file::Users, encrypted: bool) -> Option<CaFile> {
+    pub(super) fn ca_file(&mut self, users: &Users, encrypted: bool) -> Option<CaFile> {
         const KEY: &str = "users.ca-file";
         let file = users.ca_file.as_ref()?;
         if !encrypted {
@@ -32,5 +32,17 @@ impl Checker<'_> {
             self.warn(&file.span(), KEY, message);
         }
         self.authorities(KEY, file)
+    }
+
+    /// The number of the user who is to listen on the Unix socket.
+    #[cfg(any(feature = "sql", feature = "ldap", feature = "remote"))]
+    pub(super) fn socket_user(&mut self, users: &Users, is_unix: bool) -> Option<u32> {
+        const KEY: &str = "users.socket-user";
+        let user = users.socket_user.as_ref()?;
+        if !is_unix {
+            self.report(&user.span(), KEY, "is of use only with a Unix socket");
+            return None;
+        }
+        self.user(KEY, user)
     }
 }

@@ -1,19 +1,17 @@
-//! [`File`] to [`Config`]: every rule that the types of the file do not hold, all of them at once.
+//! What the checks of all tables use: it collects problems, and reads the values that many tables have.
 
 use std::fmt::Display;
-use std::num::{NonZeroU16, NonZeroUsize};
+use std::num::NonZeroU16;
 use std::ops::{Range, RangeInclusive};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use toml::Spanned;
 use zeroize::Zeroizing;
 
-use super::file::File;
 use super::source::{Read, Source};
-use super::{Config, MAX_KEY_FILE_BYTES, Named, StoreConfig, Use, UsersConfig};
+use super::{Config, MAX_KEY_FILE_BYTES, Named, Use};
 use crate::login::rules::LoginRules;
-use crate::route::{AllowedNetworks, Table};
+use crate::route::AllowedNetworks;
 use crate::secret::MAX_HASH_MS;
 #[cfg(any(feature = "sql", feature = "ldap"))]
 use crate::secret::{Accepted, WeakSchemes};
@@ -21,27 +19,11 @@ use crate::sys::problem::Problem;
 use crate::sys::trusted_file::{Fingerprint, Secrecy, read_trusted};
 use crate::users::file::is_unfinished;
 
-mod answers;
 #[cfg(feature = "tls")]
 mod authorities;
 #[cfg(feature = "tls")]
-mod here;
-mod hosts;
-#[cfg(feature = "ldap")]
-mod ldap;
-mod logins;
-mod methods;
-mod nginx;
-#[cfg(any(feature = "ldap", feature = "remote"))]
-mod outgoing;
-mod process;
-#[cfg(feature = "remote")]
-mod remote;
-mod routes;
-#[cfg(feature = "sql")]
-mod sql;
-mod throttle;
-mod users;
+mod local_port;
+mod networks;
 
 /// Checks what could be read. `problems` are those of form, found before; they come back with all
 /// others, in the order of their places. Where there are any, the configuration is not one to work
@@ -99,111 +81,34 @@ pub(super) fn check(
 }
 
 /// What is said of a key that must be there.
-const MISSING: &str = "is missing";
+pub(super) const MISSING: &str = "is missing";
 
 /// Collects problems. Where there is one, its functions give some value that would do, so that
 /// the rest can be checked too.
-struct Checker<'a> {
-    source: &'a Source<'a>,
-    problems: Vec<Problem>,
-    warnings: Vec<Problem>,
-    advice: Vec<Problem>,
-    files: Vec<(PathBuf, Fingerprint)>,
-    unfinished: Vec<PathBuf>,
-    named: Vec<Named>,
+pub(super) struct Checker<'a> {
+    pub(super) source: &'a Source<'a>,
+    pub(super) problems: Vec<Problem>,
+    pub(super) warnings: Vec<Problem>,
+    pub(super) advice: Vec<Problem>,
+    pub(super) files: Vec<(PathBuf, Fingerprint)>,
+    pub(super) unfinished: Vec<PathBuf>,
+    pub(super) named: Vec<Named>,
     /// `limits.max-hash-ms`.
-    max_hash_ms: u32,
+    pub(super) max_hash_ms: u32,
     /// Whether a secret stands in the file itself.
-    holds_secret: bool,
+    pub(super) holds_secret: bool,
     /// Where mail servers may be.
-    allowed: AllowedNetworks,
+    pub(super) allowed: AllowedNetworks,
     /// What is made of logins, as far as it is known yet.
-    rules: LoginRules,
+    pub(super) rules: LoginRules,
     /// Keys that somebody meant by others.
-    meant: Vec<String>,
+    pub(super) meant: Vec<String>,
 }
 
 impl Checker<'_> {
-    fn config(&mut self, file: File, whole: bool) -> Config {
-        let max_hash_ms = "limits.max-hash-ms";
-        self.max_hash_ms = self.number(max_hash_ms, &file.limits.max_hash_ms, 1..=10_000);
-        let logins = self.logins(&file.logins);
-        let fronts = self.fronts(file.nginx);
-        let vouched_for = !fronts.are_anybody();
-        let any_users = !file.users.is_empty();
-        let users = self.users(file.users);
-        let routes = self.table(
-            file.routes,
-            file.hosts,
-            &file.moves,
-            &file.probes,
-            &file.ports,
-        );
-        let inbound = self.inbound(&file.inbound, &users, &routes);
-        if whole && !any_users {
-            self.report(&(0..0), "users", "no [[users]]: nobody could log in");
-        }
-        if whole {
-            self.complete(&users, &routes);
-        }
-        let master = self.master(file.master, &users);
-        let oauth = self.oauth(&file.oauth);
-        let codes = file.answers.codes;
-        let messages = self.messages(file.messages, codes, oauth.sasl_error);
-        Config {
-            path: self.source.path.to_owned(),
-            fronts,
-            users,
-            routes,
-            messages,
-            retry: self.retry(&file.answers, file.throttle.as_ref()),
-            throttle: file
-                .throttle
-                .map(|throttle| self.throttle(throttle, vouched_for)),
-            logins,
-            master,
-            external: self.external(&file.external),
-            inbound,
-            #[cfg(feature = "oauth")]
-            oauth: oauth.config,
-            deadline: Duration::from_secs(self.number(
-                "limits.deadline",
-                &file.limits.deadline,
-                1..=30,
-            )),
-            remembered_logins: self.number(
-                "limits.remembered-logins",
-                &file.limits.remembered_logins,
-                0..=10_000_000,
-            ),
-            hash_locks_place: file
-                .limits
-                .hash_locks
-                .as_ref()
-                .map(|folder| self.source.place(folder.span().start)),
-            hash_locks: self.folder("limits.hash-locks", file.limits.hash_locks.as_ref()),
-            log_level: self.level(&file.log),
-            fastcgi: self.fastcgi(&file.fastcgi),
-            socket: self.socket(&file.fastcgi),
-            max_hashes: NonZeroUsize::new(self.number(
-                "limits.max-hashes",
-                &file.limits.max_hashes,
-                0..=1024,
-            )),
-            max_hash_ms: self.max_hash_ms,
-            sandbox: self.sandbox(&file.process),
-            files: Vec::new(),
-            unfinished: Vec::new(),
-            named: Vec::new(),
-            warnings: Vec::new(),
-            advice: Vec::new(),
-            holds_secret: false,
-        }
-    }
-
     /// Which stored secrets are taken.
     #[cfg(any(feature = "sql", feature = "ldap"))]
-    fn accepted(&self, allow_weak: bool) -> Accepted {
+    pub(super) fn accepted(&self, allow_weak: bool) -> Accepted {
         Accepted {
             weak: match allow_weak {
                 true => WeakSchemes::Allowed,
@@ -213,29 +118,9 @@ impl Checker<'_> {
         }
     }
 
-    /// What must be there; not asked of a file that could be read in part only.
-    fn complete(&mut self, users: &[UsersConfig], routes: &Table) {
-        let hosts_from_store = users
-            .iter()
-            .any(|users| !matches!(users.store, StoreConfig::Accept));
-        // Why there is none has been said, if one could not be read.
-        let of_route = |key: &String| key.starts_with("routes") || key.starts_with("hosts");
-        let mut keys = self
-            .problems
-            .iter()
-            .filter_map(|problem| problem.key.as_ref());
-        if !routes.has_routes() && !hosts_from_store && !keys.any(of_route) {
-            self.report(
-                &(0..0),
-                "routes",
-                "no route: nobody would get to a mail server",
-            );
-        }
-    }
-
     //-------- Files ---------------------------------------------------------
 
-    fn path(
+    pub(super) fn path(
         &mut self,
         key: &str,
         table: &Range<usize>,
@@ -257,7 +142,7 @@ impl Checker<'_> {
     }
 
     /// A folder in which files are made and written.
-    fn folder(&mut self, key: &str, path: Option<&Spanned<String>>) -> Option<PathBuf> {
+    pub(super) fn folder(&mut self, key: &str, path: Option<&Spanned<String>>) -> Option<PathBuf> {
         let path = path?;
         let folder = self.path(key, &path.span(), Some(path))?;
         self.name(key, &path.span(), &folder, Use::Write);
@@ -265,7 +150,7 @@ impl Checker<'_> {
     }
 
     /// Notes that the configuration names something, whether or not it can be used.
-    fn name(&mut self, key: &str, span: &Range<usize>, path: &Path, usage: Use) {
+    pub(super) fn name(&mut self, key: &str, span: &Range<usize>, path: &Path, usage: Use) {
         self.named.push(Named {
             path: path.to_owned(),
             usage,
@@ -275,7 +160,7 @@ impl Checker<'_> {
     }
 
     /// Paths are relative to the configuration file.
-    fn beside(&self, path: &str) -> PathBuf {
+    pub(super) fn beside(&self, path: &str) -> PathBuf {
         match self.source.path.parent() {
             Some(folder) => folder.join(path),
             None => PathBuf::from(path),
@@ -283,7 +168,11 @@ impl Checker<'_> {
     }
 
     /// The first line of a file that holds a secret. The file is watched from then on.
-    fn first_line(&mut self, key: &str, file: &Spanned<String>) -> Option<Zeroizing<Vec<u8>>> {
+    pub(super) fn first_line(
+        &mut self,
+        key: &str,
+        file: &Spanned<String>,
+    ) -> Option<Zeroizing<Vec<u8>>> {
         let bytes = self.secret_file(key, file)?;
         let line = bytes
             .split(|byte| *byte == b'\n')
@@ -294,7 +183,11 @@ impl Checker<'_> {
     }
 
     /// The content of a file that holds a secret. The file is watched from then on.
-    fn secret_file(&mut self, key: &str, file: &Spanned<String>) -> Option<Zeroizing<Vec<u8>>> {
+    pub(super) fn secret_file(
+        &mut self,
+        key: &str,
+        file: &Spanned<String>,
+    ) -> Option<Zeroizing<Vec<u8>>> {
         let path = self.path(key, &file.span(), Some(file))?;
         match read_trusted(&path, MAX_KEY_FILE_BYTES, Secrecy::Secret) {
             Err(problem) => {
@@ -315,13 +208,22 @@ impl Checker<'_> {
 
     //-------- Values --------------------------------------------------------
 
-    fn port(&mut self, key: &str, port: &Spanned<i64>) -> NonZeroU16 {
+    pub(super) fn port(&mut self, key: &str, port: &Spanned<i64>) -> NonZeroU16 {
         let number = self.number(key, port, 1..=u16::MAX);
         NonZeroU16::new(number).unwrap_or(NonZeroU16::MIN)
     }
 
+    /// A text that is not empty.
+    pub(super) fn filled(&mut self, key: &str, text: &Spanned<String>) -> Option<String> {
+        if text.get_ref().is_empty() {
+            self.report(&text.span(), key, "must not be empty");
+            return None;
+        }
+        Some(text.get_ref().clone())
+    }
+
     /// One of some words, and what it stands for; the first of them where it is none.
-    fn word<T: Copy>(
+    pub(super) fn word<T: Copy>(
         &mut self,
         key: &str,
         word: &Spanned<String>,
@@ -341,7 +243,12 @@ impl Checker<'_> {
     }
 
     /// The number, or the least that is allowed.
-    fn number<T>(&mut self, key: &str, number: &Spanned<i64>, range: RangeInclusive<T>) -> T
+    pub(super) fn number<T>(
+        &mut self,
+        key: &str,
+        number: &Spanned<i64>,
+        range: RangeInclusive<T>,
+    ) -> T
     where
         T: TryFrom<i64> + PartialOrd + Display + Copy,
     {
@@ -362,18 +269,18 @@ impl Checker<'_> {
 
     //-------- Reports -------------------------------------------------------
 
-    fn report(&mut self, span: &Range<usize>, key: &str, message: impl Into<String>) {
+    pub(super) fn report(&mut self, span: &Range<usize>, key: &str, message: impl Into<String>) {
         let problem = self.source.problem(span, Some(key.to_owned()), message);
         self.problems.push(problem);
     }
 
-    fn warn(&mut self, span: &Range<usize>, key: &str, message: impl Into<String>) {
+    pub(super) fn warn(&mut self, span: &Range<usize>, key: &str, message: impl Into<String>) {
         let problem = self.source.problem(span, Some(key.to_owned()), message);
         self.warnings.push(problem);
     }
 
     #[cfg(feature = "tls")]
-    fn advise(&mut self, span: &Range<usize>, key: &str, message: impl Into<String>) {
+    pub(super) fn advise(&mut self, span: &Range<usize>, key: &str, message: impl Into<String>) {
         let problem = self.source.problem(span, Some(key.to_owned()), message);
         self.advice.push(problem);
     }

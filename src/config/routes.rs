@@ -1,38 +1,71 @@
-//! `[routes]`, `[moves]`, `[probes]` and `[ports]` to a [`Table`].
+//! `[routes]`: which host a login goes to. With the other tables about mail servers, it makes a [`Table`].
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::Duration;
 
+use serde::Deserialize;
 use toml::Spanned;
 
-use super::Checker;
-use crate::config::DNS_IS_ASKED;
-use crate::config::advice;
-use crate::config::file;
-use crate::config::source::written;
+use super::checker::Checker;
+use super::file::unplaced;
+use super::hosts::{Host, HostEntry};
+use super::moves::Move;
+use super::ports::Ports;
+use super::probes::Probes;
+use super::source::written;
+use super::{DNS_IS_ASKED, advice};
 use crate::login::domain;
-use crate::route::{
-    Aim, AllowedNetworks, Bad, HostId, Move, Ports, ProbeKind, Probes, Table, Target,
-};
+use crate::route::{Aim, AllowedNetworks, Bad, HostId, Table, Target};
 
-type Moves = BTreeMap<Spanned<String>, Spanned<file::Move>>;
+/// `[routes]`: which host a login goes to. By exact login, else by domain, else by first letter,
+/// else the default. A host is a name of `[hosts]`, or an address or DNS name itself.
+#[derive(Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct Routes {
+    /// The host of all logins that no other route takes. Default: they get a temporary failure.
+    pub(super) default: Option<Spanned<String>>,
+    /// Whether upper and lower case ASCII letters are the same in logins and first letters.
+    /// Domains are always compared that way. Default: false.
+    pub(super) fold_case: bool,
+    /// Seconds after which a host's DNS name is looked up again, 1 to 86400. Default: 300.
+    pub(super) resolve_ttl: Spanned<i64>,
+    /// The networks that mail servers may be in, in CIDR form: for addresses from this
+    /// file, from stores and from DNS. Default: anywhere.
+    pub(super) allowed_networks: Option<Spanned<Vec<Spanned<String>>>>,
+    /// `"alice@example.org" = "host"`.
+    pub(super) login: BTreeMap<Spanned<String>, Spanned<String>>,
+    /// `"example.org" = "host"`: what follows the last `@`.
+    pub(super) domain: BTreeMap<Spanned<String>, Spanned<String>>,
+    /// `acfg = "host"`: sets and ranges (`a-m`) of ASCII letters and digits.
+    pub(super) first_letter: BTreeMap<Spanned<String>, Spanned<String>>,
+}
+
+impl Default for Routes {
+    fn default() -> Self {
+        Self {
+            default: None,
+            fold_case: false,
+            resolve_ttl: unplaced(300),
+            allowed_networks: None,
+            login: BTreeMap::new(),
+            domain: BTreeMap::new(),
+            first_letter: BTreeMap::new(),
+        }
+    }
+}
 
 impl Checker<'_> {
     pub(super) fn table(
         &mut self,
-        routes: file::Routes,
-        hosts: BTreeMap<Spanned<String>, Spanned<file::HostEntry>>,
-        moves: &Moves,
-        probes: &file::Probes,
-        ports: &file::Ports,
+        routes: Routes,
+        hosts: BTreeMap<Spanned<String>, Spanned<HostEntry>>,
+        moves: &BTreeMap<Spanned<String>, Spanned<Move>>,
+        probes: &Probes,
+        ports: &Ports,
     ) -> Table {
         let probes = self.probes(probes);
-        let ports = Ports {
-            imap: self.port("ports.imap", &ports.imap),
-            pop3: self.port("ports.pop3", &ports.pop3),
-            smtp: self.port("ports.smtp", &ports.smtp),
-        };
+        let ports = self.ports(ports);
         let networks = routes.allowed_networks.as_ref().map(|networks| {
             let key = "routes.allowed-networks";
             if networks.get_ref().is_empty() {
@@ -79,8 +112,8 @@ impl Checker<'_> {
     fn without_stray_key(
         &mut self,
         name: &Spanned<String>,
-        mut host: Spanned<file::HostEntry>,
-    ) -> Spanned<file::HostEntry> {
+        mut host: Spanned<HostEntry>,
+    ) -> Spanned<HostEntry> {
         let address = host.get_ref().0.address.as_ref();
         let in_dns = address.is_some_and(|address| {
             let address = address.get_ref();
@@ -93,9 +126,9 @@ impl Checker<'_> {
                 &format!("hosts.{}", written(name.get_ref())),
                 message,
             );
-            host.get_mut().0 = file::Host {
+            host.get_mut().0 = Host {
                 state: Some(Spanned::new(host.span(), "moving".to_owned())),
-                ..file::Host::default()
+                ..Host::default()
             };
         }
         host
@@ -150,7 +183,7 @@ impl Checker<'_> {
     }
 
     /// The host with this name; an address or a DNS name is one itself.
-    fn host_named(
+    pub(super) fn host_named(
         &mut self,
         table: &mut Table,
         key: String,
@@ -178,83 +211,5 @@ impl Checker<'_> {
         }
         id.map_err(|bad| self.report(&span, &key, bad.to_string()))
             .ok()
-    }
-
-    //-------- Moves and probes ----------------------------------------------
-
-    fn one_move(
-        &mut self,
-        table: &mut Table,
-        all: &Moves,
-        name: &Spanned<String>,
-        users: &Spanned<file::Move>,
-    ) -> Option<Move> {
-        let key = format!("moves.{}", written(name.get_ref()));
-        if name.get_ref().is_empty() {
-            self.report(&name.span(), &key, "a move must have a name");
-        } else if table.declared(name.get_ref()).is_some() {
-            self.report(&name.span(), &key, "is the name of a host too");
-        }
-        let (span, users) = (users.span(), users.get_ref());
-        let mut end = |word: &str, host: &Option<Spanned<String>>| {
-            let key = format!("{key}.{word}");
-            let Some(host) = host else {
-                self.report(&span, &key, "is missing");
-                return None;
-            };
-            if table.declared(host.get_ref()).is_none() && all.contains_key(host.get_ref().as_str())
-            {
-                self.report(&host.span(), &key, "must be a host, not a move");
-                return None;
-            }
-            self.host_named(table, key, host)
-        };
-        let (old, new) = (end("old", &users.old), end("new", &users.new));
-        if let Some(host) = &users.new
-            && old.is_some()
-            && old == new
-        {
-            self.report(
-                &host.span(),
-                &format!("{key}.new"),
-                "is the same host as old",
-            );
-        }
-        let mut percent = |word: &str, percent: &Option<Spanned<i64>>| {
-            let percent = percent.as_ref()?;
-            Some(self.number(&format!("{key}.{word}"), percent, 0..=100))
-        };
-        let moved = percent("moved", &users.moved).unwrap_or(0);
-        let moving = percent("moving", &users.moving).unwrap_or(moved);
-        if let Some(written) = &users.moving
-            && moving < moved
-        {
-            let message = "must not be less than moved";
-            self.report(&written.span(), &format!("{key}.moving"), message);
-        }
-        // With one end only, so that routes that lead here are not complained about as well.
-        Some(Move {
-            name: name.get_ref().as_str().into(),
-            old: old.or(new)?,
-            new: new.or(old)?,
-            moved,
-            moving,
-        })
-    }
-
-    fn probes(&mut self, probes: &file::Probes) -> Probes {
-        let kinds = [
-            ("greeting", ProbeKind::Greeting),
-            ("connect", ProbeKind::Connect),
-            ("off", ProbeKind::Off),
-        ];
-        let kind = self.word("probes.kind", &probes.kind, &kinds);
-        let interval = self.number("probes.interval", &probes.interval, 1..=3600);
-        let timeout = self.number("probes.timeout-ms", &probes.timeout_ms, 50..=10_000);
-        Probes {
-            kind: kind.unwrap_or(ProbeKind::Greeting),
-            interval: Duration::from_secs(interval),
-            timeout: Duration::from_millis(timeout),
-        }
     }
 }

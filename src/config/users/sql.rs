@@ -8,8 +8,9 @@ use std::time::Duration;
 use toml::Spanned;
 use zeroize::Zeroizing;
 
-use super::Checker;
-use crate::config::{Use, file};
+use super::Users;
+use crate::config::Use;
+use crate::config::checker::Checker;
 use crate::sys::trusted_file::{Secrecy, read_trusted, warnings_of_secret};
 use crate::users::sql::network::{Address, DatabasePassword, Server, Tls};
 use crate::users::sql::row::Reading;
@@ -19,7 +20,7 @@ use crate::users::sql::url::{Family, ServerUrl, Url};
 use crate::users::sql::{Kind, Settings};
 
 impl Checker<'_> {
-    pub(super) fn sql(&mut self, span: &Range<usize>, users: &file::Users) -> Option<Settings> {
+    pub(super) fn sql(&mut self, span: &Range<usize>, users: &Users) -> Option<Settings> {
         let connections = self.sql_number("connections", users.connections.as_ref(), 4, 1000);
         let connect_timeout =
             self.sql_number("connect-timeout", users.connect_timeout.as_ref(), 2, 60);
@@ -61,7 +62,7 @@ impl Checker<'_> {
     }
 
     /// `:local` alone is the same for all domains.
-    fn warn_of_local(&mut self, users: &file::Users, query: &Template) {
+    fn warn_of_local(&mut self, users: &Users, query: &Template) {
         use crate::users::sql::template::Parameter;
         let asks = |parameter| query.parameters.contains(&parameter);
         if asks(Parameter::Login) || asks(Parameter::Domain) || users.domains.is_some() {
@@ -98,12 +99,7 @@ impl Checker<'_> {
             .ok()
     }
 
-    fn sql_kind(
-        &mut self,
-        span: &Range<usize>,
-        users: &file::Users,
-        timeout: Duration,
-    ) -> Option<Kind> {
+    fn sql_kind(&mut self, span: &Range<usize>, users: &Users, timeout: Duration) -> Option<Kind> {
         const KEY: &str = "users.url";
         let Some(url) = &users.url else {
             self.report(span, KEY, "is missing");
@@ -126,7 +122,7 @@ impl Checker<'_> {
         }
     }
 
-    fn sqlite(&mut self, users: &file::Users, url: &Spanned<String>, path: &str) -> PathBuf {
+    fn sqlite(&mut self, users: &Users, url: &Spanned<String>, path: &str) -> PathBuf {
         let network = [
             (
                 "password-file",
@@ -161,7 +157,7 @@ impl Checker<'_> {
 
     fn sql_server(
         &mut self,
-        users: &file::Users,
+        users: &Users,
         url: &Spanned<String>,
         parts: ServerUrl,
         timeout: Duration,
@@ -253,7 +249,7 @@ impl Checker<'_> {
 
     fn sql_password(
         &mut self,
-        users: &file::Users,
+        users: &Users,
         in_url: Option<Zeroizing<String>>,
     ) -> Option<DatabasePassword> {
         const KEY: &str = "users.password-file";

@@ -29,22 +29,6 @@ fn first_free_port() -> u16 {
 }
 
 impl Checker<'_> {
-    /// The number of the user who is to listen on the Unix socket.
-    #[cfg(any(feature = "sql", feature = "ldap", feature = "remote"))]
-    pub(super) fn socket_user(
-        &mut self,
-        users: &crate::config::file::Users,
-        is_unix: bool,
-    ) -> Option<u32> {
-        const KEY: &str = "users.socket-user";
-        let user = users.socket_user.as_ref()?;
-        if !is_unix {
-            self.report(&user.span(), KEY, "is of use only with a Unix socket");
-            return None;
-        }
-        self.user(KEY, user)
-    }
-
     /// The number of a user.
     #[cfg(any(
         feature = "sql",
@@ -52,7 +36,7 @@ impl Checker<'_> {
         feature = "remote",
         feature = "redis"
     ))]
-    pub(super) fn user(&mut self, key: &str, user: &Spanned<String>) -> Option<u32> {
+    pub(in crate::config) fn user(&mut self, key: &str, user: &Spanned<String>) -> Option<u32> {
         number_of(Kind::User, user.get_ref())
             .map_err(|what| self.report(&user.span(), key, what))
             .ok()
@@ -60,7 +44,12 @@ impl Checker<'_> {
 
     /// That anybody could listen on a port of this machine while the server is down, where nothing
     /// shows who it is.
-    pub(super) fn warn_of_port(&mut self, span: &Range<usize>, key: &str, port: Option<u16>) {
+    pub(in crate::config) fn warn_of_port(
+        &mut self,
+        span: &Range<usize>,
+        key: &str,
+        port: Option<u16>,
+    ) {
         let Some(port) = port.filter(|port| *port >= first_free_port()) else {
             return;
         };

@@ -9,7 +9,11 @@ use crate::sys::trusted_file::{Secrecy, read_trusted};
 
 impl Checker<'_> {
     /// The content of the file, which is watched from then on: certificates have an end.
-    pub(super) fn authorities(&mut self, key: &str, file: &Spanned<String>) -> Option<CaFile> {
+    pub(in crate::config) fn authorities(
+        &mut self,
+        key: &str,
+        file: &Spanned<String>,
+    ) -> Option<CaFile> {
         let path = self.path(key, &file.span(), Some(file))?;
         let trusted = match read_trusted(&path, MAX_CA_FILE_BYTES, Secrecy::Open) {
             Ok(trusted) => trusted,

@@ -1,16 +1,15 @@
-//! `[logins]` and `[master]`: what a login means.
+//! `[logins]`: what is made of a login before anybody is asked about it.
 
 use std::collections::BTreeMap;
 
+use serde::Deserialize;
 use toml::Spanned;
 
-use super::Checker;
-use crate::config::source::written;
-use crate::config::{MasterConfig, StoreConfig, UsersConfig, file};
+use super::checker::Checker;
+use super::source::written;
 use crate::login::Login;
 use crate::login::domain;
 use crate::login::rules::LoginRules;
-use crate::users::file::{LineLogins, Settings};
 
 mod unreached;
 
@@ -23,8 +22,26 @@ fn bytes(aliases: &BTreeMap<String, String>) -> BTreeMap<Vec<u8>, Vec<u8>> {
     aliases.iter().map(bytes).collect()
 }
 
+/// `[logins]`: what is made of a login before anybody is asked about it, in the order of the keys.
+#[derive(Default, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct Logins {
+    /// Whether blanks at the start and the end are dropped. Default: false.
+    pub(super) trim: bool,
+    /// Whether upper case ASCII letters become lower case. Default: false.
+    pub(super) lower_case: bool,
+    /// `"alias.example" = "example.org"`.
+    pub(super) domain_aliases: BTreeMap<Spanned<String>, Spanned<String>>,
+    /// Domains that are cut off, together with the `@`. Default: none.
+    pub(super) strip_domains: Vec<Spanned<String>>,
+    /// The domain of logins that have none. Default: they stay as they are.
+    pub(super) default_domain: Option<Spanned<String>>,
+    /// `"sales@example.org" = "alice@example.org"`.
+    pub(super) aliases: BTreeMap<Spanned<String>, Spanned<String>>,
+}
+
 impl Checker<'_> {
-    pub(super) fn logins(&mut self, logins: &file::Logins) -> LoginRules {
+    pub(super) fn logins(&mut self, logins: &Logins) -> LoginRules {
         let domain_aliases = self.domain_aliases(&logins.domain_aliases);
         self.rules.domain_aliases = bytes(&domain_aliases);
         let strip_domains: Vec<_> = logins
@@ -160,43 +177,5 @@ impl Checker<'_> {
             self.warn_of_domain(key, domain, &name);
         }
         Some(name)
-    }
-
-    pub(super) fn master(
-        &mut self,
-        master: file::Master,
-        users: &[UsersConfig],
-    ) -> Option<MasterConfig> {
-        let path = master.path.as_ref()?;
-        let separator = master.separator.get_ref();
-        if separator.is_empty() || separator.len() > 16 || separator.chars().any(char::is_control) {
-            let message = "must have 1 to 16 bytes and no control characters";
-            self.report(&master.separator.span(), "master.separator", message);
-        }
-        let separator = separator.as_bytes().to_vec();
-        self.one_path("master.path", path);
-        let file = self.path("master.path", &path.span(), Some(path))?;
-        let of_users = |users: &UsersConfig| match &users.store {
-            StoreConfig::File(settings) => settings.path == file,
-            StoreConfig::Domains(settings) => settings.pattern.leads_to(&file),
-            _ => false,
-        };
-        if users.iter().any(of_users) {
-            let message =
-                "is the password file of [[users]] too: each user could log in as any other";
-            self.report(&path.span(), "master.path", message);
-        }
-        Some(MasterConfig {
-            separator,
-            settings: Settings {
-                path: file,
-                allow_weak_schemes: master.allow_weak_schemes,
-                max_hash_ms: self.max_hash_ms,
-                app_passwords: None,
-                default_scheme: None,
-                logins: LineLogins::default(),
-            },
-            place: self.source.place(path.span().start),
-        })
     }
 }

@@ -1,137 +1,72 @@
-//! `[external]`, `[inbound]` and `[oauth]`: clients that send no password.
+//! `[oauth]`: bearer tokens in place of passwords.
 
+#[cfg(feature = "oauth")]
+use std::num::NonZeroUsize;
+
+use serde::Deserialize;
 use toml::Spanned;
 
-use super::Checker;
-use crate::auth::certificate::{self, CertificateLogin};
-use crate::auth::incoming_mail::{self, Recipients};
-use crate::config::{StoreConfig, UsersConfig, file};
-use crate::route::Table;
+#[cfg(feature = "oauth")]
+use super::Places;
+use super::checker::Checker;
+#[cfg(feature = "oauth")]
+use crate::auth::token;
+
+/// `[oauth]`: bearer tokens in place of passwords (`xoauth2`, `oauthbearer`).
+#[derive(Default, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct OAuth {
+    /// Where tokens are introspected (RFC 7662).
+    pub(super) introspection_url: Option<Spanned<String>>,
+    /// Who we are there.
+    pub(super) client_id: Option<Spanned<String>>,
+    /// A file whose first line is our secret there.
+    pub(super) client_secret_file: Option<Spanned<String>>,
+    /// Keys of signed tokens (RFC 7517); read again when it changes.
+    pub(super) jwks_file: Option<Spanned<String>>,
+    /// Who must have issued a token.
+    pub(super) issuer: Option<Spanned<String>>,
+    /// Whom it must be meant for.
+    pub(super) audience: Option<Spanned<String>>,
+    /// What it must allow.
+    pub(super) scope: Option<Spanned<String>>,
+    /// The claim that names the login. Default: "email".
+    pub(super) login_claim: Option<Spanned<String>>,
+    /// Certificates that are trusted in place of the system's.
+    pub(super) ca_file: Option<Spanned<String>>,
+    /// Introspections at the same time, 1 to 10000. Default: as for a store.
+    pub(super) max_questions: Option<Spanned<i64>>,
+    /// Seconds that an introspection may take, 1 to 60. Default: 4.
+    pub(super) timeout: Option<Spanned<i64>>,
+    /// Where a client that is refused may find out more; part of the Auth-Error-SASL.
+    pub(super) configuration_url: Option<Spanned<String>>,
+}
+
+/// `[oauth]`, if tokens are taken.
+#[cfg(feature = "oauth")]
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OAuthConfig {
+    /// Which, and who vouches for them.
+    pub settings: token::Settings,
+    /// How many introspections there may be at the same time, if that is said.
+    pub max_questions: Option<NonZeroUsize>,
+    /// Where the configuration says all that.
+    pub places: Places,
+}
 
 /// What `[oauth]` comes to.
 #[derive(Default)]
-pub(super) struct OAuth {
+pub(super) struct Tokens {
     #[cfg(feature = "oauth")]
-    pub(super) config: Option<crate::config::OAuthConfig>,
+    pub(super) config: Option<OAuthConfig>,
     /// What refused clients are told, in base64.
     pub(super) sasl_error: Option<String>,
 }
 
 impl Checker<'_> {
-    pub(super) fn external(&mut self, external: &file::External) -> Option<certificate::Settings> {
-        const WORDS: [(&str, CertificateLogin); 3] = [
-            ("common-name", CertificateLogin::CommonName),
-            ("email", CertificateLogin::Email),
-            ("subject", CertificateLogin::Subject),
-        ];
-        let issuer = external
-            .issuer
-            .as_ref()
-            .and_then(|issuer| self.filled("external.issuer", issuer));
-        let Some(login) = &external.login else {
-            if let Some(issuer) = &external.issuer {
-                self.report(&issuer.span(), "external.login", "is missing");
-            }
-            return None;
-        };
-        Some(certificate::Settings {
-            login: self.word("external.login", login, &WORDS)?,
-            issuer,
-        })
-    }
-
-    pub(super) fn inbound(
-        &mut self,
-        inbound: &file::Inbound,
-        users: &[UsersConfig],
-        routes: &Table,
-    ) -> Option<incoming_mail::Settings> {
-        let known_users_only = inbound.known_users_only.as_ref();
-        let known_users_only = known_users_only.filter(|only| *only.get_ref());
-        if let Some(only) = known_users_only {
-            for users in users.iter().filter(|users| !users.store.knows_its_users()) {
-                let what = match users.store {
-                    StoreConfig::Accept => "takes all recipients for users",
-                    _ => "cannot tell who is a user, and is not asked",
-                };
-                let message = format!("store {} {what}", users.name);
-                self.warn(&only.span(), "inbound.known-users-only", message);
-            }
-        }
-        let domains: Vec<_> = inbound
-            .domains
-            .iter()
-            .filter_map(|domain| self.mail_domain(domain))
-            .collect();
-        if let Some(host) = &inbound.host {
-            let (name, span) = (host.get_ref(), host.span());
-            if routes.declared(name).is_none() && name.parse::<std::net::IpAddr>().is_err() {
-                let message = format!("{name:?} is neither in [hosts] nor an address");
-                self.report(&span, "inbound.host", message);
-            }
-        }
-        if inbound.domains.is_empty() {
-            let place = inbound.host.as_ref().map(Spanned::span);
-            let place = place.or(known_users_only.map(Spanned::span));
-            let delimiter = inbound.recipient_delimiter.as_ref();
-            if let Some(place) = place.or(delimiter.map(Spanned::span)) {
-                let message = "is missing: no mail is taken";
-                self.warn(&place, "inbound.domains", message);
-            }
-            return None;
-        }
-        Some(incoming_mail::Settings {
-            domains,
-            host: inbound.host.as_ref().map(|host| host.get_ref().clone()),
-            recipients: match known_users_only {
-                Some(_) => Recipients::KnownUsers,
-                None => Recipients::All,
-            },
-            delimiters: self.delimiters(inbound.recipient_delimiter.as_ref()),
-        })
-    }
-
-    /// What parts a user from a tag: characters that can stand in a local part without quotes.
-    fn delimiters(&mut self, delimiters: Option<&Spanned<String>>) -> Vec<u8> {
-        let Some(delimiters) = delimiters else {
-            return Vec::new();
-        };
-        let (text, span) = (delimiters.get_ref(), delimiters.span());
-        let fits = |byte: u8| b"!#$&'*+-/=?^_`{|}~.".contains(&byte);
-        if text.is_empty() || text.len() > 8 || !text.bytes().all(fits) {
-            let message = "must be 1 to 8 of the characters that can part a user from a tag, such as \"+\" or \"+-\"; \
-                           letters and digits cannot";
-            self.report(&span, "inbound.recipient-delimiter", message);
-        }
-        text.as_bytes().to_vec()
-    }
-
-    /// A domain such as can stand in a recipient.
-    fn mail_domain(&mut self, domain: &Spanned<String>) -> Option<String> {
-        const KEY: &str = "inbound.domains";
-        let name = self.domains(KEY, domain)?;
-        let fits = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | 0x80..);
-        let label = |label: &str| !label.is_empty() && label.bytes().all(fits);
-        if !name.trim_start_matches("*.").split('.').all(label) {
-            let message = "no recipient can be there: not of the form of a domain name";
-            self.report(&domain.span(), KEY, message);
-            return None;
-        }
-        Some(name)
-    }
-
-    /// A text that is not empty.
-    fn filled(&mut self, key: &str, text: &Spanned<String>) -> Option<String> {
-        if text.get_ref().is_empty() {
-            self.report(&text.span(), key, "must not be empty");
-            return None;
-        }
-        Some(text.get_ref().clone())
-    }
-
     /// This build cannot check tokens.
     #[cfg(not(feature = "oauth"))]
-    pub(super) fn oauth(&mut self, oauth: &file::OAuth) -> OAuth {
+    pub(super) fn oauth(&mut self, oauth: &OAuth) -> Tokens {
         for (key, given) in [
             ("oauth.introspection-url", &oauth.introspection_url),
             ("oauth.jwks-file", &oauth.jwks_file),
@@ -141,7 +76,7 @@ impl Checker<'_> {
                 self.report(&given.span(), key, message);
             }
         }
-        OAuth::default()
+        Tokens::default()
     }
 }
 
@@ -151,16 +86,16 @@ mod tokens {
 
     use ureq::http::Uri;
 
-    use super::{Checker, OAuth, Spanned, file};
+    use super::{Checker, OAuth, OAuthConfig, Spanned, Tokens};
     use crate::auth::token::{IntrospectionSettings, Rules, Settings, sasl_error};
-    use crate::config::{OAuthConfig, Places};
+    use crate::config::Places;
     use crate::secret::Password;
 
     /// The most bytes of `Auth-Error-SASL`, so that it fits into every refusal.
     const MAX_SASL_ERROR_BYTES: usize = 400;
 
     impl Checker<'_> {
-        pub(in crate::config::check) fn oauth(&mut self, oauth: &file::OAuth) -> OAuth {
+        pub(in crate::config) fn oauth(&mut self, oauth: &OAuth) -> Tokens {
             let introspection = self.introspection(oauth);
             let jwks_file = oauth
                 .jwks_file
@@ -192,7 +127,7 @@ mod tokens {
             }
             if oauth.introspection_url.is_none() && oauth.jwks_file.is_none() {
                 self.without_issuer(oauth);
-                return OAuth::default();
+                return Tokens::default();
             }
             let max_questions = oauth.max_questions.as_ref();
             let max_questions = self.questions("oauth.max-questions", max_questions);
@@ -211,7 +146,7 @@ mod tokens {
                 .into_iter()
                 .filter_map(|(key, given)| Some((key, place(given.as_ref()?))))
                 .collect();
-            OAuth {
+            Tokens {
                 config: Some(OAuthConfig {
                     settings,
                     max_questions,
@@ -225,7 +160,7 @@ mod tokens {
         }
 
         /// Keys that say something about tokens where none are taken.
-        fn without_issuer(&mut self, oauth: &file::OAuth) {
+        fn without_issuer(&mut self, oauth: &OAuth) {
             let given = [
                 &oauth.client_id,
                 &oauth.client_secret_file,
@@ -241,7 +176,7 @@ mod tokens {
             }
         }
 
-        fn introspection(&mut self, oauth: &file::OAuth) -> Option<IntrospectionSettings> {
+        fn introspection(&mut self, oauth: &OAuth) -> Option<IntrospectionSettings> {
             let timeout = oauth.timeout.as_ref();
             let timeout =
                 timeout.map_or(4, |seconds| self.number("oauth.timeout", seconds, 1..=60));
@@ -258,7 +193,7 @@ mod tokens {
             })
         }
 
-        fn client(&mut self, oauth: &file::OAuth) -> Option<(String, Password)> {
+        fn client(&mut self, oauth: &OAuth) -> Option<(String, Password)> {
             const FILE: &str = "oauth.client-secret-file";
             match (&oauth.client_id, &oauth.client_secret_file) {
                 (None, None) => None,

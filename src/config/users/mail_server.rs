@@ -6,8 +6,8 @@ use std::ops::Range;
 
 use toml::Spanned;
 
-use super::Checker;
-use crate::config::file;
+use super::Users;
+use crate::config::checker::Checker;
 use crate::net::Endpoint;
 use crate::nginx::answer::Messages;
 use crate::nginx::request::is_sent_by_nginx;
@@ -25,7 +25,7 @@ impl Checker<'_> {
         &mut self,
         span: &Range<usize>,
         store: &Spanned<String>,
-        users: &file::Users,
+        users: &Users,
     ) -> Option<server::Settings> {
         let (dialect, schemes): (_, [Scheme; 2]) = match store.get_ref().as_str() {
             "imap" => (
@@ -130,11 +130,7 @@ impl Checker<'_> {
             .collect()
     }
 
-    pub(super) fn http(
-        &mut self,
-        span: &Range<usize>,
-        users: &file::Users,
-    ) -> Option<http::Settings> {
+    pub(super) fn http(&mut self, span: &Range<usize>, users: &Users) -> Option<http::Settings> {
         let key = users.key_file.as_ref().and_then(|file| {
             let key = self.first_line("users.key-file", file)?;
             self.key(&file.span(), "users.key-file", key.clone())?;
@@ -189,11 +185,7 @@ impl Checker<'_> {
         })
     }
 
-    fn url<'u>(
-        &mut self,
-        span: &Range<usize>,
-        users: &'u file::Users,
-    ) -> Option<&'u Spanned<String>> {
+    fn url<'u>(&mut self, span: &Range<usize>, users: &'u Users) -> Option<&'u Spanned<String>> {
         if users.url.is_none() {
             self.report(span, "users.url", "is missing");
         }

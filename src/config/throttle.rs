@@ -2,19 +2,97 @@
 
 use std::time::Duration;
 
+use serde::Deserialize;
 use toml::Spanned;
 
-use super::Checker;
 #[cfg(feature = "sql")]
-use crate::config::Use;
-use crate::config::{ThrottleConfig, file};
-use crate::login::Network;
+use super::Use;
+use super::checker::Checker;
+use super::file::unplaced;
 use crate::throttle::{Place, Settings, Spans};
+
+/// `[throttle]`: wrong passwords are counted, and guessing becomes slow.
+#[derive(Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct Throttle {
+    /// Where the counts are: `memory`, of a server; `sqlite:PATH`, of all processes of a machine;
+    /// `redis://[USER@]HOST:PORT/DATABASE`, `rediss://…`, `redis+unix:PATH`, of several machines.
+    /// Default: "memory".
+    pub(super) state: Spanned<String>,
+    /// Redis: a file whose first line is the password there.
+    pub(super) password_file: Option<Spanned<String>>,
+    /// Redis: who listens on its Unix socket, a name in /etc/passwd or a number. Default: root, the
+    /// user we run as, or the owner of the socket's folder.
+    pub(super) socket_user: Option<Spanned<String>>,
+    /// Redis: certificates that are trusted in place of the system's.
+    pub(super) ca_file: Option<Spanned<String>>,
+    /// Milliseconds that the counts may take to be had, 10 to 5000. Default: 300.
+    pub(super) timeout_ms: Spanned<i64>,
+    /// Where the counts cannot be had: `go-on`, each process counts on its own, or `refuse`,
+    /// the temporary failure. Default: "go-on".
+    pub(super) without_state: Spanned<String>,
+    /// Wrong passwords that nothing follows from, at most 1000. Default: 4.
+    pub(super) free_failures: Spanned<i64>,
+    /// Seconds that the answers to further ones are held back, each 1 to 60. After them, a login is
+    /// refused from the network that they came from. Default: [2, 4, 8, 15].
+    pub(super) waits: Spanned<Vec<Spanned<i64>>>,
+    /// Wrong passwords after which a network is refused. Default: 30; 0 for never.
+    pub(super) refuse_network: Spanned<i64>,
+    /// The same for a login from wherever: then everybody can keep its owner out. Default: 0, never.
+    pub(super) refuse_login: Spanned<i64>,
+    /// Seconds without another wrong password after which they are forgotten, 1 to 86400. Default:
+    /// 600.
+    pub(super) window: Spanned<i64>,
+    /// Seconds after a success in which its network is exempt for that login, at most 31536000.
+    /// Default: 604800, a week.
+    pub(super) exempt: Spanned<i64>,
+    /// Bits that make a network, 8 to 32. Default: 32.
+    pub(super) ipv4_prefix: Spanned<i64>,
+    /// Bits that make a network, 16 to 128. Default: 64.
+    pub(super) ipv6_prefix: Spanned<i64>,
+    /// Networks that are neither slowed nor counted, such as that of a webmail. Default: none.
+    pub(super) always_allow: Vec<Spanned<String>>,
+    /// Whether nginx, from 1.29.7 or 1.28.3 on, can hold back answers to cram-md5 and apop: for `waits`
+    /// and for `answers.retry-wait`. Default: false.
+    pub(super) wait_after_digests: bool,
+}
+
+impl Default for Throttle {
+    fn default() -> Self {
+        Self {
+            state: unplaced("memory".to_owned()),
+            password_file: None,
+            socket_user: None,
+            ca_file: None,
+            timeout_ms: unplaced(300),
+            without_state: unplaced("go-on".to_owned()),
+            free_failures: unplaced(4),
+            waits: unplaced([2, 4, 8, 15].map(unplaced).into()),
+            refuse_network: unplaced(30),
+            refuse_login: unplaced(0),
+            window: unplaced(600),
+            exempt: unplaced(604_800),
+            ipv4_prefix: unplaced(32),
+            ipv6_prefix: unplaced(64),
+            always_allow: Vec::new(),
+            wait_after_digests: false,
+        }
+    }
+}
+
+/// `[throttle]`, if there is one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ThrottleConfig {
+    /// What is counted, where, and what follows.
+    pub settings: Settings,
+    /// Line and column at which the configuration says where the counts are.
+    pub place: (usize, usize),
+}
 
 impl Checker<'_> {
     pub(super) fn throttle(
         &mut self,
-        throttle: Spanned<file::Throttle>,
+        throttle: Spanned<Throttle>,
         vouched_for: bool,
     ) -> ThrottleConfig {
         let whole = throttle.span();
@@ -77,47 +155,7 @@ impl Checker<'_> {
         (most != 0).then_some(most)
     }
 
-    pub(super) fn networks(&mut self, key: &str, networks: &[Spanned<String>]) -> Vec<Network> {
-        let mut read = Vec::new();
-        for network in networks {
-            match Network::parse(network.get_ref()) {
-                Some(known) => {
-                    self.warn_of_host_bits(key, network, known);
-                    read.push(known);
-                }
-                None => {
-                    let text = network.get_ref();
-                    let message = match text.contains([',', ';', ' ']) {
-                        true => format!(
-                            "{text:?} is several in one string: write each in quotes of its own"
-                        ),
-                        false => format!("{text:?} is neither an address nor a network"),
-                    };
-                    self.report(&network.span(), key, message);
-                }
-            }
-        }
-        read
-    }
-
-    /// Says of a network such as 10.0.0.1/8 that all of it is meant.
-    pub(super) fn warn_of_host_bits(
-        &mut self,
-        key: &str,
-        written: &Spanned<String>,
-        read: Network,
-    ) {
-        if let Some(network) = read.without_host_bits() {
-            let text = written.get_ref();
-            let message = format!(
-                "{text:?} has bits of a host behind its prefix and stands for the whole network: write \
-                 \"{network}\", or the address alone"
-            );
-            self.warn(&written.span(), key, message);
-        }
-    }
-
-    fn place(&mut self, throttle: &file::Throttle) -> Place {
+    fn place(&mut self, throttle: &Throttle) -> Place {
         const KEY: &str = "throttle.state";
         let state = &throttle.state;
         let text = state.get_ref().as_str();
@@ -169,14 +207,14 @@ impl Checker<'_> {
     }
 
     #[cfg(not(feature = "redis"))]
-    fn redis_place(&mut self, throttle: &file::Throttle) -> Place {
+    fn redis_place(&mut self, throttle: &Throttle) -> Place {
         let message = "this program was built without the feature redis";
         self.report(&throttle.state.span(), "throttle.state", message);
         Place::Memory
     }
 
     #[cfg(feature = "redis")]
-    fn redis_place(&mut self, throttle: &file::Throttle) -> Place {
+    fn redis_place(&mut self, throttle: &Throttle) -> Place {
         use crate::net::Endpoint;
         use crate::throttle::redis;
 

@@ -1,0 +1,52 @@
+//! Lists of networks, wherever there is one.
+
+use toml::Spanned;
+
+use super::Checker;
+use crate::login::Network;
+
+impl Checker<'_> {
+    pub(in crate::config) fn networks(
+        &mut self,
+        key: &str,
+        networks: &[Spanned<String>],
+    ) -> Vec<Network> {
+        let mut read = Vec::new();
+        for network in networks {
+            match Network::parse(network.get_ref()) {
+                Some(known) => {
+                    self.warn_of_host_bits(key, network, known);
+                    read.push(known);
+                }
+                None => {
+                    let text = network.get_ref();
+                    let message = match text.contains([',', ';', ' ']) {
+                        true => format!(
+                            "{text:?} is several in one string: write each in quotes of its own"
+                        ),
+                        false => format!("{text:?} is neither an address nor a network"),
+                    };
+                    self.report(&network.span(), key, message);
+                }
+            }
+        }
+        read
+    }
+
+    /// Says of a network such as 10.0.0.1/8 that all of it is meant.
+    pub(in crate::config) fn warn_of_host_bits(
+        &mut self,
+        key: &str,
+        written: &Spanned<String>,
+        read: Network,
+    ) {
+        if let Some(network) = read.without_host_bits() {
+            let text = written.get_ref();
+            let message = format!(
+                "{text:?} has bits of a host behind its prefix and stands for the whole network: write \
+                 \"{network}\", or the address alone"
+            );
+            self.warn(&written.span(), key, message);
+        }
+    }
+}

@@ -1,0 +1,86 @@
+//! `[limits]`: bounds of the work.
+
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde::Deserialize;
+use toml::Spanned;
+
+use super::checker::Checker;
+use super::file::unplaced;
+
+/// `[limits]`: bounds of the work.
+#[derive(Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct Limits {
+    /// Password hashes computed at once, at most 1024. Default: 0, as many as there are cores.
+    pub(super) max_hashes: Spanned<i64>,
+    /// Milliseconds of work that the hash of one password may take, by an estimate from its
+    /// parameters; 1 to 10000. Default: 500.
+    pub(super) max_hash_ms: Spanned<i64>,
+    /// A folder in which all processes of this machine count them together. Default: each process
+    /// counts its own.
+    pub(super) hash_locks: Option<Spanned<String>>,
+    /// Logins whose right password is remembered, as a keyed digest in memory, so that it need not
+    /// be hashed again; at most 10000000. Default: 100000, 0 for none.
+    pub(super) remembered_logins: Spanned<i64>,
+    /// Seconds after which a decision is given up, 1 to 30. Default: 5.
+    pub(super) deadline: Spanned<i64>,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            max_hashes: unplaced(0),
+            max_hash_ms: unplaced(500),
+            hash_locks: None,
+            remembered_logins: unplaced(100_000),
+            deadline: unplaced(5),
+        }
+    }
+}
+
+/// `[limits]`, checked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LimitsConfig {
+    /// Password hashes computed at once; `None` for as many as there are cores, which takes so
+    /// long to find out that a CGI program does not ask.
+    pub max_hashes: Option<NonZeroUsize>,
+    /// The most milliseconds of work that the hash of one password may take.
+    pub max_hash_ms: u32,
+    /// The folder through which all processes of this machine count their password hashes
+    /// together, with line and column at which the configuration names it.
+    pub hash_locks: Option<(PathBuf, (usize, usize))>,
+    /// How many right passwords need not be hashed again.
+    pub remembered_logins: usize,
+    /// How long a decision may take.
+    pub deadline: Duration,
+}
+
+impl LimitsConfig {
+    /// Password hashes computed at once.
+    pub fn max_hashes(&self) -> NonZeroUsize {
+        self.max_hashes
+            .unwrap_or_else(|| std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN))
+    }
+}
+
+impl Checker<'_> {
+    pub(super) fn limits(&mut self, limits: &Limits) -> LimitsConfig {
+        let max_hashes = self.number("limits.max-hashes", &limits.max_hashes, 0..=1024);
+        let remembered = &limits.remembered_logins;
+        let deadline = self.number("limits.deadline", &limits.deadline, 1..=30);
+        let hash_locks = limits.hash_locks.as_ref().and_then(|folder| {
+            let place = self.source.place(folder.span().start);
+            Some((self.folder("limits.hash-locks", Some(folder))?, place))
+        });
+        LimitsConfig {
+            max_hashes: NonZeroUsize::new(max_hashes),
+            max_hash_ms: self.number("limits.max-hash-ms", &limits.max_hash_ms, 1..=10_000),
+            hash_locks,
+            remembered_logins: self.number("limits.remembered-logins", remembered, 0..=10_000_000),
+            deadline: Duration::from_secs(deadline),
+        }
+    }
+}

@@ -1,0 +1,78 @@
+//! `[master]`: who may log in as somebody else.
+
+use serde::Deserialize;
+use toml::Spanned;
+
+use super::checker::Checker;
+use super::file::unplaced;
+use super::users::{StoreConfig, UsersConfig};
+use crate::users::file::{LineLogins, Settings};
+
+/// `[master]`: logins such as `alice*support`, with the password of `support`.
+#[derive(Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct Master {
+    /// What stands between user and master. Default: "*".
+    pub(super) separator: Spanned<String>,
+    /// The password file of the masters. Default: there are none.
+    pub(super) path: Option<Spanned<String>>,
+    /// Whether hashes that are fast to guess are taken too. Default: false.
+    pub(super) allow_weak_schemes: bool,
+}
+
+impl Default for Master {
+    fn default() -> Self {
+        Self {
+            separator: unplaced("*".to_owned()),
+            path: None,
+            allow_weak_schemes: false,
+        }
+    }
+}
+
+/// `[master]`, if there are masters.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MasterConfig {
+    /// What stands between the user's login and the master's.
+    pub separator: Vec<u8>,
+    /// Their password file.
+    pub settings: Settings,
+    /// Line and column at which the configuration names it.
+    pub place: (usize, usize),
+}
+
+impl Checker<'_> {
+    pub(super) fn master(&mut self, master: Master, users: &[UsersConfig]) -> Option<MasterConfig> {
+        let path = master.path.as_ref()?;
+        let separator = master.separator.get_ref();
+        if separator.is_empty() || separator.len() > 16 || separator.chars().any(char::is_control) {
+            let message = "must have 1 to 16 bytes and no control characters";
+            self.report(&master.separator.span(), "master.separator", message);
+        }
+        let separator = separator.as_bytes().to_vec();
+        self.one_path("master.path", path);
+        let file = self.path("master.path", &path.span(), Some(path))?;
+        let of_users = |users: &UsersConfig| match &users.store {
+            StoreConfig::File(settings) => settings.path == file,
+            StoreConfig::Domains(settings) => settings.pattern.leads_to(&file),
+            _ => false,
+        };
+        if users.iter().any(of_users) {
+            let message =
+                "is the password file of [[users]] too: each user could log in as any other";
+            self.report(&path.span(), "master.path", message);
+        }
+        Some(MasterConfig {
+            separator,
+            settings: Settings {
+                path: file,
+                allow_weak_schemes: master.allow_weak_schemes,
+                max_hash_ms: self.max_hash_ms,
+                app_passwords: None,
+                default_scheme: None,
+                logins: LineLogins::default(),
+            },
+            place: self.source.place(path.span().start),
+        })
+    }
+}

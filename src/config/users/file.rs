@@ -1,0 +1,80 @@
+//! `store = "file"`.
+
+use std::ops::Range;
+use std::path::PathBuf;
+
+use toml::Spanned;
+
+use super::{StoreConfig, Users};
+use crate::config::Use;
+use crate::config::checker::Checker;
+use crate::users::file::domains::{DomainSettings, PLACEHOLDER, Pattern};
+use crate::users::file::{LineLogins, Settings};
+
+impl Checker<'_> {
+    pub(super) fn password_file(
+        &mut self,
+        span: &Range<usize>,
+        users: &Users,
+    ) -> Option<StoreConfig> {
+        let holds = |path: &&Spanned<String>| path.get_ref().contains(PLACEHOLDER);
+        let apps = users.app_passwords_path.as_ref();
+        if let Some(path) = users.path.as_ref().filter(holds) {
+            if let Some(apps) = apps {
+                let message = format!(
+                    "cannot stand beside a path with {PLACEHOLDER}: files of domains have no \
+                     app passwords"
+                );
+                self.report(&apps.span(), "users.app-passwords-path", message);
+            }
+            return self.files_of_domains(path, users);
+        }
+        let path = self.path("users.path", span, users.path.as_ref())?;
+        let apps = apps.and_then(|apps| {
+            self.one_path("users.app-passwords-path", apps);
+            self.path("users.app-passwords-path", span, Some(apps))
+        });
+        Some(StoreConfig::File(self.each_file(path, apps, users)))
+    }
+
+    /// Says of a path that only `[[users]] path` can hold the placeholder.
+    pub(in crate::config) fn one_path(&mut self, key: &str, path: &Spanned<String>) {
+        if path.get_ref().contains(PLACEHOLDER) {
+            let message = format!("holds {PLACEHOLDER}, which only path of [[users]] can hold");
+            self.report(&path.span(), key, message);
+        }
+    }
+
+    fn files_of_domains(&mut self, path: &Spanned<String>, users: &Users) -> Option<StoreConfig> {
+        let base = self.beside("");
+        let pattern = match Pattern::parse(path.get_ref(), &base) {
+            Ok(pattern) => pattern,
+            Err(what) => {
+                self.report(&path.span(), "users.path", what);
+                return None;
+            }
+        };
+        // All that is in the folder, now and later, is what is read.
+        let any = pattern.folder().join(PLACEHOLDER);
+        self.name("users.path", &path.span(), &any, Use::Read);
+        let each = self.each_file(pattern.whole().to_owned(), None, users);
+        Some(StoreConfig::Domains(DomainSettings { pattern, each }))
+    }
+
+    fn each_file(
+        &mut self,
+        path: PathBuf,
+        app_passwords: Option<PathBuf>,
+        users: &Users,
+    ) -> Settings {
+        let weak = users.allow_weak_schemes.as_ref();
+        Settings {
+            path,
+            allow_weak_schemes: weak.is_some_and(|allow| *allow.get_ref()),
+            max_hash_ms: self.max_hash_ms,
+            app_passwords,
+            default_scheme: self.default_scheme(users),
+            logins: LineLogins::default(),
+        }
+    }
+}
