@@ -17,12 +17,11 @@ use nginx_mail_auth::front::cgi;
 use nginx_mail_auth::front::fcgi::Limits;
 use nginx_mail_auth::front::fcgi::listener::{self, Listener, WebServers};
 use nginx_mail_auth::front::fcgi::server::Server;
-use nginx_mail_auth::route::lookups;
 use nginx_mail_auth::service::OneRequest;
+use nginx_mail_auth::service::needs;
 use nginx_mail_auth::service::reload::{Live, Unusable};
 use nginx_mail_auth::sys::problem::Problem;
-use nginx_mail_auth::sys::sandbox::removal;
-use nginx_mail_auth::sys::{harden, logger, sandbox};
+use nginx_mail_auth::sys::{harden, logger};
 use signal_hook::consts::SIGHUP;
 
 fn main() -> ExitCode {
@@ -56,18 +55,6 @@ fn run() -> Result<ExitCode, Box<dyn Error>> {
             );
         }
         return answer(&config);
-    }
-    if std::env::args_os().skip(1).eq([lookups::ARGUMENT]) {
-        lookups::serve()?;
-        return Ok(ExitCode::SUCCESS);
-    }
-    let mut arguments = std::env::args_os().skip(1);
-    if arguments
-        .next()
-        .is_some_and(|first| first == removal::ARGUMENT)
-    {
-        removal::serve(arguments)?;
-        return Ok(ExitCode::SUCCESS);
     }
     let cli = Cli::parse();
     let config = ConfigFile::find(cli.config);
@@ -119,7 +106,7 @@ fn answer(file: &ConfigFile) -> Result<ExitCode, Box<dyn Error>> {
     };
     // Where the configuration is broken, nobody knows yet what will be needed.
     let sandbox = match Config::load(config) {
-        Ok(config) => sandbox::start(&config, Vec::new()).unwrap_or_else(|error| {
+        Ok(config) => needs::enter(&config, Vec::new()).unwrap_or_else(|error| {
             log::error!("{error}");
             None
         }),
@@ -206,7 +193,7 @@ fn listen_and_load(
     log::info!("{file}");
     logger::get_ready();
     let files = own.iter().flat_map(Listener::own_files);
-    let sandbox = sandbox::start(config, files.map(Path::to_path_buf).collect())?;
+    let sandbox = needs::enter(config, files.map(Path::to_path_buf).collect())?;
     logger::serve();
     let live = match Live::open(&file.path, sandbox) {
         Ok(live) => live,

@@ -13,7 +13,8 @@ use nginx_mail_auth::front::pace::Departure;
 use nginx_mail_auth::front::params::{Params, Peer};
 use nginx_mail_auth::login::Likeness;
 use nginx_mail_auth::login::Login;
-use nginx_mail_auth::route::{Routes, System};
+use nginx_mail_auth::net::dns::Resolver;
+use nginx_mail_auth::route::Routes;
 use nginx_mail_auth::secret::{Password, Proof, Secret, WeakSchemes};
 use nginx_mail_auth::service::Service;
 use nginx_mail_auth::service::methods;
@@ -193,7 +194,7 @@ impl World {
                 Turnstile::new(config.limits.max_hashes()),
                 0,
             ),
-            routes: Routes::open(&config.routes, System.lookups_of_hosts(), None),
+            routes: Routes::open(&config.routes, Resolver::system(), None),
             retry: config.retry,
             throttle: config
                 .throttle

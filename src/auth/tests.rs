@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use super::*;
 use crate::auth::certificate;
 use crate::login::{Likeness, Network, Protocol};
-use crate::net::lookup::Lookups;
+use crate::net::dns::Resolver;
 use crate::nginx::request::{Client, Connection, Envelope, LoginRequest, MailRequest, Tls};
 use crate::route::{Host, MasterLogin, MasterUse, Ports, Server, State, Table, Target};
 use crate::secret::{Answered, Proof, Secret, WeakSchemes};
@@ -98,7 +98,7 @@ fn routes(master: Option<MasterUse>) -> Routes {
     let mut table = Table::new(vec![host], ports, Duration::from_secs(3600));
     let one = table.declared("one").unwrap();
     table.route_default(one);
-    let nobody = Lookups::new(1, |_| Ok(Vec::new()));
+    let nobody = Resolver::system();
     Routes::lazy(&table, nobody)
 }
 

@@ -6,11 +6,9 @@ use std::io;
 #[cfg(feature = "tls")]
 use std::time::Instant;
 
+pub mod dns;
 #[cfg(feature = "tls")]
 mod endpoint;
-pub mod lookup;
-#[cfg(feature = "tls")]
-mod names;
 pub mod own_login;
 #[cfg(feature = "tls")]
 pub mod peer;
@@ -24,11 +22,11 @@ pub mod tls;
 mod trust;
 
 #[cfg(feature = "tls")]
+pub use dns::Names;
+#[cfg(feature = "tls")]
 use endpoint::address_of;
 #[cfg(feature = "tls")]
 pub use endpoint::{Endpoint, QUESTION_BYTES};
-#[cfg(feature = "tls")]
-pub use names::Names;
 #[cfg(feature = "tls")]
 pub use stream::{LineError, Stream, Unasked};
 #[cfg(feature = "tls")]

@@ -30,16 +30,20 @@ impl AllowedNetworks {
         }
     }
 
-    /// The first of several where one may be; the error is about the first.
-    pub(super) fn first(&self, addresses: &[IpAddr]) -> Result<IpAddr, String> {
+    /// Those of several addresses where one may be, at least one; the error is about the first.
+    pub(super) fn among(&self, addresses: &[IpAddr]) -> Result<Vec<IpAddr>, String> {
         let mut wrong = None;
+        let mut allowed = Vec::new();
         for address in addresses {
             match self.check(*address) {
-                Ok(()) => return Ok(*address),
+                Ok(()) => allowed.push(*address),
                 Err(why) => wrong = wrong.or(Some(why)),
             }
         }
-        Err(wrong.unwrap_or_else(|| "it has no address".to_owned()))
+        match allowed.is_empty() {
+            true => Err(wrong.unwrap_or_else(|| "it has no address".to_owned())),
+            false => Ok(allowed),
+        }
     }
 }
 
@@ -120,9 +124,9 @@ mod tests {
         assert!(nowhere.check(address("192.0.2.1")).is_err());
 
         let [zero, far, near] = ["0.0.0.0", "198.51.100.1", "192.0.2.1"].map(address);
-        assert_eq!(ours.first(&[zero, far, near]), Ok(near));
+        assert_eq!(ours.among(&[zero, far, near]), Ok(vec![near]));
         let why = "0.0.0.0 is not the address of a mail server".to_owned();
-        assert_eq!(ours.first(&[zero, far]), Err(why));
-        assert_eq!(ours.first(&[]), Err("it has no address".to_owned()));
+        assert_eq!(ours.among(&[zero, far]), Err(why));
+        assert_eq!(ours.among(&[]), Err("it has no address".to_owned()));
     }
 }

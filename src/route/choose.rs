@@ -5,7 +5,6 @@ use std::num::NonZeroU16;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::names::Timing;
 use super::probe::{Fault, probe};
 use super::watch::{SLACK, Watched};
 use super::{
@@ -192,12 +191,8 @@ impl Routes {
         server: usize,
         until: Instant,
     ) -> Result<IpAddr, String> {
-        let left = until.saturating_duration_since(Instant::now());
-        let timing = Timing {
-            patience: self.timing.patience.min(left),
-            ..self.timing
-        };
-        self.whereabouts(host, server).find(&self.lookups, timing)
+        let until = until.min(Instant::now() + self.patience);
+        self.whereabouts(host, server).find(until)
     }
 
     /// Until when it is waited for what is not known of one of several servers. In a server, a

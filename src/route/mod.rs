@@ -9,9 +9,7 @@ use std::fmt;
 use std::net::IpAddr;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::mpsc;
-use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::login::Upstream;
 use crate::sys::problem::Problem;
@@ -21,13 +19,10 @@ mod bad;
 mod choose;
 mod explain;
 mod host;
-pub mod lookups;
 mod master;
 mod moves;
-mod names;
 mod place;
 mod probe;
-mod system;
 mod table;
 mod watch;
 pub(crate) mod written;
@@ -41,27 +36,27 @@ pub use master::{Credentials, MasterLogin, MasterUse, NoPassword, OwnPassword};
 pub use moves::{Move, Passage, Stage};
 pub use place::{Place, Score};
 pub use probe::{ProbeKind, Probes};
-pub use system::System;
 pub use table::{Aim, Table};
 pub use watch::Health;
 
-use crate::net::lookup::Lookups;
-use names::{Name, Refreshing, Timing, keep_fresh};
+use crate::net::dns::{Name, Purpose, Resolver};
 use watch::Watchman;
 
-/// How long a reload waits for the addresses of names. A login that needs one waits itself.
-const PATIENCE: Duration = Duration::from_millis(300);
+/// How long a request waits for an address that is not known.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// How long a start or a reload waits for the addresses of names. A login that needs one waits itself.
+const RELOAD_PATIENCE: Duration = Duration::from_millis(300);
 
 /// The routes at work: a [`Table`], and the addresses of its hosts.
 pub struct Routes {
     table: Table,
     /// Where the servers of each host of the table are.
     whereabouts: Vec<Vec<Whereabouts>>,
-    lookups: Lookups,
-    timing: Timing,
+    resolver: Resolver,
+    /// How long a request waits for an address that is not known.
+    patience: Duration,
     probing: Probing,
-    /// When it is dropped, the thread that looks names up again ends.
-    _refreshing: Option<Refreshing>,
 }
 
 /// Where a mail server is.
@@ -84,16 +79,18 @@ impl Whereabouts {
     fn known(&self) -> Option<IpAddr> {
         match self {
             Self::Fixed(address) => Some(*address),
-            Self::Named(name) => name.last_good(),
+            Self::Named(name) => name.first(),
             Self::Unused => None,
         }
     }
 
-    /// Where it is; in bounded time.
-    fn find(&self, lookups: &Lookups, timing: Timing) -> Result<IpAddr, String> {
+    /// Where it is; that is known by the deadline, or not at all.
+    fn find(&self, deadline: Instant) -> Result<IpAddr, String> {
         match self {
             Self::Fixed(address) => Ok(*address),
-            Self::Named(name) => name.address(lookups, timing),
+            Self::Named(name) => name
+                .address(deadline)
+                .map_err(|failure| format!("{}: {failure}", name.host())),
             Self::Unused => Err("gets no users".to_owned()),
         }
     }
@@ -168,23 +165,23 @@ impl fmt::Display for Rule {
 }
 
 impl Routes {
-    /// For a server: looks all names up, which takes 5 seconds at most (0.3 s at a reload), and again and again in a
-    /// thread of its own; probes hosts with several addresses in threads of their own, once
+    /// For a server: looks all names up, and again each time `resolve-ttl` has passed; it waits 0.3 s
+    /// at most for those without an address. It probes hosts with several addresses in threads of their own, once
     /// somebody is to be sent there. Names that DNS has no answer for keep the address that they
     /// have in `before`, the routes that these replace, and what is known of mail servers is taken
     /// over too.
-    pub fn open(table: &Table, lookups: Lookups, before: Option<&Self>) -> Self {
-        Self::start(table.clone(), lookups, before, Timing::default())
+    pub fn open(table: &Table, resolver: Resolver, before: Option<&Self>) -> Self {
+        Self::start(table.clone(), resolver, before, PATIENCE)
     }
 
     /// For a single request: only the names that are needed are looked up, and only the servers
     /// that come into question are probed, when they are.
-    pub fn lazy(table: &Table, lookups: Lookups) -> Self {
-        Self::idle(table.clone(), lookups, None, Timing::default())
+    pub fn lazy(table: &Table, resolver: Resolver) -> Self {
+        Self::idle(table.clone(), resolver, PATIENCE)
     }
 
-    fn start(table: Table, lookups: Lookups, before: Option<&Self>, timing: Timing) -> Self {
-        let mut routes = Self::idle(table, lookups, before, timing);
+    fn start(table: Table, resolver: Resolver, before: Option<&Self>, patience: Duration) -> Self {
+        let mut routes = Self::idle(table, resolver, patience);
         routes.look_names_up();
         if matches!(routes.probing, Probing::InLine) {
             let watchman = Watchman::new(routes.table.probes);
@@ -196,37 +193,16 @@ impl Routes {
         routes
     }
 
-    fn look_names_up(&mut self) {
-        let names: Vec<_> = self.names().cloned().collect();
-        if names.is_empty() {
-            return;
-        }
-        let known = names.iter().all(|name| name.last_good().is_some());
-        let (sender, events) = mpsc::channel();
-        let refreshing = Refreshing(sender.clone());
-        let (first, first_done) = mpsc::channel();
-        let (lookups, ttl) = (self.lookups.clone(), self.table.resolve_ttl);
-        let started = thread::Builder::new()
-            .name("resolver".into())
-            .spawn(move || keep_fresh(&names, &lookups, ttl, (&events, &sender), &first));
-        match started {
-            Ok(_detached) => {
-                self._refreshing = Some(refreshing);
-                if !known {
-                    let patience = self.timing.patience.min(PATIENCE);
-                    let _in_time_or_not = first_done.recv_timeout(patience);
-                }
-            }
-            Err(error) => log::error!("host names are not looked up again: no thread: {error}"),
+    /// Has all names looked up, and waits for a moment if the address of one is not known.
+    fn look_names_up(&self) {
+        self.resolver.keep_fresh(self.table.resolve_ttl);
+        let until = Instant::now() + self.patience.min(RELOAD_PATIENCE);
+        for name in self.names().filter(|name| name.first().is_none()) {
+            name.wait_for_first(until);
         }
     }
 
-    fn idle(table: Table, lookups: Lookups, before: Option<&Self>, timing: Timing) -> Self {
-        let known_before: HashMap<&str, IpAddr> = before
-            .into_iter()
-            .flat_map(Self::names)
-            .filter_map(|name| Some((name.as_str(), name.last_good()?)))
-            .collect();
+    fn idle(table: Table, resolver: Resolver, patience: Duration) -> Self {
         // Each name once, however many hosts have it.
         let mut names: HashMap<Arc<str>, Arc<Name>> = HashMap::new();
         let mut locate = |host: &Host, server: &Server| {
@@ -237,8 +213,9 @@ impl Routes {
                 Target::Address(address) => Whereabouts::Fixed(*address),
                 Target::Name(name) => {
                     let known = names.entry(Arc::clone(name)).or_insert_with(|| {
-                        let last_good = known_before.get(&**name).copied();
-                        Arc::new(Name::new(Arc::clone(name), &table.allowed, last_good))
+                        let allowed = table.allowed.clone();
+                        let usable = move |found: &[IpAddr]| allowed.among(found);
+                        resolver.name(name, Purpose::MailServer, usable)
                     });
                     Whereabouts::Named(Arc::clone(known))
                 }
@@ -260,10 +237,9 @@ impl Routes {
         Self {
             whereabouts,
             table,
-            lookups,
-            timing,
+            resolver,
+            patience,
             probing,
-            _refreshing: None,
         }
     }
 
@@ -274,7 +250,8 @@ impl Routes {
         let servers = hosts.flat_map(|(host, whereabouts)| host.servers.iter().zip(whereabouts));
         servers
             .filter_map(|(server, whereabouts)| {
-                let trouble = whereabouts.name()?.trouble()?;
+                let name = whereabouts.name()?;
+                let trouble = format!("{}: {}", name.host(), name.trouble()?);
                 Some(Problem {
                     file: file.to_owned(),
                     place: server.place,

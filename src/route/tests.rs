@@ -3,8 +3,9 @@
 use std::collections::HashMap;
 use std::io;
 use std::num::NonZeroU16;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, mpsc};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use super::*;
@@ -43,9 +44,14 @@ impl Dns {
     }
 
     /// What asks it.
-    fn asked(&self) -> Lookups {
+    fn asked(&self) -> Resolver {
+        self.asked_with(TIMING.pause)
+    }
+
+    /// The same, with another pause after a failure.
+    fn asked_with(&self, pause: Duration) -> Resolver {
         let dns = self.clone();
-        Lookups::new(64, move |name| dns.resolve(name))
+        Resolver::of_test(pause, move |name| dns.resolve(name))
     }
 
     fn resolve(&self, name: &str) -> io::Result<Vec<IpAddr>> {
@@ -104,17 +110,24 @@ fn table(one: &str, two: &str, ttl: Duration) -> Table {
 
 const NEVER: Duration = Duration::from_secs(3600);
 
+/// How patient the routes are with DNS.
+#[derive(Clone, Copy)]
+struct Timing {
+    patience: Duration,
+    pause: Duration,
+}
+
 const TIMING: Timing = Timing {
     patience: Duration::from_secs(20),
     pause: NEVER,
 };
 
 fn start(table: Table, dns: &Dns, timing: Timing) -> Routes {
-    Routes::start(table, dns.asked(), None, timing)
+    Routes::start(table, dns.asked_with(timing.pause), None, timing.patience)
 }
 
 fn lazy(table: Table, dns: &Dns, timing: Timing) -> Routes {
-    Routes::idle(table, dns.asked(), None, timing)
+    Routes::idle(table, dns.asked_with(timing.pause), timing.patience)
 }
 
 /// A query of which the store says nothing, with time enough.
@@ -256,7 +269,7 @@ fn mail_servers_are_in_the_allowed_networks_only() {
     let before = start(table.clone(), &dns, TIMING);
     assert!(chosen(&before, "alice").is_ok());
     table.allowed = allowed;
-    let after = Routes::start(table.clone(), dns.asked(), Some(&before), TIMING);
+    let after = Routes::start(table.clone(), dns.asked(), Some(&before), TIMING.patience);
     for routes in [after, lazy(table, &dns, TIMING)] {
         let outside = "198.51.100.1 is in none of routes.allowed-networks";
         let trouble = Trouble::Host(format!("one.test: {outside}"));

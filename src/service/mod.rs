@@ -7,11 +7,12 @@ use std::sync::Arc;
 
 use crate::auth::{Chain, Gate};
 use crate::config::Config;
-use crate::route::{Routes, System};
+use crate::net::dns::Resolver;
+use crate::route::Routes;
 use crate::service::open::open_after;
 use crate::sys::Lifetime;
 use crate::sys::problem::Problem;
-use crate::sys::sandbox::{self, Sandbox};
+use crate::sys::sandbox::Sandbox;
 use crate::sys::trusted_file::{Watched, fingerprint};
 use crate::sys::turnstile::Turnstile;
 use crate::users::file::UsersFile;
@@ -75,7 +76,7 @@ impl Service {
         watched: &mut Watched,
         unfinished: &mut Vec<PathBuf>,
     ) -> Result<Self, Vec<Problem>> {
-        let possible = |config: &Config| sandbox::impossible(sandbox, config);
+        let possible = |config: &Config| needs::denied(sandbox, config);
         whole(Self::assemble(
             path,
             Lifetime::Server,
@@ -128,13 +129,13 @@ impl Service {
         let methods = methods::open(&config, lifetime, watched, &mut problems, &mut warnings);
         let (routes, hashes) = match lifetime {
             Lifetime::OneRequest => (
-                Routes::lazy(&config.routes, System.lookups_of_hosts()),
+                Routes::lazy(&config.routes, Resolver::system()),
                 NonZeroUsize::MIN,
             ),
             Lifetime::Server => {
                 let before = before.map(|service| &service.gate.routes);
                 (
-                    Routes::open(&config.routes, System.lookups_of_hosts(), before),
+                    Routes::open(&config.routes, Resolver::system(), before),
                     config.limits.max_hashes(),
                 )
             }

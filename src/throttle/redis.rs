@@ -18,7 +18,6 @@ use super::state::{Change, MAX_KEYS, State, TagKey, Unchanged, new_tag_key};
 use crate::net::own_login::OwnLogin;
 use crate::net::tls::CaFile;
 use crate::net::{Endpoint, Names, Stream, Trust};
-use crate::route::System;
 use crate::sys::turnstile::Turnstile;
 
 mod address;
@@ -118,7 +117,7 @@ pub(super) struct Redis {
 impl Redis {
     pub(super) fn new(settings: &Settings, spans: Spans) -> Self {
         Self {
-            names: Names::new(System.lookups_of_stores()),
+            names: Names::system(),
             trust: Trust::new(settings.ca_file.clone()),
             settings: settings.clone(),
             spans,

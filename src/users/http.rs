@@ -15,7 +15,6 @@ use crate::net::own_login::OwnLogin;
 use crate::net::tls::CaFile;
 use crate::net::{Endpoint, LineError, Names, Stream, Trust};
 use crate::nginx::request::Session;
-use crate::route::System;
 use crate::secret::Password;
 use crate::sys::Lifetime;
 use crate::sys::problem::Fault;
@@ -174,7 +173,7 @@ impl HttpStore {
     /// loaded now, so that it does not start with ones that cannot be used.
     pub fn open(settings: &Settings, lifetime: Lifetime) -> Result<Self, Vec<Fault>> {
         let store = Self {
-            names: Names::new(System.lookups_of_stores()),
+            names: Names::system(),
             trust: Trust::new(settings.ca_file.clone()),
             outage: Outage::default(),
             own: settings

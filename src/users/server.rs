@@ -13,7 +13,6 @@ use super::{Account, Checked, Passwords, Question, StoreError, UserStore};
 use crate::login::printable::Printable;
 use crate::net::tls::CaFile;
 use crate::net::{Endpoint, Names, Stream, Trust};
-use crate::route::System;
 use crate::secret::Password;
 use crate::sys::Lifetime;
 use crate::sys::problem::Fault;
@@ -99,7 +98,7 @@ impl ServerStore {
     /// loaded now, so that it does not start with ones that cannot be used.
     pub fn open(settings: &Settings, lifetime: Lifetime) -> Result<Self, Vec<Fault>> {
         let store = Self {
-            names: Names::new(System.lookups_of_stores()),
+            names: Names::system(),
             trust: Trust::new(settings.ca_file.clone()),
             outage: Outage::default(),
             settings: settings.clone(),

@@ -1,9 +1,7 @@
 //! The sandbox of a server: what is denied, and that everything needed still works.
 
-use std::fs::{self};
-use std::path::Path;
-
-use rustix::process::{Pid, Signal, kill_process};
+use std::fs;
+use std::net::TcpListener;
 
 use crate::support::process::wait_until;
 use crate::support::serving::Serving;
@@ -50,8 +48,8 @@ fn every_thread_of_a_server_is_in_it() {
         let privileges = of_each_thread(server.pid(), "NoNewPrivs:");
         assert!(privileges.iter().all(|none| none == "1"), "{privileges:?}");
         let log = server.log();
-        let line = "sandbox: files, TCP ports (none), abstract sockets, signals (Landlock), \
-                    system calls (seccomp)";
+        let line = "sandbox: files, TCP listeners, abstract sockets, signals (Landlock), system \
+                    calls (seccomp)";
         assert_eq!(log.matches(line).count(), 1, "{log}");
     }
 }
@@ -94,9 +92,10 @@ fn where_it_is_required_nothing_is_served_without() {
 }
 
 #[test]
-fn what_a_new_configuration_takes_beyond_it_is_refused_in_words() {
+fn a_new_file_in_another_folder_is_refused_and_the_version_before_stays() {
     let elsewhere = TempDir::new();
     let users = elsewhere.write("users", "alice:{PLAIN}two\n");
+    let state = TempDir::new();
     let server = Serving::listening(CONFIG, "alice:{PLAIN}one\n");
     let old = || {
         let answer = server.ask("alice", "one");
@@ -104,39 +103,37 @@ fn what_a_new_configuration_takes_beyond_it_is_refused_in_words() {
     };
     old();
     let path = users.display().to_string();
-    let in_place_of_users = CONFIG.replace("\"users\"", &format!("{path:?}"));
-    let with_key = format!("[nginx]\nkey-file = {path:?}\n{CONFIG}");
-    let with_name = CONFIG.replace("192.0.2.1", "localhost");
-    let with_pool =
-        format!("{CONFIG}[hosts]\nmail = {{ addresses = [\"127.0.0.1\", \"127.0.0.2\"] }}\n");
+    let reading = format!(
+        "the sandbox denies {path}: no file in {} was named when the server started. Move the file to \
+         {} or a folder below it, or restart the program",
+        elsewhere.path().display(),
+        server.dir.path().display()
+    );
+    let writing = format!(
+        "the sandbox denies writing in {}: the folder was not named when the server started. Restart \
+         the program",
+        state.path().display()
+    );
+    let locks = format!(
+        "{CONFIG}[limits]\nhash-locks = {:?}\n",
+        state.path().display().to_string()
+    );
     for (config, place, what) in [
         (
-            in_place_of_users,
+            CONFIG.replace("\"users\"", &format!("{path:?}")),
             "auth.toml:4:8: users.path: ",
-            format!("to read {path}"),
+            &reading,
         ),
         (
-            with_key,
+            format!("[nginx]\nkey-file = {path:?}\n{CONFIG}"),
             "auth.toml:2:12: nginx.key-file: ",
-            format!("to read {path}"),
+            &reading,
         ),
-        (
-            with_name,
-            "auth.toml:7:11: routes.default: ",
-            "host names to be looked up".to_owned(),
-        ),
-        (
-            with_pool,
-            "auth.toml: hosts: ",
-            "connections to port 143".to_owned(),
-        ),
+        (locks, "auth.toml:9:14: limits.hash-locks: ", &writing),
     ] {
         let before = server.log().len();
         server.replace("auth.toml", &config);
-        let expected = format!(
-            "{place}needs {what}, which the sandbox has ruled out since the start: restart the \
-             program; the version before stays in force"
-        );
+        let expected = format!("{place}{what}; the version before stays in force");
         wait_until(&expected, || {
             old();
             server.log()[before..].contains(" ERROR ")
@@ -155,7 +152,7 @@ fn what_a_new_configuration_takes_beyond_it_is_refused_in_words() {
     .unwrap();
     wait_until("the refusal", || {
         old();
-        server.log().contains("users.path: needs to read")
+        server.log().contains("users.path: the sandbox denies")
     });
     server.replace("users", "alice:{PLAIN}three\n");
     wait_until("the new password", || {
@@ -163,80 +160,26 @@ fn what_a_new_configuration_takes_beyond_it_is_refused_in_words() {
     });
 }
 
-/// The process beside the server that looks names up, by its argument.
-fn assistant_of(server: &Serving) -> Option<u32> {
-    let children = fs::read_to_string(format!("/proc/{0}/task/{0}/children", server.pid()));
-    let children = children.unwrap();
-    let mut pids = children.split_whitespace().map(|pid| pid.parse().unwrap());
-    pids.find(|pid| {
-        let arguments = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-        arguments.ends_with(b"\0look-names-up\0")
-    })
-}
-
+/// A server, its port, a host name and probes: nothing of that needs a restart.
 #[test]
-fn names_are_looked_up_by_a_process_outside_and_kept_if_it_is_gone() {
-    let config = CONFIG.replace("192.0.2.1", "localhost");
-    let server = Serving::listening(&config, "alice:{PLAIN}one\n");
-    let local = || {
+fn a_reload_names_new_servers_ports_and_hosts() {
+    let server = Serving::listening(CONFIG, "alice:{PLAIN}one\n");
+    assert!(server.ask("alice", "one").contains("192.0.2.1"));
+    let mail = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = mail.local_addr().unwrap().port();
+    let hosts = format!(
+        "[hosts]\nnew = {{ addresses = [\"127.0.0.1\", \"localhost\"], port = {port} }}\n[probes]\nkind = \
+         \"connect\"\n"
+    );
+    let config = CONFIG.replace("\"192.0.2.1\"", "\"new\"");
+    server.replace("auth.toml", &format!("{config}{hosts}"));
+    wait_until("the new host", || {
         let answer = server.ask("alice", "one");
         let local = ["Auth-Server: 127.0.0.1\n", "Auth-Server: ::1\n"];
-        assert!(local.iter().any(|line| answer.contains(line)), "{answer}");
-    };
-    local();
-    // Names that come later are looked up by it too.
-    server.replace(
-        "auth.toml",
-        &format!("{config}[hosts]\nnew = \"nowhere.invalid\"\n"),
-    );
-    wait_until("the new name", || {
-        local();
-        server.log().contains("nowhere.invalid")
+        local.iter().any(|line| answer.contains(line))
+            && answer.contains(&format!("Auth-Port: {port}\n"))
     });
-    let log = server.log();
-    assert!(
-        !log.contains("Permission denied") && !log.contains("ended"),
-        "{log}"
-    );
-    let assistant = assistant_of(&server).unwrap();
-    let pid = Pid::from_raw(assistant.cast_signed()).unwrap();
-    kill_process(pid, Signal::KILL).unwrap();
-    wait_until("the report", || {
-        local();
-        server
-            .log()
-            .contains("the process that looks names up has ended")
-    });
-    server.replace("users", "alice:{PLAIN}one\nbob:{PLAIN}two\n");
-    wait_until("another version", || {
-        local();
-        server.ask("bob", "two").contains("Auth-Server")
-    });
-}
-
-#[test]
-fn the_process_that_looks_names_up_ends_with_the_server() {
-    for signal in [Signal::TERM, Signal::KILL] {
-        let config = CONFIG.replace("192.0.2.1", "localhost");
-        let server = Serving::listening(&config, "alice:{PLAIN}one\n");
-        assert!(server.ask("alice", "one").contains("Auth-Server"));
-        let assistant = assistant_of(&server).unwrap();
-        // systemd tells all processes to end at once.
-        let pid = Pid::from_raw(assistant.cast_signed()).unwrap();
-        kill_process(pid, Signal::TERM).unwrap();
-        server.replace(
-            "auth.toml",
-            &format!("{config}[hosts]\nnew = \"localhost\"\n"),
-        );
-        wait_until("another version", || {
-            server.ask("alice", "one");
-            server.log().contains("auth.toml: loaded")
-        });
-        assert!(!server.log().contains("has ended"), "{}", server.log());
-        server.signal(signal);
-        drop(server);
-        wait_until("its end", || {
-            !Path::new(&format!("/proc/{assistant}")).exists()
-        });
-    }
+    // The probe came through.
+    mail.accept().unwrap();
+    assert!(!server.log().contains("ERROR"), "{}", server.log());
 }

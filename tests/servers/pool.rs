@@ -5,7 +5,8 @@ use std::time::{Duration, Instant};
 
 use nginx_mail_auth::config::Config;
 use nginx_mail_auth::login::{Login, Protocol};
-use nginx_mail_auth::route::{OwnPassword, Query, Routes, System};
+use nginx_mail_auth::net::dns::Resolver;
+use nginx_mail_auth::route::{OwnPassword, Query, Routes};
 use rustix::process::Signal;
 
 use crate::support::mail_pool::Dovecots;
@@ -239,7 +240,7 @@ fn a_master_login_gets_everybody_in() {
     let config = Config::load(&config).unwrap();
     assert_eq!(config.files.len(), 2, "a new password is seen at once");
     let alice = Login::new(b"alice".to_vec()).unwrap();
-    let to = Routes::lazy(&config.routes, System.lookups_of_hosts())
+    let to = Routes::lazy(&config.routes, Resolver::system())
         .choose(&Query {
             login: &alice,
             protocol: Protocol::Imap,

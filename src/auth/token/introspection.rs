@@ -19,7 +19,6 @@ use zeroize::Zeroizing;
 use crate::net::Names;
 use crate::net::own_login::OwnLogin;
 use crate::net::tls::CaFile;
-use crate::route::System;
 use crate::secret::{Password, Token};
 use crate::users::alive::deadlines;
 
@@ -67,7 +66,7 @@ impl Introspection {
             .root_certs(RootCerts::new_with_certs(&trusted))
             .unversioned_rustls_crypto_provider(provider)
             .build();
-        let names = Names::new(System.lookups_of_stores());
+        let names = Names::system();
         let agent = |connections| -> Agent {
             let config = Agent::config_builder()
                 .tls_config(tls.clone())

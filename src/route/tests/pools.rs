@@ -238,7 +238,7 @@ fn routes_that_are_replaced_hand_on_what_they_know() {
     // Nobody can be waited for.
     let mut hasty = table.clone();
     hasty.probes.timeout = Duration::ZERO;
-    let new = Routes::start(hasty, resolver, Some(&old), TIMING);
+    let new = Routes::start(hasty, resolver, Some(&old), TIMING.patience);
     assert_eq!(lasts(&new, Protocol::Imap, 20), vec!["1"; 20]);
 }
 

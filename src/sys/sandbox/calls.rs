@@ -1,9 +1,9 @@
 //! The system calls that a server needs, by seccomp.
 //!
-//! A list of what is allowed. It holds what glibc, SQLite and the async runtime call once the
-//! program runs, and their neighbours of the same kind that do no harm: a newer library may take
-//! `epoll_pwait2` in place of `epoll_wait`. Files, ports and abstract sockets are Landlock's part;
-//! what Landlock does not rule (modes, owners, times and attributes of files, other processes) is
+//! A list of what is allowed. It holds what glibc, the modules of its resolver, SQLite and the async
+//! runtime call once the program runs, and their neighbours of the same kind that do no harm: a newer
+//! library may take `epoll_pwait2` in place of `epoll_wait`. Files and abstract sockets are
+//! Landlock's part; what Landlock does not rule (modes, owners, times and attributes of files, other processes) is
 //! ruled here. A call that is not in the list fails and does not end the process, so that a library
 //! that tries it can do without.
 
@@ -15,10 +15,11 @@ use seccompiler::{
     SeccompRule, TargetArch, apply_filter_all_threads,
 };
 
-/// `PROT_EXEC`.
+/// `PROT_EXEC`, and `PROT_WRITE`.
 const EXECUTABLE: u64 = 4;
-/// `MSG_FASTOPEN`: to connect and send in one call. Landlock rules connect(2) alone.
-const FAST_OPEN: u64 = 0x2000_0000;
+const WRITABLE: u64 = 2;
+/// `MAP_SHARED` and `MAP_ANONYMOUS`: what the code of a library is not.
+const NO_LIBRARY: u64 = 1 | 0x20;
 /// The time-outs of sockets, in the form that has no year 2038 (asm-generic/socket.h).
 const SO_RCVTIMEO_NEW: i32 = 66;
 const SO_SNDTIMEO_NEW: i32 = 67;
@@ -88,16 +89,20 @@ const ALWAYS: &[libc::c_long] = &[
     libc::SYS_nanosleep,
     libc::SYS_clock_nanosleep,
     libc::SYS_restart_syscall,
-    // Connections. Landlock rules what is bound: only abstract sockets are, by which a database's
-    // driver is led to its host.
+    // Connections. What is bound are abstract sockets, by which a database's driver is led to its
+    // host, and those to the kernel's list of addresses (netlink(7)).
     libc::SYS_connect,
     libc::SYS_bind,
     libc::SYS_listen,
     libc::SYS_accept,
     libc::SYS_accept4,
     libc::SYS_shutdown,
+    libc::SYS_sendto,
+    libc::SYS_sendmsg,
+    libc::SYS_sendmmsg,
     libc::SYS_recvfrom,
     libc::SYS_recvmsg,
+    libc::SYS_recvmmsg,
     libc::SYS_getsockname,
     libc::SYS_getpeername,
     libc::SYS_getsockopt,
@@ -198,13 +203,15 @@ const FCNTL: &[i32] = &[
 ];
 
 /// Requests of ioctl(2): whether reading waits, how much there is to read, whether it is a terminal
-/// and how large.
+/// and how large, the number of a network interface and its name (a resolver at `fe80::1%eth0`).
 const IOCTL: &[u64] = &[
     libc::FIONBIO,
     libc::FIOCLEX,
     libc::FIONREAD,
     libc::TCGETS,
     libc::TIOCGWINSZ,
+    libc::SIOCGIFINDEX,
+    libc::SIOCGIFNAME,
 ];
 
 /// Options of prctl(2): names of threads and of memory; the last comes with a filter.
@@ -230,6 +237,26 @@ const SETSOCKOPT: &[(i32, &[i32])] = &[
             libc::SO_RCVTIMEO,
             SO_RCVTIMEO_NEW,
             SO_SNDTIMEO_NEW,
+            libc::SO_PASSCRED,
+        ],
+    ),
+    // What the resolver asks of UDP and of the kernel's list of addresses.
+    (libc::IPPROTO_IP, &[libc::IP_RECVERR, libc::IP_MTU_DISCOVER]),
+    (
+        libc::IPPROTO_IPV6,
+        &[
+            libc::IPV6_RECVERR,
+            libc::IPV6_MTU_DISCOVER,
+            libc::IPV6_V6ONLY,
+        ],
+    ),
+    (
+        libc::SOL_NETLINK,
+        &[
+            libc::NETLINK_ADD_MEMBERSHIP,
+            libc::NETLINK_PKTINFO,
+            libc::NETLINK_EXT_ACK,
+            libc::NETLINK_GET_STRICT_CHK,
         ],
     ),
     (
@@ -282,11 +309,19 @@ fn allowed() -> Result<Rules, seccompiler::BackendError> {
             libc::SYS_clone,
             vec![rule(&[bits(0, THREAD | NO_THREAD, THREAD)])?],
         ),
-        // No code that was not there at the start.
-        (libc::SYS_mmap, vec![rule(&[bits(2, EXECUTABLE, 0)])?]),
+        // No code that is made in memory. That of libraries comes from files, also later: the rules of
+        // the resolver (/etc/nsswitch.conf) may name another module while the server runs.
+        (
+            libc::SYS_mmap,
+            vec![
+                rule(&[bits(2, EXECUTABLE, 0)])?,
+                rule(&[
+                    bits(2, EXECUTABLE | WRITABLE, EXECUTABLE),
+                    bits(3, NO_LIBRARY, 0),
+                ])?,
+            ],
+        ),
         (libc::SYS_mprotect, vec![rule(&[bits(2, EXECUTABLE, 0)])?]),
-        (libc::SYS_sendto, vec![rule(&[bits(3, FAST_OPEN, 0)])?]),
-        (libc::SYS_sendmsg, vec![rule(&[bits(2, FAST_OPEN, 0)])?]),
         (libc::SYS_socket, sockets()?),
         (
             libc::SYS_socketpair,
@@ -310,18 +345,24 @@ fn allowed() -> Result<Rules, seccompiler::BackendError> {
     Ok(rules)
 }
 
-/// Streams, Unix and TCP ones. Landlock rules no others: data could leave by UDP, or by multipath
-/// TCP.
+/// Unix sockets, TCP, UDP (of the resolver), and the kernel's list of addresses.
 fn sockets() -> Result<Vec<SeccompRule>, seccompiler::BackendError> {
-    let stream = || bits(1, TYPE, number(libc::SOCK_STREAM));
-    let mut rules = vec![rule(&[is(0, number(libc::AF_UNIX)), stream()])?];
-    for family in [libc::AF_INET, libc::AF_INET6] {
-        for protocol in [0, libc::IPPROTO_TCP] {
-            rules.push(rule(&[
-                is(0, number(family)),
-                stream(),
-                is(2, number(protocol)),
-            ])?);
+    let kind = |kind| bits(1, TYPE, number(kind));
+    let family = |family| is(0, number(family));
+    let mut rules = vec![rule(&[
+        family(libc::AF_NETLINK),
+        is(2, number(libc::NETLINK_ROUTE)),
+    ])?];
+    for (stream_or_not, protocol) in [
+        (libc::SOCK_STREAM, libc::IPPROTO_TCP),
+        (libc::SOCK_DGRAM, libc::IPPROTO_UDP),
+    ] {
+        rules.push(rule(&[family(libc::AF_UNIX), kind(stream_or_not)])?);
+        for version in [libc::AF_INET, libc::AF_INET6] {
+            for protocol in [0, protocol] {
+                let protocol = is(2, number(protocol));
+                rules.push(rule(&[family(version), kind(stream_or_not), protocol])?);
+            }
         }
     }
     Ok(rules)

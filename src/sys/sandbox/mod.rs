@@ -1,14 +1,14 @@
-//! What a server gives up once it has started, so that a bug cannot be made much of.
+//! What a server gives up once it has started, so that a bug in it can do little.
 //!
-//! Under Landlock the process reads the folders that its configuration names files in, writes
-//! next to nothing, and connects to the TCP ports that the configuration names; it binds no port
-//! of its choice, and neither sends signals nor connects to abstract sockets outside. Under seccomp it starts no
-//! program and uses nothing of the kernel that it has no need of. Both are for good: a later
-//! configuration that needs more is refused, with a word on that.
+//! Under Landlock the process reads the folders that the configuration names files in and those of
+//! the system, and writes only the folders that the configuration names to be written. It listens on
+//! no further TCP port, signals no other process and connects to no abstract socket of others.
+//! Under seccomp it starts no program and calls nothing of the kernel that it does not need. Both
+//! are for good. Which hosts it connects to is not the sandbox's matter: systemd's
+//! `IPAddressAllow=` rules that.
 //!
-//! Host names are looked up by a process of its own, which is started before
-//! ([`lookups`](crate::route::lookups)): the system's way to do it reads files that may be replaced
-//! at any time, talks to whatever /etc/nsswitch.conf says, and may be a program.
+//! Host names are looked up in the sandbox, by the system's resolver: [`objects`] and [`calls`] let
+//! through what its modules need.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -16,22 +16,37 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use crate::accounts;
-use crate::config::Config;
-use crate::route::lookups::Starting as Lookups;
 use crate::sys::problem::Problem;
 
 mod calls;
 mod objects;
-pub mod removal;
 
-pub use crate::service::needs::{Need, What, needs};
-use removal::Starting as Removal;
+/// One thing that must be possible in the sandbox, and where the configuration asks for it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Need {
+    /// The thing.
+    pub what: What,
+    /// Line and column, both from 1.
+    pub place: Option<(usize, usize)>,
+    /// The key.
+    pub key: Option<String>,
+}
+
+/// What may be needed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum What {
+    /// To read a file, also one that is put in its place later.
+    Read(PathBuf),
+    /// To make and write files in a folder.
+    Write(PathBuf),
+    /// To remove a file: a socket of this process, or its lock.
+    Remove(PathBuf),
+}
 
 /// Whether there is to be a sandbox.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
-    /// No.
+    /// None.
     Off,
     /// As much of it as the kernel has.
     On,
@@ -45,7 +60,7 @@ pub struct Unavailable(String);
 
 impl fmt::Display for Unavailable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the sandbox cannot be had: {}", self.0)
+        write!(f, "cannot enter the sandbox: {}", self.0)
     }
 }
 
@@ -55,31 +70,27 @@ impl std::error::Error for Unavailable {}
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sandbox {
     granted: Granted,
-    landlock: Option<String>,
+    landlock: Option<&'static str>,
     seccomp: bool,
 }
 
-/// What is granted.
+/// Folders, and single files of the system, by what is granted below them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Granted {
-    /// Folders below which files are read.
     read: BTreeSet<PathBuf>,
-    /// Folders in which files are made and written, too.
+    /// Files are made and written, too.
     written: BTreeSet<PathBuf>,
-    /// Folders in which files are removed, by [`removal`].
+    /// Files are removed.
     cleared: BTreeSet<PathBuf>,
-    ports: BTreeSet<u16>,
-    names: bool,
 }
 
 impl Sandbox {
     /// Puts this process into a sandbox for good; all that `needs` says can still be done.
     ///
-    /// Only threads that are started later are in it as a whole. Of what the kernel lacks there is
-    /// nothing; an error if that is all of it, or if it fails.
+    /// Only threads that are started later are in it as a whole. What the kernel lacks is left out;
+    /// an error if that is all of it, or if it fails.
     pub fn enter(needs: &[Need]) -> Result<Self, Unavailable> {
         let granted = Granted::new(needs);
-        accounts::remember_users();
         let landlock = objects::restrict(&granted)?;
         ENTERED.store(landlock.is_some(), Ordering::Relaxed);
         // SQLite gives its journals the mode of the database by making them so: the way to change it
@@ -89,7 +100,7 @@ impl Sandbox {
         if let Err(error) = &seccomp {
             rustix::process::umask(before);
             if landlock.is_none() {
-                let message = format!("there is no Landlock here, and no seccomp: {error}");
+                let message = format!("the kernel has no Landlock, and seccomp failed: {error}");
                 return Err(Unavailable(message));
             }
             log::debug!("seccomp: {error}");
@@ -101,26 +112,49 @@ impl Sandbox {
         })
     }
 
+    /// Enters as `mode` asks. What is in force, or why nothing is, goes to the log. An error only
+    /// where there must be a sandbox, and all of it.
+    pub fn start(mode: Mode, needs: &[Need]) -> Result<Option<Self>, Unavailable> {
+        if mode == Mode::Off {
+            return Ok(None);
+        }
+        let required = mode == Mode::Required;
+        let entered =
+            Self::enter(needs).and_then(|sandbox| match required && !sandbox.is_whole() {
+                true => Err(Unavailable(format!("not all of it is there: {sandbox}"))),
+                false => Ok(sandbox),
+            });
+        match entered {
+            Ok(sandbox) => {
+                log::info!("{sandbox}");
+                Ok(Some(sandbox))
+            }
+            Err(error) if required => Err(error),
+            Err(error) => {
+                log::warn!("{error}; the server goes on without it");
+                Ok(None)
+            }
+        }
+    }
+
     /// Whether the kernel has all kinds of it.
     pub fn is_whole(&self) -> bool {
         self.landlock.is_some() && self.seccomp
     }
 
-    /// What of a configuration cannot be done in here.
-    fn missing(&self, config: &Config) -> Vec<Problem> {
-        needs(config)
-            .into_iter()
-            .filter(|need| !self.granted.grants(&need.what))
-            .map(|need| Problem {
-                file: config.path.clone(),
+    /// What of the needs of the configuration `file` is denied in here.
+    pub fn denied(&self, file: &Path, needs: Vec<Need>) -> Vec<Problem> {
+        let home = folder_of(file).unwrap_or_default();
+        let denied = needs.into_iter().filter_map(|need| {
+            let message = self.granted.denial(&need.what, &home)?;
+            Some(Problem {
+                file: file.to_path_buf(),
                 place: need.place,
                 key: need.key,
-                message: format!(
-                    "needs {}, which the sandbox has ruled out since the start: restart the program",
-                    need.what
-                ),
+                message,
             })
-            .collect()
+        });
+        denied.collect()
     }
 }
 
@@ -132,69 +166,11 @@ static ENTERED: AtomicBool = AtomicBool::new(false);
 pub fn hint(error: &io::Error) -> &'static str {
     let denied = error.kind() == io::ErrorKind::PermissionDenied;
     match denied && ENTERED.load(Ordering::Relaxed) {
-        true => " (if its folder was replaced, the sandbox has ruled it out: restart the program)",
+        true => {
+            " (if its folder was replaced since the start, the sandbox denies it: restart the program)"
+        }
         false => "",
     }
-}
-
-/// What of a configuration a process cannot do that is in this sandbox, or in none.
-pub fn impossible(sandbox: Option<&Sandbox>, config: &Config) -> Vec<Problem> {
-    let mut problems = sandbox.map_or_else(Vec::new, |sandbox| sandbox.missing(config));
-    if config.sandbox == Mode::Required && !sandbox.is_some_and(Sandbox::is_whole) {
-        problems.push(Problem {
-            file: config.path.clone(),
-            place: None,
-            key: Some("process.sandbox".to_owned()),
-            message: "is \"required\", and this process has none: restart the program".to_owned(),
-        });
-    }
-    problems
-}
-
-/// Puts this process into the sandbox that `config` asks for, and starts what has to stay outside;
-/// `removable` are the files that [`removal::remove`] is to remove from inside. To be called before
-/// there are threads.
-///
-/// What is in force, or why nothing is, goes to the log. An error only where there must be a
-/// sandbox, and all of it.
-pub fn start(config: &Config, removable: Vec<PathBuf>) -> Result<Option<Sandbox>, Unavailable> {
-    if config.sandbox == Mode::Off {
-        return Ok(None);
-    }
-    let needs = needs(config);
-    let entered = enter(&needs, removable).and_then(|sandbox| {
-        match config.sandbox == Mode::Required && !sandbox.is_whole() {
-            true => Err(Unavailable(format!("not all of it: {sandbox}"))),
-            false => Ok(sandbox),
-        }
-    });
-    match entered {
-        Ok(sandbox) => {
-            log::info!("{sandbox}");
-            Ok(Some(sandbox))
-        }
-        Err(error) if config.sandbox == Mode::Required => Err(error),
-        Err(error) => {
-            log::warn!("{error}; it goes on without");
-            Ok(None)
-        }
-    }
-}
-
-/// With the process that looks names up, and the one that removes files, if there are any.
-fn enter(needs: &[Need], removable: Vec<PathBuf>) -> Result<Sandbox, Unavailable> {
-    let unnamed = |error| Unavailable(format!("names cannot be looked up outside: {error}"));
-    let names = needs.iter().any(|need| need.what == What::Names);
-    let lookups = names.then(Lookups::start).transpose().map_err(unnamed)?;
-    let files = !removable.is_empty();
-    let removal = files.then(|| Removal::start(removable));
-    let sandbox = Sandbox::enter(needs)?;
-    lookups.map(Lookups::attend).transpose().map_err(unnamed)?;
-    // Without it they stay, and the next start finds them stale.
-    if let Some(Err(error)) = removal.map(|started| started.and_then(Removal::attend)) {
-        log::warn!("the files of sockets will stay at the end: {error}");
-    }
-    Ok(sandbox)
 }
 
 /// What is in force, for the log.
@@ -214,33 +190,57 @@ impl fmt::Display for Sandbox {
 
 impl Granted {
     fn new(needs: &[Need]) -> Self {
-        let mut granted = Self::default();
+        let mut granted = Self {
+            read: objects::of_the_system(),
+            ..Self::default()
+        };
         for need in needs {
             match &need.what {
                 What::Read(file) => granted.read.extend(folders_of(file)),
                 What::Write(folder) => granted.written.extend(real(folder)),
-                What::Connect(port) => {
-                    granted.ports.insert(*port);
-                }
-                What::Names => granted.names = true,
+                What::Remove(file) => granted.cleared.extend(folder_of(file)),
             }
         }
         granted
     }
 
-    fn grants(&self, what: &What) -> bool {
+    /// Why something cannot be done, and what to do; `None` if it can. `home` is the folder of the
+    /// configuration, which is granted.
+    fn denial(&self, what: &What, home: &Path) -> Option<String> {
         let below = |path: &Path, folders: &BTreeSet<PathBuf>| {
             folders.iter().any(|folder| path.starts_with(folder))
         };
         match what {
-            // What is not there, or not to be got at, is reported as that.
-            What::Read(file) => match file.canonicalize().ok().or_else(|| folder_of(file)) {
-                Some(path) => below(&path, &self.read) || below(&path, &self.written),
-                None => true,
-            },
-            What::Write(folder) => real(folder).is_none_or(|path| below(&path, &self.written)),
-            What::Connect(port) => self.ports.contains(port),
-            What::Names => self.names,
+            What::Read(file) => {
+                // What is not there, or not to be got at, is reported as that.
+                let path = file.canonicalize().ok().or_else(|| folder_of(file))?;
+                let granted = below(&path, &self.read) || below(&path, &self.written);
+                let folder = match path.is_dir() {
+                    true => path.as_path(),
+                    false => path.parent()?,
+                };
+                (!granted).then(|| {
+                    format!(
+                        "the sandbox denies {}: no file in {} was named when the server started. Move \
+                         the file to {} or a folder below it, or restart the program",
+                        file.display(),
+                        folder.display(),
+                        home.display()
+                    )
+                })
+            }
+            What::Write(folder) => {
+                let path = real(folder)?;
+                (!below(&path, &self.written)).then(|| {
+                    format!(
+                        "the sandbox denies writing in {}: the folder was not named when the server \
+                         started. Restart the program",
+                        folder.display()
+                    )
+                })
+            }
+            // Only the start of a server asks for it.
+            What::Remove(_) => None,
         }
     }
 }
@@ -292,12 +292,12 @@ mod tests {
         }
         symlink("../srv/users", base.join("etc/users")).unwrap();
         symlink("../else/users", base.join("etc/other")).unwrap();
+        let home = base.join("etc");
         let read = |name: &str| What::Read(base.join(name));
         let granted = Granted::new(&[
             need(read("etc/auth.toml")),
             need(read("etc/users")),
             need(What::Write(base.join("else"))),
-            need(What::Connect(389)),
         ]);
         for (what, yes) in [
             (read("etc/auth.toml"), true),
@@ -307,19 +307,24 @@ mod tests {
             (read("nowhere/at/all"), true),
             (read("etc/other"), true),
             (read("etc/../auth.toml"), false),
-            (What::Read(PathBuf::from("/etc/passwd")), false),
+            (What::Read(PathBuf::from("/etc/ssl/certs/any.pem")), true),
             (What::Write(base.join("else")), true),
             (What::Write(base.join("etc")), false),
-            (What::Connect(389), true),
-            (What::Connect(636), false),
-            (What::Names, false),
+            (What::Write(PathBuf::from("/etc")), false),
         ] {
-            assert_eq!(granted.grants(&what), yes, "{what}");
+            assert_eq!(granted.denial(&what, &home).is_none(), yes, "{what:?}");
         }
         let elsewhere = Granted::new(&[need(read("etc/auth.toml"))]);
         // The link is in there, the file is not.
-        assert!(!elsewhere.grants(&read("etc/other")));
-        // Nothing is removed where it is only read.
+        assert_eq!(
+            elsewhere.denial(&read("etc/other"), &home).unwrap(),
+            format!(
+                "the sandbox denies {0}/etc/other: no file in {0}/else was named when the server started. \
+                 Move the file to {0}/etc or a folder below it, or restart the program",
+                base.display()
+            )
+        );
+        // Nothing is removed where it is only read or written.
         assert_eq!(granted.cleared, BTreeSet::new());
         fs::remove_dir_all(&base).unwrap();
     }

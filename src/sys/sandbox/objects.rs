@@ -1,44 +1,69 @@
-//! Files, TCP ports, abstract sockets and signals, by Landlock (landlock(7)).
+//! Files, TCP ports to listen on, abstract sockets and signals, by Landlock (landlock(7)).
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use landlock::{
-    ABI, Access as _, AccessFs, AccessNet, BitFlags, LandlockStatus, NetPort, PathBeneath, PathFd,
-    Ruleset, RulesetAttr as _, RulesetCreated, RulesetCreatedAttr as _, RulesetError,
-    RulesetStatus, Scope,
+    ABI, Access as _, AccessFs, AccessNet, BitFlags, LandlockStatus, PathBeneath, PathFd, Ruleset,
+    RulesetAttr as _, RulesetCreated, RulesetCreatedAttr as _, RulesetError, RulesetStatus, Scope,
 };
 
-use super::{Granted, Unavailable};
+use super::{Granted, Unavailable, folders_of};
 
 /// What is ruled is ruled as this version knows it; older kernels do what they can.
 const KNOWN: ABI = ABI::V6;
 
-/// What everybody may read, and what the libraries look at while the program runs: certificates of
-/// authorities, random numbers, how many processors there are for us.
-const COMMON: [&str; 18] = [
+/// What the libraries read while the program runs. A rule holds for a file or folder as it is at the
+/// start. So where a file is replaced by another (resolv.conf, hosts, certificates), the folder is
+/// granted.
+const SYSTEM: [&str; 20] = [
+    // Rules of the resolver, hosts, users, certificates of authorities.
+    "/etc",
+    // Modules of the resolver (NSS), certificates.
+    "/lib",
+    "/lib64",
+    "/usr",
+    // Where /etc/resolv.conf is a link to; containers; certificates, and a cache of users (sssd).
+    "/run/NetworkManager",
+    "/run/connman",
+    "/run/resolvconf",
+    "/run/systemd",
+    "/var/lib/ca-certificates",
+    "/var/lib/sss/mc",
+    // Random numbers, how many processors there are for us, which kinds of addresses there are.
     "/dev/null",
     "/dev/random",
     "/dev/urandom",
-    "/etc/ssl/certs",
-    "/etc/ssl/cert.pem",
-    "/etc/ssl/ca-bundle.pem",
-    "/etc/pki/tls/certs",
-    "/etc/pki/tls/cert.pem",
-    "/etc/pki/ca-trust/extracted",
-    "/etc/ca-certificates/extracted",
-    "/usr/lib/ssl/certs",
-    "/usr/share/ca-certificates",
-    "/usr/local/share/ca-certificates",
-    "/var/lib/ca-certificates",
     "/proc/self/cgroup",
     "/proc/self/mountinfo",
-    "/sys/fs/cgroup",
+    "/proc/self/net",
+    "/proc/sys/kernel",
+    "/proc/sys/net",
     "/sys/devices/system/cpu",
+    "/sys/fs/cgroup",
 ];
 
-/// Rules out what is not granted, for this thread and those that it starts. Tells what is ruled;
-/// `None` if the kernel has no Landlock.
-pub(super) fn restrict(granted: &Granted) -> Result<Option<String>, Unavailable> {
+/// Files of the system that may be links to folders that are not in [`SYSTEM`].
+const LINKS: [&str; 3] = ["/etc/hosts", "/etc/nsswitch.conf", "/etc/resolv.conf"];
+
+/// What everybody in the sandbox reads.
+pub(super) fn of_the_system() -> BTreeSet<PathBuf> {
+    // Certificates, where the environment says.
+    let bundle = std::env::var_os("SSL_CERT_FILE").map(PathBuf::from);
+    let folders = std::env::var_os("SSL_CERT_DIR").unwrap_or_default();
+    let links = LINKS.into_iter().map(PathBuf::from).chain(bundle);
+    SYSTEM
+        .into_iter()
+        .map(PathBuf::from)
+        .chain(std::env::split_paths(&folders))
+        .filter_map(|path| path.canonicalize().ok())
+        .chain(links.flat_map(|file| folders_of(&file).collect::<Vec<_>>()))
+        .collect()
+}
+
+/// Denies what is not granted, for this thread and those that it starts. Tells what is ruled; `None`
+/// if the kernel has no Landlock.
+pub(super) fn restrict(granted: &Granted) -> Result<Option<&'static str>, Unavailable> {
     let status = rules(granted)
         .and_then(RulesetCreated::restrict_self)
         .map_err(|error| Unavailable(format!("Landlock: {error}")))?;
@@ -49,21 +74,10 @@ pub(super) fn restrict(granted: &Granted) -> Result<Option<String>, Unavailable>
         return Ok(None);
     }
     Ok(Some(match effective_abi {
-        ABI::Unsupported | ABI::V1 | ABI::V2 | ABI::V3 => "files".to_owned(),
-        ABI::V4 | ABI::V5 => format!("files, TCP ports {}", ports(granted)),
-        _ => format!(
-            "files, TCP ports {}, abstract sockets, signals",
-            ports(granted)
-        ),
+        ABI::Unsupported | ABI::V1 | ABI::V2 | ABI::V3 => "files",
+        ABI::V4 | ABI::V5 => "files, TCP listeners",
+        _ => "files, TCP listeners, abstract sockets, signals",
     }))
-}
-
-fn ports(granted: &Granted) -> String {
-    let ports: Vec<_> = granted.ports.iter().map(u16::to_string).collect();
-    match ports.is_empty() {
-        true => "(none)".to_owned(),
-        false => ports.join(" "),
-    }
 }
 
 fn rules(granted: &Granted) -> Result<RulesetCreated, RulesetError> {
@@ -73,34 +87,19 @@ fn rules(granted: &Granted) -> Result<RulesetCreated, RulesetError> {
         read | AccessFs::WriteFile | AccessFs::MakeReg | AccessFs::RemoveFile | AccessFs::Truncate;
     let mut rules = Ruleset::default()
         .handle_access(AccessFs::from_all(KNOWN))?
-        .handle_access(AccessNet::BindTcp | AccessNet::ConnectTcp)?
+        .handle_access(AccessNet::BindTcp)?
         .scope(Scope::AbstractUnixSocket | Scope::Signal)?
         .create()?;
-    for path in COMMON {
-        rules = beneath(rules, Path::new(path), read)?;
-    }
-    // The folder of the file: it is replaced by another.
-    let bundle = std::env::var_os("SSL_CERT_FILE").map(PathBuf::from);
-    for folder in bundle.iter().flat_map(|file| super::folders_of(file)) {
-        rules = beneath(rules, &folder, read)?;
-    }
-    let folders = std::env::var_os("SSL_CERT_DIR").unwrap_or_default();
-    for path in std::env::split_paths(&folders) {
-        rules = beneath(rules, &path, read)?;
-    }
     // For what a library prints nowhere.
     rules = beneath(rules, Path::new("/dev/null"), AccessFs::WriteFile.into())?;
-    for folder in &granted.read {
-        rules = beneath(rules, folder, read)?;
-    }
-    for folder in &granted.written {
-        rules = beneath(rules, folder, write)?;
-    }
-    for folder in &granted.cleared {
-        rules = beneath(rules, folder, AccessFs::RemoveFile.into())?;
-    }
-    for port in &granted.ports {
-        rules = rules.add_rule(NetPort::new(*port, AccessNet::ConnectTcp))?;
+    for (paths, access) in [
+        (&granted.read, read),
+        (&granted.written, write),
+        (&granted.cleared, AccessFs::RemoveFile.into()),
+    ] {
+        for path in paths {
+            rules = beneath(rules, path, access)?;
+        }
     }
     Ok(rules)
 }

@@ -22,7 +22,6 @@ use crate::login::Login;
 use crate::login::printable::Printable;
 use crate::net::own_login::OwnLogin;
 use crate::net::{Names, Trust};
-use crate::route::System;
 use crate::secret::{Password, Secret};
 use crate::sys::Lifetime;
 use crate::sys::problem::Fault as OpenFault;
@@ -67,7 +66,7 @@ impl LdapStore {
     pub fn open(settings: &Settings, lifetime: Lifetime) -> Result<Self, Vec<OpenFault>> {
         let encrypted = settings.starttls || settings.urls.iter().any(Url::is_encrypted);
         let access = Access {
-            names: Names::new(System.lookups_of_stores()),
+            names: Names::system(),
             trust: Trust::new(settings.ca_file.clone()),
             starttls: settings.starttls,
         };

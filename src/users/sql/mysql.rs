@@ -17,7 +17,6 @@ use super::relay::{Family, Route};
 use super::row::{Row, Value};
 use super::template::Template;
 use crate::net::Names;
-use crate::route::System;
 
 /// A MariaDB or MySQL server.
 pub(super) struct Mysql {
@@ -33,7 +32,7 @@ impl Mysql {
             options: options(&server),
             route: Route::new(Family::Mysql, server.clone()),
             server,
-            names: Names::new(System.lookups_of_stores()),
+            names: Names::system(),
         }
     }
 }

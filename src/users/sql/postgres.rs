@@ -17,7 +17,6 @@ use super::relay::{Family, Route};
 use super::row::{Row, Value, network_text};
 use super::template::Template;
 use crate::net::Names;
-use crate::route::System;
 use crate::users::limits::LAST_SECOND;
 
 /// Seconds from 1970 to 2000, which PostgreSQL counts from.
@@ -41,7 +40,7 @@ impl Postgres {
             options: options(&server),
             route: Route::new(Family::Postgres, server.clone()),
             server,
-            names: Names::new(System.lookups_of_stores()),
+            names: Names::system(),
         }
     }
 }

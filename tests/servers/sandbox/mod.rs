@@ -7,7 +7,7 @@ use nginx_mail_auth::sys::sandbox::{Need, Sandbox, What};
 use rustix::process::{Pid, test_kill_process};
 use std::fs::{self, File};
 use std::io;
-use std::net::{TcpListener, TcpStream, UdpSocket};
+use std::net::{TcpListener, TcpStream, ToSocketAddrs as _, UdpSocket};
 use std::os::linux::net::SocketAddrExt as _;
 use std::os::unix::net::{SocketAddr, UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
@@ -20,8 +20,7 @@ const INSIDE: &str = "NGINX_MAIL_AUTH_TEST_SANDBOX";
 /// What the one inside must find out there.
 struct Outside {
     folder: PathBuf,
-    granted_port: u16,
-    other_port: u16,
+    port: u16,
     abstract_name: String,
     parent: u32,
 }
@@ -29,10 +28,9 @@ struct Outside {
 impl Outside {
     fn written(&self) -> String {
         format!(
-            "{} {} {} {} {}",
+            "{} {} {} {}",
             self.folder.display(),
-            self.granted_port,
-            self.other_port,
+            self.port,
             self.abstract_name,
             self.parent
         )
@@ -43,8 +41,7 @@ impl Outside {
         let mut word = || words.next().unwrap();
         Self {
             folder: word().into(),
-            granted_port: word().parse().unwrap(),
-            other_port: word().parse().unwrap(),
+            port: word().parse().unwrap(),
             abstract_name: word().to_owned(),
             parent: word().parse().unwrap(),
         }
@@ -64,16 +61,14 @@ fn what_is_not_granted_is_denied() {
         fs::create_dir(dir.path().join(folder)).unwrap();
         fs::write(dir.path().join(folder).join("file"), "before").unwrap();
     }
-    let [granted, other] = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
-    let port = |listener: &TcpListener| listener.local_addr().unwrap().port();
+    let server = TcpListener::bind("127.0.0.1:0").unwrap();
     let _unix = UnixListener::bind(dir.path().join("run/socket")).unwrap();
     let abstract_name = format!("nma-sandbox-test-{}", std::process::id());
     let address = SocketAddr::from_abstract_name(&abstract_name).unwrap();
     let _abstract = UnixListener::bind_addr(&address).unwrap();
     let outside = Outside {
         folder: dir.path().to_owned(),
-        granted_port: port(&granted),
-        other_port: port(&other),
+        port: server.local_addr().unwrap().port(),
         abstract_name,
         parent: std::process::id(),
     };
@@ -98,18 +93,30 @@ fn inside(outside: &Outside) {
         place: None,
         key: None,
     };
-    let all_of_it = |port| {
+    let all_of_it = || {
         // All of this works before, so that its failure says something.
-        let connect = TcpStream::connect(("127.0.0.1", port)).map(drop);
         let address = SocketAddr::from_abstract_name(&outside.abstract_name).unwrap();
         let parent = Pid::from_raw(outside.parent.cast_signed()).unwrap();
         [
-            ("read a secret", File::open("/etc/shadow").map(drop)),
-            ("read what all may", File::open("/etc/passwd").map(drop)),
+            ("read what is root's", fs::read_dir("/root").map(drop)),
+            ("read what all may", fs::read_dir("/var/log").map(drop)),
+            ("read of a process", File::open("/proc/1/status").map(drop)),
             ("read beside", File::open(at("other/file")).map(drop)),
+            (
+                "read a socket's folder",
+                File::open(at("run/file")).map(drop),
+            ),
             ("list", fs::read_dir(at("other")).map(drop)),
             ("write what is read", append(&at("read/file"))),
             ("make a file", File::create_new(at("read/new")).map(drop)),
+            (
+                "make a file in /etc",
+                File::create_new("/etc/nma-new").map(drop),
+            ),
+            (
+                "make a socket's file",
+                File::create_new(at("run/new")).map(drop),
+            ),
             ("remove a file", fs::remove_file(at("read/file"))),
             ("make a folder", fs::create_dir(at("written/folder"))),
             ("cut", fs::write(at("other/file"), "x")),
@@ -118,9 +125,7 @@ fn inside(outside: &Outside) {
                 fs::hard_link(at("other/file"), at("written/link")),
             ),
             ("run", Command::new("/bin/true").status().map(drop)),
-            ("connect", connect),
             ("listen", TcpListener::bind("127.0.0.1:0").map(drop)),
-            ("send", UdpSocket::bind("127.0.0.1:0").map(drop)),
             (
                 "connect to abstract sockets",
                 UnixStream::connect_addr(&address).map(drop),
@@ -135,24 +140,26 @@ fn inside(outside: &Outside) {
             ),
         ]
     };
-    for (what, done) in all_of_it(outside.other_port) {
+    for (what, done) in all_of_it() {
         assert!(done.is_ok(), "before: {what}: {done:?}");
     }
     fs::remove_dir(at("written/folder")).unwrap();
     fs::remove_file(at("written/link")).unwrap();
-    fs::remove_file(at("read/new")).unwrap();
+    for made in ["read/new", "run/new", "/etc/nma-new"] {
+        fs::remove_file(at(made)).unwrap();
+    }
     fs::write(at("read/file"), "before").unwrap();
     let needs = [
         need(What::Read(at("read/file"))),
         need(What::Write(at("written"))),
-        need(What::Connect(outside.granted_port)),
+        need(What::Remove(at("run/socket"))),
     ];
     let sandbox = Sandbox::enter(&needs).unwrap();
     assert!(sandbox.is_whole(), "this test needs Landlock and seccomp");
     // As does every thread that is started from now on.
     thread::scope(|scope| {
         scope.spawn(|| {
-            for (what, done) in all_of_it(outside.other_port) {
+            for (what, done) in all_of_it() {
                 let error = done.expect_err(what);
                 // To link from one folder of the sandbox into another is as if to another disk.
                 let denied = [
@@ -169,10 +176,13 @@ fn inside(outside: &Outside) {
     fs::write(at("written/new"), "y").unwrap();
     fs::rename(at("written/new"), at("written/newer")).unwrap();
     fs::remove_file(at("written/newer")).unwrap();
-    TcpStream::connect(("127.0.0.1", outside.granted_port)).unwrap();
+    TcpStream::connect(("127.0.0.1", outside.port)).unwrap();
+    UdpSocket::bind("127.0.0.1:0").unwrap();
     UnixStream::connect(at("run/socket")).unwrap();
-    assert!(fs::remove_file(at("run/socket")).is_err());
+    fs::remove_file(at("run/socket")).unwrap();
     assert!(fs::read_dir("/etc/ssl/certs").unwrap().count() > 0);
+    let addresses: Vec<_> = ("localhost", 1).to_socket_addrs().unwrap().collect();
+    assert!(addresses.iter().all(|one| one.ip().is_loopback()) && !addresses.is_empty());
     // By one of these drivers are led to the host of a database.
     let own = SocketAddr::from_abstract_name("nma-sandbox-own").unwrap();
     let _listener = UnixListener::bind_addr(&own).unwrap();

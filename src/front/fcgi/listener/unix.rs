@@ -13,7 +13,6 @@ use rustix::fs::{FlockOperation, Mode, OFlags, fchmod, flock};
 use rustix::io::Errno;
 use rustix::net::{self, AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 
-use crate::sys::sandbox::removal;
 use crate::sys::trusted_file::place::{Fault, Holder, Place};
 
 /// How often the lock is looked for again where it was just taken away.
@@ -63,7 +62,7 @@ impl OwnFile {
             && (file.dev(), file.ino()) == (self.device, self.inode)
         {
             // If it cannot be removed, the next start finds it stale.
-            let _ = removal::remove(&self.path);
+            let _ = fs::remove_file(&self.path);
         }
         self.lock.give_up();
     }
@@ -214,7 +213,7 @@ impl Lock {
 
     /// Removes the file first, as its name may be another's once it is unlocked.
     fn give_up(&self) {
-        let _ = removal::remove(&self.path);
+        let _ = fs::remove_file(&self.path);
         let _ = flock(&self.file, FlockOperation::Unlock);
     }
 }

@@ -1,8 +1,7 @@
 //! The one way from a driver to its database server.
 //!
 //! The drivers open their connections themselves, read what a server announces into memory, answer
-//! its challenges as it likes, and look names up by the C library, which must not load modules into
-//! a program that is linked statically (`crate::route::System`). But they also take a Unix socket.
+//! its challenges as it likes, and wait for DNS as long as it takes. But they also take a Unix socket.
 //! So each gets a socket of our own, and everything between driver and server passes here:
 //!
 //! - addresses are those that were looked up already ([`crate::net::Names`]);
