@@ -19,9 +19,7 @@
 //!   place. [`service`] is one version of it at work, [`live`] the one in force while a server
 //!   runs; [`pace`] has its refusals leave at times that tell nothing. [`journal`] is the log. [`harden`] and [`sandbox`] see to it that little is left to steal,
 //!   and little to be done with it.
-//! - [`accounts`] knows users and groups of the machine by name.
 
-pub mod accounts;
 pub mod auth;
 pub mod commands;
 pub mod config;

@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use rustix::process::{Gid, Uid, geteuid};
 use rustix::thread::{set_thread_groups, set_thread_res_gid, set_thread_res_uid};
 
-use crate::accounts::{Rights, rights_of};
+use crate::sys::accounts::{Rights, rights_of};
 
 /// What `check` says to root who has named no user.
 const HINT: &str = "note: root may read and write more than the service does: name the user that it runs \

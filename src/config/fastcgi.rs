@@ -25,10 +25,10 @@ pub(super) struct FastCgi {
     pub(super) max_params: Spanned<i64>,
     /// Who may connect to a Unix socket that we make, as an octal file mode. Default: "0660".
     pub(super) socket_mode: Spanned<String>,
-    /// The user that it belongs to: a name in /etc/passwd, or a number. Default: the user that the
+    /// The user that it belongs to: the name of a user, or a number. Default: the user that the
     /// program runs as.
     pub(super) socket_owner: Option<Spanned<String>>,
-    /// Its group: a name in /etc/group, or a number. Default: the program's.
+    /// Its group: the name of a group, or a number. Default: the program's.
     pub(super) socket_group: Option<Spanned<String>>,
 }
 

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use ::log::LevelFilter;
 use zeroize::Zeroizing;
 
-use crate::accounts::{Kind, number_of};
+use crate::sys::accounts::{Kind, number_of};
 use crate::auth::Retry;
 use crate::auth::{certificate, incoming_mail};
 use crate::front::fcgi;

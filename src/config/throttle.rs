@@ -21,7 +21,7 @@ pub(super) struct Throttle {
     pub(super) state: Spanned<String>,
     /// Redis: a file whose first line is the password there.
     pub(super) password_file: Option<Spanned<String>>,
-    /// Redis: who listens on its Unix socket, a name in /etc/passwd or a number. Default: root, the
+    /// Redis: who listens on its Unix socket, the name of a user, or a number. Default: root, the
     /// user we run as, or the owner of the socket's folder.
     pub(super) socket_user: Option<Spanned<String>>,
     /// Redis: certificates that are trusted in place of the system's.

@@ -168,7 +168,7 @@ pub(super) struct Users {
     pub(super) tls: Option<Spanned<String>>,
     /// `sql`: the public key of a MySQL server, by which it gets the password without TLS.
     pub(super) server_public_key_file: Option<Spanned<String>>,
-    /// All stores that ask a server: who listens on its Unix socket, a name in /etc/passwd or a
+    /// All stores that ask a server: who listens on its Unix socket, the name of a user, or a
     /// number. Default: root, the user we run as, or the owner of the socket's folder.
     pub(super) socket_user: Option<Spanned<String>>,
     /// `ldap`, `imap`, `pop3`: whether an unencrypted connection is upgraded before it is used.

@@ -139,8 +139,8 @@ fn a_user_that_cannot_be_taken_is_an_error() {
         &["throttle", "list"],
     ] {
         let (code, said) = run(&folder, &[command, &["--user", "no-such-user"]].concat());
-        let message = "nginx-mail-auth: --user: there is no user \"no-such-user\" in /etc/passwd; one \
-                       that is known elsewhere only must be given by number\n";
+        let message = "nginx-mail-auth: --user: this system knows no user \"no-such-user\": write a name \
+                       that `getent passwd` lists, or a number\n";
         assert_eq!((code, said.as_str()), (1, message));
     }
     if !rustix::process::geteuid().is_root() {

@@ -17,7 +17,7 @@ use super::Checker;
     feature = "remote",
     feature = "redis"
 ))]
-use crate::accounts::{Kind, number_of};
+use crate::sys::accounts::{Kind, number_of};
 
 /// The first port that any user may listen on (ip_unprivileged_port_start, ip(7)).
 fn first_free_port() -> u16 {

@@ -31,8 +31,8 @@ fn an_owner_that_is_not_known_is_a_problem_of_the_configuration() {
         assert_eq!(output.status.code(), Some(78), "{arguments:?}");
         let said = String::from_utf8(output.stderr).unwrap();
         for problem in [
-            "auth.toml:6:16: fastcgi.socket-owner: there is no user \"nobody at all\" in \
-             /etc/passwd; one that is known elsewhere only must be given by number\n",
+            "auth.toml:6:16: fastcgi.socket-owner: this system knows no user \"nobody at all\": \
+             write a name that `getent passwd` lists, or a number\n",
             "auth.toml:7:16: fastcgi.socket-group: 4294967295 is too large for the number of a \
              group\n",
         ] {
