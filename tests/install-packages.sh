@@ -33,7 +33,28 @@ missing=()
 for package in "${packages[@]}"; do
     is_there "$package" || missing+=("$package")
 done
-[ ${#missing[@]} -eq 0 ] && exit 0
+# Modules of the system's resolver that the tests load. They are unpacked, not installed: their packages
+# change /etc/nsswitch.conf and /etc/resolv.conf.
+modules=$(dirname "$0")/../target/nss-modules
+unpack_modules() {
+    [ -e "$modules/libnss_resolve.so.2" ] && return
+    local folder
+    folder=$(mktemp -d)
+    chmod 755 "$folder"
+    (
+        cd "$folder"
+        apt-get download -qq libnss-resolve libnss-mymachines libnss-myhostname libnss-mdns
+        for package in *.deb; do dpkg-deb -x "$package" .; done
+    )
+    mkdir -p "$modules"
+    find "$folder" -name 'libnss_*.so.2' -exec cp {} "$modules" \;
+    rm -r "$folder"
+}
+
+if [ ${#missing[@]} -eq 0 ]; then
+    unpack_modules || { apt-get update -qq && unpack_modules; }
+    exit 0
+fi
 
 if [ "$(id -u)" -ne 0 ]; then
     echo "missing: ${missing[*]}; run this as root to install them" >&2
@@ -53,3 +74,4 @@ export DEBIAN_FRONTEND=noninteractive
 echo "postfix postfix/main_mailer_type select No configuration" | debconf-set-selections
 apt-get update -qq
 apt-get install -qq -y --no-install-recommends "${missing[@]}"
+unpack_modules

@@ -135,7 +135,7 @@ pub enum Command {
 #[derive(Debug, Args)]
 pub struct RightsOf {
     /// The user that the service runs as: the command, run by root, has its rights and no others.
-    /// USER:GROUP for one that is not in /etc/passwd
+    /// USER:GROUP for a number that the system does not know
     #[arg(long, global = true, value_name = "USER", value_hint = clap::ValueHint::Other)]
     pub user: Option<String>,
 }

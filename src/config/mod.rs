@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 use ::log::LevelFilter;
 use zeroize::Zeroizing;
 
-use crate::sys::accounts::{Kind, number_of};
 use crate::auth::Retry;
 use crate::auth::{certificate, incoming_mail};
 use crate::front::fcgi;
@@ -15,6 +14,7 @@ use crate::login::rules::LoginRules;
 use crate::nginx::answer::Messages;
 use crate::nginx::request::Fronts;
 use crate::route::Table;
+use crate::sys::accounts::{Kind, number_of};
 use crate::sys::problem::Problem;
 use crate::sys::sandbox;
 use crate::sys::trusted_file::{Fingerprint, Secrecy, read_trusted};

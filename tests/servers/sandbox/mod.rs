@@ -1,6 +1,7 @@
 //! What a sandbox denies, tried from inside as root.
 
 mod calls;
+mod resolver;
 
 use crate::support::temp_dir::TempDir;
 use nginx_mail_auth::sys::sandbox::{Need, Sandbox, What};
