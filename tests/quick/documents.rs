@@ -4,6 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Component, Path, PathBuf};
 
+use nginx_mail_auth::config::Config;
+
 use crate::support::binary;
 use crate::support::temp_dir::TempDir;
 
@@ -201,4 +203,145 @@ fn the_quick_start_lets_its_user_in_and_nobody_else() {
         let answer = String::from_utf8(test.stdout).unwrap();
         assert_eq!(answer.contains("192.168.1.22"), code == 0, "{answer}");
     }
+}
+
+/// The code blocks of a page that are configurations: indented lines from one that begins a table.
+fn configurations(text: &str) -> Vec<String> {
+    let mut blocks = vec![String::new()];
+    for line in prose(text) {
+        let code = line.starts_with("    ") || line.is_empty();
+        let last = blocks.last_mut().unwrap();
+        if code && (!last.is_empty() || line.trim_start().starts_with('[')) {
+            last.push_str(line.trim_start());
+            last.push('\n');
+        } else if !code && !last.is_empty() {
+            blocks.push(String::new());
+        }
+    }
+    blocks.retain(|block| !block.is_empty());
+    blocks
+}
+
+/// Makes the files that a configuration names.
+fn make_files(folder: &TempDir, key: &str, value: &toml::Value) {
+    match value {
+        toml::Value::String(name) if key.ends_with("file") || key.ends_with("path") => {
+            match name.split_once("/{domain}") {
+                Some((folder_of_domains, _)) => {
+                    fs::create_dir(folder.path().join(folder_of_domains)).unwrap();
+                }
+                None if key == "jwks-file" => {
+                    let keys = r#"{"keys": [{"kty": "OKP", "crv": "Ed25519",
+                        "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}"#;
+                    folder.write(name, keys);
+                }
+                None => drop(folder.write(name, "a-key-of-this-test-only\n")),
+            }
+        }
+        toml::Value::Array(values) => values.iter().for_each(|it| make_files(folder, key, it)),
+        toml::Value::Table(table) => table
+            .iter()
+            .for_each(|(key, it)| make_files(folder, key, it)),
+        _ => {}
+    }
+}
+
+#[test]
+fn every_configuration_in_the_documents_is_valid() {
+    const ROUTES: &str = "[routes]\ndefault = \"192.168.1.9\"\n";
+    const HOSTS: &str =
+        "[hosts]\nold = \"192.168.1.8\"\nnew = \"192.168.1.9\"\nmx = \"192.168.1.7\"\n";
+    // Without its stores the program refuses their tables.
+    if cfg!(not(feature = "sql")) {
+        return;
+    }
+    let mut seen = 0;
+    let mut wrong = Vec::new();
+    for (page, text) in &pages() {
+        for block in configurations(text) {
+            let mut config = block.replace("[routes]\nallowed", &format!("{ROUTES}allowed"));
+            if !config.contains("[routes]") {
+                config += ROUTES;
+            }
+            if !block.contains("[[users]]") {
+                config += "[[users]]\nstore = \"accept\"\n";
+            }
+            if !block.contains("[hosts") {
+                config += HOSTS;
+            }
+            let folder = TempDir::new();
+            if let Ok(table) = toml::from_str(&config) {
+                make_files(&folder, "", &toml::Value::Table(table));
+            }
+            let path = folder.write("auth.toml", &config);
+            let problems = Config::load(&path).err().unwrap_or_default();
+            wrong.extend(
+                problems
+                    .iter()
+                    .map(|it| format!("{}: {it}", page.display())),
+            );
+            seen += 1;
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+    assert!(seen > 20, "only {seen} configurations");
+}
+
+#[test]
+fn every_path_of_the_code_in_the_documents_is_there() {
+    let mut seen = 0;
+    for (page, text) in &pages() {
+        // What is in the changelog may be gone.
+        if page.ends_with("CHANGELOG.md") {
+            continue;
+        }
+        for word in text.split('`').skip(1).step_by(2) {
+            let starts = [
+                "src/",
+                "tests/",
+                "fuzz/",
+                "examples/",
+                "apache/",
+                "fail2ban/",
+                "docs/",
+            ];
+            let path = word.split_whitespace().next().unwrap_or_default();
+            if starts.iter().any(|start| path.starts_with(start)) {
+                seen += 1;
+                assert!(root().join(path).exists(), "{}: no {path}", page.display());
+            }
+        }
+    }
+    assert!(seen > 40, "only {seen} paths");
+}
+
+#[test]
+fn every_type_in_the_glossary_is_in_the_code() {
+    let page = &pages()[Path::new("docs/architecture.md")];
+    let (_, glossary) = page.split_once("\n## Glossary\n").unwrap();
+    let mut folders = vec![root().join("src")];
+    let mut code = String::new();
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            match path.is_dir() {
+                true => folders.push(path),
+                false => code += &fs::read_to_string(&path).unwrap(),
+            }
+        }
+    }
+    let names: BTreeSet<_> = code
+        .split(|c: char| !c.is_alphanumeric() && c != '_')
+        .collect::<Vec<_>>()
+        .windows(2)
+        .filter(|words| ["struct", "enum", "trait"].contains(&words[0]))
+        .map(|words| words[1].to_owned())
+        .collect();
+    let mut seen = 0;
+    for row in glossary.lines().filter(|line| line.ends_with("` |")) {
+        let name = row.split('`').rev().nth(1).unwrap();
+        seen += 1;
+        assert!(names.contains(name), "no type {name}: {row}");
+    }
+    assert!(seen > 20, "only {seen} types");
 }
