@@ -12,7 +12,7 @@ packages=(
     # The mail servers and mail clients.
     dovecot-core dovecot-imapd dovecot-pop3d postfix curl python3
     # The directory, the databases, and what counts are shared by.
-    slapd postgresql pgbouncer mariadb-server sqlite3 redis-server
+    slapd postgresql pgbouncer mariadb-server sqlite3 redis-server redis-sentinel
     # What reads the log for guesses.
     fail2ban
     # What others make password hashes, certificates and load with.

@@ -344,12 +344,13 @@ pub(crate) fn redis(data: &[u8]) {
     PEER.with(|peer| {
         peer.play(first, others);
         let server = redis::Settings {
-            endpoint: Endpoint::Unix(peer.path(), None),
+            kind: redis::Kind::One,
+            endpoints: vec![Endpoint::Unix(peer.path(), None)],
             tls: false,
             ca_file: None,
             database: 0,
-            user: None,
-            password: None,
+            account: redis::Account::default(),
+            sentinel_account: redis::Account::default(),
         };
         let settings = Settings {
             place: Place::Redis(Box::new(server)),

@@ -16,11 +16,17 @@ use crate::throttle::{Place, Settings, Spans};
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub(super) struct Throttle {
     /// Where the counts are: `memory`, of a server; `sqlite:PATH`, of all processes of a machine;
-    /// `redis://[USER@]HOST:PORT/DATABASE`, `rediss://…`, `redis+unix:PATH`, of several machines.
+    /// `redis://[USER@]HOST:PORT/DATABASE`, `redis+unix:PATH`,
+    /// `redis-sentinel://[USER@]HOST:PORT,HOST:PORT/SERVICE/DATABASE` or
+    /// `redis-cluster://[USER@]HOST:PORT,HOST:PORT`, of several machines; `rediss` for TLS.
     /// Default: "memory".
     pub(super) state: Spanned<String>,
     /// Redis: a file whose first line is the password there.
     pub(super) password_file: Option<Spanned<String>>,
+    /// Sentinels: the user there, if it is not `default`.
+    pub(super) sentinel_user: Option<Spanned<String>>,
+    /// Sentinels: a file whose first line is the password there. Default: they ask for none.
+    pub(super) sentinel_password_file: Option<Spanned<String>>,
     /// Redis: who listens on its Unix socket, the name of a user, or a number. Default: root, the
     /// user we run as, or the owner of the socket's folder.
     pub(super) socket_user: Option<Spanned<String>>,
@@ -62,6 +68,8 @@ impl Default for Throttle {
         Self {
             state: unplaced("memory".to_owned()),
             password_file: None,
+            sentinel_user: None,
+            sentinel_password_file: None,
             socket_user: None,
             ca_file: None,
             timeout_ms: unplaced(300),
@@ -159,17 +167,32 @@ impl Checker<'_> {
         const KEY: &str = "throttle.state";
         let state = &throttle.state;
         let text = state.get_ref().as_str();
-        let is_redis = ["redis://", "rediss://", "redis+unix:"]
-            .iter()
-            .any(|scheme| text.starts_with(scheme));
-        let redis_only = [
-            ("throttle.password-file", throttle.password_file.as_ref()),
-            ("throttle.ca-file", throttle.ca_file.as_ref()),
-            ("throttle.socket-user", throttle.socket_user.as_ref()),
-        ];
-        for (key, value) in redis_only {
-            if let Some(value) = value.filter(|_| !is_redis) {
-                self.report(&value.span(), key, "is only for a state in Redis");
+        let scheme = text.split_once("://").map_or("", |(scheme, _)| scheme);
+        let has_sentinels = matches!(scheme, "redis-sentinel" | "rediss-sentinel");
+        let is_redis = has_sentinels
+            || matches!(
+                scheme,
+                "redis" | "rediss" | "redis-cluster" | "rediss-cluster"
+            )
+            || text.starts_with("redis+unix:");
+        let redis = (is_redis, "is only for a state in Redis");
+        let sentinels = (
+            has_sentinels,
+            "is only for sentinels: state = \"redis-sentinel://…\"",
+        );
+        for (key, value, (fits, message)) in [
+            ("password-file", &throttle.password_file, redis),
+            ("ca-file", &throttle.ca_file, redis),
+            ("socket-user", &throttle.socket_user, redis),
+            ("sentinel-user", &throttle.sentinel_user, sentinels),
+            (
+                "sentinel-password-file",
+                &throttle.sentinel_password_file,
+                sentinels,
+            ),
+        ] {
+            if let Some(value) = value.as_ref().filter(|_| !fits) {
+                self.report(&value.span(), &format!("throttle.{key}"), message);
             }
         }
         if text == "memory" {
@@ -182,7 +205,8 @@ impl Checker<'_> {
             return self.redis_place(throttle);
         }
         let message = "must be \"memory\", \"sqlite:PATH\", \"redis://HOST:PORT/DATABASE\", \
-                       \"rediss://…\" or \"redis+unix:PATH\"";
+                       \"redis+unix:PATH\", \"redis-sentinel://HOST:PORT,HOST:PORT/SERVICE\", \
+                       \"redis-cluster://HOST:PORT,HOST:PORT\", or one of them with rediss for TLS";
         self.report(&state.span(), KEY, message);
         Place::Memory
     }
@@ -216,7 +240,7 @@ impl Checker<'_> {
     #[cfg(feature = "redis")]
     fn redis_place(&mut self, throttle: &Throttle) -> Place {
         use crate::net::Endpoint;
-        use crate::throttle::redis;
+        use crate::throttle::redis::{Account, Address, Kind, Settings};
 
         const KEY: &str = "throttle.state";
         let span = throttle.state.span();
@@ -224,27 +248,42 @@ impl Checker<'_> {
             .password_file
             .as_ref()
             .and_then(|file| self.first_line("throttle.password-file", file));
-        let (address, tls) = match redis::Address::parse(throttle.state.get_ref()) {
-            Ok(parsed) => parsed,
+        let sentinel_account = Account {
+            user: throttle
+                .sentinel_user
+                .as_ref()
+                .map(|user| user.get_ref().clone()),
+            password: throttle
+                .sentinel_password_file
+                .as_ref()
+                .and_then(|file| self.first_line("throttle.sentinel-password-file", file)),
+        };
+        let mut address = match Address::parse(throttle.state.get_ref()) {
+            Ok(address) => address,
             Err(message) => {
                 self.report(&span, KEY, message);
                 return Place::Memory;
             }
         };
-        let endpoint = match address.endpoint {
-            Endpoint::Unix(path, _) => {
+        for endpoint in &mut address.endpoints {
+            if let Endpoint::Unix(path, listener) = endpoint {
+                *path = self.beside(&path.to_string_lossy());
                 let user = throttle.socket_user.as_ref();
-                let user = user.and_then(|user| self.user("throttle.socket-user", user));
-                Endpoint::Unix(self.beside(&path.to_string_lossy()), user)
+                *listener = user.and_then(|user| self.user("throttle.socket-user", user));
             }
-            host => host,
-        };
-        if !tls && !endpoint.is_local() {
-            let message = "what goes there is not encrypted: use rediss://";
-            self.warn(&span, KEY, message);
         }
-        if !tls {
-            self.warn_of_port(&span, KEY, endpoint.local_port());
+        if !address.tls {
+            if !address.endpoints.iter().all(Endpoint::is_local) {
+                let scheme = match address.kind {
+                    Kind::One => "rediss",
+                    Kind::Sentinels(_) => "rediss-sentinel",
+                    Kind::Cluster => "rediss-cluster",
+                };
+                let message = format!("what goes there is not encrypted: use {scheme}://");
+                self.warn(&span, KEY, message);
+            }
+            let port = address.endpoints.iter().find_map(Endpoint::local_port);
+            self.warn_of_port(&span, KEY, port);
         }
         if address.user.is_some() && password.is_none() {
             self.report(
@@ -253,17 +292,25 @@ impl Checker<'_> {
                 "has a user, but there is no throttle.password-file",
             );
         }
+        if let (Some(user), None) = (&throttle.sentinel_user, &sentinel_account.password) {
+            let message = "is a user without a password: name throttle.sentinel-password-file too";
+            self.report(&user.span(), "throttle.sentinel-user", message);
+        }
         let ca_file = throttle
             .ca_file
             .as_ref()
             .and_then(|file| self.authorities("throttle.ca-file", file));
-        Place::Redis(Box::new(redis::Settings {
-            endpoint,
-            tls,
+        Place::Redis(Box::new(Settings {
+            kind: address.kind,
+            endpoints: address.endpoints,
+            tls: address.tls,
             ca_file,
             database: address.database,
-            user: address.user,
-            password,
+            account: Account {
+                user: address.user,
+                password,
+            },
+            sentinel_account,
         }))
     }
 }

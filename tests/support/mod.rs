@@ -37,6 +37,8 @@ pub(crate) mod program;
 pub(crate) mod random;
 #[cfg(feature = "redis")]
 pub(crate) mod redis;
+#[cfg(feature = "redis")]
+pub(crate) mod redis_failover;
 pub(crate) mod routed;
 #[cfg(feature = "ldap")]
 pub(crate) mod scripted_directory;

@@ -1,7 +1,7 @@
 //! The keys of all tables.
 
 /// The keys of all tables, sorted, but for those that a host may well be called after.
-pub(super) const STRAY: [&str; 103] = [
+pub(super) const STRAY: [&str; 105] = [
     "aliases",
     "allow-nets-attribute",
     "allow-weak-schemes",
@@ -81,6 +81,8 @@ pub(super) const STRAY: [&str; 103] = [
     "retry-wait",
     "sandbox",
     "scope",
+    "sentinel-password-file",
+    "sentinel-user",
     "separator",
     "server-public-key-file",
     "socket-group",

@@ -1,43 +1,72 @@
-//! The URL of a Redis server.
+//! The URL of the servers that keep the counts.
 
 use std::num::NonZeroU16;
 
+use rustls::pki_types::ServerName;
+
+use super::settings::Kind;
 use crate::net::Endpoint;
 
-/// The port that Redis and Valkey have by default.
+/// The port that Redis and Valkey have by default, and that of a sentinel.
 pub(super) const PORT: NonZeroU16 = NonZeroU16::new(6379).unwrap();
+const SENTINEL_PORT: NonZeroU16 = NonZeroU16::new(26379).unwrap();
 
-/// What a URL says of a server.
+/// The most servers that a URL may name: each costs a share of the time of a question.
+const MAX_SERVERS: usize = 16;
+
+/// The schemes, what each leads to, and whether the connections are encrypted.
+pub(super) const SCHEMES: [(&str, Form, bool); 6] = [
+    ("redis://", Form::One, false),
+    ("rediss://", Form::One, true),
+    ("redis-sentinel://", Form::Sentinels, false),
+    ("rediss-sentinel://", Form::Sentinels, true),
+    ("redis-cluster://", Form::Cluster, false),
+    ("rediss-cluster://", Form::Cluster, true),
+];
+
+const UNIX: &str = "redis+unix:";
+
+/// What a scheme leads to.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Form {
+    One,
+    Sentinels,
+    Cluster,
+}
+
+/// What a URL says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Address {
-    /// Where it is.
-    pub endpoint: Endpoint,
+    /// How the server is found.
+    pub kind: Kind,
+    /// The servers that are named, at least one.
+    pub endpoints: Vec<Endpoint>,
+    /// Whether connections are encrypted from the first byte on.
+    pub tls: bool,
     /// The number of the database.
     pub database: u32,
-    /// Who we are there.
+    /// The user at the server that keeps the counts.
     pub user: Option<String>,
 }
 
 impl Address {
-    /// Reads `redis://[user@]host[:port][/database]`, the same with `rediss` for TLS, or
-    /// `redis+unix:path`. The error says what is wrong with it.
-    pub fn parse(url: &str) -> Result<(Self, bool), String> {
-        let of = |endpoint, database, user| Self {
-            endpoint,
-            database,
-            user,
-        };
-        if let Some(path) = url
-            .strip_prefix("redis+unix:")
-            .filter(|path| !path.is_empty())
-        {
-            return Ok((of(Endpoint::Unix(path.into(), None), 0, None), false));
+    /// Reads `redis://[user@]host[:port][/database]`, `redis+unix:path`,
+    /// `redis-sentinel://[user@]host[:port],…/service[/database]` or
+    /// `redis-cluster://[user@]host[:port],…`; `rediss` for TLS. The error says what is wrong with it.
+    pub fn parse(url: &str) -> Result<Self, String> {
+        if let Some(path) = url.strip_prefix(UNIX).filter(|path| !path.is_empty()) {
+            return Ok(Self {
+                kind: Kind::One,
+                endpoints: vec![Endpoint::Unix(path.into(), None)],
+                tls: false,
+                database: 0,
+                user: None,
+            });
         }
-        let (rest, tls) = match (url.strip_prefix("redis://"), url.strip_prefix("rediss://")) {
-            (Some(rest), _) => (rest, false),
-            (_, Some(rest)) => (rest, true),
-            (None, None) => return Err("is no URL of Redis".to_owned()),
-        };
+        let mut schemes = SCHEMES.iter();
+        let (rest, form, tls) = schemes
+            .find_map(|(scheme, form, tls)| Some((url.strip_prefix(scheme)?, *form, *tls)))
+            .ok_or_else(|| "is no URL of Redis".to_owned())?;
         let (user, rest) = match rest.split_once('@') {
             Some((user, _)) if user.is_empty() || user.contains(':') => {
                 let message = "cannot hold a password: that belongs into throttle.password-file";
@@ -46,14 +75,159 @@ impl Address {
             Some((user, rest)) => (Some(user.to_owned()), rest),
             None => (None, rest),
         };
-        let (authority, database) = rest.split_once('/').unwrap_or((rest, ""));
-        let database = match database {
+        let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
+        let (kind, number, port) = match form {
+            Form::One => (Kind::One, path, PORT),
+            Form::Cluster => (Kind::Cluster, path, PORT),
+            Form::Sentinels => {
+                let (service, number) = path.split_once('/').unwrap_or((path, ""));
+                (Kind::Sentinels(checked(service)?), number, SENTINEL_PORT)
+            }
+        };
+        let database = match number {
             "" => 0,
             digits => digits
                 .parse()
                 .map_err(|_| format!("has no number of a database at its end: {digits:?}"))?,
         };
-        let endpoint = Endpoint::parse(authority, PORT)?;
-        Ok((of(endpoint, database, user), tls))
+        if kind == Kind::Cluster && database != 0 {
+            return Err("names a database, but a cluster has database 0 only".to_owned());
+        }
+        let named: Vec<_> = match form {
+            Form::One => vec![authority],
+            Form::Sentinels | Form::Cluster => authority.split(',').collect(),
+        };
+        if named.len() > MAX_SERVERS {
+            return Err(format!("names more than {MAX_SERVERS} servers"));
+        }
+        let endpoints = named.iter().map(|one| Endpoint::parse(one, port));
+        Ok(Self {
+            kind,
+            endpoints: endpoints.collect::<Result<_, _>>()?,
+            tls,
+            database,
+            user,
+        })
+    }
+}
+
+/// The name of a service, in the characters that a sentinel takes.
+fn checked(service: &str) -> Result<String, String> {
+    let fits = |byte: u8| byte.is_ascii_alphanumeric() || b".-_".contains(&byte);
+    match service {
+        "" => Err(
+            "has no name of a service: write redis-sentinel://HOST:PORT,HOST:PORT/SERVICE"
+                .to_owned(),
+        ),
+        name if name.bytes().all(fits) => Ok(name.to_owned()),
+        other => Err(format!(
+            "has no name of a service: {other:?} has other characters than letters, digits, \".\", \"-\" \
+             and \"_\""
+        )),
+    }
+}
+
+/// The endpoint that a sentinel or a node names.
+pub(super) fn named(host: &str, port: &str) -> Option<Endpoint> {
+    let host = ServerName::try_from(host.to_owned()).ok()?;
+    let port = port.parse().ok()?;
+    Some(Endpoint::Tcp { host, port })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::settings::{Account, Settings};
+    use super::*;
+
+    fn shown(url: &str) -> String {
+        let Address {
+            kind,
+            endpoints,
+            tls,
+            database,
+            user,
+        } = Address::parse(url).unwrap();
+        let settings = Settings {
+            kind,
+            endpoints,
+            tls,
+            ca_file: None,
+            database,
+            account: Account::default(),
+            sentinel_account: Account::default(),
+        };
+        format!("{} {settings}", user.unwrap_or_default())
+    }
+
+    #[test]
+    fn each_form_is_read_with_its_defaults() {
+        for (url, expected) in [
+            ("redis://localhost", " redis://localhost:6379/0"),
+            ("rediss://mail@[::1]:1/7", "mail rediss://[::1]:1/7"),
+            ("redis+unix:/run/x.sock", " redis://unix:/run/x.sock/0"),
+            (
+                "redis-sentinel://mail@a,192.0.2.1:7/my-main.1_x/3",
+                "mail redis-sentinel://a:26379,192.0.2.1:7/my-main.1_x/3",
+            ),
+            (
+                "rediss-sentinel://[::1]/m",
+                " rediss-sentinel://[::1]:26379/m/0",
+            ),
+            ("redis-cluster://a:1,b/0", " redis-cluster://a:1,b:6379"),
+            ("rediss-cluster://u@a", "u rediss-cluster://a:6379"),
+        ] {
+            assert_eq!(shown(url), expected, "{url}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_used_is_named() {
+        let many = format!("redis-cluster://{}", ["a"; 17].join(","));
+        for (url, expected) in [
+            ("redis+unix:", "is no URL of Redis"),
+            ("http://a", "is no URL of Redis"),
+            ("redis://a:b@c", "cannot hold a password"),
+            ("redis-sentinel://a:b@c/m", "cannot hold a password"),
+            (
+                "redis://a/x",
+                "has no number of a database at its end: \"x\"",
+            ),
+            ("redis://a/-1", "has no number of a database at its end"),
+            ("redis://a,b", "has no usable host: \"a,b\""),
+            ("redis-sentinel://a", "has no name of a service: write"),
+            (
+                "redis-sentinel://a/x y",
+                "has no name of a service: \"x y\"",
+            ),
+            (
+                "redis-sentinel://a/m/0/0",
+                "has no number of a database at its end: \"0/0\"",
+            ),
+            ("redis-sentinel://a,,b/m", "has no usable host: \"\""),
+            ("redis-cluster://a/1", "names a database, but a cluster has"),
+            ("redis-cluster://a,b:0", "has no port from 1 to 65535"),
+            (&many, "names more than 16 servers"),
+        ] {
+            match Address::parse(url) {
+                Err(what) => assert!(what.starts_with(expected), "{url}: {what}"),
+                Ok(read) => panic!("{url}: {read:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn servers_that_others_name_need_a_host_and_a_port() {
+        let shown = |host, port| named(host, port).map(|endpoint| endpoint.to_string());
+        assert_eq!(shown("2001:db8::1", "7").unwrap(), "[2001:db8::1]:7");
+        assert_eq!(shown("a.example", "65535").unwrap(), "a.example:65535");
+        for (host, port) in [
+            ("", "1"),
+            ("a b", "1"),
+            ("a", "0"),
+            ("a", "65536"),
+            ("a", ""),
+        ] {
+            assert_eq!(shown(host, port), None, "{host} {port}");
+        }
     }
 }

@@ -1,13 +1,20 @@
 //! What to do about an error of a Redis server.
 
-/// The rules of an ACL (redis.io, "ACL") under which a user may do all that we do, and no more.
+use super::settings::Kind;
+
+/// The rules of an ACL (redis.io, "ACL") under which a user may do all that the program does, and no
+/// more.
 const RULES: &str = "~{nginx-mail-auth}:* +eval +get +set +del +time +scan +select";
 
-/// The commands that we give.
+/// The commands that the program sends.
 const COMMANDS: &str = "EVAL, GET, SET, DEL, TIME, SCAN, SELECT";
 
-/// What the texts of errors hold, in any case, and what that means.
-const CAUSES: [(&str, Cause); 14] = [
+/// What a user needs besides, to find the primary by sentinels, and in a cluster.
+const SENTINEL_COMMAND: &str = "role";
+const CLUSTER_COMMAND: &str = "asking";
+
+/// What the texts of errors contain, in any case, and what that means.
+const CAUSES: [(&str, Cause); 17] = [
     ("readonly", Cause::Replica),
     ("read only replica", Cause::Replica),
     ("masterdown", Cause::Replica),
@@ -22,8 +29,11 @@ const CAUSES: [(&str, Cause); 14] = [
     ("unknown redis command", Cause::Renamed),
     ("noauth", Cause::Password),
     ("moved ", Cause::Cluster),
-    ("clusterdown", Cause::Cluster),
+    ("clusterdown", Cause::Down),
+    ("tryagain", Cause::Moving),
     ("oom ", Cause::Full),
+    ("noreplicas", Cause::Alone),
+    ("cluster support disabled", Cause::NoCluster),
 ];
 
 #[derive(Clone, Copy)]
@@ -33,20 +43,67 @@ enum Cause {
     Renamed,
     Password,
     Cluster,
+    Down,
+    Moving,
     Full,
+    Alone,
+    NoCluster,
 }
 
-/// What to do; `None` where the text says nothing that we know.
-pub(super) fn of(error: &str, user: &str) -> Option<String> {
-    let error = error.to_ascii_lowercase();
-    let (_, cause) = CAUSES.iter().find(|(text, _)| error.contains(text))?;
-    Some(match cause {
+fn cause(words: &str) -> Option<Cause> {
+    let words = words.to_ascii_lowercase();
+    let found = CAUSES.iter().find(|(text, _)| words.contains(text));
+    found.map(|(_, cause)| *cause)
+}
+
+/// What to do about an error of a sentinel; `None` where its text says nothing known.
+pub(super) fn of_sentinel(words: &str, user: Option<&str>) -> Option<String> {
+    match cause(words)? {
+        Cause::Password => Some("name a sentinel-password-file".to_owned()),
+        Cause::Rights => {
+            let user = user.unwrap_or("default");
+            Some(format!(
+                "the user needs ACL SETUSER {user} +sentinel|get-master-addr-by-name"
+            ))
+        }
+        Cause::Renamed => Some("this is no sentinel: name sentinels in state".to_owned()),
+        _ => None,
+    }
+}
+
+/// What to do about an error of a server; `None` where its text says nothing known.
+pub(super) fn of_server(words: &str, user: Option<&str>, kind: &Kind) -> Option<String> {
+    let more = match kind {
+        Kind::One => None,
+        Kind::Sentinels(_) => Some(SENTINEL_COMMAND),
+        Kind::Cluster => Some(CLUSTER_COMMAND),
+    };
+    let (plus, comma) = match more {
+        None => (String::new(), String::new()),
+        Some(name) => (
+            format!(" +{name}"),
+            format!(", {}", name.to_ascii_uppercase()),
+        ),
+    };
+    Some(match cause(words)? {
+        Cause::Replica if *kind != Kind::One => return None,
         Cause::Replica => "a replica cannot count: name the primary in state".to_owned(),
-        Cause::Rights => format!("the user needs ACL SETUSER {user} {RULES}"),
-        Cause::Renamed => format!("no rename-command can be used for these commands: {COMMANDS}"),
+        Cause::Rights => {
+            let user = user.unwrap_or("default");
+            format!("the user needs ACL SETUSER {user} {RULES}{plus}")
+        }
+        Cause::Renamed => {
+            format!("no rename-command can be used for these commands: {COMMANDS}{comma}")
+        }
         Cause::Password => "name a password-file".to_owned(),
-        Cause::Cluster => "all counts are on one node of a cluster: name that node".to_owned(),
+        Cause::Cluster => "it is a node of a cluster: write redis-cluster://HOST:PORT,…".to_owned(),
+        Cause::Down => "the cluster has no node for the counts at the moment".to_owned(),
+        Cause::Moving => "the keys are being moved to another node".to_owned(),
         Cause::Full => "it has no memory left: raise maxmemory, or let it evict keys".to_owned(),
+        Cause::Alone => {
+            "its replicas are not connected, and min-replicas-to-write asks for some".to_owned()
+        }
+        Cause::NoCluster => "it is no node of a cluster: write redis://HOST:PORT".to_owned(),
     })
 }
 
@@ -92,18 +149,38 @@ mod tests {
                 "no rename-command can be used for these commands: EVAL, GET",
             ),
             ("NOAUTH Authentication required.", "name a password-file"),
-            ("MOVED 866 127.0.0.1:7001", "all counts are on one node"),
+            (
+                "MOVED 866 127.0.0.1:7001",
+                "it is a node of a cluster: write redis-cluster://",
+            ),
             (
                 "OOM command not allowed when used memory > 'maxmemory'.",
                 "it has no memory left",
             ),
+            (
+                "NOREPLICAS Not enough good replicas to write.",
+                "its replicas are not connected",
+            ),
+            (
+                "ERR This instance has cluster support disabled",
+                "it is no node of a cluster",
+            ),
         ] {
-            let found = of(error, "mail").unwrap_or_default();
+            let found = of_server(error, Some("mail"), &Kind::One).unwrap_or_default();
             assert!(found.starts_with(advice), "{error}: {found}");
         }
-        assert_eq!(
-            of("LOADING Redis is loading the dataset in memory", "mail"),
-            None
-        );
+        let loading = "LOADING Redis is loading the dataset in memory";
+        assert_eq!(of_server(loading, None, &Kind::One), None);
+    }
+
+    #[test]
+    fn the_rules_of_a_user_are_those_of_its_place() {
+        let rights = |kind| of_server("NOPERM", Some("mail"), &kind).unwrap();
+        assert!(rights(Kind::One).ends_with(" +select"));
+        assert!(rights(Kind::Sentinels("main".to_owned())).ends_with(" +select +role"));
+        assert!(rights(Kind::Cluster).ends_with(" +select +asking"));
+        let advice = of_sentinel("NOPERM", None);
+        let expected = "the user needs ACL SETUSER default +sentinel|get-master-addr-by-name";
+        assert_eq!(advice.as_deref(), Some(expected));
     }
 }

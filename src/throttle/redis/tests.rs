@@ -4,6 +4,7 @@ use std::thread;
 
 use super::address::PORT;
 use super::*;
+use crate::net::Endpoint;
 
 /// The clock of the server is far from ours, as those of two machines may be from each other.
 #[test]
@@ -26,12 +27,13 @@ fn times_are_those_of_the_server() {
         said
     });
     let settings = Settings {
-        endpoint: Endpoint::parse(&address, PORT).unwrap(),
+        kind: Kind::One,
+        endpoints: vec![Endpoint::parse(&address, PORT).unwrap()],
         tls: false,
         ca_file: None,
         database: 0,
-        user: None,
-        password: None,
+        account: Account::default(),
+        sentinel_account: Account::default(),
     };
     let minute = Duration::from_secs(60);
     let spans = Spans {

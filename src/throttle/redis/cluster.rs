@@ -1,0 +1,145 @@
+//! The node of a cluster that has our keys: all of them share a hash tag, and so one node.
+//!
+//! Nodes say themselves where a key is: the topology of the cluster, which may be large, is neither
+//! asked for nor kept.
+//! <https://redis.io/docs/latest/operate/oss_and_stack/reference/cluster-spec/>
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+use ::redis::{Cmd, ErrorKind, RedisError, ServerErrorKind, Value, cmd};
+use rustls::pki_types::ServerName;
+
+use super::CHECK_KEY;
+use super::address::named;
+use super::failure::{Failure, Problem};
+use super::servers::{Servers, share};
+use crate::net::Endpoint;
+
+/// How often a question follows from one node to the next. One is enough unless the cluster changes.
+const MAX_REDIRECTS: usize = 5;
+
+/// The pause before a command is sent again whose keys are about to move to another node.
+const PAUSE: Duration = Duration::from_millis(10);
+
+impl Servers {
+    /// The reply of the node that has our keys: the one that had them last, or the one that a node of
+    /// the configuration redirects to.
+    pub(super) fn of_the_owner(&self, command: &Cmd, deadline: Instant) -> Result<Value, Failure> {
+        let known = self.known();
+        let others = self.settings.endpoints.iter();
+        let others = others.filter(|endpoint| Some(*endpoint) != known.as_ref());
+        let nodes: Vec<_> = known.iter().chain(others).collect();
+        let mut failure = None;
+        for (number, node) in nodes.iter().enumerate() {
+            let until = share(deadline, nodes.len() - number + 1);
+            match self.follow(node, command, until, deadline) {
+                Ok(value) => return Ok(value),
+                Err(why) if why.is_final() => return Err(why),
+                Err(why) => failure = Some(why),
+            }
+        }
+        Err(failure.unwrap_or_else(|| Problem::NoServer.into()))
+    }
+
+    /// The node that has our keys by what another one says.
+    pub(super) fn named_by_nodes(&self, known: &Endpoint, deadline: Instant) -> Option<Endpoint> {
+        let mut others = self.settings.endpoints.iter().filter(|node| *node != known);
+        others.find_map(|node| {
+            let until = share(deadline, 4);
+            let question = cmd("GET").arg(CHECK_KEY).clone();
+            let asked = self.witness(node, until, |connection| {
+                match connection.ask::<Value>(&question, until) {
+                    Ok(_) => Ok(node.clone()),
+                    Err(error) => redirect(&error, node).ok_or(error.into()),
+                }
+            });
+            asked.ok()
+        })
+    }
+
+    /// The reply of a node, or of the one that it redirects to. The first has `until`, each further
+    /// one half of the time that is left then.
+    fn follow(
+        &self,
+        first: &Endpoint,
+        command: &Cmd,
+        mut until: Instant,
+        deadline: Instant,
+    ) -> Result<Value, Failure> {
+        let (mut node, mut asking) = (first.clone(), false);
+        for _ in 0..=MAX_REDIRECTS {
+            let mut connection = self.open(&node, until)?;
+            let mut ask = || {
+                if asking {
+                    connection.ask::<()>(&cmd("ASKING"), until)?;
+                }
+                connection.ask(command, until)
+            };
+            let error = match ask() {
+                Ok(value) => {
+                    if !asking {
+                        self.settle_on(&node);
+                        self.keep(connection);
+                    }
+                    return Ok(value);
+                }
+                Err(error) => error,
+            };
+            match (error.kind(), redirect(&error, &node)) {
+                (ErrorKind::Server(kind), Some(next)) => {
+                    asking = kind == ServerErrorKind::Ask;
+                    node = next;
+                }
+                // Some of the keys are here, and some there, until they have all moved.
+                (ErrorKind::Server(ServerErrorKind::TryAgain), None) => thread::sleep(PAUSE),
+                _ => return Err(Problem::from(error).at(&node)),
+            }
+            until = share(deadline, 2);
+        }
+        Err(Problem::Redirects.at(&node))
+    }
+}
+
+/// Where a redirect leads. A node that does not know its own name says nothing before the port, or
+/// `?`: that means its own host.
+fn redirect(error: &RedisError, from: &Endpoint) -> Option<Endpoint> {
+    let (address, _slot) = error.redirect_node()?;
+    let (host, port) = address.rsplit_once(':')?;
+    match (host, from) {
+        ("" | "?", Endpoint::Tcp { host, .. }) => named(&ServerName::to_str(host), port),
+        (host, _) => named(host, port),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ::redis::parse_redis_value;
+
+    use super::*;
+
+    #[test]
+    fn redirects_lead_to_the_server_that_they_name() {
+        let from = named("192.0.2.1", "7001").unwrap();
+        let to = |line: &str| {
+            let reply = parse_redis_value(format!("-{line}\r\n").as_bytes()).unwrap();
+            let error = reply.extract_error().unwrap_err();
+            redirect(&error, &from).map(|endpoint| endpoint.to_string())
+        };
+        for (line, expected) in [
+            ("MOVED 866 192.0.2.7:7002", Some("192.0.2.7:7002")),
+            ("ASK 866 node.example:7002", Some("node.example:7002")),
+            ("MOVED 866 2001:db8::1:7002", Some("[2001:db8::1]:7002")),
+            ("MOVED 866 :7002", Some("192.0.2.1:7002")),
+            ("MOVED 866 ?:7002", Some("192.0.2.1:7002")),
+            ("MOVED 866 192.0.2.7", None),
+            ("MOVED 866 192.0.2.7:0", None),
+            ("MOVED 866 a b:1", None),
+            ("MOVED 866", None),
+            ("MOVED x 192.0.2.7:7002", None),
+            ("TRYAGAIN 866 192.0.2.7:7002", None),
+        ] {
+            assert_eq!(to(line).as_deref(), expected, "{line}");
+        }
+    }
+}

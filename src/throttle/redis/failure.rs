@@ -1,0 +1,150 @@
+//! Why the counts could not be read or changed, and at which server.
+
+use std::io;
+
+use ::redis::{ErrorKind, RedisError, RetryMethod};
+
+use super::advice;
+use super::settings::{Kind, Settings};
+use crate::login::printable::Printable;
+use crate::net::Endpoint;
+
+/// What went wrong at a server.
+#[derive(Debug)]
+pub(super) enum Problem {
+    /// The connection failed, the reply was invalid, or the server refused the command.
+    Redis(RedisError),
+    /// The server refused the password, or it is not tried at the moment.
+    Refused(String),
+    /// A sentinel does not know the service.
+    UnknownService(String),
+    /// A sentinel named it as the primary, and it has another role.
+    NotPrimary,
+    /// A sentinel named a server that has no usable host or port.
+    Unusable(String),
+    /// Nodes of a cluster redirected more often than is followed.
+    Redirects,
+    /// No server is configured.
+    NoServer,
+}
+
+impl From<RedisError> for Problem {
+    fn from(error: RedisError) -> Self {
+        Self::Redis(error)
+    }
+}
+
+impl From<io::Error> for Problem {
+    fn from(error: io::Error) -> Self {
+        Self::Redis(error.into())
+    }
+}
+
+impl Problem {
+    /// With the server that has it.
+    pub(super) fn at(self, endpoint: &Endpoint) -> Failure {
+        Failure {
+            at: Some(endpoint.clone()),
+            of_sentinel: false,
+            problem: self,
+        }
+    }
+
+    /// With the sentinel that has it.
+    pub(super) fn at_sentinel(self, endpoint: &Endpoint) -> Failure {
+        Failure {
+            of_sentinel: true,
+            ..self.at(endpoint)
+        }
+    }
+
+    fn words(&self) -> String {
+        match self {
+            Self::Redis(error) => match error.code() {
+                Some(_) => format!("it says: {}", said(error)),
+                None => said(error),
+            },
+            Self::Refused(why) => why.clone(),
+            Self::UnknownService(name) => format!("this sentinel knows no service {name}"),
+            Self::NotPrimary => {
+                "a sentinel names it as the primary, but it is a replica".to_owned()
+            }
+            Self::Unusable(server) => {
+                let server = Printable(server.as_bytes());
+                format!("this sentinel names a primary that cannot be used: {server}")
+            }
+            Self::Redirects => "nodes of the cluster redirect to each other without end".to_owned(),
+            Self::NoServer => "no server is configured".to_owned(),
+        }
+    }
+}
+
+impl From<Problem> for Failure {
+    fn from(problem: Problem) -> Self {
+        Self {
+            at: None,
+            of_sentinel: false,
+            problem,
+        }
+    }
+}
+
+/// An error of the crate, on one line. The text of an invalid reply is left out.
+pub(super) fn said(error: &RedisError) -> String {
+    match (error.code(), error.kind()) {
+        (Some(code), _) => {
+            let detail = error.detail().unwrap_or_default();
+            let text = format!("{code} {detail}");
+            Printable(text.trim_end().as_bytes()).to_string()
+        }
+        (None, ErrorKind::Io) => error.to_string(),
+        (None, _) => "it sent an invalid reply".to_owned(),
+    }
+}
+
+/// What went wrong, and at which server.
+#[derive(Debug)]
+pub(super) struct Failure {
+    at: Option<Endpoint>,
+    of_sentinel: bool,
+    problem: Problem,
+}
+
+impl Failure {
+    /// Whether every other server would fail alike: the command or the account is refused. The next
+    /// sentinel may be another program, or have another password.
+    pub(super) fn is_final(&self) -> bool {
+        match &self.problem {
+            _ if self.of_sentinel => false,
+            Problem::Redis(error) => {
+                error.code().is_some() && matches!(error.retry_method(), RetryMethod::NoRetry)
+            }
+            Problem::Refused(_) => true,
+            Problem::UnknownService(_)
+            | Problem::NotPrimary
+            | Problem::Unusable(_)
+            | Problem::Redirects
+            | Problem::NoServer => false,
+        }
+    }
+
+    /// The failure with the place and, where that is known, what to do about it.
+    pub(super) fn explained(&self, settings: &Settings) -> String {
+        let words = self.problem.words();
+        let words = match &self.at {
+            Some(server) if settings.kind != Kind::One => format!("{server}: {words}"),
+            _ => words,
+        };
+        match self.advice(&words, settings) {
+            Some(advice) => format!("{settings}: {words}: {advice}"),
+            None => format!("{settings}: {words}"),
+        }
+    }
+
+    fn advice(&self, words: &str, settings: &Settings) -> Option<String> {
+        match self.of_sentinel {
+            true => advice::of_sentinel(words, settings.sentinel_account.user.as_deref()),
+            false => advice::of_server(words, settings.account.user.as_deref(), &settings.kind),
+        }
+    }
+}

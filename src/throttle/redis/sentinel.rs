@@ -1,0 +1,104 @@
+//! The primary of a service, as sentinels know it.
+//!
+//! <https://redis.io/docs/latest/develop/reference/sentinel-clients/>
+
+use std::sync::atomic::Ordering;
+use std::time::Instant;
+
+use ::redis::{Cmd, Value, cmd};
+
+use super::address::named;
+use super::failure::{Failure, Problem};
+use super::servers::{Servers, share};
+use crate::net::Endpoint;
+
+impl Servers {
+    /// The primary that the first sentinel names which answers.
+    pub(super) fn named_by_sentinels(&self, service: &str, deadline: Instant) -> Option<Endpoint> {
+        let mut sentinels = self.sentinels();
+        sentinels.find_map(|(place, sentinel)| {
+            let until = share(deadline, 4);
+            self.primary_by(place, sentinel, service, until).ok()
+        })
+    }
+
+    /// The reply of the primary: each sentinel is asked for it, until one names a server that says
+    /// itself that it is the primary, and replies.
+    pub(super) fn of_the_primary(
+        &self,
+        service: &str,
+        command: &Cmd,
+        deadline: Instant,
+    ) -> Result<Value, Failure> {
+        let mut failure = None;
+        let mut left = self.settings.endpoints.len();
+        for (place, sentinel) in self.sentinels() {
+            let named = self.primary_by(place, sentinel, service, share(deadline, left + 1));
+            left -= 1;
+            // Other sentinels may know better.
+            let until = if left == 0 {
+                deadline
+            } else {
+                share(deadline, 2)
+            };
+            match named.and_then(|primary| self.of_a_primary(&primary, command, until)) {
+                Ok(value) => return Ok(value),
+                Err(why) if why.is_final() => return Err(why),
+                Err(why) => failure = Some(why),
+            }
+        }
+        Err(failure.unwrap_or_else(|| Problem::NoServer.into()))
+    }
+
+    fn of_a_primary(
+        &self,
+        endpoint: &Endpoint,
+        command: &Cmd,
+        until: Instant,
+    ) -> Result<Value, Failure> {
+        let mut connection = self.open(endpoint, until)?;
+        let mut ask = || -> Result<Value, Problem> {
+            // Not as the crate's `Role`, which wants an offset of 0 or more: a replica may have none.
+            let role: Vec<Value> = connection.ask(&cmd("ROLE"), until)?;
+            match role.first() {
+                Some(Value::BulkString(word)) if word == b"master" => {}
+                _ => return Err(Problem::NotPrimary),
+            }
+            Ok(connection.ask(command, until)?)
+        };
+        let value = ask().map_err(|problem| problem.at(endpoint))?;
+        self.settle_on(endpoint);
+        self.keep(connection);
+        Ok(value)
+    }
+
+    /// The sentinels with their places, the one first that answered last.
+    fn sentinels(&self) -> impl Iterator<Item = (usize, &Endpoint)> {
+        let all = &self.settings.endpoints;
+        let first = self.preferred.load(Ordering::Relaxed).min(all.len());
+        let (before, after) = all.split_at(first);
+        let after = after
+            .iter()
+            .enumerate()
+            .map(move |(at, one)| (first + at, one));
+        after.chain(before.iter().enumerate())
+    }
+
+    /// The primary that a sentinel names.
+    fn primary_by(
+        &self,
+        place: usize,
+        sentinel: &Endpoint,
+        service: &str,
+        until: Instant,
+    ) -> Result<Endpoint, Failure> {
+        self.witness(sentinel, until, |connection| {
+            let mut question = cmd("SENTINEL");
+            question.arg("GET-MASTER-ADDR-BY-NAME").arg(service);
+            let reply: Option<(String, String)> = connection.ask(&question, until)?;
+            let (host, port) = reply.ok_or_else(|| Problem::UnknownService(service.to_owned()))?;
+            self.preferred.store(place, Ordering::Relaxed);
+            named(&host, &port).ok_or_else(|| Problem::Unusable(format!("{host}:{port}")))
+        })
+    }
+}

@@ -1,0 +1,234 @@
+//! The server that keeps the counts, wherever it is at the moment, and the connections to it.
+
+use std::sync::atomic::AtomicUsize;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use ::redis::{Cmd, FromRedisValue, Value, cmd, from_redis_value};
+
+use super::connection::Connection;
+use super::failure::{Failure, Problem};
+use super::settings::{Account, Kind, Settings};
+use crate::net::own_login::OwnLogin;
+use crate::net::{Endpoint, Names, Trust};
+
+/// Connections that are kept.
+const KEPT: usize = 8;
+
+/// How often others are asked whether a server keeps the counts still. One that was cut off, and is
+/// back, takes commands until it is told that it was replaced: what it counts then is lost.
+const CONFIRMED: Duration = Duration::from_secs(1);
+
+/// The servers of a configuration.
+pub(super) struct Servers {
+    pub(super) settings: Settings,
+    names: Names,
+    trust: Trust,
+    own: OwnLogin,
+    own_at_sentinels: OwnLogin,
+    current: Mutex<Current>,
+    /// A connection to a sentinel, or to a node that has others' keys, which know the server.
+    witness: Mutex<Option<Connection>>,
+    /// The place of the sentinel that answered last.
+    pub(super) preferred: AtomicUsize,
+}
+
+/// The server that keeps the counts, as far as it is known.
+#[derive(Default)]
+struct Current {
+    /// Where it is; `None`: not known yet, or the only one that is configured.
+    server: Option<Endpoint>,
+    /// When others are to be asked again whether it keeps the counts still.
+    confirm_at: Option<Instant>,
+    /// Connections to it that are not in use.
+    idle: Vec<Connection>,
+}
+
+impl Servers {
+    pub(super) fn new(settings: &Settings) -> Self {
+        let own = |place: String, account: &Account| {
+            let user = account.user.as_deref().unwrap_or_default().as_bytes();
+            let password = account.password.as_deref();
+            OwnLogin::new(&place, user, password.map_or(&[], Vec::as_slice))
+        };
+        Self {
+            names: Names::system(),
+            trust: Trust::new(settings.ca_file.clone()),
+            own: own(settings.to_string(), &settings.account),
+            own_at_sentinels: own(
+                format!("sentinels of {settings}"),
+                &settings.sentinel_account,
+            ),
+            current: Mutex::default(),
+            witness: Mutex::default(),
+            preferred: AtomicUsize::new(0),
+            settings: settings.clone(),
+        }
+    }
+
+    /// Sends a command to the server that keeps the counts, and reads its reply. It may be sent twice
+    /// where a connection fails: no command of ours does harm then, as a change only counts if nothing
+    /// has changed meanwhile.
+    pub(super) fn ask<T: FromRedisValue>(
+        &self,
+        command: &Cmd,
+        deadline: Instant,
+    ) -> Result<T, String> {
+        let reply = self.reply(command, deadline);
+        let reply = reply.map_err(|failure| failure.explained(&self.settings))?;
+        from_redis_value(reply).map_err(|_| self.odd())
+    }
+
+    /// What is said of a reply that is not what was asked for.
+    pub(super) fn odd(&self) -> String {
+        format!("{}: it sent a reply of an unexpected type", self.settings)
+    }
+
+    fn reply(&self, command: &Cmd, deadline: Instant) -> Result<Value, Failure> {
+        self.confirm(deadline);
+        let several = self.settings.kind != Kind::One;
+        if let Some(mut kept) = self.kept() {
+            // Of several servers another one may keep the counts by now: that takes time to find.
+            let until = if several {
+                share(deadline, 2)
+            } else {
+                deadline
+            };
+            if let Ok(value) = kept.ask(command, until) {
+                self.keep(kept);
+                return Ok(value);
+            }
+            if several {
+                lock(&self.current).idle.clear();
+            }
+        }
+        match &self.settings.kind {
+            Kind::One => self.of_the_only_one(command, deadline),
+            Kind::Sentinels(service) => self.of_the_primary(service, command, deadline),
+            Kind::Cluster => self.of_the_owner(command, deadline),
+        }
+    }
+
+    fn of_the_only_one(&self, command: &Cmd, deadline: Instant) -> Result<Value, Failure> {
+        let endpoint = self.settings.endpoints.first().ok_or(Problem::NoServer)?;
+        let mut connection = self.open(endpoint, deadline)?;
+        let value = connection.ask(command, deadline);
+        let value = value.map_err(|error| Problem::from(error).at(endpoint))?;
+        self.keep(connection);
+        Ok(value)
+    }
+
+    /// A connection to a server that may keep the counts.
+    pub(super) fn open(&self, endpoint: &Endpoint, until: Instant) -> Result<Connection, Failure> {
+        let settings = &self.settings;
+        let open = || -> Result<Connection, Problem> {
+            let mut connection = self.connect(endpoint, until)?;
+            connection.log_in(&settings.account, &self.own, until)?;
+            if settings.database != 0 {
+                connection.ask::<()>(cmd("SELECT").arg(settings.database), until)?;
+            }
+            Ok(connection)
+        };
+        open().map_err(|problem| problem.at(endpoint))
+    }
+
+    /// The answer of a sentinel, or of a node that has others' keys, over a connection that is kept.
+    pub(super) fn witness<T>(
+        &self,
+        endpoint: &Endpoint,
+        until: Instant,
+        ask: impl FnOnce(&mut Connection) -> Result<T, Problem>,
+    ) -> Result<T, Failure> {
+        let kept = lock(&self.witness).take_if(|kept| kept.endpoint == *endpoint);
+        let mut connection = match kept.and_then(|mut kept| kept.is_quiet().then_some(kept)) {
+            Some(kept) => kept,
+            None if self.settings.kind == Kind::Cluster => self.open(endpoint, until)?,
+            None => self
+                .open_sentinel(endpoint, until)
+                .map_err(|problem| problem.at_sentinel(endpoint))?,
+        };
+        let answer = ask(&mut connection).map_err(|problem| problem.at_sentinel(endpoint))?;
+        *lock(&self.witness) = Some(connection);
+        Ok(answer)
+    }
+
+    fn open_sentinel(&self, endpoint: &Endpoint, until: Instant) -> Result<Connection, Problem> {
+        let mut connection = self.connect(endpoint, until)?;
+        let account = &self.settings.sentinel_account;
+        connection.log_in(account, &self.own_at_sentinels, until)?;
+        Ok(connection)
+    }
+
+    /// The one place where connections to Redis are made.
+    fn connect(&self, endpoint: &Endpoint, until: Instant) -> Result<Connection, Problem> {
+        let trust = self.settings.tls.then_some(&self.trust);
+        Ok(Connection::open(endpoint, &self.names, trust, until)?)
+    }
+
+    /// The server that keeps the counts, if it is known.
+    pub(super) fn known(&self) -> Option<Endpoint> {
+        lock(&self.current).server.clone()
+    }
+
+    /// Asks others, about once a second, whether the known server keeps the counts still. While none
+    /// answers, it is used as before.
+    fn confirm(&self, deadline: Instant) {
+        let known = {
+            let mut current = lock(&self.current);
+            let now = Instant::now();
+            if current.confirm_at.is_some_and(|at| now < at) {
+                return;
+            }
+            current.confirm_at = Some(now + CONFIRMED);
+            match &current.server {
+                Some(known) => known.clone(),
+                None => return,
+            }
+        };
+        let named = match &self.settings.kind {
+            Kind::One => None,
+            Kind::Sentinels(service) => self.named_by_sentinels(service, deadline),
+            Kind::Cluster => self.named_by_nodes(&known, deadline),
+        };
+        if let Some(named) = named {
+            self.settle_on(&named);
+        }
+    }
+
+    /// Takes a server for the one that keeps the counts. Connections to another one are closed.
+    pub(super) fn settle_on(&self, endpoint: &Endpoint) {
+        let mut current = lock(&self.current);
+        current.confirm_at = Some(Instant::now() + CONFIRMED);
+        if current.server.as_ref() != Some(endpoint) {
+            current.server = Some(endpoint.clone());
+            current.idle.clear();
+        }
+    }
+
+    /// A kept connection that can be used.
+    fn kept(&self) -> Option<Connection> {
+        let pop = || lock(&self.current).idle.pop();
+        std::iter::from_fn(pop).find_map(|mut kept| kept.is_quiet().then_some(kept))
+    }
+
+    /// Keeps a connection, if its server keeps the counts still.
+    pub(super) fn keep(&self, connection: Connection) {
+        let mut current = lock(&self.current);
+        let server = current.server.as_ref();
+        let is_current = server.is_none_or(|server| *server == connection.endpoint);
+        if is_current && current.idle.len() < KEPT {
+            current.idle.push(connection);
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The end of one of so many equal parts of the time that is left.
+pub(super) fn share(deadline: Instant, parts: usize) -> Instant {
+    let now = Instant::now();
+    let parts = u32::try_from(parts).unwrap_or(u32::MAX).max(1);
+    now + deadline.saturating_duration_since(now) / parts
+}

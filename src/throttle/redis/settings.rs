@@ -1,0 +1,83 @@
+//! What is configured of the servers that keep the counts.
+
+use std::fmt;
+
+use zeroize::Zeroizing;
+
+use super::address::{Form, SCHEMES};
+use crate::net::Endpoint;
+use crate::net::tls::CaFile;
+
+/// How the server that keeps the counts is found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// The one endpoint is the server.
+    One,
+    /// The endpoints are sentinels, which know the primary of this service.
+    Sentinels(String),
+    /// The endpoints are nodes of a cluster, which redirect to the node that has our keys.
+    Cluster,
+}
+
+/// An account at a server.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Account {
+    /// The user; `default` where none is configured.
+    pub user: Option<String>,
+    /// The password; without one, no login is sent.
+    pub password: Option<Zeroizing<Vec<u8>>>,
+}
+
+/// Servers as configured.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Settings {
+    /// How the server is found.
+    pub kind: Kind,
+    /// The servers that are named, at least one.
+    pub endpoints: Vec<Endpoint>,
+    /// Whether connections are encrypted from the first byte on.
+    pub tls: bool,
+    /// Certificates in PEM form that are trusted in place of the system's.
+    pub ca_file: Option<CaFile>,
+    /// The number of the database.
+    pub database: u32,
+    /// The account at the server that keeps the counts.
+    pub account: Account,
+    /// The account at the sentinels.
+    pub sentinel_account: Account,
+}
+
+impl Settings {
+    /// What is written in front of the servers.
+    fn scheme(&self) -> &'static str {
+        let form = match self.kind {
+            Kind::One => Form::One,
+            Kind::Sentinels(_) => Form::Sentinels,
+            Kind::Cluster => Form::Cluster,
+        };
+        let mut schemes = SCHEMES.iter();
+        let found = schemes.find(|(_, of, tls)| (*of, *tls) == (form, self.tls));
+        found.map_or("redis://", |(scheme, ..)| scheme)
+    }
+}
+
+impl fmt::Display for Settings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.scheme())?;
+        for (number, endpoint) in self.endpoints.iter().enumerate() {
+            let comma = if number == 0 { "" } else { "," };
+            write!(f, "{comma}{endpoint}")?;
+        }
+        match &self.kind {
+            Kind::One => write!(f, "/{}", self.database),
+            Kind::Sentinels(service) => write!(f, "/{service}/{}", self.database),
+            Kind::Cluster => Ok(()),
+        }
+    }
+}
+
+impl fmt::Debug for Settings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Settings({self})")
+    }
+}
