@@ -12,7 +12,8 @@ use std::thread;
 
 use libc::c_long;
 
-use crate::support::serving::{Serving, wait_until};
+use crate::support::process::wait_until;
+use crate::support::serving::Serving;
 use crate::support::system_calls::call;
 use crate::support::temp_dir::TempDir;
 
