@@ -3,6 +3,7 @@
 use std::process::Stdio;
 
 use crate::support::binary;
+use crate::support::cgi;
 use crate::support::temp_dir::TempDir;
 
 const OK: &str = "Auth-Status: OK";
@@ -33,17 +34,15 @@ lost:{PLAIN}right::::::host=nowhere
 
 /// Status and cause for a login.
 fn ask(dir: &TempDir, login: &str, password: &str, client: &str) -> (String, String) {
-    let mut command = binary::command();
-    command
-        .env("NGINX_MAIL_AUTH_CONFIG", dir.path().join("auth.toml"))
-        .env("HTTP_AUTH_USER", login)
-        .env("HTTP_AUTH_PASS", password)
-        .env("HTTP_AUTH_PROTOCOL", "imap")
-        .env("HTTP_CLIENT_IP", client)
-        .stdin(Stdio::null());
-    let output = binary::output(&mut command);
-    let answer = String::from_utf8(output.stdout).unwrap();
-    let log = String::from_utf8(output.stderr).unwrap();
+    let (answer, log) = cgi::ask(
+        dir,
+        &[
+            ("HTTP_AUTH_USER", login),
+            ("HTTP_AUTH_PASS", password),
+            ("HTTP_AUTH_PROTOCOL", "imap"),
+            ("HTTP_CLIENT_IP", client),
+        ],
+    );
     assert_eq!(
         answer.contains("Auth-Server"),
         answer.starts_with("Auth-Status: OK\n")

@@ -1,6 +1,6 @@
-//! Clients that send no password: digests, certificates, tokens, and mail from other servers.
+//! The program under CGI: every test that asks it so starts it here.
 
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use md5::{Digest as _, Md5};
@@ -13,14 +13,18 @@ pub(crate) const TEMPORARY: &str = "Auth-Status: Temporary server problem, try a
 
 pub(crate) const CHALLENGE: &str = "<1585632142.1700000000@mail.example.com>";
 
-/// The answer of the program under CGI, and what it logs. The configuration is in the folder.
+/// The program with the configuration in the folder. What asks it goes into its environment.
+pub(crate) fn program(dir: &TempDir) -> Command {
+    let mut command = binary::command();
+    command
+        .env("NGINX_MAIL_AUTH_CONFIG", dir.path().join("auth.toml"))
+        .stdin(Stdio::null());
+    command
+}
+
+/// Its answer to these variables, and what it logs.
 pub(crate) fn ask(dir: &TempDir, variables: &[(&str, &str)]) -> (String, String) {
-    let output = binary::output(
-        binary::command()
-            .env("NGINX_MAIL_AUTH_CONFIG", dir.path().join("auth.toml"))
-            .envs(variables.iter().copied())
-            .stdin(Stdio::null()),
-    );
+    let output = binary::output(program(dir).envs(variables.iter().copied()));
     let text = |bytes| String::from_utf8(bytes).unwrap();
     (text(output.stdout), text(output.stderr))
 }

@@ -1,8 +1,7 @@
 //! Chains of stores, asked by CGI.
 
-use crate::support::binary;
+use crate::support::cgi;
 use crate::support::temp_dir::TempDir;
-use std::process::Stdio;
 
 pub(crate) const OK: &str = "Auth-Status: OK\nAuth-Server: 192.0.2.1\nAuth-Port: 143\n";
 
@@ -12,16 +11,11 @@ pub(crate) const TEMPORARY: &str = "Auth-Status: Temporary server problem, try a
 
 /// The answer without its blank line, and the cause in the log.
 pub(crate) fn ask(dir: &TempDir, request: &[(&str, &str)]) -> (String, String) {
-    let mut command = binary::command();
-    command
-        .env("NGINX_MAIL_AUTH_CONFIG", dir.path().join("auth.toml"))
-        .env("HTTP_AUTH_PROTOCOL", "imap")
-        .env("HTTP_CLIENT_IP", "192.0.2.200")
-        .envs(request.iter().copied())
-        .stdin(Stdio::null());
-    let output = binary::output(&mut command);
-    let answer = String::from_utf8(output.stdout).unwrap();
-    let log = String::from_utf8(output.stderr).unwrap();
+    let usual = [
+        ("HTTP_AUTH_PROTOCOL", "imap"),
+        ("HTTP_CLIENT_IP", "192.0.2.200"),
+    ];
+    let (answer, log) = cgi::ask(dir, &[&usual, request].concat());
     assert!(!log.contains("secret"), "{log}");
     let cause = log.split_once(" cause=").expect(&log).1;
     let cause = cause.split(' ').next().unwrap();

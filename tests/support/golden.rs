@@ -7,9 +7,9 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
 
 use crate::support::binary;
+use crate::support::cgi;
 use crate::support::temp_dir::TempDir;
 
 pub(crate) fn folder_of_golden_files() -> PathBuf {
@@ -70,12 +70,10 @@ pub(crate) fn difference(golden: &str, text: &str) -> Option<String> {
 /// One CGI request with the configuration in the folder: the answer, and the log at level `info`.
 pub(crate) fn ask(dir: &TempDir, variables: &[(&str, &str)]) -> (String, String) {
     let output = binary::output(
-        binary::command()
+        cgi::program(dir)
             .env("NGINX_MAIL_AUTH_LOG", "info")
-            .env("NGINX_MAIL_AUTH_CONFIG", dir.path().join("auth.toml"))
             .env("GATEWAY_INTERFACE", "CGI/1.1")
-            .envs(variables.iter().copied())
-            .stdin(Stdio::null()),
+            .envs(variables.iter().copied()),
     );
     let log = String::from_utf8(output.stderr).unwrap();
     (String::from_utf8(output.stdout).unwrap(), steady(&log, dir))

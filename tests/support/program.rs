@@ -7,6 +7,7 @@ use std::process::{Output, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::support::binary;
+use crate::support::cgi;
 use crate::support::process::wait_until;
 use crate::support::serving::Serving;
 use crate::support::temp_dir::TempDir;
@@ -78,16 +79,11 @@ impl Program {
 /// One request as a CGI program; what it said, and what it logged.
 pub(crate) fn run_as_cgi(config: &str, login: &[u8], password: &[u8]) -> (String, String) {
     let folder = TempDir::new();
-    let config = folder.write("auth.toml", config);
+    folder.write("auth.toml", config);
     let (login, password) = (escaped(login), escaped(password));
-    let output = binary::output(
-        binary::command()
-            .env("GATEWAY_INTERFACE", "CGI/1.1")
-            .env("NGINX_MAIL_AUTH_CONFIG", config)
-            .envs(question("imap", &login, &password))
-            .stdin(Stdio::null()),
-    );
-    (text(&output.stdout), text(&output.stderr))
+    let as_web_servers_do = [("GATEWAY_INTERFACE", "CGI/1.1")];
+    let question = question("imap", &login, &password);
+    cgi::ask(&folder, &[&as_web_servers_do[..], &question].concat())
 }
 
 /// `check` of a configuration: exit code, and what it complains about, but for the advice on ports

@@ -1,10 +1,11 @@
 //! The program with a configuration, asked where logins go.
 
+use crate::support::cgi;
 use crate::support::serving::Serving;
 use std::fs::{self, Permissions};
 use std::net::IpAddr;
 use std::os::unix::fs::PermissionsExt as _;
-use std::process::{Command, Output, Stdio};
+use std::process::Output;
 
 use rustix::process::Signal;
 
@@ -41,24 +42,14 @@ pub(crate) fn secret(dir: &TempDir, name: &str, content: &str) {
     fs::set_permissions(path, Permissions::from_mode(0o600)).unwrap();
 }
 
-pub(crate) fn program(dir: &TempDir) -> Command {
-    let mut command = binary::command();
-    command
-        .env("NGINX_MAIL_AUTH_CONFIG", dir.path().join("auth.toml"))
-        .stdin(Stdio::null());
-    command
-}
-
 /// The answer to one CGI request, and the log.
 pub(crate) fn cgi(dir: &TempDir, login: &str, protocol: &str) -> (String, String) {
-    let output = binary::output(
-        program(dir)
-            .env("HTTP_AUTH_USER", login)
-            .env("HTTP_AUTH_PASS", "secret")
-            .env("HTTP_AUTH_PROTOCOL", protocol),
-    );
-    let text = |bytes| String::from_utf8(bytes).unwrap();
-    (text(output.stdout), text(output.stderr))
+    let variables = [
+        ("HTTP_AUTH_USER", login),
+        ("HTTP_AUTH_PASS", "secret"),
+        ("HTTP_AUTH_PROTOCOL", protocol),
+    ];
+    cgi::ask(dir, &variables)
 }
 
 /// What CGI requests get.
@@ -74,7 +65,7 @@ pub(crate) fn run(dir: &TempDir, arguments: &[&str]) -> (Option<i32>, String, St
         status,
         stdout,
         stderr,
-    } = binary::output(program(dir).args(arguments));
+    } = binary::output(cgi::program(dir).args(arguments));
     let text = |bytes| String::from_utf8(bytes).unwrap();
     (status.code(), text(stdout), text(stderr))
 }

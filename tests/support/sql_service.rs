@@ -10,6 +10,7 @@ use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::support::binary;
+use crate::support::cgi;
 use crate::support::fastcgi::{Client, request};
 use crate::support::serving::Serving;
 use crate::support::temp_dir::TempDir;
@@ -123,12 +124,7 @@ pub(crate) fn command(dir: &TempDir, arguments: &[&str]) -> Output {
 /// Starts the program anew for one question, as CGI does.
 pub(crate) fn cgi(dir: &TempDir, ask: &Ask<'_>) -> Reply {
     let start = Instant::now();
-    let output = binary::output(
-        binary::command()
-            .env("NGINX_MAIL_AUTH_CONFIG", dir.path().join("auth.toml"))
-            .envs(ask.variables())
-            .stdin(Stdio::null()),
-    );
+    let output = binary::output(cgi::program(dir).envs(ask.variables()));
     let took = start.elapsed();
     reply(
         String::from_utf8(output.stdout).unwrap(),

@@ -1,8 +1,9 @@
 //! Guessing passwords: what is counted, where, and what follows.
 
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, Output};
 
 use crate::support::binary;
+use crate::support::cgi;
 use crate::support::serving::Serving;
 use crate::support::temp_dir::TempDir;
 
@@ -117,11 +118,7 @@ impl Asked for Cgi {
 
 /// The program with the configuration of a folder.
 pub(crate) fn program_in(folder: &TempDir) -> Command {
-    let mut command = binary::command();
-    command
-        .env("NGINX_MAIL_AUTH_CONFIG", folder.path().join("auth.toml"))
-        .stdin(Stdio::null());
-    command
+    cgi::program(folder)
 }
 
 pub(crate) fn log_of(server: &Serving, word: &str) -> usize {

@@ -11,7 +11,7 @@ use base64::engine::general_purpose::STANDARD;
 
 use crate::support::fronts::{Front, LOCALHOST, Way};
 use crate::support::mail_hosts::KEY;
-use crate::support::process::{Server, free_port, program};
+use crate::support::process::{Server, free_port, program, wait_until};
 use crate::support::snippets::{nginx, nginx_config};
 use crate::support::temp_dir::TempDir;
 
@@ -146,6 +146,7 @@ fn no_login_adds_words_to_xclient() {
         let heard = format!("XCLIENT ADDR=127.0.0.1 LOGIN={as_whom} NAME=[UNAVAILABLE]");
         assert_eq!(mail.heard(), [heard], "{login}");
     }
+    let mut decisions = 3;
     let refused = "535 5.7.0 Invalid login or password";
     let temporary = "451 4.3.0 Temporary server problem, try again later";
     for (login, answer, logged) in [
@@ -165,9 +166,17 @@ fn no_login_adds_words_to_xclient() {
         ),
     ] {
         assert_eq!(log_in(port, login, "pw"), answer, "{login:?}");
-        let log = front.logged();
-        let last = log.lines().rfind(|line| line.contains("cause="));
-        assert!(last.is_some_and(|line| line.contains(logged)), "{log}");
+        // The log is a file, which lines reach after the answer.
+        decisions += 1;
+        let so_far = || -> Vec<String> {
+            let log = front.logged();
+            let lines = log.lines().filter(|line| line.contains("cause="));
+            lines.map(str::to_owned).collect()
+        };
+        wait_until("the line in the log", || so_far().len() >= decisions);
+        let lines = so_far();
+        assert_eq!(lines.len(), decisions, "{lines:?}");
+        assert!(lines[decisions - 1].contains(logged), "{lines:?}");
         assert_eq!(mail.heard(), Vec::<String>::new(), "{login:?}");
     }
 }
