@@ -4,16 +4,13 @@
 
 use std::collections::BTreeSet;
 
-use serde::Deserialize as _;
-use toml::de::{DeTable, DeValue, Deserializer};
+use toml::de::DeValue;
 
-use super::file::File;
+use super::file::keys_of;
 use super::source::{Step, dotted, written};
 
-mod keys;
 mod synonyms;
 
-use keys::STRAY;
 use synonyms::{synonym, words};
 
 /// Keys that hold a number of seconds. Those that end in `-ms` hold milliseconds.
@@ -162,7 +159,7 @@ impl Slip<'_, '_> {
     fn meant<'k>(&self, known: &'k [String]) -> Option<&'k str> {
         let key = self.key();
         let table = self.path.first().and_then(Step::key).unwrap_or_default();
-        let like = || meant(key, known);
+        let like = || meant(key, known.iter().map(String::as_str));
         let synonym = synonym(table, key, self.store)
             .and_then(|meant| known.iter().find(|known| *known == meant));
         // `url` and `urls` are too alike to be told apart by their letters.
@@ -192,19 +189,17 @@ impl Slip<'_, '_> {
     fn homes(&self, key: &str) -> Vec<String> {
         let tables = self.home_names(key).into_iter();
         tables
-            .map(|table| match table.as_str() {
+            .map(|table| match table {
                 "users" => "[[users]]".into(),
                 table => format!("[{table}]"),
             })
             .collect()
     }
 
-    fn home_names(&self, key: &str) -> Vec<String> {
+    fn home_names(&self, key: &str) -> Vec<&'static str> {
         let own = self.path.first().and_then(Step::key).unwrap_or_default();
         let mut tables = keys_of("");
-        tables.retain(|table| {
-            (table != own || self.is_name()) && keys_of(table).iter().any(|known| known == key)
-        });
+        tables.retain(|table| (*table != own || self.is_name()) && keys_of(table).contains(&key));
         tables
     }
 
@@ -213,7 +208,7 @@ impl Slip<'_, '_> {
         let depth = (0..self.path.len()).find(|depth| named(&self.path[..*depth]))?;
         let mut parts: Vec<&str> = self.path[depth..].iter().map_while(Step::key).collect();
         let mut value = self.value?;
-        let host_keys: BTreeSet<String> = match self.path.first()?.key()? {
+        let host_keys: BTreeSet<&str> = match self.path.first()?.key()? {
             table if depth == 1 => keys_of(&format!("{table}.x")).into_iter().collect(),
             _ => BTreeSet::new(),
         };
@@ -222,7 +217,7 @@ impl Slip<'_, '_> {
             [_] => depth == 2,
             [_, key] if depth == 1 => {
                 let key = key.key().unwrap_or_default();
-                let known = || meant(key, host_keys.iter()).map(drop);
+                let known = || meant(key, host_keys.iter().copied()).map(drop);
                 self.alone
                     && !host_keys.contains(key)
                     && synonym("hosts", key, None)
@@ -288,44 +283,39 @@ fn belongs(key: &str, tables: &[String]) -> String {
     format!("`{}` belongs to {}", written(key), tables.join(" or "))
 }
 
-/// Where a key of this name belongs, if it is one of another table than `table`, which has chosen
-/// names: there a line from elsewhere makes a host or a route, without a complaint.
-pub(super) fn misplaced(table: &[&str], name: &str) -> Option<String> {
-    // Asked of each host and route, at the start of each CGI request.
-    if STRAY.binary_search(&name).is_err() {
-        return None;
+/// The names of all keys, by which a line is found that is in the wrong table.
+pub(super) struct KeyNames(Vec<&'static str>);
+
+impl KeyNames {
+    /// All, but for those that a host may well be called after.
+    pub(super) fn of_all_tables() -> Self {
+        let mut names: Vec<_> = keys_of("").into_iter().flat_map(keys_of).collect();
+        names.retain(|name| !matches!(*name, "imap" | "pop3" | "smtp"));
+        names.sort_unstable();
+        Self(names)
     }
-    let keys = table.iter().copied().chain([name]);
-    let path: Vec<_> = keys.map(|key| Step::Key(key.into())).collect();
-    let slip = Slip {
-        path: &path,
-        value: None,
-        alone: false,
-        store: None,
-    };
-    let homes = slip.homes(name);
-    (!homes.is_empty()).then(|| belongs(name, &homes))
+
+    /// Where a key of this name belongs, if it is one of another table than `table`, which has chosen
+    /// names: there a line from elsewhere makes a host or a route, without a complaint.
+    pub(super) fn misplaced(&self, table: &[&str], name: &str) -> Option<String> {
+        // Asked of each host and route, at the start of each CGI request.
+        self.0.binary_search(&name).ok()?;
+        let keys = table.iter().copied().chain([name]);
+        let path: Vec<_> = keys.map(|key| Step::Key(key.into())).collect();
+        let slip = Slip {
+            path: &path,
+            value: None,
+            alone: false,
+            store: None,
+        };
+        let homes = slip.homes(name);
+        (!homes.is_empty()).then(|| belongs(name, &homes))
+    }
 }
 
 /// Whether a table of the file has this name.
 pub(super) fn is_table(name: &str) -> bool {
-    keys_of("").iter().any(|table| table == name)
-}
-
-/// The keys of a table, `""` for the whole file and `hosts.x` for one host; none for a table of
-/// chosen names. Asked of the types of [`File`] themselves, so that no list can grow old.
-fn keys_of(table: &str) -> Vec<String> {
-    let text = match table {
-        "" => "\"\" = 0".to_owned(),
-        "users" => "[[users]]\n\"\" = 0".to_owned(),
-        "hosts" | "moves" => return Vec::new(),
-        table => format!("[{table}]\n\"\" = 0"),
-    };
-    let (table, _) = DeTable::parse_recoverable(&text);
-    match File::deserialize(Deserializer::from(table)) {
-        Ok(_) => Vec::new(),
-        Err(error) => listed(error.message()),
-    }
+    keys_of("").contains(&name)
 }
 
 /// The keys that serde lists in its message about an unknown one.
@@ -343,14 +333,14 @@ fn plain(key: &str) -> String {
 }
 
 /// The known key that somebody may have meant.
-fn meant<'k>(key: &str, known: impl IntoIterator<Item = &'k String>) -> Option<&'k str> {
+fn meant<'k>(key: &str, known: impl IntoIterator<Item = &'k str>) -> Option<&'k str> {
     let wrong = plain(key);
     known
         .into_iter()
         .map(|known| (strsim::osa_distance(&wrong, &plain(known)), known))
         .filter(|(distance, known)| *distance <= 1 + known.len() / 6)
         .min_by_key(|(distance, _)| *distance)
-        .map(|(_, known)| known.as_str())
+        .map(|(_, known)| known)
 }
 
 #[cfg(test)]

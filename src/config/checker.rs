@@ -8,13 +8,12 @@ use std::path::{Path, PathBuf};
 use toml::Spanned;
 use zeroize::Zeroizing;
 
+use super::advice::KeyNames;
 use super::source::{Read, Source};
 use super::{Config, MAX_KEY_FILE_BYTES, Named, Use};
 use crate::login::rules::LoginRules;
 use crate::route::AllowedNetworks;
 use crate::secret::MAX_HASH_MS;
-#[cfg(any(feature = "sql", feature = "ldap"))]
-use crate::secret::{Accepted, WeakSchemes};
 use crate::sys::problem::Problem;
 use crate::sys::trusted_file::{Fingerprint, Secrecy, read_trusted};
 use crate::users::file::is_unfinished;
@@ -52,6 +51,7 @@ pub(super) fn check(
         holds_secret: false,
         allowed: AllowedNetworks::default(),
         rules: LoginRules::default(),
+        key_names: KeyNames::of_all_tables(),
         meant,
     };
     let config = checker.config(file, whole);
@@ -101,23 +101,13 @@ pub(super) struct Checker<'a> {
     pub(super) allowed: AllowedNetworks,
     /// What is made of logins, as far as it is known yet.
     pub(super) rules: LoginRules,
+    /// The names of all keys.
+    pub(super) key_names: KeyNames,
     /// Keys that somebody meant by others.
     pub(super) meant: Vec<String>,
 }
 
 impl Checker<'_> {
-    /// Which stored secrets are taken.
-    #[cfg(any(feature = "sql", feature = "ldap"))]
-    pub(super) fn accepted(&self, allow_weak: bool) -> Accepted {
-        Accepted {
-            weak: match allow_weak {
-                true => WeakSchemes::Allowed,
-                false => WeakSchemes::Refused,
-            },
-            max_ms: self.max_hash_ms,
-        }
-    }
-
     //-------- Files ---------------------------------------------------------
 
     pub(super) fn path(

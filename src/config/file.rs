@@ -4,17 +4,21 @@
 //! check nothing else; numbers are `i64`, as TOML has them, so that one out of range gets our words.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use serde::Deserialize;
+use serde::de::{self, IgnoredAny};
 use toml::Spanned;
+use toml::de::{DeString, DeTable, Deserializer, Error};
 
 use super::Config;
 use super::answers::Answers;
 use super::checker::Checker;
 use super::external::External;
 use super::fastcgi::FastCgi;
-use super::hosts::HostEntry;
+use super::hosts::{Host, HostEntry};
 use super::inbound::Inbound;
+use super::keys::names_of;
 use super::limits::Limits;
 use super::log::Log;
 use super::logins::Logins;
@@ -28,7 +32,7 @@ use super::probes::Probes;
 use super::process::Process;
 use super::routes::Routes;
 use super::throttle::Throttle;
-use super::users::{StoreConfig, Users, UsersConfig};
+use super::users::{self, StoreConfig, Users, UsersConfig};
 use crate::route::Table;
 
 /// The whole file.
@@ -37,6 +41,7 @@ use crate::route::Table;
 pub(super) struct File {
     pub(super) nginx: Nginx,
     /// Where users come from, asked in this order; the first that knows a login decides.
+    #[serde(deserialize_with = "array")]
     pub(super) users: Vec<Spanned<Users>>,
     pub(super) logins: Logins,
     pub(super) master: Master,
@@ -58,6 +63,79 @@ pub(super) struct File {
     pub(super) throttle: Option<Spanned<Throttle>>,
     pub(super) process: Process,
     pub(super) log: Log,
+}
+
+/// The first fault of form that keeps a file from being read.
+#[derive(Debug)]
+pub(super) struct Unreadable {
+    /// The key or the value that has the fault.
+    pub(super) span: Range<usize>,
+    /// serde's message.
+    pub(super) message: String,
+}
+
+impl Unreadable {
+    /// In the words of serde, by which the advice knows it.
+    pub(super) fn unknown_key(key: &Spanned<DeString<'_>>, known: &[&str]) -> Self {
+        let known: Vec<_> = known.iter().map(|known| format!("`{known}`")).collect();
+        let (name, known) = (key.get_ref(), known.join(", "));
+        Self {
+            span: key.span(),
+            message: format!("unknown field `{name}`, expected one of {known}"),
+        }
+    }
+}
+
+impl From<Error> for Unreadable {
+    fn from(error: Error) -> Self {
+        Self {
+            span: error.span().unwrap_or(0..0),
+            message: error.message().to_owned(),
+        }
+    }
+}
+
+impl File {
+    /// Reads a whole file. The keys of `[[users]]` are in several types, each beside its checks.
+    pub(super) fn read(table: Spanned<DeTable<'_>>) -> Result<Self, Unreadable> {
+        let users = Users::read_all(table.get_ref())?;
+        let file = Self::deserialize(Deserializer::from(table))?;
+        Ok(Self { users, ..file })
+    }
+}
+
+/// Only checks that there is an array.
+fn array<'de, D: de::Deserializer<'de>>(array: D) -> Result<Vec<Spanned<Users>>, D::Error> {
+    Vec::<IgnoredAny>::deserialize(array).map(|_| Vec::new())
+}
+
+/// The names of the keys of a table: `""` is the whole file, `hosts.x` one host. Tables whose names the
+/// administrator chooses have none.
+pub(super) fn keys_of(table: &str) -> Vec<&'static str> {
+    let names = match table {
+        "" => names_of::<File>(),
+        "answers" => names_of::<Answers>(),
+        "external" => names_of::<External>(),
+        "fastcgi" => names_of::<FastCgi>(),
+        "hosts.x" => names_of::<Host>(),
+        "inbound" => names_of::<Inbound>(),
+        "limits" => names_of::<Limits>(),
+        "log" => names_of::<Log>(),
+        "logins" => names_of::<Logins>(),
+        "master" => names_of::<Master>(),
+        "messages" => names_of::<Messages>(),
+        "moves.x" => names_of::<Move>(),
+        "nginx" => names_of::<Nginx>(),
+        "oauth" => names_of::<OAuth>(),
+        "ports" => names_of::<Ports>(),
+        "probes" => names_of::<Probes>(),
+        "process" => names_of::<Process>(),
+        "routes" => names_of::<Routes>(),
+        "throttle" => names_of::<Throttle>(),
+        "users" => return users::names(),
+        _ => &[],
+    };
+    names.to_vec()
 }
 
 impl Checker<'_> {

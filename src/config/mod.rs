@@ -28,6 +28,7 @@ mod fastcgi;
 mod file;
 mod hosts;
 mod inbound;
+mod keys;
 mod limits;
 mod location;
 mod log;
@@ -37,6 +38,7 @@ mod messages;
 mod moves;
 mod nginx;
 mod oauth;
+mod places;
 mod ports;
 mod probes;
 mod process;
@@ -52,9 +54,10 @@ pub use location::{CONFIG_VARIABLE, ConfigFile, DEFAULT_CONFIG, NamedBy};
 pub use master::MasterConfig;
 #[cfg(feature = "oauth")]
 pub use oauth::OAuthConfig;
+pub use places::Places;
 use source::Source;
 pub use throttle::ThrottleConfig;
-pub use users::{Places, StoreConfig, UsersConfig};
+pub use users::{StoreConfig, UsersConfig};
 
 /// The most bytes of a configuration file: room for some ten thousand routes.
 pub const MAX_FILE_BYTES: u64 = 1024 * 1024;

@@ -10,9 +10,8 @@ use std::cell::OnceCell;
 use std::ops::{Range, RangeInclusive};
 use std::path::Path;
 
-use serde::Deserialize as _;
 use toml::Spanned;
-use toml::de::{DeString, DeTable, DeValue, Deserializer};
+use toml::de::{DeString, DeTable, DeValue};
 
 use super::advice::{self, Slip};
 use super::file::File;
@@ -129,7 +128,7 @@ impl<'a> Source<'a> {
         let (table, errors) = DeTable::parse_recoverable(self.text);
         if errors.is_empty()
             && stray_array(table.get_ref()).is_none()
-            && let Ok(file) = File::deserialize(Deserializer::from(table))
+            && let Ok(file) = File::read(table)
         {
             return Read {
                 file,
@@ -194,11 +193,11 @@ impl<'a> Source<'a> {
                 problems.push(self.problem(&span, Some(key), message));
                 continue;
             }
-            let error = match File::deserialize(Deserializer::from(table.clone())) {
+            let error = match File::read(table.clone()) {
                 Ok(file) => return file,
                 Err(error) => error,
             };
-            let span = error.span().unwrap_or(0..0);
+            let span = error.span;
             let Some(path) = find(table.get_ref(), &span) else {
                 problems.push(self.problem(&span, None, "cannot be understood"));
                 return File::default();
@@ -211,8 +210,8 @@ impl<'a> Source<'a> {
                 alone: is_emptied(table.get_ref(), &path),
                 store: store.as_deref(),
             };
-            meant.extend(slip.stands_for(error.message()));
-            let message = slip.reworded(error.message());
+            meant.extend(slip.stands_for(&error.message));
+            let message = slip.reworded(&error.message);
             let key = dotted(&path);
             // So that routes that lead to a host find one.
             if let [Step::Key(hosts), Step::Key(name), rest @ ..] = path.as_slice()

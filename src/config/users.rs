@@ -1,137 +1,32 @@
-//! `[[users]]`: which store, what follows its outcomes, and whether its keys are its own.
+//! `[[users]]`: the keys that all stores have. Each store has a file of its own with the others.
 
-use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 use std::ops::Range;
 
 use serde::Deserialize;
 use toml::Spanned;
 
+use super::Places;
 use super::checker::Checker;
 use crate::auth::Then;
-use crate::secret::{Secret, SecretError};
-use crate::sys::problem::Problem;
-use crate::users as stores;
 
 mod file;
-#[cfg(feature = "ldap")]
+mod http;
+mod keys;
 mod ldap;
-#[cfg(feature = "remote")]
 mod mail_server;
-#[cfg(any(feature = "ldap", feature = "remote"))]
 mod shared;
-#[cfg(feature = "sql")]
 mod sql;
+mod store;
 
-/// The words that `store` may be.
-const STORES: [&str; 7] = ["accept", "file", "sql", "ldap", "imap", "pop3", "http"];
+use keys::{STORES, has, instead};
+pub(super) use keys::{Users, names};
+pub use store::StoreConfig;
 
-/// A key of `[[users]]`, where it stands if it does, and the stores that have it.
-type Key = (&'static str, Option<Range<usize>>, &'static [&'static str]);
-
-/// Every key but those that all stores have.
-fn keys(users: &Users) -> Vec<Key> {
-    fn at<T>(value: &Option<Spanned<T>>) -> Option<Range<usize>> {
-        value.as_ref().map(Spanned::span)
-    }
-    const NETWORK: &[&str] = &["sql", "ldap", "imap", "pop3", "http"];
-    vec![
-        ("path", at(&users.path), &["file"]),
-        (
-            "app-passwords-path",
-            at(&users.app_passwords_path),
-            &["file"],
-        ),
-        (
-            "allow-weak-schemes",
-            at(&users.allow_weak_schemes),
-            &["file", "sql", "ldap"],
-        ),
-        (
-            "default-scheme",
-            at(&users.default_scheme),
-            &["file", "sql", "ldap"],
-        ),
-        ("url", at(&users.url), &["sql", "imap", "pop3", "http"]),
-        ("urls", at(&users.urls), &["ldap"]),
-        ("password-file", at(&users.password_file), &["sql"]),
-        ("query", at(&users.query), &["sql"]),
-        (
-            "app-passwords-query",
-            at(&users.app_passwords_query),
-            &["sql"],
-        ),
-        ("tls", at(&users.tls), &["sql"]),
-        (
-            "server-public-key-file",
-            at(&users.server_public_key_file),
-            &["sql"],
-        ),
-        ("socket-user", at(&users.socket_user), NETWORK),
-        ("starttls", at(&users.starttls), &["ldap", "imap", "pop3"]),
-        ("ca-file", at(&users.ca_file), NETWORK),
-        ("connections", at(&users.connections), &["sql", "ldap"]),
-        ("max-questions", at(&users.max_questions), NETWORK),
-        ("connect-timeout", at(&users.connect_timeout), NETWORK),
-        ("timeout", at(&users.timeout), NETWORK),
-        ("cache", at(&users.cache), &["ldap", "imap", "pop3", "http"]),
-        ("auth", at(&users.auth), &["ldap"]),
-        ("user-dn", at(&users.user_dn), &["ldap"]),
-        ("bind-dn", at(&users.bind_dn), &["ldap"]),
-        (
-            "bind-password-file",
-            at(&users.bind_password_file),
-            &["ldap"],
-        ),
-        ("base", at(&users.base), &["ldap"]),
-        ("scope", at(&users.scope), &["ldap"]),
-        ("filter", at(&users.filter), &["ldap"]),
-        (
-            "password-attribute",
-            at(&users.password_attribute),
-            &["ldap"],
-        ),
-        ("host-attribute", at(&users.host_attribute), &["ldap"]),
-        ("port-attribute", at(&users.port_attribute), &["ldap"]),
-        ("login-attribute", at(&users.login_attribute), &["ldap"]),
-        ("nologin-attribute", at(&users.nologin_attribute), &["ldap"]),
-        (
-            "allow-nets-attribute",
-            at(&users.allow_nets_attribute),
-            &["ldap"],
-        ),
-        ("headers", at(&users.headers), &["http"]),
-        ("key-file", at(&users.key_file), &["http"]),
-        ("temporary", at(&users.temporary), &["imap", "pop3", "http"]),
-        ("refused", at(&users.refused), &["imap", "pop3"]),
-    ]
-}
-
-/// The key of a store that says what `key` says for another.
-fn instead(store: &str, key: &str) -> Option<&'static str> {
-    Some(match (store, key) {
-        ("ldap", "url" | "path") => "urls",
-        ("sql" | "imap" | "pop3" | "http", "urls" | "path") => "url",
-        ("file", "url" | "urls") => "path",
-        ("sql", "bind-password-file") => "password-file",
-        ("ldap", "password-file") => "bind-password-file",
-        ("sql", "filter") => "query",
-        ("ldap", "query") => "filter",
-        ("sql", "app-passwords-path") => "app-passwords-query",
-        ("file", "app-passwords-query") => "app-passwords-path",
-        _ => return None,
-    })
-}
-
-/// Whether a key is the one with this name, and in the file.
-fn is_there(name: &str) -> impl Fn(&Key) -> bool {
-    move |(key, place, _)| *key == name && place.is_some()
-}
-
-/// One `[[users]]`. Which keys it may have depends on `store`: [`check`](crate::config::check) has the list.
+/// The keys that all stores have.
 #[derive(Default, Deserialize)]
-#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
-pub(super) struct Users {
+#[serde(default, rename_all = "kebab-case")]
+pub(super) struct Common {
     /// `accept`, `file`, `sql`, `ldap`, `imap`, `pop3` or `http`.
     pub(super) store: Option<Spanned<String>>,
     /// What the log and the commands call it. Default: the word in `store`.
@@ -145,87 +40,6 @@ pub(super) struct Users {
     /// What follows where the store cannot say: `stop`, the temporary failure, or `next`.
     /// Default: "stop".
     pub(super) trouble: Option<Spanned<String>>,
-    /// `file`: the password file, in the form of Dovecot's passwd-file or of htpasswd; with `{domain}` in it, one
-    /// for each domain.
-    pub(super) path: Option<Spanned<String>>,
-    /// `file`: a file with further passwords of the same logins.
-    pub(super) app_passwords_path: Option<Spanned<String>>,
-    /// `file`, `sql`, `ldap`: whether hashes that are fast to guess are taken too. Default: false.
-    pub(super) allow_weak_schemes: Option<Spanned<bool>>,
-    /// `file`, `sql`, `ldap`: the scheme of stored passwords that name none, such as "SHA512-CRYPT".
-    pub(super) default_scheme: Option<Spanned<String>>,
-    /// `sql`, `imap`, `pop3`, `http`: where it is.
-    pub(super) url: Option<Spanned<String>>,
-    /// `ldap`: where it is; the first that answers is asked.
-    pub(super) urls: Option<Spanned<Vec<Spanned<String>>>>,
-    /// `sql`: a file whose first line is the password of the URL's user.
-    pub(super) password_file: Option<Spanned<String>>,
-    /// `sql`: the statement that gives one row for a login.
-    pub(super) query: Option<Spanned<String>>,
-    /// `sql`: the statement that gives the app passwords of a login.
-    pub(super) app_passwords_query: Option<Spanned<String>>,
-    /// `sql`: `off`, `prefer`, `require` or `verify`. Default: "verify", but "off" on this machine.
-    pub(super) tls: Option<Spanned<String>>,
-    /// `sql`: the public key of a MySQL server, by which it gets the password without TLS.
-    pub(super) server_public_key_file: Option<Spanned<String>>,
-    /// All stores that ask a server: who listens on its Unix socket, the name of a user, or a
-    /// number. Default: root, the user we run as, or the owner of the socket's folder.
-    pub(super) socket_user: Option<Spanned<String>>,
-    /// `ldap`, `imap`, `pop3`: whether an unencrypted connection is upgraded before it is used.
-    /// Default: false.
-    pub(super) starttls: Option<Spanned<bool>>,
-    /// Certificates, in PEM form, that are trusted in place of the system's; `sql`: besides them.
-    pub(super) ca_file: Option<Spanned<String>>,
-    /// Connections at once, 1 to 1000. Default: 4.
-    pub(super) connections: Option<Spanned<i64>>,
-    /// All stores that ask a server: logins that wait for its answer at the same time, 1 to 10000;
-    /// more get the temporary failure at once. Default: such an even share of
-    /// `fastcgi.max-connections` that one more is left over for all other logins.
-    pub(super) max_questions: Option<Spanned<i64>>,
-    /// Seconds that connecting may take, 1 to 60. Default: 2.
-    pub(super) connect_timeout: Option<Spanned<i64>>,
-    /// Seconds that one question may take in all, 1 to 60. Default: 4.
-    pub(super) timeout: Option<Spanned<i64>>,
-    /// `ldap`, `imap`, `pop3`, `http`: seconds that a right password is remembered, at most 3600.
-    /// Default: 0, not at all.
-    pub(super) cache: Option<Spanned<i64>>,
-    /// `ldap`: `bind`, `search-bind` or `compare`.
-    pub(super) auth: Option<Spanned<String>>,
-    /// `ldap`: the template of a user's DN, with `{login}`, `{local}`, `{domain}`, `{protocol}` and
-    /// `{client_ip}`; for Active Directory also of `user@domain` or `DOMAIN\user`.
-    pub(super) user_dn: Option<Spanned<String>>,
-    /// `ldap`: who searches, by DN or by a name that Active Directory knows. Default: anonymous.
-    pub(super) bind_dn: Option<Spanned<String>>,
-    /// `ldap`: a file whose first line is the password of `bind-dn`.
-    pub(super) bind_password_file: Option<Spanned<String>>,
-    /// `ldap`: where users are searched; a template too.
-    pub(super) base: Option<Spanned<String>>,
-    /// `ldap`: `base`, `one` or `sub`. Default: "sub".
-    pub(super) scope: Option<Spanned<String>>,
-    /// `ldap`: the template of the filter that finds a user.
-    pub(super) filter: Option<Spanned<String>>,
-    /// `ldap`: the attribute with the stored password. Default: "userPassword".
-    pub(super) password_attribute: Option<Spanned<String>>,
-    /// `ldap`: the attribute with the user's host.
-    pub(super) host_attribute: Option<Spanned<String>>,
-    /// `ldap`: the attribute with the port on it.
-    pub(super) port_attribute: Option<Spanned<String>>,
-    /// `ldap`: the attribute with the login that the mail server is to see.
-    pub(super) login_attribute: Option<Spanned<String>>,
-    /// `ldap`: the attribute that switches a user off, whatever its value but "FALSE".
-    pub(super) nologin_attribute: Option<Spanned<String>>,
-    /// `ldap`: the attribute with the networks that the user may come from.
-    pub(super) allow_nets_attribute: Option<Spanned<String>>,
-    /// `http`: headers that are sent along.
-    pub(super) headers: Option<Spanned<BTreeMap<Spanned<String>, Spanned<String>>>>,
-    /// `http`: a file whose first line is sent as X-Auth-Key.
-    pub(super) key_file: Option<Spanned<String>>,
-    /// `http`: texts of Auth-Status that mean that the other service cannot say. `imap`, `pop3`: parts of the
-    /// texts by which the server says so, besides those that are known.
-    pub(super) temporary: Option<Spanned<Vec<Spanned<String>>>>,
-    /// `imap`, `pop3`: parts of the texts by which the server says that login and password do not fit, besides
-    /// those that are known.
-    pub(super) refused: Option<Spanned<Vec<Spanned<String>>>>,
 }
 
 /// One `[[users]]`.
@@ -246,103 +60,6 @@ pub struct UsersConfig {
     pub store: StoreConfig,
     /// Where the configuration says all that.
     pub places: Places,
-}
-
-/// The store of one `[[users]]`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum StoreConfig {
-    /// Everybody, with every password.
-    Accept,
-    /// A password file.
-    File(stores::file::Settings),
-    /// A password file for each domain.
-    Domains(stores::file::domains::DomainSettings),
-    /// A database.
-    #[cfg(feature = "sql")]
-    Sql(Box<stores::sql::Settings>),
-    /// A directory.
-    #[cfg(feature = "ldap")]
-    Ldap(Box<stores::ldap::Settings>),
-    /// A mail server.
-    #[cfg(feature = "remote")]
-    Server(stores::server::Settings),
-    /// Another `auth_http` service.
-    #[cfg(feature = "remote")]
-    Http(stores::http::Settings),
-}
-
-impl StoreConfig {
-    /// Whether somebody else has the answer, who may be slow. SQLite is one too: its file may be
-    /// locked, or on a slow disk.
-    pub fn asks_a_server(&self) -> bool {
-        match self {
-            Self::Accept | Self::File(_) | Self::Domains(_) => false,
-            #[cfg(feature = "sql")]
-            Self::Sql(_) => true,
-            #[cfg(feature = "ldap")]
-            Self::Ldap(_) => true,
-            #[cfg(feature = "remote")]
-            Self::Server(_) | Self::Http(_) => true,
-        }
-    }
-
-    /// Whether its users may have app passwords.
-    pub fn has_app_passwords(&self) -> bool {
-        match self {
-            Self::File(settings) => settings.app_passwords.is_some(),
-            #[cfg(feature = "sql")]
-            Self::Sql(settings) => settings.app_passwords.is_some(),
-            _ => false,
-        }
-    }
-
-    /// Whether it can tell who is a user without a password.
-    pub fn knows_its_users(&self) -> bool {
-        match self {
-            Self::Accept => false,
-            Self::File(_) | Self::Domains(_) => true,
-            #[cfg(feature = "sql")]
-            Self::Sql(_) => true,
-            #[cfg(feature = "ldap")]
-            Self::Ldap(settings) => settings.lookup.is_some(),
-            #[cfg(feature = "remote")]
-            Self::Server(_) | Self::Http(_) => false,
-        }
-    }
-}
-
-/// Lines and columns, from 1, of a table and its keys.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Places {
-    /// The table as a whole.
-    pub whole: (usize, usize),
-    /// The values of the keys that are there.
-    pub keys: BTreeMap<&'static str, (usize, usize)>,
-}
-
-impl Places {
-    /// The place of a key's value; that of the table if it is not there.
-    pub fn of(&self, key: &str) -> (usize, usize) {
-        self.keys.get(key).copied().unwrap_or(self.whole)
-    }
-
-    /// Whether a problem is with what this store is reached and asked by: its place, its credentials or its
-    /// statements.
-    pub(crate) fn reach(&self, problem: &Problem) -> bool {
-        const REACH: [&str; 8] = [
-            "app-passwords-query",
-            "ca-file",
-            "password-file",
-            "query",
-            "server-public-key-file",
-            "socket-user",
-            "tls",
-            "url",
-        ];
-        let at =
-            |key: &&str| problem.place.is_some() && self.keys.get(*key).copied() == problem.place;
-        REACH.iter().any(at)
-    }
 }
 
 impl Checker<'_> {
@@ -369,7 +86,7 @@ impl Checker<'_> {
             let words = STORES.map(|word| format!("{word:?}"));
             format!("known stores: {}", words.join(", "))
         };
-        let Some(store) = &users.store else {
+        let Some(store) = &users.common.store else {
             self.report(span, "users.store", format!("is missing; {}", known()));
             return None;
         };
@@ -379,33 +96,27 @@ impl Checker<'_> {
             self.report(&store.span(), "users.store", message);
             return None;
         }
-        let keys = keys(users);
-        for (key, place, stores) in &keys {
-            if let Some(place) = place
-                && !stores.contains(&word)
-            {
-                let instead = instead(word, key);
-                let instead = instead.filter(|own| !keys.iter().any(is_there(own)));
-                let message = match instead {
-                    Some(own) => format!("store {word:?} has no such key; did you mean `{own}`?"),
-                    None => format!("store {word:?} has no such key"),
-                };
-                self.report(place, &format!("users.{key}"), message);
-                self.meant.extend(instead.map(|own| format!("users.{own}")));
-            }
+        for (key, place) in users.given.iter().filter(|(key, _)| !has(word, key)) {
+            let is_given = |own: &str| users.given.iter().any(|(key, _)| *key == own);
+            let instead = instead(word, key).filter(|own| !is_given(own));
+            let message = match instead {
+                Some(own) => format!("store {word:?} has no such key; did you mean `{own}`?"),
+                None => format!("store {word:?} has no such key"),
+            };
+            self.report(place, &format!("users.{key}"), message);
+            self.meant.extend(instead.map(|own| format!("users.{own}")));
         }
+        let place = |place: &Range<usize>| self.source.place(place.start);
+        let given = users.given.iter();
         let places = Places {
-            whole: self.source.place(span.start),
-            keys: keys
-                .into_iter()
-                .filter_map(|(key, place, _)| Some((key, self.source.place(place?.start))))
-                .collect(),
+            whole: place(span),
+            keys: given.map(|(key, at)| (*key, place(at))).collect(),
         };
-        let name = match &users.name {
+        let name = match &users.common.name {
             Some(name) => self.store_name(name),
             None => word.to_owned(),
         };
-        let domains = users.domains.as_ref().map(|domains| {
+        let domains = users.common.domains.as_ref().map(|domains| {
             if domains.get_ref().is_empty() {
                 let message = "is empty: the store would never be asked";
                 self.report(&domains.span(), "users.domains", message);
@@ -421,9 +132,12 @@ impl Checker<'_> {
                 })
                 .collect()
         });
-        let wrong = self.then("users.wrong", users.wrong.as_ref());
-        let trouble = self.then("users.trouble", users.trouble.as_ref());
-        let max_questions = self.questions("users.max-questions", users.max_questions.as_ref());
+        let wrong = self.then("users.wrong", users.common.wrong.as_ref());
+        let trouble = self.then("users.trouble", users.common.trouble.as_ref());
+        let max_questions = self.questions(
+            "users.max-questions",
+            users.connection.max_questions.as_ref(),
+        );
         let store = self.store(span, store, users)?;
         Some(UsersConfig {
             name,
@@ -468,34 +182,6 @@ impl Checker<'_> {
                 None
             }
         }
-    }
-
-    /// The scheme of stored passwords that name none, if a stored password can have it.
-    pub(super) fn default_scheme(&mut self, users: &Users) -> Option<String> {
-        let scheme = users.default_scheme.as_ref()?;
-        if let Err(error) = Secret::takes_scheme(scheme.get_ref()) {
-            let message = match error {
-                SecretError::UnknownScheme => {
-                    let name = scheme.get_ref();
-                    let bare = name.trim_start_matches('{').trim_end_matches('}');
-                    match bare != name && Secret::takes_scheme(bare).is_ok() {
-                        true => format!("write {bare:?}, without braces"),
-                        false => format!("there is no scheme {name:?} here"),
-                    }
-                }
-                error => error.to_string(),
-            };
-            self.report(&scheme.span(), "users.default-scheme", message);
-        }
-        Some(scheme.get_ref().clone())
-    }
-
-    pub(super) fn questions(
-        &mut self,
-        key: &str,
-        most: Option<&Spanned<i64>>,
-    ) -> Option<NonZeroUsize> {
-        most.and_then(|most| NonZeroUsize::new(self.number(key, most, 1..=10_000)))
     }
 
     fn store_name(&mut self, name: &Spanned<String>) -> String {

@@ -3,6 +3,7 @@
 use std::ops::Range;
 use std::path::PathBuf;
 
+use serde::Deserialize;
 use toml::Spanned;
 
 use super::{StoreConfig, Users};
@@ -11,6 +12,17 @@ use crate::config::checker::Checker;
 use crate::users::file::domains::{DomainSettings, PLACEHOLDER, Pattern};
 use crate::users::file::{LineLogins, Settings};
 
+/// The keys that only this store has.
+#[derive(Default, Deserialize)]
+#[serde(default, rename_all = "kebab-case")]
+pub(super) struct Keys {
+    /// The password file, in the form of Dovecot's passwd-file or of htpasswd; with `{domain}` in it, one
+    /// for each domain.
+    pub(super) path: Option<Spanned<String>>,
+    /// A file with further passwords of the same logins.
+    pub(super) app_passwords_path: Option<Spanned<String>>,
+}
+
 impl Checker<'_> {
     pub(super) fn password_file(
         &mut self,
@@ -18,8 +30,8 @@ impl Checker<'_> {
         users: &Users,
     ) -> Option<StoreConfig> {
         let holds = |path: &&Spanned<String>| path.get_ref().contains(PLACEHOLDER);
-        let apps = users.app_passwords_path.as_ref();
-        if let Some(path) = users.path.as_ref().filter(holds) {
+        let apps = users.file.app_passwords_path.as_ref();
+        if let Some(path) = users.file.path.as_ref().filter(holds) {
             if let Some(apps) = apps {
                 let message = format!(
                     "cannot stand beside a path with {PLACEHOLDER}: files of domains have no \
@@ -29,7 +41,7 @@ impl Checker<'_> {
             }
             return self.files_of_domains(path, users);
         }
-        let path = self.path("users.path", span, users.path.as_ref())?;
+        let path = self.path("users.path", span, users.file.path.as_ref())?;
         let apps = apps.and_then(|apps| {
             self.one_path("users.app-passwords-path", apps);
             self.path("users.app-passwords-path", span, Some(apps))
@@ -67,7 +79,7 @@ impl Checker<'_> {
         app_passwords: Option<PathBuf>,
         users: &Users,
     ) -> Settings {
-        let weak = users.allow_weak_schemes.as_ref();
+        let weak = users.secrets.allow_weak_schemes.as_ref();
         Settings {
             path,
             allow_weak_schemes: weak.is_some_and(|allow| *allow.get_ref()),

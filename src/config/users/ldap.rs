@@ -1,21 +1,58 @@
 //! `store = "ldap"`.
 
-use std::num::NonZeroUsize;
-use std::ops::Range;
-
+use serde::Deserialize;
 use toml::Spanned;
 
-use super::Users;
-use crate::config::checker::Checker;
-use crate::net::Endpoint;
-use crate::secret::Password;
-use crate::users::ldap::attribute;
-use crate::users::ldap::{
-    Attributes, Auth, BindName, DnTemplate, FilterTemplate, Flaw, Lookup, Scope, SearchAs,
-    Settings, Stored, Url,
+#[cfg(feature = "ldap")]
+use {
+    super::Users,
+    crate::config::checker::Checker,
+    crate::net::Endpoint,
+    crate::secret::Password,
+    crate::users::ldap::attribute,
+    crate::users::ldap::{
+        Attributes, Auth, BindName, DnTemplate, FilterTemplate, Flaw, Lookup, Scope, SearchAs,
+        Settings, Stored, Url,
+    },
+    std::num::NonZeroUsize,
+    std::ops::Range,
 };
 
+/// The keys that only this store has.
+#[derive(Default, Deserialize)]
+#[serde(default, rename_all = "kebab-case")]
+pub(super) struct Keys {
+    /// `bind`, `search-bind` or `compare`.
+    pub(super) auth: Option<Spanned<String>>,
+    /// The template of a user's DN, with `{login}`, `{local}`, `{domain}`, `{protocol}` and
+    /// `{client_ip}`; for Active Directory also of `user@domain` or `DOMAIN\user`.
+    pub(super) user_dn: Option<Spanned<String>>,
+    /// Who searches, by DN or by a name that Active Directory knows. Default: anonymous.
+    pub(super) bind_dn: Option<Spanned<String>>,
+    /// A file whose first line is the password of `bind-dn`.
+    pub(super) bind_password_file: Option<Spanned<String>>,
+    /// Where users are searched; a template too.
+    pub(super) base: Option<Spanned<String>>,
+    /// `base`, `one` or `sub`. Default: "sub".
+    pub(super) scope: Option<Spanned<String>>,
+    /// The template of the filter that finds a user.
+    pub(super) filter: Option<Spanned<String>>,
+    /// The attribute with the stored password. Default: "userPassword".
+    pub(super) password_attribute: Option<Spanned<String>>,
+    /// The attribute with the user's host.
+    pub(super) host_attribute: Option<Spanned<String>>,
+    /// The attribute with the port on it.
+    pub(super) port_attribute: Option<Spanned<String>>,
+    /// The attribute with the login that the mail server is to see.
+    pub(super) login_attribute: Option<Spanned<String>>,
+    /// The attribute that switches a user off, whatever its value but "FALSE".
+    pub(super) nologin_attribute: Option<Spanned<String>>,
+    /// The attribute with the networks that the user may come from.
+    pub(super) allow_nets_attribute: Option<Spanned<String>>,
+}
+
 /// The words that `auth` may be.
+#[cfg(feature = "ldap")]
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Mode {
     Bind,
@@ -23,6 +60,7 @@ enum Mode {
     Compare,
 }
 
+#[cfg(feature = "ldap")]
 impl Checker<'_> {
     pub(super) fn ldap(&mut self, span: &Range<usize>, users: &Users) -> Option<Settings> {
         let before = self.problems.len();
@@ -48,7 +86,7 @@ impl Checker<'_> {
                            that attributes could be read from";
             self.report(span, "users.base", message);
         }
-        if let (Some(search_as), None) = (&users.bind_dn, &lookup)
+        if let (Some(search_as), None) = (&users.ldap.bind_dn, &lookup)
             && self.problems.len() == before
         {
             let message = "is of no use without base and filter: nothing is searched";
@@ -74,7 +112,7 @@ impl Checker<'_> {
     }
 
     fn urls(&mut self, span: &Range<usize>, users: &Users) -> Vec<(Url, Range<usize>)> {
-        let Some(urls) = &users.urls else {
+        let Some(urls) = &users.address.urls else {
             self.report(span, "users.urls", "is missing");
             return Vec::new();
         };
@@ -92,7 +130,11 @@ impl Checker<'_> {
     }
 
     fn starttls(&mut self, users: &Users, urls: &[(Url, Range<usize>)]) -> bool {
-        let on = users.starttls.as_ref().filter(|on| *on.get_ref());
+        let on = users
+            .connection
+            .starttls
+            .as_ref()
+            .filter(|on| *on.get_ref());
         match on {
             Some(on) if !urls.is_empty() && !urls.iter().any(|(url, _)| url.can_start_tls()) => {
                 let message = "is for ldap:// only, and none of the urls is";
@@ -118,7 +160,7 @@ impl Checker<'_> {
             ("search-bind", Mode::SearchBind),
             ("compare", Mode::Compare),
         ];
-        let Some(auth) = &users.auth else {
+        let Some(auth) = &users.ldap.auth else {
             let message = "is missing; it is one of \"bind\", \"search-bind\", \"compare\"";
             self.report(span, "users.auth", message);
             return None;
@@ -134,21 +176,21 @@ impl Checker<'_> {
             }
         };
         if mode != Mode::Bind {
-            let place = users.user_dn.as_ref().map(Spanned::span);
+            let place = users.ldap.user_dn.as_ref().map(Spanned::span);
             only(self, "users.user-dn", place, "bind");
         }
         if mode != Mode::Compare {
-            let attribute = users.password_attribute.as_ref().map(Spanned::span);
+            let attribute = users.ldap.password_attribute.as_ref().map(Spanned::span);
             only(self, "users.password-attribute", attribute, "compare");
-            let scheme = users.default_scheme.as_ref().map(Spanned::span);
+            let scheme = users.secrets.default_scheme.as_ref().map(Spanned::span);
             only(self, "users.default-scheme", scheme, "compare");
-            let weak = users.allow_weak_schemes.as_ref().map(Spanned::span);
+            let weak = users.secrets.allow_weak_schemes.as_ref().map(Spanned::span);
             only(self, "users.allow-weak-schemes", weak, "compare");
         }
         match mode {
             Mode::SearchBind => Some(Auth::SearchBind),
             Mode::Bind => {
-                let Some(user_dn) = &users.user_dn else {
+                let Some(user_dn) = &users.ldap.user_dn else {
                     let message = "is missing; auth = \"bind\" needs it";
                     self.report(span, "users.user-dn", message);
                     return None;
@@ -158,12 +200,13 @@ impl Checker<'_> {
                 Some(Auth::Bind(name))
             }
             Mode::Compare => {
-                let name = users.password_attribute.as_ref();
+                let name = users.ldap.password_attribute.as_ref();
                 let attribute = self
                     .attribute("users.password-attribute", name)
                     .unwrap_or_else(|| "userPassword".to_owned());
                 let default_scheme = self.default_scheme(users);
                 let allowed = users
+                    .secrets
                     .allow_weak_schemes
                     .as_ref()
                     .is_some_and(|on| *on.get_ref());
@@ -177,7 +220,7 @@ impl Checker<'_> {
     }
 
     fn lookup(&mut self, span: &Range<usize>, users: &Users, mode: Mode) -> Option<Lookup> {
-        let scope = users.scope.as_ref().and_then(|scope| {
+        let scope = users.ldap.scope.as_ref().and_then(|scope| {
             let words = [
                 ("base", Scope::Base),
                 ("one", Scope::One),
@@ -185,10 +228,10 @@ impl Checker<'_> {
             ];
             self.word("users.scope", scope, &words)
         });
-        let (base, filter) = match (&users.base, &users.filter) {
+        let (base, filter) = match (&users.ldap.base, &users.ldap.filter) {
             (Some(base), Some(filter)) => (base, filter),
             (None, None) if mode == Mode::Bind => {
-                if let Some(scope) = &users.scope {
+                if let Some(scope) = &users.ldap.scope {
                     let message = "is of no use without base and filter";
                     self.report(&scope.span(), "users.scope", message);
                 }
@@ -243,12 +286,12 @@ impl Checker<'_> {
             _ => false,
         };
         let (key, text) = match auth {
-            Some(Auth::Bind(_)) => ("users.user-dn", &users.user_dn),
-            _ => ("users.filter", &users.filter),
+            Some(Auth::Bind(_)) => ("users.user-dn", &users.ldap.user_dn),
+            _ => ("users.filter", &users.ldap.filter),
         };
         if let Some(text) = text
             && ignored
-            && users.domains.is_none()
+            && users.common.domains.is_none()
         {
             let message = "takes {local} with whatever domain: list the domains in domains, or use \
                            {login} or {domain}";
@@ -269,7 +312,7 @@ impl Checker<'_> {
 
     fn search_as(&mut self, users: &Users) -> Option<SearchAs> {
         const FILE: &str = "users.bind-password-file";
-        match (&users.bind_dn, &users.bind_password_file) {
+        match (&users.ldap.bind_dn, &users.ldap.bind_password_file) {
             (None, None) => None,
             (None, Some(file)) => {
                 self.report(&file.span(), FILE, "is of no use without bind-dn");
@@ -306,13 +349,16 @@ impl Checker<'_> {
 
     fn attributes(&mut self, users: &Users) -> Attributes {
         Attributes {
-            host: self.attribute("users.host-attribute", users.host_attribute.as_ref()),
-            port: self.attribute("users.port-attribute", users.port_attribute.as_ref()),
-            login: self.attribute("users.login-attribute", users.login_attribute.as_ref()),
-            nologin: self.attribute("users.nologin-attribute", users.nologin_attribute.as_ref()),
+            host: self.attribute("users.host-attribute", users.ldap.host_attribute.as_ref()),
+            port: self.attribute("users.port-attribute", users.ldap.port_attribute.as_ref()),
+            login: self.attribute("users.login-attribute", users.ldap.login_attribute.as_ref()),
+            nologin: self.attribute(
+                "users.nologin-attribute",
+                users.ldap.nologin_attribute.as_ref(),
+            ),
             allow_nets: self.attribute(
                 "users.allow-nets-attribute",
-                users.allow_nets_attribute.as_ref(),
+                users.ldap.allow_nets_attribute.as_ref(),
             ),
         }
     }
@@ -326,7 +372,7 @@ impl Checker<'_> {
     }
 
     fn connections(&mut self, users: &Users) -> NonZeroUsize {
-        let connections = match &users.connections {
+        let connections = match &users.connection.connections {
             Some(connections) => self.number("users.connections", connections, 1..=1000),
             None => 4,
         };

@@ -1,14 +1,141 @@
-//! What the stores that ask a server have in common.
+//! The keys that several stores have.
 
+use std::num::NonZeroUsize;
+#[cfg(feature = "remote")]
+use std::ops::Range;
+#[cfg(any(feature = "ldap", feature = "remote"))]
 use std::time::Duration;
 
+use serde::Deserialize;
 use toml::Spanned;
 
 use super::Users;
 use crate::config::checker::Checker;
+#[cfg(any(feature = "ldap", feature = "remote"))]
 use crate::net::tls::CaFile;
+#[cfg(any(feature = "sql", feature = "ldap"))]
+use crate::secret::{Accepted, WeakSchemes};
+use crate::secret::{Secret, SecretError};
+
+/// Which stored passwords are accepted.
+#[derive(Default, Deserialize)]
+#[serde(default, rename_all = "kebab-case")]
+pub(super) struct Secrets {
+    /// Whether hashes that are fast to guess are accepted too. Default: false.
+    pub(super) allow_weak_schemes: Option<Spanned<bool>>,
+    /// The scheme of stored passwords that name none, such as "SHA512-CRYPT".
+    pub(super) default_scheme: Option<Spanned<String>>,
+}
+
+/// Where a server is.
+#[derive(Default, Deserialize)]
+#[serde(default, rename_all = "kebab-case")]
+pub(super) struct Address {
+    /// Where it is.
+    pub(super) url: Option<Spanned<String>>,
+    /// Where it is; the first that answers is asked.
+    pub(super) urls: Option<Spanned<Vec<Spanned<String>>>>,
+}
+
+/// How a server is asked.
+#[derive(Default, Deserialize)]
+#[serde(default, rename_all = "kebab-case")]
+pub(super) struct Connection {
+    /// Who listens on its Unix socket, the name of a user, or a number. Default: root, the user we
+    /// run as, or the owner of the socket's folder.
+    pub(super) socket_user: Option<Spanned<String>>,
+    /// Whether an unencrypted connection is upgraded before it is used.
+    /// Default: false.
+    pub(super) starttls: Option<Spanned<bool>>,
+    /// Certificates, in PEM form, that are trusted in place of the system's; `sql`: besides them.
+    pub(super) ca_file: Option<Spanned<String>>,
+    /// Connections at once, 1 to 1000. Default: 4.
+    pub(super) connections: Option<Spanned<i64>>,
+    /// Logins that wait for its answer at the same time, 1 to 10000;
+    /// more get the temporary failure at once. Default: such an even share of
+    /// `fastcgi.max-connections` that one more is left over for all other logins.
+    pub(super) max_questions: Option<Spanned<i64>>,
+    /// Seconds that connecting may take, 1 to 60. Default: 2.
+    pub(super) connect_timeout: Option<Spanned<i64>>,
+    /// Seconds that one question may take in all, 1 to 60. Default: 4.
+    pub(super) timeout: Option<Spanned<i64>>,
+    /// Seconds that a right password is remembered, at most 3600.
+    /// Default: 0, not at all.
+    pub(super) cache: Option<Spanned<i64>>,
+}
+
+/// The stores that have one of these keys.
+pub(super) fn stores_with(key: &str) -> &'static [&'static str] {
+    match key {
+        "allow-weak-schemes" | "default-scheme" => &["file", "sql", "ldap"],
+        "url" => &["sql", "imap", "pop3", "http"],
+        "urls" => &["ldap"],
+        "starttls" => &["ldap", "imap", "pop3"],
+        "connections" => &["sql", "ldap"],
+        "cache" => &["ldap", "imap", "pop3", "http"],
+        // All that ask a server.
+        _ => &["sql", "ldap", "imap", "pop3", "http"],
+    }
+}
 
 impl Checker<'_> {
+    /// The scheme of stored passwords that name none, if a stored password can have it.
+    pub(super) fn default_scheme(&mut self, users: &Users) -> Option<String> {
+        let scheme = users.secrets.default_scheme.as_ref()?;
+        if let Err(error) = Secret::takes_scheme(scheme.get_ref()) {
+            let message = match error {
+                SecretError::UnknownScheme => {
+                    let name = scheme.get_ref();
+                    let bare = name.trim_start_matches('{').trim_end_matches('}');
+                    match bare != name && Secret::takes_scheme(bare).is_ok() {
+                        true => format!("write {bare:?}, without braces"),
+                        false => format!("there is no scheme {name:?} here"),
+                    }
+                }
+                error => error.to_string(),
+            };
+            self.report(&scheme.span(), "users.default-scheme", message);
+        }
+        Some(scheme.get_ref().clone())
+    }
+
+    pub(in crate::config) fn questions(
+        &mut self,
+        key: &str,
+        most: Option<&Spanned<i64>>,
+    ) -> Option<NonZeroUsize> {
+        most.and_then(|most| NonZeroUsize::new(self.number(key, most, 1..=10_000)))
+    }
+}
+
+/// Of stores that ask a server.
+#[cfg(feature = "tls")]
+impl Checker<'_> {
+    /// Which stored secrets are taken.
+    #[cfg(any(feature = "sql", feature = "ldap"))]
+    pub(super) fn accepted(&self, allow_weak: bool) -> Accepted {
+        Accepted {
+            weak: match allow_weak {
+                true => WeakSchemes::Allowed,
+                false => WeakSchemes::Refused,
+            },
+            max_ms: self.max_hash_ms,
+        }
+    }
+
+    #[cfg(feature = "remote")]
+    pub(super) fn url<'u>(
+        &mut self,
+        span: &Range<usize>,
+        users: &'u Users,
+    ) -> Option<&'u Spanned<String>> {
+        if users.address.url.is_none() {
+            self.report(span, "users.url", "is missing");
+        }
+        users.address.url.as_ref()
+    }
+
+    #[cfg(any(feature = "ldap", feature = "remote"))]
     /// For connecting, for the whole question, and for remembering.
     pub(super) fn times(&mut self, users: &Users) -> [Duration; 3] {
         let mut seconds = |key, value: &Option<Spanned<i64>>, default, range| {
@@ -17,16 +144,22 @@ impl Checker<'_> {
             Duration::from_secs(seconds)
         };
         [
-            seconds("users.connect-timeout", &users.connect_timeout, 2, 1..=60),
-            seconds("users.timeout", &users.timeout, 4, 1..=60),
-            seconds("users.cache", &users.cache, 0, 0..=3600),
+            seconds(
+                "users.connect-timeout",
+                &users.connection.connect_timeout,
+                2,
+                1..=60,
+            ),
+            seconds("users.timeout", &users.connection.timeout, 4, 1..=60),
+            seconds("users.cache", &users.connection.cache, 0, 0..=3600),
         ]
     }
 
+    #[cfg(any(feature = "ldap", feature = "remote"))]
     /// Certificates, if there is something to check.
     pub(super) fn ca_file(&mut self, users: &Users, encrypted: bool) -> Option<CaFile> {
         const KEY: &str = "users.ca-file";
-        let file = users.ca_file.as_ref()?;
+        let file = users.connection.ca_file.as_ref()?;
         if !encrypted {
             let message = "is of no use: the connection is not encrypted";
             self.warn(&file.span(), KEY, message);
@@ -38,7 +171,7 @@ impl Checker<'_> {
     #[cfg(any(feature = "sql", feature = "ldap", feature = "remote"))]
     pub(super) fn socket_user(&mut self, users: &Users, is_unix: bool) -> Option<u32> {
         const KEY: &str = "users.socket-user";
-        let user = users.socket_user.as_ref()?;
+        let user = users.connection.socket_user.as_ref()?;
         if !is_unix {
             self.report(&user.span(), KEY, "is of use only with a Unix socket");
             return None;

@@ -1,30 +1,59 @@
 //! `store = "sql"`.
 
-use std::net::IpAddr;
-use std::ops::Range;
-use std::path::PathBuf;
-use std::time::Duration;
-
+use serde::Deserialize;
 use toml::Spanned;
-use zeroize::Zeroizing;
 
-use super::Users;
-use crate::config::Use;
-use crate::config::checker::Checker;
-use crate::sys::trusted_file::{Secrecy, read_trusted, warnings_of_secret};
-use crate::users::sql::network::{Address, DatabasePassword, Server, Tls};
-use crate::users::sql::row::Reading;
-use crate::users::sql::server_key::ServerKey;
-use crate::users::sql::template::{Dialect, Template};
-use crate::users::sql::url::{Family, ServerUrl, Url};
-use crate::users::sql::{Kind, Settings};
+#[cfg(feature = "sql")]
+use {
+    super::Users,
+    crate::config::Use,
+    crate::config::checker::Checker,
+    crate::sys::trusted_file::{Secrecy, read_trusted, warnings_of_secret},
+    crate::users::sql::network::{Address, DatabasePassword, Server, Tls},
+    crate::users::sql::row::Reading,
+    crate::users::sql::server_key::ServerKey,
+    crate::users::sql::template::{Dialect, Template},
+    crate::users::sql::url::{Family, ServerUrl, Url},
+    crate::users::sql::{Kind, Settings},
+    std::net::IpAddr,
+    std::ops::Range,
+    std::path::PathBuf,
+    std::time::Duration,
+    zeroize::Zeroizing,
+};
 
+/// The keys that only this store has.
+#[derive(Default, Deserialize)]
+#[serde(default, rename_all = "kebab-case")]
+pub(super) struct Keys {
+    /// A file whose first line is the password of the URL's user.
+    pub(super) password_file: Option<Spanned<String>>,
+    /// The statement that gives one row for a login.
+    pub(super) query: Option<Spanned<String>>,
+    /// The statement that gives the app passwords of a login.
+    pub(super) app_passwords_query: Option<Spanned<String>>,
+    /// `off`, `prefer`, `require` or `verify`. Default: "verify", but "off" on this machine.
+    pub(super) tls: Option<Spanned<String>>,
+    /// The public key of a MySQL server, by which it gets the password without TLS.
+    pub(super) server_public_key_file: Option<Spanned<String>>,
+}
+
+#[cfg(feature = "sql")]
 impl Checker<'_> {
     pub(super) fn sql(&mut self, span: &Range<usize>, users: &Users) -> Option<Settings> {
-        let connections = self.sql_number("connections", users.connections.as_ref(), 4, 1000);
-        let connect_timeout =
-            self.sql_number("connect-timeout", users.connect_timeout.as_ref(), 2, 60);
-        let timeout = self.sql_number("timeout", users.timeout.as_ref(), 4, 60);
+        let connections = self.sql_number(
+            "connections",
+            users.connection.connections.as_ref(),
+            4,
+            1000,
+        );
+        let connect_timeout = self.sql_number(
+            "connect-timeout",
+            users.connection.connect_timeout.as_ref(),
+            2,
+            60,
+        );
+        let timeout = self.sql_number("timeout", users.connection.timeout.as_ref(), 4, 60);
         let timeout = Duration::from_secs(timeout.unsigned_abs());
         let kind = self.sql_kind(span, users, timeout);
         // Without a URL, nobody knows by which rules they are to be read.
@@ -33,20 +62,20 @@ impl Checker<'_> {
             Kind::Postgres(_) => Dialect::Postgres,
             Kind::Mysql(_) => Dialect::Mysql,
         });
-        if users.query.is_none() {
+        if users.sql.query.is_none() {
             self.report(span, "users.query", "is missing");
         }
-        let query = self.statement("query", users.query.as_ref(), dialect);
+        let query = self.statement("query", users.sql.query.as_ref(), dialect);
         if let Some(query) = &query {
             self.warn_of_local(users, query);
         }
         let app_passwords = self.statement(
             "app-passwords-query",
-            users.app_passwords_query.as_ref(),
+            users.sql.app_passwords_query.as_ref(),
             dialect,
         );
         let default_scheme = self.default_scheme(users);
-        let allow_weak = users.allow_weak_schemes.as_ref();
+        let allow_weak = users.secrets.allow_weak_schemes.as_ref();
         Some(Settings {
             kind: kind?,
             query: query?,
@@ -65,10 +94,10 @@ impl Checker<'_> {
     fn warn_of_local(&mut self, users: &Users, query: &Template) {
         use crate::users::sql::template::Parameter;
         let asks = |parameter| query.parameters.contains(&parameter);
-        if asks(Parameter::Login) || asks(Parameter::Domain) || users.domains.is_some() {
+        if asks(Parameter::Login) || asks(Parameter::Domain) || users.common.domains.is_some() {
             return;
         }
-        let span = users.query.as_ref().map_or(0..0, Spanned::span);
+        let span = users.sql.query.as_ref().map_or(0..0, Spanned::span);
         let message = "takes :local with whatever domain: list the domains, or ask for :domain too";
         self.warn(&span, "users.query", message);
     }
@@ -101,7 +130,7 @@ impl Checker<'_> {
 
     fn sql_kind(&mut self, span: &Range<usize>, users: &Users, timeout: Duration) -> Option<Kind> {
         const KEY: &str = "users.url";
-        let Some(url) = &users.url else {
+        let Some(url) = &users.address.url else {
             self.report(span, KEY, "is missing");
             return None;
         };
@@ -126,18 +155,24 @@ impl Checker<'_> {
         let network = [
             (
                 "password-file",
-                users.password_file.as_ref().map(Spanned::span),
+                users.sql.password_file.as_ref().map(Spanned::span),
             ),
-            ("tls", users.tls.as_ref().map(Spanned::span)),
-            ("socket-user", users.socket_user.as_ref().map(Spanned::span)),
-            ("ca-file", users.ca_file.as_ref().map(Spanned::span)),
+            ("tls", users.sql.tls.as_ref().map(Spanned::span)),
+            (
+                "socket-user",
+                users.connection.socket_user.as_ref().map(Spanned::span),
+            ),
+            (
+                "ca-file",
+                users.connection.ca_file.as_ref().map(Spanned::span),
+            ),
             (
                 "server-public-key-file",
-                users.server_public_key_file.as_ref().map(Spanned::span),
+                users.sql.server_public_key_file.as_ref().map(Spanned::span),
             ),
             (
                 "connect-timeout",
-                users.connect_timeout.as_ref().map(Spanned::span),
+                users.connection.connect_timeout.as_ref().map(Spanned::span),
             ),
         ];
         for (key, place) in network {
@@ -176,17 +211,18 @@ impl Checker<'_> {
             ("require", Tls::Require),
         ];
         let tls = users
+            .sql
             .tls
             .as_ref()
             .and_then(|tls| self.word("users.tls", tls, &words))
             .unwrap_or(if here { Tls::Off } else { Tls::Verify });
-        if let (Some(key), Address::Unix(..)) = (&users.tls, &address)
+        if let (Some(key), Address::Unix(..)) = (&users.sql.tls, &address)
             && tls != Tls::Off
         {
             let message = "a Unix socket needs no TLS, and has none";
             self.report(&key.span(), "users.tls", message);
         }
-        if let Some(file) = &users.ca_file
+        if let Some(file) = &users.connection.ca_file
             && tls != Tls::Verify
         {
             let message = "is of use only with tls = \"verify\"";
@@ -194,19 +230,20 @@ impl Checker<'_> {
         }
         let of_use = family == Family::Mysql && tls == Tls::Off;
         let server_key = users
+            .sql
             .server_public_key_file
             .as_ref()
             .and_then(|file| self.server_key(file, of_use));
         let socket_user = self.socket_user(users, matches!(address, Address::Unix(..)));
         if matches!(tls, Tls::Off | Tls::Prefer) && !here {
-            let place = users.tls.as_ref().map_or(url.span(), Spanned::span);
+            let place = users.sql.tls.as_ref().map_or(url.span(), Spanned::span);
             let message = "password hashes travel over the network, to be read on the way";
             self.warn(&place, "users.tls", message);
         }
         // PostgreSQL's SCRAM shows that the server knows the password.
         let shows_itself = tls == Tls::Verify
             || family == Family::Postgres
-                && (parts.password.is_some() || users.password_file.is_some());
+                && (parts.password.is_some() || users.sql.password_file.is_some());
         if let (Address::Tcp(_, port), true, false) = (&address, here, shows_itself) {
             self.warn_of_port(&url.span(), "users.url", Some(*port));
         }
@@ -217,6 +254,7 @@ impl Checker<'_> {
             database: parts.database,
             tls,
             authorities: users
+                .connection
                 .ca_file
                 .as_ref()
                 .and_then(|file| self.authorities("users.ca-file", file))
@@ -253,7 +291,7 @@ impl Checker<'_> {
         in_url: Option<Zeroizing<String>>,
     ) -> Option<DatabasePassword> {
         const KEY: &str = "users.password-file";
-        let Some(file) = &users.password_file else {
+        let Some(file) = &users.sql.password_file else {
             self.holds_secret |= in_url.is_some();
             return in_url.map(DatabasePassword::new);
         };
@@ -274,6 +312,7 @@ impl Checker<'_> {
     }
 }
 
+#[cfg(feature = "sql")]
 fn is_this_machine(host: &str) -> bool {
     host.eq_ignore_ascii_case("localhost")
         || host

@@ -1,0 +1,66 @@
+//! The store of one `[[users]]`.
+
+use crate::users as stores;
+
+/// The store of one `[[users]]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum StoreConfig {
+    /// Everybody, with every password.
+    Accept,
+    /// A password file.
+    File(stores::file::Settings),
+    /// A password file for each domain.
+    Domains(stores::file::domains::DomainSettings),
+    /// A database.
+    #[cfg(feature = "sql")]
+    Sql(Box<stores::sql::Settings>),
+    /// A directory.
+    #[cfg(feature = "ldap")]
+    Ldap(Box<stores::ldap::Settings>),
+    /// A mail server.
+    #[cfg(feature = "remote")]
+    Server(stores::server::Settings),
+    /// Another `auth_http` service.
+    #[cfg(feature = "remote")]
+    Http(stores::http::Settings),
+}
+
+impl StoreConfig {
+    /// Whether somebody else has the answer, who may be slow. SQLite is one too: its file may be
+    /// locked, or on a slow disk.
+    pub fn asks_a_server(&self) -> bool {
+        match self {
+            Self::Accept | Self::File(_) | Self::Domains(_) => false,
+            #[cfg(feature = "sql")]
+            Self::Sql(_) => true,
+            #[cfg(feature = "ldap")]
+            Self::Ldap(_) => true,
+            #[cfg(feature = "remote")]
+            Self::Server(_) | Self::Http(_) => true,
+        }
+    }
+
+    /// Whether its users may have app passwords.
+    pub fn has_app_passwords(&self) -> bool {
+        match self {
+            Self::File(settings) => settings.app_passwords.is_some(),
+            #[cfg(feature = "sql")]
+            Self::Sql(settings) => settings.app_passwords.is_some(),
+            _ => false,
+        }
+    }
+
+    /// Whether it can tell who is a user without a password.
+    pub fn knows_its_users(&self) -> bool {
+        match self {
+            Self::Accept => false,
+            Self::File(_) | Self::Domains(_) => true,
+            #[cfg(feature = "sql")]
+            Self::Sql(_) => true,
+            #[cfg(feature = "ldap")]
+            Self::Ldap(settings) => settings.lookup.is_some(),
+            #[cfg(feature = "remote")]
+            Self::Server(_) | Self::Http(_) => false,
+        }
+    }
+}
