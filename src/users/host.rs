@@ -1,5 +1,6 @@
 //! A user's mail server, as password files, databases and directories write it: a host and a port.
 
+#[cfg(any(feature = "sql", feature = "ldap"))]
 use std::net::IpAddr;
 use std::num::NonZeroU16;
 
@@ -8,15 +9,13 @@ const MAX_HOST_BYTES: usize = 253;
 
 /// Reads a host; an empty one is none. PostgreSQL writes an address of the type `inet` as a network
 /// of one address, `192.0.2.1/32`: that is the address. The error says what is wrong.
+#[cfg(any(feature = "sql", feature = "ldap"))]
 pub(super) fn host(text: &[u8]) -> Result<Option<String>, &'static str> {
     const NO_HOST: &str = "is no name and no address";
-    let host = str::from_utf8(text).map_err(|_| NO_HOST)?;
-    if host.is_empty() {
+    if text.is_empty() {
         return Ok(None);
     }
-    if host.len() > MAX_HOST_BYTES || !host.bytes().all(|byte| byte.is_ascii_graphic()) {
-        return Err(NO_HOST);
-    }
+    let host = name(text).ok_or(NO_HOST)?;
     let Some((address, prefix)) = host.split_once('/') else {
         return Ok(Some(host.to_owned()));
     };
@@ -28,6 +27,15 @@ pub(super) fn host(text: &[u8]) -> Result<Option<String>, &'static str> {
         return Err("is a network, not the address of one host");
     }
     Ok(Some(address.to_owned()))
+}
+
+/// Reads a host that is there: printable ASCII without blanks.
+pub(super) fn name(text: &[u8]) -> Option<&str> {
+    let host = str::from_utf8(text).ok()?;
+    let fits = |host: &&str| host.bytes().all(|byte| byte.is_ascii_graphic());
+    Some(host)
+        .filter(|_| (1..=MAX_HOST_BYTES).contains(&text.len()))
+        .filter(fits)
 }
 
 /// Reads a port; an empty one and 0 are none. The error says what is wrong.
@@ -47,6 +55,7 @@ pub(super) fn port(text: &[u8]) -> Result<Option<NonZeroU16>, &'static str> {
 mod tests {
     use super::*;
 
+    #[cfg(any(feature = "sql", feature = "ldap"))]
     #[test]
     fn hosts() {
         for (text, expected) in [

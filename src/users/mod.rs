@@ -23,13 +23,13 @@ mod codes;
 #[cfg(any(feature = "ldap", feature = "sql"))]
 mod decoys;
 pub mod file;
-#[cfg(any(feature = "sql", feature = "ldap"))]
 mod host;
 #[cfg(feature = "remote")]
 pub mod http;
 #[cfg(feature = "ldap")]
 pub mod ldap;
 mod limits;
+mod misspelt;
 #[cfg(feature = "remote")]
 mod outage;
 #[cfg(feature = "remote")]

@@ -4,16 +4,14 @@
 
 use std::fmt;
 use std::net::IpAddr;
-use std::num::NonZeroU16;
 
 use crate::login::{Login, MAX_LOGIN_BYTES};
 use crate::secret::{Accepted, Secret, SecretError, WeakSchemes};
-use crate::users::{Account, Credential, Passwords, limits, variable};
+use crate::users::misspelt::{Limit, limit_meant};
+use crate::users::{Account, Credential, Passwords, host, limits, variable};
 
 /// The longest line taken. The extra fields may list networks.
 const MAX_LINE_BYTES: usize = 8192;
-/// The longest name of a host (RFC 1035, 2.3.4).
-const MAX_HOST_BYTES: usize = 253;
 /// What is wrong with what PostgreSQL keeps for SCRAM, of which the field has the first part.
 const CUT_SCRAM: SecretError = SecretError::Damaged(
     "PostgreSQL's form holds colons, which end the field here: write \
@@ -257,13 +255,17 @@ impl Extra {
         }
         match key {
             b"host" => {
-                account.host = Some(read_host(value).ok_or("host is no name and no address")?);
+                let name = host::name(value).ok_or("host is no name and no address")?;
+                account.host = Some(name.to_owned());
             }
             b"hostip" => {
-                let address = read_host(value).filter(|host| host.parse::<IpAddr>().is_ok());
-                self.host_ip = Some(address.ok_or("hostip is no address")?);
+                let address = host::name(value).filter(|host| host.parse::<IpAddr>().is_ok());
+                self.host_ip = Some(address.ok_or("hostip is no address")?.to_owned());
             }
-            b"port" => account.port = Some(read_port(value).ok_or("port is not 1 to 65535")?),
+            b"port" => {
+                let port = host::port(value).ok().flatten();
+                account.port = Some(port.ok_or("port is not 1 to 65535")?);
+            }
             b"user" if variable::is_in(value) => {
                 return Err("user holds a variable, which means nothing here");
             }
@@ -313,48 +315,19 @@ impl Extra {
     }
 }
 
-/// What is wrong with an extra field that is meant to limit a user and would not: nobody is let in by a limit that
-/// is misspelt.
+/// What is wrong with an extra field that is meant to limit a user and does not.
 fn misspelt_limit(key: &[u8]) -> Option<&'static str> {
-    const LIMITS: [(&str, &str); 5] = [
-        ("nologin", "this extra field is like nologin: write nologin"),
-        (
-            "allow_nets",
-            "this extra field is like allow_nets: write allow_nets",
-        ),
-        (
-            "allow_real_nets",
-            "allow_real_nets means nothing here: write allow_nets",
-        ),
-        (
-            "expires",
-            "expires is a field of app passwords: none limits the user's own password by time",
-        ),
-        (
-            "protocols",
-            "protocols is a field of app passwords: none limits the user's own password by protocol",
-        ),
-    ];
-    if key.len() > "allow_real_nets".len() + 2 {
-        return None;
-    }
-    let plain = str::from_utf8(key).ok()?.to_ascii_lowercase();
-    let plain = plain.replace('-', "_");
-    let found = LIMITS
-        .iter()
-        .find(|(known, _)| strsim::osa_distance(&plain, known) <= 2)?;
-    Some(found.1)
-}
-
-fn read_host(value: &[u8]) -> Option<String> {
-    let host = str::from_utf8(value).ok()?;
-    ((1..=MAX_HOST_BYTES).contains(&host.len()) && host.bytes().all(|byte| byte.is_ascii_graphic()))
-        .then(|| host.to_owned())
-}
-
-fn read_port(value: &[u8]) -> Option<NonZeroU16> {
-    let digits = value.iter().all(u8::is_ascii_digit);
-    str::from_utf8(value).ok().filter(|_| digits)?.parse().ok()
+    Some(match limit_meant(str::from_utf8(key).ok()?)? {
+        Limit::NoLogin => "this extra field is like nologin: write nologin",
+        Limit::AllowNets => "this extra field is like allow_nets: write allow_nets",
+        Limit::AllowRealNets => "allow_real_nets means nothing here: write allow_nets",
+        Limit::Expires => {
+            "expires is a field of app passwords: none limits the user's own password by time"
+        }
+        Limit::Protocols => {
+            "protocols is a field of app passwords: none limits the user's own password by protocol"
+        }
+    })
 }
 
 fn read_user(value: &[u8]) -> Option<Vec<u8>> {

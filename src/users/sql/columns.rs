@@ -1,13 +1,9 @@
 //! What the columns of a statement are called, and what is wrong with that, whichever login it is asked about.
 
+use crate::users::misspelt::{Limit, limit_meant};
+
 /// The columns that say which login a row belongs to; the first that is there counts.
 pub(super) const OWNER: [&str; 3] = ["matched_login", "matched-login", "login"];
-
-/// What limits a login, in any statement.
-const LIMITS: [&str; 4] = ["protocols", "allow_nets", "expires", "nologin"];
-
-/// The most that two names can be apart, one of which is a slip of the other, is less than this.
-const MAX_SLIP_BYTES: usize = 20;
 
 /// How many columns of which nothing is made are named.
 const MAX_SHOWN: usize = 20;
@@ -76,11 +72,15 @@ impl Purpose {
     /// The limit that a column of which nothing is made may be meant for. A user's own password has no end and no
     /// protocols, so that columns of these names may be there for something else.
     fn limit_meant(self, column: &str) -> Option<&'static str> {
-        let is_known = |limit: &&str| match self {
-            Self::User => matches!(*limit, "nologin" | "allow_nets"),
-            Self::AppPasswords => true,
+        let limit = limit_meant(column)?;
+        let name = match limit {
+            Limit::NoLogin => "nologin",
+            Limit::AllowNets | Limit::AllowRealNets => "allow_nets",
+            Limit::Expires => "expires",
+            Limit::Protocols => "protocols",
         };
-        limit_meant(column).filter(is_known)
+        let counts = self == Self::AppPasswords || matches!(name, "nologin" | "allow_nets");
+        counts.then_some(name)
     }
 
     /// What is wrong with these columns; there is at least one.
@@ -165,27 +165,6 @@ fn is_same(one: &str, other: &str) -> bool {
         byte => byte.to_ascii_lowercase(),
     };
     one.bytes().map(plain).eq(other.bytes().map(plain))
-}
-
-/// The limit that a name which means nothing may be meant for. A limit that is misspelt must not be no limit.
-fn limit_meant(column: &str) -> Option<&'static str> {
-    const STEMS: [(&str, &str); 3] = [
-        ("expir", "expires"),
-        ("allownet", "allow_nets"),
-        ("allowreal", "allow_nets"),
-    ];
-    if column.len() > MAX_SLIP_BYTES {
-        return None;
-    }
-    let plain = |name: &str| name.to_ascii_lowercase().replace(['-', '_', ' '], "");
-    let wrong = plain(column);
-    let near = |limit: &&str| {
-        let right = plain(limit);
-        strsim::osa_distance(&wrong, &right) <= 1 + right.len() / 8
-    };
-    let stem = STEMS.iter().find(|(stem, _)| wrong.starts_with(stem));
-    let near = LIMITS.into_iter().find(near);
-    near.or(stem.map(|(_, limit)| *limit))
 }
 
 #[cfg(test)]

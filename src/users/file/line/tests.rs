@@ -1,5 +1,7 @@
 //! Tests of the lines of a password file.
 
+use std::num::NonZeroU16;
+
 use super::*;
 
 fn account(line: &str) -> Account {
