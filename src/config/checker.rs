@@ -95,15 +95,15 @@ pub(super) struct Checker<'a> {
     pub(super) named: Vec<Named>,
     /// `limits.max-hash-ms`.
     pub(super) max_hash_ms: u32,
-    /// Whether a secret stands in the file itself.
+    /// Whether the file itself has a secret.
     pub(super) holds_secret: bool,
     /// Where mail servers may be.
     pub(super) allowed: AllowedNetworks,
-    /// What is made of logins, as far as it is known yet.
+    /// The rules of `[logins]` that have been checked so far.
     pub(super) rules: LoginRules,
     /// The names of all keys.
     pub(super) key_names: KeyNames,
-    /// Keys that somebody meant by others.
+    /// The keys that unknown keys were meant for.
     pub(super) meant: Vec<String>,
 }
 
@@ -212,7 +212,7 @@ impl Checker<'_> {
         Some(text.get_ref().clone())
     }
 
-    /// One of some words, and what it stands for; the first of them where it is none.
+    /// The meaning of one of some words; that of the first after an unknown word.
     pub(super) fn word<T: Copy>(
         &mut self,
         key: &str,

@@ -1,4 +1,4 @@
-//! `[fastcgi]`: bounds of the FastCGI server, and who may connect to its Unix socket.
+//! `[fastcgi]`: limits of the FastCGI server, and the owner and mode of its Unix socket.
 
 use std::time::Duration;
 
@@ -23,7 +23,7 @@ pub(super) struct FastCgi {
     pub(super) max_params_bytes: Spanned<i64>,
     /// Variables in one request, 64 to 10000. Default: 512.
     pub(super) max_params: Spanned<i64>,
-    /// Who may connect to a Unix socket that we make, as an octal file mode. Default: "0660".
+    /// The octal file mode of a Unix socket that the program makes. Default: "0660".
     pub(super) socket_mode: Spanned<String>,
     /// The user that it belongs to: the name of a user, or a number. Default: the user that the
     /// program runs as.
@@ -49,7 +49,7 @@ impl Default for FastCgi {
     }
 }
 
-/// Whose a Unix socket is that we make.
+/// The owner and the mode of a Unix socket that the program makes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SocketConfig {
     /// The file's mode.

@@ -1,7 +1,7 @@
 //! The whole file: its tables, and the [`Config`] that they make.
 //!
 //! Each table has a file of its own, with its keys, their defaults and their checks. The types of the keys
-//! check nothing else; numbers are `i64`, as TOML has them, so that one out of range gets our words.
+//! check nothing else; numbers are `i64`, as TOML has them, so that the checks report one out of range.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -51,7 +51,7 @@ pub(super) struct File {
     pub(super) routes: Routes,
     /// Mail servers by name.
     pub(super) hosts: BTreeMap<Spanned<String>, Spanned<HostEntry>>,
-    /// Users on their way from one host to another.
+    /// Users who move from one host to another.
     pub(super) moves: BTreeMap<Spanned<String>, Spanned<Move>>,
     pub(super) probes: Probes,
     pub(super) ports: Ports,
@@ -196,12 +196,12 @@ impl Checker<'_> {
         }
     }
 
-    /// What must be there; not asked of a file that could be read in part only.
+    /// Reports what a whole configuration needs; not called for one that could be read only in part.
     fn complete(&mut self, users: &[UsersConfig], routes: &Table) {
         let hosts_from_store = users
             .iter()
             .any(|users| !matches!(users.store, StoreConfig::Accept));
-        // Why there is none has been said, if one could not be read.
+        // A route that could not be read has been reported already.
         let of_route = |key: &String| key.starts_with("routes") || key.starts_with("hosts");
         let mut keys = self
             .problems
@@ -217,7 +217,7 @@ impl Checker<'_> {
     }
 }
 
-/// A value that stands nowhere in the file, or whose place its surroundings know.
+/// A value that is not in the file, or whose table has the place.
 pub(super) fn unplaced<T>(value: T) -> Spanned<T> {
     Spanned::new(0..0, value)
 }

@@ -35,11 +35,11 @@ pub(super) struct Host {
     pub(super) addresses: Option<Spanned<Vec<Spanned<AddressEntry>>>>,
     /// `serving`, or `moving`: its users get the temporary failure. Default: "serving".
     pub(super) state: Option<Spanned<String>>,
-    /// Who may log in there for everybody, where the user's own password is not known.
+    /// The master login of the mail server, for logins whose own password is not known.
     pub(super) master_login: Option<Spanned<String>>,
     /// A file whose first line is the password of `master-login`.
     pub(super) master_password_file: Option<Spanned<String>>,
-    /// What stands between the user's login and `master-login`. Default: "*".
+    /// The text between the user's login and `master-login`. Default: "*".
     pub(super) master_separator: Option<Spanned<String>>,
     /// `when-needed`, or `always`. Default: "when-needed".
     pub(super) master_use: Option<Spanned<String>>,
@@ -100,7 +100,7 @@ impl Checker<'_> {
         let master = self.master_login(&key, &host);
         let servers = match (host.address, host.addresses) {
             (None, None) if state == State::Moving => Vec::new(),
-            // Without one, the host stays in the table, so that its routes are not complained about too.
+            // Without an address the host stays in the table, so that its routes are not reported too.
             (address, None) => self.only_server(&key, span, address).into_iter().collect(),
             (address, Some(addresses)) => {
                 if address.is_some() {

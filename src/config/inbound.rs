@@ -20,7 +20,7 @@ pub(super) struct Inbound {
     pub(super) host: Option<Spanned<String>>,
     /// Whether the recipient must be a user of some store. Default: false.
     pub(super) known_users_only: Option<Spanned<bool>>,
-    /// Which characters part a user from a tag. Default: none.
+    /// The characters between a user and a tag. Default: none.
     pub(super) recipient_delimiter: Option<Spanned<String>>,
 }
 
@@ -76,7 +76,7 @@ impl Checker<'_> {
         })
     }
 
-    /// What parts a user from a tag: characters that can stand in a local part without quotes.
+    /// The characters between a user and a tag: those that a local part can have without quotes.
     fn delimiters(&mut self, delimiters: Option<&Spanned<String>>) -> Vec<u8> {
         let Some(delimiters) = delimiters else {
             return Vec::new();
@@ -91,7 +91,7 @@ impl Checker<'_> {
         text.as_bytes().to_vec()
     }
 
-    /// A domain such as can stand in a recipient.
+    /// A domain that a recipient can have.
     fn mail_domain(&mut self, domain: &Spanned<String>) -> Option<String> {
         const KEY: &str = "inbound.domains";
         let name = self.domains(KEY, domain)?;

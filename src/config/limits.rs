@@ -1,4 +1,4 @@
-//! `[limits]`: bounds of the work.
+//! `[limits]`: limits of the work.
 
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
@@ -10,7 +10,7 @@ use toml::Spanned;
 use super::checker::Checker;
 use super::file::unplaced;
 
-/// `[limits]`: bounds of the work.
+/// `[limits]`: limits of the work.
 #[derive(Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub(super) struct Limits {
@@ -25,7 +25,7 @@ pub(super) struct Limits {
     /// Logins whose right password is remembered, as a keyed digest in memory, so that it need not
     /// be hashed again; at most 10000000. Default: 100000, 0 for none.
     pub(super) remembered_logins: Spanned<i64>,
-    /// Seconds after which a decision is given up, 1 to 30. Default: 5.
+    /// Seconds that a decision may take, 1 to 30. Default: 5.
     pub(super) deadline: Spanned<i64>,
 }
 
@@ -44,15 +44,15 @@ impl Default for Limits {
 /// `[limits]`, checked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LimitsConfig {
-    /// Password hashes computed at once; `None` for as many as there are cores, which takes so
-    /// long to find out that a CGI program does not ask.
+    /// Password hashes computed at once. `None`: the number of cores; only a server asks for it, because
+    /// that takes long for a CGI request.
     pub max_hashes: Option<NonZeroUsize>,
     /// The most milliseconds of work that the hash of one password may take.
     pub max_hash_ms: u32,
     /// The folder through which all processes of this machine count their password hashes
     /// together, with line and column at which the configuration names it.
     pub hash_locks: Option<(PathBuf, (usize, usize))>,
-    /// How many right passwords need not be hashed again.
+    /// The number of logins whose right password is remembered.
     pub remembered_logins: usize,
     /// How long a decision may take.
     pub deadline: Duration,

@@ -1,4 +1,4 @@
-//! `[logins]`: what is made of a login before anybody is asked about it.
+//! `[logins]`: how a login is changed before a store is asked.
 
 use std::collections::BTreeMap;
 
@@ -13,7 +13,7 @@ use crate::login::rules::LoginRules;
 
 mod unreached;
 
-/// Of a name that is there already.
+/// The message for a name that is there already.
 const TWICE: &str = "stands here twice, in another case or spelling";
 
 fn bytes(aliases: &BTreeMap<String, String>) -> BTreeMap<Vec<u8>, Vec<u8>> {
@@ -22,7 +22,7 @@ fn bytes(aliases: &BTreeMap<String, String>) -> BTreeMap<Vec<u8>, Vec<u8>> {
     aliases.iter().map(bytes).collect()
 }
 
-/// `[logins]`: what is made of a login before anybody is asked about it, in the order of the keys.
+/// `[logins]`: how a login is changed before a store is asked, in the order of the keys.
 #[derive(Default, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub(super) struct Logins {
@@ -90,7 +90,7 @@ impl Checker<'_> {
         self.rules.clone()
     }
 
-    /// Other names of domains: none leads to another.
+    /// Other names of domains. An alias of an alias is an error.
     fn domain_aliases(
         &mut self,
         aliases: &BTreeMap<Spanned<String>, Spanned<String>>,

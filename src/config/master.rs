@@ -1,4 +1,4 @@
-//! `[master]`: who may log in as somebody else.
+//! `[master]`: users who may log in as other users.
 
 use serde::Deserialize;
 use toml::Spanned;
@@ -12,7 +12,7 @@ use crate::users::file::{LineLogins, Settings};
 #[derive(Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub(super) struct Master {
-    /// What stands between user and master. Default: "*".
+    /// The text between user and master. Default: "*".
     pub(super) separator: Spanned<String>,
     /// The password file of the masters. Default: there are none.
     pub(super) path: Option<Spanned<String>>,
@@ -33,7 +33,7 @@ impl Default for Master {
 /// `[master]`, if there are masters.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MasterConfig {
-    /// What stands between the user's login and the master's.
+    /// The text between the user's login and the master's.
     pub separator: Vec<u8>,
     /// Their password file.
     pub settings: Settings,

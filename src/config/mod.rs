@@ -1,4 +1,4 @@
-//! The configuration, checked: what the program uses, free of how it is written.
+//! The configuration, read and checked. Each table of the TOML file has one file here.
 
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
@@ -68,17 +68,17 @@ pub const MAX_KEY_FILE_BYTES: u64 = 64 * 1024;
 /// What follows for a host without a dot that `[hosts]` does not have.
 pub(crate) const DNS_IS_ASKED: &str = ", so DNS is asked for it";
 
-/// A checked configuration. Nothing has been opened but the files that it is made of.
+/// A checked configuration. Only the files that it consists of have been opened.
 pub struct Config {
     /// The file it was read from.
     pub path: PathBuf,
-    /// Who may ask.
+    /// Which requests are answered.
     pub fronts: Fronts,
     /// Where users come from, in the order in which they are asked. There is at least one.
     pub users: Vec<UsersConfig>,
-    /// What is made of a login before anybody is asked about it.
+    /// How a login is changed before a store is asked.
     pub logins: LoginRules,
-    /// Who may log in as somebody else.
+    /// The users who may log in as other users.
     pub master: Option<MasterConfig>,
     /// Clients that show a certificate.
     pub external: Option<certificate::Settings>,
@@ -93,13 +93,13 @@ pub struct Config {
     pub messages: Messages,
     /// Whether a client may try again on its connection.
     pub retry: Option<Retry>,
-    /// What slows guessing down.
+    /// The limits of guessing.
     pub throttle: Option<ThrottleConfig>,
     /// What is logged.
     pub log_level: LevelFilter,
     /// Bounds of the FastCGI server.
     pub fastcgi: fcgi::Limits,
-    /// Who may connect to Unix sockets that we make.
+    /// The owner and the mode of Unix sockets that the program makes.
     pub socket: SocketConfig,
     /// Bounds of the work.
     pub limits: LimitsConfig,

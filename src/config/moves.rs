@@ -1,4 +1,4 @@
-//! `[moves]`: users on their way from one host to another.
+//! `[moves]`: users who move from one host to another.
 
 use std::collections::BTreeMap;
 
@@ -9,19 +9,18 @@ use super::checker::Checker;
 use super::source::written;
 use crate::route::{self, Table};
 
-/// One of `[moves]`: users on their way from one host to another. Its name can stand wherever a
-/// host's can.
+/// One of `[moves]`: users who move from one host to another. A route can name it like a host.
 #[derive(Default, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub(super) struct Move {
-    /// The host that they come from. Required.
+    /// The old host. Required.
     pub(super) old: Option<Spanned<String>>,
-    /// The host that they go to. Required.
+    /// The new host. Required.
     pub(super) new: Option<Spanned<String>>,
-    /// How many percent of them have arrived. Default: 0.
+    /// The percentage of users who are on the new host. Default: 0.
     pub(super) moved: Option<Spanned<i64>>,
-    /// Up to how many percent they are on their way, and get the temporary failure. Default:
-    /// as many as have arrived.
+    /// Users between `moved` and this percentage are being moved, and get the temporary failure.
+    /// Default: the value of `moved`.
     pub(super) moving: Option<Spanned<i64>>,
 }
 
@@ -76,7 +75,7 @@ impl Checker<'_> {
             let message = "must not be less than moved";
             self.report(&written.span(), &format!("{key}.moving"), message);
         }
-        // With one end only, so that routes that lead here are not complained about as well.
+        // With one host for both ends, so that routes to this move are not reported too.
         Some(route::Move {
             name: name.get_ref().as_str().into(),
             old: old.or(new)?,

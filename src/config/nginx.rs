@@ -1,4 +1,4 @@
-//! `[nginx]`: who may ask.
+//! `[nginx]`: which requests are answered.
 
 use std::ops::Range;
 
@@ -19,7 +19,7 @@ const MAX_FRONTS: usize = 256;
 
 /// The fewest bytes of a key that cannot be guessed: 128 bits, if all of them are random.
 const MIN_KEY_BYTES: usize = 16;
-/// The keys of our own examples and documents: everybody knows them.
+/// The keys of the examples and documents: they are public.
 const PLACEHOLDERS: [&str; 5] = [
     "replace-this-key",
     "a long random string",
@@ -34,14 +34,14 @@ const KEY_FILE: &str = "nginx.key-file";
 const HEADER: &str = "nginx.key-header";
 const FRONTS: &str = "nginx.allowed-fronts";
 
-/// `[nginx]`: who may ask.
+/// `[nginx]`: which requests are answered.
 #[derive(Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub(super) struct Nginx {
-    /// What every request must show in the header `key-header` (`auth_http_header X-Auth-Key …`).
-    /// Default: nothing is asked for.
+    /// The key that every request must have in the header `key-header` (`auth_http_header X-Auth-Key …`).
+    /// Default: no key is needed.
     pub(super) key: Option<Spanned<String>>,
-    /// The same while the key is changed: any of these will do.
+    /// The same while the key is changed: one of these is enough.
     pub(super) keys: Option<Spanned<Vec<Spanned<String>>>>,
     /// A file with that key in its first line, and others in the following; those that begin with
     /// `#` are comments. Only one of the three.
@@ -50,10 +50,10 @@ pub(super) struct Nginx {
     pub(super) key_header: Spanned<String>,
     /// Where requests may come from: addresses and networks, and `unix`.
     ///
-    /// What is compared is what nobody can make up: over TCP the address that connects; for a Unix
-    /// socket that we serve only whether `unix` is listed, as whoever may write to it is a front;
-    /// and under CGI and mod_fcgid, where the web server is the one that started us, REMOTE_ADDR,
-    /// which is who asked it. With a key, both are asked for. Default: anywhere.
+    /// The program compares what a client cannot forge. Over TCP: the address of the connection. On a Unix
+    /// socket: whether `unix` is listed, because only a front can write to it. Under CGI and mod_fcgid, which
+    /// the web server starts: REMOTE_ADDR, the client of the web server. With a key, both are needed.
+    /// Default: anywhere.
     pub(super) allowed_fronts: Option<Spanned<Vec<Spanned<String>>>>,
 }
 

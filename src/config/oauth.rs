@@ -18,17 +18,17 @@ use crate::auth::token;
 pub(super) struct OAuth {
     /// Where tokens are introspected (RFC 7662).
     pub(super) introspection_url: Option<Spanned<String>>,
-    /// Who we are there.
+    /// The client id of this program there.
     pub(super) client_id: Option<Spanned<String>>,
-    /// A file whose first line is our secret there.
+    /// A file whose first line is the secret of this program there.
     pub(super) client_secret_file: Option<Spanned<String>>,
     /// Keys of signed tokens (RFC 7517); read again when it changes.
     pub(super) jwks_file: Option<Spanned<String>>,
-    /// Who must have issued a token.
+    /// The issuer that a token must have.
     pub(super) issuer: Option<Spanned<String>>,
-    /// Whom it must be meant for.
+    /// The audience that it must have.
     pub(super) audience: Option<Spanned<String>>,
-    /// What it must allow.
+    /// The scope that it must have.
     pub(super) scope: Option<Spanned<String>>,
     /// The claim that names the login. Default: "email".
     pub(super) login_claim: Option<Spanned<String>>,
@@ -38,7 +38,7 @@ pub(super) struct OAuth {
     pub(super) max_questions: Option<Spanned<i64>>,
     /// Seconds that an introspection may take, 1 to 60. Default: 4.
     pub(super) timeout: Option<Spanned<i64>>,
-    /// Where a client that is refused may find out more; part of the Auth-Error-SASL.
+    /// The URL of more information for a refused client; part of Auth-Error-SASL.
     pub(super) configuration_url: Option<Spanned<String>>,
 }
 
@@ -46,11 +46,11 @@ pub(super) struct OAuth {
 #[cfg(feature = "oauth")]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OAuthConfig {
-    /// Which, and who vouches for them.
+    /// Which tokens are accepted, and what checks them.
     pub settings: token::Settings,
     /// How many introspections there may be at the same time, if that is said.
     pub max_questions: Option<NonZeroUsize>,
-    /// Where the configuration says all that.
+    /// Where the keys are in the file.
     pub places: Places,
 }
 

@@ -31,14 +31,13 @@ pub(super) struct Common {
     pub(super) store: Option<Spanned<String>>,
     /// What the log and the commands call it. Default: the word in `store`.
     pub(super) name: Option<Spanned<String>>,
-    /// The domains whose logins it is asked about; `""` stands for logins without one. Default:
-    /// all.
+    /// The domains of the logins that the store is asked about; `""` means logins without a domain.
+    /// Default: all.
     pub(super) domains: Option<Spanned<Vec<Spanned<String>>>>,
-    /// What follows a wrong password: `stop`, the login is refused, or `next`, the next store is
-    /// asked. Default: "stop".
+    /// After a wrong password: `stop` refuses the login, `next` asks the next store. Default: "stop".
     pub(super) wrong: Option<Spanned<String>>,
-    /// What follows where the store cannot say: `stop`, the temporary failure, or `next`.
-    /// Default: "stop".
+    /// After trouble in the store: `stop` answers with the temporary failure, `next` asks the next
+    /// store. Default: "stop".
     pub(super) trouble: Option<Spanned<String>>,
 }
 
@@ -50,15 +49,15 @@ pub struct UsersConfig {
     /// The domains whose logins it is asked about, in lower case; an empty one stands for logins
     /// without a domain. `None`: all.
     pub domains: Option<Vec<String>>,
-    /// What follows a wrong password.
+    /// What happens after a wrong password.
     pub wrong: Then,
-    /// What follows where the store cannot say.
+    /// What happens after trouble in the store.
     pub trouble: Then,
     /// How many logins may wait for its answer at the same time, if that is said.
     pub max_questions: Option<NonZeroUsize>,
     /// The store itself.
     pub store: StoreConfig,
-    /// Where the configuration says all that.
+    /// Where the keys are in the file.
     pub places: Places,
 }
 

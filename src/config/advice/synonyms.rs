@@ -1,6 +1,6 @@
-//! What other programs call our keys, and the words that a key may be.
+//! The names that other programs have for the keys, and the words that a key accepts.
 
-/// Names from other programs, by the table that they would stand in, and the key that is meant.
+/// The table, the names from other programs, and the key that is meant.
 const SYNONYMS: [(&str, &[&str], &str); 15] = [
     (
         "hosts",

@@ -1,4 +1,4 @@
-//! Servers on this machine: who may listen there, and who could.
+//! Servers on this machine: the user that runs one, and ports that any user could listen on.
 
 use std::ops::Range;
 
@@ -42,8 +42,8 @@ impl Checker<'_> {
             .ok()
     }
 
-    /// That anybody could listen on a port of this machine while the server is down, where nothing
-    /// shows who it is.
+    /// Advises against a port of this machine that any user could listen on while the server is down,
+    /// where nothing proves the identity of the server.
     pub(in crate::config) fn warn_of_port(
         &mut self,
         span: &Range<usize>,

@@ -1,5 +1,5 @@
-//! Names in the configuration that no login has by the time it is compared with them, as `[logins]` make
-//! another one of it.
+//! Warnings about logins and domains in the configuration that never match: `[logins]` changes a login before it is
+//! compared with them.
 
 use toml::Spanned;
 
@@ -8,7 +8,7 @@ use crate::login::Login;
 use crate::login::domain;
 
 impl Checker<'_> {
-    /// Says of a domain that it is another name of one, and whether it is.
+    /// Warns if a domain is an alias of another one; says whether it is.
     pub(in crate::config) fn warn_of_alias(
         &mut self,
         key: &str,
@@ -26,8 +26,7 @@ impl Checker<'_> {
         true
     }
 
-    /// Says of a domain, or of all below one, that no login has it. An empty one stands for logins without
-    /// a domain.
+    /// Warns if no login can have a domain, or one below it. An empty domain means logins without a domain.
     pub(in crate::config) fn warn_of_domain(
         &mut self,
         key: &str,
@@ -79,8 +78,8 @@ impl Checker<'_> {
         self.warn(&at.span(), key, message);
     }
 
-    /// Says of a login that it is never compared with this one, which is not in the domain of an alias.
-    /// `any_case` is whether upper and lower case are the same there.
+    /// Warns if no login is equal to this one after `[logins]`. With `any_case`, upper and lower case are equal. An
+    /// alias of a domain has its own warning.
     pub(in crate::config) fn warn_of_login(
         &mut self,
         key: &str,
@@ -112,7 +111,7 @@ impl Checker<'_> {
         self.warn(&at.span(), key, message);
     }
 
-    /// The same for first letters.
+    /// Warns if no login begins with one of these letters.
     pub(in crate::config) fn warn_of_letters(
         &mut self,
         key: &str,

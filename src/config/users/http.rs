@@ -25,7 +25,7 @@ pub(super) struct Keys {
     /// A file whose first line is sent as X-Auth-Key.
     pub(super) key_file: Option<Spanned<String>>,
     /// Texts of Auth-Status that mean that the other service cannot say.
-    /// Default: that of `messages.temporary`.
+    /// Default: the text that this program sends by default.
     pub(super) temporary: Option<Spanned<Vec<Spanned<String>>>>,
 }
 

@@ -27,7 +27,7 @@ pub(super) struct Keys {
     /// The template of a user's DN, with `{login}`, `{local}`, `{domain}`, `{protocol}` and
     /// `{client_ip}`; for Active Directory also of `user@domain` or `DOMAIN\user`.
     pub(super) user_dn: Option<Spanned<String>>,
-    /// Who searches, by DN or by a name that Active Directory knows. Default: anonymous.
+    /// The DN that searches, or a name that Active Directory knows. Default: anonymous.
     pub(super) bind_dn: Option<Spanned<String>>,
     /// A file whose first line is the password of `bind-dn`.
     pub(super) bind_password_file: Option<Spanned<String>>,
@@ -329,7 +329,7 @@ impl Checker<'_> {
                 }
                 let line = self.first_line(FILE, file)?;
                 if line.is_empty() {
-                    // The bind would succeed, as one of nobody (RFC 4513, 5.1.2).
+                    // The bind would be unauthenticated, and succeed (RFC 4513, 5.1.2).
                     self.report(&file.span(), FILE, "the password is empty");
                 }
                 match Password::new(line.to_vec()) {

@@ -41,8 +41,8 @@ pub(super) struct Address {
 #[derive(Default, Deserialize)]
 #[serde(default, rename_all = "kebab-case")]
 pub(super) struct Connection {
-    /// Who listens on its Unix socket, the name of a user, or a number. Default: root, the user we
-    /// run as, or the owner of the socket's folder.
+    /// The user that the server on a Unix socket must run as, by name or number. Default: root, the
+    /// user of this program, or the owner of the socket's folder.
     pub(super) socket_user: Option<Spanned<String>>,
     /// Whether an unencrypted connection is upgraded before it is used.
     /// Default: false.
@@ -51,9 +51,9 @@ pub(super) struct Connection {
     pub(super) ca_file: Option<Spanned<String>>,
     /// Connections at once, 1 to 1000. Default: 4.
     pub(super) connections: Option<Spanned<i64>>,
-    /// Logins that wait for its answer at the same time, 1 to 10000;
-    /// more get the temporary failure at once. Default: such an even share of
-    /// `fastcgi.max-connections` that one more is left over for all other logins.
+    /// Logins that wait for its answer at the same time, 1 to 10000; others get the temporary failure
+    /// at once. Default: an equal share of `fastcgi.max-connections`, with one share left for all
+    /// other logins.
     pub(super) max_questions: Option<Spanned<i64>>,
     /// Seconds that connecting may take, 1 to 60. Default: 2.
     pub(super) connect_timeout: Option<Spanned<i64>>,
@@ -79,7 +79,7 @@ pub(super) fn stores_with(key: &str) -> &'static [&'static str] {
 }
 
 impl Checker<'_> {
-    /// The scheme of stored passwords that name none, if a stored password can have it.
+    /// The scheme of stored passwords that name none.
     pub(super) fn default_scheme(&mut self, users: &Users) -> Option<String> {
         let scheme = users.secrets.default_scheme.as_ref()?;
         if let Err(error) = Secret::takes_scheme(scheme.get_ref()) {
@@ -111,7 +111,7 @@ impl Checker<'_> {
 /// Of stores that ask a server.
 #[cfg(feature = "tls")]
 impl Checker<'_> {
-    /// Which stored secrets are taken.
+    /// Which stored secrets are accepted.
     #[cfg(any(feature = "sql", feature = "ldap"))]
     pub(super) fn accepted(&self, allow_weak: bool) -> Accepted {
         Accepted {
@@ -136,7 +136,7 @@ impl Checker<'_> {
     }
 
     #[cfg(any(feature = "ldap", feature = "remote"))]
-    /// For connecting, for the whole question, and for remembering.
+    /// The time-outs of connecting and of a whole question, and the lifetime of a cached success.
     pub(super) fn times(&mut self, users: &Users) -> [Duration; 3] {
         let mut seconds = |key, value: &Option<Spanned<i64>>, default, range| {
             let value = value.as_ref();
@@ -156,7 +156,7 @@ impl Checker<'_> {
     }
 
     #[cfg(any(feature = "ldap", feature = "remote"))]
-    /// Certificates, if there is something to check.
+    /// The certificates of `ca-file`; warns where the connection has no TLS.
     pub(super) fn ca_file(&mut self, users: &Users, encrypted: bool) -> Option<CaFile> {
         const KEY: &str = "users.ca-file";
         let file = users.connection.ca_file.as_ref()?;
@@ -167,7 +167,7 @@ impl Checker<'_> {
         self.authorities(KEY, file)
     }
 
-    /// The number of the user who is to listen on the Unix socket.
+    /// The number of the user that the server on the Unix socket must run as.
     #[cfg(any(feature = "sql", feature = "ldap", feature = "remote"))]
     pub(super) fn socket_user(&mut self, users: &Users, is_unix: bool) -> Option<u32> {
         const KEY: &str = "users.socket-user";

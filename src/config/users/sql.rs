@@ -56,7 +56,7 @@ impl Checker<'_> {
         let timeout = self.sql_number("timeout", users.connection.timeout.as_ref(), 4, 60);
         let timeout = Duration::from_secs(timeout.unsigned_abs());
         let kind = self.sql_kind(span, users, timeout);
-        // Without a URL, nobody knows by which rules they are to be read.
+        // Without a URL, the SQL dialect of the statements is unknown.
         let dialect = kind.as_ref().map(|kind| match kind {
             Kind::Sqlite(_) => Dialect::Sqlite,
             Kind::Postgres(_) => Dialect::Postgres,
@@ -182,7 +182,7 @@ impl Checker<'_> {
         }
         let path = self.beside(path);
         self.name("users.url", &url.span(), &path, Use::Read);
-        // In WAL mode also who only reads writes the -shm file beside it.
+        // In WAL mode, reading also writes the -shm file beside the database.
         if let Some(folder) = path.parent() {
             self.name("users.url", &url.span(), folder, Use::Write);
         }

@@ -5,7 +5,7 @@ use crate::users as stores;
 /// The store of one `[[users]]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum StoreConfig {
-    /// Everybody, with every password.
+    /// Accepts every login with every password.
     Accept,
     /// A password file.
     File(stores::file::Settings),
@@ -26,8 +26,8 @@ pub enum StoreConfig {
 }
 
 impl StoreConfig {
-    /// Whether somebody else has the answer, who may be slow. SQLite is one too: its file may be
-    /// locked, or on a slow disk.
+    /// Whether the store asks a server, which may be slow. SQLite counts too: its file may be locked,
+    /// or on a slow disk.
     pub fn asks_a_server(&self) -> bool {
         match self {
             Self::Accept | Self::File(_) | Self::Domains(_) => false,
@@ -50,7 +50,7 @@ impl StoreConfig {
         }
     }
 
-    /// Whether it can tell who is a user without a password.
+    /// Whether it can tell without a password whether a login is a user.
     pub fn knows_its_users(&self) -> bool {
         match self {
             Self::Accept => false,
