@@ -9,6 +9,7 @@ use toml::Spanned;
 
 use super::checker::Checker;
 use super::file::unplaced;
+use crate::secret::MAX_HASH_MS;
 
 /// `[limits]`: limits of the work.
 #[derive(Deserialize)]
@@ -33,7 +34,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             max_hashes: unplaced(0),
-            max_hash_ms: unplaced(500),
+            max_hash_ms: unplaced(MAX_HASH_MS.into()),
             hash_locks: None,
             remembered_logins: unplaced(100_000),
             deadline: unplaced(5),

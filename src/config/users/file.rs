@@ -79,10 +79,9 @@ impl Checker<'_> {
         app_passwords: Option<PathBuf>,
         users: &Users,
     ) -> Settings {
-        let weak = users.secrets.allow_weak_schemes.as_ref();
         Settings {
             path,
-            allow_weak_schemes: weak.is_some_and(|allow| *allow.get_ref()),
+            allow_weak_schemes: users.secrets.allow_weak(),
             max_hash_ms: self.max_hash_ms,
             app_passwords,
             default_scheme: self.default_scheme(users),

@@ -14,7 +14,6 @@ use {
         Attributes, Auth, BindName, DnTemplate, FilterTemplate, Flaw, Lookup, Scope, SearchAs,
         Settings, Stored, Url,
     },
-    std::num::NonZeroUsize,
     std::ops::Range,
 };
 
@@ -205,15 +204,10 @@ impl Checker<'_> {
                     .attribute("users.password-attribute", name)
                     .unwrap_or_else(|| "userPassword".to_owned());
                 let default_scheme = self.default_scheme(users);
-                let allowed = users
-                    .secrets
-                    .allow_weak_schemes
-                    .as_ref()
-                    .is_some_and(|on| *on.get_ref());
                 Some(Auth::Compare(Stored {
                     attribute,
                     default_scheme,
-                    accepted: self.accepted(allowed),
+                    accepted: self.accepted(users),
                 }))
             }
         }
@@ -369,13 +363,5 @@ impl Checker<'_> {
             self.report(&name.span(), key, "is no name of an attribute");
         }
         Some(name.get_ref().clone())
-    }
-
-    fn connections(&mut self, users: &Users) -> NonZeroUsize {
-        let connections = match &users.connection.connections {
-            Some(connections) => self.number("users.connections", connections, 1..=1000),
-            None => 4,
-        };
-        NonZeroUsize::new(connections).unwrap_or(NonZeroUsize::MIN)
     }
 }

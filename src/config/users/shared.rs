@@ -3,7 +3,7 @@
 use std::num::NonZeroUsize;
 #[cfg(feature = "remote")]
 use std::ops::Range;
-#[cfg(any(feature = "ldap", feature = "remote"))]
+#[cfg(any(feature = "sql", feature = "ldap", feature = "remote"))]
 use std::time::Duration;
 
 use serde::Deserialize;
@@ -64,6 +64,14 @@ pub(super) struct Connection {
     pub(super) cache: Option<Spanned<i64>>,
 }
 
+impl Secrets {
+    /// The value of `allow-weak-schemes`.
+    pub(super) fn allow_weak(&self) -> bool {
+        let allow = self.allow_weak_schemes.as_ref();
+        allow.is_some_and(|allow| *allow.get_ref())
+    }
+}
+
 /// The stores that have one of these keys.
 pub(super) fn stores_with(key: &str) -> &'static [&'static str] {
     match key {
@@ -113,14 +121,24 @@ impl Checker<'_> {
 impl Checker<'_> {
     /// Which stored secrets are accepted.
     #[cfg(any(feature = "sql", feature = "ldap"))]
-    pub(super) fn accepted(&self, allow_weak: bool) -> Accepted {
+    pub(super) fn accepted(&self, users: &Users) -> Accepted {
         Accepted {
-            weak: match allow_weak {
+            weak: match users.secrets.allow_weak() {
                 true => WeakSchemes::Allowed,
                 false => WeakSchemes::Refused,
             },
             max_ms: self.max_hash_ms,
         }
+    }
+
+    /// The most connections at once.
+    #[cfg(any(feature = "sql", feature = "ldap"))]
+    pub(super) fn connections(&mut self, users: &Users) -> NonZeroUsize {
+        let connections = match &users.connection.connections {
+            Some(connections) => self.number("users.connections", connections, 1..=1000),
+            None => 4,
+        };
+        NonZeroUsize::new(connections).unwrap_or(NonZeroUsize::MIN)
     }
 
     #[cfg(feature = "remote")]
@@ -135,8 +153,8 @@ impl Checker<'_> {
         users.address.url.as_ref()
     }
 
-    #[cfg(any(feature = "ldap", feature = "remote"))]
     /// The time-outs of connecting and of a whole question, and the lifetime of a cached success.
+    #[cfg(any(feature = "sql", feature = "ldap", feature = "remote"))]
     pub(super) fn times(&mut self, users: &Users) -> [Duration; 3] {
         let mut seconds = |key, value: &Option<Spanned<i64>>, default, range| {
             let value = value.as_ref();
@@ -155,8 +173,8 @@ impl Checker<'_> {
         ]
     }
 
-    #[cfg(any(feature = "ldap", feature = "remote"))]
     /// The certificates of `ca-file`; warns where the connection has no TLS.
+    #[cfg(any(feature = "ldap", feature = "remote"))]
     pub(super) fn ca_file(&mut self, users: &Users, encrypted: bool) -> Option<CaFile> {
         const KEY: &str = "users.ca-file";
         let file = users.connection.ca_file.as_ref()?;

@@ -41,20 +41,7 @@ pub(super) struct Keys {
 #[cfg(feature = "sql")]
 impl Checker<'_> {
     pub(super) fn sql(&mut self, span: &Range<usize>, users: &Users) -> Option<Settings> {
-        let connections = self.sql_number(
-            "connections",
-            users.connection.connections.as_ref(),
-            4,
-            1000,
-        );
-        let connect_timeout = self.sql_number(
-            "connect-timeout",
-            users.connection.connect_timeout.as_ref(),
-            2,
-            60,
-        );
-        let timeout = self.sql_number("timeout", users.connection.timeout.as_ref(), 4, 60);
-        let timeout = Duration::from_secs(timeout.unsigned_abs());
+        let [connect_timeout, timeout, _] = self.times(users);
         let kind = self.sql_kind(span, users, timeout);
         // Without a URL, the SQL dialect of the statements is unknown.
         let dialect = kind.as_ref().map(|kind| match kind {
@@ -75,17 +62,16 @@ impl Checker<'_> {
             dialect,
         );
         let default_scheme = self.default_scheme(users);
-        let allow_weak = users.secrets.allow_weak_schemes.as_ref();
         Some(Settings {
             kind: kind?,
             query: query?,
             app_passwords,
             reading: Reading {
-                accepted: self.accepted(allow_weak.is_some_and(|allow| *allow.get_ref())),
+                accepted: self.accepted(users),
                 default_scheme,
             },
-            connections: usize::try_from(connections).unwrap_or(1),
-            connect_timeout: Duration::from_secs(connect_timeout.unsigned_abs()),
+            connections: self.connections(users).get(),
+            connect_timeout,
             timeout,
         })
     }
@@ -100,18 +86,6 @@ impl Checker<'_> {
         let span = users.sql.query.as_ref().map_or(0..0, Spanned::span);
         let message = "takes :local with whatever domain: list the domains, or ask for :domain too";
         self.warn(&span, "users.query", message);
-    }
-
-    fn sql_number(
-        &mut self,
-        key: &str,
-        number: Option<&Spanned<i64>>,
-        default: i64,
-        most: i64,
-    ) -> i64 {
-        number.map_or(default, |number| {
-            self.number(&format!("users.{key}"), number, 1..=most)
-        })
     }
 
     fn statement(
