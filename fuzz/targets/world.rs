@@ -20,7 +20,7 @@ use nginx_mail_auth::service::Service;
 use nginx_mail_auth::service::methods;
 use nginx_mail_auth::service::open::open;
 use nginx_mail_auth::sys::Lifetime;
-use nginx_mail_auth::sys::turnstile::Turnstile;
+use nginx_mail_auth::sys::semaphore::machine::MachineSemaphore;
 use nginx_mail_auth::throttle::{Counting, Throttle};
 use nginx_mail_auth::users::{
     Account, Checked, Credential, Decoy, Passwords, Question, StoreError, UserStore,
@@ -162,6 +162,8 @@ impl World {
         assert!(opened.problems.is_empty(), "{:?}", opened.problems);
         let said = Arc::<Said>::default();
         let last = Source {
+            bound: None,
+            cache: None,
             table: opened.sources.len(),
             name: "memory".to_owned(),
             store: store.into(),
@@ -172,6 +174,8 @@ impl World {
             app_passwords: false,
         };
         let overheard = |source: Source| Source {
+            bound: None,
+            cache: None,
             store: Arc::new(Overheard {
                 store: source.store,
                 said: Arc::clone(&said),
@@ -191,7 +195,7 @@ impl World {
             ),
             chain: Chain::new(
                 sources.collect(),
-                Turnstile::new(config.limits.max_hashes()),
+                MachineSemaphore::new(config.limits.max_hashes()),
                 0,
             ),
             routes: Routes::open(&config.routes, Resolver::system(), None),

@@ -12,8 +12,10 @@ use crate::nginx::refusal::{Refusal, Trouble};
 use crate::nginx::request::LoginRequest;
 use crate::route::{Destination, OwnPassword};
 use crate::secret::{Password, Proof};
-use crate::sys::turnstile::Turnstile;
-use crate::users::{Account, Passwords, Question, StoreError, UserStore};
+use crate::sys::semaphore::machine::MachineSemaphore;
+use crate::users::bound::Bound;
+use crate::users::cache::Cache;
+use crate::users::{Account, Checked, Passwords, Question, StoreError, UserStore};
 
 use super::Step;
 use super::outcome::{Denied, Guess, Lost, Rank, Said, Tally};
@@ -32,6 +34,10 @@ pub struct Source {
     pub name: String,
     /// Where its users are.
     pub store: Arc<dyn UserStore>,
+    /// The bound on questions that wait for the store, where it asks another server.
+    pub bound: Option<Arc<Bound>>,
+    /// The right passwords that the store is not asked about again for a while.
+    pub cache: Option<Arc<Cache>>,
     /// The domains whose logins it is asked about, in canonical form; an empty one stands for logins
     /// without a domain, `*.example.org` for all below it. `None`: all.
     pub domains: Option<Vec<Box<[u8]>>>,
@@ -64,9 +70,33 @@ impl Source {
     }
 
     fn find(&self, asked: &Question<'_>) -> Result<Option<Account>, Trouble> {
-        self.store
-            .find(asked)
-            .map_err(|error| self.trouble_of(&error))
+        // A store that tells nothing without a password asks no server here.
+        let found = match &self.bound {
+            Some(bound) if self.store.knows_users() => bound.ask(asked, || self.store.find(asked)),
+            _ => self.store.find(asked),
+        };
+        found.map_err(|error| self.trouble_of(&error))
+    }
+
+    /// Has the store check a password that only the store can check. A cache hit does not count against the
+    /// bound.
+    fn verify(
+        &self,
+        asked: &Question<'_>,
+        account: &mut Account,
+        password: &Password,
+    ) -> Result<Checked, StoreError> {
+        let verify = |account: &mut Account| {
+            let mut verify = || self.store.verify(asked, account, password);
+            match &self.bound {
+                Some(bound) => bound.ask(asked, verify),
+                None => verify(),
+            }
+        };
+        match &self.cache {
+            Some(cache) => cache.verify(asked, account, password, verify),
+            None => verify(account),
+        }
     }
 
     fn trouble_of(&self, error: &StoreError) -> Trouble {
@@ -144,14 +174,14 @@ impl Proven {
 /// All stores, and what bounds the work of asking them.
 pub struct Chain {
     sources: Vec<Source>,
-    hashing: Turnstile,
+    hashing: MachineSemaphore,
     verified: Arc<Verified>,
 }
 
 impl Chain {
     /// Stores that are asked in order. `hashing` bounds the password hashes computed at once;
     /// `remembered` is how many right passwords need not be hashed again.
-    pub fn new(sources: Vec<Source>, hashing: Turnstile, remembered: usize) -> Self {
+    pub fn new(sources: Vec<Source>, hashing: MachineSemaphore, remembered: usize) -> Self {
         Self {
             sources,
             hashing,

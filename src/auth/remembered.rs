@@ -4,11 +4,7 @@ use std::collections::HashSet;
 use std::num::NonZeroUsize;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use hmac::{HmacReset, KeyInit, Mac};
-use rustix::rand::{GetRandomFlags, getrandom};
-use sha2::Sha256;
-use zeroize::Zeroizing;
-
+use crate::secret::keyed_digest::Key;
 use crate::secret::{Password, Secret};
 
 /// Remembers that a password was right for a stored hash.
@@ -26,7 +22,7 @@ pub(super) struct Verified {
 pub(super) type Tag = u128;
 
 struct Memory {
-    key: Zeroizing<[u8; 32]>,
+    key: Key,
     /// How many tags one generation holds.
     bound: usize,
     generations: Mutex<Generations>,
@@ -44,11 +40,8 @@ impl Verified {
     /// Remembers up to so many. Without random bytes for a key, nothing is remembered.
     pub(super) fn new(bound: Option<NonZeroUsize>) -> Self {
         let memory = bound.and_then(|bound| {
-            let mut key = Zeroizing::new([0; 32]);
-            // Up to 256 bytes come whole (getrandom(2)).
-            let got = getrandom(&mut *key, GetRandomFlags::empty()).ok()?;
-            (got == key.len()).then(|| Memory {
-                key,
+            Some(Memory {
+                key: Key::random()?,
                 bound: bound.get().div_ceil(2),
                 generations: Mutex::default(),
             })
@@ -64,14 +57,9 @@ impl Verified {
     /// The tag of a stored hash with a password; `None` if nothing is remembered.
     pub(super) fn tag(&self, secret: &Secret, password: &Password) -> Option<Tag> {
         let memory = self.memory.as_ref()?;
-        let mut mac = <HmacReset<Sha256> as KeyInit>::new_from_slice(&*memory.key).ok()?;
-        // With its length, so that no other pair makes the same bytes.
-        let stored = secret.stored();
-        mac.update(&(stored.len() as u64).to_le_bytes());
-        mac.update(stored);
-        mac.update(password.reveal());
-        // Not by value: that would leave what it holds of the password on the stack.
-        let digest = mac.finalize_reset().into_bytes();
+        let digest = memory
+            .key
+            .digest(b"verified", &[secret.stored(), password.reveal()])?;
         let (half, _) = digest.split_first_chunk::<16>()?;
         Some(Tag::from_le_bytes(*half))
     }

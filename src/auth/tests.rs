@@ -16,7 +16,7 @@ use crate::net::dns::Resolver;
 use crate::nginx::request::{Client, Connection, Envelope, LoginRequest, MailRequest, Tls};
 use crate::route::{Host, MasterLogin, MasterUse, Ports, Server, State, Table, Target};
 use crate::secret::{Answered, Proof, Secret, WeakSchemes};
-use crate::sys::turnstile::Turnstile;
+use crate::sys::semaphore::machine::MachineSemaphore;
 use crate::users::{Credential, Passwords, StoreError, UserStore};
 
 /// Knows these logins, and how often it was asked.
@@ -116,6 +116,8 @@ fn counting(
         table: 0,
         name: "users".to_owned(),
         store: Arc::new(Users(users, Arc::clone(&asked))),
+        bound: None,
+        cache: None,
         domains: None,
         wrong: Then::Stop,
         trouble: Then::Stop,
@@ -126,7 +128,7 @@ fn counting(
         logins: LoginRules::default(),
         masters: None,
         methods: Methods::default(),
-        chain: Chain::new(vec![source], Turnstile::new(NonZeroUsize::MIN), 10),
+        chain: Chain::new(vec![source], MachineSemaphore::new(NonZeroUsize::MIN), 10),
         routes: routes(master),
         retry: None,
         throttle: None,

@@ -13,6 +13,8 @@ pub mod own_login;
 #[cfg(feature = "tls")]
 pub mod peer;
 #[cfg(feature = "tls")]
+pub mod pool;
+#[cfg(feature = "tls")]
 mod socket;
 #[cfg(feature = "tls")]
 mod stream;

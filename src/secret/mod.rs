@@ -19,6 +19,7 @@ mod error;
 mod form;
 mod hash_function;
 mod hashing;
+pub mod keyed_digest;
 mod md5_crypt;
 mod pbkdf2;
 mod scheme;

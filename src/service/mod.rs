@@ -13,8 +13,8 @@ use crate::service::open::open_after;
 use crate::sys::Lifetime;
 use crate::sys::problem::Problem;
 use crate::sys::sandbox::Sandbox;
+use crate::sys::semaphore::machine::MachineSemaphore;
 use crate::sys::trusted_file::{Watched, fingerprint};
-use crate::sys::turnstile::Turnstile;
 use crate::users::file::UsersFile;
 use crate::users::file::domains::DomainFiles;
 
@@ -141,18 +141,20 @@ impl Service {
             }
         };
         let hashing = match &config.limits.hash_locks {
-            None => Turnstile::new(hashes),
+            None => MachineSemaphore::new(hashes),
             Some((folder, place)) => {
-                Turnstile::shared(config.limits.max_hashes(), folder).unwrap_or_else(|error| {
-                    // Logins go on: it bounds work, and keeps nobody out.
-                    warnings.push(Problem {
-                        file: config.path.clone(),
-                        place: Some(*place),
-                        key: Some("limits.hash-locks".to_owned()),
-                        message: format!("{error}; each process counts its own hashes"),
-                    });
-                    Turnstile::new(hashes)
-                })
+                MachineSemaphore::shared(config.limits.max_hashes(), folder).unwrap_or_else(
+                    |error| {
+                        // Logins go on: it bounds work, and keeps nobody out.
+                        warnings.push(Problem {
+                            file: config.path.clone(),
+                            place: Some(*place),
+                            key: Some("limits.hash-locks".to_owned()),
+                            message: format!("{error}; each process counts its own hashes"),
+                        });
+                        MachineSemaphore::new(hashes)
+                    },
+                )
             }
         };
         let gate = Gate {

@@ -14,8 +14,8 @@ use crate::sys::problem::Problem;
 use crate::sys::trusted_file::Watched;
 use crate::users::UserStore;
 use crate::users::accept::AcceptStore;
-#[cfg(any(feature = "sql", feature = "ldap", feature = "remote"))]
-use crate::users::bounded::Bounded;
+use crate::users::bound::Bound;
+use crate::users::cache::Cache;
 use crate::users::file::domains::{DomainFiles, DomainSettings, first_of};
 use crate::users::file::{self, FileStore, MAX_PROBLEMS, Reading, UsersFile, and_more};
 
@@ -145,15 +145,19 @@ pub fn try_all(
     problems
 }
 
-impl Opening<'_> {
+impl<'a> Opening<'a> {
     fn sources(&mut self) {
         for (table, users) in self.config.users.iter().enumerate() {
-            let store = match self.kept(users) {
-                Some(store) => Some(store),
-                None => self.store(users),
-            };
-            let Some(store) = store else {
-                continue;
+            let (store, bound, cache) = match self.kept(users) {
+                Some(kept) => (
+                    Arc::clone(&kept.store),
+                    kept.bound.clone(),
+                    kept.cache.clone(),
+                ),
+                None => match self.store(users) {
+                    Some(store) => (store, self.bound(users), cache(&users.store)),
+                    None => continue,
+                },
             };
             let domains = users.domains.as_ref().map(|domains| {
                 let bytes = |domain: &String| domain.clone().into_bytes().into_boxed_slice();
@@ -163,6 +167,8 @@ impl Opening<'_> {
                 table,
                 name: users.name.clone(),
                 store,
+                bound,
+                cache,
                 domains,
                 wrong: users.wrong,
                 trouble: users.trouble,
@@ -183,8 +189,8 @@ impl Opening<'_> {
         });
     }
 
-    /// The store that was opened for the same settings; certificates of a file are part of them.
-    fn kept(&self, users: &UsersConfig) -> Option<Arc<dyn UserStore>> {
+    /// The source whose store was opened for the same settings; certificates of a file are part of them.
+    fn kept(&self, users: &UsersConfig) -> Option<&'a Source> {
         if matches!(users.store, StoreConfig::File(_) | StoreConfig::Domains(_)) {
             return None;
         }
@@ -206,13 +212,27 @@ impl Opening<'_> {
         };
         let table = config.users.iter().position(same)?;
         let mut sources = before.gate().chain.sources().iter();
-        let source = sources.find(|source| source.table == table)?;
-        Some(Arc::clone(&source.store))
+        sources.find(|source| source.table == table)
+    }
+
+    /// The bound on questions to a store that asks another server.
+    fn bound(&self, users: &UsersConfig) -> Option<Arc<Bound>> {
+        let most = self.config.max_questions(users.max_questions);
+        let bounded = match &users.store {
+            StoreConfig::Accept | StoreConfig::File(_) | StoreConfig::Domains(_) => false,
+            #[cfg(feature = "sql")]
+            StoreConfig::Sql(_) => true,
+            #[cfg(feature = "ldap")]
+            StoreConfig::Ldap(_) => true,
+            #[cfg(feature = "remote")]
+            StoreConfig::Server(_) | StoreConfig::Http(_) => true,
+        };
+        bounded.then(|| Arc::new(Bound::new(&users.name, most)))
     }
 
     fn store(&mut self, users: &UsersConfig) -> Option<Arc<dyn UserStore>> {
         #[cfg(any(feature = "sql", feature = "ldap", feature = "remote"))]
-        let (config, lifetime) = (self.config, self.lifetime);
+        let lifetime = self.lifetime;
         let opened: Result<Arc<dyn UserStore>, Vec<Fault>> = match &users.store {
             StoreConfig::Accept => Ok(Arc::new(AcceptStore)),
             StoreConfig::File(settings) => {
@@ -226,29 +246,24 @@ impl Opening<'_> {
             StoreConfig::Domains(settings) => Ok(self.domain_files(settings, users)?),
             #[cfg(feature = "sql")]
             StoreConfig::Sql(settings) => {
-                let store = crate::users::sql::SqlStore::new(settings, lifetime);
-                let most = config.max_questions(users.max_questions);
-                let store = Bounded::new(store, &users.name, most);
+                let store = Arc::new(crate::users::sql::SqlStore::new(settings, lifetime));
                 if lifetime == Lifetime::Server {
-                    let asked = Arc::clone(store.store());
-                    self.probes.start(config, users, move || asked.probe());
+                    let asked = Arc::clone(&store);
+                    self.probes.start(self.config, users, move || asked.probe());
                 }
-                Ok(Arc::new(store))
+                Ok(store)
             }
             #[cfg(feature = "ldap")]
             StoreConfig::Ldap(settings) => {
-                let opened = crate::users::ldap::LdapStore::open(settings, lifetime);
-                bounded(opened, config, users).map(|store| cached(store, settings.cache))
+                crate::users::ldap::LdapStore::open(settings, lifetime).map(shared)
             }
             #[cfg(feature = "remote")]
             StoreConfig::Server(settings) => {
-                let opened = crate::users::server::ServerStore::open(settings, lifetime);
-                bounded(opened, config, users).map(|store| cached(store, settings.cache))
+                crate::users::server::ServerStore::open(settings, lifetime).map(shared)
             }
             #[cfg(feature = "remote")]
             StoreConfig::Http(settings) => {
-                let opened = crate::users::http::HttpStore::open(settings, lifetime);
-                bounded(opened, config, users).map(|store| cached(store, settings.cache))
+                crate::users::http::HttpStore::open(settings, lifetime).map(shared)
             }
         };
         opened
@@ -364,24 +379,26 @@ fn takes_logins_without_password(config: &Config) -> bool {
         || inbound.is_some_and(|inbound| inbound.asks_stores())
 }
 
-/// A store that many logins cannot wait for at once.
+/// A store, for all threads.
 #[cfg(any(feature = "ldap", feature = "remote"))]
-fn bounded<S: UserStore>(
-    opened: Result<S, Vec<Fault>>,
-    config: &Config,
-    users: &UsersConfig,
-) -> Result<Bounded<S>, Vec<Fault>> {
-    let most = config.max_questions(users.max_questions);
-    opened.map(|store| Bounded::new(store, &users.name, most))
+fn shared<S: UserStore + 'static>(store: S) -> Arc<dyn UserStore> {
+    Arc::new(store)
 }
 
-/// A store whose yes is remembered for so long: no question then, so nothing that is bounded.
-#[cfg(any(feature = "ldap", feature = "remote"))]
-fn cached<S: UserStore + 'static>(store: S, lifetime: Duration) -> Arc<dyn UserStore> {
-    match lifetime.is_zero() {
-        true => Arc::new(store),
-        false => Arc::new(crate::users::cached::Cached::new(store, lifetime)),
-    }
+/// What a store that checks passwords itself is not asked about again, if its configuration says so.
+fn cache(store: &StoreConfig) -> Option<Arc<Cache>> {
+    let lifetime = match store {
+        StoreConfig::Accept | StoreConfig::File(_) | StoreConfig::Domains(_) => Duration::ZERO,
+        #[cfg(feature = "sql")]
+        StoreConfig::Sql(_) => Duration::ZERO,
+        #[cfg(feature = "ldap")]
+        StoreConfig::Ldap(settings) => settings.cache,
+        #[cfg(feature = "remote")]
+        StoreConfig::Server(settings) => settings.cache,
+        #[cfg(feature = "remote")]
+        StoreConfig::Http(settings) => settings.cache,
+    };
+    (!lifetime.is_zero()).then(|| Arc::new(Cache::new(lifetime)))
 }
 
 /// The hosts that users have and nobody knows the address of, up to a bound.

@@ -10,7 +10,8 @@ use std::num::NonZeroUsize;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::sys::shares::{Claim, Share, Shares, Taken};
+use crate::sys::outage::Outage;
+use crate::sys::semaphore::{Claim, Permit, Semaphore, Taken};
 
 /// A question that comes to nothing sooner than that holds nobody up.
 const SLOW: Duration = Duration::from_millis(500);
@@ -24,12 +25,13 @@ const PROBE: Duration = Duration::from_secs(1);
 
 /// A bound on the questions that wait for one answerer.
 #[derive(Debug)]
-pub struct Bulkhead {
+pub struct CircuitBreaker {
     /// What the log calls who is asked.
     name: String,
     most: NonZeroUsize,
-    shares: Shares,
+    semaphore: Semaphore,
     state: Mutex<State>,
+    outage: Outage,
 }
 
 #[derive(Debug, Default)]
@@ -40,8 +42,6 @@ struct State {
     until: Option<Instant>,
     /// When the last question was let in.
     let_in: Option<Instant>,
-    /// Whether the log has been told.
-    told: bool,
 }
 
 impl State {
@@ -79,19 +79,20 @@ impl fmt::Display for Closed {
 #[derive(Debug)]
 #[must_use]
 pub struct Asking<'a> {
-    bulkhead: &'a Bulkhead,
+    breaker: &'a CircuitBreaker,
     since: Instant,
-    _share: Share<'a>,
+    _permit: Permit<'a>,
 }
 
-impl Bulkhead {
+impl CircuitBreaker {
     /// At most `most` questions at once for the one that the log calls `name`.
     pub fn new(name: String, most: NonZeroUsize) -> Self {
         Self {
             name,
             most,
-            shares: Shares::new(most),
+            semaphore: Semaphore::new(most),
             state: Mutex::default(),
+            outage: Outage::default(),
         }
     }
 
@@ -111,15 +112,18 @@ impl Bulkhead {
         if state.hangs(now) && !state.let_in.is_none_or(due) {
             return Err(Closed::Hangs);
         }
-        let share = self.shares.take(claim).map_err(|taken| match taken {
-            Taken::All => Closed::Full(self.most),
-            Taken::Share => Closed::Share(self.most),
-        })?;
+        let permit = self
+            .semaphore
+            .try_acquire(claim)
+            .map_err(|taken| match taken {
+                Taken::All => Closed::Full(self.most),
+                Taken::Share => Closed::Share(self.most),
+            })?;
         state.let_in = Some(now);
         Ok(Asking {
-            bulkhead: self,
+            breaker: self,
             since: now,
-            _share: share,
+            _permit: permit,
         })
     }
 
@@ -131,12 +135,12 @@ impl Bulkhead {
 impl Asking<'_> {
     /// There was an answer, whatever it says.
     pub fn answered(self) {
-        let mut state = self.bulkhead.lock();
+        let mut state = self.breaker.lock();
         state.unanswered = 0;
         state.until = None;
-        if std::mem::take(&mut state.told) {
-            drop(state);
-            log::warn!("{}: it answers, and is asked as before", self.bulkhead.name);
+        drop(state);
+        if self.breaker.outage.ends() {
+            log::warn!("{}: it answers, and is asked as before", self.breaker.name);
         }
     }
 
@@ -150,16 +154,17 @@ impl Asking<'_> {
         if took < SLOW {
             return;
         }
-        let mut state = self.bulkhead.lock();
+        let mut state = self.breaker.lock();
         state.unanswered = state.unanswered.saturating_add(1);
         // By then a question that is let in now has come to its end.
         state.until = Some(now + took + PROBE * 2);
-        if state.hangs(now) && !std::mem::replace(&mut state.told, true) {
-            drop(state);
+        let hangs = state.hangs(now);
+        drop(state);
+        if hangs && self.breaker.outage.begins() {
             log::warn!(
                 "{}: {IN_A_ROW} questions in a row were not answered in time; until one is, it is \
                  asked only once a second",
-                self.bulkhead.name
+                self.breaker.name
             );
         }
     }
@@ -170,8 +175,8 @@ mod tests {
     use super::*;
     use crate::login::Network;
 
-    fn bulkhead(most: usize) -> Bulkhead {
-        Bulkhead::new("it".to_owned(), NonZeroUsize::new(most).unwrap())
+    fn breaker(most: usize) -> CircuitBreaker {
+        CircuitBreaker::new("it".to_owned(), NonZeroUsize::new(most).unwrap())
     }
 
     fn seconds(seconds: u64) -> Duration {
@@ -179,9 +184,9 @@ mod tests {
     }
 
     /// Lets `IN_A_ROW` questions come to nothing, each after `took`; the time after that.
-    fn unanswered(bulkhead: &Bulkhead, start: Instant, took: Duration) -> Instant {
+    fn unanswered(breaker: &CircuitBreaker, start: Instant, took: Duration) -> Instant {
         let asking: Vec<_> = (0..IN_A_ROW)
-            .map(|_| bulkhead.enter_at(start).unwrap())
+            .map(|_| breaker.enter_at(start).unwrap())
             .collect();
         for asking in asking {
             asking.unanswered_at(start + took);
@@ -191,9 +196,9 @@ mod tests {
 
     #[test]
     fn so_many_are_let_in_at_once_and_each_makes_room_when_it_goes() {
-        let bulkhead = bulkhead(2);
-        let most = bulkhead.most;
-        let enter = || bulkhead.enter(Claim::default());
+        let breaker = breaker(2);
+        let most = breaker.most;
+        let enter = || breaker.enter(Claim::default());
         let one = enter().unwrap();
         let two = enter().unwrap();
         assert_eq!(enter().unwrap_err(), Closed::Full(most));
@@ -207,54 +212,54 @@ mod tests {
 
     #[test]
     fn one_login_or_network_leaves_some_questions_to_others() {
-        let bulkhead = bulkhead(4);
+        let breaker = breaker(4);
         let claim = |login: &'static [u8]| Claim {
             login: Some(login),
             network: Network::parse("192.0.2.1"),
         };
         let logins: [&[u8]; 3] = [b"a", b"b", b"c"];
-        let _asking = logins.map(|login| bulkhead.enter(claim(login)).unwrap());
-        let closed = bulkhead.enter(claim(b"d")).unwrap_err();
-        assert_eq!(closed, Closed::Share(bulkhead.most));
+        let _asking = logins.map(|login| breaker.enter(claim(login)).unwrap());
+        let closed = breaker.enter(claim(b"d")).unwrap_err();
+        assert_eq!(closed, Closed::Share(breaker.most));
         let other = Claim {
             network: None,
             ..claim(b"d")
         };
-        let _other = bulkhead.enter(other).unwrap();
+        let _other = breaker.enter(other).unwrap();
     }
 
     #[test]
     fn one_that_hangs_is_asked_once_a_second_until_it_answers() {
-        let bulkhead = bulkhead(9);
-        let now = unanswered(&bulkhead, Instant::now(), seconds(4));
-        let first = bulkhead.enter_at(now).unwrap();
+        let breaker = breaker(9);
+        let now = unanswered(&breaker, Instant::now(), seconds(4));
+        let first = breaker.enter_at(now).unwrap();
         for at in [now, now + seconds(1) - Duration::from_millis(1)] {
-            assert_eq!(bulkhead.enter_at(at).unwrap_err(), Closed::Hangs);
+            assert_eq!(breaker.enter_at(at).unwrap_err(), Closed::Hangs);
         }
-        let second = bulkhead.enter_at(now + seconds(1)).unwrap();
+        let second = breaker.enter_at(now + seconds(1)).unwrap();
         first.unanswered_at(now + seconds(4));
-        let third = bulkhead.enter_at(now + seconds(4)).unwrap();
+        let third = breaker.enter_at(now + seconds(4)).unwrap();
         let at = now + seconds(4);
-        assert_eq!(bulkhead.enter_at(at).unwrap_err(), Closed::Hangs);
+        assert_eq!(breaker.enter_at(at).unwrap_err(), Closed::Hangs);
         second.answered();
         drop(third);
-        let _all: Vec<_> = (0..9).map(|_| bulkhead.enter_at(at).unwrap()).collect();
+        let _all: Vec<_> = (0..9).map(|_| breaker.enter_at(at).unwrap()).collect();
     }
 
     #[test]
     fn what_was_long_ago_counts_no_more() {
-        let bulkhead = bulkhead(9);
-        let now = unanswered(&bulkhead, Instant::now(), seconds(4));
+        let breaker = breaker(9);
+        let now = unanswered(&breaker, Instant::now(), seconds(4));
         let later = now + seconds(6);
-        let _all: Vec<_> = (0..9).map(|_| bulkhead.enter_at(later).unwrap()).collect();
+        let _all: Vec<_> = (0..9).map(|_| breaker.enter_at(later).unwrap()).collect();
     }
 
     #[test]
     fn who_fails_soon_or_only_for_some_is_asked_as_ever() {
-        let quick = bulkhead(9);
+        let quick = breaker(9);
         let now = unanswered(&quick, Instant::now(), SLOW / 2);
         let _all: Vec<_> = (0..9).map(|_| quick.enter_at(now).unwrap()).collect();
-        let sometimes = bulkhead(9);
+        let sometimes = breaker(9);
         let start = Instant::now();
         for _ in 0..IN_A_ROW * 3 {
             let (slow, fine) = (sometimes.enter_at(start), sometimes.enter_at(start));

@@ -6,10 +6,10 @@ pub mod circuit_breaker;
 pub mod harden;
 mod lifetime;
 pub mod logger;
+pub mod outage;
 pub mod problem;
 pub mod sandbox;
-pub mod shares;
+pub mod semaphore;
 pub mod trusted_file;
-pub mod turnstile;
 
 pub use lifetime::Lifetime;

@@ -10,7 +10,7 @@ use zeroize::Zeroizing;
 use super::key::Key;
 use super::record::{Record, Spans};
 use super::state::{Change, MAX_KEYS, State, TagKey, Unchanged, new_tag_key};
-use crate::sys::turnstile::Turnstile;
+use crate::sys::semaphore::{Claim, Semaphore};
 
 mod address;
 mod advice;
@@ -64,7 +64,7 @@ const LONGEST_PAUSE: u64 = 4000;
 pub(super) struct Redis {
     servers: Servers,
     spans: Spans,
-    turns: Turnstile,
+    turns: Semaphore,
 }
 
 impl Redis {
@@ -72,7 +72,7 @@ impl Redis {
         Self {
             servers: Servers::new(settings),
             spans,
-            turns: Turnstile::new(NonZeroUsize::MIN),
+            turns: Semaphore::new(NonZeroUsize::MIN),
         }
     }
 
@@ -150,7 +150,10 @@ impl State for Redis {
     ) -> Result<Vec<Record>, Unchanged> {
         let names: Vec<_> = keys.iter().map(name).collect();
         // One thread of this process at a time: they would only get in each other's way.
-        let _turn = self.turns.enter(deadline).ok_or(Unchanged::Contended)?;
+        let _turn = self
+            .turns
+            .acquire(Claim::default(), deadline)
+            .ok_or(Unchanged::Contended)?;
         loop {
             let (old, now) = self.values(&names, deadline)?;
             let mut records: Vec<_> = old.iter().map(|value| self.record(value, now)).collect();

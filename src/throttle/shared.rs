@@ -1,7 +1,7 @@
 //! The counts that processes share, and those of this process for when they cannot be had.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use super::Settings;
@@ -10,6 +10,7 @@ use super::memory::Memory;
 use super::record::Record;
 use super::state::{Change, Counting, Place, State, TagKey, Unchanged, open};
 use crate::nginx::refusal::Trouble;
+use crate::sys;
 
 /// How long counts that could not be had are not asked for again: no login is to wait for them.
 const PAUSE: Duration = Duration::from_secs(5);
@@ -234,7 +235,7 @@ struct Outage {
     start: Instant,
     /// Milliseconds from the start until it is tried again.
     pause: AtomicU64,
-    failing: AtomicBool,
+    outage: sys::outage::Outage,
 }
 
 impl Outage {
@@ -243,7 +244,7 @@ impl Outage {
             what,
             start: Instant::now(),
             pause: AtomicU64::new(0),
-            failing: AtomicBool::new(false),
+            outage: sys::outage::Outage::default(),
         }
     }
 
@@ -256,11 +257,11 @@ impl Outage {
         let again = self.start.elapsed().saturating_add(PAUSE).as_millis();
         let again = u64::try_from(again).unwrap_or(u64::MAX);
         self.pause.store(again, Ordering::Relaxed);
-        !self.failing.swap(true, Ordering::Relaxed)
+        self.outage.begins()
     }
 
     /// It has worked; whether that is news.
     fn ends(&self) -> bool {
-        self.failing.swap(false, Ordering::Relaxed)
+        self.outage.ends()
     }
 }

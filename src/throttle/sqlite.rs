@@ -17,9 +17,9 @@ use super::key::Key;
 use super::record::{Record, Spans};
 use super::state::{Change, Counting, MAX_KEYS, State, TagKey, Unchanged, new_tag_key, now};
 use crate::sys::sandbox;
+use crate::sys::semaphore::{Claim, Semaphore};
 use crate::sys::trusted_file::place::Place;
 use crate::sys::trusted_file::{Identity, database, identify};
-use crate::sys::turnstile::Turnstile;
 
 /// What the file holds; `PRAGMA user_version` says so.
 const VERSION: i64 = 1;
@@ -49,7 +49,7 @@ pub(super) struct Sqlite {
     counting: Counting,
     /// One thread at a time. A disk that hangs must not hold the others: they wait for a turn by
     /// their deadline only.
-    turns: Turnstile,
+    turns: Semaphore,
     opened: Mutex<Option<Opened>>,
 }
 
@@ -66,7 +66,7 @@ impl Sqlite {
             path,
             spans,
             counting,
-            turns: Turnstile::new(NonZeroUsize::MIN),
+            turns: Semaphore::new(NonZeroUsize::MIN),
             opened: Mutex::default(),
         }
     }
@@ -80,7 +80,7 @@ impl Sqlite {
         let named = |what: &dyn std::fmt::Display| format!("{}: {what}", self.path.display());
         let _turn = self
             .turns
-            .enter(deadline)
+            .acquire(Claim::default(), deadline)
             .ok_or_else(|| named(&"it takes too long"))?;
         let mut opened = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
         let left = deadline.saturating_duration_since(Instant::now());

@@ -9,6 +9,7 @@ use zeroize::Zeroizing;
 
 use super::key::Key;
 use super::record::{Record, Spans};
+use crate::secret::keyed_digest;
 
 /// The most keys that are remembered. One takes some 150 bytes, one with the longest login 600.
 pub(super) const MAX_KEYS: usize = 50_000;
@@ -115,15 +116,10 @@ pub(super) fn now() -> u64 {
     since.unwrap_or_default().as_secs()
 }
 
-/// 32 random bytes.
+/// A new one.
 pub(super) fn new_tag_key() -> Result<TagKey, String> {
-    let mut key = Zeroizing::new([0; 32]);
-    let flags = rustix::rand::GetRandomFlags::empty();
-    // Up to 256 bytes come whole (getrandom(2)).
-    match rustix::rand::getrandom(&mut *key, flags) {
-        Ok(32) => Ok(key),
-        _ => Err("the kernel gives no random bytes".to_owned()),
-    }
+    let key = keyed_digest::Key::random().ok_or("the kernel gives no random bytes")?;
+    Ok(Zeroizing::new(*key.bytes()))
 }
 
 /// How long the process lives that counts.

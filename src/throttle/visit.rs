@@ -3,15 +3,12 @@
 use std::num::NonZeroU32;
 use std::time::{Duration, Instant};
 
-use hmac::{HmacReset, KeyInit, Mac};
-use sha2::Sha256;
-
 use super::key::Key;
 use super::record::{Record, TAG_BITS, Tag};
 use super::shared::Source;
 use super::{Delay, Seen, Throttle};
 use crate::nginx::refusal::{Refusal, Trouble};
-use crate::secret::Proof;
+use crate::secret::{Proof, keyed_digest};
 
 /// A network that is exempt for a login may have so many wrong passwords for it, and is not exempt
 /// any more then.
@@ -176,13 +173,8 @@ impl Visit<'_> {
             return None;
         };
         let key = self.throttle.counts.tag_key(source, self.deadline)?;
-        let mut mac = <HmacReset<Sha256> as KeyInit>::new_from_slice(&*key).ok()?;
-        // With its length, so that no other pair makes the same bytes.
-        mac.update(&(self.login.len() as u64).to_le_bytes());
-        mac.update(&self.login);
-        mac.update(password.reveal());
-        // Not by value: that would leave what it holds of the password on the stack.
-        let digest = mac.finalize_reset().into_bytes();
+        let digest = keyed_digest::Key::shared(key)
+            .digest(b"wrong password", &[&self.login, password.reveal()])?;
         let bits = digest.first_chunk().copied().map(Tag::from_le_bytes)?;
         Some(bits >> (Tag::BITS - TAG_BITS))
     }

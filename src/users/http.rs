@@ -8,7 +8,7 @@ use zeroize::Zeroizing;
 
 use self::answer::{Reply, Verdict};
 use super::alive::deadlines;
-use super::outage::{Outage, Trouble};
+use super::trouble::{self, Trouble};
 use super::{Account, Checked, Passwords, Question, StoreError, UserStore};
 use crate::login::{Login, Protocol};
 use crate::net::own_login::OwnLogin;
@@ -17,6 +17,7 @@ use crate::net::{Endpoint, LineError, Names, Stream, Trust};
 use crate::nginx::request::Session;
 use crate::secret::Password;
 use crate::sys::Lifetime;
+use crate::sys::outage::Outage;
 use crate::sys::problem::Fault;
 
 mod answer;
@@ -309,7 +310,7 @@ impl UserStore for HttpStore {
         let verdict = self
             .ask(asked, password.reveal())
             .and_then(|reply| reply.verdict(&self.settings.temporary));
-        self.outage.note(&self.settings.url, &verdict);
+        trouble::note(&self.outage, &self.settings.url, &verdict);
         match verdict {
             Ok(Verdict::Yes(found)) => {
                 account.host = Some(found.server.to_string());

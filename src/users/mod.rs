@@ -9,15 +9,13 @@ use crate::login::{Likeness, Login, Network, Protocol};
 use crate::nginx::refusal::Trouble;
 use crate::nginx::request::Session;
 use crate::secret::{Password, Secret};
-use crate::sys::shares::Claim;
+use crate::sys::semaphore::Claim;
 
 pub mod accept;
 #[cfg(any(feature = "ldap", feature = "remote", feature = "oauth"))]
 pub(crate) mod alive;
-#[cfg(any(feature = "sql", feature = "ldap", feature = "remote"))]
-pub mod bounded;
-#[cfg(any(feature = "ldap", feature = "remote"))]
-pub mod cached;
+pub mod bound;
+pub mod cache;
 #[cfg(feature = "remote")]
 mod codes;
 #[cfg(any(feature = "ldap", feature = "sql"))]
@@ -31,13 +29,13 @@ pub mod ldap;
 mod limits;
 mod misspelt;
 #[cfg(feature = "remote")]
-mod outage;
-#[cfg(feature = "remote")]
 pub mod server;
 #[cfg(feature = "sql")]
 pub mod sql;
 #[cfg(feature = "remote")]
 mod texts;
+#[cfg(feature = "remote")]
+mod trouble;
 mod variable;
 
 /// The most secrets of one user that are tried: each may take a tenth of a second.

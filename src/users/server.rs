@@ -8,13 +8,14 @@ use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 use zeroize::Zeroizing;
 
-use super::outage::{Outage, Trouble};
+use super::trouble::{self, Trouble};
 use super::{Account, Checked, Passwords, Question, StoreError, UserStore};
 use crate::login::printable::Printable;
 use crate::net::tls::CaFile;
 use crate::net::{Endpoint, Names, Stream, Trust};
 use crate::secret::Password;
 use crate::sys::Lifetime;
+use crate::sys::outage::Outage;
 use crate::sys::problem::Fault;
 
 mod imap;
@@ -251,7 +252,7 @@ impl UserStore for ServerStore {
         }
         let deadline = asked.deadline.min(Instant::now() + self.settings.timeout);
         let result = self.log_in(login, password, deadline);
-        self.outage.note(&self.settings, &result);
+        trouble::note(&self.outage, &self.settings, &result);
         result.map_err(|trouble| trouble.of(&self.settings))
     }
 

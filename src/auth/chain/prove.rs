@@ -8,7 +8,7 @@ use super::{Chain, Proven, Source};
 use crate::login::Network;
 use crate::nginx::refusal::{Refusal, Trouble};
 use crate::secret::{OutOfMemory, Proof, Secret};
-use crate::sys::turnstile::Turn;
+use crate::sys::semaphore::machine::Turn;
 use crate::users::MAX_CREDENTIALS;
 use crate::users::{Account, Checked, Credential, Decoy, Passwords, Question, StoreError};
 
@@ -45,7 +45,7 @@ impl Chain {
                     return no(Rank::Wrong, Refusal::WrongPassword);
                 }
                 let started = Instant::now();
-                let checked = source.store.verify(asked, &mut account, password);
+                let checked = source.verify(asked, &mut account, password);
                 let took = started.elapsed();
                 if checked.is_ok() {
                     source.pace.note(took);
@@ -254,7 +254,7 @@ impl Chain {
         if Instant::now() >= asked.deadline {
             return Err(Trouble::Busy);
         }
-        let turn = self.hashing.enter_for(asked.claim(), asked.deadline);
+        let turn = self.hashing.acquire(asked.claim(), asked.deadline);
         turn.ok_or(Trouble::Busy)
     }
 }

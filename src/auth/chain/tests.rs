@@ -74,6 +74,8 @@ fn source(says: Says, wrong: Then, trouble: Then) -> Source {
         table: 0,
         name: "fake".to_owned(),
         store: Arc::new(Fake(says, Arc::default())),
+        bound: None,
+        cache: None,
         domains: None,
         wrong,
         trouble,
@@ -86,7 +88,7 @@ fn chain(mut sources: Vec<Source>) -> Chain {
     for (table, source) in sources.iter_mut().enumerate() {
         source.table = table;
     }
-    Chain::new(sources, Turnstile::new(NonZeroUsize::MIN), 10)
+    Chain::new(sources, MachineSemaphore::new(NonZeroUsize::MIN), 10)
 }
 
 fn question(login: &Login) -> Question<'_> {

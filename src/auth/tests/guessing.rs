@@ -174,6 +174,8 @@ fn what_is_owed_is_held_back_with_counts_and_without() {
     }
     let asking = || {
         let source = Source {
+            bound: None,
+            cache: None,
             table: 0,
             name: "asks".to_owned(),
             store: Arc::new(Asks),
@@ -183,7 +185,7 @@ fn what_is_owed_is_held_back_with_counts_and_without() {
             pace: Pace::default(),
             app_passwords: false,
         };
-        let chain = Chain::new(vec![source], Turnstile::new(NonZeroUsize::MIN), 10);
+        let chain = Chain::new(vec![source], MachineSemaphore::new(NonZeroUsize::MIN), 10);
         Gate {
             chain,
             ..gate(Vec::new(), None)

@@ -14,7 +14,7 @@ use crate::net::Fresh;
 use crate::nginx::refusal::{Refusal, Trouble};
 use crate::secret::Token;
 use crate::sys::Lifetime;
-use crate::sys::circuit_breaker::Bulkhead;
+use crate::sys::circuit_breaker::CircuitBreaker;
 use crate::sys::problem::Fault;
 use crate::sys::trusted_file::Watched;
 use crate::sys::trusted_file::{Secrecy, fingerprint, read_trusted};
@@ -60,7 +60,7 @@ pub struct Tokens {
 /// certificates, which take milliseconds to read.
 struct Service {
     settings: IntrospectionSettings,
-    bulkhead: Bulkhead,
+    breaker: CircuitBreaker,
     opened: Fresh<Introspection>,
 }
 
@@ -86,7 +86,7 @@ impl Service {
     ) -> Result<Option<Map<String, Value>>, String> {
         let introspection = self.open()?;
         let asking = self
-            .bulkhead
+            .breaker
             .enter(asked.claim())
             .map_err(|closed| format!("introspection: {closed}"))?;
         let told = introspection.claims(token, asked.deadline);
@@ -119,7 +119,7 @@ impl Tokens {
         });
         let introspection = settings.introspection.as_ref().map(|settings| Service {
             settings: settings.clone(),
-            bulkhead: Bulkhead::new("introspection".to_owned(), max_questions),
+            breaker: CircuitBreaker::new("introspection".to_owned(), max_questions),
             opened: Fresh::default(),
         });
         if let (Some(service), Lifetime::Server) = (&introspection, lifetime) {

@@ -9,8 +9,8 @@ use crate::login::Upstream;
 use crate::login::printable::Printable;
 use crate::secret::Password;
 use crate::users::codes::cannot_say;
-use crate::users::outage::Trouble;
 use crate::users::texts::{Says, says};
+use crate::users::trouble::Trouble;
 
 /// What the other service says.
 #[derive(Debug)]

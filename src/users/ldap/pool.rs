@@ -11,8 +11,10 @@ use super::filter::FilledFilter;
 use super::message::{Scope, Search};
 use super::url::Url;
 use crate::net::own_login::{Closed, OwnLogin};
+use crate::net::pool::Kept;
 use crate::secret::Password;
-use crate::sys::turnstile::Turnstile;
+use crate::sys::outage::Outage;
+use crate::sys::semaphore::{Claim, Semaphore};
 use crate::users::StoreError;
 use crate::users::alive::SIGN_OF_LIFE;
 
@@ -86,27 +88,18 @@ pub(super) struct Pool {
     searcher: Option<Searcher>,
     connect_timeout: Duration,
     /// Who may ask at the same time.
-    seats: Turnstile,
-    kept_at_most: usize,
+    seats: Semaphore,
     /// The server that answered last.
     first: AtomicUsize,
 }
 
 pub(super) struct Server {
     pub(super) url: Url,
-    state: Mutex<State>,
-}
-
-#[derive(Default)]
-struct State {
-    searching: Vec<Kept>,
-    binding: Vec<Kept>,
-    failed: Option<Instant>,
-}
-
-struct Kept {
-    connection: Connection,
-    since: Instant,
+    searching: Kept<Connection>,
+    binding: Kept<Connection>,
+    /// When it failed last, as long as it has not worked since.
+    failed: Mutex<Option<Instant>>,
+    outage: Outage,
 }
 
 impl Pool {
@@ -119,15 +112,17 @@ impl Pool {
     ) -> Self {
         let server = |url| Server {
             url,
-            state: Mutex::default(),
+            searching: Kept::new(connections, KEPT),
+            binding: Kept::new(connections, KEPT),
+            failed: Mutex::default(),
+            outage: Outage::default(),
         };
         Self {
             servers: urls.into_iter().map(server).collect(),
             access,
             searcher,
             connect_timeout,
-            seats: Turnstile::new(connections),
-            kept_at_most: connections.get(),
+            seats: Semaphore::new(connections),
             first: AtomicUsize::new(0),
         }
     }
@@ -150,7 +145,7 @@ impl Pool {
         life: Instant,
         mut question: impl FnMut(&mut Connection) -> Result<T, Fault>,
     ) -> Result<T, StoreError> {
-        let Some(_seat) = self.seats.enter(deadline) else {
+        let Some(_seat) = self.seats.acquire(Claim::default(), deadline) else {
             let what = "all connections are in use, and none came free in time";
             return Err(StoreError::Unavailable(what.to_owned()));
         };
@@ -234,7 +229,7 @@ impl Pool {
         deadline: Instant,
         mut question: impl FnMut(&mut Connection) -> Result<T, Fault>,
     ) -> Option<T> {
-        let _seat = self.seats.enter(deadline)?;
+        let _seat = self.seats.acquire(Claim::default(), deadline)?;
         let (number, _) = self.order().into_iter().next()?;
         let server = self.servers.get(number)?;
         self.ask_one(server, role, deadline, &mut question).ok()
@@ -264,11 +259,13 @@ impl Pool {
         deadline: Instant,
         question: &mut impl FnMut(&mut Connection) -> Result<T, Fault>,
     ) -> Result<T, Fault> {
+        let kept = server.kept(role);
+        let generation = kept.generation();
         if let Some(mut connection) = server.take(role) {
             connection.set_deadline(deadline);
             match question(&mut connection) {
                 Ok(answer) => {
-                    server.keep(role, connection, self.kept_at_most);
+                    kept.keep(connection, generation);
                     return Ok(answer);
                 }
                 // It may have been closed long ago, as all others then.
@@ -276,10 +273,11 @@ impl Pool {
                 Err(fault) => return Err(fault),
             }
         }
+        let generation = kept.generation();
         let mut connection = self.connect(server, role, deadline)?;
         connection.set_deadline(deadline);
         let answer = question(&mut connection)?;
-        server.keep(role, connection, self.kept_at_most);
+        kept.keep(connection, generation);
         Ok(answer)
     }
 
@@ -297,78 +295,48 @@ impl Pool {
 }
 
 impl Server {
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    fn kept(&self, role: Role) -> &Kept<Connection> {
+        match role {
+            Role::Search => &self.searching,
+            Role::Bind => &self.binding,
+        }
     }
 
     fn take(&self, role: Role) -> Option<Connection> {
         loop {
-            // Closing one may take a moment, which others need not wait for.
-            let mut kept = self.state().of(role).pop()?;
-            if kept.since.elapsed() < KEPT && kept.connection.is_usable() {
-                return Some(kept.connection);
+            let mut kept = self.kept(role).take()?;
+            if kept.is_usable() {
+                return Some(kept);
             }
         }
     }
 
-    fn keep(&self, role: Role, connection: Connection, at_most: usize) {
-        let mut state = self.state();
-        let kept = state.of(role);
-        // Those at the front have been idle for the longest time.
-        let old = kept
-            .iter()
-            .take_while(|kept| kept.since.elapsed() >= KEPT)
-            .count();
-        let mut gone: Vec<_> = kept.drain(..old).collect();
-        let new = Kept {
-            connection,
-            since: Instant::now(),
-        };
-        if kept.len() < at_most {
-            kept.push(new);
-        } else {
-            gone.push(new);
-        }
-        drop(state);
-        drop(gone);
-    }
-
     /// Closes what is kept.
     fn forget(&self) {
-        let mut state = self.state();
-        let gone = (
-            std::mem::take(&mut state.searching),
-            std::mem::take(&mut state.binding),
-        );
-        drop(state);
-        drop(gone);
+        self.searching.forget();
+        self.binding.forget();
+    }
+
+    fn failed(&self) -> MutexGuard<'_, Option<Instant>> {
+        self.failed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn rests(&self) -> bool {
-        self.state()
-            .failed
-            .is_some_and(|when| when.elapsed() < RESTS)
+        self.failed().is_some_and(|when| when.elapsed() < RESTS)
     }
 
     fn works(&self) {
-        if self.state().failed.take().is_some() {
+        self.failed().take();
+        if self.outage.ends() {
             log::warn!("{} answers again", self.url);
         }
     }
 
     fn fails(&self, what: &str) {
         self.forget();
-        if self.state().failed.replace(Instant::now()).is_none() {
+        self.failed().replace(Instant::now());
+        if self.outage.begins() {
             log::warn!("{what}");
-        }
-    }
-}
-
-impl State {
-    fn of(&mut self, role: Role) -> &mut Vec<Kept> {
-        match role {
-            Role::Search => &mut self.searching,
-            Role::Bind => &mut self.binding,
         }
     }
 }

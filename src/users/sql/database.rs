@@ -2,15 +2,16 @@
 
 use std::fmt;
 use std::net::IpAddr;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::num::NonZeroUsize;
 use std::time::{Duration, Instant};
 
-use super::pool::Pool;
 use super::row::Row;
 use super::template::{Parameter, Template};
 use super::{Kind, Settings};
 use crate::net::own_login::OwnLogin;
+use crate::net::pool::Pool;
 use crate::sys::Lifetime;
+use crate::sys::outage::Outage;
 use crate::users::Question;
 
 /// The least time in which a question makes sense.
@@ -163,6 +164,10 @@ pub(super) trait Database: Send + Sync {
     ) -> Result<Vec<Result<Vec<String>, Failure>>, Failure>;
 }
 
+/// How long a connection is kept unused: well below the five minutes after which firewalls and
+/// address translators drop it without notice.
+const MAX_IDLE: Duration = Duration::from_secs(120);
+
 /// A driver and its pool.
 pub(super) struct Pooled<D: Driver> {
     /// What the log calls it.
@@ -171,7 +176,7 @@ pub(super) struct Pooled<D: Driver> {
     pool: Pool<D::Connection>,
     connect_timeout: Duration,
     lifetime: Lifetime,
-    failing: AtomicBool,
+    outage: Outage,
     /// Our account there; a file has none.
     own: Option<OwnLogin>,
 }
@@ -186,13 +191,14 @@ impl<D: Driver> Pooled<D> {
                 Some(OwnLogin::new(&settings.kind, user, password.as_bytes()))
             }
         };
+        let connections = NonZeroUsize::new(settings.connections).unwrap_or(NonZeroUsize::MIN);
         Self {
             name: settings.kind.to_string(),
             driver,
-            pool: Pool::new(settings.connections),
+            pool: Pool::new(connections, MAX_IDLE),
             connect_timeout: settings.connect_timeout,
             lifetime,
-            failing: AtomicBool::new(false),
+            outage: Outage::default(),
             own,
         }
     }
@@ -274,12 +280,12 @@ impl<D: Driver> Pooled<D> {
         }
         match result {
             Ok(_) => {
-                if self.failing.swap(false, Ordering::Relaxed) {
+                if self.outage.ends() {
                     log::info!("{} answers again", self.name);
                 }
             }
             Err(failure @ (Failure::Lost(_) | Failure::Denied(_))) => {
-                if !self.failing.swap(true, Ordering::Relaxed) {
+                if self.outage.begins() {
                     log::error!("{}: {failure}", self.name);
                 }
             }

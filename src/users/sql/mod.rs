@@ -22,7 +22,6 @@ mod database;
 mod decoy;
 mod mysql;
 pub mod network;
-mod pool;
 mod postgres;
 mod relay;
 pub mod row;

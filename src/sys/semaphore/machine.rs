@@ -1,4 +1,4 @@
-//! Lets a bounded number of threads in at once, of one process or of all on this machine.
+//! A semaphore for all processes of this machine: for password hashes, which are made to cost memory and time.
 
 use std::fmt;
 use std::fs::{File, OpenOptions, Permissions};
@@ -13,18 +13,18 @@ use std::time::{Duration, Instant};
 use rustix::fs::{FlockOperation, OFlags, flock};
 use rustix::io::Errno;
 
-use crate::sys::shares::{Claim, Share, Shares};
+use super::{Claim, Permit, Semaphore};
 use crate::sys::trusted_file::place::{Fault, Holder, Place as Where};
 
 /// How long the others of this machine are left alone before the locks are tried again. The kernel
 /// wakes nobody who waits for one of several locks.
 const LOOK_AGAIN: Duration = Duration::from_millis(4);
 
-/// Counts who is in, and shares the places between logins and networks. Password hashes are made to cost memory and time; without a bound, many
-/// logins at once would use up the machine's.
+/// A semaphore of this process, or of all processes of this machine that name the same folder. Without a
+/// bound on password hashes, many logins at once would use up the machine's memory.
 #[derive(Debug)]
-pub struct Turnstile {
-    shares: Shares,
+pub struct MachineSemaphore {
+    threads: Semaphore,
     /// One file for each place, where all processes of this machine share them.
     shared: Vec<Place>,
 }
@@ -99,19 +99,19 @@ fn open_lock(place: &Where, path: &Path) -> Result<File, String> {
 pub struct Turn<'a> {
     place: Option<&'a Place>,
     /// Given back after the place.
-    _share: Share<'a>,
+    _permit: Permit<'a>,
 }
 
-impl Turnstile {
-    /// A turnstile with that many places for the threads of this process.
+impl MachineSemaphore {
+    /// A semaphore with that many permits for the threads of this process.
     pub fn new(places: NonZeroUsize) -> Self {
         Self {
-            shares: Shares::new(places),
+            threads: Semaphore::new(places),
             shared: Vec::new(),
         }
     }
 
-    /// A turnstile with that many places for all processes that name the same folder. A file in it
+    /// A semaphore with that many permits for all processes that name the same folder. A file in it
     /// is made and locked for each place; the kernel gives it back when a process dies. The files
     /// stay.
     ///
@@ -142,22 +142,17 @@ impl Turnstile {
         })
     }
 
-    /// Takes a place for nobody in particular, or `None` if none came free by `deadline`.
-    pub fn enter(&self, deadline: Instant) -> Option<Turn<'_>> {
-        self.enter_for(Claim::default(), deadline)
-    }
-
     /// Takes a place, or `None` if none came free by `deadline`. Those who wait in this process take
-    /// [turns](Shares::enter); processes get places in no certain order.
-    pub fn enter_for(&self, claim: Claim<'_>, deadline: Instant) -> Option<Turn<'_>> {
-        let share = self.shares.enter(claim, deadline)?;
+    /// [turns](Semaphore::acquire); processes get places in no certain order.
+    pub fn acquire(&self, claim: Claim<'_>, deadline: Instant) -> Option<Turn<'_>> {
+        let permit = self.threads.acquire(claim, deadline)?;
         let place = match self.shared.is_empty() {
             true => None,
             false => Some(self.shared_place(deadline)?),
         };
         Some(Turn {
             place,
-            _share: share,
+            _permit: permit,
         })
     }
 
@@ -205,42 +200,42 @@ mod tests {
 
     #[test]
     fn places_are_bounded_and_come_back() {
-        let turnstile = Turnstile::new(NonZeroUsize::new(2).unwrap());
-        let first = turnstile.enter(at_once()).unwrap();
-        let _second = turnstile.enter(at_once()).unwrap();
-        assert!(turnstile.enter(at_once()).is_none());
+        let semaphore = MachineSemaphore::new(NonZeroUsize::new(2).unwrap());
+        let first = semaphore.acquire(Claim::default(), at_once()).unwrap();
+        let _second = semaphore.acquire(Claim::default(), at_once()).unwrap();
+        assert!(semaphore.acquire(Claim::default(), at_once()).is_none());
         drop(first);
-        assert!(turnstile.enter(at_once()).is_some());
+        assert!(semaphore.acquire(Claim::default(), at_once()).is_some());
     }
 
     #[test]
     fn who_waits_gets_the_place_that_comes_free() {
-        let turnstile = Turnstile::new(NonZeroUsize::MIN);
+        let semaphore = MachineSemaphore::new(NonZeroUsize::MIN);
         let patient = Instant::now() + Duration::from_secs(60);
         thread::scope(|scope| {
-            let first = turnstile.enter(at_once()).unwrap();
-            let waiting = scope.spawn(|| turnstile.enter(patient).is_some());
+            let first = semaphore.acquire(Claim::default(), at_once()).unwrap();
+            let waiting = scope.spawn(|| semaphore.acquire(Claim::default(), patient).is_some());
             drop(first);
             assert!(waiting.join().unwrap());
         });
     }
 
-    /// Two turnstiles have files of their own, as two processes have.
+    /// Two semaphores have files of their own, as two processes have.
     #[test]
     fn places_are_shared_through_a_folder() {
-        let folder = std::env::temp_dir().join(format!("nma-turnstile-{}", std::process::id()));
+        let folder = std::env::temp_dir().join(format!("nma-machine-{}", std::process::id()));
         fs::create_dir_all(&folder).unwrap();
         fs::set_permissions(&folder, Permissions::from_mode(0o700)).unwrap();
         let two = NonZeroUsize::new(2).unwrap();
-        let one = Turnstile::shared(two, &folder).unwrap();
-        let other = Turnstile::shared(two, &folder).unwrap();
-        let first = one.enter(at_once()).unwrap();
-        let _second = other.enter(at_once()).unwrap();
-        assert!(one.enter(at_once()).is_none());
-        assert!(other.enter(at_once()).is_none());
+        let one = MachineSemaphore::shared(two, &folder).unwrap();
+        let other = MachineSemaphore::shared(two, &folder).unwrap();
+        let first = one.acquire(Claim::default(), at_once()).unwrap();
+        let _second = other.acquire(Claim::default(), at_once()).unwrap();
+        assert!(one.acquire(Claim::default(), at_once()).is_none());
+        assert!(other.acquire(Claim::default(), at_once()).is_none());
         let patient = Instant::now() + Duration::from_secs(60);
         thread::scope(|scope| {
-            let waiting = scope.spawn(|| other.enter(patient).is_some());
+            let waiting = scope.spawn(|| other.acquire(Claim::default(), patient).is_some());
             drop(first);
             assert!(waiting.join().unwrap());
         });

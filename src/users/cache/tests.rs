@@ -28,13 +28,13 @@ impl Counting {
     }
 }
 
-impl UserStore for Counting {
-    fn find(&self, _asked: &Question<'_>) -> Result<Option<Account>, StoreError> {
-        Ok(Some(Account {
+impl Counting {
+    fn find(&self) -> Account {
+        Account {
             passwords: Passwords::AskStore,
             host: Some((*self.host.lock().unwrap()).to_owned()),
             ..Account::default()
-        }))
+        }
     }
 
     fn verify(
@@ -74,7 +74,7 @@ impl Default for Asking<'_> {
 }
 
 impl Asking<'_> {
-    fn of(&self, store: &Cached<Counting>) -> Result<Option<Account>, StoreError> {
+    fn of(&self, store: &Cached) -> Result<Option<Account>, StoreError> {
         let login = Login::new(self.login.as_bytes().to_vec()).unwrap();
         let password = Password::new(self.password.to_vec()).unwrap();
         let asked = Question {
@@ -85,17 +85,29 @@ impl Asking<'_> {
             network: None,
             deadline: Instant::now(),
         };
-        let mut account = store.find(&asked)?.unwrap();
-        let right = store.verify(&asked, &mut account, &password)?;
+        let mut account = store.store.find();
+        let verify = |account: &mut Account| store.store.verify(&asked, account, &password);
+        let right = store
+            .cache
+            .verify(&asked, &mut account, &password, verify)?;
         Ok((right == Checked::Right).then_some(account))
     }
 }
 
-fn cached(right: &'static [u8]) -> Cached<Counting> {
-    Cached::new(Counting::new(right), Duration::from_secs(3600))
+/// A store and its cache.
+struct Cached {
+    store: Counting,
+    cache: Cache,
 }
 
-fn asked(store: &Cached<Counting>) -> usize {
+fn cached(right: &'static [u8]) -> Cached {
+    Cached {
+        store: Counting::new(right),
+        cache: Cache::new(Duration::from_secs(3600)),
+    }
+}
+
+fn asked(store: &Cached) -> usize {
     store.store.asked.load(Ordering::SeqCst)
 }
 
@@ -212,7 +224,7 @@ fn it_ends_after_its_time_however_often_it_is_asked_for() {
     };
     let password = Password::new(b"sesame".to_vec()).unwrap();
     let account = Account::default();
-    let digests = || store.digests(&question, &account, &password).unwrap();
+    let digests = || store.cache.digests(&question, &account, &password).unwrap();
     let minute = Duration::from_secs(60);
     let mut memory = Memory::default();
     memory.remember(digests(), account.clone(), start, minute);
@@ -256,53 +268,6 @@ fn the_oldest_goes_first_and_memory_is_bounded() {
     assert!(memory.recall(&digests(MAX_ENTRIES + 4), now).is_some());
 }
 
-/// Whether a store is asked without a password, and what an unknown login costs, hangs on these.
-#[test]
-fn all_else_is_asked_of_the_store() {
-    struct Other(AtomicUsize);
-    impl UserStore for Other {
-        fn find(&self, _: &Question<'_>) -> Result<Option<Account>, StoreError> {
-            Ok(None)
-        }
-        fn host_field(&self) -> String {
-            "attribute mailHost".to_owned()
-        }
-        fn knows_users(&self) -> bool {
-            false
-        }
-        fn lacks_likeness(&self) -> Option<String> {
-            Some("no column".to_owned())
-        }
-        fn decoy(&self, _: &Question<'_>) -> Decoy {
-            Decoy::AskStore
-        }
-        fn spend_time(&self, _: &Question<'_>) {
-            self.0.fetch_add(1, Ordering::SeqCst);
-        }
-        fn test(&self, _: Instant) -> Vec<String> {
-            vec!["it is down".to_owned()]
-        }
-    }
-    let store = Cached::new(Other(AtomicUsize::new(0)), Duration::from_secs(3600));
-    let login = Login::new(b"alice".to_vec()).unwrap();
-    let asked = Question {
-        login: &login,
-        protocol: Protocol::Imap,
-        client: None,
-        session: Session::default(),
-        network: None,
-        deadline: Instant::now(),
-    };
-    assert!(store.find(&asked).unwrap().is_none());
-    assert_eq!(store.host_field(), "attribute mailHost");
-    assert!(!store.knows_users());
-    assert_eq!(store.lacks_likeness().as_deref(), Some("no column"));
-    assert!(matches!(store.decoy(&asked), Decoy::AskStore));
-    store.spend_time(&asked);
-    assert_eq!(store.store.0.load(Ordering::SeqCst), 1);
-    assert_eq!(store.test(Instant::now()), ["it is down"]);
-}
-
 #[test]
 fn no_password_is_in_the_memory() {
     let store = cached(b"marker-password");
@@ -311,7 +276,7 @@ fn no_password_is_in_the_memory() {
         ..Asking::default()
     };
     assert!(asking.of(&store).unwrap().is_some());
-    let memory = store.memory();
+    let memory = store.cache.memory();
     let entry = memory.entries.values().next().unwrap();
     assert!(!format!("{:?}", entry.account).contains("marker"));
     assert_ne!(entry.login, entry.password);

@@ -1,9 +1,9 @@
-//! Whether a server that a store asks is out of order, told when that changes.
+//! Why a server that a store asks could not say.
 
 use std::fmt;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::StoreError;
+use crate::sys::outage::Outage;
 
 /// Why a server could not say.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,21 +36,19 @@ impl fmt::Display for Trouble {
     }
 }
 
-/// The state of one server. A login that it cannot answer has its own line in the log; this adds
-/// one when the trouble starts and one when it is over, however many logins come meanwhile.
-#[derive(Debug, Default)]
-pub(super) struct Outage(AtomicBool);
-
-impl Outage {
-    /// Takes in how one question went.
-    pub(super) fn note<T>(&self, server: &dyn fmt::Display, result: &Result<T, Trouble>) {
-        let failing = matches!(result, Err(Trouble::Server(_)));
-        if self.0.swap(failing, Ordering::Relaxed) == failing {
-            return;
+/// Takes in how one question went. A login that the server cannot answer has its own line in the log; this
+/// adds one when the trouble begins and one when it ends, however many logins come meanwhile.
+pub(super) fn note<T>(outage: &Outage, server: &dyn fmt::Display, result: &Result<T, Trouble>) {
+    match result {
+        Err(trouble @ Trouble::Server(_)) => {
+            if outage.begins() {
+                log::warn!("{server} cannot be asked: {trouble}");
+            }
         }
-        match result {
-            Err(trouble @ Trouble::Server(_)) => log::warn!("{server} cannot be asked: {trouble}"),
-            Ok(_) | Err(_) => log::warn!("{server} can be asked again"),
+        Ok(_) | Err(Trouble::Login(_) | Trouble::Unanswered(_)) => {
+            if outage.ends() {
+                log::warn!("{server} can be asked again");
+            }
         }
     }
 }
@@ -63,8 +61,12 @@ mod tests {
     fn only_trouble_with_the_server_itself_is_an_outage() {
         let outage = Outage::default();
         let failing = |result: Result<bool, Trouble>| {
-            outage.note(&"it", &result);
-            outage.0.load(Ordering::Relaxed)
+            note(&outage, &"it", &result);
+            let failing = !outage.begins();
+            if !failing {
+                let _as_before = outage.ends();
+            }
+            failing
         };
         assert!(!failing(Err(Trouble::Login("mailbox in use".into()))));
         assert!(failing(Err(Trouble::Server("refused".into()))));

@@ -1,5 +1,5 @@
-//! A bounded number of places, shared fairly between logins and networks: nobody has others wait for
-//! more than what is in work already, however much they ask for.
+//! A semaphore with a deadline whose permits are shared fairly between logins and networks: however much
+//! one client asks for, the others wait no longer than for the work that is under way.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher as _, RandomState};
@@ -9,6 +9,8 @@ use std::thread::{self, Thread};
 use std::time::Instant;
 
 use crate::login::Network;
+
+pub mod machine;
 
 /// One turn in so many is that of the one that has waited longest: those that are new again and again
 /// must not keep others out for ever.
@@ -33,9 +35,9 @@ struct Owner {
     network: Option<Network>,
 }
 
-/// The places.
+/// A bounded number of permits.
 #[derive(Debug)]
-pub struct Shares {
+pub struct Semaphore {
     most: NonZeroUsize,
     key: RandomState,
     state: Mutex<State>,
@@ -62,15 +64,15 @@ struct Waiting {
     thread: Thread,
 }
 
-/// A place, given back on drop.
+/// The right to work, given back on drop.
 #[derive(Debug)]
 #[must_use]
-pub struct Share<'a> {
-    shares: &'a Shares,
+pub struct Permit<'a> {
+    semaphore: &'a Semaphore,
     owner: Owner,
 }
 
-/// Why there is no place at once.
+/// Why there is no permit at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Taken {
     /// All are taken.
@@ -79,8 +81,8 @@ pub enum Taken {
     Share,
 }
 
-impl Shares {
-    /// So many places.
+impl Semaphore {
+    /// A semaphore with that many permits.
     pub fn new(most: NonZeroUsize) -> Self {
         Self {
             most,
@@ -89,9 +91,9 @@ impl Shares {
         }
     }
 
-    /// Takes a place at once. One login, and one network, leaves a quarter of the places to others,
+    /// Takes a permit at once. One login, and one network, leaves a quarter of the places to others,
     /// where there are two or more; of what several networks leave, one more gets the half.
-    pub fn take(&self, claim: Claim<'_>) -> Result<Share<'_>, Taken> {
+    pub fn try_acquire(&self, claim: Claim<'_>) -> Result<Permit<'_>, Taken> {
         let owner = self.owner(claim);
         let mut state = self.lock();
         if state.held.len() >= self.most.get() {
@@ -108,12 +110,12 @@ impl Shares {
         Ok(self.give(&mut state, owner))
     }
 
-    /// Waits for a place, until `deadline`.
+    /// Waits for a permit, until `deadline`.
     ///
     /// One login leaves a quarter of the places to others, where there are two or more. Of those who
     /// wait, the next is one whose network holds the fewest places and had its last turn longest ago,
     /// then the same for the login.
-    pub fn enter(&self, claim: Claim<'_>, deadline: Instant) -> Option<Share<'_>> {
+    pub fn acquire(&self, claim: Claim<'_>, deadline: Instant) -> Option<Permit<'_>> {
         let owner = self.owner(claim);
         let mut state = self.lock();
         // Nobody who waits could take it: then it would have been given away.
@@ -130,8 +132,8 @@ impl Shares {
         loop {
             if let Some(place) = state.given.iter().position(|given| *given == number) {
                 state.given.swap_remove(place);
-                return Some(Share {
-                    shares: self,
+                return Some(Permit {
+                    semaphore: self,
                     owner,
                 });
             }
@@ -146,10 +148,10 @@ impl Shares {
         }
     }
 
-    fn give(&self, state: &mut State, owner: Owner) -> Share<'_> {
+    fn give(&self, state: &mut State, owner: Owner) -> Permit<'_> {
         state.note(owner);
-        Share {
-            shares: self,
+        Permit {
+            semaphore: self,
             owner,
         }
     }
@@ -252,14 +254,14 @@ impl State {
     }
 }
 
-impl Drop for Share<'_> {
+impl Drop for Permit<'_> {
     fn drop(&mut self) {
-        let shares = self.shares;
-        let mut state = shares.lock();
+        let semaphore = self.semaphore;
+        let mut state = semaphore.lock();
         if let Some(place) = state.held.iter().position(|held| *held == self.owner) {
             state.held.swap_remove(place);
         }
-        state.pass_on(shares.most.get(), shares.own());
+        state.pass_on(semaphore.most.get(), semaphore.own());
     }
 }
 
@@ -270,8 +272,8 @@ mod tests {
 
     use super::*;
 
-    fn shares(most: usize) -> Shares {
-        Shares::new(NonZeroUsize::new(most).unwrap())
+    fn shares(most: usize) -> Semaphore {
+        Semaphore::new(NonZeroUsize::new(most).unwrap())
     }
 
     fn claim(login: &'static str, network: &str) -> Claim<'static> {
@@ -290,7 +292,7 @@ mod tests {
         let shares = shares(most);
         let mut held = Vec::new();
         loop {
-            match shares.take(claims[held.len() % claims.len()]) {
+            match shares.try_acquire(claims[held.len() % claims.len()]) {
                 Ok(share) => held.push(share),
                 Err(why) => break (held.len(), why),
             }
@@ -325,7 +327,7 @@ mod tests {
             ("192.0.2.4", 1),
         ] {
             let before = held.len();
-            while let Ok(share) = shares.take(Claim {
+            while let Ok(share) = shares.try_acquire(Claim {
                 login: None,
                 ..claim("", network)
             }) {
@@ -333,20 +335,20 @@ mod tests {
             }
             assert_eq!(held.len() - before, own, "{network}");
         }
-        assert!(shares.take(claim("a", "192.0.2.5")).is_ok());
+        assert!(shares.try_acquire(claim("a", "192.0.2.5")).is_ok());
     }
 
     /// Those who wait, in the order in which they come to their turns.
     fn order(claims: &[(&'static str, &str)], after: u64) -> Vec<usize> {
         let shares = shares(1);
         shares.lock().turns = after;
-        let first = shares.enter(claim("first", "198.51.100.1"), minute());
+        let first = shares.acquire(claim("first", "198.51.100.1"), minute());
         let (done, turns) = channel();
         thread::scope(|scope| {
             for (number, &(login, network)) in claims.iter().enumerate() {
                 let (claim, done, shares) = (claim(login, network), done.clone(), &shares);
                 scope.spawn(move || {
-                    let _turn = shares.enter(claim, minute()).unwrap();
+                    let _turn = shares.acquire(claim, minute()).unwrap();
                     done.send(number).unwrap();
                 });
                 while shares.lock().waiting.len() <= number {
@@ -386,15 +388,15 @@ mod tests {
     fn one_login_never_holds_all_and_gives_up_in_time() {
         let shares = shares(2);
         let (a, b) = (claim("a", ""), claim("b", ""));
-        let first = shares.enter(a, minute()).unwrap();
+        let first = shares.acquire(a, minute()).unwrap();
         let soon = Instant::now() + Duration::from_millis(10);
-        assert!(shares.enter(a, soon).is_none());
-        let other = shares.enter(b, Instant::now()).unwrap();
-        assert!(shares.enter(Claim::default(), Instant::now()).is_none());
+        assert!(shares.acquire(a, soon).is_none());
+        let other = shares.acquire(b, Instant::now()).unwrap();
+        assert!(shares.acquire(Claim::default(), Instant::now()).is_none());
         drop(first);
-        let _a = shares.enter(a, Instant::now()).unwrap();
+        let _a = shares.acquire(a, Instant::now()).unwrap();
         drop(other);
-        let _nobody = shares.enter(Claim::default(), Instant::now()).unwrap();
+        let _nobody = shares.acquire(Claim::default(), Instant::now()).unwrap();
         let state = shares.lock();
         assert_eq!(
             (state.held.len(), state.waiting.len(), state.given.len()),

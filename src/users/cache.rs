@@ -1,0 +1,163 @@
+//! Right passwords that a store which checks them itself is not asked about again for a while.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use super::{Account, Checked, Question, StoreError};
+use crate::secret::Password;
+use crate::secret::keyed_digest::{Digest, Key};
+
+/// How many logins are remembered. The oldest go first.
+const MAX_ENTRIES: usize = 10_000;
+
+/// The yeses of one store, each remembered for the lifetime of the cache.
+///
+/// Only a yes is: never a no, and never that the store could not say. An entry expires when its lifetime is
+/// over, counted from the store's own answer; a cache hit does not prolong it, nor does a wrong
+/// password, about which the store is always asked, end it. As in Dovecot's cache, the store's yes to another
+/// password of the same login does end it: the old password is likely no longer
+/// right. Until then, or until it expires, an old password stays good although it was changed.
+///
+/// What is kept is a keyed digest of everything that the answer may depend on: what the store says
+/// of the account before it checks the password, login, password, protocol, address of the
+/// client, and what else nginx says of its connection, such as whether it is encrypted. No
+/// password can be read or tried from what is left. Each store has a cache, and a key, of its own.
+pub struct Cache {
+    lifetime: Duration,
+    /// `None`: the system gave no random bytes for it, and nothing is remembered.
+    key: Option<Key>,
+    memory: Mutex<Memory>,
+}
+
+#[derive(Default)]
+struct Memory {
+    entries: HashMap<Digest, Entry>,
+    /// The entries in the order of their ends, with some that are no more.
+    order: VecDeque<(Digest, Instant)>,
+}
+
+struct Entry {
+    login: Digest,
+    password: Digest,
+    account: Account,
+    end: Instant,
+}
+
+/// What a question is remembered by.
+struct Digests {
+    whole: Digest,
+    login: Digest,
+    password: Digest,
+}
+
+impl Cache {
+    /// Remembers each yes for `lifetime`.
+    pub fn new(lifetime: Duration) -> Self {
+        Self {
+            lifetime,
+            key: Key::random(),
+            memory: Mutex::default(),
+        }
+    }
+
+    /// Whether the password is right: from memory, else by `verify`, which asks the store.
+    pub fn verify(
+        &self,
+        asked: &Question<'_>,
+        account: &mut Account,
+        password: &Password,
+        verify: impl FnOnce(&mut Account) -> Result<Checked, StoreError>,
+    ) -> Result<Checked, StoreError> {
+        let Some(digests) = self.digests(asked, account, password) else {
+            return verify(account);
+        };
+        if let Some(known) = self.memory().recall(&digests, Instant::now()) {
+            *account = known;
+            return Ok(Checked::Right);
+        }
+        let checked = verify(account)?;
+        if checked == Checked::Right {
+            let known = account.clone();
+            self.memory()
+                .remember(digests, known, Instant::now(), self.lifetime);
+        }
+        Ok(checked)
+    }
+
+    fn digests(
+        &self,
+        asked: &Question<'_>,
+        account: &Account,
+        password: &Password,
+    ) -> Option<Digests> {
+        let key = self.key.as_ref()?;
+        let login = asked.login.as_bytes();
+        let client = asked.client.map(|address| address.to_string());
+        let account = format!("{account:?}");
+        let session = &asked.session;
+        // But for what is new at each connection: the attempt and the client's port.
+        let proxied_from = session.proxied_from.map(|(address, _)| address);
+        let session = (session.host, session.tls, proxied_from, session.proxied_to);
+        let session = format!("{session:?}");
+        let whole: [&[u8]; 6] = [
+            login,
+            password.reveal(),
+            asked.protocol.word().as_bytes(),
+            client.as_deref().unwrap_or_default().as_bytes(),
+            account.as_bytes(),
+            session.as_bytes(),
+        ];
+        Some(Digests {
+            whole: key.digest(b"question", &whole)?,
+            login: key.digest(b"login", &[login])?,
+            password: key.digest(b"password", &[password.reveal()])?,
+        })
+    }
+
+    fn memory(&self) -> MutexGuard<'_, Memory> {
+        self.memory.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Memory {
+    fn recall(&self, digests: &Digests, now: Instant) -> Option<Account> {
+        let entry = self.entries.get(&digests.whole)?;
+        (now < entry.end).then(|| entry.account.clone())
+    }
+
+    fn remember(&mut self, digests: Digests, account: Account, now: Instant, lifetime: Duration) {
+        let Digests {
+            whole,
+            login,
+            password,
+        } = digests;
+        self.entries
+            .retain(|_, entry| entry.login != login || entry.password == password);
+        let end = now + lifetime;
+        let entry = Entry {
+            login,
+            password,
+            account,
+            end,
+        };
+        self.entries.insert(whole, entry);
+        self.order.push_back((whole, end));
+        while let Some((oldest, its_end)) = self.order.front().copied() {
+            if self.order.len() <= MAX_ENTRIES && now < its_end {
+                break;
+            }
+            self.order.pop_front();
+            if self
+                .entries
+                .get(&oldest)
+                .is_some_and(|entry| entry.end == its_end)
+            {
+                self.entries.remove(&oldest);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
