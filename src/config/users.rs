@@ -19,7 +19,7 @@ mod shared;
 mod sql;
 mod store;
 
-use keys::{STORES, has, instead};
+use keys::{STORES, has, instead, parts};
 pub(super) use keys::{Users, names};
 pub use store::StoreConfig;
 
@@ -95,7 +95,9 @@ impl Checker<'_> {
             self.report(&store.span(), "users.store", message);
             return None;
         }
-        for (key, place) in users.given.iter().filter(|(key, _)| !has(word, key)) {
+        let parts = parts();
+        let other = |(key, _): &&(&str, _)| !has(&parts, word, key);
+        for (key, place) in users.given.iter().filter(other) {
             let is_given = |own: &str| users.given.iter().any(|(key, _)| *key == own);
             let instead = instead(word, key).filter(|own| !is_given(own));
             let message = match instead {

@@ -35,14 +35,14 @@ pub(in crate::config) struct Users {
 }
 
 /// Some keys of `[[users]]`.
-struct Part {
+pub(super) struct Part {
     keys: &'static [&'static str],
     /// The stores that have one of them.
     stores: fn(&str) -> &'static [&'static str],
 }
 
 /// All keys, in the order in which they are listed where one is unknown.
-fn parts() -> [Part; 9] {
+pub(super) fn parts() -> [Part; 9] {
     fn part<T: DeserializeOwned>(stores: fn(&str) -> &'static [&'static str]) -> Part {
         let keys = names_of::<T>();
         Part { keys, stores }
@@ -62,8 +62,12 @@ fn parts() -> [Part; 9] {
 
 /// The names of all keys, each once.
 pub(in crate::config) fn names() -> Vec<&'static str> {
+    names_in(&parts())
+}
+
+fn names_in(parts: &[Part]) -> Vec<&'static str> {
     let mut names = Vec::new();
-    for name in parts().iter().flat_map(|part| part.keys) {
+    for name in parts.iter().flat_map(|part| part.keys) {
         if !names.contains(name) {
             names.push(*name);
         }
@@ -72,9 +76,9 @@ pub(in crate::config) fn names() -> Vec<&'static str> {
 }
 
 /// Whether a store has a key of this name.
-pub(super) fn has(store: &str, key: &str) -> bool {
+pub(super) fn has(parts: &[Part], store: &str, key: &str) -> bool {
     let has = |part: &Part| part.keys.contains(&key) && (part.stores)(key).contains(&store);
-    parts().iter().any(has)
+    parts.iter().any(has)
 }
 
 /// The key of a store that says what `key` says for another.
@@ -101,23 +105,32 @@ impl Users {
         let Some(DeValue::Array(all)) = file.get("users").map(Spanned::get_ref) else {
             return Ok(Vec::new());
         };
+        let parts = parts();
+        let [common, ..] = &parts;
+        let names = names_in(&parts);
         let tables = all
             .iter()
             .filter_map(|users| Some((users.span(), users.get_ref().as_table()?)));
         let read = |(span, table): (Range<usize>, _)| {
-            Ok(Spanned::new(span.clone(), Self::read(table, &span)?))
+            Ok(Spanned::new(
+                span.clone(),
+                Self::read(table, &span, &names, common)?,
+            ))
         };
         tables.map(read).collect()
     }
 
-    fn read(table: &DeTable<'_>, span: &Range<usize>) -> Result<Self, Unreadable> {
-        let common = names_of::<Common>();
-        let names = names();
+    fn read(
+        table: &DeTable<'_>,
+        span: &Range<usize>,
+        names: &[&'static str],
+        common: &Part,
+    ) -> Result<Self, Unreadable> {
         let mut given = Vec::new();
         for (key, value) in table {
             match names.iter().find(|name| *name == key.get_ref()) {
-                None => return Err(Unreadable::unknown_key(key, &names)),
-                Some(name) if common.contains(name) => {}
+                None => return Err(Unreadable::unknown_key(key, names)),
+                Some(name) if common.keys.contains(name) => {}
                 Some(name) => given.push((*name, value.span())),
             }
         }
