@@ -1,24 +1,30 @@
-//! Answers NGINX's mail proxy (`auth_http`): may this login in, and which mail server is theirs?
+//! Answers NGINX's mail proxy (`auth_http`): is this login accepted, and which mail server has its mailbox?
 //!
-//! The flow of one request, one way:
+//! The way of one request:
 //!
 //! ```text
-//! Apache ── descriptor 0 / socket ──> fcgi ──┐
-//! Apache, shell ── environment ─────> cgi ───┼─> Params ─> AuthRequest ─> Gate ─> Answer ─> bytes
-//! administrator ── commands ─────────────────┘             (store, secret, route)
+//! web server ── FastCGI record ──┐
+//!                                ├─> Params ─> AuthRequest ─> Gate ─────────────> Answer ─> bytes
+//! web server ── environment ─────┘   front     nginx          auth                nginx     front
+//!                                                             (users, secret, throttle, route)
 //! ```
 //!
-//! - The transports, [`cgi`] and [`fcgi`], bring [`params::Params`]. `fcgi` knows neither mail nor
-//!   nginx.
-//! - What nginx asks is read in [`request`] and nowhere else; what it is told is written in
-//!   [`answer`] and nowhere else; why a login is refused is a [`refusal::Refusal`].
-//! - [`gate`] decides: it asks the [`store`]s, has [`secret`]s checked, and takes the mail server
-//!   from the [`route`]s. It knows no header. [`method`] has the other ways to show who one is.
-//! - Other servers are spoken to over connections of `net`, with certificates checked as `tls` says.
-//! - [`config`] reads the TOML, with [`files`] that must be trustworthy and [`problem`]s that have a
-//!   place. [`service`] is one version of it at work, [`live`] the one in force while a server
-//!   runs; [`pace`] has its refusals leave at times that tell nothing. [`journal`] is the log. [`harden`] and [`sandbox`] see to it that little is left to steal,
-//!   and little to be done with it.
+//! Each folder uses only folders below it. From the top:
+//!
+//! - [`commands`]: the command line, one file per subcommand.
+//! - [`service`]: opens everything that a configuration names, answers requests, reloads.
+//! - [`config`]: reads the TOML file and checks it.
+//! - [`auth`]: the decision. It knows no header.
+//! - [`users`], [`throttle`] and [`route`]: the stores, the counts of wrong passwords, and the mail server of
+//!   a login. They do not use each other.
+//! - [`nginx`]: every header that nginx sends or reads.
+//! - [`front`] and [`secret`]: the transports, CGI and FastCGI; passwords and stored hashes. They do not use
+//!   each other.
+//! - [`net`]: connections to other servers.
+//! - [`sys`]: files that can be trusted, the log, semaphores, the sandbox.
+//! - [`login`]: logins, domains, networks, mail servers.
+//!
+//! docs/architecture.md has the details and the glossary.
 
 pub mod auth;
 pub mod commands;

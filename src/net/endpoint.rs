@@ -20,8 +20,8 @@ pub enum Endpoint {
         /// The port.
         port: NonZeroU16,
     },
-    /// A Unix socket, and the number of the user who is to listen there; without one, those that
-    /// [`peer::check`] expects.
+    /// A Unix socket, and the number of the user that must listen there. Without a number, the
+    /// socket must belong to a user that `peer::check` accepts.
     Unix(PathBuf, Option<u32>),
 }
 

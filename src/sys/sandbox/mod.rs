@@ -1,14 +1,13 @@
-//! What a server gives up once it has started, so that a bug in it can do little.
+//! Restricts the server process after its start, so that a bug in it can do little harm.
 //!
-//! Under Landlock the process reads the folders that the configuration names files in and those of
-//! the system, and writes only the folders that the configuration names to be written. It listens on
-//! no further TCP port, signals no other process and connects to no abstract socket of others.
-//! Under seccomp it starts no program and calls nothing of the kernel that it does not need. Both
-//! are for good. Which hosts it connects to is not the sandbox's matter: systemd's
-//! `IPAddressAllow=` rules that.
+//! Landlock: the process reads only the folders of the system and those that the configuration
+//! names files in. It writes only to folders that the configuration names for this. It cannot
+//! listen on a further TCP port, signal another process, or connect to an abstract socket of
+//! another process. Seccomp: the process cannot start a program, and it can make only the system
+//! calls that it needs. Neither can be undone. The sandbox does not restrict which hosts the
+//! process connects to: `IPAddressAllow=` of systemd does.
 //!
-//! Host names are looked up in the sandbox, by the system's resolver: [`objects`] and [`calls`] let
-//! through what its modules need.
+//! The system's resolver works in the sandbox: `objects` and `calls` allow what its modules need.
 
 use std::collections::BTreeSet;
 use std::fmt;
