@@ -1,4 +1,4 @@
-//! The domain of a login: what follows its last `@`, in the one form that is compared.
+//! The domain of a login (the part after its last `@`) in its canonical form.
 //!
 //! Domains are the same in upper and lower case (RFC 5321, 2.4; RFC 4343), and in both spellings
 //! of an internationalised name: `bücher.example` is `xn--bcher-kva.example` (RFC 5890, 2.3.2.1).
@@ -10,8 +10,8 @@ mod flaws;
 
 pub use flaws::{flaw, login_flaw};
 
-/// A login with its domain in canonical form. What follows a byte that no domain has stays as it
-/// is: in `alice@EXAMPLE.org*Admin` that is the name of a master.
+/// The login with its domain in canonical form. The text after a byte that no domain can contain
+/// stays unchanged: in `alice@EXAMPLE.org*Admin` it is the name of a master.
 pub fn folded(login: &[u8]) -> Cow<'_, [u8]> {
     let Some(at) = login.iter().rposition(|byte| *byte == b'@') else {
         return Cow::Borrowed(login);
@@ -25,8 +25,8 @@ pub fn folded(login: &[u8]) -> Cow<'_, [u8]> {
     }
 }
 
-/// A domain in canonical form. What no domain can be, and what is not UTF-8, stays as it is but for
-/// the case of ASCII letters.
+/// The domain in canonical form. Text that cannot be a domain, or is not UTF-8, stays unchanged
+/// except for the case of ASCII letters.
 pub fn canonical(domain: &[u8]) -> Cow<'_, [u8]> {
     if !domain.is_ascii()
         && let Some(ascii) = ascii_form(domain)
@@ -39,13 +39,13 @@ pub fn canonical(domain: &[u8]) -> Cow<'_, [u8]> {
     }
 }
 
-/// The same for the text of a configuration.
+/// The same for a text of the configuration.
 pub fn canonical_text(domain: &str) -> String {
     let canonical = canonical(domain.as_bytes());
     String::from_utf8_lossy(&canonical).into_owned()
 }
 
-/// The canonical form of a domain, or of all below one, as a configuration has it.
+/// The canonical form of a domain or of a pattern such as `*.example.org` in the configuration.
 pub fn written(text: &str) -> String {
     match text.strip_prefix("*.") {
         Some(above) => format!("*.{}", canonical_text(above)),
@@ -53,8 +53,8 @@ pub fn written(text: &str) -> String {
     }
 }
 
-/// Whether what a configuration says of domains is meant for this one: the domain itself, or by
-/// `*.example.org` all below it, but not `example.org`. Both in canonical form.
+/// Whether a domain matches a pattern of the configuration: the domain itself, or `*.example.org`
+/// for all domains below `example.org`, but not `example.org` itself. Both are in canonical form.
 pub fn covers(written: &[u8], domain: &[u8]) -> bool {
     match written.strip_prefix(b"*") {
         Some(above) => domain.len() > above.len() && domain.ends_with(above),
@@ -62,8 +62,9 @@ pub fn covers(written: &[u8], domain: &[u8]) -> bool {
     }
 }
 
-/// Whether it is a domain in canonical form that can be the name of a file: 1 to 253 bytes, labels of 1 to
-/// 63 letters in lower case, digits and hyphens, none of them at an end (RFC 1123, 2.1; RFC 1035, 2.3.4).
+/// Whether this is a domain in canonical form that can be a file name: 1 to 253 bytes; labels of 1
+/// to 63 lower-case letters, digits and hyphens, without a hyphen at either end (RFC 1123, 2.1; RFC
+/// 1035, 2.3.4).
 pub fn is_plain(domain: &[u8]) -> bool {
     let of_label = |byte: &u8| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-');
     let is_label = |label: &[u8]| {
@@ -75,23 +76,23 @@ pub fn is_plain(domain: &[u8]) -> bool {
     domain.len() <= 253 && domain.split(|byte| *byte == b'.').all(is_label)
 }
 
-/// Whether a byte can be part of a domain, as logins and configurations have it: letters, digits,
-/// hyphens, dots, the underscores that some networks use, and all of other scripts.
+/// Whether a byte can be part of a domain in a login or a configuration: letters, digits, hyphens,
+/// dots, underscores (some networks use them), and all bytes of other scripts.
 pub fn is_of_domain(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | 0x80..)
 }
 
-/// The A-labels of a domain with U-labels (UTS #46, ToASCII). `None` if it is no such domain, or
-/// would become one with an empty label.
+/// The A-labels of a domain with U-labels (UTS #46, ToASCII). `None` if it is not a valid domain,
+/// or if the result would have an empty label.
 #[cfg(feature = "idna")]
 fn ascii_form(domain: &[u8]) -> Option<Vec<u8>> {
-    // No mapping may bring in an `@` or a blank: U+FF20 is an `@` of another width.
+    // The mapping must not produce an `@` or a blank: U+FF20 is a full-width `@`.
     let ascii = idna::domain_to_ascii_cow(domain, idna::AsciiDenyList::STD3).ok()?;
     let whole = ascii.split('.').all(|label| !label.is_empty());
     whole.then(|| ascii.into_owned().into_bytes())
 }
 
-/// This build knows no U-labels.
+/// This build has no support for U-labels.
 #[cfg(not(feature = "idna"))]
 fn ascii_form(_domain: &[u8]) -> Option<Vec<u8>> {
     None
@@ -211,7 +212,7 @@ mod tests {
         ] {
             assert_eq!(canonical_text(domain), expected, "{domain}");
         }
-        // These become no domain, and stay.
+        // These cannot become a domain and stay unchanged.
         for odd in [
             "a\u{ff20}b.example",
             "a\u{3000}b.example",

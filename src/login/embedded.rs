@@ -1,12 +1,12 @@
-//! IPv4 addresses inside IPv6 addresses: by which IPv4 client an IPv6 address is used.
+//! IPv4 addresses inside IPv6 addresses: finds the IPv4 client behind an IPv6 address.
 //!
-//! Only forms count where packets to the IPv6 address arrive at that IPv4 address: nobody can
-//! finish a TCP handshake from an address of somebody else then. The last 32 bits of an ISATAP
-//! address (RFC 5214) are what a host of that /64 likes, so they do not count.
+//! Only forms count for which packets to the IPv6 address arrive at that IPv4 address: then a
+//! client cannot finish a TCP handshake from an IPv4 address that it does not have. The last 32
+//! bits of an ISATAP address (RFC 5214) are chosen by a host of that /64, so they do not count.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// The address that a client is counted by: the IPv4 address inside, if there is one.
+/// The address that a client counts for: the IPv4 address inside, if there is one.
 pub fn counted(address: IpAddr) -> IpAddr {
     match address {
         IpAddr::V6(whole) => ipv4_inside(whole).map_or(address, IpAddr::V4),
@@ -28,7 +28,7 @@ fn ipv4_inside(address: Ipv6Addr) -> Option<Ipv4Addr> {
     let inside = match bytes {
         [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, ..] => last,
         [0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 0, 0, ..] => last,
-        // Not `::1`, and no other of 0.0.0.0/8, where no host is.
+        // Not `::1` or another address of 0.0.0.0/8: these are not addresses of hosts.
         [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1..=255, ..] => last,
         [0, 0x64, 0xff, 0x9b, 0, 0, 0, 0, 0, 0, 0, 0, ..] => last,
         [0, 0x64, 0xff, 0x9b, 0, 1, ..] => local_nat64(bytes)?,
@@ -40,10 +40,11 @@ fn ipv4_inside(address: Ipv6Addr) -> Option<Ipv4Addr> {
     Some(inside.into())
 }
 
-/// By a prefix of 48, 56, 64 or 96 bits that an operator took from `64:ff9b:1::/48` (RFC 8215, 5).
+/// The IPv4 address behind a prefix of 48, 56, 64 or 96 bits that an operator took from
+/// `64:ff9b:1::/48` (RFC 8215, 5).
 ///
-/// The prefix does not tell its length. But bits 64 to 71 are zero always, and so are all that
-/// follow the IPv4 address (RFC 6052, 2.2), of which the last byte is not zero for a host.
+/// The prefix does not contain its length. But bits 64 to 71 are always zero, and so are all bits
+/// after the IPv4 address (RFC 6052, 2.2); the last byte of a host's IPv4 address is not zero.
 fn local_nat64(bytes: [u8; 16]) -> Option<[u8; 4]> {
     let [
         _,
@@ -89,7 +90,7 @@ mod tests {
             ("::1", "::1"),
             ("::", "::"),
             ("::0.1.2.3", "::0.1.2.3"),
-            // NAT64: the examples of RFC 6052, 2.4, with the prefixes that are for this.
+            // NAT64: the examples of RFC 6052, 2.4, with the prefixes reserved for this.
             ("64:ff9b::192.0.2.33", "192.0.2.33"),
             ("64:ff9b::10.0.0.0", "10.0.0.0"),
             ("64:ff9b:0:0:1::192.0.2.33", "64:ff9b:0:0:1::192.0.2.33"),
@@ -99,7 +100,7 @@ mod tests {
             ("64:ff9b:1:c000:2:2100::", "192.0.2.33"),
             ("64:ff9b:1:22c0:0:221::", "192.0.2.33"),
             ("64:ff9b:1:2233:c0:2:2100:0", "192.0.2.33"),
-            // Bits 64 to 71 are not zero: this was made by no translator.
+            // Bits 64 to 71 are not zero, so a translator did not make this address.
             (
                 "64:ff9b:1:2233:100::192.0.2.33",
                 "64:ff9b:1:2233:100::192.0.2.33",

@@ -1,25 +1,25 @@
-//! Whether the user that a store has found is the one that was asked for.
+//! Compares the login that a store found with the login that it was asked for.
 
 use super::domain;
 
-/// How the login of a user that a store has found is like the one that was asked for.
+/// How the login that a store found compares with the login that it was asked for.
 ///
-/// A database and a directory compare by rules of their own: `álice` and `alice` may be the same
-/// there. Only a user who shows the password is one that they may say so of.
+/// Databases and directories have their own rules of comparison: `álice` and `alice` may be equal
+/// there. Only a client that proves the password can use an account that merely compares equal.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Likeness {
-    /// It is the same, but for the case of ASCII letters and the spelling of the domain: compared
-    /// here, by bytes.
+    /// The same login, except for the case of ASCII letters and the spelling of the domain. This
+    /// program compares the bytes.
     Same,
-    /// It is another one.
+    /// Another login.
     Other,
-    /// The store does not say which login it has found.
+    /// The store does not report which login it found.
     #[default]
     Unsaid,
 }
 
 impl Likeness {
-    /// The login that was found, compared with the one that was asked for.
+    /// Compares the login that was found with the login that was asked for.
     pub fn of(found: &[u8], asked: &[u8]) -> Self {
         match domain::folded(found).eq_ignore_ascii_case(&domain::folded(asked)) {
             true => Self::Same,

@@ -1,4 +1,4 @@
-//! The words that all parts of the program share: logins and their domains, networks, mail servers.
+//! Types that all parts of the program share: logins and their domains, networks, mail servers.
 
 pub mod domain;
 pub mod embedded;
@@ -16,11 +16,11 @@ pub use protocol::Protocol;
 use relayed::Value;
 pub use upstream::Upstream;
 
-/// The most bytes of a login, decoded: what a mail address may have (RFC 5321, 4.5.3.1.3).
+/// The maximum length of a decoded login in bytes: that of a mail address (RFC 5321, 4.5.3.1.3).
 pub const MAX_LOGIN_BYTES: usize = 254;
 
-/// A login as the client typed it, decoded: at most [`MAX_LOGIN_BYTES`] bytes, no control bytes.
-/// It may be empty, and need not be UTF-8.
+/// A login as the client typed it, decoded: at most [`MAX_LOGIN_BYTES`] bytes, no control bytes. It
+/// may be empty, and it is not always UTF-8.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Login(Vec<u8>);
 
@@ -36,8 +36,9 @@ impl Login {
         }
     }
 
-    /// The same for a login that nginx writes to a mail server of this protocol. Blanks around it may be
-    /// dropped yet: the gate, which decides about it, asks [`Self::fits`].
+    /// Checks the bytes of a login that nginx writes to a mail server of this protocol. Blanks at
+    /// the ends are accepted here because `[logins]` may remove them; the gate calls [`Self::fits`]
+    /// afterwards.
     pub fn for_protocol(bytes: Vec<u8>, protocol: Protocol) -> Result<Self, BadLogin> {
         let login = Self::new(bytes)?;
         match Value::login_for(protocol).allows(login.0.trim_ascii()) {
@@ -46,7 +47,7 @@ impl Login {
         }
     }
 
-    /// Whether nginx can write it as it is to a mail server of this protocol.
+    /// Whether nginx can write the login unchanged to a mail server of this protocol.
     pub fn fits(&self, protocol: Protocol) -> bool {
         Value::login_for(protocol).allows(&self.0)
     }
@@ -56,23 +57,23 @@ impl Login {
         &self.0
     }
 
-    /// What stands before the last `@`; all of it without one.
+    /// The part before the last `@`; the whole login without one.
     pub fn local(&self) -> &[u8] {
         let at = self.0.iter().rposition(|byte| *byte == b'@');
         self.0.get(..at.unwrap_or(self.0.len())).unwrap_or_default()
     }
 
-    /// What follows the last `@`; `None` without one.
+    /// The part after the last `@`; `None` without one.
     pub fn domain(&self) -> Option<&[u8]> {
         let at = self.0.iter().rposition(|byte| *byte == b'@')?;
         self.0.get(at + 1..)
     }
 }
 
-/// Why bytes are no login.
+/// Why bytes are not a login.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BadLogin {
-    /// One of them is a control byte, or, for SMTP, a blank.
+    /// The bytes contain a control byte or, for SMTP, a blank.
     ForbiddenByte,
     /// There are more than [`MAX_LOGIN_BYTES`].
     TooLong,

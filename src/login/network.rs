@@ -1,4 +1,4 @@
-//! Networks, as lists of clients and of mail servers have them.
+//! Networks in CIDR form, for lists of clients and of mail servers.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -35,7 +35,7 @@ impl Network {
         }
     }
 
-    /// The network without the bits of the host, if it was written with some: 10.0.0.0/8 for
+    /// If the network was written with host bits: the network without them, 10.0.0.0/8 for
     /// 10.0.0.1/8.
     pub fn without_host_bits(&self) -> Option<Self> {
         let around = match self.address {
@@ -52,8 +52,8 @@ impl Network {
         (around != *self).then_some(around)
     }
 
-    /// The network that a client is counted with, with prefixes of so many bits; one that has an
-    /// IPv4 address inside its IPv6 address counts by that.
+    /// The network that a client counts for, with the given prefix lengths in bits. An IPv6 address
+    /// that contains an IPv4 address counts as that IPv4 address.
     pub fn around(address: IpAddr, ipv4_prefix: u8, ipv6_prefix: u8) -> Self {
         match embedded::counted(address) {
             IpAddr::V4(address) => {
@@ -75,8 +75,8 @@ impl Network {
         }
     }
 
-    /// The one whose clients are counted as those of this one: a single address counts by the IPv4
-    /// address inside, as in [`Self::around`].
+    /// The network that the clients of this network count for: a single address counts as the IPv4
+    /// address inside it, as in [`Self::around`].
     pub fn as_counted(self) -> Self {
         match self.prefix {
             128 => Self::around(self.address, 32, 128),
@@ -84,14 +84,14 @@ impl Network {
         }
     }
 
-    /// Whether one of the two lies in the other.
+    /// Whether one of the two networks contains the other.
     pub fn overlaps(&self, other: &Self) -> bool {
         self.contains(other.address) || other.contains(self.address)
     }
 
-    /// Whether `address` lies in this network; an IPv4-mapped IPv6 address counts as IPv4. Other
-    /// IPv4 addresses inside IPv6 addresses do not count: what lets somebody in is to be written
-    /// as the front says it, and not to be widened by what stands in an address.
+    /// Whether `address` is in this network. An IPv4-mapped IPv6 address counts as IPv4. Other IPv4
+    /// addresses inside IPv6 addresses do not count: a network that gives access must be configured
+    /// in the form that the front reports.
     pub fn contains(&self, address: IpAddr) -> bool {
         match (self.address, address.to_canonical()) {
             (IpAddr::V4(net), IpAddr::V4(host)) => {
@@ -138,7 +138,8 @@ mod tests {
             ("2001:db8::/32", "2001:db8:1::1", true),
             ("2001:db8::/32", "2001:db9::1", false),
             ("::/0", "2001:db9::1", true),
-            // NAT64, 6to4, Teredo, IPv4-compatible: written as such or not at all.
+            // NAT64, 6to4, Teredo and IPv4-compatible addresses match only networks that are
+            // written in that form.
             ("192.0.2.0/24", "64:ff9b::192.0.2.9", false),
             ("192.0.2.0/24", "64:ff9b:1::192.0.2.9", false),
             ("192.0.2.0/24", "2002:c000:209::1", false),

@@ -1,9 +1,10 @@
-//! Bytes from outside in words for people.
+//! Makes untrusted bytes safe to print on one line.
 
 use std::fmt::{self, Write as _};
 
-/// Shows bytes as they are, on one line: what is no text, and characters that a terminal would act
-/// on or not show, become U+FFFD. Nothing is escaped, as the log does that once for a whole detail.
+/// Shows bytes on one line, without escapes. Bytes that are not UTF-8, and characters that a
+/// terminal would act on or not show, become U+FFFD. The log escapes the whole detail once, so this
+/// function escapes nothing.
 pub(crate) struct Printable<'a>(pub(crate) &'a [u8]);
 
 impl fmt::Display for Printable<'_> {

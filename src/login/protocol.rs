@@ -5,14 +5,14 @@
 pub enum Protocol {
     /// IMAP.
     Imap,
-    /// POP3, and whatever is not exactly `imap` or `smtp`, as in the original script.
+    /// POP3, and every value other than exactly `imap` or `smtp`, as in the original script.
     Pop3,
     /// SMTP.
     Smtp,
 }
 
 impl Protocol {
-    /// Reads nginx's word; case matters.
+    /// Parses nginx's name of the protocol; case matters.
     pub fn from_word(word: &[u8]) -> Self {
         match word {
             b"imap" => Self::Imap,
@@ -21,7 +21,7 @@ impl Protocol {
         }
     }
 
-    /// nginx's word.
+    /// nginx's name of the protocol.
     pub fn word(self) -> &'static str {
         match self {
             Self::Imap => "imap",

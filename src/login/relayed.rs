@@ -1,9 +1,9 @@
-//! The values that nginx writes into its dialogue with a mail server, and which bytes may be in
+//! The values that nginx writes into its dialogue with a mail server, and the bytes allowed in
 //! each.
 //!
-//! nginx copies them as they are (ngx_mail_proxy_module.c): what ends a line there begins a command
-//! of its own, and a blank in `XCLIENT` begins an attribute of its own. The whole table is in
-//! docs/fronts.md.
+//! nginx copies them unchanged (ngx_mail_proxy_module.c): a line end in a value would begin a new
+//! command, and a blank in a value of `XCLIENT` would begin a new attribute. docs/fronts.md has the
+//! whole table.
 
 use crate::login::Protocol;
 
@@ -12,8 +12,8 @@ use crate::login::Protocol;
 pub enum Value {
     /// The login for IMAP and POP3: `USER login`, or a literal of `LOGIN`. Also `Auth-User`.
     Login,
-    /// The login for SMTP: `XCLIENT LOGIN=login`, which nginx escapes since 1.29.2 and 1.28.1
-    /// only. Also `Auth-User`.
+    /// The login for SMTP: `XCLIENT LOGIN=login`, which nginx escapes only since 1.29.2 and 1.28.1.
+    /// Also `Auth-User`.
     SmtpLogin,
     /// The password of the client: `PASS password`, a literal, or part of `AUTH PLAIN`.
     Password,
@@ -21,9 +21,9 @@ pub enum Value {
     AuthPass,
     /// `Client-IP` and `Client-Host` for SMTP: `XCLIENT ADDR=` and `NAME=`.
     SmtpWord,
-    /// The HELO, MAIL and RCPT commands of a client, or what follows in them.
+    /// The HELO, MAIL and RCPT commands of a client, or their arguments.
     SmtpCommand,
-    /// `Auth-Status`, `Auth-Error-SASL`: what the client gets to read.
+    /// `Auth-Status` and `Auth-Error-SASL`: text that the client receives.
     Text,
     /// `Auth-Error-Code`: `535 5.7.8`.
     ErrorCode,
@@ -38,13 +38,14 @@ impl Value {
         }
     }
 
-    /// Whether all bytes may be in it.
+    /// Whether all bytes are allowed in this value.
     pub fn allows(self, bytes: &[u8]) -> bool {
         bytes.iter().all(|byte| self.allows_byte(*byte))
             && !(self == Self::SmtpLogin && is_xtext(bytes))
     }
 
-    /// Whether nginx reads them as they are from a header of ours: it drops blanks at either end.
+    /// Whether nginx reads these bytes unchanged from a header of ours: it drops blanks at either
+    /// end.
     pub fn fits_header(self, bytes: &[u8]) -> bool {
         let blank = |byte: Option<&u8>| byte.is_none_or(|byte| *byte == b' ');
         self.allows(bytes) && !blank(bytes.first()) && !blank(bytes.last())
@@ -62,8 +63,8 @@ impl Value {
     }
 }
 
-/// Whether a mail server would read other bytes in it, as XCLIENT's values are xtext (RFC 1891, 5):
-/// `al+69ce` is `alice` there, where nginx does not write the plus as `+2B`.
+/// Whether a mail server would decode other bytes from this value: values of XCLIENT are xtext (RFC
+/// 1891, 5), so `al+69ce` means `alice` where nginx does not write the plus as `+2B`.
 fn is_xtext(bytes: &[u8]) -> bool {
     let coded = |part: &[u8]| matches!(part, [b'+', high, low] if high.is_ascii_hexdigit() && low.is_ascii_hexdigit());
     bytes.windows(3).any(coded)
@@ -160,12 +161,12 @@ mod tests {
                 ("HTTP_CLIENT_HOST", "Client-Host"),
                 ("HTTP_CLIENT_IP", "Client-IP"),
             ] {
-                // Apache joins two headers with a comma; no address has one.
+                // Apache joins two headers with a comma, and an address contains none.
                 if name == "HTTP_CLIENT_IP" && byte == b',' {
                     continue;
                 }
                 let client = read(protocol, &[(name, &around(byte))]);
-                // A client's name goes on to another service, whatever the protocol.
+                // The client's name is passed on to another service, whatever the protocol.
                 let bad = match smtp {
                     true => !is_word,
                     false => control && header == "Client-Host",

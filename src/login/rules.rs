@@ -1,4 +1,4 @@
-//! What is made of a login before anybody is asked about it.
+//! Rewrites a login by the rules of `[logins]` before any store sees it.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -6,29 +6,29 @@ use std::collections::BTreeMap;
 use super::{BadLogin, Login};
 use crate::login::domain;
 
-/// The rules of `[logins]`, in the order in which they are applied. Each is applied once; what
-/// comes out is not looked at again.
+/// The rules of `[logins]`, in the order in which they are applied. Each rule is applied once; its
+/// result is not rewritten again by the same rule.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LoginRules {
     /// Whether blanks at the start and the end are dropped.
     pub trim: bool,
     /// Whether upper case ASCII letters become lower case.
     pub lower_case: bool,
-    /// Other names of domains; both in canonical form. No name stands on both sides.
+    /// Alias domains and their targets, in canonical form. No name is both an alias and a target.
     pub domain_aliases: BTreeMap<Vec<u8>, Vec<u8>>,
-    /// Domains, in canonical form, that are cut off together with the `@`; `*.example.org` stands for
-    /// all below it.
+    /// Domains, in canonical form, that are removed together with the `@`; `*.example.org` matches
+    /// all below `example.org`.
     pub strip_domains: Vec<String>,
-    /// The domain of logins that have none by now, in canonical form.
+    /// The domain, in canonical form, for logins that have none after the rules before.
     pub default_domain: Option<String>,
-    /// Other names of logins; the domains of both are in canonical form. With `lower_case`, the names are
-    /// in lower case.
+    /// Alias logins and their targets, with domains in canonical form. With `lower_case`, the names
+    /// are in lower case.
     pub aliases: BTreeMap<Vec<u8>, Vec<u8>>,
 }
 
 impl LoginRules {
-    /// The login that stores and routes see, its domain in [canonical form](domain::canonical) whatever
-    /// the rules. It can become too long by its new domain.
+    /// The login that stores and routes see, always with its domain in [canonical
+    /// form](domain::canonical). An error if its new domain makes it too long.
     pub fn canonical(&self, typed: &Login) -> Result<Login, BadLogin> {
         let login = self.without_aliases(typed.as_bytes());
         match self.aliases.get(&*login) {
@@ -37,7 +37,7 @@ impl LoginRules {
         }
     }
 
-    /// A login after all rules but the aliases.
+    /// The login after all rules except the aliases.
     pub fn without_aliases<'a>(&self, typed: &'a [u8]) -> Cow<'a, [u8]> {
         let mut login = self.spelt(typed);
         if self.lower_case && login.iter().any(u8::is_ascii_uppercase) {
@@ -62,7 +62,7 @@ impl LoginRules {
         login
     }
 
-    /// The same login in the one spelling that is compared: the rules that hold for masters too.
+    /// The login in the spelling that is compared: by the rules that apply to masters too.
     pub fn spelt<'a>(&self, typed: &'a [u8]) -> Cow<'a, [u8]> {
         let typed = match self.trim {
             true => typed.trim_ascii(),
@@ -80,7 +80,7 @@ impl LoginRules {
         login
     }
 
-    /// The rules that hold for masters: of their logins only the [spelling](Self::spelt) changes.
+    /// The rules for masters: of their logins only the [spelling](Self::spelt) changes.
     pub fn of_masters(&self) -> Self {
         Self {
             trim: self.trim,
@@ -89,14 +89,14 @@ impl LoginRules {
         }
     }
 
-    /// What a domain is an alias of, or itself; in canonical form.
+    /// The domain that this one is an alias of, or the domain itself; in canonical form.
     pub fn domain<'a>(&'a self, canonical: &'a [u8]) -> &'a [u8] {
         let other = self.domain_aliases.get(canonical);
         other.map_or(canonical, Vec::as_slice)
     }
 }
 
-/// Where the last `@` is, and what follows it.
+/// The position of the last `@`, and the text after it.
 fn domain_of(login: &[u8]) -> Option<(usize, &[u8])> {
     let at = login.iter().rposition(|byte| *byte == b'@')?;
     Some((at, login.get(at + 1..)?))

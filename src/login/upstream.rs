@@ -1,11 +1,11 @@
-//! A mail server, as nginx is told it.
+//! The address and port of a mail server, as nginx accepts them.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr};
 use std::num::NonZeroU16;
 
-/// A mail server that nginx may be sent to. nginx takes addresses only (`ngx_parse_addr` in
-/// ngx_inet.c), so names are resolved before.
+/// A mail server that nginx can connect to. nginx accepts addresses only (`ngx_parse_addr` in
+/// ngx_inet.c), so names are resolved first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Upstream {
     address: IpAddr,
@@ -14,9 +14,8 @@ pub struct Upstream {
 
 impl Upstream {
     /// `None` for an address that nginx cannot connect to: unspecified (all of 0.0.0.0/8),
-    /// multicast, broadcast (nginx takes 255.255.255.255 for "no address"), link-local IPv6, as
-    /// nginx knows no zones, and IPv4-compatible IPv6. An IPv4-mapped address becomes the IPv4
-    /// address.
+    /// multicast, broadcast (nginx reads 255.255.255.255 as "no address"), link-local IPv6 (nginx
+    /// has no zones), and IPv4-compatible IPv6. An IPv4-mapped address becomes the IPv4 address.
     pub fn new(address: IpAddr, port: NonZeroU16) -> Option<Self> {
         let address = address.to_canonical();
         let usable = match address {
@@ -42,7 +41,8 @@ impl Upstream {
     }
 }
 
-/// `192.0.2.1:143`, `[2001:db8::1]:143`: for people. The headers have the address bare.
+/// `192.0.2.1:143`, `[2001:db8::1]:143`: for messages. The headers have the address without
+/// brackets.
 impl fmt::Display for Upstream {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         std::net::SocketAddr::new(self.address, self.port.get()).fmt(f)

@@ -1,4 +1,4 @@
-//! Keeps what the process knows from leaving it by other ways than its answers.
+//! Hardens the process, so that passwords in its memory do not leak.
 
 use std::sync::Arc;
 
@@ -7,13 +7,13 @@ use rustix::process::{
 };
 use rustix::thread::set_no_new_privs;
 
-/// No core dumps, no reading of `/proc/PID/environ` (it holds the password under CGI) nor tracing
-/// by others of the same user, no privileges by way of a setuid program, and no panic message that
-/// prints a value.
+/// Disables core dumps, tracing and reading of `/proc/PID/environ` (it holds the password under
+/// CGI) by other processes of the same user, privileges from setuid programs, and panic messages
+/// that print a value.
 ///
-/// And no end by SIGXFSZ, where a log has reached the limit of a file's size (setrlimit(2)).
+/// Ignores SIGXFSZ, so that a log file at its size limit does not end the process (setrlimit(2)).
 ///
-/// Where the kernel refuses one of these, the program still answers.
+/// If the kernel refuses one of these, the program still answers.
 pub fn process() {
     let _best_effort = set_dumpable_behavior(DumpableBehavior::NotDumpable);
     let none = Rlimit {
@@ -24,7 +24,7 @@ pub fn process() {
     let _best_effort = set_no_new_privs(true);
     let _best_effort = signal_hook::flag::register(Signal::XFSZ.as_raw(), Arc::default());
     std::panic::set_hook(Box::new(|panic| {
-        // Not the message: the values in it can be a login or a password.
+        // The message is not logged: its values can be a login or a password.
         let place = panic
             .location()
             .map_or_else(String::new, ToString::to_string);

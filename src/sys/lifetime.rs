@@ -3,8 +3,8 @@
 /// How long the process will use what it opens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Lifetime {
-    /// For one request (CGI): look up no more than that needs.
+    /// One request (CGI): look up only what that request needs.
     OneRequest,
-    /// For as long as the server runs: index files and resolve names beforehand.
+    /// The run of a server: index files and resolve names in advance.
     Server,
 }

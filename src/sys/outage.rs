@@ -1,19 +1,18 @@
-//! Whether something is out of order, so that the log says it once when the trouble begins and once when it
-//! ends.
+//! Tracks an outage, so that the log reports it once at its start and once at its end.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// The state of one server, or of whatever else can be out of order. It begins in order.
+/// The state of one server or other service. It starts as working.
 #[derive(Debug, Default)]
 pub struct Outage(AtomicBool);
 
 impl Outage {
-    /// It has failed. Returns whether the trouble begins with that.
+    /// Notes a failure. Returns whether the outage starts with it.
     pub fn begins(&self) -> bool {
         !self.0.swap(true, Ordering::Relaxed)
     }
 
-    /// It has worked. Returns whether the trouble ends with that.
+    /// Notes a success. Returns whether the outage ends with it.
     pub fn ends(&self) -> bool {
         self.0.swap(false, Ordering::Relaxed)
     }

@@ -1,11 +1,11 @@
-//! Domains and logins as a configuration names them: what is wrong with one, and what to write in its place.
+//! Finds mistakes in domains and logins of the configuration, and says what to write instead.
 
 #[cfg(feature = "idna")]
 use super::ascii_form;
 use super::is_of_domain;
 
-/// What is wrong with a domain in a configuration, and what to write in its place. `below` is whether
-/// all domains below one can stand there, as `*.example.org`.
+/// The mistake in a domain of the configuration, and what to write instead. `below`: whether a
+/// pattern such as `*.example.org` is allowed.
 pub fn flaw(written: &str, below: bool) -> Option<String> {
     let name = match written.strip_prefix("*.") {
         Some(above) if !below && flaw(above, false).is_none() => {
@@ -54,7 +54,7 @@ pub fn flaw(written: &str, below: bool) -> Option<String> {
     }
 }
 
-/// The same for what becomes of a name in other scripts: `＊.example.org` is `*.example.org`.
+/// The same for the ASCII form of a name in another script: `＊.example.org` is `*.example.org`.
 #[cfg(feature = "idna")]
 fn flaw_of_mapped(name: &str, written: &str, below: bool) -> Option<String> {
     if name.is_ascii() || ascii_form(name.as_bytes()).is_some() {
@@ -76,19 +76,19 @@ fn flaw_of_mapped(name: &str, written: &str, below: bool) -> Option<String> {
     })
 }
 
-/// This build compares such names as they are.
+/// This build compares such names unchanged.
 #[cfg(not(feature = "idna"))]
 fn flaw_of_mapped(_name: &str, _written: &str, _below: bool) -> Option<String> {
     None
 }
 
-/// Whether somebody takes it for an expression: `/^a.*/`, `^a`, `*x`.
+/// Whether it looks like a regular expression: `/^a.*/`, `^a`, `*x`.
 fn is_pattern(text: &str) -> bool {
     text.starts_with(['/', '^']) || text.contains('*')
 }
 
-/// What is wrong with a login in a configuration, and what to write in its place; `domains` is the table
-/// for those who mean all logins of a domain.
+/// The mistake in a login of the configuration, and what to write instead. `domains` names the
+/// table to use for all logins of a domain.
 pub fn login_flaw(written: &str, domains: &str) -> Option<String> {
     let trimmed = written.trim();
     let domain = written.trim_start_matches(['*', '@', '.']);

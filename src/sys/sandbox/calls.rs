@@ -1,11 +1,11 @@
-//! The system calls that a server needs, by seccomp.
+//! Restricts the process to the system calls that a server needs, by seccomp.
 //!
-//! A list of what is allowed. It holds what glibc, the modules of its resolver, SQLite and the async
-//! runtime call once the program runs, and their neighbours of the same kind that do no harm: a newer
-//! library may take `epoll_pwait2` in place of `epoll_wait`. Files and abstract sockets are
-//! Landlock's part; what Landlock does not rule (modes, owners, times and attributes of files, other processes) is
-//! ruled here. A call that is not in the list fails and does not end the process, so that a library
-//! that tries it can do without.
+//! An allow-list. It has the calls that glibc, the modules of its resolver, SQLite and the async
+//! runtime make while the program runs, and harmless calls of the same kind: a newer library may
+//! use `epoll_pwait2` in place of `epoll_wait`. Landlock restricts files and abstract sockets; this
+//! filter restricts what Landlock does not (modes, owners, times and attributes of files, other
+//! processes). A call that is not in the list returns an error and does not end the process, so
+//! that a library that tries it can continue without it.
 
 use std::collections::BTreeMap;
 
@@ -18,26 +18,27 @@ use seccompiler::{
 /// `PROT_EXEC`, and `PROT_WRITE`.
 const EXECUTABLE: u64 = 4;
 const WRITABLE: u64 = 2;
-/// `MAP_SHARED` and `MAP_ANONYMOUS`: what the code of a library is not.
+/// `MAP_SHARED` and `MAP_ANONYMOUS`: the code of a library has neither.
 const NO_LIBRARY: u64 = 1 | 0x20;
-/// The time-outs of sockets, in the form that has no year 2038 (asm-generic/socket.h).
+/// The options for time-outs of sockets, in the form without the year 2038 problem
+/// (asm-generic/socket.h).
 const SO_RCVTIMEO_NEW: i32 = 66;
 const SO_SNDTIMEO_NEW: i32 = 67;
-/// The low bits of a socket's type; flags are above.
+/// The low bits of a socket's type; the bits above are flags.
 const TYPE: u64 = 0xf;
-/// `CLONE_VM`, `CLONE_SIGHAND` and `CLONE_THREAD`, which a thread has.
+/// `CLONE_VM`, `CLONE_SIGHAND` and `CLONE_THREAD`: a thread has them.
 const THREAD: u64 = 0x100 | 0x800 | 0x1_0000;
-/// `CLONE_PTRACE`, `CLONE_UNTRACED` and all namespaces, which it has not.
+/// `CLONE_PTRACE`, `CLONE_UNTRACED` and all namespaces: a thread has none of them.
 const NO_THREAD: u64 = 0x2000 | 0x80_0000 | 0x80 | 0x2_0000 | 0x7e00_0000;
 
-/// The first of the numbers that all architectures share. Libraries know what to do where the
-/// kernel lacks one of these, and some only where it says so (clone3, whose arguments no filter
-/// sees).
+/// The first of the call numbers that all architectures share. Libraries have a fallback where the
+/// kernel lacks one of these calls, and some have it only for ENOSYS (clone3, whose arguments no
+/// filter sees).
 const NEW: std::ops::Range<i64> = 424..512;
 
-/// Allowed whatever the arguments.
+/// Calls that are allowed with any arguments.
 const ALWAYS: &[libc::c_long] = &[
-    // What is open.
+    // Open descriptors.
     libc::SYS_read,
     libc::SYS_readv,
     libc::SYS_pread64,
@@ -62,7 +63,7 @@ const ALWAYS: &[libc::c_long] = &[
     libc::SYS_fadvise64,
     libc::SYS_fstat,
     libc::SYS_fstatfs,
-    // Files by their name, as Landlock lets it.
+    // Files by name; Landlock restricts which.
     libc::SYS_openat,
     libc::SYS_openat2,
     libc::SYS_newfstatat,
@@ -89,8 +90,8 @@ const ALWAYS: &[libc::c_long] = &[
     libc::SYS_nanosleep,
     libc::SYS_clock_nanosleep,
     libc::SYS_restart_syscall,
-    // Connections. What is bound are abstract sockets, by which a database's driver is led to its
-    // host, and those to the kernel's list of addresses (netlink(7)).
+    // Connections. The program binds only abstract sockets, which connect a database driver to its
+    // host, and netlink sockets for the kernel's list of addresses (netlink(7)).
     libc::SYS_connect,
     libc::SYS_bind,
     libc::SYS_listen,
@@ -112,7 +113,7 @@ const ALWAYS: &[libc::c_long] = &[
     libc::SYS_mremap,
     libc::SYS_madvise,
     libc::SYS_msync,
-    // Threads, and the end.
+    // Threads, and the end of the process.
     libc::SYS_futex,
     libc::SYS_set_robust_list,
     libc::SYS_get_robust_list,
@@ -126,7 +127,7 @@ const ALWAYS: &[libc::c_long] = &[
     libc::SYS_exit_group,
     libc::SYS_wait4,
     libc::SYS_waitid,
-    // Signals that it gets.
+    // Signals to this process.
     libc::SYS_rt_sigaction,
     libc::SYS_rt_sigprocmask,
     libc::SYS_rt_sigreturn,
@@ -134,7 +135,7 @@ const ALWAYS: &[libc::c_long] = &[
     libc::SYS_rt_sigsuspend,
     libc::SYS_rt_sigtimedwait,
     libc::SYS_sigaltstack,
-    // What time it is, who it is, and where.
+    // Time, identity, working directory.
     libc::SYS_clock_gettime,
     libc::SYS_clock_getres,
     libc::SYS_gettimeofday,
@@ -153,11 +154,11 @@ const ALWAYS: &[libc::c_long] = &[
     libc::SYS_getrusage,
     libc::SYS_uname,
     libc::SYS_sysinfo,
-    // Another filter: the second of these two.
+    // seccomp(2) itself, for the second of the two filters.
     libc::SYS_seccomp,
 ];
 
-/// Those of before the numbers were shared.
+/// Calls from before the architectures shared their numbers.
 #[cfg(target_arch = "x86_64")]
 const ALWAYS_HERE: &[libc::c_long] = &[
     libc::SYS_open,
@@ -185,7 +186,7 @@ const ALWAYS_HERE: &[libc::c_long] = &[libc::SYS_renameat, libc::SYS_getrlimit];
 #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
 const ALWAYS_HERE: &[libc::c_long] = &[];
 
-/// Commands of fcntl(2). Not among them: who gets signals of a file, leases, what happens in a
+/// Commands of fcntl(2). Denied: the receiver of a file's signals, leases, notifications about a
 /// folder, the size of pipes.
 const FCNTL: &[i32] = &[
     libc::F_DUPFD,
@@ -202,8 +203,8 @@ const FCNTL: &[i32] = &[
     libc::F_OFD_SETLKW,
 ];
 
-/// Requests of ioctl(2): whether reading waits, how much there is to read, whether it is a terminal
-/// and how large, the number of a network interface and its name (a resolver at `fe80::1%eth0`).
+/// Requests of ioctl(2): non-blocking mode, available bytes, whether it is a terminal and its size,
+/// the number and name of a network interface (a resolver at `fe80::1%eth0`).
 const IOCTL: &[u64] = &[
     libc::FIONBIO,
     libc::FIOCLEX,
@@ -214,7 +215,7 @@ const IOCTL: &[u64] = &[
     libc::SIOCGIFNAME,
 ];
 
-/// Options of prctl(2): names of threads and of memory; the last comes with a filter.
+/// Options of prctl(2): names of threads and of memory; the last one adds a filter.
 const PRCTL: &[i32] = &[
     libc::PR_SET_NAME,
     libc::PR_GET_NAME,
@@ -222,8 +223,7 @@ const PRCTL: &[i32] = &[
     libc::PR_SET_NO_NEW_PRIVS,
 ];
 
-/// Options of sockets that setsockopt(2) sets: by level. Not among them: filters, devices, other
-/// protocols on top of TCP.
+/// Options of setsockopt(2) by level. Denied: filters, devices, other protocols on top of TCP.
 const SETSOCKOPT: &[(i32, &[i32])] = &[
     (
         libc::SOL_SOCKET,
@@ -240,7 +240,7 @@ const SETSOCKOPT: &[(i32, &[i32])] = &[
             libc::SO_PASSCRED,
         ],
     ),
-    // What the resolver asks of UDP and of the kernel's list of addresses.
+    // Options that the resolver sets on UDP sockets and on the kernel's list of addresses.
     (libc::IPPROTO_IP, &[libc::IP_RECVERR, libc::IP_MTU_DISCOVER]),
     (
         libc::IPPROTO_IPV6,
@@ -274,7 +274,7 @@ const SETSOCKOPT: &[(i32, &[i32])] = &[
 
 type Rules = BTreeMap<i64, Vec<SeccompRule>>;
 
-/// Denies everything else to all threads of this process, for good.
+/// Denies everything else to all threads of this process, permanently.
 pub(super) fn restrict() -> Result<(), Box<dyn std::error::Error>> {
     let arch = TargetArch::try_from(std::env::consts::ARCH)?;
     let allowed = allowed()?;
@@ -285,7 +285,7 @@ pub(super) fn restrict() -> Result<(), Box<dyn std::error::Error>> {
         .collect();
     let errno = |error: i32| SeccompAction::Errno(error.cast_unsigned());
     let first = SeccompFilter::new(allowed, errno(libc::EPERM), SeccompAction::Allow, arch)?;
-    // Of two filters that deny a call, the later one says with which error (seccomp(2)).
+    // If two filters deny a call, the later one decides the error (seccomp(2)).
     let second = SeccompFilter::new(new, SeccompAction::Allow, errno(libc::ENOSYS), arch)?;
     for filter in [first, second] {
         apply_filter_all_threads(&BpfProgram::try_from(filter)?)?;
@@ -296,7 +296,7 @@ pub(super) fn restrict() -> Result<(), Box<dyn std::error::Error>> {
 fn allowed() -> Result<Rules, seccompiler::BackendError> {
     let always = ALWAYS.iter().chain(ALWAYS_HERE);
     let mut rules: Rules = always.map(|number| (*number, Vec::new())).collect();
-    // SQLite, and we, give files to the owner of the folder or database where root makes them.
+    // SQLite and this program, run by root, give new files to the owner of the folder or database.
     if geteuid().is_root() {
         rules.insert(libc::SYS_fchown, Vec::new());
     }
@@ -304,13 +304,13 @@ fn allowed() -> Result<Rules, seccompiler::BackendError> {
     let unix = u64::from(libc::AF_UNIX.cast_unsigned());
     let stream = u64::from(libc::SOCK_STREAM.cast_unsigned());
     rules.extend([
-        // A thread, and no process.
+        // A thread, not a process.
         (
             libc::SYS_clone,
             vec![rule(&[bits(0, THREAD | NO_THREAD, THREAD)])?],
         ),
-        // No code that is made in memory. That of libraries comes from files, also later: the rules of
-        // the resolver (/etc/nsswitch.conf) may name another module while the server runs.
+        // Executable memory must come from a file, not from the program's data. Libraries are
+        // loaded later too: /etc/nsswitch.conf may name another module while the server runs.
         (
             libc::SYS_mmap,
             vec![
@@ -337,9 +337,9 @@ fn allowed() -> Result<Rules, seccompiler::BackendError> {
             libc::SYS_prctl,
             any_of(0, PRCTL.iter().map(|one| number(*one)))?,
         ),
-        // Abort, and signals that it handles as if it did not.
+        // abort(3), and signals that the process sends to itself after it handled them.
         (libc::SYS_tgkill, vec![rule(&[is(0, us)])?]),
-        // Its own limits, to look at.
+        // Reading its own limits.
         (libc::SYS_prlimit64, vec![rule(&[is(0, 0), is_null(2)])?]),
     ]);
     Ok(rules)
@@ -377,7 +377,7 @@ fn socket_options() -> Result<Vec<SeccompRule>, seccompiler::BackendError> {
         .collect()
 }
 
-/// One rule for each value that an argument may have.
+/// One rule for each allowed value of an argument.
 fn any_of(
     argument: u8,
     values: impl Iterator<Item = u64>,
@@ -385,12 +385,12 @@ fn any_of(
     values.map(|value| rule(&[is(argument, value)])).collect()
 }
 
-/// As the kernel sees an int.
+/// An int as the kernel sees it.
 fn number(int: i32) -> u64 {
     int.cast_unsigned().into()
 }
 
-/// What an argument must be like: its number, its width, the comparison, the value.
+/// A condition on an argument: its number, its width, the comparison, the value.
 struct Test(u8, SeccompCmpArgLen, SeccompCmpOp, u64);
 
 fn is(argument: u8, value: u64) -> Test {
@@ -410,7 +410,7 @@ fn bits(argument: u8, mask: u64, value: u64) -> Test {
     )
 }
 
-/// All of them must be so.
+/// All conditions must be true.
 fn rule(tests: &[Test]) -> Result<SeccompRule, seccompiler::BackendError> {
     let conditions = tests.iter().map(|Test(argument, width, operator, value)| {
         SeccompCondition::new(*argument, width.clone(), operator.clone(), *value)

@@ -20,10 +20,10 @@ use crate::sys::problem::Problem;
 mod calls;
 mod objects;
 
-/// One thing that must be possible in the sandbox, and where the configuration asks for it.
+/// One access that the configuration needs in the sandbox, and the place that asks for it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Need {
-    /// The thing.
+    /// The access.
     pub what: What,
     /// Line and column, both from 1.
     pub place: Option<(usize, usize)>,
@@ -31,25 +31,25 @@ pub struct Need {
     pub key: Option<String>,
 }
 
-/// What may be needed.
+/// A kind of access.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum What {
-    /// To read a file, also one that is put in its place later.
+    /// Read a file, also after it was replaced.
     Read(PathBuf),
-    /// To make and write files in a folder.
+    /// Create and write files in a folder.
     Write(PathBuf),
-    /// To remove a file: a socket of this process, or its lock.
+    /// Remove a file: a socket of this process, or its lock.
     Remove(PathBuf),
 }
 
-/// Whether there is to be a sandbox.
+/// The mode of the sandbox.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
-    /// None.
+    /// No sandbox.
     Off,
-    /// As much of it as the kernel has.
+    /// As much of it as the kernel supports.
     On,
-    /// Without it the program does not serve.
+    /// The program does not serve without it.
     Required,
 }
 
@@ -65,7 +65,7 @@ impl fmt::Display for Unavailable {
 
 impl std::error::Error for Unavailable {}
 
-/// The sandbox that this process is in: what it can still do.
+/// The sandbox of this process, with what it allows.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sandbox {
     granted: Granted,
@@ -73,27 +73,28 @@ pub struct Sandbox {
     seccomp: bool,
 }
 
-/// Folders, and single files of the system, by what is granted below them.
+/// Folders and single files of the system, by the access that is granted to them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Granted {
     read: BTreeSet<PathBuf>,
-    /// Files are made and written, too.
+    /// Files can be created and written, too.
     written: BTreeSet<PathBuf>,
-    /// Files are removed.
+    /// Files can be removed.
     cleared: BTreeSet<PathBuf>,
 }
 
 impl Sandbox {
-    /// Puts this process into a sandbox for good; all that `needs` says can still be done.
+    /// Puts this process into a sandbox permanently. Every access in `needs` stays possible.
     ///
-    /// Only threads that are started later are in it as a whole. What the kernel lacks is left out;
-    /// an error if that is all of it, or if it fails.
+    /// Only threads that start later are restricted completely. Restrictions that the kernel does
+    /// not support are left out. An error if it supports none, or if the call fails.
     pub fn enter(needs: &[Need]) -> Result<Self, Unavailable> {
         let granted = Granted::new(needs);
         let landlock = objects::restrict(&granted)?;
         ENTERED.store(landlock.is_some(), Ordering::Relaxed);
-        // SQLite gives its journals the mode of the database by making them so: the way to change it
-        // afterwards is shut. We ask for no more than we want either.
+        // SQLite creates its journals with the mode of the database, and the sandbox denies
+        // changing it afterwards; so the umask must not remove the group's rights. Our own files
+        // ask for narrow modes themselves.
         let before = rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o007));
         let seccomp = calls::restrict();
         if let Err(error) = &seccomp {
@@ -111,8 +112,8 @@ impl Sandbox {
         })
     }
 
-    /// Enters as `mode` asks. What is in force, or why nothing is, goes to the log. An error only
-    /// where there must be a sandbox, and all of it.
+    /// Enters the sandbox as `mode` asks, and logs what is enforced, or why nothing is. An error
+    /// only where the mode requires the whole sandbox.
     pub fn start(mode: Mode, needs: &[Need]) -> Result<Option<Self>, Unavailable> {
         if mode == Mode::Off {
             return Ok(None);
@@ -136,12 +137,12 @@ impl Sandbox {
         }
     }
 
-    /// Whether the kernel has all kinds of it.
+    /// Whether the kernel supports every part of the sandbox.
     pub fn is_whole(&self) -> bool {
         self.landlock.is_some() && self.seccomp
     }
 
-    /// What of the needs of the configuration `file` is denied in here.
+    /// The accesses that the configuration `file` needs and this sandbox denies.
     pub fn denied(&self, file: &Path, needs: Vec<Need>) -> Vec<Problem> {
         let home = folder_of(file).unwrap_or_default();
         let denied = needs.into_iter().filter_map(|need| {
@@ -157,11 +158,11 @@ impl Sandbox {
     }
 }
 
-/// Whether files are ruled for this process.
+/// Whether file access is restricted for this process.
 static ENTERED: AtomicBool = AtomicBool::new(false);
 
-/// What to add to an error with a file, if the sandbox may be the reason: a folder that was replaced
-/// since the start, or is reached by a link that leads elsewhere now, is none that it has granted.
+/// A hint for a file error that the sandbox may have caused: a folder that was replaced since the
+/// start, or is now reached by a link to another place, is not granted.
 pub fn hint(error: &io::Error) -> &'static str {
     let denied = error.kind() == io::ErrorKind::PermissionDenied;
     match denied && ENTERED.load(Ordering::Relaxed) {
@@ -172,7 +173,7 @@ pub fn hint(error: &io::Error) -> &'static str {
     }
 }
 
-/// What is in force, for the log.
+/// What is enforced, for the log.
 impl fmt::Display for Sandbox {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("sandbox: ")?;
@@ -203,15 +204,15 @@ impl Granted {
         granted
     }
 
-    /// Why something cannot be done, and what to do; `None` if it can. `home` is the folder of the
-    /// configuration, which is granted.
+    /// Why an access is denied, and what to do; `None` if it is allowed. `home` is the folder of
+    /// the configuration, which is granted.
     fn denial(&self, what: &What, home: &Path) -> Option<String> {
         let below = |path: &Path, folders: &BTreeSet<PathBuf>| {
             folders.iter().any(|folder| path.starts_with(folder))
         };
         match what {
             What::Read(file) => {
-                // What is not there, or not to be got at, is reported as that.
+                // A path that does not exist or cannot be reached is reported as such.
                 let path = file.canonicalize().ok().or_else(|| folder_of(file))?;
                 let granted = below(&path, &self.read) || below(&path, &self.written);
                 let folder = match path.is_dir() {
@@ -238,14 +239,14 @@ impl Granted {
                     )
                 })
             }
-            // Only the start of a server asks for it.
+            // Only the start of a server needs it.
             What::Remove(_) => None,
         }
     }
 }
 
-/// The folder that a file is in, and the one that it is really in, if the file is a link: in either
-/// it may be replaced.
+/// The folder of a file and, if the file is a link, the folder of its target: the file may be
+/// replaced in either.
 fn folders_of(file: &Path) -> impl Iterator<Item = PathBuf> {
     let real = file.canonicalize().ok();
     let real = real.and_then(|file| file.parent().map(Path::to_path_buf));
@@ -256,7 +257,7 @@ fn folder_of(file: &Path) -> Option<PathBuf> {
     real(file.parent()?)
 }
 
-/// A folder without links on the way to it; `None` if it is not there.
+/// A folder by its path without links; `None` if it does not exist.
 fn real(folder: &Path) -> Option<PathBuf> {
     match folder.as_os_str().is_empty() {
         true => Path::new(".").canonicalize().ok(),
@@ -314,7 +315,7 @@ mod tests {
             assert_eq!(granted.denial(&what, &home).is_none(), yes, "{what:?}");
         }
         let elsewhere = Granted::new(&[need(read("etc/auth.toml"))]);
-        // The link is in there, the file is not.
+        // The folder contains the link, but not the file.
         assert_eq!(
             elsewhere.denial(&read("etc/other"), &home).unwrap(),
             format!(
@@ -323,7 +324,7 @@ mod tests {
                 base.display()
             )
         );
-        // Nothing is removed where it is only read or written.
+        // A folder that is only read or written does not allow removing.
         assert_eq!(granted.cleared, BTreeSet::new());
         fs::remove_dir_all(&base).unwrap();
     }

@@ -1,4 +1,5 @@
-//! Files, TCP ports to listen on, abstract sockets and signals, by Landlock (landlock(7)).
+//! Restricts files, TCP ports to listen on, abstract sockets and signals, by Landlock
+//! (landlock(7)).
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -10,12 +11,12 @@ use landlock::{
 
 use super::{Granted, Unavailable, folders_of};
 
-/// What is ruled is ruled as this version knows it; older kernels do what they can.
+/// The Landlock version whose rules are used; older kernels enforce the part that they know.
 const KNOWN: ABI = ABI::V6;
 
-/// What the libraries read while the program runs. A rule holds for a file or folder as it is at the
-/// start. So where a file is replaced by another (resolv.conf, hosts, certificates), the folder is
-/// granted.
+/// The files that libraries read while the program runs. A rule applies to the file or folder that
+/// exists at the start. If a file is replaced by another later (resolv.conf, hosts, certificates),
+/// its folder is granted.
 const SYSTEM: [&str; 20] = [
     // Rules of the resolver, hosts, users, certificates of authorities.
     "/etc",
@@ -23,14 +24,15 @@ const SYSTEM: [&str; 20] = [
     "/lib",
     "/lib64",
     "/usr",
-    // Where /etc/resolv.conf is a link to; containers; certificates, and a cache of users (sssd).
+    // Targets of the link /etc/resolv.conf; containers; certificates, and the cache of users
+    // (sssd).
     "/run/NetworkManager",
     "/run/connman",
     "/run/resolvconf",
     "/run/systemd",
     "/var/lib/ca-certificates",
     "/var/lib/sss/mc",
-    // Random numbers, how many processors there are for us, which kinds of addresses there are.
+    // Random numbers, the number of usable processors, the available address families.
     "/dev/null",
     "/dev/random",
     "/dev/urandom",
@@ -46,9 +48,9 @@ const SYSTEM: [&str; 20] = [
 /// Files of the system that may be links to folders that are not in [`SYSTEM`].
 const LINKS: [&str; 3] = ["/etc/hosts", "/etc/nsswitch.conf", "/etc/resolv.conf"];
 
-/// What everybody in the sandbox reads.
+/// The files that every sandboxed process reads.
 pub(super) fn of_the_system() -> BTreeSet<PathBuf> {
-    // Certificates, where the environment says.
+    // Certificates that the environment names.
     let bundle = std::env::var_os("SSL_CERT_FILE").map(PathBuf::from);
     let folders = std::env::var_os("SSL_CERT_DIR").unwrap_or_default();
     let links = LINKS.into_iter().map(PathBuf::from).chain(bundle);
@@ -61,8 +63,8 @@ pub(super) fn of_the_system() -> BTreeSet<PathBuf> {
         .collect()
 }
 
-/// Denies what is not granted, for this thread and those that it starts. Tells what is ruled; `None`
-/// if the kernel has no Landlock.
+/// Denies everything that is not granted, to this thread and the threads that it starts. Returns
+/// what is enforced; `None` if the kernel has no Landlock.
 pub(super) fn restrict(granted: &Granted) -> Result<Option<&'static str>, Unavailable> {
     let status = rules(granted)
         .and_then(RulesetCreated::restrict_self)
@@ -82,7 +84,8 @@ pub(super) fn restrict(granted: &Granted) -> Result<Option<&'static str>, Unavai
 
 fn rules(granted: &Granted) -> Result<RulesetCreated, RulesetError> {
     let read = AccessFs::ReadFile | AccessFs::ReadDir;
-    // SQLite's journals and our locks: made, written, cut, removed. No folders, devices, links.
+    // Journals of SQLite and our lock files: create, write, truncate, remove. No folders, devices
+    // or links.
     let write =
         read | AccessFs::WriteFile | AccessFs::MakeReg | AccessFs::RemoveFile | AccessFs::Truncate;
     let mut rules = Ruleset::default()
@@ -90,7 +93,7 @@ fn rules(granted: &Granted) -> Result<RulesetCreated, RulesetError> {
         .handle_access(AccessNet::BindTcp)?
         .scope(Scope::AbstractUnixSocket | Scope::Signal)?
         .create()?;
-    // For what a library prints nowhere.
+    // Libraries write here what they discard.
     rules = beneath(rules, Path::new("/dev/null"), AccessFs::WriteFile.into())?;
     for (paths, access) in [
         (&granted.read, read),
@@ -104,7 +107,7 @@ fn rules(granted: &Granted) -> Result<RulesetCreated, RulesetError> {
     Ok(rules)
 }
 
-/// What is not there, or not to be got at, needs no rule.
+/// A path that does not exist or cannot be reached needs no rule.
 fn beneath(
     rules: RulesetCreated,
     path: &Path,
