@@ -1,11 +1,11 @@
-//! What failures are counted by.
+//! The keys under which failures are counted: network, login, or both together.
 
 use std::fmt;
 
 use crate::login::Network;
 use crate::sys::logger::quoted;
 
-/// What failures are counted by. Logins are in lower case, as some stores do not care.
+/// A key under which failures are counted. Logins are in lower case, because some stores ignore case.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Key {
     /// All logins from one network.

@@ -1,4 +1,4 @@
-//! What the counts say about an attempt that nobody makes: for an administrator. Nothing is counted.
+//! Reads the counts for an attempt without making one, for an administrator. Counts nothing.
 
 use std::net::IpAddr;
 use std::num::NonZeroU32;
@@ -7,20 +7,20 @@ use std::time::Instant;
 use super::{Key, Network, Record, Seen, Throttle, counted, keys};
 use crate::nginx::refusal::Refusal;
 
-/// What follows for the next attempt from what is counted.
+/// The consequence of the present counts for the next attempt.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Look {
-    /// What is counted of it; only keys of which something is.
+    /// The counts of the attempt's keys; keys without a count are omitted.
     pub counts: Vec<(Key, Record)>,
     /// Why the attempt is refused before any store is asked, and until when, in seconds since 1970.
     pub refused: Option<(Refusal, u64)>,
-    /// Seconds that a refusal is held back, by nginx.
+    /// Seconds for which nginx delays a refusal.
     pub wait: Option<NonZeroU32>,
 }
 
 impl Throttle {
-    /// Looks at the counts for an attempt of `login`, as [`Self::visit`] does; `network` is `None` where
-    /// it is not known. `None`: attempts from there are not counted. The error says why the counts
+    /// Reads the counts for an attempt of `login`, as [`Self::visit`] does; `network` is `None` if it is
+    /// unknown. Returns `None` if attempts from that network are not counted. The error says why the counts
     /// cannot be read.
     pub fn look(
         &self,
@@ -41,7 +41,7 @@ impl Throttle {
             let most = settings.most(key);
             most.is_some_and(|most| record.failures >= most)
         });
-        // All of them must be over.
+        // The refusal lasts until all of them have expired.
         let until = refusing
             .map(|(_, record)| record.failed.saturating_add(window))
             .max();

@@ -8,7 +8,7 @@ use super::key::Key;
 use super::record::{Record, Spans};
 use super::state::{Change, MAX_KEYS, State, TagKey, Unchanged, new_tag_key};
 
-/// Counts in memory. Its clock is one that nobody sets.
+/// Counts in memory. Uses a monotonic clock, which nobody can set.
 pub(super) struct Memory {
     spans: Spans,
     start: Instant,
@@ -26,7 +26,7 @@ impl Memory {
         }
     }
 
-    /// The first seconds are not to be taken for "never".
+    /// Seconds since the start, plus one: a time of 0 means "never".
     fn now(&self) -> u64 {
         self.start.elapsed().as_secs().saturating_add(1)
     }
@@ -35,7 +35,8 @@ impl Memory {
         self.records.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Makes room: first what is over, then the oldest tenth, those that had a success last.
+    /// Makes room: removes the expired records first, then the oldest tenth; records with a success are
+    /// removed last.
     fn tidy(&self, records: &mut HashMap<Key, Record>, now: u64) {
         records.retain(|_, record| {
             record.settle(now, self.spans);

@@ -1,11 +1,10 @@
-//! Guessing passwords made slow: failures are counted, and who has too many waits, and is then
-//! refused without anybody being asked.
+//! Slows down password guessing: counts failures, delays the answers after too many of them, and then refuses
+//! further attempts without asking a store.
 //!
-//! Failures are counted for a network, for a login, and for the two together; the same wrong
-//! password of a login counts once, so that a device that goes on with an old one locks nobody
-//! out. A network from which a login has succeeded is exempt for that login. A login alone is
-//! only slowed down, unless the administrator wants it otherwise: else anybody could keep its
-//! owner out.
+//! Failures are counted per network, per login, and per pair of both. The same wrong password of a login
+//! counts once, so a device that keeps sending an old password locks no user out. A network from which a
+//! login has succeeded is exempt for that login. By default, the count of a login alone only delays answers:
+//! otherwise any client could lock the owner of a login out.
 
 use std::net::IpAddr;
 use std::num::NonZeroU32;
@@ -39,49 +38,49 @@ pub use visit::{Counted, Visit};
 
 use shared::{Shared, Source};
 
-/// What is counted, and what follows.
+/// Which counts are kept, and their consequences.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
-    /// Where the counts are.
+    /// Where the counts are stored.
     pub place: Place,
-    /// Whether logins are decided without the counts where those cannot be had.
+    /// Whether logins are decided without the counts while these are unavailable.
     pub go_on: bool,
-    /// How long the counts may take to be had.
+    /// How long reading or changing the counts may take.
     pub timeout: Duration,
-    /// Failures that nothing follows from.
+    /// Failures without a consequence.
     pub free: u32,
-    /// Seconds that the answers to further ones are held back, in this order; the last one for all
-    /// that follow.
+    /// Seconds by which the answers to further failures are delayed, in this order; the last value applies to
+    /// all that follow.
     pub waits: Vec<u32>,
-    /// Failures after which a network is refused; `None` for never.
+    /// Failures after which a network is refused; `None`: never.
     pub refuse_network: Option<u32>,
-    /// The same for a login, wherever it comes from.
+    /// Failures after which a login is refused, from any network; `None`: never.
     pub refuse_login: Option<u32>,
-    /// When they are forgotten.
+    /// When failures expire.
     pub spans: Spans,
-    /// Bits of an address that make its network.
+    /// The prefix length, in bits, of an IPv4 network.
     pub ipv4_prefix: u8,
-    /// The same for IPv6.
+    /// The prefix length, in bits, of an IPv6 network.
     pub ipv6_prefix: u8,
-    /// Networks that are neither slowed nor counted.
+    /// Networks that are neither delayed nor counted.
     pub always_allow: Vec<Network>,
-    /// Whether nginx can take a wait after `cram-md5` and `apop`: from 1.29.7 and 1.28.3 on. Before
-    /// that, it crashes its worker (CVE-2026-27651).
+    /// Whether nginx supports `Auth-Wait` after `cram-md5` and `apop`: since 1.29.7 and 1.28.3. In older
+    /// versions it crashes the worker (CVE-2026-27651).
     pub wait_after_digests: bool,
 }
 
-/// Counts failures, and says what follows.
+/// Counts failures and applies their consequences.
 pub struct Throttle {
     settings: Settings,
     counts: Shared,
 }
 
-/// How long the answer to an attempt is held back.
+/// How long the answer to an attempt is delayed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Delay {
-    /// Seconds, by nginx.
+    /// Seconds that nginx waits.
     pub wait: Option<NonZeroU32>,
-    /// By us: it must not leave before.
+    /// The time before which this program does not send the answer.
     pub earliest: Option<Instant>,
 }
 
@@ -89,12 +88,12 @@ pub struct Delay {
 #[derive(Default)]
 struct Seen {
     login: Record,
-    /// The network's, and that of the login from there; `None` where the network is not known.
+    /// The records of the network, and of the login from there; `None` if the network is unknown.
     network: Option<(Record, Record)>,
 }
 
 impl Seen {
-    /// Of records in the order of [`keys`].
+    /// Takes records in the order of [`keys`].
     fn new(records: Vec<Record>) -> Self {
         let mut records = records.into_iter();
         Self {
@@ -103,7 +102,7 @@ impl Seen {
         }
     }
 
-    /// Microseconds that the wrong passwords took which say most of this attempt.
+    /// Microseconds that checking the wrong passwords took, from the most specific record that has a value.
     fn took(&self) -> u32 {
         let (network, pair) = self
             .network
@@ -119,8 +118,8 @@ impl Seen {
     }
 }
 
-/// A login as it is counted: stores may take other cases, and blanks around it, for the same; a domain has
-/// two spellings.
+/// The form of a login for counting: stores may ignore case and surrounding blanks, and a domain has two
+/// spellings.
 pub fn counted(login: &[u8]) -> Vec<u8> {
     domain::folded(login.trim_ascii()).to_ascii_lowercase()
 }
@@ -134,7 +133,8 @@ fn keys(login: Vec<u8>, network: Option<Network>) -> Vec<Key> {
 }
 
 impl Throttle {
-    /// A throttle; nothing is connected yet. Counts in memory are those of `before`, if there are.
+    /// Makes a throttle; connects to nothing yet. Takes over the counts in memory of `before`, if there are
+    /// any.
     pub fn open(settings: &Settings, counting: Counting, before: Option<&Self>) -> Self {
         let before = before.filter(|before| {
             let (new, old) = (settings, &before.settings);
@@ -146,13 +146,13 @@ impl Throttle {
         }
     }
 
-    /// What it counts, and what follows.
+    /// Its settings.
     pub fn settings(&self) -> &Settings {
         &self.settings
     }
 
-    /// An attempt to prove to be `login`; `None` if it is not to be counted. An error where the
-    /// counts cannot be had and logins are not to be decided without.
+    /// Begins an attempt to authenticate as `login`; `None` if the attempt is not counted. An error if the
+    /// counts are unavailable and logins must not be decided without them.
     pub fn visit<'a>(
         &'a self,
         client: &Client<'_>,
@@ -162,7 +162,7 @@ impl Throttle {
     ) -> Result<Option<Visit<'a>>, Trouble> {
         match proof {
             Proof::Password(_) | Proof::CramMd5(_) | Proof::Apop(_) => {}
-            // There is no guessing a token or a key.
+            // Tokens and keys cannot be guessed.
             Proof::External | Proof::Token(_) => return Ok(None),
         }
         let believed = client.address.filter(|_| client.vouched_for);
@@ -201,7 +201,7 @@ impl Throttle {
         networks.any(|network| network.contains(address))
     }
 
-    /// Why such an attempt is not even looked at.
+    /// Why such an attempt is refused before any check.
     fn refusal(&self, seen: &Seen) -> Option<Refusal> {
         let settings = &self.settings;
         let over =
@@ -218,7 +218,7 @@ impl Throttle {
         Some(Refusal::Throttled(what))
     }
 
-    /// Seconds that an answer is held back, by the longest of the three counts.
+    /// Seconds by which an answer is delayed: the longest delay of the three counts.
     fn wait(&self, seen: &Seen) -> u32 {
         if seen.exempt() {
             return 0;
@@ -230,22 +230,22 @@ impl Throttle {
         self.settings.wait(failures)
     }
 
-    /// All that is remembered, in no order; for an administrator.
+    /// All records, in no order; for an administrator.
     pub fn list(&self, deadline: Instant) -> Result<Vec<(Key, Record)>, String> {
         self.counts.list(deadline)
     }
 
-    /// Forgets what is remembered of these keys; for an administrator.
+    /// Removes the records of these keys; for an administrator.
     pub fn forget(&self, keys: &[Key], deadline: Instant) -> Result<(), String> {
         self.counts.forget(keys, deadline)
     }
 
-    /// Tries whether the counts can be had; the error says what is wrong.
+    /// Tests whether the counts can be read and changed; the error says why not.
     pub fn test(&self, deadline: Instant) -> Result<(), String> {
         self.counts.test(deadline)
     }
 
-    /// What follows from the counts of a key, in a word.
+    /// The consequence of the counts of a key, as a word.
     pub fn status(&self, key: &Key, record: &Record) -> Status {
         let settings = &self.settings;
         if record.succeeded != 0 {
@@ -259,21 +259,21 @@ impl Throttle {
     }
 }
 
-/// What follows from the counts of a key.
+/// The consequence of the counts of a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Status {
-    /// Nothing.
+    /// None.
     Free,
-    /// Refusals are held back for so many seconds.
+    /// Refusals are delayed by this number of seconds.
     Slowed(u32),
-    /// Nobody is asked any more.
+    /// Attempts are refused without asking a store.
     Refused,
-    /// The login has succeeded from there.
+    /// The login has succeeded from this network and is exempt there.
     Exempt,
 }
 
 impl Settings {
-    /// Failures after which a key is refused; `None` for never.
+    /// Failures after which a key is refused; `None`: never.
     fn most(&self, key: &Key) -> Option<u32> {
         match key {
             Key::Network(_) => self.refuse_network,
@@ -288,7 +288,7 @@ impl Settings {
         self.free.saturating_add(waits)
     }
 
-    /// Seconds that the answer to the last of so many failures is held back.
+    /// Seconds by which the answer to failure number `failures` is delayed.
     fn wait(&self, failures: u32) -> u32 {
         let Some(step) = failures.checked_sub(self.free).filter(|step| *step > 0) else {
             return 0;

@@ -1,44 +1,44 @@
-//! What is remembered of one key, and what follows from it.
+//! The record of one key, and how failures and successes change it.
 
 use std::time::Duration;
 
-/// How many wrong passwords are remembered, so that they count once: as many devices of one user
-/// may go on with an old one.
+/// The number of wrong passwords that a record remembers, so that each counts once: the number of devices of
+/// one user that can keep sending an old one.
 pub(super) const TAGS: usize = 8;
 
-/// Of a wrong password, some bits of a keyed digest: enough to know it again, too little to find it.
+/// A few bits of a keyed digest of a wrong password: enough to recognize the password, too few to recover it.
 pub(super) type Tag = u32;
 
-/// How many bits: one other password in a million is taken for the same.
+/// The number of these bits: one other password in a million has the same ones.
 pub(super) const TAG_BITS: u32 = 20;
 
-/// When failures are counted together, and for how long a success counts.
+/// How long failures and successes count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Spans {
-    /// Failures are forgotten when there was no other for so long.
+    /// Failures expire this long after the last one.
     pub window: Duration,
-    /// For so long after a success a network is exempt for that login.
+    /// A success exempts its network for that login for this long.
     pub exempt: Duration,
 }
 
-/// What is remembered of one key. Times are seconds of the clock of the state.
+/// The record of one key. Times are seconds of the state's clock.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Record {
     /// Distinct wrong passwords.
     pub failures: u32,
-    /// When the last of them came; 0 without any.
+    /// The time of the last wrong password; 0: none.
     pub failed: u64,
-    /// When a right one came last; 0 for never.
+    /// The time of the last right password; 0: never.
     pub succeeded: u64,
-    /// Microseconds that it took to find the last few of the wrong ones out, on average.
+    /// Microseconds that the store took to reject the last few wrong passwords, on average.
     pub(super) took: u32,
-    /// The last wrong ones, the latest last.
+    /// The last wrong passwords, the latest last.
     pub(super) tags: Vec<Tag>,
 }
 
 impl Record {
-    /// Forgets what is over. What lies in the future was noted before the clock was set back, and
-    /// is forgotten too: it might stay forever otherwise.
+    /// Removes what has expired. Times in the future were recorded before the clock was set back; they are
+    /// removed too, because they might never expire.
     pub(super) fn settle(&mut self, now: u64, spans: Spans) {
         if !within(self.failed, now, spans.window) {
             (self.failures, self.failed, self.took) = (0, 0, 0);
@@ -49,17 +49,17 @@ impl Record {
         }
     }
 
-    /// Whether nothing is remembered.
+    /// Whether the record is empty.
     pub(super) fn is_empty(&self) -> bool {
         self.failures == 0 && self.succeeded == 0
     }
 
-    /// When it last changed.
+    /// The time of the last change.
     pub(super) fn touched(&self) -> u64 {
         self.failed.max(self.succeeded)
     }
 
-    /// When there is nothing left to remember.
+    /// The time at which the whole record has expired.
     #[cfg(any(feature = "sql", feature = "redis"))]
     pub(super) fn until(&self, spans: Spans) -> u64 {
         let end = |then: u64, span: Duration| match then {
@@ -69,19 +69,19 @@ impl Record {
         end(self.failed, spans.window).max(end(self.succeeded, spans.exempt))
     }
 
-    /// Whether this wrong password has been counted.
+    /// Whether this wrong password has been counted already.
     pub(super) fn knows(&self, tag: Option<Tag>) -> bool {
         tag.is_some_and(|tag| self.tags.contains(&tag))
     }
 
-    /// Counts a wrong password; without a tag it is one of its own. It was found out in `took`
-    /// microseconds.
+    /// Counts a wrong password; one without a tag always counts as a new one. The store took `took`
+    /// microseconds to reject it.
     pub(super) fn fail(&mut self, tag: Option<Tag>, now: u64, took: u32) {
         self.failures = self.failures.saturating_add(1);
         self.failed = now;
         self.took = match self.took {
             0 => took,
-            // One that took long, as the first on a new connection does, is soon forgotten.
+            // The average soon forgets a single slow check, such as the first on a new connection.
             before => before / 2 + took / 2,
         };
         if let Some(tag) = tag {
@@ -92,8 +92,8 @@ impl Record {
         }
     }
 
-    /// Notes a right password: the first one makes good for what came before. Later ones do not, or
-    /// there would be no end of guessing beside somebody who logs in every few minutes.
+    /// Records a right password: the first one clears earlier failures. Later ones do not: otherwise guessing
+    /// beside a user who logs in every few minutes would never be stopped.
     pub(super) fn succeed(&mut self, now: u64) {
         if self.succeeded == 0 {
             *self = Self::default();

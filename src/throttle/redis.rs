@@ -1,5 +1,5 @@
-//! Counts in Redis or Valkey, for several machines: one server, the primary that sentinels know, or the
-//! node of a cluster that has our keys.
+//! Counts in Redis or Valkey, shared by several machines. The server is a single one, the primary that
+//! sentinels name, or the node of a cluster that holds our keys.
 
 use std::num::NonZeroUsize;
 use std::time::{Duration, Instant};
@@ -25,27 +25,26 @@ pub use address::Address;
 use servers::Servers;
 pub use settings::{Account, Kind, Settings};
 
-/// What all our keys start with. The braces keep them together in a cluster, as a script can only
-/// touch keys of one node.
+/// The prefix of all our keys. The braces keep them on one node of a cluster: a script can only use keys of
+/// one node.
 const PREFIX: &[u8] = b"{nginx-mail-auth}:";
 
-/// Where the key of the digests is; no [`Key`] is encoded like that.
+/// The key that holds the secret of the digests; no [`Key`] is encoded like that.
 const TAG_KEY: &[u8] = b"{nginx-mail-auth}:tag-key";
 
-/// A key that nothing is counted by, to try out what the program is allowed to do, and its seconds to
-/// live.
+/// A key without counts for testing permissions, and its time to live in seconds.
 const CHECK_KEY: &[u8] = b"{nginx-mail-auth}:check";
 const CHECK_SECONDS: u64 = 60;
 
-/// The time by the clock of the server, in whole seconds, and the values of all keys. The clocks of
-/// those who ask may differ.
+/// Returns the time of the server's clock, in whole seconds, and the values of all keys. The clocks of the
+/// clients may differ.
 const READ: &[u8] = b"
     local all = {tonumber(redis.call('TIME')[1])}
     for i, key in ipairs(KEYS) do all[i + 1] = redis.call('GET', key) end
     return all";
 
-/// Sets all keys, if they still have the values that they were read with; an empty one for none.
-/// KEYS: the keys; ARGV: for each of them the old value, the new one, and its seconds to live.
+/// Sets all keys if each still has the value that was read; an empty value means no key. KEYS: the keys;
+/// ARGV: for each key the old value, the new value, and its time to live in seconds.
 const COMPARE_AND_SET: &[u8] = b"
     for i, key in ipairs(KEYS) do
         if (redis.call('GET', key) or '') ~= ARGV[3 * i - 2] then return 0 end
@@ -57,7 +56,7 @@ const COMPARE_AND_SET: &[u8] = b"
     end
     return 1";
 
-/// The longest pause, in microseconds, before a change is tried again because others were faster.
+/// The longest pause, in microseconds, before a change is retried after a conflict with another client.
 const LONGEST_PAUSE: u64 = 4000;
 
 /// Counts on a server.
@@ -76,7 +75,7 @@ impl Redis {
         }
     }
 
-    /// Runs the script on the keys, if each has its old value still, empty for none; whether it had.
+    /// Runs the script if each key still has its old value (empty: no key); says whether it did.
     fn compare_and_set(
         &self,
         keys: &[Vec<u8>],
@@ -90,7 +89,7 @@ impl Redis {
         self.servers.ask(&command, deadline)
     }
 
-    /// The values of the keys, empty for none, and the time by the clock of the server.
+    /// The values of the keys (empty: no key), and the time of the server's clock.
     fn values(&self, keys: &[Vec<u8>], deadline: Instant) -> Result<(Vec<Vec<u8>>, u64), String> {
         let reply: Vec<Value> = self.servers.ask(&script(READ, keys), deadline)?;
         let odd = |_| self.servers.odd();
@@ -112,14 +111,14 @@ impl Redis {
     }
 }
 
-/// What a key has, what it is to have, empty for none, and the seconds that it then lives.
+/// The old value of a key, its new value (empty: no key), and the new time to live in seconds.
 struct Replacement<'a> {
     old: &'a [u8],
     new: String,
     seconds: u64,
 }
 
-/// A script with its keys; what comes behind them are its arguments.
+/// A script with its keys; further arguments of the command become the script's arguments.
 fn script(text: &[u8], keys: &[Vec<u8>]) -> Cmd {
     let mut command = cmd("EVAL");
     command.arg(text).arg(keys.len());
@@ -129,7 +128,7 @@ fn script(text: &[u8], keys: &[Vec<u8>]) -> Cmd {
     command
 }
 
-/// The name under which a key's record is.
+/// The name of a key on the server.
 fn name(key: &Key) -> Vec<u8> {
     [PREFIX, &key.encode()].concat()
 }
@@ -149,7 +148,7 @@ impl State for Redis {
         deadline: Instant,
     ) -> Result<Vec<Record>, Unchanged> {
         let names: Vec<_> = keys.iter().map(name).collect();
-        // One thread of this process at a time: they would only get in each other's way.
+        // One thread of this process at a time: concurrent threads would only conflict with each other.
         let _turn = self
             .turns
             .acquire(Claim::default(), deadline)
@@ -169,7 +168,8 @@ impl State for Redis {
             if self.compare_and_set(&names, &changes.collect::<Vec<_>>(), deadline)? {
                 return Ok(records);
             }
-            // Others were faster. Not all are to come again at the same moment.
+            // A conflict with another client. A random pause keeps the clients from retrying at the same
+            // moment.
             let odd = std::time::UNIX_EPOCH.elapsed().unwrap_or_default();
             let pause = u64::from(odd.subsec_nanos()) / 100 % LONGEST_PAUSE;
             let pause = Duration::from_micros(pause);
@@ -189,7 +189,7 @@ impl State for Redis {
             let mut set = cmd("SET");
             set.arg(TAG_KEY).arg(&fresh[..]).arg("NX");
             self.servers.ask::<Value>(&set, deadline)?;
-            // Another process may have been faster.
+            // Another process may have set it meanwhile.
             found = self.servers.ask(&get, deadline)?;
         }
         let found = Zeroizing::new(found.unwrap_or_default());
@@ -199,11 +199,12 @@ impl State for Redis {
         }
     }
 
-    /// Each command and script is run, on a key of its own. Replicas and users without some of
-    /// the commands can read; only a try shows what they cannot do.
+    /// Runs each command and script on a key of its own. Replicas, and users without some of the commands,
+    /// can still read; only a test shows what they cannot do.
     fn test(&self, deadline: Instant) -> Result<(), String> {
         self.tag_key(deadline)?;
-        // Outside of a script first: of a command in one, Redis 7.0 does not say which is forbidden.
+        // Outside of a script first: for a command in a script, Redis 7.0 does not name the forbidden
+        // command.
         let mut set = cmd("SET");
         set.arg(CHECK_KEY).arg("1").arg("NX");
         set.arg("EX").arg(CHECK_SECONDS);
@@ -224,7 +225,7 @@ impl State for Redis {
         }
         let keys = [CHECK_KEY.to_vec()];
         let (values, _) = self.values(&keys, deadline)?;
-        // Another check may run: what is there then is replaced by neither, and goes by itself.
+        // Another check may run at the same time: neither replaces the other's key, and the key expires.
         let old = values.first().map_or(&[][..], Vec::as_slice);
         for (old, new) in [(old, "1"), (&b"1"[..], "")] {
             let change = Replacement {
@@ -238,7 +239,7 @@ impl State for Redis {
     }
 
     fn list(&self, deadline: Instant) -> Result<Vec<(Key, Record)>, String> {
-        // Each node of a cluster scans its own keys only. This finds the one that has ours.
+        // Each node of a cluster scans its own keys only. This command selects the node that holds ours.
         self.servers
             .ask::<Value>(cmd("GET").arg(TAG_KEY), deadline)?;
         let pattern = [PREFIX, b"*"].concat();
@@ -254,7 +255,7 @@ impl State for Redis {
                 let key = name.strip_prefix(PREFIX).and_then(Key::decode);
                 list.extend(key.map(|key| (key, self.record(value, now))));
             }
-            // A key may come twice (SCAN), but not forever.
+            // `SCAN` may return a key twice; the bound ends an endless scan.
             if next == "0" || list.len() >= MAX_KEYS {
                 return Ok(list);
             }

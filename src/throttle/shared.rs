@@ -1,4 +1,5 @@
-//! The counts that processes share, and those of this process for when they cannot be had.
+//! The counts that processes share, and the counts of this process that replace them while they are
+//! unavailable.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -12,19 +13,19 @@ use super::state::{Change, Counting, Place, State, TagKey, Unchanged, open};
 use crate::nginx::refusal::Trouble;
 use crate::sys;
 
-/// How long counts that could not be had are not asked for again: no login is to wait for them.
+/// How long unavailable counts are not queried again: logins must not wait for them.
 const PAUSE: Duration = Duration::from_secs(5);
 
-/// Which counts an attempt is counted in, from its begin to its end.
+/// Which counts record an attempt, from its beginning to its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Source {
-    /// Those that all share.
+    /// The shared counts.
     Shared,
-    /// Those of this process.
+    /// The counts of this process.
     Own,
 }
 
-/// The counts, with what is done when they cannot be had.
+/// The counts, and the fallback while they are unavailable.
 pub(super) struct Shared {
     place: String,
     go_on: bool,
@@ -32,15 +33,15 @@ pub(super) struct Shared {
     #[cfg(feature = "sql")]
     is_file: bool,
     timeout: Duration,
-    /// `None` where the process has no others than its own.
+    /// `None` if the process only has its own counts.
     shared: Option<Arc<Counts>>,
     own: Arc<Counts>,
 }
 
-/// Counts, and whether they can be had.
+/// Counts, and whether they are available.
 struct Counts {
     state: Box<dyn State>,
-    /// Some can be read and not be written: those of a full disk, or of a copy.
+    /// Some counts can be read but not written: those on a full disk, or on a replica.
     reading: Outage,
     writing: Outage,
 }

@@ -1,4 +1,4 @@
-//! Counts in an SQLite file, for all processes of a machine, however short they live.
+//! Counts in an SQLite file, shared by all processes of a machine, including CGI processes.
 
 use std::fs::{self, OpenOptions};
 use std::io;
@@ -21,10 +21,10 @@ use crate::sys::semaphore::{Claim, Semaphore};
 use crate::sys::trusted_file::place::Place;
 use crate::sys::trusted_file::{Identity, database, identify};
 
-/// What the file holds; `PRAGMA user_version` says so.
+/// The version of the file's tables, in `PRAGMA user_version`.
 const VERSION: i64 = 1;
 
-/// One row for each key, and one with what wrong passwords are digested with.
+/// One row for each key, and one with the secret of the password digests.
 const TABLES: &str = "
     CREATE TABLE record (
         key BLOB PRIMARY KEY, record BLOB NOT NULL, exempt INTEGER NOT NULL, until INTEGER NOT NULL
@@ -33,27 +33,27 @@ const TABLES: &str = "
     PRAGMA user_version = 1;
 ";
 
-/// One change in so many looks for records that are over.
+/// One change in this many removes expired records.
 const TIDY_EVERY: u32 = 256;
 
-/// Counts in a file. It is made when it is needed, readable for nobody else.
+/// Counts in a file. The program creates the file when it is needed, readable for its own user only.
 ///
-/// SQLite's locks order the processes; one that is killed leaves no lock behind, and what it had
-/// not finished is undone by the next (SQLite's rollback journal). Nothing is synced to the disk: a
-/// process that is killed loses nothing by that, and where the machine loses its power, counts of the
-/// last seconds are not worth that every wrong password waits for the disk several times. A file that
-/// was damaged then is made anew.
+/// SQLite's locks order the processes. A killed process leaves no lock behind, and the next process undoes
+/// its unfinished change (SQLite's rollback journal). Nothing is synced to the disk. A killed process loses
+/// nothing by that. After a power failure, the counts of the last seconds may be lost; syncing them would
+/// make every wrong password wait for the disk several times. A file that such a failure damaged is created
+/// again.
 pub(super) struct Sqlite {
     path: PathBuf,
     spans: Spans,
     counting: Counting,
-    /// One thread at a time. A disk that hangs must not hold the others: they wait for a turn by
-    /// their deadline only.
+    /// One thread at a time. If the disk hangs, the other threads wait for their turn only until their
+    /// deadline.
     turns: Semaphore,
     opened: Mutex<Option<Opened>>,
 }
 
-/// An open file, and which one it is.
+/// An open file, and its identity.
 struct Opened {
     connection: Connection,
     place: Place,
@@ -71,7 +71,7 @@ impl Sqlite {
         }
     }
 
-    /// Works on the file, which is opened if it is not, or if another is in its place.
+    /// Works on the file; opens it first if it is not open, or if another file has its name.
     fn with<T>(
         &self,
         deadline: Instant,
@@ -102,7 +102,7 @@ impl Sqlite {
         Ok(result)
     }
 
-    /// What an error comes to. A file that is damaged, and still the one that was opened, is removed.
+    /// Turns an error into words. Removes a damaged file if it is still the one that was opened.
     fn fault(&self, error: &rusqlite::Error, opened: Option<&Opened>) -> Unchanged {
         let path = self.path.display();
         let code = error.sqlite_error_code();
@@ -118,7 +118,7 @@ impl Sqlite {
             && let Some(opened) = opened
             && identify(&self.path).ok() == Some(opened.identity)
         {
-            // What is to be undone of it must not be undone in the next one.
+            // SQLite must not apply the rollback journal of the old file to the new one.
             let mut journal = opened.place.path.clone().into_os_string();
             journal.push("-journal");
             let removed = match fs::remove_file(journal) {
@@ -145,7 +145,7 @@ impl Sqlite {
             create(&place.path).map_err(failed)?;
         }
         drop(acting);
-        // Another process may have made it.
+        // Another process may have created it.
         if place.metadata.is_none() {
             place = located()?;
         }
@@ -172,7 +172,7 @@ impl Sqlite {
                 let make = |connection: &mut Connection| {
                     let change =
                         connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-                    // Another process may have been faster.
+                    // Another process may have created the tables meanwhile.
                     if version(&change)? != 0 {
                         return Ok(true);
                     }
@@ -198,7 +198,7 @@ impl Sqlite {
             }
         }
         drop(acting);
-        // What was opened is what was looked at.
+        // The opened file is the one that was checked.
         if identify(&place.path).map_err(failed)? != identity {
             return Err(format!("{}: was replaced meanwhile", self.path.display()).into());
         }
@@ -209,14 +209,14 @@ impl Sqlite {
         })
     }
 
-    /// Whether nobody has counted anything yet.
+    /// Whether the file has no counts yet.
     fn is_to_be_made(&self) -> Result<bool, String> {
         let place = database::locate(&self.path).map_err(|problem| problem.to_string())?;
         Ok(place.metadata.is_none_or(|file| file.len() == 0))
     }
 
     fn tidy(&self, change: &Transaction<'_>, now: u64) -> Result<(), rusqlite::Error> {
-        // What would go on for longer than anything was noted before the clock was set back.
+        // Records that expire later than any new one can were written before the clock was set back.
         let end = now.saturating_add(self.spans.longest());
         change.execute(
             "DELETE FROM record WHERE until NOT BETWEEN ?1 AND ?2",
@@ -235,7 +235,7 @@ impl Sqlite {
     }
 }
 
-/// Makes the file if there is none, readable for nobody else.
+/// Creates the file if there is none, readable for its own user only.
 fn create(path: &Path) -> io::Result<()> {
     let mut options = OpenOptions::new();
     match options.write(true).create_new(true).mode(0o600).open(path) {
@@ -248,7 +248,7 @@ fn signed(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }
 
-/// The record of a key; one that cannot be read counts as none.
+/// The record of a key; an unreadable one counts as none.
 fn fetch(connection: &Connection, key: &Key) -> Result<Record, rusqlite::Error> {
     connection
         .prepare_cached("SELECT record FROM record WHERE key = ?1")?
@@ -292,7 +292,7 @@ impl State for Sqlite {
             return Ok((vec![Record::default(); keys.len()], now));
         }
         let records = self.with(deadline, |connection| {
-            // All as of one moment.
+            // One transaction: all records as of the same moment.
             let look = connection.transaction_with_behavior(TransactionBehavior::Deferred)?;
             let read = |key| {
                 let mut record = fetch(&look, key)?;

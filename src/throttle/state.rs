@@ -1,4 +1,4 @@
-//! Where the counts are, for one process or for many.
+//! Where the counts are stored: in one process, one machine, or a server.
 
 use std::fmt;
 #[cfg(feature = "sql")]
@@ -11,13 +11,13 @@ use super::key::Key;
 use super::record::{Record, Spans};
 use crate::secret::keyed_digest;
 
-/// The most keys that are remembered. One takes some 150 bytes, one with the longest login 600.
+/// The maximum number of keys. A key takes about 150 bytes, one with the longest login 600.
 pub(super) const MAX_KEYS: usize = 50_000;
 
-/// What wrong passwords are digested with.
+/// The secret of the digests of wrong passwords.
 pub(super) type TagKey = Zeroizing<[u8; 32]>;
 
-/// Where the counts are kept.
+/// Where the counts are stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Place {
     /// In the memory of the process.
@@ -42,22 +42,22 @@ impl fmt::Display for Place {
     }
 }
 
-/// What changes records; they come in the order of their keys. It may be called again if others
-/// changed them meanwhile.
+/// Changes records, which are in the order of their keys. It may be called again after a conflict with
+/// another client.
 pub(super) type Change<'a> = dyn FnMut(&mut [Record], u64) + 'a;
 
 /// Why nothing was changed.
 #[derive(Debug)]
 pub(super) enum Unchanged {
-    /// It failed; why, in words, without any secret.
+    /// The change failed; the text says why, without any secret.
     Failed(String),
-    /// Others changed the same records, or held them, all the time.
+    /// Other clients kept changing the same records, or held their lock.
     #[cfg(any(feature = "sql", feature = "redis"))]
     Contended,
 }
 
 impl Unchanged {
-    /// In words.
+    /// The reason in words.
     pub(super) fn words(self) -> String {
         match self {
             Self::Failed(what) => what,
@@ -73,14 +73,13 @@ impl From<String> for Unchanged {
     }
 }
 
-/// The counts. Every call ends by its deadline; the error says what is wrong, in words, without any
-/// secret.
+/// The counts. Every call ends by its deadline. The error is a text without any secret.
 pub(super) trait State: Send + Sync {
-    /// The records of the keys, in their order, without what is over, and the time by the clock that
-    /// they have.
+    /// The records of the keys, in their order and without expired parts, and the time of the clock that the
+    /// counts use.
     fn read(&self, keys: &[Key], deadline: Instant) -> Result<(Vec<Record>, u64), Unchanged>;
 
-    /// Changes the records of the keys, all at once; they come back as they are then.
+    /// Changes the records of all keys in one step; returns the changed records.
     fn change(
         &self,
         keys: &[Key],
@@ -88,10 +87,10 @@ pub(super) trait State: Send + Sync {
         deadline: Instant,
     ) -> Result<Vec<Record>, Unchanged>;
 
-    /// What all who share the counts digest wrong passwords with.
+    /// The secret that all users of the counts digest wrong passwords with.
     fn tag_key(&self, deadline: Instant) -> Result<TagKey, String>;
 
-    /// Tries whether all of this can be done, without a change to any count.
+    /// Tests whether all of this is possible, without changing a count.
     fn test(&self, deadline: Instant) -> Result<(), String> {
         self.tag_key(deadline)?;
         match self.change(&[], &mut |_, _| {}, deadline) {
@@ -102,39 +101,38 @@ pub(super) trait State: Send + Sync {
         }
     }
 
-    /// All that is remembered, in no order; no more than [`MAX_KEYS`].
+    /// All records, in no order; at most [`MAX_KEYS`].
     fn list(&self, deadline: Instant) -> Result<Vec<(Key, Record)>, String>;
 
-    /// Forgets these keys.
+    /// Removes these keys.
     fn forget(&self, keys: &[Key], deadline: Instant) -> Result<(), String>;
 }
 
-/// Seconds since 1970: one clock for all processes of a machine.
+/// Seconds since 1970: the common clock of all processes of a machine.
 #[cfg(feature = "sql")]
 pub(super) fn now() -> u64 {
     let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
     since.unwrap_or_default().as_secs()
 }
 
-/// A new one.
+/// A new secret.
 pub(super) fn new_tag_key() -> Result<TagKey, String> {
     let key = keyed_digest::Key::random().ok_or("the kernel gives no random bytes")?;
     Ok(Zeroizing::new(*key.bytes()))
 }
 
-/// How long the process lives that counts.
+/// How long the counting process lives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Counting {
-    /// As long as a server, which can count on its own meanwhile.
+    /// As long as a server, which can count alone while the shared counts are unavailable.
     ForLong,
-    /// For one request: what it counts on its own is lost. So it waits for its turn as long as the
-    /// request may take.
+    /// For one request: its own counts are lost. So it waits for its turn as long as the request may take.
     Once,
-    /// It only looks: it makes no counts, and leaves what is damaged to others.
+    /// It only reads: it creates no counts and does not repair damaged ones.
     Never,
 }
 
-/// Opens the counts; nothing is connected yet.
+/// Opens the counts; connects to nothing yet.
 #[cfg_attr(not(feature = "sql"), expect(unused_variables))]
 pub(super) fn open(place: &Place, spans: Spans, counting: Counting) -> Box<dyn State> {
     match place {

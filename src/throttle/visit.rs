@@ -1,4 +1,4 @@
-//! One attempt to log in, and how it is counted.
+//! One login attempt, and how it is counted.
 
 use std::num::NonZeroU32;
 use std::time::{Duration, Instant};
@@ -10,42 +10,41 @@ use super::{Delay, Seen, Throttle};
 use crate::nginx::refusal::{Refusal, Trouble};
 use crate::secret::{Proof, keyed_digest};
 
-/// A network that is exempt for a login may have so many wrong passwords for it, and is not exempt
-/// any more then.
+/// The number of wrong passwords after which a network loses its exemption for a login.
 const EXEMPT_FAILURES: u32 = 100;
 
-/// The longest time that an answer is held back so that it takes no less than a wrong password:
-/// that is what mail servers take for one that delay it by two seconds.
+/// The maximum delay of an answer that imitates the time of a wrong password check: the time of a mail server
+/// that delays a wrong password by two seconds.
 const LONGEST: Duration = Duration::from_secs(3);
 
-/// One attempt to log in, from before its proof is checked until after it.
+/// One login attempt, from before its credentials are checked until after it.
 pub struct Visit<'a> {
     pub(super) throttle: &'a Throttle,
     pub(super) source: Source,
     pub(super) started: Instant,
-    /// When the counts were read, by the clock that they have.
+    /// When the counts were read, by the clock that they use.
     pub(super) now: u64,
     pub(super) deadline: Instant,
-    /// As it is [`counted`](super::counted).
+    /// The login in the form that [`counted`](super::counted) returns.
     pub(super) login: Vec<u8>,
     pub(super) keys: Vec<Key>,
     pub(super) refused: Option<Refusal>,
     pub(super) seen: Seen,
-    /// What this process has counted of it on its own, while the shared counts could not be had.
+    /// The records of this process's own counts, used while the shared counts were unavailable.
     pub(super) own: Seen,
 }
 
-/// What follows from a wrong password.
+/// The consequence of a wrong password.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Counted {
-    /// Seconds to hold the answer back.
+    /// Seconds by which the answer is delayed.
     pub wait: Option<NonZeroU32>,
-    /// Why it is refused whatever it was, if others were counted meanwhile.
+    /// Why the attempt is refused anyway, if other attempts were counted meanwhile.
     pub too_late: Option<Refusal>,
 }
 
 impl Visit<'_> {
-    /// Why nobody is to be asked about this attempt, if so.
+    /// Why the attempt is refused without asking a store, if it is.
     pub fn refused(&self) -> Option<Refusal> {
         self.refused.clone()
     }
@@ -55,15 +54,15 @@ impl Visit<'_> {
         self.seen.exempt()
     }
 
-    /// Until when the proof must be checked: of the time that the decision may take, `whole`, some is
-    /// kept for counting what it comes to.
+    /// Until when the credentials must be checked: part of the decision's time `whole` is reserved for
+    /// counting the result.
     pub fn deadline_of_stores(&self, whole: Duration) -> Instant {
         let kept = self.throttle.settings.timeout.min(whole / 2);
         self.deadline.checked_sub(kept).unwrap_or(self.deadline)
     }
 
-    /// How long to hold the answer back where nobody was asked: no less than the wrong passwords took
-    /// that have led to this, of which some may have been found out by other servers.
+    /// How long the answer is delayed if no store was asked: at least as long as checking the counted wrong
+    /// passwords took. Other servers may have checked some of them.
     pub fn turned_away(self, proof: &Proof) -> Delay {
         let took = self.seen.took().max(self.own.took());
         let took = Duration::from_micros(took.into()).min(LONGEST);
@@ -73,9 +72,9 @@ impl Visit<'_> {
         }
     }
 
-    /// Counts a wrong password, whose answer is held back for `owed` from now. An error where it could not
-    /// be counted, and logins are not to be decided without. Of wrong passwords tried at once, those beyond
-    /// the bound are refused as if nobody had been asked.
+    /// Counts a wrong password, whose answer is delayed by `owed` from now. An error if it could not be
+    /// counted and logins must not be decided without the counts. Of concurrent wrong passwords, those beyond
+    /// the bound are refused as if no store had been asked.
     pub fn failed(mut self, proof: &Proof, owed: Duration) -> Result<Counted, Trouble> {
         let counts = &self.throttle.counts;
         let mut too_late = None;
@@ -85,8 +84,7 @@ impl Visit<'_> {
             let mut fail = |records: &mut [Record], now: u64| {
                 before = records.to_vec();
                 too_late = self.throttle.refusal(&Seen::new(before.clone()));
-                // With the time until the counts are at hand: those who are refused later are only
-                // looked up.
+                // Includes the time for reading the counts: a later refused attempt only reads them.
                 let took = (self.started.elapsed() + owed).as_micros();
                 let took = u32::try_from(took).unwrap_or(u32::MAX);
                 count(records, tag, now, took);
@@ -98,10 +96,10 @@ impl Visit<'_> {
         match count_in(self.source) {
             Ok(seen) => self.seen = seen,
             Err(trouble) if counts.must_stop(&trouble) => return Err(trouble),
-            // That they cannot be had has been said.
+            // The shared counts have logged their outage already.
             Err(_) => {
                 self.own = count_in(Source::Own)?;
-                // The counts of this process do not know who is exempt.
+                // The counts of this process do not know the exemptions.
                 too_late = too_late.filter(|_| !self.seen.exempt());
             }
         }
@@ -111,8 +109,8 @@ impl Visit<'_> {
         })
     }
 
-    /// Notes a right password. It is refused all the same if too many wrong ones were found out
-    /// while it was checked: guesses made at once are as many as those made one after the other.
+    /// Counts a right password. The attempt is still refused if too many wrong ones were counted while it was
+    /// checked: concurrent guesses have the same bound as sequential ones.
     pub fn succeeded(mut self, proof: &Proof) -> Result<(), (Refusal, Option<NonZeroU32>)> {
         let settings = &self.throttle.settings;
         let counts = &self.throttle.counts;
@@ -137,7 +135,7 @@ impl Visit<'_> {
         };
         match counts.change(self.source, &self.keys, &mut succeed, self.deadline) {
             Err(trouble) if counts.must_stop(&trouble) => return Err((trouble.into(), None)),
-            // What could not be counted there meanwhile was counted by this process.
+            // This process has counted alone while the shared counts were unavailable.
             Err(_) => {
                 let records = counts.read_own(&self.keys);
                 self.own = Seen::new(records.map_err(|trouble| (trouble.into(), None))?);
@@ -148,12 +146,12 @@ impl Visit<'_> {
         }
         match refused {
             None => Ok(()),
-            // In the same words as the wrong ones beside it.
+            // With the text that a concurrent wrong password gets.
             Some(why) => Err((why, self.wait(proof))),
         }
     }
 
-    /// Seconds that an answer is held back.
+    /// Seconds by which an answer is delayed.
     fn wait(&self, proof: &Proof) -> Option<NonZeroU32> {
         let digest = matches!(proof, Proof::CramMd5(_) | Proof::Apop(_));
         if digest && !self.throttle.settings.wait_after_digests {
@@ -166,8 +164,7 @@ impl Visit<'_> {
         NonZeroU32::new(self.throttle.wait(&self.seen).max(own))
     }
 
-    /// What a wrong password is known by. Digests of the same password differ each time, so each of
-    /// them counts.
+    /// Identifies a wrong password. Digests of the same password differ each time, so each of them counts.
     fn tag(&self, proof: &Proof, source: Source) -> Option<Tag> {
         let Proof::Password(password) = proof else {
             return None;
@@ -179,7 +176,7 @@ impl Visit<'_> {
         Some(bits >> (Tag::BITS - TAG_BITS))
     }
 
-    /// Says who is refused from now on, once.
+    /// Logs, once, the keys that are refused from now on.
     fn report(&self, before: &[Record], after: &[Record]) {
         let settings = &self.throttle.settings;
         let seconds = settings.spans.window.as_secs();
@@ -195,8 +192,8 @@ impl Visit<'_> {
     }
 }
 
-/// Counts a wrong password in the records of its login and, where they are known, of its network and
-/// of the two together.
+/// Counts a wrong password in the record of its login and, if the network is known, in the records of the
+/// network and of the pair.
 fn count(records: &mut [Record], tag: Option<Tag>, now: u64, took: u32) {
     let (login, from) = match records {
         [login, network, pair] => (login, Some((network, pair))),

@@ -1,18 +1,18 @@
-//! How keys and records are written where processes share them.
+//! The encoding of keys and records that processes share.
 
 use super::key::Key;
 use super::record::{Record, Spans, TAG_BITS, TAGS, Tag};
 use crate::login::Network;
 
 impl Spans {
-    /// Seconds after which there is nothing left to remember.
+    /// Seconds after which the whole record has expired.
     pub(super) fn longest(&self) -> u64 {
         self.window.max(self.exempt).as_secs()
     }
 }
 
 impl Key {
-    /// The bytes that a state keeps it under; every key has its own.
+    /// The bytes that identify the key in the storage; they are different for each key.
     pub(super) fn encode(&self) -> Vec<u8> {
         match self {
             Self::Network(network) => format!("n {network}").into_bytes(),
@@ -23,7 +23,7 @@ impl Key {
         }
     }
 
-    /// The key of such bytes; `None` if they are none.
+    /// Decodes the bytes of a key; `None` if they are not a key.
     pub(super) fn decode(bytes: &[u8]) -> Option<Self> {
         let network = |text: &[u8]| Network::parse(std::str::from_utf8(text).ok()?);
         match bytes.split_at_checked(2)? {
@@ -41,7 +41,7 @@ impl Key {
 }
 
 impl Record {
-    /// `FAILURES FAILED SUCCEEDED TOOK TAG,TAG`: decimal, but for the tags.
+    /// `FAILURES FAILED SUCCEEDED TOOK TAG,TAG`: decimal numbers; the tags are not decimal.
     pub(super) fn encode(&self) -> String {
         let tags: Vec<_> = self.tags.iter().map(|tag| format!("{tag:05x}")).collect();
         let (failures, failed, succeeded) = (self.failures, self.failed, self.succeeded);
@@ -49,7 +49,7 @@ impl Record {
         format!("{failures} {failed} {succeeded} {took} {}", tags.join(","))
     }
 
-    /// Reads that; `None` if it is something else.
+    /// Decodes a record; `None` if the text is not a record.
     pub(super) fn decode(text: &[u8]) -> Option<Self> {
         let mut words = std::str::from_utf8(text).ok()?.split(' ');
         let record = Self {

@@ -7,14 +7,14 @@ use rustls::pki_types::ServerName;
 use super::settings::Kind;
 use crate::net::Endpoint;
 
-/// The port that Redis and Valkey have by default, and that of a sentinel.
+/// The default port of Redis and Valkey, and that of a sentinel.
 pub(super) const PORT: NonZeroU16 = NonZeroU16::new(6379).unwrap();
 const SENTINEL_PORT: NonZeroU16 = NonZeroU16::new(26379).unwrap();
 
-/// The most servers that a URL may name: each costs a share of the time of a question.
+/// The maximum number of servers in a URL: each one gets a share of a query's time.
 const MAX_SERVERS: usize = 16;
 
-/// The schemes, what each leads to, and whether the connections are encrypted.
+/// The schemes with the topology that each means, and whether the connections are encrypted.
 pub(super) const SCHEMES: [(&str, Form, bool); 6] = [
     ("redis://", Form::One, false),
     ("rediss://", Form::One, true),
@@ -26,7 +26,7 @@ pub(super) const SCHEMES: [(&str, Form, bool); 6] = [
 
 const UNIX: &str = "redis+unix:";
 
-/// What a scheme leads to.
+/// The topology that a scheme means.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Form {
     One,
@@ -34,12 +34,12 @@ pub(super) enum Form {
     Cluster,
 }
 
-/// What a URL says.
+/// The parts of a URL.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Address {
     /// How the server is found.
     pub kind: Kind,
-    /// The servers that are named, at least one.
+    /// The servers in the URL, at least one.
     pub endpoints: Vec<Endpoint>,
     /// Whether connections are encrypted from the first byte on.
     pub tls: bool,
@@ -111,7 +111,7 @@ impl Address {
     }
 }
 
-/// The name of a service, in the characters that a sentinel takes.
+/// The name of a service, in the characters that a sentinel accepts.
 fn checked(service: &str) -> Result<String, String> {
     let fits = |byte: u8| byte.is_ascii_alphanumeric() || b".-_".contains(&byte);
     match service {

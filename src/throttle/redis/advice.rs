@@ -2,18 +2,17 @@
 
 use super::settings::Kind;
 
-/// The rules of an ACL (redis.io, "ACL") under which a user may do all that the program does, and no
-/// more.
+/// The ACL rules (redis.io, "ACL") that grant a user exactly the permissions that the program needs.
 const RULES: &str = "~{nginx-mail-auth}:* +eval +get +set +del +time +scan +select";
 
 /// The commands that the program sends.
 const COMMANDS: &str = "EVAL, GET, SET, DEL, TIME, SCAN, SELECT";
 
-/// What a user needs besides, to find the primary by sentinels, and in a cluster.
+/// The further permissions that a user needs with sentinels, and in a cluster.
 const SENTINEL_COMMAND: &str = "role";
 const CLUSTER_COMMAND: &str = "asking";
 
-/// What the texts of errors contain, in any case, and what that means.
+/// Parts of error texts, compared without regard to case, and their meanings.
 const CAUSES: [(&str, Cause); 17] = [
     ("readonly", Cause::Replica),
     ("read only replica", Cause::Replica),
@@ -21,11 +20,11 @@ const CAUSES: [(&str, Cause); 17] = [
     ("noperm", Cause::Rights),
     ("no permissions", Cause::Rights),
     ("acl failure", Cause::Rights),
-    // Redis 6 of a command in a script.
+    // Redis 6 about a command in a script.
     ("user executing the script can't", Cause::Rights),
     ("can't run this command", Cause::Rights),
     ("unknown command", Cause::Renamed),
-    // Redis 6 of a renamed command in a script.
+    // Redis 6 about a renamed command in a script.
     ("unknown redis command", Cause::Renamed),
     ("noauth", Cause::Password),
     ("moved ", Cause::Cluster),
@@ -56,7 +55,7 @@ fn cause(words: &str) -> Option<Cause> {
     found.map(|(_, cause)| *cause)
 }
 
-/// What to do about an error of a sentinel; `None` where its text says nothing known.
+/// What to do about an error of a sentinel; `None` for an unknown error text.
 pub(super) fn of_sentinel(words: &str, user: Option<&str>) -> Option<String> {
     match cause(words)? {
         Cause::Password => Some("name a sentinel-password-file".to_owned()),
@@ -71,7 +70,7 @@ pub(super) fn of_sentinel(words: &str, user: Option<&str>) -> Option<String> {
     }
 }
 
-/// What to do about an error of a server; `None` where its text says nothing known.
+/// What to do about an error of a server; `None` for an unknown error text.
 pub(super) fn of_server(words: &str, user: Option<&str>, kind: &Kind) -> Option<String> {
     let more = match kind {
         Kind::One => None,

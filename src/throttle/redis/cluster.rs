@@ -1,8 +1,7 @@
-//! The node of a cluster that has our keys: all of them share a hash tag, and so one node.
+//! The node of a cluster that holds our keys: all of them share a hash tag, so one node holds them.
 //!
-//! Nodes say themselves where a key is: the topology of the cluster, which may be large, is neither
-//! asked for nor kept.
-//! <https://redis.io/docs/latest/operate/oss_and_stack/reference/cluster-spec/>
+//! The nodes redirect to the node of a key, so the topology of the cluster, which may be large, is neither
+//! requested nor kept. <https://redis.io/docs/latest/operate/oss_and_stack/reference/cluster-spec/>
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -16,15 +15,15 @@ use super::failure::{Failure, Problem};
 use super::servers::{Servers, share};
 use crate::net::Endpoint;
 
-/// How often a question follows from one node to the next. One is enough unless the cluster changes.
+/// The maximum number of redirects per query. One is enough unless the cluster changes.
 const MAX_REDIRECTS: usize = 5;
 
-/// The pause before a command is sent again whose keys are about to move to another node.
+/// The pause before a command is sent again while its keys are moving to another node.
 const PAUSE: Duration = Duration::from_millis(10);
 
 impl Servers {
-    /// The reply of the node that has our keys: the one that had them last, or the one that a node of
-    /// the configuration redirects to.
+    /// The reply of the node that holds our keys: the node that replied last, or the node that a configured
+    /// node redirects to.
     pub(super) fn of_the_owner(&self, command: &Cmd, deadline: Instant) -> Result<Value, Failure> {
         let known = self.known();
         let others = self.settings.endpoints.iter();
@@ -42,7 +41,7 @@ impl Servers {
         Err(failure.unwrap_or_else(|| Problem::NoServer.into()))
     }
 
-    /// The node that has our keys by what another one says.
+    /// The node that holds our keys, according to another node.
     pub(super) fn named_by_nodes(&self, known: &Endpoint, deadline: Instant) -> Option<Endpoint> {
         let mut others = self.settings.endpoints.iter().filter(|node| *node != known);
         others.find_map(|node| {
@@ -58,8 +57,8 @@ impl Servers {
         })
     }
 
-    /// The reply of a node, or of the one that it redirects to. The first has `until`, each further
-    /// one half of the time that is left then.
+    /// The reply of a node, or of the node that it redirects to. The first node has until `until`, each
+    /// further one half of the remaining time.
     fn follow(
         &self,
         first: &Endpoint,
@@ -91,7 +90,7 @@ impl Servers {
                     asking = kind == ServerErrorKind::Ask;
                     node = next;
                 }
-                // Some of the keys are here, and some there, until they have all moved.
+                // Until the move is complete, the keys are on two nodes.
                 (ErrorKind::Server(ServerErrorKind::TryAgain), None) => thread::sleep(PAUSE),
                 _ => return Err(Problem::from(error).at(&node)),
             }
@@ -101,8 +100,8 @@ impl Servers {
     }
 }
 
-/// Where a redirect leads. A node that does not know its own name says nothing before the port, or
-/// `?`: that means its own host.
+/// The target of a redirect. A node that does not know its own name writes nothing before the port, or `?`:
+/// both mean the host of that node.
 fn redirect(error: &RedisError, from: &Endpoint) -> Option<Endpoint> {
     let (address, _slot) = error.redirect_node()?;
     let (host, port) = address.rsplit_once(':')?;

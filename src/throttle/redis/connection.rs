@@ -1,5 +1,5 @@
-//! One connection to a server: commands and replies of the `redis` crate over our own stream, which
-//! bounds the bytes and the time of each question.
+//! One connection to a server: commands and replies of the `redis` crate over our own stream, which bounds
+//! the bytes and the time of each query.
 
 use std::io::{self, Read};
 use std::time::Instant;
@@ -12,7 +12,7 @@ use super::settings::Account;
 use crate::net::own_login::OwnLogin;
 use crate::net::{Endpoint, Names, Stream, Trust};
 
-/// How the errors begin that mean that a password is refused; the last two are those before Redis 6.
+/// Prefixes of the errors that mean a refused password; the last two are those before Redis 6.
 const REFUSALS: [&str; 4] = [
     "WRONGPASS",
     "NOPERM",
@@ -20,8 +20,8 @@ const REFUSALS: [&str; 4] = [
     "ERR Client sent AUTH",
 ];
 
-/// The most bytes of a reply: `SCAN` and the script that reads bring 100 keys at a time. The parser
-/// looks through a line that does not end again and again.
+/// The maximum length of a reply in bytes: `SCAN` and the reading script return 100 keys at a time. The
+/// parser rescans an incomplete line at each read.
 const MAX_REPLY: usize = 128 * 1024;
 
 /// A connection to a server.
@@ -32,7 +32,7 @@ pub(super) struct Connection {
 }
 
 impl Connection {
-    /// Connects, by TLS where `trust` is given.
+    /// Connects, with TLS if `trust` is given.
     pub(super) fn open(
         endpoint: &Endpoint,
         names: &Names,
@@ -48,7 +48,7 @@ impl Connection {
         Ok(Self { stream, endpoint })
     }
 
-    /// Logs in, if there is a password, and unless it was refused a moment ago.
+    /// Logs in, if a password is configured and was not refused recently.
     pub(super) fn log_in(
         &mut self,
         account: &Account,
@@ -63,7 +63,7 @@ impl Connection {
             .attempt()
             .map_err(|closed| refused(closed.to_string()))?;
         let user = account.user.as_ref().map(|user| user.as_bytes().to_vec());
-        // Not as a `Cmd`, which leaves what it holds in memory when it goes.
+        // Not a `Cmd`: it does not wipe its memory when it is dropped.
         let words = [Some(b"AUTH".to_vec()), user, Some(password.to_vec())];
         let words: Zeroizing<Vec<Vec<u8>>> = Zeroizing::new(words.into_iter().flatten().collect());
         match self.exchange(&Zeroizing::new(pack_command(&words)), until) {
@@ -84,7 +84,7 @@ impl Connection {
         }
     }
 
-    /// Sends a command and reads its reply, by `until`. An error of the server is an error.
+    /// Sends a command and reads its reply, until `until`. An error reply of the server is an error.
     pub(super) fn ask<T: FromRedisValue>(
         &mut self,
         command: &Cmd,
@@ -94,7 +94,7 @@ impl Connection {
         Ok(from_redis_value(reply.extract_error()?)?)
     }
 
-    /// Whether nothing has come in unasked, not even the end.
+    /// Whether nothing was received without a request, not even the end of the stream.
     pub(super) fn is_quiet(&mut self) -> bool {
         self.stream.is_quiet()
     }
@@ -102,7 +102,7 @@ impl Connection {
     fn exchange(&mut self, command: &[u8], until: Instant) -> Result<::redis::Value, RedisError> {
         self.stream.set_deadline(until);
         self.stream.send(command)?;
-        // A parser of its own for each reply: what one would keep of a broken reply is gone with it.
+        // A new parser for each reply, so that the remains of a broken reply are dropped with it.
         Parser::new().parse_value(Incoming {
             stream: &mut self.stream,
             room: MAX_REPLY,
@@ -110,11 +110,10 @@ impl Connection {
     }
 }
 
-/// What the parser reads of a reply: all that has come, so what comes with a reply and was not asked
-/// for is lost with it.
+/// The parser's input: all bytes received so far. Unexpected bytes after a reply are dropped with it.
 struct Incoming<'a> {
     stream: &'a mut Stream,
-    /// Bytes that the rest of the reply may have.
+    /// The number of bytes that the rest of the reply may have.
     room: usize,
 }
 

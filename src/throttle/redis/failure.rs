@@ -9,20 +9,21 @@ use super::settings::{Kind, Settings};
 use crate::login::printable::Printable;
 use crate::net::Endpoint;
 
-/// What went wrong at a server.
+/// The failure of a server.
 #[derive(Debug)]
 pub(super) enum Problem {
     /// The connection failed, the reply was invalid, or the server refused the command.
     Redis(RedisError),
-    /// The server refused the password, or it is not tried at the moment.
+    /// The server refused the password, or refused it recently so that the program does not send it again
+    /// yet.
     Refused(String),
     /// A sentinel does not know the service.
     UnknownService(String),
-    /// A sentinel named it as the primary, and it has another role.
+    /// A sentinel named this server as the primary, but the server has another role.
     NotPrimary,
-    /// A sentinel named a server that has no usable host or port.
+    /// A sentinel named a server without a usable host or port.
     Unusable(String),
-    /// Nodes of a cluster redirected more often than is followed.
+    /// The nodes of a cluster redirected more often than the program follows.
     Redirects,
     /// No server is configured.
     NoServer,
@@ -41,7 +42,7 @@ impl From<io::Error> for Problem {
 }
 
 impl Problem {
-    /// With the server that has it.
+    /// Adds the server that failed.
     pub(super) fn at(self, endpoint: &Endpoint) -> Failure {
         Failure {
             at: Some(endpoint.clone()),
@@ -50,7 +51,7 @@ impl Problem {
         }
     }
 
-    /// With the sentinel that has it.
+    /// Adds the sentinel that failed.
     pub(super) fn at_sentinel(self, endpoint: &Endpoint) -> Failure {
         Failure {
             of_sentinel: true,
@@ -89,7 +90,7 @@ impl From<Problem> for Failure {
     }
 }
 
-/// An error of the crate, on one line. The text of an invalid reply is left out.
+/// An error of the crate, on one line. The text of an invalid reply is omitted.
 pub(super) fn said(error: &RedisError) -> String {
     match (error.code(), error.kind()) {
         (Some(code), _) => {
@@ -102,7 +103,7 @@ pub(super) fn said(error: &RedisError) -> String {
     }
 }
 
-/// What went wrong, and at which server.
+/// A failure, and the server that failed.
 #[derive(Debug)]
 pub(super) struct Failure {
     at: Option<Endpoint>,
@@ -111,7 +112,7 @@ pub(super) struct Failure {
 }
 
 impl Failure {
-    /// Whether every other server would fail alike: the command or the account is refused. The next
+    /// Whether every other server would fail in the same way: the command or the account is refused. The next
     /// sentinel may be another program, or have another password.
     pub(super) fn is_final(&self) -> bool {
         match &self.problem {
@@ -128,7 +129,7 @@ impl Failure {
         }
     }
 
-    /// The failure with the place and, where that is known, what to do about it.
+    /// The failure with the server and, if known, what to do about it.
     pub(super) fn explained(&self, settings: &Settings) -> String {
         let words = self.problem.words();
         let words = match &self.at {

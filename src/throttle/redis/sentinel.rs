@@ -1,4 +1,4 @@
-//! The primary of a service, as sentinels know it.
+//! Finds the primary of a service through sentinels.
 //!
 //! <https://redis.io/docs/latest/develop/reference/sentinel-clients/>
 
@@ -13,7 +13,7 @@ use super::servers::{Servers, share};
 use crate::net::Endpoint;
 
 impl Servers {
-    /// The primary that the first sentinel names which answers.
+    /// The primary that the first answering sentinel names.
     pub(super) fn named_by_sentinels(&self, service: &str, deadline: Instant) -> Option<Endpoint> {
         let mut sentinels = self.sentinels();
         sentinels.find_map(|(place, sentinel)| {
@@ -22,8 +22,8 @@ impl Servers {
         })
     }
 
-    /// The reply of the primary: each sentinel is asked for it, until one names a server that says
-    /// itself that it is the primary, and replies.
+    /// The reply of the primary: asks each sentinel in turn until one names a server that reports the role of
+    /// primary itself, and replies.
     pub(super) fn of_the_primary(
         &self,
         service: &str,
@@ -35,7 +35,7 @@ impl Servers {
         for (place, sentinel) in self.sentinels() {
             let named = self.primary_by(place, sentinel, service, share(deadline, left + 1));
             left -= 1;
-            // Other sentinels may know better.
+            // Another sentinel may name the right server.
             let until = if left == 0 {
                 deadline
             } else {
@@ -58,7 +58,7 @@ impl Servers {
     ) -> Result<Value, Failure> {
         let mut connection = self.open(endpoint, until)?;
         let mut ask = || -> Result<Value, Problem> {
-            // Not as the crate's `Role`, which wants an offset of 0 or more: a replica may have none.
+            // Not the crate's `Role`: it requires an offset of 0 or more, which a replica may lack.
             let role: Vec<Value> = connection.ask(&cmd("ROLE"), until)?;
             match role.first() {
                 Some(Value::BulkString(word)) if word == b"master" => {}
@@ -72,7 +72,7 @@ impl Servers {
         Ok(value)
     }
 
-    /// The sentinels with their places, the one first that answered last.
+    /// The sentinels with their indexes; the one that answered last comes first.
     fn sentinels(&self) -> impl Iterator<Item = (usize, &Endpoint)> {
         let all = &self.settings.endpoints;
         let first = self.preferred.load(Ordering::Relaxed).min(all.len());

@@ -1,4 +1,4 @@
-//! The server that keeps the counts, wherever it is at the moment, and the connections to it.
+//! Finds and remembers the server that keeps the counts, and keeps connections to it.
 
 use std::sync::atomic::AtomicUsize;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -12,11 +12,12 @@ use super::settings::{Account, Kind, Settings};
 use crate::net::own_login::OwnLogin;
 use crate::net::{Endpoint, Names, Trust};
 
-/// Connections that are kept.
+/// The maximum number of kept connections.
 const KEPT: usize = 8;
 
-/// How often others are asked whether a server keeps the counts still. One that was cut off, and is
-/// back, takes commands until it is told that it was replaced: what it counts then is lost.
+/// How often sentinels or nodes are asked whether the server still keeps the counts. A server that returns
+/// after a network failure accepts commands until it learns that it was replaced: counts written to it in
+/// between are lost.
 const CONFIRMED: Duration = Duration::from_secs(1);
 
 /// The servers of a configuration.
@@ -27,20 +28,20 @@ pub(super) struct Servers {
     own: OwnLogin,
     own_at_sentinels: OwnLogin,
     current: Mutex<Current>,
-    /// A connection to a sentinel, or to a node that has others' keys, which know the server.
+    /// A connection to a sentinel, or to a node that holds other keys; both know the server.
     witness: Mutex<Option<Connection>>,
-    /// The place of the sentinel that answered last.
+    /// The index of the sentinel that answered last.
     pub(super) preferred: AtomicUsize,
 }
 
 /// The server that keeps the counts, as far as it is known.
 #[derive(Default)]
 struct Current {
-    /// Where it is; `None`: not known yet, or the only one that is configured.
+    /// Its endpoint; `None`: not known yet, or the only configured one.
     server: Option<Endpoint>,
-    /// When others are to be asked again whether it keeps the counts still.
+    /// When sentinels or nodes are asked again whether it still keeps the counts.
     confirm_at: Option<Instant>,
-    /// Connections to it that are not in use.
+    /// Idle connections to it.
     idle: Vec<Connection>,
 }
 
@@ -66,9 +67,9 @@ impl Servers {
         }
     }
 
-    /// Sends a command to the server that keeps the counts, and reads its reply. It may be sent twice
-    /// where a connection fails: no command of ours does harm then, as a change only counts if nothing
-    /// has changed meanwhile.
+    /// Sends a command to the server that keeps the counts, and reads its reply. If a connection fails, the
+    /// command may be sent twice. This is safe for all our commands: a change only applies if the old values
+    /// are unchanged.
     pub(super) fn ask<T: FromRedisValue>(
         &self,
         command: &Cmd,
@@ -79,7 +80,7 @@ impl Servers {
         from_redis_value(reply).map_err(|_| self.odd())
     }
 
-    /// What is said of a reply that is not what was asked for.
+    /// The message for a reply of an unexpected type.
     pub(super) fn odd(&self) -> String {
         format!("{}: it sent a reply of an unexpected type", self.settings)
     }
@@ -88,7 +89,7 @@ impl Servers {
         self.confirm(deadline);
         let several = self.settings.kind != Kind::One;
         if let Some(mut kept) = self.kept() {
-            // Of several servers another one may keep the counts by now: that takes time to find.
+            // With several servers, another one may keep the counts by now: finding it takes time.
             let until = if several {
                 share(deadline, 2)
             } else {
@@ -132,7 +133,7 @@ impl Servers {
         open().map_err(|problem| problem.at(endpoint))
     }
 
-    /// The answer of a sentinel, or of a node that has others' keys, over a connection that is kept.
+    /// The answer of a sentinel, or of a node that holds other keys, over a kept connection.
     pub(super) fn witness<T>(
         &self,
         endpoint: &Endpoint,
@@ -159,7 +160,7 @@ impl Servers {
         Ok(connection)
     }
 
-    /// The one place where connections to Redis are made.
+    /// All connections to Redis are made here.
     fn connect(&self, endpoint: &Endpoint, until: Instant) -> Result<Connection, Problem> {
         let trust = self.settings.tls.then_some(&self.trust);
         Ok(Connection::open(endpoint, &self.names, trust, until)?)
@@ -170,8 +171,8 @@ impl Servers {
         lock(&self.current).server.clone()
     }
 
-    /// Asks others, about once a second, whether the known server keeps the counts still. While none
-    /// answers, it is used as before.
+    /// Asks sentinels or nodes, about once a second, whether the known server still keeps the counts. If none
+    /// of them answers, the known server remains in use.
     fn confirm(&self, deadline: Instant) {
         let known = {
             let mut current = lock(&self.current);
@@ -195,7 +196,7 @@ impl Servers {
         }
     }
 
-    /// Takes a server for the one that keeps the counts. Connections to another one are closed.
+    /// Remembers a server as the one that keeps the counts. Closes connections to any other.
     pub(super) fn settle_on(&self, endpoint: &Endpoint) {
         let mut current = lock(&self.current);
         current.confirm_at = Some(Instant::now() + CONFIRMED);
@@ -205,13 +206,13 @@ impl Servers {
         }
     }
 
-    /// A kept connection that can be used.
+    /// A usable kept connection.
     fn kept(&self) -> Option<Connection> {
         let pop = || lock(&self.current).idle.pop();
         std::iter::from_fn(pop).find_map(|mut kept| kept.is_quiet().then_some(kept))
     }
 
-    /// Keeps a connection, if its server keeps the counts still.
+    /// Keeps a connection if its server still keeps the counts.
     pub(super) fn keep(&self, connection: Connection) {
         let mut current = lock(&self.current);
         let server = current.server.as_ref();
@@ -226,7 +227,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// The end of one of so many equal parts of the time that is left.
+/// The end of the first of `parts` equal shares of the remaining time.
 pub(super) fn share(deadline: Instant, parts: usize) -> Instant {
     let now = Instant::now();
     let parts = u32::try_from(parts).unwrap_or(u32::MAX).max(1);

@@ -1,4 +1,4 @@
-//! What is configured of the servers that keep the counts.
+//! Settings of the servers that keep the counts.
 
 use std::fmt;
 
@@ -11,20 +11,20 @@ use crate::net::tls::CaFile;
 /// How the server that keeps the counts is found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// The one endpoint is the server.
+    /// The only endpoint is the server.
     One,
     /// The endpoints are sentinels, which know the primary of this service.
     Sentinels(String),
-    /// The endpoints are nodes of a cluster, which redirect to the node that has our keys.
+    /// The endpoints are nodes of a cluster, which redirect to the node that holds our keys.
     Cluster,
 }
 
 /// An account at a server.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Account {
-    /// The user; `default` where none is configured.
+    /// The user; `default` if none is configured.
     pub user: Option<String>,
-    /// The password; without one, no login is sent.
+    /// The password; without one, the program sends no login.
     pub password: Option<Zeroizing<Vec<u8>>>,
 }
 
@@ -33,7 +33,7 @@ pub struct Account {
 pub struct Settings {
     /// How the server is found.
     pub kind: Kind,
-    /// The servers that are named, at least one.
+    /// The configured servers, at least one.
     pub endpoints: Vec<Endpoint>,
     /// Whether connections are encrypted from the first byte on.
     pub tls: bool,
@@ -48,7 +48,7 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// What is written in front of the servers.
+    /// The prefix of the servers in a URL.
     fn scheme(&self) -> &'static str {
         let form = match self.kind {
             Kind::One => Form::One,
