@@ -1,9 +1,9 @@
-//! The store that accepts every login with every password, as the original script does.
+//! `store = "accept"`: accepts every login with every password, as the original script does.
 
 use super::{Account, Passwords, Question, StoreError, UserStore};
 use crate::login::Likeness;
 
-/// Knows every login and takes every password: the mail server itself must check.
+/// Finds every login and accepts every password: the mail server itself must check the password.
 #[derive(Debug)]
 pub struct AcceptStore;
 

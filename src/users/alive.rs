@@ -1,19 +1,17 @@
-//! Whether somebody who did not answer in time is there at all.
+//! Tells a server that is slow to answer a password from a server that does not answer at all.
 //!
-//! A server that is slow to say no is not one that hangs: it answers others, and everything but the
-//! password. Where nothing else was asked on the way, it is asked something small then.
+//! A server that is slow to reject a password still answers other clients, and every command before the
+//! password. If the attempt sent no such command, the store sends a small one afterwards.
 
 use std::time::{Duration, Instant};
 
-/// How long a sign of life may take. It comes on top of the store's `timeout`, and within the deadline of
-/// the decision.
+/// The time limit of this test. It is added to the store's `timeout`, within the deadline of the decision.
 pub(crate) const SIGN_OF_LIFE: Duration = Duration::from_millis(300);
 
-/// Until when something must be done that may take `timeout`, and until when a sign of life may come, if
-/// it was not.
+/// The deadline of an operation that may take `timeout`, and the deadline of the test after it.
 pub(crate) fn deadlines(whole: Instant, timeout: Duration) -> (Instant, Instant) {
     let now = Instant::now();
-    // A decision that has little time left has none for that.
+    // If little time is left, the test gets none.
     let kept = match whole.saturating_duration_since(now) > SIGN_OF_LIFE * 3 {
         true => SIGN_OF_LIFE,
         false => Duration::ZERO,

@@ -1,4 +1,4 @@
-//! The bound on how many logins wait for a store that asks another server (`max-questions`).
+//! Limits how many logins wait at the same time for a store that asks another server (`max-questions`).
 
 use std::num::NonZeroUsize;
 use std::time::Instant;
@@ -6,17 +6,17 @@ use std::time::Instant;
 use super::{Question, StoreError};
 use crate::sys::circuit_breaker::CircuitBreaker;
 
-/// Keeps a store that does not answer from holding the others up: a question beyond the bound is not put to
-/// it, nor is one for which there is no time left, nor one while its circuit breaker is open.
+/// Keeps a store that does not answer from blocking the others. A question is not put to the store if it
+/// exceeds the limit, if its time is over, or while the circuit breaker is open.
 pub struct Bound(CircuitBreaker);
 
 impl Bound {
-    /// At most `most` questions at once; the log calls the store `name`.
+    /// At most `most` questions at the same time; the log calls the store `name`.
     pub fn new(name: &str, most: NonZeroUsize) -> Self {
         Self(CircuitBreaker::new(format!("store {name}"), most))
     }
 
-    /// Puts a question to the store, unless the bound is reached.
+    /// Puts a question to the store, unless the limit is reached.
     pub fn ask<T>(
         &self,
         asked: &Question<'_>,
@@ -32,8 +32,9 @@ impl Bound {
             .map_err(|closed| StoreError::Unavailable(closed.to_string()))?;
         let result = question();
         match &result {
-            // A server that has answered everything before the password is alive, however slow it is about
-            // the password: otherwise a client that sends wrong ones would keep all others out.
+            // A server that answered every command before the password is available, even if it is slow to
+            // answer the password. Otherwise a client that sends wrong passwords could open the circuit
+            // breaker for all others.
             Ok(_) | Err(StoreError::Unusable(_) | StoreError::Unanswered(_)) => asking.answered(),
             Err(StoreError::Unavailable(_)) => asking.unanswered(),
         }

@@ -1,4 +1,4 @@
-//! Right passwords that a store which checks them itself is not asked about again for a while.
+//! The cache of right passwords, for stores that check passwords themselves.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -8,24 +8,24 @@ use super::{Account, Checked, Question, StoreError};
 use crate::secret::Password;
 use crate::secret::keyed_digest::{Digest, Key};
 
-/// How many logins are remembered. The oldest go first.
+/// The maximum number of remembered logins. The oldest entries are removed first.
 const MAX_ENTRIES: usize = 10_000;
 
-/// The yeses of one store, each remembered for the lifetime of the cache.
+/// The accepted passwords of one store, each remembered for the lifetime of the cache.
 ///
-/// Only a yes is: never a no, and never that the store could not say. An entry expires when its lifetime is
-/// over, counted from the store's own answer; a cache hit does not prolong it, nor does a wrong
-/// password, about which the store is always asked, end it. As in Dovecot's cache, the store's yes to another
-/// password of the same login does end it: the old password is likely no longer
-/// right. Until then, or until it expires, an old password stays good although it was changed.
+/// The cache remembers acceptances only, never a refusal and never trouble. An entry expires when its
+/// lifetime is over, counted from the store's own answer. A cache hit does not prolong it. A wrong password,
+/// about which the store is always asked, does not end it. If the store accepts another password of the same
+/// login, the entry ends, as in Dovecot's cache: the old password is probably no longer right. Until then, or
+/// until the entry expires, an old password is accepted although the user has changed it.
 ///
-/// What is kept is a keyed digest of everything that the answer may depend on: what the store says
-/// of the account before it checks the password, login, password, protocol, address of the
-/// client, and what else nginx says of its connection, such as whether it is encrypted. No
-/// password can be read or tried from what is left. Each store has a cache, and a key, of its own.
+/// An entry is a keyed digest of everything that the answer can depend on: the account that the store found
+/// before it checked the password, the login, the password, the protocol, the address of the client, and the
+/// other values that nginx sends about the connection, such as whether it is encrypted. The digest reveals no
+/// password, and no password can be tested against it. Each store has its own cache and key.
 pub struct Cache {
     lifetime: Duration,
-    /// `None`: the system gave no random bytes for it, and nothing is remembered.
+    /// `None`: the system provided no random bytes for it, and nothing is remembered.
     key: Option<Key>,
     memory: Mutex<Memory>,
 }
@@ -33,7 +33,7 @@ pub struct Cache {
 #[derive(Default)]
 struct Memory {
     entries: HashMap<Digest, Entry>,
-    /// The entries in the order of their ends, with some that are no more.
+    /// The entries in the order of their ends; some of them have been removed from the map already.
     order: VecDeque<(Digest, Instant)>,
 }
 
@@ -44,7 +44,7 @@ struct Entry {
     end: Instant,
 }
 
-/// What a question is remembered by.
+/// The key of a question in the cache.
 struct Digests {
     whole: Digest,
     login: Digest,
@@ -52,7 +52,7 @@ struct Digests {
 }
 
 impl Cache {
-    /// Remembers each yes for `lifetime`.
+    /// Remembers each acceptance for `lifetime`.
     pub fn new(lifetime: Duration) -> Self {
         Self {
             lifetime,
@@ -61,7 +61,7 @@ impl Cache {
         }
     }
 
-    /// Whether the password is right: from memory, else by `verify`, which asks the store.
+    /// Whether the password is right: from the cache, else by `verify`, which asks the store.
     pub fn verify(
         &self,
         asked: &Question<'_>,
@@ -96,7 +96,8 @@ impl Cache {
         let client = asked.client.map(|address| address.to_string());
         let account = format!("{account:?}");
         let session = &asked.session;
-        // But for what is new at each connection: the attempt and the client's port.
+        // Without the values that differ for each connection: the number of the attempt and the client's
+        // port.
         let proxied_from = session.proxied_from.map(|(address, _)| address);
         let session = (session.host, session.tls, proxied_from, session.proxied_to);
         let session = format!("{session:?}");

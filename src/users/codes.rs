@@ -1,11 +1,11 @@
-//! The codes that mail servers put before the text of a refusal, for programs to read.
+//! The machine-readable codes that mail servers put before the text of a refusal.
 
-/// Codes of a refusal that does not say that the password is wrong: the server is out of order,
-/// the mailbox is in use, or the question was not one that it answers. IMAP's are of RFC 5530, 3,
-/// POP3's of RFC 2449, 8.1.1 and RFC 3206, 4.
+/// Codes of a refusal that does not mean a wrong password: the server has a fault, the mailbox is in use, or
+/// the server did not process the command. The codes of IMAP are from RFC 5530, 3, those of POP3 from RFC
+/// 2449, 8.1.1 and RFC 3206, 4.
 ///
-/// `CONTACTADMIN`, `EXPIRED`, `AUTHORIZATIONFAILED` and `NOPERM` are not among them: this user is
-/// not to get in, and trying again later does not help.
+/// `CONTACTADMIN`, `EXPIRED`, `AUTHORIZATIONFAILED` and `NOPERM` are not in the list: they refuse this user,
+/// and a later attempt does not help.
 const CANNOT_SAY: [&str; 14] = [
     "UNAVAILABLE",
     "SERVERBUG",
@@ -23,8 +23,8 @@ const CANNOT_SAY: [&str; 14] = [
     "LOGIN-DELAY",
 ];
 
-/// The code at the head of a text: `UNAVAILABLE` of `[UNAVAILABLE] Try again`, `SYS/TEMP` of
-/// `[SYS/TEMP] Try again`, without what may follow it in the brackets.
+/// The code at the start of a text: `UNAVAILABLE` of `[UNAVAILABLE] Try again`, `SYS/TEMP` of `[SYS/TEMP] Try
+/// again`, without further text in the brackets.
 pub(super) fn code(text: &[u8]) -> Option<&str> {
     let inside = text.trim_ascii_start().strip_prefix(b"[")?;
     let end = inside.iter().position(|byte| *byte == b']')?;
@@ -32,10 +32,10 @@ pub(super) fn code(text: &[u8]) -> Option<&str> {
     words.split_ascii_whitespace().next()
 }
 
-/// The code by which a refusal with this text says nothing about the password, if it has one.
+/// The code of a refusal that says nothing about the password; `None` without such a code.
 pub(super) fn cannot_say(text: &[u8]) -> Option<&'static str> {
-    // "/" parts the levels of a code; who does not know the lower ones goes by the upper
-    // (RFC 3206, 3).
+    // "/" separates the levels of a code; a client that does not know the lower level uses the upper one (RFC
+    // 3206, 3).
     let code = code(text)?;
     let mut known = CANNOT_SAY.iter().copied();
     known.find(|known| {
@@ -45,20 +45,20 @@ pub(super) fn cannot_say(text: &[u8]) -> Option<&'static str> {
     })
 }
 
-/// Codes of a refusal that is about the user and not about the password (RFC 5530, 3).
+/// Codes of a refusal of the user, whatever the password (RFC 5530, 3).
 const KEPT_OUT: [&str; 4] = ["EXPIRED", "CONTACTADMIN", "NOPERM", "AUTHORIZATIONFAILED"];
 
-/// The code by which a refusal with this text says that the user is not to log in, if it has one.
+/// The code of a refusal of the user, whatever the password; `None` without such a code.
 pub(super) fn kept_out(text: &[u8]) -> Option<&'static str> {
     let code = code(text)?;
     let mut known = KEPT_OUT.iter().copied();
     known.find(|known| known.eq_ignore_ascii_case(code))
 }
 
-/// Codes of a refusal that says that login and password do not fit (RFC 5530, 3; RFC 3206, 5).
+/// Codes of a refusal that means a wrong login or password (RFC 5530, 3; RFC 3206, 5).
 const WRONG: [&str; 2] = ["AUTHENTICATIONFAILED", "AUTH"];
 
-/// Whether a refusal with this text says by its code that login and password do not fit.
+/// Whether the code of this text means a wrong login or password.
 pub(super) fn wrong(text: &[u8]) -> bool {
     let code = code(text).unwrap_or_default();
     WRONG.iter().any(|known| known.eq_ignore_ascii_case(code))

@@ -1,8 +1,8 @@
-//! What the time of an unknown login is spent on, by what of the users' passwords has been seen.
+//! Chooses the decoy of an unknown login from the secrets of users that the store has seen.
 //!
-//! Where users have passwords of several schemes, some take longer to be refused than others. Were
-//! all unknown logins to take as long as one of them, whoever takes longer or shorter would be a
-//! user. So unknown logins are spread over the secrets of users, each always on the same one.
+//! If users have passwords of several schemes, some take longer to check than others. If all unknown logins
+//! took the time of one scheme, a login that takes longer or shorter would be known to exist. So unknown
+//! logins are spread over the secrets of users, and each login always uses the same one.
 
 use std::hash::{BuildHasher as _, RandomState};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -10,16 +10,17 @@ use std::time::{Duration, Instant};
 
 use crate::secret::Secret;
 
-/// How many secrets are kept: enough for the schemes to be in them as they are among the users.
+/// The maximum number of remembered secrets: enough to have the schemes in about the same proportion as the
+/// users.
 const PLACES: usize = 64;
 
-/// How long one is kept though another user would have its place. A login that keeps changing the
-/// secret that it takes the time of would be an unknown one.
+/// How long a secret is kept, although another user would get its slot. If the time of a login kept changing,
+/// a client could tell that it is unknown.
 const KEPT: Duration = Duration::from_secs(3600);
 
-/// Secrets of users, to spend time on.
+/// Secrets of users that serve as decoys.
 pub(super) struct Decoys {
-    /// Nobody outside can tell who shares a place with whom.
+    /// A client cannot tell which logins share a slot.
     key: RandomState,
     places: Mutex<[Option<Kept>; PLACES]>,
 }
@@ -39,7 +40,7 @@ impl Default for Decoys {
 }
 
 impl Decoys {
-    /// Sees the secret of a user.
+    /// Takes note of the secret of a user.
     pub(super) fn see(&self, user: &[u8], secret: &Secret) {
         let place = self.place_of(user);
         let mut places = self.lock();
@@ -55,7 +56,7 @@ impl Decoys {
         }
     }
 
-    /// The one for an unknown login; `None` as long as nothing has been seen.
+    /// The decoy of an unknown login; `None` if the store has seen no secret yet.
     pub(super) fn of(&self, login: &[u8]) -> Option<Secret> {
         let places = self.lock();
         let (before, after) = places.split_at_checked(self.place_of(login))?;

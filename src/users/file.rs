@@ -38,23 +38,24 @@ pub(crate) use problems::{MAX_PROBLEMS, and_more};
 pub use settings::Settings;
 pub use users_file::{NO_LINE_FEED, NO_USER, Reading, UsersFile, is_unfinished};
 
-/// The largest file, which lines can be found in by 32 bits: 4 GiB, some 30 million logins.
+/// The maximum size of the file, because lines are found by offsets of 32 bits: 4 GiB, about 30 million
+/// logins.
 pub const MAX_FILE_BYTES: u64 = u32::MAX as u64;
-/// How many names of hosts are kept for a look at whether they are known.
+/// The maximum number of host names that are kept for the check against `[hosts]`.
 const MAX_HOST_NAMES: usize = 1000;
-/// How many lines without usable secret are passed over for a decoy.
+/// The maximum number of lines without a usable secret that the search for a decoy skips.
 const MAX_PASSED_OVER: usize = 64;
 
 /// The users of a password file.
 ///
-/// The file is kept as it is, and a line is read when its login is asked for. Logins are compared
-/// byte by byte, their domains in canonical form; the case of local parts matters.
+/// The text is kept as it is; a line is parsed when its login is looked up. Logins are compared byte by byte,
+/// their domains in canonical form; the case of local parts matters.
 pub struct FileStore {
     path: PathBuf,
     rules: PasswordRules,
     logins: LineLogins,
     bytes: Zeroizing<Vec<u8>>,
-    /// Has taken in a secret of the file, and is cloned for each login that is hashed.
+    /// Hashes logins. It has absorbed a secret of the file, and is cloned for each login.
     keyed: DefaultHasher,
     lookup: Lookup,
     warnings: Vec<Problem>,
@@ -64,32 +65,32 @@ pub struct FileStore {
 
 enum Lookup {
     Indexed(Index),
-    /// What the one search found, and for which login.
+    /// The result of the only search, and its login.
     Scanned(Box<OnceLock<(Login, Scan)>>),
 }
 
-/// What one search through the whole file found.
+/// The result of one search through the whole file.
 #[derive(Clone)]
 struct Scan {
     lines: Lines,
     decoy: Option<Secret>,
 }
 
-/// The lines that have one login.
+/// The lines of one login.
 #[derive(Clone, Copy)]
 enum Lines {
     None,
     One(usize),
-    /// The first two.
+    /// The first two lines.
     Several([usize; 2]),
 }
 
 impl FileStore {
-    /// Checks every line of a file and makes an index of the logins: for a process that answers
-    /// many requests.
+    /// Checks every line of a file and makes an index of the logins: for a process that answers many
+    /// requests.
     ///
-    /// A line that cannot be used is a warning, up to a bound; its login is refused, as is one that
-    /// several lines have. The others are not concerned. Only a file that cannot be one is refused.
+    /// An unusable line is a warning, up to a bound; its login is refused, as is a login on several lines.
+    /// Other logins are not affected. An error only means that the whole file is unusable.
     pub fn load(bytes: Vec<u8>, settings: &Settings) -> Result<Self, Vec<Problem>> {
         let mut store = Self::new(bytes, settings)?;
         let mut flaws = Flaws::default();
@@ -120,16 +121,15 @@ impl FileStore {
         Ok(store)
     }
 
-    /// Checks no line, and searches the file when a login is asked for: for a process that answers
-    /// one request, as under CGI.
+    /// Checks no line, and searches the file when a login is looked up: for a process that answers one
+    /// request, as under CGI.
     ///
-    /// Damage elsewhere in the file goes unnoticed; that of the line that is asked for is noted in the
-    /// account.
+    /// Errors in other lines remain unnoticed; an error in the line of the login is noted in the account.
     pub fn lazy(bytes: Vec<u8>, settings: &Settings) -> Result<Self, Vec<Problem>> {
         Self::new(bytes, settings)
     }
 
-    /// Lets users in with these passwords too, also those whose own is locked.
+    /// Also accepts the passwords of this file, even for users whose own password is locked.
     #[must_use]
     pub fn with_app_passwords(self, apps: Arc<AppPasswords>) -> Self {
         Self {
@@ -138,7 +138,7 @@ impl FileStore {
         }
     }
 
-    /// Lets users in with the app passwords that another version of the file has.
+    /// Also accepts the app passwords that another version of the file has.
     #[must_use]
     pub fn with_app_passwords_of(self, other: &Self) -> Self {
         Self {
@@ -154,25 +154,25 @@ impl FileStore {
         Self { warnings, ..self }
     }
 
-    /// What is wrong with the file as a whole, or with single lines, whose logins are refused for it; the others are
-    /// not.
+    /// Problems of the file as a whole, and of single lines. The logins of such lines are refused; the others
+    /// are not affected.
     pub fn warnings(&self) -> &[Problem] {
         &self.warnings
     }
 
-    /// The names that users have as `host`, but for addresses, each with the first line that has
-    /// it; up to a bound. Somebody must know where they are.
+    /// The values of `host`, except addresses, each with the first line that has it; up to a bound. The
+    /// configuration must define these hosts.
     pub fn host_names(&self) -> &BTreeMap<String, usize> {
         &self.host_names
     }
 
-    /// How many lines have a login.
+    /// The number of lines with a login.
     pub fn users(&self) -> usize {
         let cut = lines(&self.bytes).filter(|(_, text)| Line::cut(text).is_some());
         cut.count()
     }
 
-    /// Whether there is a user in it.
+    /// Whether the file has a user.
     pub fn has_users(&self) -> bool {
         lines(&self.bytes).any(|(_, text)| Line::cut(text).is_some())
     }
@@ -192,7 +192,7 @@ impl FileStore {
         })
     }
 
-    /// What the file says of a login; `Ok(None)` if it is not in it.
+    /// The account of a login; `Ok(None)` if the file does not have the login.
     pub fn account(&self, login: &Login) -> Result<Option<Account>, StoreError> {
         let mut account = match self.lines_of(login) {
             Lines::None => return Ok(None),
@@ -206,20 +206,20 @@ impl FileStore {
                 } else if account.lets_in() {
                     return Ok(None);
                 } else {
-                    // It is there to lock the user, who then has no app passwords here either.
+                    // The line locks the user, who then has no app passwords in this file either.
                     return Ok(Some(Account {
                         likeness: Likeness::Same,
                         ..account
                     }));
                 }
             }
-            // Neither counts: one of them may be there to lock the user.
+            // Neither line counts: one of them may be meant to lock the user.
             Lines::Several([first, second]) => Account {
                 unusable: Some(self.at_line(second, &self.twice(first))),
                 ..Account::default()
             },
         };
-        // Lines are found by the bytes of their login, but for the spelling of its domain.
+        // Lines are found by the bytes of their login; only the spelling of its domain does not matter.
         account.likeness = Likeness::Same;
         if let (Some(apps), Passwords::Stored(credentials)) = (&self.apps, &mut account.passwords) {
             let (others, unusable) = apps.of(login);
@@ -229,9 +229,9 @@ impl FileStore {
         Ok(Some(account))
     }
 
-    /// The secret of another user, who is the same for each login as long as those lines stay as
-    /// they are, in every process. So a login that does not exist takes as long as some user of
-    /// this file, and which one only someone who knows the file can tell.
+    /// The secret of another user, chosen by the login. Every process chooses the same one as long as those
+    /// lines stay the same. So an unknown login takes as long as some user of this file, and a client that
+    /// does not know the file cannot tell which.
     pub fn decoy_for(&self, login: &Login) -> Secret {
         let secret = match &self.lookup {
             Lookup::Scanned(_) => self.scan(login).decoy,
@@ -243,7 +243,7 @@ impl FileStore {
         secret.map_or_else(Secret::dummy, Secret::into_decoy)
     }
 
-    /// The lines that have this login.
+    /// The lines of this login.
     fn lines_of(&self, login: &Login) -> Lines {
         match &self.lookup {
             Lookup::Scanned(_) => self.scan(login).lines,
@@ -262,8 +262,7 @@ impl FileStore {
         }
     }
 
-    /// Searches the whole file, whether or not the login is found: an unknown one must not take
-    /// longer than a known one.
+    /// Searches the whole file, even after a match: an unknown login must not take longer than a known one.
     fn scan(&self, login: &Login) -> Scan {
         let Lookup::Scanned(last) = &self.lookup else {
             return self.scan_anew(login);
@@ -308,13 +307,13 @@ impl FileStore {
         Line::cut(text)
     }
 
-    /// What is wrong with the line at an offset, and where.
+    /// The problem of the line at an offset, and its place.
     fn at_line(&self, offset: usize, flaw: &Flaw) -> String {
         let (line, column) = (self.line_number(offset), flaw.at + 1);
         format!("{}:{line}:{column}: {}", self.path.display(), flaw.kind)
     }
 
-    /// What is wrong with a line whose login an earlier one has.
+    /// The problem of a line whose login is already on an earlier line.
     fn twice(&self, first: usize) -> Flaw {
         Flaw {
             at: 0,
@@ -329,7 +328,7 @@ impl FileStore {
         before.iter().filter(|byte| **byte == b'\n').count() + 1
     }
 
-    /// Of a login whose domain is in canonical form.
+    /// The hash of a login whose domain is in canonical form.
     fn hash(&self, login: &[u8]) -> u32 {
         let mut hasher = self.keyed.clone();
         hasher.write(login);
@@ -355,7 +354,7 @@ impl FileStore {
             let line = self.line_number(*second);
             flaws.add(&self.path, line, &self.twice(*first));
         }
-        // To find the number of a line takes a look at all before it.
+        // Counting lines needs a pass over the file up to this one.
         flaws.add_untold(more.len());
     }
 }

@@ -1,14 +1,14 @@
-//! A user's mail server, as password files, databases and directories write it: a host and a port.
+//! Parses a user's mail server, host and port, as password files, databases and directories store it.
 
 #[cfg(any(feature = "sql", feature = "ldap"))]
 use std::net::IpAddr;
 use std::num::NonZeroU16;
 
-/// The longest name of a host (RFC 1035, 2.3.4).
+/// The maximum length of a host name (RFC 1035, 2.3.4).
 const MAX_HOST_BYTES: usize = 253;
 
-/// Reads a host; an empty one is none. PostgreSQL writes an address of the type `inet` as a network
-/// of one address, `192.0.2.1/32`: that is the address. The error says what is wrong.
+/// Parses a host; an empty value means none. PostgreSQL writes an address of the type `inet` as a network of
+/// one address, `192.0.2.1/32`: this means the address. The error says what is wrong.
 #[cfg(any(feature = "sql", feature = "ldap"))]
 pub(super) fn host(text: &[u8]) -> Result<Option<String>, &'static str> {
     const NO_HOST: &str = "is no name and no address";
@@ -29,7 +29,7 @@ pub(super) fn host(text: &[u8]) -> Result<Option<String>, &'static str> {
     Ok(Some(address.to_owned()))
 }
 
-/// Reads a host that is there: printable ASCII without blanks.
+/// Parses a non-empty host: printable ASCII without blanks.
 pub(super) fn name(text: &[u8]) -> Option<&str> {
     let host = str::from_utf8(text).ok()?;
     let fits = |host: &&str| host.bytes().all(|byte| byte.is_ascii_graphic());
@@ -38,7 +38,7 @@ pub(super) fn name(text: &[u8]) -> Option<&str> {
         .filter(fits)
 }
 
-/// Reads a port; an empty one and 0 are none. The error says what is wrong.
+/// Parses a port; an empty value and 0 mean none. The error says what is wrong.
 pub(super) fn port(text: &[u8]) -> Result<Option<NonZeroU16>, &'static str> {
     const NO_PORT: &str = "is not 1 to 65535";
     if !text.iter().all(u8::is_ascii_digit) {

@@ -18,32 +18,32 @@ use crate::sys::problem::Problem;
 use crate::users::MAX_APP_PASSWORDS;
 use crate::users::{Credential, limits};
 
-/// The longest label.
+/// The maximum length of a label.
 const MAX_LABEL_BYTES: usize = 64;
 
-/// What is wrong with the line after which none of a login's app passwords counts.
+/// The problem of the line that makes all app passwords of its login invalid.
 const TOO_MANY: Flaw = Flaw {
     at: 0,
     kind: FlawKind::Structure("the login has more than 31 app passwords, and none of them counts"),
 };
 const _: () = assert!(MAX_APP_PASSWORDS == 31);
 
-/// The app passwords of a file's users. The users themselves stand in the password file: a login
-/// that is only here has no account.
+/// The app passwords of a file's users. The password file defines the users: a login that is only in this
+/// file has no account.
 pub struct AppPasswords {
     path: PathBuf,
     rules: PasswordRules,
     logins: LineLogins,
     bytes: Zeroizing<Vec<u8>>,
     keyed: DefaultHasher,
-    /// `None`: the file is searched when a login is asked for.
+    /// `None`: the file is searched when a login is looked up.
     index: Option<Index>,
     warnings: Vec<Problem>,
 }
 
 impl AppPasswords {
-    /// Checks every line and makes an index of the logins. A line that cannot be used is a warning, up
-    /// to a bound, and passed over.
+    /// Checks every line and makes an index of the logins. An unusable line is a warning, up to a bound, and
+    /// is skipped.
     pub fn load(
         bytes: Vec<u8>,
         path: PathBuf,
@@ -84,8 +84,7 @@ impl AppPasswords {
         Ok(apps)
     }
 
-    /// Checks nothing, and searches the file when a login is asked for. A file without any line is
-    /// as good as another.
+    /// Checks no line, and searches the file when a login is looked up. A file without any line is valid.
     pub fn lazy(
         bytes: Vec<u8>,
         path: PathBuf,
@@ -104,7 +103,7 @@ impl AppPasswords {
         })
     }
 
-    /// Where the first line is after which no app password of its login counts, of each login.
+    /// The first line of each login that makes all app passwords of its login invalid.
     fn surplus(&self, entries: &[u64]) -> BTreeSet<usize> {
         let mut surplus = BTreeSet::new();
         let same_hash = |a: &u64, b: &u64| index::hash_of(*a) == index::hash_of(*b);
@@ -130,13 +129,13 @@ impl AppPasswords {
         surplus
     }
 
-    /// What is wrong with single lines, which cannot be used for it.
+    /// Problems of single lines, which are unusable.
     pub fn warnings(&self) -> &[Problem] {
         &self.warnings
     }
 
-    /// The app passwords of a login, in the order of the file. One that cannot be used is passed
-    /// over, as the user has others; why comes back too.
+    /// The app passwords of a login, in the order of the file. An unusable one is skipped, because the user
+    /// has others; the reason is returned too.
     pub(super) fn of(&self, login: &Login) -> (Vec<Credential>, Option<String>) {
         let login = domain::folded(login.as_bytes());
         let mut found = Vec::new();
@@ -193,7 +192,7 @@ impl AppPasswords {
     }
 }
 
-/// Reads a line; `Ok(None)` for one whose password field is locked.
+/// Parses a line; `Ok(None)` if its password field is locked.
 fn credential(line: &Line<'_>, rules: &PasswordRules) -> Result<Option<Credential>, Flaw> {
     let rest = line.checked_rest()?;
     let start = line.login.len() + 1;
@@ -241,7 +240,7 @@ fn credential(line: &Line<'_>, rules: &PasswordRules) -> Result<Option<Credentia
                 expires = limits::expiry(end).map_err(|bad| flaw(bad.of_field()))?;
             }
             None if text.is_empty() => {}
-            // A limit that is misspelt must not be no limit.
+            // A misspelt limit must not be ignored.
             _ => {
                 return Err(flaw(
                     "extra fields are protocols=, allow_nets= and expires=",

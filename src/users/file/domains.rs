@@ -1,8 +1,8 @@
 //! A password file for each domain: `users/{domain}`.
 //!
-//! A server lists the folder and takes each name there that is a domain in canonical form: no byte of
-//! a client becomes part of a path. Under CGI only the file of the login's domain is read, once the domain is
-//! known to be a name of the strictest form: letters, digits and single hyphens and dots between them.
+//! A server lists the folder and uses each name that is a domain in canonical form: no byte of a client
+//! becomes part of a path. Under CGI, only the file of the login's domain is read, and only after the domain
+//! has passed a strict check: letters, digits, and single hyphens and dots between them.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -26,19 +26,19 @@ mod pattern;
 
 pub use pattern::{PLACEHOLDER, Pattern};
 
-/// The most files of domains.
+/// The maximum number of files.
 const MAX_DOMAINS: usize = 100_000;
-/// How many files without users are passed over for a decoy.
+/// The maximum number of files without users that the search for a decoy skips.
 const MAX_PASSED_OVER: usize = 64;
-/// The same under CGI, where each is read for it.
+/// The same under CGI, where each of these files must be read.
 const MAX_READ: usize = 8;
 
 /// Password files of domains as configured.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DomainSettings {
-    /// Where they are.
+    /// The path of the files.
     pub pattern: Pattern,
-    /// How each is read. Its path is that of the pattern.
+    /// How each file is read. Its `path` is that of the pattern.
     pub each: Settings,
 }
 
@@ -52,7 +52,7 @@ impl DomainSettings {
         })
     }
 
-    /// The domain that a name in the folder is of, or why nobody can ask for it.
+    /// The domain of a name in the folder, or why no login can belong to it.
     fn domain_of<'a>(&self, name: &'a [u8]) -> Result<&'a str, String> {
         let written = self.pattern.domain_in(name).unwrap_or_default();
         let canonical = domain::canonical(written);
@@ -75,14 +75,14 @@ impl DomainSettings {
     }
 }
 
-/// What tells whether the file of a domain is to be looked at more closely.
+/// Decides whether the file of a domain must be read again.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Version {
     /// The file itself.
     pub(crate) file: Option<Fingerprint>,
-    /// The folders between the one that is listed and the file.
+    /// The folders between the listed one and the file.
     pub(crate) folders: Vec<Identity>,
-    /// A link is on the way, or something cannot be looked at: nothing can be told.
+    /// The path has a link, or cannot be examined: the file must be read.
     pub(crate) unsure: bool,
 }
 
@@ -90,15 +90,15 @@ pub(crate) struct Version {
 #[derive(Default)]
 struct Names {
     domains: Vec<Box<str>>,
-    /// Files that nobody can ask for, and why, up to a bound.
+    /// Files that no login can belong to, and why, up to a bound.
     odd: BTreeMap<OsString, String>,
     more: usize,
 }
 
-/// What is in the folder.
+/// The files in the folder.
 pub(crate) struct Listing {
     pub(crate) files: BTreeMap<Box<str>, Version>,
-    /// What is to be said of files that are passed over.
+    /// Messages about the skipped files.
     pub(crate) odd: Vec<Problem>,
 }
 
@@ -112,8 +112,8 @@ pub struct DomainFiles {
 }
 
 impl DomainFiles {
-    /// Lists the folder and reads all files, for a server. A file that cannot be used costs its own
-    /// domain only. Under CGI nothing is read before somebody is looked up.
+    /// Lists the folder and reads all files, for a server. An unusable file affects its own domain only.
+    /// Under CGI, nothing is read before a login is looked up.
     pub fn open(settings: &DomainSettings, lifetime: Lifetime) -> Result<Self, Problem> {
         let mut files = Self {
             settings: settings.clone(),
@@ -168,18 +168,18 @@ impl DomainFiles {
         &self.settings
     }
 
-    /// What is worth a look, found when they were opened, up to a bound.
+    /// Warnings from the time when the files were opened, up to a bound.
     pub fn warnings(&self) -> &[Problem] {
         &self.warnings
     }
 
-    /// The files that could not be used when they were opened, up to a bound: their logins get the
-    /// temporary failure.
+    /// The files that were unusable when they were opened, up to a bound: their logins get the temporary
+    /// failure.
     pub fn broken(&self) -> &[Problem] {
         &self.broken
     }
 
-    /// All files that are there.
+    /// All present files.
     pub fn all(&self) -> Vec<(Box<str>, Arc<UsersFile>)> {
         let files = self.files.read().unwrap_or_else(PoisonError::into_inner);
         let both = files.iter();
@@ -187,7 +187,7 @@ impl DomainFiles {
             .collect()
     }
 
-    /// What is there, in words.
+    /// The number of files and users, in words.
     pub fn summary(&self) -> String {
         let all = self.all();
         let users = all.iter().filter_map(|(_, file)| file.current());
@@ -196,8 +196,8 @@ impl DomainFiles {
         format!("{path}: {} domains, {users} users", all.len())
     }
 
-    /// A file of a domain that nothing is in force of; its logins get the temporary failure until
-    /// something is. `None` if no file can have that name.
+    /// A file of a domain without a valid version; its logins get the temporary failure until a valid version
+    /// is read. `None` if no file can have that name.
     pub(crate) fn add(&self, domain: &str) -> Option<Arc<UsersFile>> {
         let settings = self.settings.of(domain)?;
         let why = format!("{}: it is new and not loaded yet", settings.path.display());
@@ -208,16 +208,16 @@ impl DomainFiles {
         Some(file)
     }
 
-    /// From now on the logins of a domain are unknown.
+    /// Removes a domain: its logins are unknown from now on.
     pub(crate) fn remove(&self, domain: &str) {
         let mut files = self.files.write().unwrap_or_else(PoisonError::into_inner);
         let old = files.remove(domain);
         drop(files);
-        // Wiping it may take a moment, in which nobody should wait.
+        // Without the lock: wiping the old version may take a moment.
         drop(old);
     }
 
-    /// Looks at the folder and at each file.
+    /// Examines the folder and each file.
     pub(crate) fn list(&self) -> Result<Listing, Problem> {
         let Names { domains, odd, more } = self.names()?;
         let version = |domain: Box<str>| Some((self.version(&domain)?, domain));
@@ -228,7 +228,7 @@ impl DomainFiles {
         })
     }
 
-    /// The domains that have a name in the folder, in no order.
+    /// The domains in the folder, in no order.
     fn names(&self) -> Result<Names, Problem> {
         let pattern = &self.settings.pattern;
         let folder = pattern.folder();
@@ -239,7 +239,7 @@ impl DomainFiles {
         for entry in read_dir(&place.path).map_err(failed)? {
             let entry = entry.map_err(failed)?;
             let name = entry.file_name();
-            // What editors and tools leave behind, and `.` names, are meant for nobody.
+            // Names that begin with `.`, and files that editors and tools leave behind, are ignored.
             let aside = matches!(name.as_bytes(), [b'.' | b'#', ..] | [.., b'~']);
             if aside || pattern.domain_in(name.as_bytes()).is_none() {
                 continue;
@@ -276,7 +276,7 @@ impl DomainFiles {
         said
     }
 
-    /// The file of a domain as it is; `None` if it is not there, or a folder.
+    /// The present file of a domain; `None` if it does not exist or is a folder.
     fn version(&self, domain: &str) -> Option<Version> {
         let mut version = Version::default();
         let mut steps = self.settings.pattern.steps(domain);
@@ -306,7 +306,7 @@ impl DomainFiles {
         }
     }
 
-    /// The file of a domain in canonical form, if there is one; under CGI it is read for that.
+    /// The file of a domain in canonical form, if it exists; under CGI the file is read here.
     fn file(&self, domain: &[u8]) -> Option<Arc<UsersFile>> {
         let domain = str::from_utf8(domain).ok()?;
         let files = self.files.read().unwrap_or_else(PoisonError::into_inner);
@@ -327,8 +327,8 @@ impl DomainFiles {
         Some(file)
     }
 
-    /// Users of the domain, or of the next one in the order of their names that has some: always
-    /// the same, in every process.
+    /// A decoy among the users of the domain, or of the next domain in alphabetical order that has users:
+    /// every process chooses the same one.
     fn near(&self, domain: &[u8]) -> Option<Arc<FileStore>> {
         let has_users = |file: Arc<UsersFile>| file.current().filter(|store| store.has_users());
         if let Some(own) = self.file(domain).and_then(has_users) {
@@ -351,7 +351,7 @@ impl DomainFiles {
     }
 }
 
-/// Reads a file; why it cannot be used, if so.
+/// Reads a file; the problems say why it is unusable.
 fn read(settings: &Settings, lifetime: Lifetime) -> (UsersFile, Vec<Problem>) {
     let reading = Reading::of(settings, lifetime);
     let files = reading.files.clone();

@@ -1,21 +1,21 @@
-//! Where in a password file each login stands.
+//! The index of a password file: finds the line of a login.
 
-/// Finds lines by the hash of their login, in a time that does not depend on their number.
+/// Finds lines by the hash of their login, in a time that does not depend on the number of lines.
 ///
-/// The entries lie in the order of their hashes, each at the place that its hash has among all
-/// possible ones, or as near behind it as there is room. So a look-up begins where the entry
-/// should be and ends at the first one that is larger, and "the next larger hash" is at hand too.
-/// It takes 12 bytes for each login.
+/// The entries are sorted by hash. Each one is in the slot that is proportional to its hash, or in the next
+/// free slot behind it. A look-up begins at that slot and ends at the first larger hash; so "the next larger
+/// hash" is known too. An entry takes 12 bytes.
 pub(super) struct Index {
     slots: Vec<u64>,
-    /// How many places there are; `slots` may be a little longer, for what piles up at the end.
+    /// The number of slots for hashes; `slots` can be a little longer, for entries that move behind the last
+    /// one.
     places: u64,
 }
 
-/// No entry: no file has a line at the last offset.
+/// Marks a free slot: no line has the largest offset.
 const EMPTY: u64 = u64::MAX;
 
-/// One login's hash and the offset of its line, in one word that sorts by hash, then offset.
+/// The hash of a login and the offset of its line, in one word that sorts by hash, then offset.
 pub(super) fn entry(hash: u32, offset: u32) -> u64 {
     u64::from(hash) << 32 | u64::from(offset)
 }
@@ -31,9 +31,9 @@ pub(super) fn offset_of(entry: u64) -> usize {
 }
 
 impl Index {
-    /// Takes the entries, sorted.
+    /// Builds the index from sorted entries.
     pub(super) fn of_sorted(entries: &[u64]) -> Self {
-        // A third of the places stays free, so that few entries are pushed back, and not far.
+        // A third of the slots remains free, so that few entries move, and not far.
         let length = entries.len() + entries.len() / 2 + 1;
         let mut index = Self {
             slots: vec![EMPTY; length],
@@ -60,11 +60,11 @@ impl Index {
             .map(|slot| offset_of(*slot))
     }
 
-    /// The offsets of all lines in the order of their hashes, from this hash on and around.
+    /// The offsets of all lines in the order of their hashes, from this hash on, then from the start.
     pub(super) fn around(&self, hash: u32) -> impl Iterator<Item = usize> {
         let (before, after) = self.slots.split_at(self.place(hash));
         let smaller = move |slot: &&u64| hash_of(**slot) < hash;
-        // Smaller ones that were pushed back stand first.
+        // Smaller hashes that moved into these slots come first.
         let pushed = after.iter().take_while(smaller).count();
         after[pushed..]
             .iter()
@@ -74,7 +74,7 @@ impl Index {
             .map(|slot| offset_of(*slot))
     }
 
-    /// Where an entry with this hash stands if there is room.
+    /// The slot of a hash, if it is free.
     fn place(&self, hash: u32) -> usize {
         ((u64::from(hash) * self.places) >> 32) as usize
     }

@@ -1,6 +1,6 @@
 //! One line of a password file: `login:{SCHEME}hash:uid:gid:gecos:home:shell:extra fields`.
 //!
-//! The format is Dovecot's passwd-file; what htpasswd writes is its first two fields.
+//! The format is Dovecot's passwd-file; a line of htpasswd has its first two fields.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -10,22 +10,22 @@ use crate::secret::{Accepted, Secret, SecretError, WeakSchemes};
 use crate::users::misspelt::{Limit, limit_meant};
 use crate::users::{Account, Credential, Passwords, host, limits, variable};
 
-/// The longest line taken. The extra fields may list networks.
+/// The maximum length of a line. The extra fields may list networks.
 const MAX_LINE_BYTES: usize = 8192;
-/// What is wrong with what PostgreSQL keeps for SCRAM, of which the field has the first part.
+/// The problem of PostgreSQL's form of SCRAM secrets: a colon ends the field after the first part.
 const CUT_SCRAM: SecretError = SecretError::Damaged(
     "PostgreSQL's form holds colons, which end the field here: write \
      {SCRAM-SHA-256}rounds,salt,StoredKey,ServerKey",
 );
-/// How many fields stand before the extra ones, which may hold colons themselves.
+/// The number of fields before the extra ones, which may contain colons.
 const FIELDS_BEFORE_EXTRA: usize = 7;
 
-/// How password fields are read.
+/// How password fields are parsed.
 #[derive(Clone, Debug)]
 pub struct PasswordRules {
-    /// Which secrets are taken.
+    /// Which secrets are accepted.
     pub accepted: Accepted,
-    /// The scheme of those that name none.
+    /// The scheme of passwords that name none.
     pub default_scheme: Option<String>,
 }
 
@@ -38,16 +38,16 @@ impl From<WeakSchemes> for PasswordRules {
     }
 }
 
-/// A line that has a login, cut at its first two colons; nothing else is checked yet.
+/// A line with a login, split at its first two colons; not checked otherwise.
 #[derive(Clone, Copy)]
 pub(super) struct Line<'a> {
-    /// The login, maybe empty.
+    /// The login, which can be empty.
     pub(super) login: &'a [u8],
-    /// What follows its colon; `None` without one.
+    /// The text after its colon; `None` without a colon.
     rest: Option<&'a [u8]>,
 }
 
-/// What is wrong with a line, and at which byte of it, from 0.
+/// The problem of a line, and its byte in the line, from 0.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Flaw {
     pub(super) at: usize,
@@ -56,11 +56,11 @@ pub(super) struct Flaw {
 
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum FlawKind {
-    /// The line is no line of a password file.
+    /// The line does not have the format of a password file.
     Structure(&'static str),
-    /// Its password field is no usable secret.
+    /// Its password field is not a usable secret.
     Secret(SecretError),
-    /// Its login is that of an earlier line, of which this is the number.
+    /// Its login is already on an earlier line; this is the number of that line.
     Twice { first: usize },
 }
 
@@ -78,7 +78,7 @@ impl fmt::Display for FlawKind {
 }
 
 impl<'a> Line<'a> {
-    /// Cuts a line, its end already removed; `None` for a comment or a blank line.
+    /// Splits a line without its line end; `None` for a comment or a blank line.
     pub(super) fn cut(line: &'a [u8]) -> Option<Self> {
         let line = line.strip_suffix(b"\r").unwrap_or(line);
         if line.starts_with(b"#") || line.iter().all(|byte| matches!(byte, b' ' | b'\t')) {
@@ -113,7 +113,7 @@ impl<'a> Line<'a> {
         }
     }
 
-    /// What is wrong with the password field.
+    /// The problem of the password field.
     pub(super) fn flaw_of(&self, error: SecretError) -> Flaw {
         Flaw {
             at: self.login.len() + 1,
@@ -121,7 +121,7 @@ impl<'a> Line<'a> {
         }
     }
 
-    /// What follows the login, if the line could be one at all.
+    /// The text after the login, if the line can have the format at all.
     pub(super) fn checked_rest(&self) -> Result<&'a [u8], Flaw> {
         let structure = |at, what| Flaw {
             at,
@@ -149,8 +149,9 @@ impl<'a> Line<'a> {
         Ok(rest)
     }
 
-    /// Checks the whole line; what it says beside the password. A flaw of the structure comes before one of
-    /// the secret. `unknown` gets the name of each extra field that means nothing here, and where it is.
+    /// Checks the whole line; returns the fields beside the password. A problem of the format takes
+    /// precedence over one of the secret. `unknown` gets the name and place of each extra field without a
+    /// meaning.
     pub(super) fn check(
         &self,
         rules: &PasswordRules,
@@ -163,8 +164,8 @@ impl<'a> Line<'a> {
         }
     }
 
-    /// What can be made of a line whatever is wrong with it; `named` says where. A login whose line is
-    /// broken is never let in. Its password is checked all the same: the work is that of other logins.
+    /// The account of a line, even of an unusable one; `named` tells the place. A login on an unusable line
+    /// is never accepted. Its password is checked anyway, so that it takes the time of other logins.
     pub(super) fn salvaged(
         &self,
         rules: &PasswordRules,
@@ -188,7 +189,7 @@ impl<'a> Line<'a> {
         account
     }
 
-    /// What a line says beside the password, and whether that counts.
+    /// The fields of a line beside the password, and whether they are usable.
     fn fields(&self, mut unknown: impl FnMut(usize, &'a [u8])) -> Result<(Account, bool), Flaw> {
         let rest = self.checked_rest()?;
         let structure = |at, what| Flaw {
@@ -215,26 +216,26 @@ impl<'a> Line<'a> {
     }
 }
 
-/// What the extra fields of a line say.
+/// The extra fields of a line.
 #[derive(Default)]
 struct Extra {
     account: Account,
-    /// Dovecot's `hostip` and `destuser`, which go before `host` and `user`.
+    /// Dovecot's `hostip` and `destuser`, which take precedence over `host` and `user`.
     host_ip: Option<String>,
     dest_user: Option<Vec<u8>>,
-    /// Dovecot's `nopassword`: any password is right. Nobody gets in that way here.
+    /// Dovecot's `nopassword`: any password is right. This program accepts no login in that way.
     no_password: bool,
 }
 
-/// Whether an extra field means something.
+/// Whether an extra field has a meaning.
 enum Taken<'a> {
     Yes,
-    /// It does not; its name.
+    /// It has none; its name.
     Unknown(&'a [u8]),
 }
 
 impl Extra {
-    /// Reads one `key=value`.
+    /// Parses one `key=value`.
     fn take<'a>(&mut self, field: &'a [u8]) -> Result<Taken<'a>, &'static str> {
         let (key, value) = match field.iter().position(|byte| *byte == b'=') {
             Some(equals) => (&field[..equals], &field[equals + 1..]),
@@ -277,7 +278,7 @@ impl Extra {
                 let user = read_user(value).ok_or("destuser is no acceptable login")?;
                 self.dest_user = Some(user);
             }
-            // Dovecot looks at whether it is there, not at its value.
+            // Dovecot checks whether it is present, not its value.
             b"nologin" => account.disabled = true,
             b"nopassword" => self.no_password = true,
             b"allow_nets" => {
@@ -285,7 +286,8 @@ impl Extra {
                 let networks = networks.ok_or("allow_nets is no list of networks")?;
                 account.allow_nets = Some(networks);
             }
-            // That nginx is a proxy is known, and what mail servers themselves need is theirs.
+            // Fields for a proxy have no effect: nginx is one. Fields for mail servers do not concern this
+            // program.
             b"" | b"\r" | b"proxy" => {}
             _ if key.starts_with(b"userdb_") => {}
             _ => match misspelt_limit(key) {
@@ -304,7 +306,7 @@ impl Extra {
             dest_user,
             no_password,
         } = self;
-        // Most lines have no such field: an account is large, and is moved for each.
+        // Most lines have no such field: an account is large, and would be moved for each line.
         if host_ip.is_some() {
             account.host = host_ip;
         }
@@ -315,7 +317,7 @@ impl Extra {
     }
 }
 
-/// What is wrong with an extra field that is meant to limit a user and does not.
+/// The problem of an extra field that is meant as a limit of a user but is not one.
 fn misspelt_limit(key: &[u8]) -> Option<&'static str> {
     Some(match limit_meant(str::from_utf8(key).ok()?)? {
         Limit::NoLogin => "this extra field is like nologin: write nologin",

@@ -1,4 +1,4 @@
-//! The login that a line of a file is for: what `[logins]` makes of the one that is written there.
+//! The login of a line: the one that `[logins]` makes of the written one.
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
@@ -10,17 +10,17 @@ use crate::login::rules::LoginRules;
 
 /// How the logins of a file are read.
 ///
-/// A store is asked for logins after all rules of `[logins]`. A line whose login is written in another
-/// form lets nobody in. But it can be there to lock its user, so it is found by the login that the rules
-/// make of it.
+/// A store is asked for logins after all rules of `[logins]`. A line whose login is written in another form
+/// accepts no login. But it may be meant to lock its user, so it is found by the login that the rules make of
+/// it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LineLogins {
     rules: Arc<LoginRules>,
-    /// Whether the rules change no login but for the form of its domain.
+    /// Whether the rules only change the form of a login's domain.
     plain: bool,
-    /// What the aliases lead to, which the rules do not change again.
+    /// The targets of the aliases, which the rules do not change again.
     targets: Arc<BTreeSet<Vec<u8>>>,
-    /// The domain, in canonical form, of which all logins in the file are.
+    /// The domain, in canonical form, of all logins in the file.
     domain: Option<Box<[u8]>>,
 }
 
@@ -32,7 +32,7 @@ impl Default for LineLogins {
 }
 
 impl LineLogins {
-    /// The logins of a file that is asked for what these rules make.
+    /// The logins of a file that is asked for logins after these rules.
     pub fn under(rules: &LoginRules) -> Self {
         Self {
             plain: *rules == LoginRules::default(),
@@ -42,7 +42,7 @@ impl LineLogins {
         }
     }
 
-    /// The same in a file for one domain, where logins can be without it.
+    /// The same for the file of one domain, where logins may omit the domain.
     #[must_use]
     pub fn of_domain(&self, domain: &str) -> Self {
         Self {
@@ -51,13 +51,13 @@ impl LineLogins {
         }
     }
 
-    /// Whether logins of this domain, in canonical form, still are of it after the rules.
+    /// Whether logins of this domain, in canonical form, still have it after the rules.
     pub(super) fn keep_domain(&self, domain: &[u8]) -> bool {
         let login = [b"x@", domain].concat();
         *self.rules.without_aliases(&login) == *login
     }
 
-    /// A login as the file has it, with its domain in canonical form.
+    /// A login as written in the file, with its domain in canonical form.
     pub(super) fn written<'a>(&self, login: &'a [u8]) -> Cow<'a, [u8]> {
         match &self.domain {
             Some(domain) if !login.is_empty() && !login.contains(&b'@') => {
@@ -67,7 +67,7 @@ impl LineLogins {
         }
     }
 
-    /// The login that a line with this one is found by.
+    /// The login by which a line with this one is found.
     pub(super) fn asked<'a>(&self, login: &'a [u8]) -> Cow<'a, [u8]> {
         let written = self.written(login);
         if self.plain || self.targets.contains(&*written) {
@@ -79,7 +79,7 @@ impl LineLogins {
         }
     }
 
-    /// Why nobody can ask for a login as it is written, which a line with it is found by `asked` for.
+    /// Why no client can log in with a login as written; a line with it is found by the login `asked`.
     pub(super) fn unasked(&self, login: &[u8], asked: &[u8]) -> Option<String> {
         if self.plain && self.domain.is_none() {
             return None;

@@ -1,4 +1,4 @@
-//! What is wrong with the lines of a file, told up to a bound.
+//! Collects the problems of a file's lines, up to a bound.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -7,25 +7,25 @@ use super::line::{Flaw, FlawKind};
 use crate::login::Network;
 use crate::sys::problem::Problem;
 
-/// How many problems of one kind are told of one file; of the others, their number.
+/// The maximum number of reported problems of one kind in a file; the rest are counted.
 pub(crate) const MAX_PROBLEMS: usize = 20;
 
-/// The longest name of an extra field that is told whole.
+/// The maximum length of a reported name of an extra field; a longer one is cut.
 const MAX_NAME_BYTES: usize = 32;
 
-/// The lines of a file that cannot be used, and the extra fields that mean nothing.
+/// The unusable lines of a file, and the extra fields without a meaning.
 #[derive(Default)]
 pub(super) struct Flaws {
     broken: Problems,
     refused: Problems,
     unasked: Problems,
     host_bits: Problems,
-    /// Where each is first, and how many there are.
+    /// The first place of each name, and how often it occurs.
     unknown: BTreeMap<Vec<u8>, ((usize, usize), usize)>,
 }
 
 impl Flaws {
-    /// Notes what is wrong with a line, which is counted from 1.
+    /// Adds the problem of a line; lines are counted from 1.
     pub(super) fn add(&mut self, path: &Path, line: usize, flaw: &Flaw) {
         let list = match &flaw.kind {
             FlawKind::Secret(error) if error.is_choice() => &mut self.refused,
@@ -39,12 +39,12 @@ impl Flaws {
         });
     }
 
-    /// Notes lines that cannot be used, beyond those of which anything is told.
+    /// Counts unusable lines beyond the reported ones.
     pub(super) fn add_untold(&mut self, number: usize) {
         self.broken.more += number;
     }
 
-    /// Notes why nobody can ask for the login of a line, which is counted from 1.
+    /// Adds the reason why no client can use the login of a line; lines are counted from 1.
     pub(super) fn unasked(&mut self, path: &Path, line: usize, why: Option<String>) {
         if let Some(message) = why {
             self.unasked.add(|| Problem {
@@ -56,7 +56,7 @@ impl Flaws {
         }
     }
 
-    /// Notes a network such as 10.0.0.1/8 in a line that is counted from 1: all of it is meant.
+    /// Adds a network such as 10.0.0.1/8, which means all of 10.0.0.0/8; lines are counted from 1.
     pub(super) fn host_bits(&mut self, path: &Path, line: usize, networks: Option<&[Network]>) {
         let networks = networks.unwrap_or_default().iter();
         for network in networks.filter_map(Network::without_host_bits) {
@@ -72,8 +72,8 @@ impl Flaws {
         }
     }
 
-    /// Notes an extra field that means nothing: its name, and where it is from 0 in a line that is counted
-    /// from 1. Of many names only the first are kept.
+    /// Adds an extra field without a meaning: its name, and its byte from 0 in a line that is counted from 1.
+    /// Only the first names are kept.
     pub(super) fn unknown(&mut self, line: usize, at: usize, name: &[u8]) {
         let name = &name[..name.len().min(MAX_NAME_BYTES)];
         if let Some((_, number)) = self.unknown.get_mut(name) {
@@ -83,8 +83,7 @@ impl Flaws {
         }
     }
 
-    /// Broken lines first, then sound ones that the program or its configuration does not take, then
-    /// those whose login nobody has, then networks, then fields.
+    /// In this order: malformed lines, unusable lines, unreachable logins, networks, fields.
     pub(super) fn finish(self, path: &Path) -> Vec<Problem> {
         let mut all = self.broken.finish(path);
         all.append(&mut self.refused.finish(path));
@@ -135,7 +134,7 @@ impl Problems {
     }
 }
 
-/// The number of problems of a file that are not told, if there are any.
+/// The number of unreported problems of a file, if there are any.
 pub(crate) fn and_more(path: &Path, more: usize) -> Option<Problem> {
     (more > 0).then(|| Problem::new(path, format!("and {more} more of this kind")))
 }

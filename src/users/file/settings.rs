@@ -1,4 +1,4 @@
-//! A password file as configured.
+//! Settings of a password file.
 
 use std::path::PathBuf;
 
@@ -8,22 +8,22 @@ use crate::secret::{Accepted, WeakSchemes};
 /// A password file as configured.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
-    /// Where it is.
+    /// The path of the file.
     pub path: PathBuf,
-    /// Whether weak schemes may be used; [`Scheme::is_weak`](crate::secret::Scheme::is_weak).
+    /// Whether weak schemes are accepted; [`Scheme::is_weak`](crate::secret::Scheme::is_weak).
     pub allow_weak_schemes: bool,
-    /// The most milliseconds of work for a hash; [`Accepted::max_ms`].
+    /// The maximum work for a hash, in milliseconds; [`Accepted::max_ms`].
     pub max_hash_ms: u32,
-    /// A file with further passwords of the same logins.
+    /// A file with app passwords of the same logins.
     pub app_passwords: Option<PathBuf>,
     /// The scheme of passwords that name none, in both files (Dovecot's `scheme=`).
     pub default_scheme: Option<String>,
-    /// The logins that it is asked for.
+    /// The logins in the file.
     pub logins: LineLogins,
 }
 
 impl Settings {
-    /// How its passwords are read.
+    /// How its passwords are parsed.
     pub fn rules(&self) -> PasswordRules {
         PasswordRules {
             accepted: Accepted {

@@ -11,13 +11,13 @@ use super::MAX_FILE_BYTES;
 use super::line::Line;
 use crate::sys::problem::Problem;
 
-/// What some editors put in front of a file (U+FEFF in UTF-8).
+/// The byte order mark that some editors put before the text (U+FEFF in UTF-8).
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
-/// How many lines go into the key of the decoys.
+/// The number of lines that become part of the hash key.
 const KEY_LINES: usize = 8;
 
-/// What a file holds, if it is not too large, without a byte order mark: that would be part of the first
-/// login, which then nobody could type.
+/// The content of a file of a permitted size, without a byte order mark: the mark would become part of the
+/// first login.
 pub(super) fn text_of(bytes: Vec<u8>, path: &Path) -> Result<Zeroizing<Vec<u8>>, Problem> {
     let mut bytes = Zeroizing::new(bytes);
     if bytes.len() as u64 > MAX_FILE_BYTES {
@@ -29,7 +29,8 @@ pub(super) fn text_of(bytes: Vec<u8>, path: &Path) -> Result<Zeroizing<Vec<u8>>,
     Ok(bytes)
 }
 
-/// A hasher that nobody can foresee who does not know the file: it has taken in its first hashes.
+/// A hasher that a client cannot predict without knowing the file: it has absorbed the first hashes of the
+/// file.
 pub(super) fn keyed_hasher(bytes: &[u8]) -> DefaultHasher {
     let mut key = Sha256::new();
     let stored = lines(bytes)
@@ -50,7 +51,7 @@ pub(super) fn lines(bytes: &[u8]) -> impl Iterator<Item = (usize, &[u8])> {
     let mut offset = 0;
     std::iter::from_fn(move || {
         let rest = bytes.get(offset..).filter(|rest| !rest.is_empty())?;
-        // Reading from a slice cannot fail; this is the fast search that std has.
+        // Reading from a slice cannot fail; this uses the fast search of std.
         let length = (&mut &*rest).skip_until(b'\n').unwrap_or(rest.len());
         let line = &rest[..length];
         let found = (offset, line.strip_suffix(b"\n").unwrap_or(line));

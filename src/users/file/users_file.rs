@@ -1,4 +1,4 @@
-//! A password file at work: the version that is in force, and how the next one is read.
+//! A password file in use: the loaded version, and how the next one is read.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
@@ -12,28 +12,27 @@ use crate::sys::trusted_file::Watched;
 use crate::sys::trusted_file::{Secrecy, fingerprint, read_trusted};
 use crate::users::{Account, Decoy, Question, StoreError, UserStore};
 
-/// The most bytes of a password file: ten million users with long hashes.
+/// The maximum size of a password file in bytes: ten million users with long hashes.
 const MAX_USERS_FILE_BYTES: u64 = 2 << 30;
 
-/// A password file and its app passwords. Another version can be put in place of the one in force.
+/// A password file and its app passwords. A new version can replace the loaded one.
 pub struct UsersFile {
     settings: Settings,
     opened: Watched,
-    /// Why nothing was in force when it was opened.
+    /// Why no version was loaded when it was opened.
     lack: String,
     current: RwLock<Option<Arc<FileStore>>>,
 }
 
-/// What reading a password file and its app passwords came to.
+/// The result of reading a password file and its app passwords.
 pub struct Reading {
-    /// The files, as they were when they were read; `None` for one that is not there.
+    /// The identity and version of the files when they were read; `None` for a missing file.
     pub files: Watched,
-    /// Those whose last line has no line feed, so that it may be half; and an empty password file, of which all
-    /// may be missing.
+    /// The files that may be incomplete: those whose last line has no line feed, and an empty password file.
     pub unfinished: Vec<PathBuf>,
-    /// The users, with their app passwords if these can be used; or all that is wrong.
+    /// The users, with their app passwords if these are usable; or all problems.
     pub users: Result<FileStore, Vec<Problem>>,
-    /// What is wrong with the app passwords. Users can be put in force without them.
+    /// The problems of the app passwords. Users can be loaded without them.
     pub apps: Vec<Problem>,
 }
 
@@ -50,7 +49,7 @@ impl Reading {
         reading
     }
 
-    /// Both together; or all that is wrong.
+    /// Users and app passwords together; or all problems.
     pub fn whole(self) -> Result<FileStore, Vec<Problem>> {
         let mut problems = self.apps;
         match self.users {
@@ -63,8 +62,8 @@ impl Reading {
         }
     }
 
-    /// Whether the users may be half: nothing comes into force then. App passwords that may be half hold
-    /// up nobody else.
+    /// Whether the users may be incomplete: then nothing is loaded. Incomplete app passwords do not prevent
+    /// loading the users.
     pub fn has_unfinished_users(&self, settings: &Settings) -> bool {
         self.unfinished.contains(&settings.path)
     }
@@ -73,7 +72,7 @@ impl Reading {
         let mut warnings = Vec::new();
         let users = self.bytes(&settings.path, &mut warnings);
         let empty = users.as_ref().is_ok_and(Vec::is_empty);
-        // Read also if the other cannot be: both are watched from then on.
+        // Read even if the other file is unusable: both are watched from then on.
         let apps = settings.app_passwords.as_deref();
         let apps = apps.map(|path| (path, self.bytes(path, &mut warnings)));
         let mut store = match lifetime {
@@ -130,21 +129,21 @@ fn app_passwords(
     }
 }
 
-/// What is to be said of a password file without any user. At the start it is an error. A server that runs
-/// takes it into force: its last user was taken out.
+/// The message about a password file without users. At the start it is an error. A running server loads the
+/// file: the administrator has removed the last user.
 pub const NO_USER: &str = "there is no user in it";
 
-/// What is to be said of a file that ends in the middle of a line.
+/// The message about a file that ends in the middle of a line.
 pub const NO_LINE_FEED: &str = "the last line has no line feed at its end: after a change, such a \
                                 file counts only when it has kept its size for 10 s";
 
-/// Whether the last line may be half.
+/// Whether the last line may be incomplete.
 pub fn is_unfinished(bytes: &[u8]) -> bool {
     bytes.last().is_some_and(|last| *last != b'\n')
 }
 
 impl UsersFile {
-    /// A file of which this was read, when the files were like that.
+    /// A file with this content, in this state of the files.
     pub fn new(settings: &Settings, store: FileStore, files: Watched) -> Self {
         Self {
             settings: settings.clone(),
@@ -154,7 +153,7 @@ impl UsersFile {
         }
     }
 
-    /// A file that could not be used for this reason, when the files were like that.
+    /// A file that was unusable for this reason, in this state of the files.
     pub fn unusable(settings: &Settings, files: Watched, why: String) -> Self {
         Self {
             settings: settings.clone(),
@@ -164,35 +163,35 @@ impl UsersFile {
         }
     }
 
-    /// Which file it is.
+    /// The settings of the file.
     pub fn settings(&self) -> &Settings {
         &self.settings
     }
 
-    /// The files as they were when it was opened.
+    /// The state of the files when it was opened.
     pub fn opened(&self) -> &Watched {
         &self.opened
     }
 
-    /// The version in force, if there is one.
+    /// The loaded version, if there is one.
     pub fn current(&self) -> Option<Arc<FileStore>> {
         let current = self.current.read();
         current.unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// A secret that matches nothing, for a login that is unknown.
+    /// A secret that matches nothing, for an unknown login.
     pub fn decoy_for(&self, login: &Login) -> Secret {
         let current = self.current();
         current.map_or_else(Secret::dummy, |store| store.decoy_for(login))
     }
 
-    /// Puts another version in force.
+    /// Replaces the loaded version.
     pub fn replace(&self, store: FileStore) {
         let new = Some(Arc::new(store));
         let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
         let old = std::mem::replace(&mut *current, new);
         drop(current);
-        // Wiping it may take a moment, in which nobody should wait.
+        // Without the lock: wiping the old version may take a moment.
         drop(old);
     }
 }

@@ -1,12 +1,12 @@
-//! A path with a place for the domain.
+//! A path with a placeholder for the domain.
 
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
-/// What stands for the domain in a path.
+/// The placeholder for the domain in a path.
 pub const PLACEHOLDER: &str = "{domain}";
 
-/// The longest name of a file (NAME_MAX of Linux).
+/// The maximum length of a file name (NAME_MAX of Linux).
 const MAX_NAME_BYTES: usize = 255;
 
 /// A path such as `users/{domain}.passwd` or `domains/{domain}/passwd`.
@@ -20,7 +20,7 @@ pub struct Pattern {
 }
 
 impl Pattern {
-    /// Reads a path that has the placeholder; paths are relative to `base`. The error is what is wrong.
+    /// Reads a path that has the placeholder; paths are relative to `base`. The error says what is wrong.
     pub fn parse(text: &str, base: &Path) -> Result<Self, String> {
         let (start, end) = text.split_once(PLACEHOLDER).unwrap_or((text, ""));
         if end.contains(PLACEHOLDER) {
@@ -55,7 +55,7 @@ impl Pattern {
         })
     }
 
-    /// The path as it is configured.
+    /// The path as configured.
     pub fn whole(&self) -> &Path {
         &self.whole
     }
@@ -65,12 +65,12 @@ impl Pattern {
         &self.folder
     }
 
-    /// Whether the names in it are those of folders.
+    /// Whether the names in the folder are those of folders.
     pub(super) fn goes_below(&self) -> bool {
         self.below.is_some()
     }
 
-    /// The file of a domain; `None` if its name would be too long for one.
+    /// The file of a domain; `None` if its name would be too long.
     pub(super) fn path(&self, domain: &str) -> Option<PathBuf> {
         let length = self.before.len() + domain.len() + self.after.len();
         if length > MAX_NAME_BYTES {
@@ -84,7 +84,7 @@ impl Pattern {
         })
     }
 
-    /// What leads to the file of a domain from the folder on, the file last.
+    /// The folders from the listed one to the file of a domain, and the file last.
     pub(super) fn steps(&self, domain: &str) -> impl Iterator<Item = PathBuf> {
         let path = self.path(domain);
         let number = 1 + self
@@ -98,7 +98,7 @@ impl Pattern {
         })
     }
 
-    /// Whether a path is that of the file of some domain.
+    /// Whether a path is the file of a domain.
     pub(crate) fn leads_to(&self, file: &Path) -> bool {
         let Ok(rest) = file.strip_prefix(&self.folder) else {
             return false;
@@ -109,7 +109,7 @@ impl Pattern {
         name.is_some_and(|name| self.domain_in(name).is_some()) && steps.as_path() == below
     }
 
-    /// What stands for the domain in a name of the folder; `None` for a name of another form.
+    /// The domain in a name of the folder; `None` for a name of another form.
     pub(super) fn domain_in<'a>(&self, name: &'a [u8]) -> Option<&'a [u8]> {
         let rest = name.strip_prefix(self.before.as_bytes())?;
         rest.strip_suffix(self.after.as_bytes())
