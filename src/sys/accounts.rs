@@ -5,7 +5,7 @@ use std::ffi::CString;
 use nix::errno::Errno;
 use nix::unistd::{Group, Uid, User, getgrouplist};
 
-/// What a name stands for.
+/// Whether a name is that of a user or a group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// A user.
@@ -22,7 +22,7 @@ impl Kind {
         }
     }
 
-    /// What getent(1) calls the list.
+    /// The database name of getent(1).
     fn database(self) -> &'static str {
         match self {
             Self::User => "passwd",
@@ -40,7 +40,7 @@ impl Kind {
     }
 }
 
-/// Some modules say by an error that there is no such entry (getpwnam(3)).
+/// Some modules report a missing entry as an error (getpwnam(3)).
 fn found<T>(entry: Result<Option<T>, Errno>) -> Result<Option<T>, Errno> {
     match entry {
         Err(Errno::ENOENT | Errno::ESRCH) => Ok(None),
@@ -48,11 +48,11 @@ fn found<T>(entry: Result<Option<T>, Errno>) -> Result<Option<T>, Errno> {
     }
 }
 
-/// The number of a user or group that is given by name or number. The error says what to do.
+/// The number of a user or group given by name or number. The error says what to do.
 pub fn number_of(kind: Kind, name: &str) -> Result<u32, String> {
     let word = kind.word();
     if is_number(name) {
-        // The greatest number stands for "as it is" (chown(2)).
+        // The greatest number means "unchanged" (chown(2)).
         return match name.parse() {
             Ok(number) if number != u32::MAX => Ok(number),
             _ => Err(format!("{name} is too large for the number of a {word}")),
@@ -82,11 +82,11 @@ pub struct Rights {
     pub user: u32,
     /// Its own group.
     pub group: u32,
-    /// All groups, its own too.
+    /// All groups, including its own.
     pub groups: Vec<u32>,
 }
 
-/// What a user, given by name or number, runs with: its own group, and those that list it
+/// The numbers for a user given by name or number: its own group, and the groups that list it
 /// (initgroups(3)). For a number that the system does not know, the group is given too:
 /// `USER:GROUP`. The error says what to do.
 pub fn rights_of(user: &str) -> Result<Rights, String> {

@@ -1,9 +1,10 @@
-//! Keeps somebody who is asked and does not answer from holding everybody up.
+//! A circuit breaker: limits the questions that wait for one store, and stops asking a store that
+//! does not answer.
 //!
-//! A question to a store that hangs holds its thread and its connection until the time-out. So
-//! there is a bound on how many may wait for one store, and one that has left several questions in
-//! a row unanswered gets only one a second until it answers: all others learn at once that it
-//! cannot say.
+//! A question to a store that hangs holds its thread and its connection until the time-out. So the
+//! number of waiting questions per store is limited. After several unanswered questions in a row
+//! the circuit is open: the store gets one question a second until it answers, and all other
+//! questions fail at once.
 
 use std::fmt;
 use std::num::NonZeroUsize;
@@ -13,20 +14,20 @@ use std::time::{Duration, Instant};
 use crate::sys::outage::Outage;
 use crate::sys::semaphore::{Claim, Permit, Semaphore, Taken};
 
-/// A question that comes to nothing sooner than that holds nobody up.
+/// A question that fails sooner does not count, because it delays no other.
 const SLOW: Duration = Duration::from_millis(500);
 
-/// How many questions in a row must come to nothing before the rest is spared the wait. One login
-/// alone can be slow: a statement may take long for it, and for no other.
+/// How many questions in a row must fail before the circuit opens. A single login alone can be
+/// slow: its statement may take long, while others are quick.
 const IN_A_ROW: u32 = 3;
 
-/// How often one that hangs is asked all the same: so soon is it noticed that it answers again.
+/// The probe interval while the circuit is open.
 const PROBE: Duration = Duration::from_secs(1);
 
-/// A bound on the questions that wait for one answerer.
+/// Limits the questions that wait for one store or service.
 #[derive(Debug)]
 pub struct CircuitBreaker {
-    /// What the log calls who is asked.
+    /// The name of the store or service in the log.
     name: String,
     most: NonZeroUsize,
     semaphore: Semaphore,
@@ -36,11 +37,11 @@ pub struct CircuitBreaker {
 
 #[derive(Debug, Default)]
 struct State {
-    /// Questions that came to nothing after a while, since the last one that was answered.
+    /// Slow failed questions since the last answer.
     unanswered: u32,
-    /// Until when the last of them says something about the next one.
+    /// The time until which the last failure counts.
     until: Option<Instant>,
-    /// When the last question was let in.
+    /// When the last question was admitted.
     let_in: Option<Instant>,
 }
 
@@ -50,14 +51,14 @@ impl State {
     }
 }
 
-/// Why a question is not even put.
+/// Why a question is rejected without being asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Closed {
-    /// That many wait for an answer already.
+    /// This many questions wait already.
     Full(NonZeroUsize),
-    /// This login, or this network, has its share of that many already.
+    /// This login or this network already has its share of this many.
     Share(NonZeroUsize),
-    /// Nothing comes of it at the moment.
+    /// The circuit is open.
     Hangs,
 }
 
@@ -75,7 +76,7 @@ impl fmt::Display for Closed {
     }
 }
 
-/// A question that was let in. It counts until this goes.
+/// An admitted question. It counts until it is dropped.
 #[derive(Debug)]
 #[must_use]
 pub struct Asking<'a> {
@@ -85,7 +86,7 @@ pub struct Asking<'a> {
 }
 
 impl CircuitBreaker {
-    /// At most `most` questions at once for the one that the log calls `name`.
+    /// Admits at most `most` questions at once; `name` is the name in the log.
     pub fn new(name: String, most: NonZeroUsize) -> Self {
         Self {
             name,
@@ -96,7 +97,7 @@ impl CircuitBreaker {
         }
     }
 
-    /// Lets a question in, or says at once why not.
+    /// Admits a question, or returns at once why not.
     pub fn enter(&self, claim: Claim<'_>) -> Result<Asking<'_>, Closed> {
         self.enter_for(claim, Instant::now())
     }
@@ -133,7 +134,7 @@ impl CircuitBreaker {
 }
 
 impl Asking<'_> {
-    /// There was an answer, whatever it says.
+    /// Notes an answer, whatever it says.
     pub fn answered(self) {
         let mut state = self.breaker.lock();
         state.unanswered = 0;
@@ -144,7 +145,7 @@ impl Asking<'_> {
         }
     }
 
-    /// There was no answer.
+    /// Notes that there was no answer.
     pub fn unanswered(self) {
         self.unanswered_at(Instant::now());
     }
@@ -156,7 +157,7 @@ impl Asking<'_> {
         }
         let mut state = self.breaker.lock();
         state.unanswered = state.unanswered.saturating_add(1);
-        // By then a question that is let in now has come to its end.
+        // By then, a question that is admitted now has ended.
         state.until = Some(now + took + PROBE * 2);
         let hangs = state.hangs(now);
         drop(state);
@@ -183,7 +184,7 @@ mod tests {
         Duration::from_secs(seconds)
     }
 
-    /// Lets `IN_A_ROW` questions come to nothing, each after `took`; the time after that.
+    /// Makes `IN_A_ROW` questions fail, each after `took`; returns the time after that.
     fn unanswered(breaker: &CircuitBreaker, start: Instant, took: Duration) -> Instant {
         let asking: Vec<_> = (0..IN_A_ROW)
             .map(|_| breaker.enter_at(start).unwrap())

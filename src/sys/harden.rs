@@ -11,7 +11,7 @@ use rustix::thread::set_no_new_privs;
 /// CGI) by other processes of the same user, privileges from setuid programs, and panic messages
 /// that print a value.
 ///
-/// Ignores SIGXFSZ, so that a log file at its size limit does not end the process (setrlimit(2)).
+/// Catches SIGXFSZ, so that a log file at its size limit does not end the process (setrlimit(2)).
 ///
 /// If the kernel refuses one of these, the program still answers.
 pub fn process() {

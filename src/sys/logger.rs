@@ -16,7 +16,7 @@ mod sink;
 
 use queue::{Entry, Queue};
 
-/// The environment variable that sets the level, before the configuration's `[log] level`.
+/// The environment variable that sets the level; it overrides `[log] level`.
 pub const LEVEL_VARIABLE: &str = "NGINX_MAIL_AUTH_LOG";
 
 /// The most characters of text from outside in one field.
@@ -25,12 +25,12 @@ pub const MAX_FIELD: usize = 254;
 /// The log of this process, which is on stderr.
 static QUEUE: OnceLock<Arc<Queue<BorrowedFd<'static>>>> = OnceLock::new();
 
-/// Starts logging at level `info`; to be called once. A line is written before the call returns; one
-/// that nobody takes for a second is lost, and counted.
+/// Starts logging at level `info`; call it once. A line is written before the call returns. A line
+/// that cannot be written within a second is dropped and counted.
 pub fn start() {
     let queue = QUEUE.get_or_init(|| Arc::new(Queue::new(rustix::stdio::stderr())));
     let mut builder = env_logger::Builder::new();
-    // What is let through is set by `set_level`, also later, when the configuration is known.
+    // `set_level` sets the level, also later, when the configuration is known.
     builder.filter_module("nginx_mail_auth", LevelFilter::Trace);
     builder.target(Target::Pipe(Box::new(Entry(Arc::clone(queue)))));
     builder.format(|out, record| {
@@ -54,38 +54,38 @@ pub fn start() {
     }
 }
 
-/// Makes ready for [`serve`], by what a sandbox would not let.
+/// Prepares for [`serve`]: does what a sandbox would deny.
 pub fn get_ready() {
     if let Some(queue) = QUEUE.get() {
         queue.get_ready();
     }
 }
 
-/// From now on a line keeps nobody waiting: it is written at once, or by a thread, or lost and
-/// counted where a queue of 256 KiB is full. The thread is started by a line that needs it, so this
-/// is to be called from inside of the sandbox.
+/// From now on logging never blocks: a line is written at once, or later by a thread, or dropped
+/// and counted if a queue of 256 KiB is full. The first line that needs the thread starts it, so
+/// call this inside the sandbox.
 pub fn serve() {
     if let Some(queue) = QUEUE.get() {
         queue.serve();
     }
 }
 
-/// From now on lines are kept for [`finish`], as under CGI, where the answer goes first.
+/// From now on lines are kept until [`finish`], as under CGI, where the answer is sent first.
 pub fn hold() {
     if let Some(queue) = QUEUE.get() {
         queue.hold();
     }
 }
 
-/// Writes the lines that are not written yet; they get half a second in a server. To be called before
-/// the program ends.
+/// Writes the remaining lines; a server waits up to half a second for them. Call it before the
+/// program ends.
 pub fn finish() {
     if let Some(queue) = QUEUE.get() {
         queue.finish();
     }
 }
 
-/// Lets records of this level and above through; what [`LEVEL_VARIABLE`] says goes first.
+/// Sets the level of the log; [`LEVEL_VARIABLE`] overrides it.
 pub fn set_level(level: LevelFilter) {
     log::set_max_level(named_level().unwrap_or(level));
 }
@@ -95,12 +95,12 @@ fn named_level() -> Option<LevelFilter> {
     std::env::var(LEVEL_VARIABLE).ok()?.parse().ok()
 }
 
-/// Text from outside as a field of a line of ours: in quotes, escaped, and not too long.
+/// Untrusted text as a field of a log line: in quotes, escaped, and cut to a maximum length.
 pub(crate) fn quoted(text: &[u8]) -> impl fmt::Display {
     Quoted(text, MAX_FIELD)
 }
 
-/// Bytes from outside, in quotes and escaped, cut off after this number of characters.
+/// Untrusted bytes, in quotes and escaped, cut off after this number of characters.
 pub struct Quoted<'a>(pub &'a [u8], pub usize);
 
 impl fmt::Display for Quoted<'_> {
@@ -108,7 +108,7 @@ impl fmt::Display for Quoted<'_> {
         f.write_str("\"")?;
         let mut room = self.1;
         for byte in self.0 {
-            // A quote that ends nothing needs no escape.
+            // A quote that does not end the field needs no escape.
             if *byte == b'\'' && room > 0 {
                 f.write_str("'")?;
                 room -= 1;

@@ -1,5 +1,5 @@
-//! What the program asks of the operating system: files that can be trusted, the log, bounds on what runs at
-//! once, and what the process gives up once it has started.
+//! The program's use of the operating system: trusted files, the log, semaphores and circuit
+//! breakers, the sandbox.
 
 pub mod accounts;
 pub mod circuit_breaker;

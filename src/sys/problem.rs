@@ -1,9 +1,9 @@
-//! One thing wrong with a file, and where.
+//! One problem with a file, and its position.
 
 use std::fmt;
 use std::path::PathBuf;
 
-/// One thing wrong with a file, and where. It never holds a secret.
+/// One problem with a file, and its position. It never contains a secret.
 ///
 /// [`fmt::Display`] gives `FILE:LINE:COLUMN: KEY: MESSAGE`, without the parts that are absent.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -14,7 +14,7 @@ pub struct Problem {
     pub place: Option<(usize, usize)>,
     /// The key, from the root of the file: `hosts.mailhost01.port`.
     pub key: Option<String>,
-    /// What is wrong, in words.
+    /// The message.
     pub message: String,
 }
 
@@ -29,13 +29,13 @@ impl Problem {
         }
     }
 
-    /// Whether this one is about the key of the other, or about the plural of it: then that key cannot be
-    /// missing besides.
+    /// Whether this problem is about the key of the other one, or about its plural: then that key
+    /// is not reported as missing too.
     pub(crate) fn explains(&self, other: &Self) -> bool {
         self.key == other.key || self.key.as_deref().is_some_and(|key| other.is_about(key))
     }
 
-    /// Whether its key is this one, or this one is the plural of it.
+    /// Whether its key is this one, or this one's plural.
     pub(crate) fn is_about(&self, key: &str) -> bool {
         let own = self.key.as_deref();
         own == Some(key) || own.is_some() && own == key.strip_suffix("es")
@@ -57,19 +57,19 @@ impl fmt::Display for Problem {
 
 impl std::error::Error for Problem {}
 
-/// The only one there is.
+/// The only problem.
 impl From<Problem> for Vec<Problem> {
     fn from(problem: Problem) -> Self {
         vec![problem]
     }
 }
 
-/// What keeps a store from being opened: a key of its `[[users]]`, and what is wrong with it.
+/// Why a store cannot be opened: a key of its `[[users]]`, and the problem with it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fault {
-    /// The key whose value is at fault: `query`.
+    /// The key with the wrong value: `query`.
     pub key: &'static str,
-    /// What is wrong, in words, without any secret.
+    /// The message, without any secret.
     pub message: String,
 }
 

@@ -1,5 +1,5 @@
-//! A semaphore with a deadline whose permits are shared fairly between logins and networks: however much
-//! one client asks for, the others wait no longer than for the work that is under way.
+//! A semaphore with a deadline. Its permits are shared fairly between logins and networks: however
+//! many one client asks for, the others wait only for the work in progress.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher as _, RandomState};
@@ -12,23 +12,23 @@ use crate::login::Network;
 
 pub mod machine;
 
-/// One turn in so many is that of the one that has waited longest: those that are new again and again
-/// must not keep others out for ever.
+/// Every so many turns, the longest waiter is next: new networks and logins must not delay the
+/// others forever.
 const OLDEST_EVERY: u64 = 4;
 
-/// So many turns ago says nothing any more.
+/// Turns that are older than this many turns are forgotten.
 const REMEMBERED: u64 = 512;
 
-/// Whose work it is. What is not known counts for nobody.
+/// The login and network that the work is for. An unknown one counts for none.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Claim<'a> {
     /// The login.
     pub login: Option<&'a [u8]>,
-    /// The network of the client, only if somebody vouches for its address.
+    /// The network of the client, only if its address can be trusted.
     pub network: Option<Network>,
 }
 
-/// The same, kept: two logins that have the same number share.
+/// The stored form of a [`Claim`]: logins with the same hash share.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Owner {
     login: Option<u64>,
@@ -46,9 +46,9 @@ pub struct Semaphore {
 #[derive(Debug, Default)]
 struct State {
     held: Vec<Owner>,
-    /// In the order of their coming.
+    /// In the order of arrival.
     waiting: Vec<Waiting>,
-    /// Who has been given a place while waiting, by number.
+    /// The numbers of the waiters that have been given a permit.
     given: Vec<u64>,
     came: u64,
     turns: u64,
@@ -72,17 +72,17 @@ pub struct Permit<'a> {
     owner: Owner,
 }
 
-/// Why there is no permit at once.
+/// Why no permit is available at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Taken {
-    /// All are taken.
+    /// All permits are taken.
     All,
-    /// This login, or this network, has as many as one may have.
+    /// This login or this network holds its maximum.
     Share,
 }
 
 impl Semaphore {
-    /// A semaphore with that many permits.
+    /// A semaphore with this many permits.
     pub fn new(most: NonZeroUsize) -> Self {
         Self {
             most,
@@ -91,8 +91,9 @@ impl Semaphore {
         }
     }
 
-    /// Takes a permit at once. One login, and one network, leaves a quarter of the places to others,
-    /// where there are two or more; of what several networks leave, one more gets the half.
+    /// Takes a permit without waiting. One login, or one network, leaves a quarter of the permits
+    /// to others (if there are two or more). If other networks hold permits, a network gets at most
+    /// half of what they leave, rounded up.
     pub fn try_acquire(&self, claim: Claim<'_>) -> Result<Permit<'_>, Taken> {
         let owner = self.owner(claim);
         let mut state = self.lock();
@@ -112,13 +113,13 @@ impl Semaphore {
 
     /// Waits for a permit, until `deadline`.
     ///
-    /// One login leaves a quarter of the places to others, where there are two or more. Of those who
-    /// wait, the next is one whose network holds the fewest places and had its last turn longest ago,
-    /// then the same for the login.
+    /// One login leaves a quarter of the permits to others (if there are two or more). The next
+    /// waiter is the one whose network holds the fewest permits and had its last turn longest ago;
+    /// among equals, the same rule applies to the login.
     pub fn acquire(&self, claim: Claim<'_>, deadline: Instant) -> Option<Permit<'_>> {
         let owner = self.owner(claim);
         let mut state = self.lock();
-        // Nobody who waits could take it: then it would have been given away.
+        // No waiter could take this permit: it would have been given away.
         if state.held.len() < self.most.get() && state.of_login(owner) < self.own() {
             return Some(self.give(&mut state, owner));
         }
@@ -156,7 +157,7 @@ impl Semaphore {
         }
     }
 
-    /// How many one may have.
+    /// How many permits one login or network may hold.
     fn own(&self) -> usize {
         match self.most.get() {
             1 => 1,
@@ -196,7 +197,7 @@ impl State {
         self.held.iter().filter(other).count()
     }
 
-    /// Gives the free places to those who wait.
+    /// Gives the free permits to waiters.
     fn pass_on(&mut self, most: usize, own: usize) {
         while self.held.len() < most {
             let may = |waiting: &&Waiting| self.of_login(waiting.owner) < own;
@@ -219,7 +220,7 @@ impl State {
         }
     }
 
-    /// The least is the next; of several the one that came first.
+    /// The waiter with the lowest rank is next; among equals, the one that came first.
     fn rank(&self, owner: Owner) -> [u64; 4] {
         let last = |turn: Option<&u64>| turn.copied().unwrap_or(0);
         let login = [
@@ -236,7 +237,7 @@ impl State {
         [network[0], network[1], login[0], login[1]]
     }
 
-    /// Notes that it has a place from now on.
+    /// Notes that this owner holds a permit.
     fn note(&mut self, owner: Owner) {
         self.held.push(owner);
         self.turns += 1;
@@ -287,7 +288,7 @@ mod tests {
         Instant::now() + Duration::from_secs(60)
     }
 
-    /// As many logins and networks as are asked for.
+    /// As many logins and networks as the test asks for.
     fn taken(most: usize, claims: &[Claim<'_>]) -> (usize, Taken) {
         let shares = shares(most);
         let mut held = Vec::new();
@@ -338,7 +339,7 @@ mod tests {
         assert!(shares.try_acquire(claim("a", "192.0.2.5")).is_ok());
     }
 
-    /// Those who wait, in the order in which they come to their turns.
+    /// The waiters, in the order of their turns.
     fn order(claims: &[(&'static str, &str)], after: u64) -> Vec<usize> {
         let shares = shares(1);
         shares.lock().turns = after;
@@ -365,7 +366,7 @@ mod tests {
     fn networks_take_turns_and_then_their_logins() {
         let (x, y) = ("192.0.2.1", "203.0.113.1");
         let all = [("a", x), ("a", x), ("b", x), ("c", y), ("c", "")];
-        // The third of these turns is that of the one that has waited longest.
+        // The third of these turns goes to the longest waiter.
         assert_eq!(order(&all, 1), [0, 3, 1, 4, 2]);
         assert_eq!(order(&all[..3], 1), [0, 2, 1]);
     }

@@ -1,4 +1,5 @@
-//! Files that decide who may log in: read only if nobody else could have written them.
+//! Reads files that decide about logins, and rejects those that an untrusted user could have
+//! written.
 
 use std::fs::{File, Metadata, OpenOptions};
 use std::io::{self, Read as _};
@@ -18,7 +19,7 @@ pub mod place;
 
 use place::{Fault, Place};
 
-/// What tells one version of a file from another: times of change, inode, device, size.
+/// Identifies one version of a file: times of change, inode, device, size.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fingerprint {
     modified: (i64, i64),
@@ -29,7 +30,7 @@ pub struct Fingerprint {
 }
 
 impl Fingerprint {
-    /// The version that was looked at.
+    /// The fingerprint of a file with this metadata.
     pub fn of_metadata(metadata: &Metadata) -> Self {
         Self {
             modified: (metadata.mtime(), metadata.mtime_nsec()),
@@ -40,20 +41,20 @@ impl Fingerprint {
         }
     }
 
-    /// Whether it is the same file with as many bytes, whatever else may be new.
+    /// Whether it is the same file with the same size; its times may differ.
     pub fn has_size_of(&self, other: &Self) -> bool {
         let of = |it: &Self| (it.device, it.inode, it.size);
         of(self) == of(other)
     }
 
-    /// Whether it is the same file with as many bytes, which nobody has written to since: at most its
-    /// owner, its mode or its name is another.
+    /// Whether it is the same file with the same content: only its owner, its mode or its name may
+    /// have changed.
     pub fn has_content_of(&self, other: &Self) -> bool {
         self.has_size_of(other) && self.modified == other.modified
     }
 
-    /// Whether the file has changed within `span` before `now`: then whoever writes it may not be
-    /// done. A time of change that lies in the future says nothing.
+    /// Whether the file changed within `span` before `now`: its writer may still be writing. A time
+    /// of change in the future does not count.
     pub fn is_fresh(&self, now: SystemTime, span: Duration) -> bool {
         let since = now.duration_since(UNIX_EPOCH).unwrap_or_default();
         let (seconds, nanos) = self.changed;
@@ -64,7 +65,7 @@ impl Fingerprint {
     }
 }
 
-/// Looks at the file that `path` leads to, with one system call.
+/// The fingerprint of the file that `path` leads to, with one system call.
 pub fn fingerprint(path: &Path) -> io::Result<Fingerprint> {
     std::fs::metadata(path).map(|metadata| Fingerprint::of_metadata(&metadata))
 }
@@ -72,32 +73,32 @@ pub fn fingerprint(path: &Path) -> io::Result<Fingerprint> {
 /// Whether a file holds secrets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Secrecy {
-    /// It does; that everybody may read it is worth a warning.
+    /// It does; a warning reports that all users can read it.
     Secret,
     /// It does not.
     Open,
 }
 
-/// The content of a file that nobody else may write.
+/// The content of a file that no untrusted user can write.
 pub struct Trusted {
-    /// All of it. Whoever takes it for a secret wipes it.
+    /// The whole content. A caller that treats it as a secret must wipe it.
     pub bytes: Vec<u8>,
     /// The version that was read.
     pub fingerprint: Fingerprint,
-    /// That everybody may read a secret.
+    /// A warning that all users can read a secret.
     pub exposure: Option<Problem>,
-    /// That root has looked at the file of a service, whose user can change it.
+    /// A note that root read the file of a service whose user can change it.
     pub service: Option<Problem>,
 }
 
-/// How often a file that changes while it is read is read again. One that another was just put in
-/// place of is a change too: the second reading gets the other.
+/// How often a file is read again if it changes while it is read. A replaced file is a change too:
+/// the second reading gets the new one.
 const TRIES: usize = 3;
 
-/// Reads a regular file of at most `max` bytes that belongs to root or to the user we run as, and
-/// that nobody else can change or replace: neither the file nor a folder on the way to it
-/// ([`place`]). One that keeps changing while it is read is an error, so half a file is never taken
-/// for the whole. Neither a FIFO nor a device in its place is waited for.
+/// Reads a regular file of at most `max` bytes. It must belong to root or to the user that the
+/// process runs as, and no other user may be able to change or replace it: neither the file nor a
+/// folder on the way to it ([`place`]). A file that keeps changing while it is read is an error, so
+/// that a half-written file is never used. A FIFO or a device in its place does not block.
 pub fn read_trusted(path: &Path, max: u64, secrecy: Secrecy) -> Result<Trusted, Problem> {
     for _ in 0..TRIES {
         if let Some(trusted) = read_once(path, max, secrecy)? {
@@ -107,23 +108,23 @@ pub fn read_trusted(path: &Path, max: u64, secrecy: Secrecy) -> Result<Trusted, 
     Err(Problem::new(path, "is being written at the moment"))
 }
 
-/// `None` if the file changed meanwhile.
+/// `None` if the file changed while it was read.
 fn read_once(path: &Path, max: u64, secrecy: Secrecy) -> Result<Option<Trusted>, Problem> {
     let problem = |message: String| Problem::new(path, message);
     let unreadable = |error: io::Error| unreadable(path, &error);
     let (place, found) = locate(path)?;
-    // Before it is opened, which would do something to some devices.
+    // The type is checked before opening, because opening some devices has an effect.
     if let Some(reason) = place.distrust(&place.path, &found) {
         return Err(problem(reason));
     }
-    // A FIFO that is put there now must not keep us waiting for a writer.
+    // Opening must not block on a FIFO that has just replaced the file.
     let flags = OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::NOFOLLOW;
     let mut file = match OpenOptions::new()
         .read(true)
         .custom_flags(flags.bits().cast_signed())
         .open(&place.path)
     {
-        // A link was put there meanwhile.
+        // A link has replaced the file in between.
         Err(error) if Errno::from_io_error(&error) == Some(Errno::LOOP) => return Ok(None),
         opened => opened.map_err(unreadable)?,
     };
@@ -152,7 +153,7 @@ fn read_once(path: &Path, max: u64, secrecy: Secrecy) -> Result<Option<Trusted>,
     }))
 }
 
-/// Where a file is, and what is there.
+/// The place of a file, and its metadata.
 fn locate(path: &Path) -> Result<(Place, Metadata), Problem> {
     let place = Place::of_file(path).map_err(|fault| unlocated(path, fault))?;
     match place.metadata.clone() {
@@ -173,7 +174,7 @@ pub(crate) fn unreadable(path: &Path, error: &io::Error) -> Problem {
     Problem::new(path, message)
 }
 
-/// What is worth a look about a file with secrets that something else is going to read.
+/// Warnings about a file with secrets that a library is going to read.
 pub fn warnings_of_secret(path: &Path) -> Vec<Problem> {
     let located = locate(path).ok();
     located.map_or_else(Vec::new, |(place, found)| {
@@ -201,7 +202,7 @@ fn service(path: &Path, place: &Place) -> Option<Problem> {
     })
 }
 
-/// Which file it is and who may change it, whatever is in it.
+/// Identifies a file, its owner and its mode, whatever its content.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Identity {
     inode: u64,
@@ -211,7 +212,7 @@ pub struct Identity {
 }
 
 impl Identity {
-    /// The one that was looked at.
+    /// The identity of a file with this metadata.
     pub fn of_metadata(metadata: &Metadata) -> Self {
         Self {
             inode: metadata.ino(),
@@ -222,19 +223,20 @@ impl Identity {
     }
 }
 
-/// Looks which file `path` leads to, with one system call.
+/// Identifies the file that `path` leads to, with one system call.
 pub fn identify(path: &Path) -> io::Result<Identity> {
     std::fs::metadata(path).map(|metadata| Identity::of_metadata(&metadata))
 }
 
-/// Reads to the end, or to one byte more than `max`.
+/// Reads to the end, or one byte more than `max`.
 fn read(file: &mut File, expected: u64, max: u64) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::with_capacity(usize::try_from(expected).unwrap_or(0).saturating_add(1));
     file.take(max.saturating_add(1)).read_to_end(&mut bytes)?;
     Ok(bytes)
 }
 
-/// The files that a load looked at, as they were then; `None` for one that was not there.
+/// The files that a load read or looked for, with their fingerprints then; `None` for a file that
+/// did not exist.
 pub type Watched = Vec<(PathBuf, Option<Fingerprint>)>;
 
 #[cfg(test)]
@@ -317,7 +319,7 @@ mod tests {
         );
     }
 
-    /// As root, as the tests of the program need anyway.
+    /// Run as root, as the tests of the program are.
     #[test]
     fn root_takes_what_was_lent_to_a_service_and_no_other_file_of_its_user() {
         if !rustix::process::geteuid().is_root() {
@@ -334,7 +336,7 @@ mod tests {
         let path = lent.file("x", 0o400);
         std::os::unix::fs::chown(&path, nobody, nobody).unwrap();
         assert!(read_trusted(&path, 9, Secrecy::Secret).is_ok());
-        // The way there does not count, but where it leads.
+        // The path with the link is not checked, only the path that it leads to.
         let around = lent
             .0
             .join("../../..")
@@ -403,7 +405,7 @@ mod tests {
         }
     }
 
-    /// A file of the kernel says that it is empty, as one that grows while it is read would.
+    /// A file of the kernel reports size 0, like a file that grows while it is read.
     #[test]
     fn half_a_file_is_never_taken_for_the_whole() {
         let growing = Path::new("/proc/sys/kernel/ostype");
@@ -411,7 +413,7 @@ mod tests {
         assert_eq!(fs::read(growing).unwrap(), b"Linux\n");
         assert_eq!(refusal(growing, 6), "is being written at the moment");
         assert_eq!(refusal(growing, 5), "is larger than 5 bytes");
-        // And no more is read of it than that.
+        // And not more than that is read.
         let read = |max| read(&mut File::open("/dev/zero").unwrap(), 0, max).unwrap();
         assert_eq!(read(0), [0]);
         assert_eq!(read(4), [0; 5]);

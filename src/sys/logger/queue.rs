@@ -1,9 +1,9 @@
-//! Lines on their way to the log: a login hands its line over and does not wait for it.
+//! The queue of log lines: a login hands its line over and does not wait until it is written.
 //!
 //! While the program starts, a line is written before the call returns. A server writes it at once
-//! where that cannot take long (a pipe, a socket or a terminal that has room); else the line stands
-//! in a queue for a thread that has the time. The queue has an end: what comes on top is lost and
-//! counted, and the next line that has room says how many. Under CGI all lines wait for the answer.
+//! if that cannot block (a pipe, socket or terminal with room); otherwise the line waits in a queue
+//! for a thread. Lines that do not fit into the queue are dropped and counted, and the next line
+//! that fits reports how many. Under CGI all lines wait until the answer is sent.
 
 use std::borrow::Cow;
 use std::io::{self, Write};
@@ -16,17 +16,17 @@ use rustix::io::Errno;
 
 use super::sink::Sink;
 
-/// How long a reader that is slow gets while no login waits. Then lines are lost at once, until it
-/// takes one again.
+/// The time-out for a slow reader while no login waits. After it, lines are dropped at once until
+/// the reader takes one again.
 const PATIENCE: Duration = Duration::from_secs(1);
-/// The most bytes that wait. The thread can have as many in hand.
+/// The maximum number of bytes in the queue. The thread can hold as many again.
 const ROOM: usize = 256 * 1024;
-/// How long the thread collects lines after it has written some: under load it writes many at once,
-/// and nobody has to wake it.
+/// How long the thread collects lines after a write: under load it writes many at once, and logins
+/// do not have to wake it.
 const PAUSE: Duration = Duration::from_millis(1);
-/// How long the last lines get at the end.
+/// The time-out for the last lines at the end.
 const LAST: Duration = Duration::from_millis(500);
-/// Of the thread's stack little is used.
+/// The stack size of the thread, which uses little of it.
 const STACK: usize = 64 * 1024;
 
 /// The log of a process.
@@ -36,51 +36,51 @@ pub(super) struct Queue<F> {
 }
 
 struct State<F> {
-    /// The thread has a share of it while it writes.
+    /// The thread holds a reference while it writes.
     sink: Arc<Sink<F>>,
     phase: Phase,
     thread: Thread,
     waiting: Vec<Lines>,
-    /// How many bytes that is.
+    /// The length of the lines in bytes.
     bytes: usize,
-    /// Lines for which there was no room after the last one that waits.
+    /// The number of lines that were dropped since the last one in the queue.
     dropped: u64,
-    /// Of what was written. The thread has it while it is at work.
+    /// The state of what was written. The thread holds it while it works.
     losses: Losses,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Phase {
-    /// Lines are waited for.
+    /// Each call waits until its line is written.
     Start,
-    /// Lines are kept.
+    /// Lines are kept until the end.
     Held,
-    /// Lines are not waited for.
+    /// No call waits for its line.
     Served,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Thread {
     None,
-    /// It waits to be told of lines.
+    /// It sleeps until a line wakes it.
     Idle,
-    /// It looks for lines again by itself.
+    /// It checks for lines again without being woken.
     Busy,
 }
 
-/// Lines that wait.
+/// The waiting lines.
 struct Lines {
-    /// How many are missing before them.
+    /// How many lines were dropped before them.
     dropped: u64,
     text: Vec<u8>,
 }
 
-/// What the log does not have.
+/// The lines that are missing from the log.
 #[derive(Clone, Copy, Default)]
 struct Losses {
-    /// Lines that could not be written since the last one that could.
+    /// Lines dropped since the last successful write.
     lost: u64,
-    /// The last line that was begun has no end.
+    /// The last line was written only in part.
     torn: bool,
 }
 
@@ -104,25 +104,24 @@ impl<F: AsFd + Send + Sync + 'static> Queue<F> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Opens what is written to as [`Queue::serve`] needs it.
+    /// Opens the output as [`Queue::serve`] needs it.
     pub(super) fn get_ready(&self) {
         if let Some(sink) = Arc::get_mut(&mut self.lock().sink) {
             sink.open_again();
         }
     }
 
-    /// From now on no line is waited for. The thread that this may take is started by the first line
-    /// that needs it.
+    /// From now on no call waits for its line. The first line that needs the thread starts it.
     pub(super) fn serve(&self) {
         self.lock().phase = Phase::Served;
     }
 
-    /// From now on lines are kept.
+    /// From now on lines are kept until the end.
     pub(super) fn hold(&self) {
         self.lock().phase = Phase::Held;
     }
 
-    /// Takes one whole line.
+    /// Accepts one whole line.
     pub(super) fn take(self: &Arc<Self>, line: &[u8]) {
         let mut state = self.lock();
         match state.phase {
@@ -148,7 +147,7 @@ impl<F: AsFd + Send + Sync + 'static> Queue<F> {
         }
     }
 
-    /// Writes what was kept, or gives the thread some time for it.
+    /// Writes the kept lines, or gives the thread some time for it.
     pub(super) fn finish(&self) {
         let mut state = self.lock();
         if state.phase != Phase::Served {
@@ -170,7 +169,7 @@ impl<F: AsFd + Send + Sync + 'static> Queue<F> {
         }
     }
 
-    /// Whether the thread could be started. If not, the next line tries again.
+    /// Whether the thread was started. If not, the next line tries again.
     fn start(self: &Arc<Self>) -> bool {
         let queue = Arc::clone(self);
         let thread = thread::Builder::new()
@@ -179,7 +178,7 @@ impl<F: AsFd + Send + Sync + 'static> Queue<F> {
         thread.spawn(move || queue.write_on()).is_ok()
     }
 
-    /// What the thread does.
+    /// The loop of the thread.
     fn write_on(&self) {
         loop {
             let mut state = self.lock();
@@ -212,7 +211,7 @@ impl<F: AsFd> State<F> {
         std::mem::take(&mut self.waiting)
     }
 
-    /// Writes lines. The reader gets some time, but none where the last line was lost.
+    /// Writes lines. It waits for a slow reader, except after a dropped line.
     fn write(&mut self, lines: &[u8]) {
         let patience = match self.losses.lost {
             0 => PATIENCE,
@@ -223,12 +222,13 @@ impl<F: AsFd> State<F> {
         self.losses.note(&text, told, done);
     }
 
-    /// Writes a line if that takes no time; otherwise it waits. Whether nothing waits.
+    /// Writes a line if that does not block; otherwise queues it. Returns whether nothing is
+    /// queued.
     fn write_at_once(&mut self, line: &[u8]) -> bool {
         self.losses.lost += std::mem::take(&mut self.dropped);
         let (told, text) = self.losses.with_gap(line);
         match self.sink.at_once(&text) {
-            // There was room for a part: the rest is none that may be missing.
+            // A part was written, so the rest must not be dropped.
             Some((done, Err(Errno::AGAIN))) if done > 0 => {
                 self.losses = Losses::default();
                 self.keep(text.get(done..).unwrap_or_default());
@@ -245,7 +245,7 @@ impl<F: AsFd> State<F> {
         }
     }
 
-    /// Has a line wait, if there is room.
+    /// Queues a line if there is room.
     fn keep(&mut self, line: &[u8]) {
         if self.bytes + line.len() > ROOM {
             self.dropped += 1;
@@ -263,13 +263,13 @@ impl<F: AsFd> State<F> {
 }
 
 impl Losses {
-    /// The lines, after one that tells of others that are missing, if there are any; and how long
-    /// that one is.
+    /// The lines, preceded by a line about dropped lines if there are any; and the length of that
+    /// line.
     fn with_gap<'a>(&self, lines: &'a [u8]) -> (usize, Cow<'a, [u8]>) {
         if self.lost == 0 {
             return (0, Cow::Borrowed(lines));
         }
-        // The time, as the first line has it.
+        // The time of the first line.
         let end = lines.iter().position(|byte| *byte == b' ').unwrap_or(0);
         let time = String::from_utf8_lossy(lines.get(..end).unwrap_or_default());
         let mut text = format!(
@@ -284,7 +284,7 @@ impl Losses {
         (told, Cow::Owned(text))
     }
 
-    /// Counts what is missing of a text, of which so many bytes were written.
+    /// Counts the lines of a text that are missing after this many bytes were written.
     fn note(&mut self, text: &[u8], told: usize, done: usize) {
         if done >= told {
             self.lost = 0;
@@ -299,7 +299,7 @@ impl Losses {
     }
 }
 
-/// Each call brings one whole line.
+/// Each call passes one whole line.
 pub(super) struct Entry<F>(pub(super) Arc<Queue<F>>);
 
 impl<F: AsFd + Send + Sync + 'static> Write for Entry<F> {

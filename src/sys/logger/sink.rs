@@ -1,4 +1,4 @@
-//! What lines are written to, and how: without waiting where that can be done, or as long as it takes.
+//! The output of the log, written without blocking where that is possible, or with a time-out.
 
 use std::os::fd::{AsFd, AsRawFd as _, OwnedFd};
 use std::time::Duration;
@@ -8,22 +8,22 @@ use rustix::fs::{FileType, Mode, OFlags, fstat, open};
 use rustix::io::Errno;
 use rustix::net::{SendFlags, send};
 
-/// As many bytes as a pipe takes whole, or not at all, if it takes any (PIPE_BUF, pipe(7)).
+/// The maximum number of bytes that a pipe takes completely or not at all (PIPE_BUF, pipe(7)).
 const MOST_AT_ONCE: usize = 4096;
 
 /// A file, pipe, socket or terminal.
 pub(super) struct Sink<F> {
     file: F,
     kind: Kind,
-    /// The same pipe or terminal, opened once more with O_NONBLOCK: those that share stderr with us
-    /// have their own flags then.
+    /// The same pipe or terminal, opened again with O_NONBLOCK: so the flags of other processes
+    /// that share stderr do not change.
     again: Option<OwnedFd>,
 }
 
-/// What is written to.
+/// The kind of the output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
-    /// A file takes everything, and can take long for it.
+    /// A file: it accepts everything, but a write can take long.
     File,
     /// A socket, such as the journal's.
     Socket,
@@ -31,7 +31,7 @@ pub(super) enum Kind {
     Pipe,
 }
 
-/// How many of the bytes were written, and why not all.
+/// How many bytes were written, and why not all.
 pub(super) type Written = (usize, Result<(), Errno>);
 
 impl<F: AsFd> Sink<F> {
@@ -48,14 +48,14 @@ impl<F: AsFd> Sink<F> {
         }
     }
 
-    /// What it is.
+    /// The kind of the output.
     #[cfg(test)]
     pub(super) fn kind(&self) -> Kind {
         self.kind
     }
 
-    /// Makes a pipe or terminal fit for [`Sink::at_once`], if it can be opened again: that of
-    /// another user cannot.
+    /// Prepares a pipe or terminal for [`Sink::at_once`], if it can be opened again: that fails for
+    /// one of another user.
     pub(super) fn open_again(&mut self) {
         if self.kind == Kind::Pipe {
             let path = format!("/proc/self/fd/{}", self.file.as_fd().as_raw_fd());
@@ -64,7 +64,7 @@ impl<F: AsFd> Sink<F> {
         }
     }
 
-    /// Writes what is taken without waiting; `None` where that cannot be told before.
+    /// Writes what the output accepts without blocking; `None` if that cannot be known in advance.
     pub(super) fn at_once(&self, bytes: &[u8]) -> Option<Written> {
         match (self.kind, &self.again) {
             (Kind::Socket, _) | (_, Some(_)) => Some(self.parts(bytes, |part| self.write(part))),
@@ -72,7 +72,7 @@ impl<F: AsFd> Sink<F> {
         }
     }
 
-    /// Writes all, with that much patience for each part; `None`: as long as it takes.
+    /// Writes everything, with this time-out for each part; `None`: without a time-out.
     pub(super) fn all(&self, bytes: &[u8], patience: Option<Duration>) -> Written {
         let patience = patience.map(|time| Timespec::try_from(time).unwrap_or_default());
         self.parts(bytes, |part| {
@@ -81,7 +81,7 @@ impl<F: AsFd> Sink<F> {
             match poll(&mut files, patience.as_ref())? {
                 0 => Err(Errno::AGAIN),
                 _ => match self.write(part) {
-                    // Another was faster. There may be patience left.
+                    // Another writer was faster. Some time may be left.
                     Err(Errno::AGAIN) if patience.is_none() => Ok(0),
                     written => written,
                 },
@@ -113,7 +113,7 @@ impl<F: AsFd> Sink<F> {
     }
 }
 
-/// As many whole lines as may be written at once. A line that is longer than that comes in parts.
+/// As many whole lines as can be written at once. A longer line is written in parts.
 fn first_part(bytes: &[u8]) -> &[u8] {
     let Some(part) = bytes.get(..MOST_AT_ONCE) else {
         return bytes;

@@ -1,4 +1,5 @@
-//! A semaphore for all processes of this machine: for password hashes, which are made to cost memory and time.
+//! A semaphore for all processes of this machine. It limits password hashes, which need much memory
+//! and time by design.
 
 use std::fmt;
 use std::fs::{File, OpenOptions, Permissions};
@@ -16,30 +17,30 @@ use rustix::io::Errno;
 use super::{Claim, Permit, Semaphore};
 use crate::sys::trusted_file::place::{Fault, Holder, Place as Where};
 
-/// How long the others of this machine are left alone before the locks are tried again. The kernel
-/// wakes nobody who waits for one of several locks.
+/// The interval between two attempts to lock. The kernel cannot wake a process that waits for one
+/// of several locks.
 const LOOK_AGAIN: Duration = Duration::from_millis(4);
 
-/// A semaphore of this process, or of all processes of this machine that name the same folder. Without a
-/// bound on password hashes, many logins at once would use up the machine's memory.
+/// A semaphore of this process, or of all processes of this machine that name the same folder.
+/// Without a limit on password hashes, many logins at once would use up the machine's memory.
 #[derive(Debug)]
 pub struct MachineSemaphore {
     threads: Semaphore,
-    /// One file for each place, where all processes of this machine share them.
+    /// One file for each permit, if all processes of this machine share them.
     shared: Vec<Place>,
 }
 
-/// A place that all processes of this machine share.
+/// A permit that all processes of this machine share.
 #[derive(Debug)]
 struct Place {
     file: File,
-    /// Whether a thread of this process is in it, or tries to be. The kernel tells processes
-    /// apart, not threads.
+    /// Whether a thread of this process holds it or tries to. The kernel distinguishes processes,
+    /// not threads.
     taken: AtomicBool,
 }
 
 impl Place {
-    /// `Ok(false)`: somebody is in it.
+    /// `Ok(false)`: another thread or process holds it.
     fn take(&self) -> Result<bool, Errno> {
         if self.taken.swap(true, Ordering::Acquire) {
             return Ok(false);
@@ -61,15 +62,15 @@ impl Place {
     }
 }
 
-/// Makes the file of a place, or opens the one that is there; says why it cannot be used. Neither a
-/// FIFO is waited for, nor a link followed.
+/// Creates or opens the file of a permit; the error says why it cannot be used. It does not block
+/// on a FIFO, and does not follow a link.
 fn open_lock(place: &Where, path: &Path) -> Result<File, String> {
     let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY;
     let said = |error: io::Error| match Errno::from_io_error(&error) {
         Some(Errno::LOOP) => "is a symbolic link".to_owned(),
         _ => error.to_string(),
     };
-    // For reading too: a FIFO without a reader is not opened for writing alone.
+    // For reading too: opening a FIFO without a reader for writing alone fails.
     let file = OpenOptions::new()
         .read(true)
         .write(true)
@@ -86,24 +87,25 @@ fn open_lock(place: &Where, path: &Path) -> Result<File, String> {
     if found.nlink() != 1 {
         return Err(format!("has {} hard links: remove it", found.nlink()));
     }
-    // Others who can open it can lock it. In the sandbox it stays as it was at the start.
+    // Users who can open the file can lock it. In the sandbox its mode stays as it was at the
+    // start.
     if found.mode() & 0o044 != 0 {
         let _denied = file.set_permissions(Permissions::from_mode(0o600));
     }
     Ok(file)
 }
 
-/// A place inside, given back on drop.
+/// A permit, given back on drop.
 #[derive(Debug)]
 #[must_use]
 pub struct Turn<'a> {
     place: Option<&'a Place>,
-    /// Given back after the place.
+    /// Given back after the shared permit.
     _permit: Permit<'a>,
 }
 
 impl MachineSemaphore {
-    /// A semaphore with that many permits for the threads of this process.
+    /// A semaphore with this many permits for the threads of this process.
     pub fn new(places: NonZeroUsize) -> Self {
         Self {
             threads: Semaphore::new(places),
@@ -111,13 +113,13 @@ impl MachineSemaphore {
         }
     }
 
-    /// A semaphore with that many permits for all processes that name the same folder. A file in it
-    /// is made and locked for each place; the kernel gives it back when a process dies. The files
-    /// stay.
+    /// A semaphore with this many permits for all processes that name the same folder. Each permit
+    /// is a lock on a file in that folder; the kernel releases the lock when a process dies. The
+    /// files are not removed.
     ///
-    /// The folder is one that nobody else can make files in, and the files are regular ones of a
-    /// trusted owner with one name, as others could take all places and keep them. Root makes files
-    /// for a service with the rights of its user. The error names the file.
+    /// No untrusted user may be able to create files in the folder. The files must be regular files
+    /// of a trusted owner with one name: otherwise other users could hold all locks. If root checks
+    /// a service, the files are created with the rights of its user. The error names the file.
     pub fn shared(places: NonZeroUsize, folder: &Path) -> Result<Self, String> {
         let named = |path: &Path, what: &dyn fmt::Display| format!("{}: {what}", path.display());
         let place = Where::of_folder(folder, Holder::Private).map_err(|fault| match fault {
@@ -142,8 +144,8 @@ impl MachineSemaphore {
         })
     }
 
-    /// Takes a place, or `None` if none came free by `deadline`. Those who wait in this process take
-    /// [turns](Semaphore::acquire); processes get places in no certain order.
+    /// Takes a permit; `None` if none was available by `deadline`. Waiters of this process take
+    /// [turns](Semaphore::acquire); between processes there is no fixed order.
     pub fn acquire(&self, claim: Claim<'_>, deadline: Instant) -> Option<Turn<'_>> {
         let permit = self.threads.acquire(claim, deadline)?;
         let place = match self.shared.is_empty() {
@@ -157,7 +159,7 @@ impl MachineSemaphore {
     }
 
     fn shared_place(&self, deadline: Instant) -> Option<&Place> {
-        // Each begins elsewhere, so that not all try the same one first.
+        // Each process starts at another file, so that not all try the same one first.
         let start = std::process::id() as usize % self.shared.len();
         let (before, after) = self.shared.split_at_checked(start)?;
         loop {
@@ -220,7 +222,7 @@ mod tests {
         });
     }
 
-    /// Two semaphores have files of their own, as two processes have.
+    /// Two semaphores open their own files, as two processes do.
     #[test]
     fn places_are_shared_through_a_folder() {
         let folder = std::env::temp_dir().join(format!("nma-machine-{}", std::process::id()));

@@ -1,6 +1,6 @@
-//! Database files of SQLite: what is beside them counts as much as what is in them.
+//! Checks the database files of SQLite, with the files that SQLite reads beside them.
 //!
-//! SQLite takes what a `-wal` or `-journal` beside a database says for a newer or older state of it
+//! SQLite reads a newer or older state of the database from a `-wal` or `-journal` file beside it
 //! (sqlite.org/tempfiles.html). So these files are checked like the database itself.
 
 use std::ffi::OsString;
@@ -13,11 +13,11 @@ use super::place::Place;
 use super::unlocated;
 use crate::sys::problem::Problem;
 
-/// What SQLite looks for beside a database.
+/// The files that SQLite looks for beside a database.
 const COMPANIONS: [&str; 3] = ["-wal", "-shm", "-journal"];
 
-/// Where a database is, which need not be there. It, what is beside it, and the way to it are
-/// trusted as in [`read_trusted`](super::read_trusted).
+/// The place of a database, which does not have to exist. The database, the files beside it and the
+/// way to it are checked as in [`read_trusted`](super::read_trusted).
 pub fn locate(path: &Path) -> Result<Place, Problem> {
     let place = Place::of_file(path).map_err(|fault| unlocated(path, fault))?;
     let database = place.metadata.as_ref();
@@ -30,7 +30,7 @@ pub fn locate(path: &Path) -> Result<Place, Problem> {
         let reason = match symlink_metadata(&companion) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
             Err(error) => Some(format!("cannot be looked at: {error}")),
-            // SQLite writes to it, and root gives it to the owner of the database.
+            // SQLite writes to it, and run by root it gives the file to the owner of the database.
             Ok(found) if found.is_file() && found.nlink() != 1 => Some(format!(
                 "has {} hard links: stop what uses the database, and remove it",
                 found.nlink()

@@ -1,17 +1,19 @@
-//! The way to a file: the folders and links that lead to it, and who can change what is found there.
+//! Checks the folders and links on the way to a file, and which users can change what is found
+//! there.
 //!
-//! Each folder on the way must belong to root or to the user we run as, and nobody else may write to
-//! it. Further up, a folder that others can write to is accepted if it has the sticky bit, as `/tmp`
-//! has: nobody can rename or remove an entry of somebody else there (inode(7)). The folder that holds
-//! the file, or a link on the way to it, may not: others could put a hard link there to another file
-//! of a trusted owner, or files that a library looks for beside it. Access control lists are covered:
-//! the bits of the group are the mask of what they grant (acl(5)).
+//! Each folder on the way must belong to root or to the user that the process runs as, and no other
+//! user may write to it. A folder above the one that holds the file may be writable for others if
+//! it has the sticky bit, like `/tmp`: there a user cannot rename or remove the entries of another
+//! user (inode(7)). The folder that holds the file, or a link on the way to it, must not be
+//! writable for others even so: they could put a hard link there to another file of a trusted
+//! owner, or files that a library looks for beside it. Access control lists are covered: the bits
+//! of the group are the mask of what they grant (acl(5)).
 //!
-//! The check starts at `/` and goes down, so what it has accepted cannot be replaced afterwards by
-//! anybody but a trusted user, and the path that it finds, free of links, is safe to open.
+//! The check starts at `/` and goes down. So an accepted folder cannot be replaced later by an
+//! untrusted user, and the resulting path, which is free of links, is safe to open.
 //!
-//! Where root runs a command, such as `check`, for a service of another user ([`look_for_a_service`]),
-//! that user counts as the one we run as: it is the one that the folder of the file belongs to.
+//! If root runs a command, such as `check`, for a service of another user ([`look_for_a_service`]),
+//! the owner of the file's folder counts as the user that the process runs as.
 
 use std::ffi::OsString;
 use std::fs::{Metadata, read_link, symlink_metadata};
@@ -25,28 +27,28 @@ use rustix::io::Errno;
 use rustix::process::geteuid;
 use rustix::thread::{set_thread_res_gid, set_thread_res_uid};
 
-/// The most links on one way, as in Linux (path_resolution(7)).
+/// The maximum number of links on one way, as in Linux (path_resolution(7)).
 const MAX_LINKS: usize = 40;
 
-/// Where systemd puts what root lends to services (`LoadCredential=`, systemd.exec(5)). What is in it
-/// may belong to the user of the service: only systemd can put it there.
+/// The folder of systemd's credentials for services (`LoadCredential=`, systemd.exec(5)). Its files
+/// may belong to the user of the service: only systemd can put them there.
 pub(super) const CREDENTIALS: &str = "/run/credentials";
 
-/// Whether root looks at what a service of another user works with.
+/// Whether root checks the files of a service of another user.
 static LOOKING: AtomicBool = AtomicBool::new(false);
 
-/// From now on, root trusts the user that a file's folder belongs to: for commands of administrators,
-/// which open for root what the service opens for its own user. Of no effect for anybody else.
+/// From now on, root trusts the user that owns a file's folder: for commands of administrators,
+/// which open for root what the service opens for its own user. No effect for other users.
 pub fn look_for_a_service() {
     LOOKING.store(true, Ordering::Relaxed);
 }
 
-/// Why a file is not taken.
+/// Why a file is rejected.
 #[derive(Debug)]
 pub enum Fault {
-    /// The way to it, or the file, cannot be looked at.
+    /// The way to the file, or the file, cannot be read.
     Io(io::Error),
-    /// Somebody else could have put it there, in words.
+    /// An untrusted user could have put it there; the text explains how.
     Distrusted(String),
 }
 
@@ -56,32 +58,33 @@ impl From<io::Error> for Fault {
     }
 }
 
-/// Whether the folder that a file is in may be one where everybody can make files.
+/// Whether the folder of a file may be one where all users can create files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Holder {
-    /// Only root and the user we run as can make files in it.
+    /// Only root and the user that the process runs as can create files in it.
     Private,
-    /// Others can too, but not replace those of somebody else: it has the sticky bit.
+    /// Others can too, but they cannot replace the files of another user: the folder has the sticky
+    /// bit.
     Sticky,
 }
 
-/// Where a file is, by a path without links that nobody else can change.
+/// The place of a file, by a path without links that no untrusted user can change.
 #[derive(Debug)]
 pub struct Place {
     /// The path.
     pub path: PathBuf,
-    /// What is there; `None`: nothing.
+    /// The metadata of the file there; `None` if there is none.
     pub metadata: Option<Metadata>,
     trust: Trust,
 }
 
 impl Place {
-    /// Follows the way to a file, which need not be there.
+    /// Follows the way to a file, which does not have to exist.
     pub fn of_file(path: &Path) -> Result<Self, Fault> {
         follow(path, None)
     }
 
-    /// Follows the way to a folder, which must be there, and in which files are made.
+    /// Follows the way to a folder, which must exist and in which files are created.
     pub fn of_folder(path: &Path, holder: Holder) -> Result<Self, Fault> {
         let place = follow(path, Some(holder))?;
         match place.metadata.as_ref().is_some_and(Metadata::is_dir) {
@@ -90,7 +93,7 @@ impl Place {
         }
     }
 
-    /// Why a file at this place cannot be trusted, if so.
+    /// Why a file at this place cannot be trusted; `None` if it can.
     pub fn distrust(&self, path: &Path, metadata: &Metadata) -> Option<String> {
         let mode = metadata.mode() & 0o7777;
         if !metadata.is_file() {
@@ -106,14 +109,14 @@ impl Place {
         }
     }
 
-    /// The user that the service must run as, where root looks for it.
+    /// The user that the service must run as, if root checks its files.
     pub fn service(&self) -> Option<u32> {
         self.trust.service.map(|(user, _)| user)
     }
 
-    /// Works with the rights of the service's user, where root looks for it, until the result is
-    /// dropped. What is made then belongs to that user, and no link that it puts there leads root
-    /// anywhere.
+    /// If root checks the files of a service: works with the rights of the service's user until the
+    /// result is dropped. New files then belong to that user, and a link of that user cannot
+    /// redirect root.
     pub fn act(&self) -> io::Result<Acting> {
         let Some((user, group)) = self.trust.service else {
             return Ok(Acting(false));
@@ -125,7 +128,7 @@ impl Place {
     }
 }
 
-/// The rights of another user, of this thread, until it is dropped.
+/// The rights of another user in this thread, until the value is dropped.
 #[must_use]
 #[derive(Debug)]
 pub struct Acting(bool);
@@ -135,8 +138,8 @@ impl Drop for Acting {
         if !self.0 {
             return;
         }
-        // The real user is root all the time, so that neither can fail; if it did, what follows
-        // would only have too few rights.
+        // The real user stays root, so neither call can fail; if one did, the thread would only
+        // have too few rights.
         let user = set_thread_res_uid(None::<Uid>, Uid::ROOT, None::<Uid>);
         let group = set_thread_res_gid(None::<Gid>, Gid::ROOT, None::<Gid>);
         if let Err(error) = user.and(group) {
@@ -145,14 +148,14 @@ impl Drop for Acting {
     }
 }
 
-/// Who is trusted.
+/// The trusted users.
 #[derive(Clone, Copy, Debug)]
 struct Trust {
     ours: u32,
     looking: bool,
-    /// What to do about a folder that others can write to.
+    /// The advice about a folder that others can write to.
     remedy: &'static str,
-    /// User and group of the folder of a service that root looks at.
+    /// User and group of the folder of a service that root checks.
     service: Option<(u32, u32)>,
 }
 
@@ -170,7 +173,7 @@ impl Trust {
         )
     }
 
-    /// Accepts a folder on the way.
+    /// Checks a folder on the way.
     fn enter(&mut self, path: &Path, folder: &Metadata) -> Result<(), Fault> {
         let (user, mode) = (folder.uid(), folder.mode() & 0o7777);
         if !self.owner(path, user) {
@@ -189,7 +192,7 @@ impl Trust {
         Ok(())
     }
 
-    /// Accepts a folder that was entered as the one that holds the file, or a link to it.
+    /// Checks a folder that holds the file or a link to it.
     fn hold(path: &Path, folder: &Metadata) -> Result<(), Fault> {
         if folder.mode() & 0o022 == 0 {
             return Ok(());
@@ -209,7 +212,7 @@ fn writable(path: &Path, folder: &Metadata, remedy: &str) -> Fault {
     ))
 }
 
-/// Puts the steps of a path on top of those that are still to be taken, the first at the end.
+/// Puts the components of a path on top of those that remain, the first one at the end.
 fn plan(steps: &mut Vec<OsString>, path: &Path) {
     let taken = path.components().rev().filter_map(|step| match step {
         Component::Normal(_) | Component::ParentDir => Some(step.as_os_str().to_owned()),
@@ -218,7 +221,7 @@ fn plan(steps: &mut Vec<OsString>, path: &Path) {
     steps.extend(taken);
 }
 
-/// Follows a path from `/`. `holder`: it leads to a folder, which is to hold files.
+/// Follows a path from `/`. `holder`: the path leads to a folder that will hold files.
 fn follow(path: &Path, holder: Option<Holder>) -> Result<Place, Fault> {
     let ours = geteuid().as_raw();
     let mut trust = Trust {
