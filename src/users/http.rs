@@ -1,4 +1,4 @@
-//! The store that hands the question to another `auth_http` service, as nginx itself would.
+//! `store = "http"`: passes the question to another `auth_http` service, as nginx itself would.
 
 use std::fmt;
 use std::io::ErrorKind;
@@ -23,39 +23,39 @@ use crate::sys::problem::Fault;
 mod answer;
 mod question;
 
-/// The most bytes of an answer's header. nginx takes 1,024.
+/// The maximum size of an answer's header in bytes. nginx accepts 1,024.
 const MAX_HEADER: usize = 8192;
 
-/// Who `check` asks about: nobody has this login, and nobody an empty password.
+/// The login that `check` asks about. No user has it, and no user has an empty password.
 const NOBODY: &str = "nginx-mail-auth-check";
 
 /// Another `auth_http` service as configured.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
-    /// Where it is.
+    /// The URL of the service.
     pub url: Url,
-    /// Headers that are sent along, checked for what may stand in one.
+    /// Headers that are added to the request; the configuration has checked their values.
     pub headers: Vec<(String, String)>,
     /// The value of `X-Auth-Key`.
     pub key: Option<Key>,
     /// Certificates in PEM form that are trusted in place of the system's.
     pub ca_file: Option<CaFile>,
-    /// The texts of `Auth-Status` by which the service says that it cannot say.
+    /// The texts of `Auth-Status` that mean trouble in the service, not a refusal.
     pub temporary: Vec<String>,
-    /// How long connecting may take, with the TLS handshake of https.
+    /// The time-out of connecting, including the TLS handshake of https.
     pub connect_timeout: Duration,
-    /// How long one question may take in all.
+    /// The time-out of a whole question.
     pub timeout: Duration,
-    /// How long a right password is remembered; zero for not at all.
+    /// How long a right password is remembered; zero: not at all.
     pub cache: Duration,
 }
 
-/// A key that the other service wants to see. It cannot be printed, and is wiped when it goes.
+/// The key that the other service requires. It cannot be printed, and is wiped when it is dropped.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Key(Zeroizing<Vec<u8>>);
 
 impl Key {
-    /// Takes the bytes of a header's value.
+    /// Stores the bytes of a header's value.
     pub fn new(bytes: Zeroizing<Vec<u8>>) -> Self {
         Self(bytes)
     }
@@ -72,13 +72,13 @@ impl fmt::Debug for Key {
 /// The URL of an `auth_http` service, in the forms of nginx and with https.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Url {
-    /// Where it listens.
+    /// The address of the service.
     pub endpoint: Endpoint,
-    /// Whether by TLS.
+    /// Whether the connection uses TLS.
     pub tls: bool,
-    /// What stands in `Host`: the host without the port, and `localhost` for a Unix socket.
+    /// The value of `Host`: the host without the port, and `localhost` for a Unix socket.
     host: String,
-    /// What is asked for, with the query.
+    /// The path of the request, with the query.
     uri: String,
 }
 
@@ -138,7 +138,7 @@ impl Url {
 const HTTP: std::num::NonZeroU16 = std::num::NonZeroU16::new(80).unwrap();
 const HTTPS: std::num::NonZeroU16 = std::num::NonZeroU16::new(443).unwrap();
 
-/// nginx asks for `/` where there is none.
+/// nginx requests `/` if the URL has no path.
 fn uri_of(text: &str) -> String {
     match text {
         "" => "/".to_owned(),
@@ -158,20 +158,20 @@ impl fmt::Display for Url {
 
 //------------ HttpStore -----------------------------------------------------
 
-/// Another service that knows who its users are, and where their mail is. It cannot be asked
-/// whether somebody exists, so every login is one of its users until it has refused the password.
+/// Another service that knows its users and their mail servers. It cannot tell without a password whether a
+/// user exists, so every login counts as a user until the service has refused the password.
 pub struct HttpStore {
     settings: Settings,
     names: Names,
     trust: Trust,
     outage: Outage,
-    /// What we show there, if anything.
+    /// The key of this program, if one is configured.
     own: Option<OwnLogin>,
 }
 
 impl HttpStore {
-    /// A store that connects when it is asked. A server has the certificates that it trusts
-    /// loaded now, so that it does not start with ones that cannot be used.
+    /// A store that connects when it is asked. A server process loads the trusted certificates here, so that
+    /// it does not start with unusable ones.
     pub fn open(settings: &Settings, lifetime: Lifetime) -> Result<Self, Vec<Fault>> {
         let store = Self {
             names: Names::system(),
@@ -209,10 +209,10 @@ impl HttpStore {
         Ok(stream)
     }
 
-    /// Asks, and reads the answer up to the end of its header; then nobody listens any more, as
-    /// with nginx.
+    /// Sends the request, and reads the answer up to the end of its header; like nginx, it then closes the
+    /// connection.
     ///
-    /// A service that refuses the key by the status of HTTP (401, 403) is not asked for a while.
+    /// If the service refuses the key with an HTTP status (401, 403), it is not asked for a while.
     fn ask(&self, asked: &Question<'_>, password: &[u8]) -> Result<Reply, Trouble> {
         let attempt = self.own.as_ref().map(OwnLogin::attempt).transpose();
         let attempt = attempt.map_err(|closed| Trouble::Server(format!("key-file: {closed}")))?;
@@ -237,7 +237,7 @@ impl HttpStore {
     fn exchange(&self, asked: &Question<'_>, password: &[u8]) -> Result<Reply, Trouble> {
         let (deadline, life) = deadlines(asked.deadline, self.settings.timeout);
         let mut stream = self.connect(deadline)?;
-        // An answer to nothing is none to this question.
+        // A message that arrives before the request is not its answer.
         if let Some(unasked) = stream.unasked() {
             let what = format!("{unasked}, before the question was sent");
             return Err(Trouble::Server(what));
@@ -245,14 +245,15 @@ impl HttpStore {
         stream
             .send(&question::question(&self.settings, asked, password))
             .map_err(|error| Trouble::Server(format!("{error}, sending the question")))?;
-        // Nothing was answered before, as by a mail server: so it is found out whether anything is.
+        // Unlike a mail server, the service has answered nothing before. So another request tests whether it
+        // answers at all.
         hear(&mut stream).map_err(|trouble| match trouble {
             Trouble::Unanswered(what) if !self.is_alive(life) => Trouble::Server(what),
             other => other,
         })
     }
 
-    /// Whether the service answers anything: it is asked without login and password.
+    /// Whether the service answers at all: sends a request without login and password.
     fn is_alive(&self, deadline: Instant) -> bool {
         self.connect(deadline).is_ok_and(|mut stream| {
             let sent = stream.send(&question::sign_of_life(&self.settings));
@@ -261,7 +262,7 @@ impl HttpStore {
     }
 }
 
-/// Reads an answer. Without one in time, who asks must find out whether anything is answered.
+/// Reads an answer. If none arrives in time, the caller must test whether the service answers at all.
 fn hear(stream: &mut Stream) -> Result<Reply, Trouble> {
     let mut reply = Reply::default();
     let mut room = MAX_HEADER;
@@ -326,8 +327,8 @@ impl UserStore for HttpStore {
         }
     }
 
-    /// Asks about a login that nobody has, with an empty password. Any answer of the protocol
-    /// will do.
+    /// Asks about a login that no user has, with an empty password. Any valid answer of the protocol is
+    /// accepted.
     fn test(&self, deadline: Instant) -> Vec<String> {
         let problem = |what: &dyn fmt::Display| vec![format!("{}: {what}", self.settings.url)];
         let Ok(login) = Login::new(NOBODY.as_bytes().to_vec()) else {

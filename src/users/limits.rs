@@ -1,4 +1,4 @@
-//! The limits of accounts and app passwords, as password files and databases write them.
+//! Parses the limits of accounts and app passwords, as password files and databases store them.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -9,8 +9,8 @@ use jiff::tz::TimeZone;
 use crate::login::Network;
 use crate::login::Protocol;
 
-/// Reads a list such as `imap,smtp`; case and blanks around the words do not matter. An empty list
-/// is none.
+/// Parses a list such as `imap,smtp`; case and blanks around the words do not matter. An empty list is an
+/// error.
 pub(super) fn protocols(list: &str) -> Option<Vec<Protocol>> {
     let word = |word: &str| match word.trim().to_ascii_lowercase().as_str() {
         "imap" => Some(Protocol::Imap),
@@ -21,8 +21,8 @@ pub(super) fn protocols(list: &str) -> Option<Vec<Protocol>> {
     list.split(',').map(word).collect()
 }
 
-/// Reads a list of networks, `192.0.2.0/24,2001:db8::/32`. Dovecot's `local`, a client on a Unix
-/// socket, is none of them.
+/// Parses a list of networks, `192.0.2.0/24,2001:db8::/32`. Dovecot's `local`, a client on a Unix socket, is
+/// ignored.
 pub(super) fn networks(list: &str) -> Option<Vec<Network>> {
     list.split(',')
         .map(str::trim)
@@ -31,22 +31,23 @@ pub(super) fn networks(list: &str) -> Option<Vec<Network>> {
         .collect()
 }
 
-/// The last second that a date of four digits can have, 9999-12-31T23:59:59Z. What ends later never ends.
+/// The last second with a year of four digits, 9999-12-31T23:59:59Z. A later end means never.
 pub(super) const LAST_SECOND: i64 = 253_402_300_799;
-/// Numbers from here on are no seconds: as seconds the year 33658, as milliseconds September 2001.
+/// From this number on, a number cannot be seconds: as seconds it is the year 33658, as milliseconds
+/// September 2001.
 const NO_SECONDS: i64 = 1_000_000_000_000;
 
-/// Why a text does not say when something ends.
+/// Why a text is not a valid time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum BadExpiry {
     /// Neither a date nor a number.
     NoDate,
-    /// A number that can only be milliseconds, or smaller parts of a second.
+    /// A number so large that it can only be milliseconds, or smaller parts of a second.
     NoSeconds,
 }
 
 impl BadExpiry {
-    /// What is wrong with a field of this name, `expires`.
+    /// The problem of a field named `expires`.
     pub(super) fn of_field(self) -> &'static str {
         match self {
             Self::NoDate => {
@@ -60,19 +61,19 @@ impl BadExpiry {
         }
     }
 
-    /// The same behind the name, as that of a column.
+    /// The problem after the name of a column.
     #[cfg(feature = "sql")]
     pub(super) fn words(self) -> &'static str {
         self.of_field().trim_start_matches("expires ")
     }
 }
 
-/// Reads when something ends: `2027-01-31` (as that day begins in UTC; chage(1) means the same),
-/// `2027-01-31 12:00:00` and `2027-01-31T12:00:00` (UTC), `2027-01-31T12:00:00+01:00`, or seconds since 1970,
-/// whose fraction does not count.
+/// Parses the time when something ends: `2027-01-31` (the start of that day in UTC, as chage(1)), `2027-01-31
+/// 12:00:00` and `2027-01-31T12:00:00` (UTC), `2027-01-31T12:00:00+01:00`, or seconds since 1970, whose
+/// fraction is ignored.
 ///
-/// `None` stands for never: `infinity` of PostgreSQL, and all that lies beyond the dates that can be
-/// computed with, such as `9999-12-31`.
+/// `None` means never: `infinity` of PostgreSQL, and all dates beyond the supported range, such as
+/// `9999-12-31`.
 pub(super) fn expiry(text: &str) -> Result<Option<SystemTime>, BadExpiry> {
     let text = text.trim();
     if let Some(seconds) = seconds(text) {
@@ -91,7 +92,7 @@ pub(super) fn expiry(text: &str) -> Result<Option<SystemTime>, BadExpiry> {
     }
 }
 
-/// The whole part of a number; `None` if it is none.
+/// The whole part of a number; `None` if the text is not a number.
 fn seconds(text: &str) -> Option<Result<i64, BadExpiry>> {
     let (whole, fraction) = text.split_once('.').unwrap_or((text, "0"));
     let is_number =
@@ -129,8 +130,8 @@ fn date(text: &str) -> Option<Timestamp> {
     }
 }
 
-/// Whether a date that cannot be computed with is one of the year 9999 or later: it would be a date in an
-/// earlier year that has the same days.
+/// Whether a date that cannot be represented has a year of 9999 or later. The rest of the date must be valid in
+/// an earlier year with the same days.
 fn lies_beyond(text: &str) -> bool {
     let Some((year, rest)) = text.split_once('-') else {
         return false;

@@ -1,7 +1,7 @@
-//! Names that look like a limit of a user or of an app password, and are none: a limit that is misspelt must not
-//! be ignored, or it would limit nobody.
+//! Recognizes misspelt names of limits of users and app passwords: a misspelt limit must not be ignored,
+//! because the user would then have no limit.
 
-/// The names, without what is easily mistaken in them, and the limits.
+/// The normalized names, and their limits.
 const LIMITS: [(&str, Limit); 5] = [
     ("nologin", Limit::NoLogin),
     ("allownets", Limit::AllowNets),
@@ -10,33 +10,34 @@ const LIMITS: [(&str, Limit); 5] = [
     ("protocols", Limit::Protocols),
 ];
 
-/// How names begin that are not close to the name of a limit, and mean one: `expiry_date`.
+/// Prefixes that mean a limit without being close to its name: `expiry_date`.
 const STEMS: [(&str, Limit); 3] = [
     ("expir", Limit::Expires),
     ("allownet", Limit::AllowNets),
     ("allowreal", Limit::AllowRealNets),
 ];
 
-/// A longer name is not compared: the time that this takes grows with the length.
+/// A longer name is not compared: the time of a comparison grows with the length.
 const MAX_NAME_BYTES: usize = 20;
 
-/// What limits a login.
+/// A limit of a login.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Limit {
     /// `nologin`.
     NoLogin,
     /// `allow_nets`.
     AllowNets,
-    /// Dovecot's `allow_real_nets`, which means nothing here.
+    /// Dovecot's `allow_real_nets`, which this program does not support.
     AllowRealNets,
-    /// `expires`, only of app passwords.
+    /// `expires`, of app passwords only.
     Expires,
-    /// `protocols`, only of app passwords.
+    /// `protocols`, of app passwords only.
     Protocols,
 }
 
-/// The limit that a name without a meaning may be meant for. Case, hyphens, underscores and blanks do not matter.
-/// One slip is always recognized, two only behind the right first letter: `id_login` is not `nologin`.
+/// The limit that an unknown name probably means. Case, hyphens, underscores and blanks do not matter. One
+/// typing error is always recognized, two only if the first letter is right: `id_login` does not mean
+/// `nologin`.
 pub(super) fn limit_meant(name: &str) -> Option<Limit> {
     if name.len() > MAX_NAME_BYTES {
         return None;

@@ -1,6 +1,5 @@
-//! The answer of another service, read as nginx reads it (`ngx_mail_auth_http_process_headers` and
-//! `ngx_mail_auth_http_parse_header_line` in ngx_mail_auth_http_module.c), but never taken for a
-//! yes that is not said.
+//! Reads the answer of another service as nginx does (`ngx_mail_auth_http_process_headers` and
+//! `ngx_mail_auth_http_parse_header_line` in ngx_mail_auth_http_module.c), but accepts only an explicit `OK`.
 
 use std::net::IpAddr;
 use std::num::NonZeroU16;
@@ -12,16 +11,16 @@ use crate::users::codes::cannot_say;
 use crate::users::texts::{Says, says};
 use crate::users::trouble::Trouble;
 
-/// What the other service says.
+/// The meaning of an answer.
 #[derive(Debug)]
 pub(super) enum Verdict {
-    /// The login may in.
+    /// The login is accepted.
     Yes(Found),
-    /// A plain no.
+    /// The login is refused.
     No,
 }
 
-/// What comes with a yes.
+/// The further values of an acceptance.
 #[derive(Debug)]
 pub(super) struct Found {
     pub(super) server: IpAddr,
@@ -33,7 +32,7 @@ pub(super) struct Found {
 /// The header of an answer.
 #[derive(Default)]
 pub(super) struct Reply {
-    /// The status line, of which nothing depends: `HTTP/1.1 502 Bad Gateway`.
+    /// The status line, which does not affect the result: `HTTP/1.1 502 Bad Gateway`.
     status_line: Option<Vec<u8>>,
     any_header: bool,
     status: Option<Status>,
@@ -45,17 +44,16 @@ pub(super) struct Reply {
     error_code: Option<Vec<u8>>,
 }
 
-/// What `Auth-Status` says.
+/// The value of `Auth-Status`.
 #[derive(Debug, PartialEq, Eq)]
 enum Status {
     Ok,
-    /// A text for the client. Once it is there, no other header takes it back.
+    /// A text for the client. A later header does not replace it.
     Error(Vec<u8>),
 }
 
 impl Reply {
-    /// Takes in the next line. The error says what is wrong with it: then the whole answer is
-    /// none.
+    /// Parses the next line. The error says what is wrong with it; the whole answer is then invalid.
     pub(super) fn add(&mut self, line: &[u8]) -> Result<(), String> {
         let first = !self.any_header && self.status_line.is_none();
         if first && line.starts_with(b"HTTP/") {
@@ -93,25 +91,24 @@ impl Reply {
         Ok(())
     }
 
-    /// Whether it is an answer of this protocol at all.
+    /// Whether it is an answer of this protocol.
     pub(super) fn has_status(&self) -> bool {
         self.status.is_some() || self.waits
     }
 
-    /// Whether it is none because the service does not take us for one who may ask (RFC 9110, 15.5.2
-    /// and 15.5.4).
+    /// Whether the service refused this program as its client (RFC 9110, 15.5.2 and 15.5.4).
     pub(super) fn refuses_key(&self) -> bool {
         !self.has_status() && matches!(self.http_status(), b"401" | b"403")
     }
 
-    /// The status of HTTP, such as `503`; empty without one.
+    /// The HTTP status, such as `503`; empty without one.
     fn http_status(&self) -> &[u8] {
         let line = self.status_line.as_deref().unwrap_or_default();
         let status = line.split(|byte| *byte == b' ').nth(1);
         status.unwrap_or_default()
     }
 
-    /// That it is none.
+    /// The error for an answer of another protocol.
     pub(super) fn without_status(&self) -> String {
         const MOST: usize = 60;
         let line = self.status_line.as_deref().unwrap_or(b"no HTTP");
@@ -124,10 +121,10 @@ impl Reply {
         }
     }
 
-    /// What it comes to. `temporary` are texts by which the service says that it cannot say.
+    /// The result of the answer. `temporary` are the texts that mean trouble in the service.
     ///
-    /// nginx takes an answer without `Auth-Status` for a yes if there are a server and a port, and
-    /// in SMTP an empty one too; here that says nothing.
+    /// nginx accepts an answer without `Auth-Status` if it has a server and a port, and for SMTP even an
+    /// empty one; this program takes it for trouble.
     pub(super) fn verdict(self, temporary: &[String]) -> Result<Verdict, Trouble> {
         let error_code = self.error_code.as_deref().unwrap_or_default();
         match &self.status {
@@ -184,7 +181,7 @@ impl Reply {
     }
 }
 
-/// nginx cuts off spaces, but no tabs.
+/// nginx removes spaces, but no tabs.
 fn trimmed(value: &[u8]) -> &[u8] {
     let start = value.iter().position(|byte| *byte != b' ');
     let end = value.iter().rposition(|byte| *byte != b' ');
@@ -194,7 +191,7 @@ fn trimmed(value: &[u8]) -> &[u8] {
     }
 }
 
-/// Whether this can be passed on in a header, and in the dialogue with the mail server.
+/// Whether the value can be passed on in a header, and to the mail server.
 fn is_value(value: &[u8]) -> bool {
     !value.is_empty() && !value.iter().any(u8::is_ascii_control)
 }

@@ -1,4 +1,4 @@
-//! The question to another service: what nginx sends (`ngx_mail_auth_http_create_request` in
+//! The request to another service, in the form that nginx sends (`ngx_mail_auth_http_create_request` in
 //! ngx_mail_auth_http_module.c).
 
 use zeroize::Zeroizing;
@@ -7,8 +7,8 @@ use super::Settings;
 use crate::nginx::request::Tls;
 use crate::users::Question;
 
-/// The whole of it. There is room for all before a byte is written, so that no copy of the
-/// password is left behind by growing.
+/// The whole request. The buffer is allocated before the first byte is written: a buffer that grows would
+/// leave copies of the password behind.
 pub(super) fn question(
     settings: &Settings,
     asked: &Question<'_>,
@@ -16,7 +16,7 @@ pub(super) fn question(
 ) -> Zeroizing<Vec<u8>> {
     let user = escaped(asked.login.as_bytes());
     let pass = escaped(password);
-    // nginx says "unix:" of a client that has no address.
+    // nginx sends "unix:" for a client without an address.
     let client = asked
         .client
         .map_or_else(|| "unix:".to_owned(), |address| address.to_string());
@@ -49,7 +49,7 @@ pub(super) fn question(
     written(settings, &headers)
 }
 
-/// `Auth-SSL` and what comes with it, as it came: the certificate is still escaped.
+/// `Auth-SSL` and its related headers, as they arrived: the certificate is still escaped.
 fn tls<'a>(tls: &Tls<'a>) -> impl Iterator<Item = (&'static str, &'a [u8])> + use<'a> {
     let all = [
         ("Auth-SSL", Some(b"on".as_slice())),
@@ -66,7 +66,7 @@ fn tls<'a>(tls: &Tls<'a>) -> impl Iterator<Item = (&'static str, &'a [u8])> + us
         .filter_map(|(name, value)| Some((name, value?)))
 }
 
-/// The same without login and password, which no service can take long about.
+/// The same without login and password, so that the service can answer it quickly.
 pub(super) fn sign_of_life(settings: &Settings) -> Zeroizing<Vec<u8>> {
     written(settings, &[])
 }
@@ -94,7 +94,7 @@ fn written(settings: &Settings, headers: &[(&str, &[u8])]) -> Zeroizing<Vec<u8>>
     Zeroizing::new(parts.concat())
 }
 
-/// Control bytes, space and `%` as `%XX`, all others as they are (`NGX_ESCAPE_MAIL_AUTH` of
+/// Writes control bytes, space and `%` as `%XX`, all others unchanged (`NGX_ESCAPE_MAIL_AUTH` of
 /// `ngx_escape_uri` in ngx_string.c).
 fn escaped(value: &[u8]) -> Zeroizing<Vec<u8>> {
     const DIGITS: &[u8; 16] = b"0123456789ABCDEF";

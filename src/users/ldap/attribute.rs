@@ -1,7 +1,7 @@
 //! The names of attributes in directories and distinguished names (RFC 4512, 1.4 and 2.5).
 
-/// Whether this is the type of an attribute: a name that starts with a letter, or an object
-/// identifier. Some directories have names with an underscore, which the RFC has not.
+/// Whether this is the type of an attribute: a name that starts with a letter, or an object identifier. Some
+/// directories use names with an underscore, which the RFC does not allow.
 pub(crate) fn is_type(name: &str) -> bool {
     let of_name = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
     if name.starts_with(|first: char| first.is_ascii_alphabetic()) {
@@ -14,7 +14,7 @@ pub(crate) fn is_type(name: &str) -> bool {
     name.contains('.') && name.split('.').all(number)
 }
 
-/// Whether this is a type with options, or none: `cn`, `cn;lang-en`.
+/// Whether this is a type with or without options: `cn`, `cn;lang-en`.
 pub(crate) fn is_description(name: &str) -> bool {
     let of_option = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
     let mut parts = name.split(';');

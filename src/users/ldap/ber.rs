@@ -1,10 +1,10 @@
-//! The encoding of LDAP's messages: BER as far as RFC 4511, 5.1 allows it. No I/O, no recursion.
+//! The encoding of LDAP messages: the part of BER that RFC 4511, 5.1 allows. No I/O, no recursion.
 
 use std::fmt;
 
 use zeroize::Zeroizing;
 
-/// The longest message that is taken. We ask for a few attributes of two entries at most.
+/// The maximum length of a message. This program requests a few attributes of two entries at most.
 pub(super) const MAX_MESSAGE_BYTES: usize = 256 * 1024;
 
 pub(super) const BOOLEAN: u8 = 0x01;
@@ -14,7 +14,7 @@ pub(super) const ENUMERATED: u8 = 0x0a;
 pub(super) const SEQUENCE: u8 = 0x30;
 pub(super) const SET: u8 = 0x31;
 
-/// Bytes that are not what they should be; what is wrong with them.
+/// Malformed bytes; the text says what is wrong with them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Malformed(pub(super) &'static str);
 
@@ -26,8 +26,8 @@ impl fmt::Display for Malformed {
 
 //------------ Writing -------------------------------------------------------
 
-/// One element, whose content are all parts. It is made in one piece of memory and wiped when it
-/// goes: it may hold a password.
+/// One element whose content is the concatenated parts. It is built in one allocation and wiped when it is
+/// dropped: it may contain a password.
 pub(super) fn element(tag: u8, parts: &[&[u8]]) -> Zeroizing<Vec<u8>> {
     let length: usize = parts.iter().map(|part| part.len()).sum();
     let mut out = Zeroizing::new(Vec::with_capacity(length + 6));
@@ -50,7 +50,7 @@ pub(super) fn element(tag: u8, parts: &[&[u8]]) -> Zeroizing<Vec<u8>> {
 /// An INTEGER or ENUMERATED, at most 2147483647 (maxInt of RFC 4511, 4.1.1).
 pub(super) fn number(tag: u8, number: u32) -> Zeroizing<Vec<u8>> {
     let bytes = number.min(i32::MAX.cast_unsigned()).to_be_bytes();
-    // The first bit is the sign, so one zero must stay before a one.
+    // The first bit is the sign, so one leading zero remains before a first bit of one.
     let mut content: &[u8] = &bytes;
     while let [0, rest @ ..] = content
         && rest.first().is_some_and(|next| *next < 0x80)
@@ -62,8 +62,7 @@ pub(super) fn number(tag: u8, number: u32) -> Zeroizing<Vec<u8>> {
 
 //------------ Reading -------------------------------------------------------
 
-/// The length of the message that `bytes` begin with, header and all; `None` if more of it must
-/// be seen to tell.
+/// The length of the message at the start of `bytes`, header included; `None` if more bytes are needed.
 pub(super) fn message_length(bytes: &[u8]) -> Result<Option<usize>, Malformed> {
     let (tag, rest) = match bytes {
         [] => return Ok(None),
@@ -81,13 +80,13 @@ pub(super) fn message_length(bytes: &[u8]) -> Result<Option<usize>, Malformed> {
     }
 }
 
-/// A length, and how many bytes it is written in.
+/// A length, and the number of bytes that encode it.
 fn read_length(bytes: &[u8]) -> Result<Option<(usize, usize)>, Malformed> {
     match bytes {
         [] => Ok(None),
         [short @ 0..=0x7f, ..] => Ok(Some((usize::from(*short), 1))),
-        // "Only the definite form of length encoding is used" (RFC 4511, 5.1). Active Directory
-        // always takes four bytes, so leading zeros are no fault.
+        // "Only the definite form of length encoding is used" (RFC 4511, 5.1). Active Directory always uses
+        // four bytes, so leading zeros are valid.
         [long @ 0x81..=0x84, rest @ ..] => {
             let count = usize::from(long & 0x7f);
             let Some(digits) = rest.get(..count) else {
@@ -102,7 +101,7 @@ fn read_length(bytes: &[u8]) -> Result<Option<(usize, usize)>, Malformed> {
     }
 }
 
-/// Takes one element after the other out of the content of another.
+/// Reads the elements of another element's content in order.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Reader<'a>(pub(super) &'a [u8]);
 

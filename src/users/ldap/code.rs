@@ -1,8 +1,8 @@
-//! Result codes and what they are called.
+//! LDAP result codes and their names.
 
 use std::fmt;
 
-/// How a server ended an operation (RFC 4511, 4.1.9 and appendix A).
+/// The result code of an operation (RFC 4511, 4.1.9 and appendix A).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Code(pub(super) u32);
 
@@ -73,30 +73,31 @@ impl fmt::Display for Code {
     }
 }
 
-/// What the outcome of a user's bind says of the user.
+/// The meaning of the result of a user's bind for the user.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Meaning {
     /// The password is right.
     Right,
-    /// The password is wrong, or there is no such user.
+    /// The password is wrong, or the user does not exist.
     Wrong,
     /// The user has no password.
     NoPassword,
-    /// The user is known and may not log in. Some servers say so to whoever asks, others only where the
-    /// password is right.
+    /// The user is known and may not log in. Some servers return this for any password, others only for the
+    /// right one.
     KeptOut,
-    /// The name makes no DN.
+    /// The name is not a valid DN.
     NoName,
-    /// The server cannot say, or is set up so that nobody can log in.
+    /// The server has a fault, or its settings allow no login.
     Cannot,
 }
 
-/// What a bind that ended so means. Codes are those of RFC 4511, appendix A.2.
+/// The meaning of the result code of a bind. Codes are those of RFC 4511, appendix A.2.
 ///
-/// 389-ds says 53 of an account that is inactivated, 19 of one that is locked after too many wrong passwords,
-/// and 48 of one without a password (`slapi_check_account_lock`, `check_account_lock` in pw_retry.c, `do_bind`
-/// in bind.c); the same 53 says that a connection is not encrypted enough (`nsslapd-minssf`), and OpenLDAP's
-/// that simple binds are not allowed at all (`disallow bind_simple`): those are nobody's own.
+/// 389-ds returns 53 for an inactivated account, 19 for one that is locked after too many wrong passwords,
+/// and 48 for one without a password (`slapi_check_account_lock`, `check_account_lock` in pw_retry.c,
+/// `do_bind` in bind.c). It also returns 53 if a connection is not encrypted enough (`nsslapd-minssf`), and
+/// OpenLDAP returns 53 if it allows no simple binds at all (`disallow bind_simple`): those results do not
+/// concern one user.
 pub(super) fn meaning(code: Code, diagnostic: &str) -> Meaning {
     match code {
         Code::SUCCESS => Meaning::Right,
@@ -105,7 +106,7 @@ pub(super) fn meaning(code: Code, diagnostic: &str) -> Meaning {
             Some(data) if reason_of(data).is_some() => Meaning::KeptOut,
             Some(_) => Meaning::Wrong,
         },
-        // Some servers say of an unknown DN what it is.
+        // Some servers return these codes for an unknown DN.
         Code::NO_SUCH_OBJECT => Meaning::Wrong,
         Code::INVALID_DN_SYNTAX => Meaning::NoName,
         Code::NO_SUCH_ATTRIBUTE | Code::INAPPROPRIATE_AUTHENTICATION => Meaning::NoPassword,
@@ -121,8 +122,8 @@ pub(super) fn meaning(code: Code, diagnostic: &str) -> Meaning {
     }
 }
 
-/// Why Active Directory refused a bind with `invalidCredentials`: its diagnostic message holds
-/// `data 775,` and the like, a Windows error code in hexadecimal.
+/// The reason why Active Directory refused a bind with `invalidCredentials`: its diagnostic message contains
+/// text such as `data 775,`, a Windows error code in hexadecimal.
 pub(super) fn active_directory_reason(diagnostic: &str) -> Option<&'static str> {
     reason_of(active_directory_code(diagnostic)?)
 }

@@ -10,10 +10,10 @@ use super::message::{self, Entry, Outcome, Response, Search};
 use super::url::{Scheme, Url};
 use crate::net::{Endpoint, Names, Stream, Trust};
 
-/// How long a goodbye may keep us.
+/// The time-out of an unbind.
 const GOODBYE: Duration = Duration::from_millis(20);
 
-/// How connections are made.
+/// The settings of connections.
 pub(super) struct Access {
     pub(super) names: Names,
     pub(super) trust: Trust,
@@ -23,21 +23,22 @@ pub(super) struct Access {
 /// Why there is no answer.
 #[derive(Debug)]
 pub(super) enum Fault {
-    /// The other side has closed the connection. A kept one may just have been too old.
+    /// The server has closed the connection. A kept connection may just have been idle too long.
     Closed,
-    /// The time is up.
+    /// The deadline has passed.
     TimedOut,
-    /// It got a user's password, and then the time was up.
+    /// The deadline passed after the server had received a user's password.
     Unanswered,
-    /// It cannot be reached, or TLS fails.
+    /// The server is unreachable, or TLS fails.
     Io(io::Error),
-    /// Our certificates.
+    /// The trusted certificates of this program are unusable.
     Trust(String),
-    /// It sends what it should not.
+    /// The server sent an invalid or unexpected message.
     Protocol(&'static str),
-    /// It does not want to.
+    /// The server refused the operation.
     Refused(&'static str, Outcome),
-    /// It refuses who searches. Whether that is news; if not, it may not even have been asked.
+    /// The server refused the account that searches. The flag says whether this is new; if not, the server
+    /// may not have been asked again.
     BindDn { why: String, news: bool },
 }
 
@@ -75,13 +76,13 @@ impl From<Malformed> for Fault {
     }
 }
 
-/// What a search found.
+/// The result of a search.
 pub(super) struct Found {
     pub(super) entries: Vec<Entry>,
     pub(super) outcome: Outcome,
 }
 
-/// A connection. Where an operation fails, it is of no further use.
+/// A connection. After a failed operation it cannot be used again.
 pub(super) struct Connection {
     stream: Stream,
     /// The number of the last message.
@@ -110,17 +111,17 @@ impl Connection {
         Ok(connection)
     }
 
-    /// Sets when what follows must be done.
+    /// Sets the deadline of the following operations.
     pub(super) fn set_deadline(&mut self, deadline: Instant) {
         self.stream.set_deadline(deadline);
     }
 
-    /// Whether a kept connection can be used again, as far as can be told without asking.
+    /// Whether a kept connection is usable, as far as can be told without sending anything.
     pub(super) fn is_usable(&mut self) -> bool {
         self.stream.is_quiet()
     }
 
-    /// Asks the other side to listen for a TLS handshake.
+    /// Sends the request for StartTLS.
     fn start_tls(&mut self) -> Result<(), Fault> {
         let id = self.next_number();
         self.stream.send(&message::start_tls(id))?;
@@ -131,8 +132,8 @@ impl Connection {
         }
     }
 
-    /// Binds with a password, which must not be empty: that would succeed whoever it is
-    /// (RFC 4513, 5.1.2).
+    /// Binds with a password, which must not be empty: an empty password always succeeds, for every name (RFC
+    /// 4513, 5.1.2).
     pub(super) fn bind(&mut self, name: &[u8], password: &[u8]) -> Result<Outcome, Fault> {
         debug_assert!(!name.is_empty() && !password.is_empty());
         let id = self.next_number();
@@ -168,7 +169,7 @@ impl Connection {
         }
     }
 
-    /// Compares a value with those of an attribute.
+    /// Compares a value with the values of an attribute.
     pub(super) fn compare(
         &mut self,
         dn: &[u8],
@@ -185,7 +186,7 @@ impl Connection {
     }
 
     fn next_number(&mut self) -> u32 {
-        // 0 belongs to the server (RFC 4511, 4.1.1.1).
+        // Number 0 is reserved for the server (RFC 4511, 4.1.1.1).
         self.number = match self.number {
             0x7fff_ffff => 1,
             number => number + 1,
@@ -209,7 +210,7 @@ impl Connection {
         self.stream.take(length);
         match number {
             number if number == self.number => Ok(response),
-            // A "notice of disconnection" (RFC 4511, 4.4.1), or else it cannot matter to us.
+            // A "notice of disconnection" (RFC 4511, 4.4.1), or another message that needs no action.
             0 => Err(Fault::Closed),
             _ => Err(OTHER_QUESTION),
         }
@@ -218,8 +219,7 @@ impl Connection {
 
 const OTHER_QUESTION: Fault = Fault::Protocol("it answers what was not asked");
 
-/// An outcome that says that this server cannot serve now is one of the server, not of the
-/// question.
+/// A result code that means that the server cannot serve now is a failure of the server, not of the question.
 fn present(outcome: Outcome) -> Result<Outcome, Fault> {
     match outcome.code {
         Code::BUSY | Code::UNAVAILABLE => Err(Fault::Refused("it cannot serve now", outcome)),
@@ -231,7 +231,7 @@ impl Drop for Connection {
     fn drop(&mut self) {
         let id = self.next_number();
         self.stream.set_deadline(Instant::now() + GOODBYE);
-        // Whether it arrives does not matter.
+        // It does not matter whether the unbind arrives.
         let _sent = self.stream.send(&message::unbind(id));
     }
 }

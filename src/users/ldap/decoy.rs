@@ -1,4 +1,4 @@
-//! What the time of an unknown login is spent on.
+//! The decoy of an unknown login at a directory.
 
 use std::time::{Duration, Instant};
 
@@ -12,14 +12,14 @@ use super::pool::Role;
 use crate::secret::Secret;
 use crate::users::{Passwords, Question};
 
-/// How long the time of an unknown login may be spent on.
+/// The time limit of a decoy.
 const DECOY_TIME: Duration = Duration::from_millis(300);
 
 impl LdapStore {
-    /// Asks the server what checking the password of somebody asks it, with a name that nobody has. The
-    /// server computes no hash for that; the gate has the answer wait for the rest of the time.
+    /// Sends the server the operations of a password check, with a name that no user has. The server computes
+    /// no hash for that name; the decision delays the answer for the remaining time.
     ///
-    /// A name that somebody has would not do: failed binds may lock the account.
+    /// The name of an existing user is unsuitable: failed binds may lock the account.
     pub(super) fn bind_as_nobody(&self, asked: &Question<'_>, base: &[u8]) {
         let (Some(nobody), Some(password)) = (random_word(), random_word()) else {
             return;
@@ -32,7 +32,7 @@ impl LdapStore {
         });
     }
 
-    /// The secret of somebody, if none was read yet.
+    /// The secret of some user, if none has been read yet.
     pub(super) fn any_secret(
         &self,
         stored: &Stored,
@@ -54,10 +54,10 @@ impl LdapStore {
     }
 }
 
-/// A word that nobody can guess, of 32 characters.
+/// A random word of 32 characters.
 pub(super) fn random_word() -> Option<String> {
     let mut bytes = [0u8; 16];
-    // Up to 256 bytes come whole (getrandom(2)).
+    // getrandom(2) always fills up to 256 bytes.
     let got = getrandom(&mut bytes, GetRandomFlags::empty()).ok()?;
     let digits = bytes.iter().map(|byte| format!("{byte:02x}"));
     (got == bytes.len()).then(|| digits.collect())

@@ -1,5 +1,5 @@
-//! Distinguished names (RFC 4514) with holes for parts of a login, and the names that Active
-//! Directory takes in their place.
+//! Distinguished names (RFC 4514) with holes for parts of a login, and the other names that Active Directory
+//! accepts.
 
 use std::fmt;
 
@@ -24,10 +24,10 @@ enum Piece {
 }
 
 impl DnTemplate {
-    /// Reads a template. It must be a DN, with holes in values only. The empty one is the root.
+    /// Parses a template. It must be a DN with holes in values only. The empty DN is the root.
     pub fn parse(text: &str) -> Result<Self, Flaw> {
         let template = Self(pieces(text)?);
-        // A letter in each hole leaves every place where it is but for what follows a hole.
+        // A letter in each hole keeps the structure; only the columns behind a hole change.
         let mut dn = String::new();
         let mut places = Vec::new();
         let mut rest = text;
@@ -50,8 +50,7 @@ impl DnTemplate {
             Flaw::at(text, places.get(byte).copied().unwrap_or(text.len()), what)
         };
         let rdns = Dn::parse(dn.as_bytes()).map_err(flawed)?;
-        // In a type, or behind the # of a value in hexadecimal, a hole would read well and be
-        // nonsense.
+        // In a type, or after the # of a hexadecimal value, a hole would be valid syntax but never match.
         let probe = Login::new(b"\xff@\xff".to_vec()).ok();
         let filled = probe.and_then(|probe| template.fill(&probe));
         match filled.map(|filled| Dn::parse(&filled)) {
@@ -64,7 +63,7 @@ impl DnTemplate {
         }
     }
 
-    /// The DN for a login; `None` where a part is not there.
+    /// The DN for a login; `None` if a part is missing.
     pub(super) fn fill<'a>(&self, values: impl Into<Values<'a>>) -> Option<Vec<u8>> {
         let values = values.into();
         let mut dn = Vec::new();
@@ -77,29 +76,29 @@ impl DnTemplate {
         Some(dn)
     }
 
-    /// Whether each login has one of its own, at least within its domain.
+    /// Whether different logins have different DNs, at least within a domain.
     pub fn names_a_user(&self) -> bool {
         names_a_user(&self.0)
     }
 
-    /// Whether the part before the `@` is used without the one behind it.
+    /// Whether the DN has the part before the `@` but not the domain.
     pub fn ignores_domain(&self) -> bool {
         ignores_domain(&self.0)
     }
 
-    /// Whether it is the same for all domains.
+    /// Whether the DN is the same for all domains.
     pub fn is_same_for_domains(&self) -> bool {
         let depends = |piece: &Piece| matches!(piece, Piece::Hole(Part::Login | Part::Domain));
         !self.0.iter().any(depends)
     }
 
-    /// Whether it is the same for all questions.
+    /// Whether the DN is the same for all questions.
     pub(super) fn is_fixed(&self) -> bool {
         !self.0.iter().any(|piece| matches!(piece, Piece::Hole(_)))
     }
 }
 
-/// As it was written.
+/// As written in the configuration.
 impl fmt::Display for DnTemplate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for piece in &self.0 {
@@ -147,8 +146,8 @@ fn ignores_domain(pieces: &[Piece]) -> bool {
     has(Part::Local) && !has(Part::Login) && !has(Part::Domain)
 }
 
-/// Appends a value so that it stays one (RFC 4514, 2.4). More is escaped than must be: then it
-/// does not matter what stands before or behind it, nor how a server reads what is no UTF-8.
+/// Appends an escaped value (RFC 4514, 2.4). It escapes more than necessary, so that neither the neighbouring
+/// text nor the server's handling of invalid UTF-8 matters.
 fn escape(out: &mut Vec<u8>, value: &[u8]) {
     for (number, byte) in value.iter().enumerate() {
         let plain = match byte {
@@ -167,14 +166,14 @@ fn escape(out: &mut Vec<u8>, value: &[u8]) {
 
 //------------ BindName ------------------------------------------------------
 
-/// Who binds, as a template: a DN, or a name of Active Directory, which takes `user@domain` and
+/// The name for a bind, as a template: a DN, or a name of Active Directory, which accepts `user@domain` and
 /// `DOMAIN\user` in place of a DN ([MS-ADTS] 5.1.1.1.1).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum BindName {
     /// A DN; values are escaped.
     Dn(DnTemplate),
-    /// A name that is no DN. There is no way to escape a value, so one that could make anything
-    /// else of it than a user's name cannot be asked for.
+    /// A name that is not a DN. It has no escapes, so a value that could change the meaning of the name is
+    /// refused.
     Name(NameTemplate),
 }
 
@@ -183,7 +182,7 @@ pub enum BindName {
 pub struct NameTemplate(Vec<Piece>);
 
 impl BindName {
-    /// Reads a template; one without `=` is not a DN.
+    /// Parses a template; one without `=` is not a DN.
     pub fn parse(text: &str) -> Result<Self, Flaw> {
         if text.contains('=') {
             return DnTemplate::parse(text).map(Self::Dn);
@@ -201,7 +200,7 @@ impl BindName {
         }
     }
 
-    /// The name for a login; `None` for a login that cannot have one.
+    /// The name for a login; `None` if the login cannot have one.
     pub(super) fn fill<'a>(&self, values: impl Into<Values<'a>>) -> Option<Vec<u8>> {
         match self {
             Self::Dn(template) => template.fill(values),
@@ -209,7 +208,7 @@ impl BindName {
         }
     }
 
-    /// Whether each login has one of its own, at least within its domain.
+    /// Whether different logins have different names, at least within a domain.
     pub fn names_a_user(&self) -> bool {
         match self {
             Self::Dn(template) => template.names_a_user(),
@@ -217,7 +216,7 @@ impl BindName {
         }
     }
 
-    /// Whether the part before the `@` is used without the one behind it.
+    /// Whether the name has the part before the `@` but not the domain.
     pub fn ignores_domain(&self) -> bool {
         match self {
             Self::Dn(template) => template.ignores_domain(),
@@ -227,8 +226,8 @@ impl BindName {
 }
 
 fn fill_name(pieces: &[Piece], values: Values<'_>) -> Option<Vec<u8>> {
-    /// What no name of a user holds in Active Directory, and what other forms of names are made
-    /// with: DNs, GUIDs in braces, canonical names with slashes.
+    /// Characters that no user name of Active Directory contains, and that mark other forms of names: DNs,
+    /// GUIDs in braces, canonical names with slashes.
     const FOREIGN: &[u8] = b"\"/\\[]:;|=,*?<>{}";
     let mut name = Vec::new();
     for piece in pieces {
@@ -243,7 +242,7 @@ fn fill_name(pieces: &[Piece], values: Values<'_>) -> Option<Vec<u8>> {
             }
         }
     }
-    // A bare word would be looked for among display names too, which users may choose.
+    // The server would also compare a bare word with display names, which users may choose.
     let ats = name.iter().filter(|byte| **byte == b'@').count();
     let qualified = match name.contains(&b'\\') {
         true => ats == 0,

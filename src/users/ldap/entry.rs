@@ -1,4 +1,4 @@
-//! What the attributes of an entry say of a user.
+//! Turns the attributes of an entry into an account.
 
 use zeroize::Zeroizing;
 
@@ -9,23 +9,23 @@ use crate::secret::{Accepted, Secret};
 use crate::users::host::{host, port};
 use crate::users::{Account, Credential, Passwords, StoreError, limits, variable};
 
-/// The names of the attributes that are looked at; `None` for what is kept elsewhere.
+/// The names of the attributes that the store reads; `None`: the directory does not hold this value.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Attributes {
     /// The user's host.
     pub host: Option<String>,
-    /// The port on it.
+    /// The port on that host.
     pub port: Option<String>,
-    /// The login that the mail server is to see.
+    /// The login for the mail server.
     pub login: Option<String>,
-    /// If it is there and not `FALSE`, the user is switched off.
+    /// If the attribute is present and not `FALSE`, the user is disabled.
     pub nologin: Option<String>,
-    /// The networks that the user may come from, in each value one or several with commas.
+    /// The networks from which the user may log in; each value has one network, or several with commas.
     pub allow_nets: Option<String>,
 }
 
 impl Attributes {
-    /// Their names.
+    /// The names of the attributes.
     pub(super) fn names(&self) -> Vec<String> {
         let Self {
             host,
@@ -38,8 +38,8 @@ impl Attributes {
         all.into_iter().flatten().cloned().collect()
     }
 
-    /// Fills in what the entry says. What cannot be used is noted with its attribute, so that the password
-    /// is checked first: else it would tell that the user exists.
+    /// Fills in the values of the entry. An unusable value is noted with its attribute, so that the password
+    /// is checked first: otherwise the answer would reveal that the user exists.
     pub(super) fn fill(&self, account: &mut Account, entry: &Entry) {
         let off = |value: &Zeroizing<Vec<u8>>| !value.eq_ignore_ascii_case(b"FALSE");
         account.disabled = values(entry, self.nologin.as_deref()).any(off);
@@ -71,20 +71,20 @@ impl Attributes {
     }
 }
 
-/// How stored passwords are read.
+/// How stored passwords are parsed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Stored {
-    /// The attribute that they are in.
+    /// The attribute of the passwords.
     pub attribute: String,
-    /// The scheme of those that name none.
+    /// The scheme of passwords that name none.
     pub default_scheme: Option<String>,
-    /// Whether weak schemes may be used.
+    /// Whether weak schemes are accepted.
     pub accepted: Accepted,
 }
 
 impl Stored {
-    /// The passwords of an entry; `None` if it has no such attribute, or none that we may see. And why one
-    /// of them cannot be used, if so; the others can.
+    /// The passwords of an entry; `None` if it has no such attribute, or none that this program may read.
+    /// Also returns why one of them is unusable; the others still count.
     pub(super) fn passwords(&self, entry: &Entry) -> (Option<Passwords>, Option<String>) {
         let mut credentials = Vec::new();
         let mut flaw = None;
@@ -116,7 +116,7 @@ fn values<'e>(
     wanted.flat_map(|attribute| &attribute.values)
 }
 
-/// The only value of an attribute. Of several, none is the right one.
+/// The only value of an attribute. Several values are an error.
 fn one<'e, 'n>(
     entry: &'e Entry,
     name: Option<&'n str>,
@@ -129,7 +129,7 @@ fn one<'e, 'n>(
     }
 }
 
-/// The networks in all values of an attribute; `None` without any.
+/// The networks in all values of an attribute; `None` without a value.
 fn networks(entry: &Entry, name: &str) -> Result<Option<Vec<Network>>, StoreError> {
     let mut all = None;
     for value in values(entry, Some(name)) {

@@ -1,7 +1,7 @@
 //! Search filters: the template in the configuration (RFC 4515), and what is sent (RFC 4511, 4.5.1).
 //!
-//! A filter is taken apart once, when the configuration is read. The parts of a login are put
-//! into the finished structure as values, never into text, so no login can change what is asked.
+//! A filter is parsed once, when the configuration is read. The parts of a login are inserted into the parsed
+//! structure as values, never into text, so no login can change the filter.
 
 use zeroize::Zeroizing;
 
@@ -13,7 +13,8 @@ mod shown;
 
 pub(super) use shown::both;
 
-/// A filter with holes for parts of a login and what is known of its client, such as `(&(objectClass=person)(mail={login}))`.
+/// A filter with holes for parts of a login and values of its client, such as
+/// `(&(objectClass=person)(mail={login}))`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FilterTemplate(Filter);
 
@@ -47,7 +48,7 @@ enum Comparison {
     Approximate,
 }
 
-/// What an attribute is compared with.
+/// The value that an attribute is compared with.
 type Value = Vec<Piece>;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,24 +58,24 @@ enum Piece {
 }
 
 impl FilterTemplate {
-    /// Reads a template. Holes can stand in values only.
+    /// Parses a template. Holes are allowed in values only.
     pub fn parse(text: &str) -> Result<Self, Flaw> {
         parse::parse(text).map(Self)
     }
 
-    /// Whether each login is asked for by a name of its own, at least within its domain.
+    /// Whether different logins have different values in the filter, at least within a domain.
     pub fn names_a_user(&self) -> bool {
         self.has(Part::names_a_user)
     }
 
-    /// Whether the part before the `@` is used without the one behind it.
+    /// Whether the filter has the part before the `@` but not the domain.
     pub fn ignores_domain(&self) -> bool {
         let has = |wanted: Part| self.has(|part| part == wanted);
         has(Part::Local) && !has(Part::Login) && !has(Part::Domain)
     }
 
-    /// The first part of the login that is compared with less than a whole value: beside a `*`, by `>=`,
-    /// `<=`, `~=`, or by a rule for parts or order of values. A login would then find the entry of another.
+    /// The first part of the login that is not compared with a whole value: next to a `*`, by `>=`, `<=`,
+    /// `~=`, or by a rule for parts or the order of values. Such a login could match the entry of another.
     pub fn finds_others(&self) -> Option<String> {
         let mut found = None;
         self.0.visit_loose(&mut |value| {
@@ -96,7 +97,7 @@ impl FilterTemplate {
         found
     }
 
-    /// The filter for a login; `None` where a part is not there.
+    /// The filter for a login; `None` if a part is missing.
     pub(super) fn fill<'a>(&self, values: impl Into<Values<'a>>) -> Option<FilledFilter> {
         let values = values.into();
         let mut filter = self.0.clone();
@@ -125,17 +126,17 @@ impl FilterTemplate {
 pub(super) struct FilledFilter(Filter);
 
 impl FilledFilter {
-    /// What every entry has that has this attribute.
+    /// Matches every entry that has this attribute.
     pub(super) fn present(attribute: &str) -> Self {
         Self(Filter::Present(attribute.to_owned()))
     }
 
-    /// As it is sent.
+    /// The encoded filter.
     pub(super) fn encode(&self) -> Zeroizing<Vec<u8>> {
         encode(&self.0)
     }
 
-    /// As RFC 4515 writes it, for the log.
+    /// The text form of RFC 4515, for the log.
     pub(super) fn text(&self) -> String {
         let mut out = Vec::new();
         write(&mut out, &self.0);
@@ -156,7 +157,7 @@ impl Filter {
         }
     }
 
-    /// Sees the values that more than one value of an attribute fits, and what stands beside a `*`.
+    /// Visits the values that are compared with parts or the order of values, and the values next to a `*`.
     fn visit_loose(&self, see: &mut dyn FnMut(&[Piece])) {
         match self {
             Self::And(all) | Self::Or(all) => {
@@ -197,7 +198,7 @@ impl Filter {
     }
 }
 
-/// Whether a matching rule compares parts, words, sounds or the order of values, in which a value can be a
+/// Whether a matching rule compares parts, words, sounds or the order of values, so that a value can be a
 /// pattern (RFC 4517, 4.2; RFC 3698).
 fn is_loose(rule: &str) -> bool {
     const WORDS: [&str; 5] = [
@@ -369,7 +370,7 @@ fn write(out: &mut Vec<u8>, filter: &Filter) {
     out.push(b')');
 }
 
-/// Appends a value so that it stays one (RFC 4515, 3), also with a blank at an end.
+/// Appends an escaped value (RFC 4515, 3), including a blank at either end.
 fn escape(out: &mut Vec<u8>, value: &[u8]) {
     for (number, byte) in value.iter().enumerate() {
         match byte {

@@ -1,4 +1,5 @@
-//! Whose entry it is that a search has found: what of the login the filter and the base have.
+//! Compares the login of a found entry with the requested one, by the parts of the login in the filter and
+//! the base.
 
 use super::dn::Dn;
 use super::filter::both;
@@ -7,14 +8,14 @@ use super::settings::{Lookup, Settings};
 use crate::login::Likeness;
 use crate::users::Question;
 
-/// The attributes that say whose entry it is.
+/// The attributes that tell which login an entry belongs to.
 pub(super) fn compared(settings: &Settings) -> Vec<String> {
     let lookup = settings.lookup.as_ref();
     lookup.map_or_else(Vec::new, |lookup| lookup.filter.compared())
 }
 
-/// How the login of an entry is like the one that was asked for, by what the filter and the base have
-/// of it.
+/// How the login of an entry compares with the requested login, by the parts of the login in the filter and
+/// the base.
 pub(super) fn likeness(lookup: &Lookup, asked: &Question<'_>, entry: &Entry) -> Likeness {
     let by_filter = lookup.filter.likeness(asked, entry);
     let by_base = (!lookup.base.is_fixed()).then(|| {
@@ -29,7 +30,7 @@ pub(super) fn likeness(lookup: &Lookup, asked: &Question<'_>, entry: &Entry) -> 
     match (by_filter, by_base) {
         (Some(filter), Some(base)) => both(filter, base),
         (Some(filter), None) => filter,
-        // A domain has many users.
+        // Many users share a domain.
         (None, Some(Likeness::Same)) if !lookup.base.names_a_user() => Likeness::Unsaid,
         (None, base) => base.unwrap_or_default(),
     }

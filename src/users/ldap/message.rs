@@ -1,4 +1,4 @@
-//! LDAP's messages, as far as a login needs them (RFC 4511, 4). No I/O.
+//! The LDAP messages that a login needs (RFC 4511, 4). No I/O.
 
 use std::fmt;
 
@@ -11,42 +11,42 @@ use super::filter::FilledFilter;
 use super::policy::{self, Policy};
 use crate::login::printable::Printable;
 
-/// Of what a server says to a failure, so many characters are told.
+/// The maximum number of characters of a server's diagnostic message in an error.
 const MAX_DIAGNOSTIC: usize = 200;
 
-/// The operation that changes a connection to TLS (RFC 4511, 4.14.1).
+/// The operation that starts TLS on a connection (RFC 4511, 4.14.1).
 const START_TLS: &[u8] = b"1.3.6.1.4.1.1466.20037";
 
-/// Attributes of no name: none is wanted (RFC 4511, 4.5.1.8).
+/// Requests no attributes (RFC 4511, 4.5.1.8).
 pub(super) const NO_ATTRIBUTES: &str = "1.1";
 
-/// How far below its base a search looks.
+/// The depth of a search below its base.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Scope {
-    /// At the base itself only.
+    /// The base only.
     Base,
-    /// At what lies directly under it.
+    /// The entries directly below the base.
     One,
-    /// At it and everything under it.
+    /// The base and all entries below it.
     #[default]
     Sub,
 }
 
 //------------ Requests ------------------------------------------------------
 
-/// What is searched.
+/// The parameters of a search.
 pub(super) struct Search<'a> {
     pub(super) base: &'a [u8],
     pub(super) scope: Scope,
-    /// Entries at most; the server says if there are more.
+    /// The maximum number of entries; the server reports if there are more.
     pub(super) size_limit: u32,
-    /// Seconds that the server may take.
+    /// The server's time limit in seconds.
     pub(super) time_limit: u32,
     pub(super) filter: &'a FilledFilter,
     pub(super) attributes: &'a [String],
 }
 
-/// `BindRequest` with a password, which asks what the password policy says of it.
+/// `BindRequest` with a password and the control for the password policy.
 pub(super) fn bind(id: u32, name: &[u8], password: &[u8]) -> Zeroizing<Vec<u8>> {
     let bind = element(
         0x60,
@@ -68,7 +68,7 @@ pub(super) fn search(id: u32, search: &Search<'_>) -> Zeroizing<Vec<u8>> {
     };
     let names = search.attributes.iter();
     let attributes: Vec<_> = match search.attributes {
-        // An empty list would mean all.
+        // An empty list would request all attributes.
         [] => vec![element(OCTET_STRING, &[NO_ATTRIBUTES.as_bytes()])],
         _ => names
             .map(|name| element(OCTET_STRING, &[name.as_bytes()]))
@@ -106,7 +106,7 @@ pub(super) fn start_tls(id: u32) -> Zeroizing<Vec<u8>> {
     message(id, &element(0x77, &[&element(0x80, &[START_TLS])]))
 }
 
-/// `UnbindRequest`: goodbye. There is no answer to it.
+/// `UnbindRequest`: ends the connection. The server does not answer it.
 pub(super) fn unbind(id: u32) -> Zeroizing<Vec<u8>> {
     message(id, &element(0x42, &[]))
 }
@@ -122,29 +122,29 @@ fn message(id: u32, operation: &[u8]) -> Zeroizing<Vec<u8>> {
 pub(super) enum Response {
     Bind(Outcome),
     Entry(Entry),
-    /// Another server may know of more entries.
+    /// A referral to another server, which may have more entries.
     Reference,
     SearchDone(Outcome),
     Compare(Outcome),
     Extended(Outcome),
-    /// An answer to what we never ask.
+    /// A message of an unexpected type.
     Other,
 }
 
-/// How an operation ended.
+/// The result of an operation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Outcome {
     pub(super) code: Code,
-    /// The server's words, printable and of bounded length; may be empty.
+    /// The diagnostic message of the server, printable and of bounded length; can be empty.
     pub(super) diagnostic: String,
-    /// The same as it came, to look for secrets in.
+    /// The diagnostic message as it arrived, to search it for secrets.
     raw: Vec<u8>,
-    /// What the server says of the password that was bound with.
+    /// The password policy's report on the password of the bind.
     pub(super) policy: Policy,
 }
 
 impl Outcome {
-    /// Without the server's words if they repeat a secret.
+    /// Removes the diagnostic message if it repeats a secret.
     pub(super) fn without(mut self, secret: &[u8]) -> Self {
         if self
             .raw
@@ -166,26 +166,27 @@ impl fmt::Display for Outcome {
     }
 }
 
-/// One entry that was found.
+/// One found entry.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Entry {
     pub(super) dn: Vec<u8>,
     pub(super) attributes: Vec<Attribute>,
 }
 
-/// An attribute and its values, which are wiped when they go: they may be passwords.
+/// An attribute and its values, which are wiped when they are dropped: they may be passwords.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Attribute {
     pub(super) name: Vec<u8>,
     pub(super) values: Vec<Zeroizing<Vec<u8>>>,
 }
 
-/// Reads one whole message: whom it answers, and what it says. Number 0 answers nobody.
+/// Parses one whole message; returns the number of the request and the content. Number 0 belongs to no
+/// request.
 pub(super) fn read(bytes: &[u8]) -> Result<(u32, Response), Malformed> {
     let mut message = Reader(Reader(bytes).take(SEQUENCE)?);
     let id = message.number(INTEGER)?;
     let (tag, content) = message.next()?.ok_or(Malformed("a message says nothing"))?;
-    // Controls may follow; only those of a bind are looked at.
+    // Controls can follow; only those of a bind are read.
     let response = match tag {
         0x61 => Response::Bind(Outcome {
             policy: Policy::read(message)?,
@@ -207,7 +208,7 @@ fn outcome(content: &[u8]) -> Result<Outcome, Malformed> {
     let _matched_dn = result.take(OCTET_STRING)?;
     let raw = result.take(OCTET_STRING)?;
     let diagnostic = String::from_utf8_lossy(raw);
-    // Active Directory ends it with a NUL.
+    // Active Directory ends the text with a NUL.
     let words = diagnostic.trim_end_matches('\0').chars();
     let words: String = words.take(MAX_DIAGNOSTIC).collect();
     let diagnostic = Printable(words.as_bytes()).to_string();

@@ -1,9 +1,9 @@
-//! The ldap store: users of a directory, who bind, or whose stored passwords are read.
+//! `store = "ldap"`: users of a directory. A user binds, or the program reads the stored password.
 //!
-//! A hostile or broken server must cost no more than its own users' logins, so the few messages
-//! that a login takes are read here, with a bound on each (`ber`, `message`), and every wait ends
-//! by the deadline of the question (`crate::net`). No value of a login ever becomes a part of what
-//! is asked: in a filter it is a counted value, in a DN it is escaped.
+//! A hostile or broken server must only affect the logins of its own users. So this module parses the few
+//! messages of a login itself, with a bound on each (`ber`, `message`), and every wait ends by the deadline
+//! of the question (`crate::net`). No value of a login ever becomes part of the syntax of a request: in a
+//! filter it is a value with a length, in a DN it is escaped.
 
 use std::time::Instant;
 
@@ -56,13 +56,13 @@ pub struct LdapStore {
     settings: Settings,
     pool: Pool,
     wanted: Vec<String>,
-    /// What an unknown login's time is spent on.
+    /// The decoy of an unknown login.
     decoys: Decoys,
 }
 
 impl LdapStore {
-    /// Opens it. Nothing is connected yet: a server that is down now may be up when somebody logs
-    /// in. For a server process the certificates are read, so that a file without any is told of.
+    /// Opens the store; connects to nothing yet, because a server that is down now may be up at the next
+    /// login. A server process reads the certificates here, so that a file without any is reported.
     pub fn open(settings: &Settings, lifetime: Lifetime) -> Result<Self, Vec<OpenFault>> {
         let encrypted = settings.starttls || settings.urls.iter().any(Url::is_encrypted);
         let access = Access {
@@ -113,7 +113,7 @@ impl LdapStore {
         asked.deadline.min(Instant::now() + self.settings.timeout)
     }
 
-    /// The entry of a login; `None` if there is none, or the login is such that there can be none.
+    /// The entry of a login; `None` if there is none, or if the login cannot have one.
     fn look_up(
         &self,
         lookup: &Lookup,
@@ -129,14 +129,14 @@ impl LdapStore {
         let found = self
             .pool
             .ask(Role::Search, deadline, deadline, |connection| {
-                // One more than there may be.
+                // One more than allowed, to detect several entries.
                 self.search(connection, (&base, lookup.scope), &filter, 2, deadline)
             })?;
         let Found { entries, outcome } = found;
         match outcome.code {
             Code::SUCCESS => {}
             Code::SIZE_LIMIT_EXCEEDED if entries.len() > 1 => {}
-            // A base that is made of a login may well not be there.
+            // A base with parts of the login may not exist.
             Code::NO_SUCH_OBJECT | Code::INVALID_DN_SYNTAX if !lookup.base.is_fixed() => {
                 return Ok(None);
             }
@@ -156,7 +156,7 @@ impl LdapStore {
             let what = format!("several entries are found by {}", text());
             return Ok(Some(Looked::Several(what)));
         }
-        // An empty DN would make the bind an anonymous one, which succeeds (RFC 4513, 5.1.2).
+        // An empty DN would make the bind anonymous, and such a bind succeeds (RFC 4513, 5.1.2).
         let under = |base| Dn::parse(&entry.dn).is_ok_and(|dn| dn.is_under(&base));
         if entry.dn.is_empty() || !Dn::parse(&base).is_ok_and(under) {
             let what = format!(
@@ -182,14 +182,14 @@ impl LdapStore {
             base,
             scope,
             size_limit,
-            // Nobody waits for the result any more then; 0 would be no limit.
+            // After that time the result is not needed; 0 would mean no limit.
             time_limit: u32::try_from(left).unwrap_or(u32::MAX).saturating_add(1),
             filter,
             attributes: &self.wanted,
         })
     }
 
-    /// What the entry of a user says, before any password.
+    /// The account of a user from the entry, before the password check.
     fn account(
         &self,
         entry: Entry,
@@ -217,8 +217,8 @@ impl LdapStore {
         Ok(account)
     }
 
-    /// An entry came without passwords: either there are none, or we may not see them. Then every
-    /// user would look like one without a password, so it is found out.
+    /// An entry arrived without passwords: it has none, or this program may not read them. In the second case
+    /// every user would seem to have no password, so this function finds out.
     fn without_password(
         &self,
         stored: &Stored,
@@ -253,8 +253,8 @@ impl LdapStore {
         }
     }
 
-    /// What a user's bind comes to. With `then`, the same connection goes on as that user. A sign of life
-    /// of a server that is slow about it may come until `life`.
+    /// The result of a user's bind. With `then`, the same connection goes on as that user. A server that is
+    /// slow to answer the bind has until `life` to answer another request.
     fn bind(
         &self,
         name: &[u8],
@@ -263,7 +263,7 @@ impl LdapStore {
         (deadline, life): (Instant, Instant),
         mut then: impl FnMut(&mut Connection) -> Result<(), Fault>,
     ) -> Result<Checked, StoreError> {
-        // Either would make it an anonymous one, which succeeds (RFC 4513, 5.1.1 and 5.1.2).
+        // Either would make the bind anonymous, and such a bind succeeds (RFC 4513, 5.1.1 and 5.1.2).
         if name.is_empty() || password.reveal().is_empty() {
             return Ok(Checked::Wrong);
         }
@@ -281,7 +281,7 @@ impl LdapStore {
         verdict(name, login, &outcome)
     }
 
-    /// Reads what there is to know from the user's own entry, as that user.
+    /// Reads the attributes of the user's own entry, as that user.
     fn read_own(
         &self,
         connection: &mut Connection,
@@ -293,16 +293,16 @@ impl LdapStore {
     }
 }
 
-/// What a search for a login has found.
+/// The result of a search for a login.
 enum Looked {
     One(Entry),
-    /// More than one entry; what to say of it.
+    /// More than one entry; the text is for the log.
     Several(String),
 }
 
 impl UserStore for LdapStore {
-    /// In the mode "bind" without a lookup, every login is taken to be there: an unknown one then
-    /// looks like a wrong password.
+    /// In the mode "bind" without a lookup, every login counts as a user: an unknown one gets the same result
+    /// as a wrong password.
     fn find(&self, asked: &Question<'_>) -> Result<Option<Account>, StoreError> {
         if let Auth::Bind(name) = &self.settings.auth
             && name.fill(asked).is_none()
@@ -321,7 +321,7 @@ impl UserStore for LdapStore {
                 let likeness = likeness(lookup, asked, &entry);
                 self.account(entry, likeness, deadline).map(Some)
             }
-            // None of them is the right one: one may be there to keep the user out.
+            // No entry counts: one may be meant to lock the user out.
             Some(Looked::Several(what)) => Ok(Some(Account::unusable(what))),
             None => Ok(None),
         }
@@ -405,7 +405,7 @@ impl UserStore for LdapStore {
     }
 }
 
-/// What the outcome of a user's bind means.
+/// The meaning of the result of a user's bind.
 fn verdict(name: &[u8], login: &Login, outcome: &Outcome) -> Result<Checked, StoreError> {
     let reason = active_directory_reason(&outcome.diagnostic);
     if let (Code::INVALID_CREDENTIALS, Some(reason)) = (outcome.code, reason) {
@@ -415,7 +415,7 @@ fn verdict(name: &[u8], login: &Login, outcome: &Outcome) -> Result<Checked, Sto
         Meaning::Right => {
             let name = name.escape_ascii();
             match (outcome.policy.refusal(), outcome.policy.grace()) {
-                // The bind succeeds, so that the user can change it.
+                // The bind succeeds only so that the user can change the password.
                 (Some(why), _) => {
                     log::warn!("{name} is refused although the bind succeeds: {why}");
                     return Ok(Checked::KeptOut(why.to_owned()));
@@ -433,8 +433,8 @@ fn verdict(name: &[u8], login: &Login, outcome: &Outcome) -> Result<Checked, Sto
             Some(reason) => reason.to_owned(),
             None => format!("the bind as {}: {outcome}", Printable(name)),
         })),
-        // A login that makes no name for this server, as one that is not UTF-8, is nobody's. Of
-        // one that could not be plainer, the template is at fault.
+        // A login that is not a valid name for this server, such as one that is not UTF-8, is unknown. If
+        // even a plain login is not valid, the template is wrong.
         Meaning::NoName if !is_plain(login) => Ok(Checked::Wrong),
         Meaning::NoName | Meaning::Cannot => Err(StoreError::Unavailable(format!(
             "the bind as {}: {outcome}",

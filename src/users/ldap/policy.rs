@@ -1,17 +1,17 @@
-//! What a server says of a password beside the result of a bind: that it must be changed, has
-//! expired or will expire. It comes in controls (RFC 4511, 4.1.11).
+//! Reads the password policy of a server from the controls of a bind response (RFC 4511, 4.1.11): the
+//! password must be changed, has expired or will expire.
 
 use zeroize::Zeroizing;
 
 use super::ber::{BOOLEAN, Malformed, OCTET_STRING, Reader, SEQUENCE, element};
 
-/// Request and response of the password policy of OpenLDAP and others
-/// (draft-behera-ldap-password-policy-10, 6.1 and 6.2). Only who sends the one gets the other.
+/// Request and response of the password policy of OpenLDAP and others (draft-behera-ldap-password-policy-10,
+/// 6.1 and 6.2). A server sends the response only after the request.
 const BEHERA: &[u8] = b"1.3.6.1.4.1.42.2.27.8.5.1";
-/// "The password has expired" of Netscape's heirs, such as 389-ds, which also say so of one that has
-/// been reset and must be changed (draft-vchu-ldap-pwd-policy-00, 3.1).
+/// "The password has expired" of the successors of Netscape's server, such as 389-ds. They also send it for a
+/// password that was reset and must be changed (draft-vchu-ldap-pwd-policy-00, 3.1).
 const EXPIRED: &[u8] = b"2.16.840.1.113730.3.4.4";
-/// "The password will expire" of the same (3.2): nothing is to be done yet.
+/// "The password will expire" of the same servers (3.2): needs no action yet.
 #[cfg(test)]
 const EXPIRING: &[u8] = b"2.16.840.1.113730.3.4.5";
 

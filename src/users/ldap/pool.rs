@@ -1,4 +1,4 @@
-//! Connections that are kept, and servers that are tried in turn.
+//! Keeps connections, and tries several servers in turn.
 
 use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -18,27 +18,27 @@ use crate::sys::semaphore::{Claim, Semaphore};
 use crate::users::StoreError;
 use crate::users::alive::SIGN_OF_LIFE;
 
-/// The least time in which a question makes sense.
+/// The minimum time that a question needs.
 const LEAST: Duration = Duration::from_millis(10);
 
-/// How long a connection is kept without being used. Firewalls forget those that are idle, some
-/// without a word, and slapd has an `idletimeout`.
+/// How long an idle connection is kept. Firewalls drop idle connections, some without notice, and slapd has
+/// an `idletimeout`.
 const KEPT: Duration = Duration::from_secs(60);
 
-/// How long a server that failed is asked after all others.
+/// How long a failed server comes after all others.
 const RESTS: Duration = Duration::from_secs(3);
 
-/// What a connection is for. One never becomes the other: a search must not run with the rights
-/// of the user who has just been bound.
+/// The purpose of a connection. A connection never changes its purpose: a search must not run with the rights
+/// of the user who has just bound.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Role {
-    /// Bound as who searches, or as nobody.
+    /// Bound as the account that searches, or anonymous.
     Search,
-    /// Bound as one user after the other.
+    /// Bound as one user after another.
     Bind,
 }
 
-/// Who searches.
+/// The account that searches.
 pub(super) struct Searcher {
     pub(super) dn: Vec<u8>,
     pub(super) password: Password,
@@ -46,8 +46,8 @@ pub(super) struct Searcher {
 }
 
 impl Searcher {
-    /// Binds, unless that was refused a moment ago. The servers hold the same, so the account is one
-    /// at all of them.
+    /// Binds, unless the server refused that a moment ago. All servers have the same data, so the account is
+    /// the same at all of them.
     fn bind(&self, connection: &mut Connection, deadline: Instant) -> Result<(), Fault> {
         let attempt = match self.own.attempt_alone(deadline) {
             Ok(attempt) => attempt,
@@ -64,7 +64,7 @@ impl Searcher {
                 return Ok(());
             }
             (Code::SUCCESS, Some(why)) => why.to_owned(),
-            // The password, or the account as a whole.
+            // The server refused the password, or the whole account.
             (
                 Code::INVALID_CREDENTIALS
                 | Code::INAPPROPRIATE_AUTHENTICATION
@@ -81,13 +81,13 @@ impl Searcher {
     }
 }
 
-/// All servers of a store, which hold the same.
+/// All servers of a store, which have the same data.
 pub(super) struct Pool {
     servers: Vec<Server>,
     access: Access,
     searcher: Option<Searcher>,
     connect_timeout: Duration,
-    /// Who may ask at the same time.
+    /// Limits how many questions run at the same time.
     seats: Semaphore,
     /// The server that answered last.
     first: AtomicUsize,
@@ -97,7 +97,7 @@ pub(super) struct Server {
     pub(super) url: Url,
     searching: Kept<Connection>,
     binding: Kept<Connection>,
-    /// When it failed last, as long as it has not worked since.
+    /// The time of the last failure, until the server works again.
     failed: Mutex<Option<Instant>>,
     outage: Outage,
 }
@@ -131,12 +131,12 @@ impl Pool {
         &self.servers
     }
 
-    /// Asks a server by `deadline`; where one fails, the next.
+    /// Asks a server by `deadline`; after a failure, asks the next one.
     ///
-    /// Of several, none may use up the time of those behind it. `question` may be put more than
-    /// once: again to the same server if a kept connection turns out to be closed.
+    /// With several servers, none can use up the time of those after it. `question` can run more than once:
+    /// again on the same server if a kept connection was closed.
     ///
-    /// A server that leaves a bind unanswered and answers something else until `life` is slow about that
+    /// A server that does not answer a bind but answers another request until `life` is slow about that
     /// password: it has not failed.
     pub(super) fn ask<T>(
         &self,
@@ -149,7 +149,7 @@ impl Pool {
             let what = "all connections are in use, and none came free in time";
             return Err(StoreError::Unavailable(what.to_owned()));
         };
-        // What is too late already says nothing about a server.
+        // A question whose time is over before it starts says nothing about a server.
         if deadline.saturating_duration_since(Instant::now()) < LEAST {
             let what = "there was no time left to ask";
             return Err(StoreError::Unavailable(what.to_owned()));
@@ -177,7 +177,8 @@ impl Pool {
                     self.first.store(*number, Ordering::Relaxed);
                     return Ok(answer);
                 }
-                // It is no other at the next server, and those who were bound before still are.
+                // The account is the same at the next server, and connections that are bound already still
+                // work.
                 Err(fault @ Fault::BindDn { news: false, .. }) => {
                     failures.push(format!("{}: {fault}", server.url));
                     break;
@@ -202,8 +203,8 @@ impl Pool {
         })
     }
 
-    /// Whether a server answers anything: it is asked for its root DSE (RFC 4512, 5.1), which anybody may
-    /// read. That it may not is an answer, too.
+    /// Whether a server answers at all: requests its root DSE (RFC 4512, 5.1), which any client may read. A
+    /// refusal is an answer too.
     fn is_alive(&self, server: &Server, deadline: Instant) -> bool {
         let deadline = deadline.min(Instant::now() + SIGN_OF_LIFE);
         Connection::open(&server.url, &self.access, deadline).is_ok_and(|mut connection| {
@@ -221,8 +222,8 @@ impl Pool {
         })
     }
 
-    /// Asks the server that is likely to answer, by `deadline`; whether it does has no
-    /// consequences.
+    /// Asks the server that is most likely to answer, by `deadline`; a failure has no effect on later
+    /// questions.
     pub(super) fn ask_aside<T>(
         &self,
         role: Role,
@@ -235,7 +236,7 @@ impl Pool {
         self.ask_one(server, role, deadline, &mut question).ok()
     }
 
-    /// Connects to one server for real, kept connections or not.
+    /// Makes a new connection to one server, even if kept ones exist.
     pub(super) fn connect(
         &self,
         server: &Server,
@@ -268,7 +269,7 @@ impl Pool {
                     kept.keep(connection, generation);
                     return Ok(answer);
                 }
-                // It may have been closed long ago, as all others then.
+                // The server may have closed it long ago, and all other kept ones too.
                 Err(Fault::Closed) => server.forget(),
                 Err(fault) => return Err(fault),
             }
@@ -281,7 +282,7 @@ impl Pool {
         Ok(answer)
     }
 
-    /// The servers by their numbers, those first that may well answer, and whether they rest.
+    /// The indexes of the servers, and whether each failed recently; those that did not come first.
     fn order(&self) -> Vec<(usize, bool)> {
         let first = self.first.load(Ordering::Relaxed);
         let count = self.servers.len();
@@ -311,7 +312,7 @@ impl Server {
         }
     }
 
-    /// Closes what is kept.
+    /// Closes all kept connections.
     fn forget(&self) {
         self.searching.forget();
         self.binding.forget();

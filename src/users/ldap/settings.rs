@@ -1,4 +1,4 @@
-//! The keys of an ldap store, checked.
+//! Settings of an ldap store.
 
 use std::num::NonZeroUsize;
 use std::time::Duration;
@@ -13,28 +13,28 @@ use subtle::ConstantTimeEq as _;
 use crate::net::tls::CaFile;
 use crate::secret::Password;
 
-/// As configured.
+/// The checked settings.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
-    /// Servers that hold the same; at least one.
+    /// Servers with the same data; at least one.
     pub urls: Vec<Url>,
-    /// Whether a plain connection over a network is upgraded before it is used.
+    /// Whether a plain connection over a network is upgraded to TLS before it is used.
     pub starttls: bool,
     /// Certificates that are trusted in place of the system's.
     pub ca_file: Option<CaFile>,
     /// How passwords are checked.
     pub auth: Auth,
-    /// Who searches; nobody for an anonymous search.
+    /// The account that searches; `None` for an anonymous search.
     pub search_as: Option<SearchAs>,
-    /// How a user's entry is found. Only where the user's DN is known without may it be missing.
+    /// How a user's entry is found. Can be missing only if the login alone gives the user's DN.
     pub lookup: Option<Lookup>,
-    /// What is read of it.
+    /// The attributes that are read.
     pub attributes: Attributes,
-    /// Logins that may be asked about at once.
+    /// The maximum number of connections in use at the same time.
     pub connections: NonZeroUsize,
-    /// How long connecting may take, with TLS and the bind of who searches.
+    /// The time-out of connecting, including TLS and the bind of the searching account.
     pub connect_timeout: Duration,
-    /// How long a question may take.
+    /// The time-out of a question.
     pub timeout: Duration,
     /// How long a right password is remembered.
     pub cache: Duration,
@@ -43,24 +43,24 @@ pub struct Settings {
 /// How passwords are checked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Auth {
-    /// The user binds, by a name that is made of the login.
+    /// The user binds with a name that is made from the login.
     Bind(BindName),
-    /// The user's entry is searched, then the user binds by its DN.
+    /// A search finds the user's entry, then the user binds with its DN.
     SearchBind,
-    /// The stored passwords are read, and checked here.
+    /// The store reads the stored passwords, and this program checks them.
     Compare(Stored),
 }
 
-/// Who searches.
+/// The account that searches.
 #[derive(Clone, Debug)]
 pub struct SearchAs {
-    /// The DN, or another name that the server takes.
+    /// The DN, or another name that the server accepts.
     pub dn: String,
     /// The password, which is not empty.
     pub password: Password,
 }
 
-/// Two passwords are compared for the sake of a reload only; nobody who tries to log in sees it.
+/// Only a reload compares two passwords; a client cannot measure the time of this comparison.
 impl PartialEq for SearchAs {
     fn eq(&self, other: &Self) -> bool {
         let same = self.password.reveal().ct_eq(other.password.reveal());
@@ -73,10 +73,10 @@ impl Eq for SearchAs {}
 /// How a user's entry is found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Lookup {
-    /// Where.
+    /// The base of the search.
     pub base: DnTemplate,
-    /// How far below.
+    /// The depth of the search.
     pub scope: Scope,
-    /// What it must be like.
+    /// The filter of the search.
     pub filter: FilterTemplate,
 }

@@ -1,7 +1,7 @@
-//! Texts of the configuration with holes that parts of a login, and what is known of its client, go into:
-//! the common ground of DNs and filters.
+//! Texts of the configuration with holes for parts of a login and values of its client, shared by DNs and
+//! filters.
 //!
-//! A hole is filled once; what comes out is not looked at for further holes.
+//! A hole is filled once; the inserted value is not searched for further holes.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -10,7 +10,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use crate::login::{Login, Protocol};
 use crate::users::Question;
 
-/// What the holes are filled from.
+/// The values for the holes.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Values<'a> {
     login: &'a Login,
@@ -28,7 +28,7 @@ impl<'a> From<&Question<'a>> for Values<'a> {
     }
 }
 
-/// A login that no client has sent, tried as if by IMAP from this machine.
+/// A login that no client sends, as if by IMAP from this machine.
 impl<'a> From<&'a Login> for Values<'a> {
     fn from(login: &'a Login) -> Self {
         Self {
@@ -39,14 +39,14 @@ impl<'a> From<&'a Login> for Values<'a> {
     }
 }
 
-/// What a hole stands for. The names are those of the parameters of a statement in SQL.
+/// The value of a hole. The names are those of the parameters of an SQL statement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Part {
-    /// `{login}`: all of it.
+    /// `{login}`: the whole login.
     Login,
-    /// `{local}`: what stands before the last `@`; all of it without one.
+    /// `{local}`: the part before the last `@`; the whole login without one.
     Local,
-    /// `{domain}`: what follows the last `@`.
+    /// `{domain}`: the part after the last `@`.
     Domain,
     /// `{protocol}`: `imap`, `pop3` or `smtp`.
     Protocol,
@@ -63,9 +63,9 @@ const NAMES: [(&str, Part); 5] = [
 ];
 
 impl Part {
-    /// The bytes of this part. A login that lacks it, or has an empty one, cannot be asked for: an
-    /// empty value in a filter or DN means something else than a user without a name. Neither can one of
-    /// a client whose address nobody knows.
+    /// The bytes of this part. `None` if the login has no such part, or an empty one: an empty value in a
+    /// filter or DN would not mean a user without a name. Also `None` if the address of the client is
+    /// unknown.
     pub(super) fn of<'a>(self, values: Values<'a>) -> Option<Cow<'a, [u8]>> {
         let bytes = match self {
             Self::Login => values.login.as_bytes(),
@@ -80,8 +80,8 @@ impl Part {
         (!bytes.is_empty()).then_some(Cow::Borrowed(bytes))
     }
 
-    /// Reads a hole at the start of `text`, which begins with a brace: the part, and how many
-    /// bytes its name takes, braces included.
+    /// Reads a hole at the start of `text`, which begins with a brace; returns the part and the number of
+    /// bytes, braces included.
     pub(super) fn read(text: &str) -> Result<(Self, usize), String> {
         const KNOWN: &str = "known are {login}, {local}, {domain}, {protocol} and {client_ip}; a \
                              brace itself is \\7b or \\7d";
@@ -103,7 +103,7 @@ impl Part {
         }
     }
 
-    /// Whether it says who it is. A domain has many users.
+    /// Whether it identifies the user. Many users share a domain.
     pub(super) fn names_a_user(self) -> bool {
         match self {
             Self::Login | Self::Local => true,
@@ -112,7 +112,7 @@ impl Part {
     }
 }
 
-/// As the configuration has it.
+/// As written in the configuration.
 impl fmt::Display for Part {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let name = NAMES.iter().find(|(_, part)| part == self);
@@ -120,7 +120,7 @@ impl fmt::Display for Part {
     }
 }
 
-/// What is wrong with a text of the configuration, and where in it.
+/// A problem in a text of the configuration, and its place.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Flaw {
     /// The character, from 1.
@@ -129,7 +129,7 @@ pub struct Flaw {
 }
 
 impl Flaw {
-    /// A flaw at a byte of `text`.
+    /// The problem at a byte of `text`.
     pub(super) fn at(text: &str, byte: usize, what: impl Into<String>) -> Self {
         let before = text.get(..byte).unwrap_or(text);
         Self {
@@ -147,7 +147,7 @@ impl fmt::Display for Flaw {
 
 impl std::error::Error for Flaw {}
 
-/// Appends a byte as RFC 4514 and RFC 4515 both take it: a backslash and two hexadecimal digits.
+/// Appends a byte in the form that RFC 4514 and RFC 4515 both accept: a backslash and two hexadecimal digits.
 pub(super) fn push_escaped(out: &mut Vec<u8>, byte: u8) {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
     out.push(b'\\');
@@ -155,7 +155,7 @@ pub(super) fn push_escaped(out: &mut Vec<u8>, byte: u8) {
     out.extend(DIGITS.get(usize::from(byte & 0xf)));
 }
 
-/// The byte that two hexadecimal digits stand for.
+/// The byte of two hexadecimal digits.
 pub(super) fn from_hex(digits: &[u8]) -> Option<u8> {
     let digit = |byte: u8| char::from(byte).to_digit(16);
     match digits {

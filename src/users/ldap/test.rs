@@ -1,4 +1,4 @@
-//! Everything that a login needs, tried for real at each server.
+//! Runs every operation of a login at each server, for `check`.
 
 use std::time::Instant;
 
@@ -9,13 +9,13 @@ use super::pool::{Role, Server};
 use super::{Auth, LdapStore, is_plain};
 use crate::login::Login;
 
-/// What is to be mended, each with the URL of its server.
+/// The problems, each with the URL of its server.
 pub(super) fn run(store: &LdapStore, deadline: Instant) -> Vec<String> {
     let servers = store.pool.servers();
     let mut left = u32::try_from(servers.len()).unwrap_or(u32::MAX);
     let mut problems = Vec::new();
     for server in servers {
-        // None may use up the time of those behind it.
+        // No server can use up the time of those after it.
         let share = deadline.saturating_duration_since(Instant::now()) / left.max(1);
         left = left.saturating_sub(1);
         let found = one(store, server, Instant::now() + share);
@@ -42,7 +42,7 @@ fn one(store: &LdapStore, server: &Server, deadline: Instant) -> Vec<String> {
                 &login,
                 deadline,
             )),
-            // The other connection would fail likewise.
+            // The other connection would fail in the same way.
             Err(fault) => return vec![fault.to_string()],
         }
     }
@@ -54,7 +54,7 @@ fn one(store: &LdapStore, server: &Server, deadline: Instant) -> Vec<String> {
     problems
 }
 
-/// Searches for a login that nobody has.
+/// Searches for a login that no user has.
 fn search(
     store: &LdapStore,
     connection: &mut Connection,
@@ -83,7 +83,7 @@ fn search(
     }
 }
 
-/// Binds as a user that there cannot be.
+/// Binds as a user that cannot exist.
 fn bind(
     store: &LdapStore,
     server: &Server,

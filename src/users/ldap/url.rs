@@ -1,4 +1,4 @@
-//! Where an LDAP server is, as its URL says.
+//! The URL of an LDAP server.
 
 use std::fmt;
 use std::num::NonZeroU16;
@@ -10,7 +10,7 @@ use crate::net::Endpoint;
 const PORT: NonZeroU16 = NonZeroU16::new(389).unwrap();
 /// The port of `ldaps://`.
 const TLS_PORT: NonZeroU16 = NonZeroU16::new(636).unwrap();
-/// Where Debian's slapd listens, which is where OpenLDAP's tools look.
+/// The socket of Debian's slapd, which is the default of OpenLDAP's tools.
 const SOCKET: &str = "/run/slapd/ldapi";
 
 /// The URL of a server.
@@ -29,8 +29,8 @@ pub(super) enum Scheme {
 }
 
 impl Url {
-    /// Reads `ldap://host:port`, `ldaps://host:port` or `ldapi://%2Fpath%2Fof%2Fsocket`. The error
-    /// says what is wrong with it.
+    /// Parses `ldap://host:port`, `ldaps://host:port` or `ldapi://%2Fpath%2Fof%2Fsocket`. The error says what
+    /// is wrong with it.
     pub fn parse(text: &str) -> Result<Self, String> {
         let (scheme, rest) = text.split_once("://").unwrap_or_default();
         let authority = rest.strip_suffix('/').unwrap_or(rest);
@@ -54,23 +54,23 @@ impl Url {
         })
     }
 
-    /// Whether StartTLS makes sense here: a plain connection over a network.
+    /// Whether StartTLS is possible: on a plain connection over a network.
     pub fn can_start_tls(&self) -> bool {
         self.scheme == Scheme::Ldap
     }
 
-    /// Whether it is TLS from the start.
+    /// Whether the connection uses TLS from the start.
     pub fn is_encrypted(&self) -> bool {
         self.scheme == Scheme::Ldaps
     }
 
-    /// Whether passwords would go over a network in clear, if not for StartTLS.
+    /// Whether passwords would cross a network in clear without StartTLS.
     pub fn is_in_clear(&self) -> bool {
         self.scheme == Scheme::Ldap && !self.endpoint.is_local()
     }
 }
 
-/// As it was written.
+/// As written in the configuration.
 impl fmt::Display for Url {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.text)

@@ -1,24 +1,24 @@
-//! The text of a DN, taken apart (RFC 4514, 3), and which one lies under which.
+//! Parses a DN (RFC 4514, 3), and tells whether one DN is below another.
 
 use crate::users::ldap::attribute;
 use crate::users::ldap::template::from_hex;
 
-/// A DN, taken apart.
+/// A parsed DN.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::users::ldap) struct Dn(pub(super) Vec<Rdn>);
 
-/// The pairs of one RDN, in an order of ours.
+/// The pairs of one RDN, sorted.
 pub(super) type Rdn = Vec<(Vec<u8>, Value)>;
 
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Value {
-    /// The characters, unescaped.
+    /// The unescaped characters.
     Text(Vec<u8>),
     /// BER in hexadecimal.
     Hex(Vec<u8>),
 }
 
-/// Why bytes are no DN.
+/// Why the bytes are not a DN.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::users::ldap) struct Malformed {
     pub(super) at: usize,
@@ -26,8 +26,8 @@ pub(in crate::users::ldap) struct Malformed {
 }
 
 impl Dn {
-    /// Reads the string form (RFC 4514, 3). Blanks around separators, and semicolons as such,
-    /// are taken as in LDAPv2 (RFC 2253, 4).
+    /// Parses the string form (RFC 4514, 3). Blanks around separators, and semicolons as separators, are
+    /// accepted as in LDAPv2 (RFC 2253, 4).
     pub(in crate::users::ldap) fn parse(text: &[u8]) -> Result<Self, Malformed> {
         let mut cursor = Cursor { text, at: 0 };
         cursor.skip_blanks();
@@ -53,8 +53,8 @@ impl Dn {
         }
     }
 
-    /// Whether this is `base` or lies under it. Types and values are compared without regard to
-    /// case and to repeated blanks, which is how nearly all attributes of DNs are compared.
+    /// Whether this is `base` or below it. Types and values are compared without regard to case and repeated
+    /// blanks, as for nearly all attributes of DNs.
     pub(in crate::users::ldap) fn is_under(&self, base: &Self) -> bool {
         let Some(above) = self.0.len().checked_sub(base.0.len()) else {
             return false;
@@ -65,8 +65,8 @@ impl Dn {
 }
 
 impl Dn {
-    /// Whether this lies under `base`, and ends in it letter by letter, but for the case of ASCII
-    /// letters and the order within an RDN.
+    /// Whether this is below `base` and ends in exactly its characters; only the case of ASCII letters and
+    /// the order within an RDN do not matter.
     pub(in crate::users::ldap) fn ends_in(&self, base: &Self) -> bool {
         let Some(above) = self.0.len().checked_sub(base.0.len()) else {
             return false;
@@ -95,7 +95,7 @@ fn folded(rdn: &Rdn) -> Vec<(Vec<u8>, Value)> {
             let value = match value {
                 Value::Hex(bytes) => Value::Hex(bytes.clone()),
                 Value::Text(text) => {
-                    // Beyond ASCII too, as far as there is one letter for the other.
+                    // Also beyond ASCII, if a letter has exactly one counterpart.
                     let text = String::from_utf8_lossy(text).to_lowercase();
                     let words: Vec<&str> = text.split_whitespace().collect();
                     Value::Text(words.join(" ").into_bytes())
@@ -158,7 +158,7 @@ impl Cursor<'_> {
             return self.hex_value();
         }
         let mut value = Vec::new();
-        // Blanks that are escaped stay, at the end too.
+        // Escaped blanks remain, even at the end.
         let mut kept = 0;
         while let Some(byte) = self.peek() {
             match byte {

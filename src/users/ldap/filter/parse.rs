@@ -1,16 +1,17 @@
-//! The text of a filter, read (RFC 4515, 3).
+//! Parses the text of a filter (RFC 4515, 3).
 //!
-//! Unlike there, whitespace may stand around parentheses and operators, so that a long filter can be written
-//! over several lines. Within a value it belongs to the value; at an end of one it is `\20`.
+//! Unlike in the RFC, whitespace is allowed around parentheses and operators, so that a long filter can be
+//! written over several lines. Whitespace within a value belongs to the value; at either end of a value it is
+//! written as `\20`.
 
 use super::{Comparison, Filter, Piece, Value};
 use crate::users::ldap::attribute;
 use crate::users::ldap::template::{Flaw, Part, from_hex};
 
-/// How deep filters may be nested. Those that people write have three levels.
+/// The maximum nesting depth of filters. Usual filters have three levels.
 const MAX_DEPTH: usize = 32;
 
-/// Reads a filter, which must be all of `text`.
+/// Parses a filter, which must be all of `text`.
 pub(super) fn parse(text: &str) -> Result<Filter, Flaw> {
     let mut parser = Parser { text, at: 0 };
     parser.skip_blanks();
@@ -74,7 +75,7 @@ impl<'a> Parser<'a> {
         Ok(filter)
     }
 
-    /// The filters behind `&` or `|`; there may be none (RFC 4526).
+    /// The filters after `&` or `|`; there may be none (RFC 4526).
     fn list(&mut self, depth: usize) -> Result<Vec<Filter>, Flaw> {
         self.at += 1;
         self.skip_blanks();
@@ -143,7 +144,7 @@ impl<'a> Parser<'a> {
         })
     }
 
-    /// `attribute:dn:rule:=value`, of which `attribute` or `rule` may be missing.
+    /// `attribute:dn:rule:=value`; either `attribute` or `rule` may be missing.
     fn extensible(&mut self, attribute: Option<String>) -> Result<Filter, Flaw> {
         let mut dn = false;
         let mut rule = None;
@@ -192,7 +193,7 @@ impl<'a> Parser<'a> {
         self.rest().trim_ascii_start().starts_with(')')
     }
 
-    /// Up to the next `*` or `)`. Whitespace before a `)` is no part of it.
+    /// The text up to the next `*` or `)`, without whitespace before a `)`.
     fn value(&mut self) -> Result<Value, Flaw> {
         let mut value = Vec::new();
         let mut literal = Vec::new();

@@ -1,14 +1,14 @@
-//! Whether an entry has what a filter asked for, letter by letter.
+//! Checks that the values of a found entry are those of the requested login, letter by letter.
 //!
-//! A directory compares by the rules of each attribute: without regard to case, to blanks, and to
-//! forms of the same letter (RFC 4518). So the entry's own values say whose entry it is.
+//! A directory compares by the rules of each attribute: without regard to case, blanks, and forms of the same
+//! letter (RFC 4518). So the values of the entry tell which login it belongs to.
 
 use super::{Comparison, Filter, FilterTemplate, Piece, Value};
 use crate::login::Likeness;
 use crate::users::ldap::message::Entry;
 use crate::users::ldap::template::{Part, Values};
 
-/// Names of the same attribute (RFC 4519, RFC 4524); a server answers with the one it prefers.
+/// Names of the same attribute (RFC 4519, RFC 4524); a server answers with the name that it prefers.
 const ALIASES: [&[&str]; 3] = [
     &["uid", "userid", "0.9.2342.19200300.100.1.1"],
     &["mail", "rfc822mailbox", "0.9.2342.19200300.100.1.3"],
@@ -23,8 +23,8 @@ impl FilterTemplate {
         names
     }
 
-    /// How the login of an entry that this filter found is like the one that was asked for; `None`
-    /// for a filter without holes for parts of a login.
+    /// How the login of the found entry compares with the requested login; `None` for a filter without parts
+    /// of a login.
     pub(in crate::users::ldap) fn likeness<'a>(
         &self,
         values: impl Into<Values<'a>>,
@@ -64,7 +64,7 @@ fn likeness(filter: &Filter, asked: Values<'_>, entry: &Entry) -> Option<Likenes
             let said = all.iter().filter_map(|one| likeness(one, asked, entry));
             said.reduce(either)
         }
-        // What an entry must not have says nothing of whose it is.
+        // A negated condition does not tell which login the entry belongs to.
         Filter::Not(_) | Filter::Present(_) => None,
         Filter::Compare(Comparison::Equal, attribute, value) if has_hole(value) => {
             let filled = filled(value, asked)?;
@@ -97,14 +97,14 @@ fn likeness(filter: &Filter, asked: Values<'_>, entry: &Entry) -> Option<Likenes
             let holds = |value: &[u8]| has_parts(value, start.first(), &middle, end.first());
             seen(entry, attribute, parts().any(names_user), holds)
         }
-        // Greater, less, about the same, or in any attribute: that is no login of anybody.
+        // Conditions such as greater, less or approximate, or on any attribute, do not identify a login.
         Filter::Compare(_, _, value) | Filter::Extensible { value, .. } => {
             has_hole(value).then_some(Likeness::Unsaid)
         }
     }
 }
 
-/// What two conditions say that an entry must both have. What tells against it weighs more.
+/// The result of two conditions that an entry must both meet. The worse result counts.
 pub(in crate::users::ldap) fn both(one: Likeness, other: Likeness) -> Likeness {
     match (one, other) {
         (Likeness::Other, _) | (_, Likeness::Other) => Likeness::Other,
@@ -113,7 +113,7 @@ pub(in crate::users::ldap) fn both(one: Likeness, other: Likeness) -> Likeness {
     }
 }
 
-/// The same of two conditions of which one is enough.
+/// The result of two conditions of which an entry must meet one.
 fn either(one: Likeness, other: Likeness) -> Likeness {
     match (one, other) {
         (Likeness::Same, _) | (_, Likeness::Same) => Likeness::Same,
@@ -122,8 +122,8 @@ fn either(one: Likeness, other: Likeness) -> Likeness {
     }
 }
 
-/// Whether a value of the attribute `is` what was asked for. A part that many users share, as a domain,
-/// can only tell against the entry.
+/// Whether a value of the attribute `is` the requested one. A part that many users share, such as a domain,
+/// can only show that the entry belongs to another login.
 fn seen(
     entry: &Entry,
     attribute: &str,
@@ -143,7 +143,7 @@ fn seen(
     })
 }
 
-/// The values of an attribute, by whatever name and with whatever options (RFC 4512, 2.5) it comes.
+/// The values of an attribute, under any of its names and with any options (RFC 4512, 2.5).
 fn values<'e>(entry: &'e Entry, attribute: &'e str) -> impl Iterator<Item = &'e [u8]> {
     let wanted = bare(attribute.as_bytes());
     let aliases = ALIASES.iter().find(|names| {
@@ -196,7 +196,7 @@ fn has_parts(
     last.is_none_or(|end| rest.ends_with(&lower(end)))
 }
 
-/// Whether a part of the login is in it. The protocol and the client say nothing of whose an entry is.
+/// Whether it contains a part of the login. Protocol and client do not tell which login an entry belongs to.
 fn has_hole(value: &Value) -> bool {
     let of_login = |piece: &Piece| matches!(piece, Piece::Hole(part) if part.is_of_login());
     value.iter().any(of_login)
@@ -207,7 +207,7 @@ fn names_user(value: &Value) -> bool {
     value.iter().any(names)
 }
 
-/// A value with its holes filled; `None` where a part is not there.
+/// A value with its holes filled; `None` if a part is missing.
 fn filled(value: &Value, asked: Values<'_>) -> Option<Vec<u8>> {
     let mut bytes = Vec::new();
     for piece in value {
