@@ -1,4 +1,4 @@
-//! Where a server listens: a port of a host, or a Unix socket.
+//! The address of a server: a port of a host, or a Unix socket.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -7,15 +7,15 @@ use std::path::PathBuf;
 
 use rustls::pki_types::ServerName;
 
-/// The most bytes that a server may send for one question, TLS included.
+/// The maximum number of bytes that a server may send for one question, including TLS.
 pub const QUESTION_BYTES: usize = 1024 * 1024;
 
-/// Where a server listens.
+/// The address of a server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Endpoint {
     /// A port of a host.
     Tcp {
-        /// The host: what its certificate must be for.
+        /// The host; its certificate must be for this name.
         host: ServerName<'static>,
         /// The port.
         port: NonZeroU16,
@@ -60,14 +60,14 @@ impl Endpoint {
         }
     }
 
-    /// Names the user who is to listen on a Unix socket.
+    /// Sets the user that must listen on a Unix socket.
     pub fn listened_by(&mut self, user: Option<u32>) {
         if let Self::Unix(_, expected) = self {
             *expected = user;
         }
     }
 
-    /// The port on this machine that it leads to, if it does.
+    /// The port on this machine that the endpoint leads to, if it does.
     pub fn local_port(&self) -> Option<u16> {
         match self {
             Self::Tcp { port, .. } if self.is_local() => Some(port.get()),
@@ -75,7 +75,7 @@ impl Endpoint {
         }
     }
 
-    /// Whether what is sent there stays on this machine.
+    /// Whether the connection stays on this machine.
     pub fn is_local(&self) -> bool {
         match self {
             Self::Unix(..) => true,
@@ -88,7 +88,7 @@ impl Endpoint {
     }
 }
 
-/// The address that a host is given by; `None` for a name.
+/// The host, if it is an address; `None` for a name.
 pub(super) fn address_of(host: &ServerName<'_>) -> Option<IpAddr> {
     match host {
         ServerName::IpAddress(address) => Some(IpAddr::from(*address)),

@@ -1,5 +1,5 @@
-//! Connections to other servers: to a host or a Unix socket, with or without TLS, and each with a
-//! deadline that holds whatever the other side does.
+//! Connections to other servers: to a host or a Unix socket, with or without TLS, and with a
+//! deadline that the other side cannot extend.
 
 #[cfg(feature = "tls")]
 use std::io;
@@ -35,7 +35,7 @@ pub use stream::{LineError, Stream, Unasked};
 pub use trust::{Fresh, Trust};
 
 #[cfg(feature = "tls")]
-/// The time that is left; the error of a deadline that has passed.
+/// The remaining time, or the error of a deadline that has passed.
 fn remaining(deadline: Instant) -> io::Result<std::time::Duration> {
     let left = deadline.saturating_duration_since(Instant::now());
     if left.is_zero() {

@@ -1,8 +1,9 @@
-//! Our own accounts at servers: who searches a directory, who reads a database, who asks about tokens.
+//! The program's own accounts at other servers: for searching a directory, reading a database,
+//! asking about tokens.
 //!
-//! Some servers lock an account after a few wrong passwords. A password of ours that has become
-//! wrong would be one at every login of a user, so it rests once it was refused. With another
-//! password, or at another server, an account is another one.
+//! Some servers lock an account after a few wrong passwords. If the program's password has become
+//! wrong, each login of a user would send it again. So a refused account pauses. The same account
+//! with another password, or at another server, counts as another account.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -10,13 +11,13 @@ use std::hash::{BuildHasher as _, RandomState};
 use std::sync::{Condvar, LazyLock, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// How long a password that was refused is not tried again.
+/// How long a refused password is not tried again.
 const REST: Duration = Duration::from_secs(60);
 
-/// How many accounts are remembered. Each reload with another password adds one.
+/// The maximum number of remembered accounts. Each reload with another password adds one.
 const MOST: usize = 1000;
 
-/// The accounts of this process; those of a configuration that is loaded again are the same.
+/// The accounts of this process; they stay the same when a configuration is loaded again.
 static ACCOUNTS: LazyLock<Accounts> = LazyLock::new(|| Accounts {
     key: RandomState::new(),
     states: Mutex::default(),
@@ -24,7 +25,7 @@ static ACCOUNTS: LazyLock<Accounts> = LazyLock::new(|| Accounts {
 });
 
 struct Accounts {
-    /// Passwords are remembered by a digest with a key that nobody outside knows.
+    /// Passwords are remembered as a digest under a secret key of this process.
     key: RandomState,
     states: Mutex<HashMap<u64, State>>,
     changed: Condvar,
@@ -32,9 +33,9 @@ struct Accounts {
 
 #[derive(Default)]
 struct State {
-    /// When it was refused, and in which words, since it last was taken.
+    /// The time and the server's text of the last refusal, if there was no success since.
     refused: Option<(Instant, String)>,
-    /// Whether somebody tries it alone.
+    /// Whether an exclusive attempt is in progress.
     trying: bool,
 }
 
@@ -49,12 +50,12 @@ pub struct OwnLogin {
     digest: u64,
 }
 
-/// Why an account is not tried.
+/// Why an account is not used now.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Closed {
-    /// It was refused, in these words, and rests.
+    /// The server refused it with this text, and it pauses.
     Rests(String),
-    /// Somebody tries it, and did not come back in time.
+    /// Another exclusive attempt did not end in time.
     Late,
 }
 
@@ -74,13 +75,13 @@ impl OwnLogin {
         Self { digest }
     }
 
-    /// The right to try it, unless it rests. When its rest is over, one may.
+    /// Allows an attempt, unless the account pauses. After the pause, one attempt is allowed.
     pub fn attempt(&self) -> Result<Attempt<'_>, Closed> {
         self.enter(&mut ACCOUNTS.lock(), false, Instant::now())
     }
 
-    /// The same, and nobody else tries it meanwhile, for a server that locks accounts: of several
-    /// logins that find the password wrong at once, each would be one more.
+    /// Like [`Self::attempt`], but exclusive, for a server that locks accounts: if several logins
+    /// found a wrong password at once, each would count as one more failure there.
     pub fn attempt_alone(&self, deadline: Instant) -> Result<Attempt<'_>, Closed> {
         let mut states = ACCOUNTS.lock();
         while states.get(&self.digest).is_some_and(|state| state.trying) {
@@ -116,7 +117,7 @@ impl OwnLogin {
             if now.saturating_duration_since(*since) < REST {
                 return Err(Closed::Rests(why.clone()));
             }
-            // The others wait for what comes of it.
+            // The others wait for the result.
             before = Some(*since);
             *since = now;
         }
@@ -129,17 +130,18 @@ impl OwnLogin {
     }
 }
 
-/// One attempt to log in with an account. If nothing is said of it, it was not answered.
+/// One attempt to log in with an account. If neither outcome is reported, the server did not
+/// answer.
 #[must_use]
 pub struct Attempt<'a> {
     own: &'a OwnLogin,
     alone: bool,
-    /// Since when the account had been refused.
+    /// When the account was refused before this attempt.
     before: Option<Instant>,
 }
 
 impl Attempt<'_> {
-    /// It was refused, in these words. Whether that is news.
+    /// Notes a refusal with this text. Returns whether it is the first.
     pub fn refused(mut self, why: impl Into<String>) -> bool {
         let news = self.before.take().is_none();
         let mut states = ACCOUNTS.lock();
@@ -148,7 +150,7 @@ impl Attempt<'_> {
         news
     }
 
-    /// It was taken. Whether it was refused before.
+    /// Notes a success. Returns whether it was refused before.
     pub fn accepted(mut self) -> bool {
         self.before = None;
         let mut states = ACCOUNTS.lock();
@@ -164,7 +166,7 @@ impl Drop for Attempt<'_> {
         }
         let mut states = ACCOUNTS.lock();
         if let Some(state) = states.get_mut(&self.own.digest) {
-            // Who comes next may try.
+            // The next attempt is allowed.
             if let (Some(before), Some((since, _))) = (self.before, &mut state.refused) {
                 *since = before;
             }
@@ -200,7 +202,7 @@ mod tests {
         for other in [own("rests", "new"), own("other", "old")] {
             assert!(!other.attempt().unwrap().accepted());
         }
-        // When it is over, one tries again; if nobody answers, the next one.
+        // After the pause one attempt is allowed; if the server does not answer it, the next one.
         let later = Instant::now() + REST;
         let again = |now| old.enter(&mut ACCOUNTS.lock(), false, now);
         let attempt = again(later).unwrap();

@@ -1,14 +1,15 @@
-//! Who listens on a Unix socket: anybody could put one in the place of a server that is down.
+//! Checks the user that listens on a Unix socket: another user could create a socket in the place
+//! of a server that is down.
 
 use std::fs::{Metadata, metadata};
 use std::io;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
-/// Whether the user who listens at `path` (SO_PEERCRED, unix(7)) is one that may: root, the user we
-/// run as, and `expected`. Where no user is expected, also the owner of the socket's folder, if
-/// nobody else could have made that folder or put another in its place: who owns a folder decides
-/// who listens in it.
+/// Accepts the user that listens at `path` (SO_PEERCRED, unix(7)) if it is root, the user that this
+/// process runs as, or `expected`. If no user is expected, the owner of the socket's folder is
+/// accepted too, unless an untrusted user could have created or replaced that folder: the owner of
+/// a folder decides which sockets are in it.
 pub fn check(path: &Path, listener: u32, expected: Option<u32>) -> io::Result<()> {
     let ours = rustix::process::geteuid().as_raw();
     let fits = match expected {
@@ -29,7 +30,7 @@ pub fn check(path: &Path, listener: u32, expected: Option<u32>) -> io::Result<()
     ))
 }
 
-/// Whether `user` owns the folder of the socket, and the way to it is in no other hands.
+/// Whether `user` owns the folder of the socket, and only trusted users control the way to it.
 fn owns_folder(path: &Path, user: u32, ours: u32) -> io::Result<bool> {
     let folder = path.parent().unwrap_or(path).canonicalize()?;
     let mut below = metadata(&folder)?;
@@ -46,8 +47,8 @@ fn owns_folder(path: &Path, user: u32, ours: u32) -> io::Result<bool> {
     Ok(true)
 }
 
-/// Whether only root and we can replace what is in a folder: with the sticky bit, an entry of
-/// another's can be made by that other alone.
+/// Whether only root and the user of this process can replace `entry` in `folder`: in a folder with
+/// the sticky bit, only its owner can replace an entry.
 fn keeps(folder: &Metadata, entry: &Metadata, ours: u32) -> bool {
     const STICKY: u32 = 0o1000;
     const OTHERS_WRITE: u32 = 0o022;
@@ -66,22 +67,22 @@ mod tests {
     const NOBODY: u32 = 65_534;
     const OTHER: u32 = 65_533;
 
-    /// As root, as the tests of the program need anyway.
+    /// Run as root, as the tests of the program are.
     #[test]
     fn who_may_listen() {
         if !rustix::process::geteuid().is_root() {
             return;
         }
         let top = std::env::temp_dir().join(format!("mail-auth-peer-{}", std::process::id()));
-        // The modes and owners of two folders, one in the other; the socket would be in the inner.
+        // The modes and owners of two nested folders; the socket is in the inner one.
         let table = [
             ((0o755, 0), (0o755, NOBODY), NOBODY, None, true),
-            // What everybody may write to, the owner alone listens in.
+            // All users can write to the outer folder, but only the owner controls the inner one.
             ((0o755, 0), (0o777, NOBODY), NOBODY, None, true),
             ((0o755, 0), (0o777, NOBODY), OTHER, None, false),
             ((0o755, 0), (0o755, 0), NOBODY, None, false),
             ((0o755, 0), (0o1777, 0), NOBODY, None, false),
-            // Anybody could have made it.
+            // Any user could have created it.
             ((0o1777, 0), (0o755, NOBODY), NOBODY, None, false),
             ((0o777, 0), (0o755, NOBODY), NOBODY, None, false),
             ((0o775, 0), (0o755, NOBODY), NOBODY, None, false),
@@ -89,7 +90,7 @@ mod tests {
             // Root's or our own.
             ((0o777, 0), (0o1777, 0), 0, None, true),
             ((0o777, 0), (0o1777, 0), 0, Some(OTHER), true),
-            // As configured.
+            // The configured user.
             ((0o777, 0), (0o1777, 0), NOBODY, Some(NOBODY), true),
             ((0o755, 0), (0o755, NOBODY), NOBODY, Some(OTHER), false),
         ];

@@ -1,4 +1,4 @@
-//! Connections that are kept for the next question, and how many there may be.
+//! A connection pool: keeps idle connections for the next question, and limits their number.
 
 use std::num::NonZeroUsize;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -6,13 +6,13 @@ use std::time::{Duration, Instant};
 
 use crate::sys::semaphore::{Claim, Permit, Semaphore};
 
-/// A bounded number of connections.
+/// A limited number of connections.
 pub struct Pool<C> {
     seats: Semaphore,
     kept: Kept<C>,
 }
 
-/// The right to one connection; it comes free when this goes.
+/// The right to use one connection; it is released on drop.
 pub struct Seat<'a, C> {
     kept: &'a Kept<C>,
     generation: u64,
@@ -20,7 +20,7 @@ pub struct Seat<'a, C> {
 }
 
 impl<C> Pool<C> {
-    /// A pool of at most `most` connections, each of which is kept unused for `idle` at most.
+    /// A pool of at most `most` connections. An unused one is kept for at most `idle`.
     pub fn new(most: NonZeroUsize, idle: Duration) -> Self {
         Self {
             seats: Semaphore::new(most),
@@ -28,8 +28,8 @@ impl<C> Pool<C> {
         }
     }
 
-    /// A seat, and the connection that was used last if one is kept; `None` if no seat came free
-    /// by `deadline`.
+    /// A seat, and the most recently used connection if one is kept; `None` if no seat was free by
+    /// `deadline`.
     pub fn take(&self, deadline: Instant) -> Option<(Seat<'_, C>, Option<C>)> {
         let permit = self.seats.acquire(Claim::default(), deadline)?;
         let generation = self.kept.generation();
@@ -42,25 +42,25 @@ impl<C> Pool<C> {
         Some((seat, connection))
     }
 
-    /// Closes all that are kept, and those in use as they come back.
+    /// Closes all idle connections now, and those in use when they are returned.
     pub fn forget(&self) {
         self.kept.forget();
     }
 }
 
 impl<C> Seat<'_, C> {
-    /// Keeps a sound connection for the next question.
+    /// Returns a working connection to the pool.
     pub fn keep(self, connection: C) {
         self.kept.keep(connection, self.generation);
     }
 
-    /// Says that the connection of this seat was made after all others were forgotten.
+    /// Notes that the connection of this seat was made after [`Pool::forget`] was called.
     pub fn renew(&mut self) {
         self.generation = self.kept.generation();
     }
 }
 
-/// Connections that are kept unused, the one that was used last first.
+/// Idle connections; the most recently used one is taken first.
 pub struct Kept<C> {
     most: NonZeroUsize,
     idle: Duration,
@@ -68,14 +68,14 @@ pub struct Kept<C> {
 }
 
 struct State<C> {
-    /// Since when each is unused; the oldest are at the front.
+    /// The idle connections with the time of their return, the oldest first.
     unused: Vec<(Instant, C)>,
-    /// How often all connections were forgotten.
+    /// How many times `forget` was called.
     generation: u64,
 }
 
 impl<C> Kept<C> {
-    /// Keeps at most `most` connections, each unused for `idle` at most.
+    /// Keeps at most `most` connections, each idle for at most `idle`.
     pub fn new(most: NonZeroUsize, idle: Duration) -> Self {
         let state = State {
             unused: Vec::new(),
@@ -88,18 +88,18 @@ impl<C> Kept<C> {
         }
     }
 
-    /// The connection that was used last, unless it has been unused for too long.
+    /// The most recently used connection, unless it has been idle for too long.
     pub fn take(&self) -> Option<C> {
         let mut state = self.lock();
         let stale = self.stale(&mut state);
         let connection = state.unused.pop().map(|(_, connection)| connection);
         drop(state);
-        // To close them may take a moment, in which nobody should wait.
+        // Closing them may take a moment, so the lock is released first.
         drop(stale);
         connection
     }
 
-    /// Keeps a sound connection that was made in this generation, if there is room.
+    /// Keeps a working connection of this generation, if there is room.
     pub fn keep(&self, connection: C, generation: u64) {
         let mut state = self.lock();
         let mut closed = self.stale(&mut state);
@@ -113,7 +113,8 @@ impl<C> Kept<C> {
         drop(closed);
     }
 
-    /// Closes all that are kept. Those of the generation before are not kept any longer.
+    /// Closes all idle connections. Connections of earlier generations are not kept when they
+    /// return.
     pub fn forget(&self) {
         let mut state = self.lock();
         state.generation += 1;
@@ -122,7 +123,7 @@ impl<C> Kept<C> {
         drop(closed);
     }
 
-    /// Which generation a connection belongs to that is made now.
+    /// The generation of a connection that is made now.
     pub fn generation(&self) -> u64 {
         self.lock().generation
     }

@@ -1,4 +1,4 @@
-//! A socket whose every call ends by a deadline.
+//! A socket with a deadline for every call.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -12,12 +12,13 @@ use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connec
 
 use super::{QUESTION_BYTES, peer, remaining, timed_out};
 
-/// A connected socket. What is not done by the deadline fails with [`ErrorKind::TimedOut`], and so
-/// does reading after [`QUESTION_BYTES`], with [`ErrorKind::InvalidData`].
+/// A connected socket. A call that has not ended by the deadline fails with
+/// [`ErrorKind::TimedOut`]. Reading more than [`QUESTION_BYTES`] fails with
+/// [`ErrorKind::InvalidData`].
 pub(super) struct Socket {
     kind: Kind,
     pub(super) deadline: Instant,
-    /// Bytes that may still come.
+    /// Bytes that may still be read.
     room: usize,
 }
 
@@ -29,7 +30,7 @@ enum Kind {
 impl Socket {
     pub(super) fn tcp(address: SocketAddr, deadline: Instant) -> io::Result<Self> {
         let stream = TcpStream::connect_timeout(&address, remaining(deadline)?)?;
-        // Small questions and answers in turn: waiting for more to send only costs time.
+        // Short questions and answers alternate: Nagle's algorithm would only add delay.
         stream.set_nodelay(true)?;
         Ok(Self {
             kind: Kind::Tcp(stream),
@@ -38,7 +39,7 @@ impl Socket {
         })
     }
 
-    /// Who listens there is looked at before anything is sent; see [`peer::check`].
+    /// The user that listens there is checked before anything is sent; see [`peer::check`].
     pub(super) fn unix(path: &Path, listener: Option<u32>, deadline: Instant) -> io::Result<Self> {
         let socket = socket_with(
             AddressFamily::UNIX,
@@ -46,7 +47,7 @@ impl Socket {
             SocketFlags::CLOEXEC,
             None,
         )?;
-        // Where too many wait to be accepted, connecting waits too, for as long as sending may.
+        // If the backlog is full, connecting blocks for as long as the time-out for sending.
         set_socket_timeout(&socket, Timeout::Send, Some(remaining(deadline)?))?;
         connect(&socket, &SocketAddrUnix::new(path)?).map_err(|error| too_late(error.into()))?;
         let credentials = socket_peercred(&socket)?;
@@ -58,13 +59,13 @@ impl Socket {
         })
     }
 
-    /// Begins a new question.
+    /// Starts a new question.
     pub(super) fn begin(&mut self, deadline: Instant) {
         self.deadline = deadline;
         self.room = QUESTION_BYTES;
     }
 
-    /// Does `call` with the time that is left as its limit.
+    /// Runs `call` with the remaining time as its time-out.
     fn in_time(
         &mut self,
         limit: Timeout,
@@ -80,7 +81,7 @@ impl Socket {
     }
 }
 
-/// A time-out of a socket says that the call would block (socket(7)).
+/// A time-out of a socket is reported as "would block" (socket(7)).
 fn too_late(error: io::Error) -> io::Error {
     match error.kind() {
         ErrorKind::WouldBlock => timed_out(),

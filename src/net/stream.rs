@@ -1,4 +1,4 @@
-//! A connection that is read by lines, with or without TLS.
+//! A connection that is read in lines, with or without TLS.
 
 use std::fmt;
 use std::io::{self, ErrorKind, Read as _, Write as _};
@@ -17,15 +17,15 @@ mod messages;
 
 pub use messages::Unasked;
 
-/// Bytes that one read may bring.
+/// The maximum number of bytes of one read.
 const BUFFER_BYTES: usize = 4096;
 
 /// A connection to another server. Every call ends by the deadline, however slowly the other side
-/// sends. What was received is wiped when it goes: it may hold a password.
+/// sends. Received bytes are wiped on drop: they may contain a password.
 pub struct Stream {
     link: Link,
     buffer: Zeroizing<Vec<u8>>,
-    /// How much of `buffer` has been taken.
+    /// The number of bytes of `buffer` that have been taken.
     taken: usize,
 }
 
@@ -36,12 +36,12 @@ enum Link {
     Broken,
 }
 
-/// Why there is no line.
+/// Why no line could be read.
 #[derive(Debug)]
 pub enum LineError {
     /// The other side closed the connection.
     Closed,
-    /// The line is longer than it may be.
+    /// The line is too long.
     TooLong,
     /// The connection failed, or the deadline has passed.
     Io(io::Error),
@@ -60,8 +60,8 @@ impl fmt::Display for LineError {
 impl std::error::Error for LineError {}
 
 impl Stream {
-    /// Connects by `deadline`, which then holds for all that follows. A host with several
-    /// addresses is tried at each, and none of them may use up the time of the others.
+    /// Connects by `deadline`, which then applies to all further calls. If a host has several
+    /// addresses, each is tried, and none can use up the time of the others.
     pub fn connect(endpoint: &Endpoint, names: &Names, deadline: Instant) -> io::Result<Self> {
         let socket = match endpoint {
             Endpoint::Unix(path, listener) => Socket::unix(path, *listener, deadline)?,
@@ -85,7 +85,7 @@ impl Stream {
         })
     }
 
-    /// Sets when everything from now on must be done, for which the other side may send
+    /// Sets the deadline for a new question, for which the other side may send
     /// [`QUESTION_BYTES`](super::QUESTION_BYTES).
     pub fn set_deadline(&mut self, deadline: Instant) {
         match &mut self.link {
@@ -95,10 +95,11 @@ impl Stream {
         }
     }
 
-    /// Changes to TLS, and checks that the certificate is for `host`.
+    /// Starts TLS, and checks that the certificate is for `host`.
     ///
-    /// What the other side sent before it cannot be told from what somebody in between put there
-    /// to be taken for a part of the encrypted conversation (CVE-2011-0411), so it is an error.
+    /// Bytes that were received before the handshake are an error: an attacker on the way could
+    /// have added them, so that they look like a part of the encrypted conversation
+    /// (CVE-2011-0411).
     pub fn start_tls(
         &mut self,
         config: &Arc<ClientConfig>,
@@ -130,7 +131,7 @@ impl Stream {
         }
     }
 
-    /// The next line, without its end; at most `max` bytes.
+    /// The next line without its line end; at most `max` bytes.
     pub fn line(&mut self, max: usize) -> Result<Zeroizing<Vec<u8>>, LineError> {
         let mut line = Zeroizing::new(Vec::with_capacity(max + 1));
         loop {
@@ -159,7 +160,7 @@ impl Stream {
         }
     }
 
-    /// Lets everything from now on take no longer than this, and no longer than the deadline.
+    /// Limits all further calls to this time, and to the deadline.
     pub fn hurry(&mut self, most: Duration) {
         let soon = Instant::now() + most;
         match &mut self.link {
@@ -169,7 +170,7 @@ impl Stream {
         }
     }
 
-    /// Reads what there is into the buffer, which has been taken whole; 0 at the end.
+    /// Reads the available bytes into the buffer, which must be empty; 0 at the end.
     fn fill(&mut self) -> io::Result<usize> {
         self.taken = 0;
         self.buffer.resize(BUFFER_BYTES, 0);
@@ -183,7 +184,7 @@ impl Stream {
     }
 }
 
-/// Connects to the first of these that can be reached.
+/// Connects to the first address that can be reached.
 fn any(places: impl ExactSizeIterator<Item = SocketAddr>, deadline: Instant) -> io::Result<Socket> {
     let mut failed = io::Error::other("the name has no address");
     let mut left = u32::try_from(places.len()).unwrap_or(u32::MAX);

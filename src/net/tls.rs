@@ -1,4 +1,4 @@
-//! Certificates of authorities: those of a file of the configuration, else those of the system.
+//! Certificate authorities: from a file of the configuration, or from the system.
 
 use std::collections::HashSet;
 use std::env;
@@ -14,14 +14,14 @@ use rustls::{ClientConfig, RootCertStore, crypto::ring};
 
 use crate::sys::trusted_file::{Fingerprint, Secrecy, fingerprint, read_trusted};
 
-/// The most bytes of a file of certificates: those that a system trusts are a fifth of it.
+/// The maximum size of a file of certificates, five times that of a system's bundle.
 pub const MAX_CA_FILE_BYTES: u64 = 1024 * 1024;
 
-/// The most certificates in a folder of the system that are looked at. Debian has some 150, with
-/// two names each.
+/// The maximum number of certificates in a folder of the system. Debian has about 150, with two
+/// names each.
 const MAX_ENTRIES: usize = 10_000;
 
-/// A file of the configuration with certificates in PEM form, as it was read.
+/// A file of the configuration with certificates in PEM form, with its content.
 #[derive(Clone, PartialEq, Eq)]
 pub struct CaFile {
     /// The file.
@@ -37,7 +37,7 @@ impl fmt::Debug for CaFile {
 }
 
 impl CaFile {
-    /// The certificates in it, at least one; the error says what is wrong with them.
+    /// The certificates in it, at least one; the error says why they cannot be read.
     pub fn certificates(&self) -> Result<Vec<CertificateDer<'static>>, String> {
         let named = |what: &dyn fmt::Display| format!("{}: {what}", self.path.display());
         let certificates = CertificateDer::pem_slice_iter(&self.pem)
@@ -49,7 +49,8 @@ impl CaFile {
         Ok(certificates)
     }
 
-    /// A client that accepts certificates of these authorities. Each of them must be usable.
+    /// The settings of a TLS client that accepts certificates of these authorities. Each of them
+    /// must be usable.
     pub fn client(&self) -> Result<ClientConfig, String> {
         let mut roots = RootCertStore::empty();
         for certificate in self.certificates()? {
@@ -60,20 +61,20 @@ impl CaFile {
     }
 }
 
-/// The certificates that the system trusts, and the files that they are from.
+/// The certificates that the system trusts, and their files.
 pub struct System {
     /// The certificates, at least one.
     pub certificates: Vec<CertificateDer<'static>>,
-    /// The files and folders that say so, as they were; `None`: it was not there.
+    /// The files and folders that were read, with their fingerprints; `None` if one did not exist.
     pub seen: Vec<(PathBuf, Option<Fingerprint>)>,
-    /// Whether each file that is there could be read and is trusted.
+    /// Whether each existing file could be read and is trusted.
     pub complete: bool,
 }
 
 impl System {
-    /// Reads them, where OpenSSL looks for them: the files that `SSL_CERT_FILE` and `SSL_CERT_DIR`
-    /// name, else those of the distribution. A file that is not trusted, by the rules of
-    /// [`read_trusted`], is left out, and the log says so.
+    /// Reads them from OpenSSL's places: the files that `SSL_CERT_FILE` and `SSL_CERT_DIR` name, or
+    /// else those of the distribution. A file that [`read_trusted`] rejects is skipped, and the log
+    /// reports it.
     pub fn read() -> Result<Self, String> {
         let (file, folders) = paths();
         let mut reading = Reading::default();
@@ -101,16 +102,16 @@ impl System {
         }
     }
 
-    /// A client that accepts certificates of these authorities.
+    /// The settings of a TLS client that accepts certificates of these authorities.
     pub fn client(&self) -> Result<ClientConfig, String> {
         let mut roots = RootCertStore::empty();
-        // A system that trusts a certificate which rustls cannot read trusts others too.
+        // The system may trust a certificate that rustls cannot read; it trusts others too.
         roots.add_parsable_certificates(self.certificates.iter().cloned());
         client(roots)
     }
 }
 
-/// The bundle and the folders, as far as they are there.
+/// The bundle and the folders that exist.
 fn paths() -> (Option<PathBuf>, Vec<PathBuf>) {
     let file = env::var_os("SSL_CERT_FILE").map(PathBuf::from);
     let folders: Vec<PathBuf> = env::var_os("SSL_CERT_DIR")
@@ -128,7 +129,7 @@ struct Reading {
     certificates: Vec<CertificateDer<'static>>,
     seen: Vec<(PathBuf, Option<Fingerprint>)>,
     incomplete: bool,
-    /// Device and inode of the files that were read: each has several names.
+    /// Device and inode of the files that were read, because each has several names.
     read: HashSet<(u64, u64)>,
 }
 

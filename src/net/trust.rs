@@ -1,4 +1,4 @@
-//! The certificates that a connection is checked against, as they are now.
+//! The trusted certificates of connections, reloaded when the system's change.
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -9,30 +9,30 @@ use rustls::ClientConfig;
 use crate::net::tls::{CaFile, System};
 use crate::sys::trusted_file::{Fingerprint, fingerprint};
 
-/// How long the files of the system are taken to be unchanged after a look.
+/// How long the files of the system count as unchanged after a check.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
-/// When they are read again after none of them could be read.
+/// How soon they are read again if none of them could be read.
 const TRY_AGAIN: Duration = Duration::from_secs(3);
 
-/// When they are read again after some of them could not be read.
+/// How soon they are read again if some of them could not be read.
 const COMPLETE: Duration = Duration::from_secs(60);
 
-/// How long they must have been left alone before they are read again.
+/// How long they must be unchanged before they are read again.
 const SETTLED: Duration = Duration::from_millis(300);
 
-/// Which certificates are trusted: those in a file of the configuration, else those of the system.
+/// The trusted certificates: those of a file of the configuration, or else those of the system.
 ///
-/// They are loaded when first needed: reading all those of the system costs a CGI process more than
-/// everything else that it does. Those of the system are read again when its files have changed.
-/// Those of the configuration are part of it, and change with it.
+/// They are loaded at first use: reading those of the system costs a CGI process more than all its
+/// other work. Those of the system are read again when its files have changed. Those of the
+/// configuration are part of it and change with it.
 pub struct Trust {
     ca_file: Option<CaFile>,
     client: Fresh<ClientConfig>,
 }
 
 impl Trust {
-    /// Those in the file, else those that the system trusts.
+    /// Trusts the certificates in the file, or else those of the system.
     pub fn new(ca_file: Option<CaFile>) -> Self {
         Self {
             ca_file,
@@ -40,7 +40,7 @@ impl Trust {
         }
     }
 
-    /// How to make TLS connections; the error says which certificates cannot be used, and why.
+    /// The settings for TLS connections; the error says which certificates cannot be used, and why.
     pub fn config(&self) -> Result<Arc<ClientConfig>, String> {
         match &self.ca_file {
             Some(file) => self.client.once(|| file.client()),
@@ -49,16 +49,17 @@ impl Trust {
     }
 }
 
-/// What is made of certificates, and made anew when those of the system are others.
+/// A value made from certificates. It is made again when the certificates of the system change.
 pub struct Fresh<T>(Mutex<Option<Made<T>>>);
 
 struct Made<T> {
     made: Arc<T>,
-    /// What it was made of; `None`: not of files of the system, so that it stays.
+    /// The files that it was made from; `None` if they are not the system's, so that it does not
+    /// change.
     files: Option<Files>,
 }
 
-/// The files of the system, as they were when they were read.
+/// The files of the system with their fingerprints when they were read.
 struct Files {
     seen: Vec<(PathBuf, Option<Fingerprint>)>,
     complete: bool,
@@ -73,7 +74,7 @@ impl<T> Default for Fresh<T> {
 }
 
 impl<T> Fresh<T> {
-    /// What does not depend on the system.
+    /// The value if it does not depend on the system.
     pub fn once(&self, make: impl FnOnce() -> Result<T, String>) -> Result<Arc<T>, String> {
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(kept) = &*kept {
@@ -82,8 +83,8 @@ impl<T> Fresh<T> {
         Ok(Self::keep(&mut kept, make()?, None))
     }
 
-    /// What is made of the certificates of the system. Its files are looked at once a second at
-    /// most. While they cannot be read, what was made of the earlier ones stays in force.
+    /// The value from the certificates of the system. Its files are checked at most once a second.
+    /// While they cannot be read, the earlier value stays in use.
     pub fn of_system(
         &self,
         make: impl FnOnce(&System) -> Result<T, String>,
@@ -130,7 +131,7 @@ impl<T> Fresh<T> {
 }
 
 impl Files {
-    /// Whether they have changed, and nobody is about to change them further.
+    /// Whether they have changed and have settled since.
     fn are_outdated(&mut self, instant: Instant) -> bool {
         if instant < self.look {
             return false;

@@ -1,9 +1,9 @@
-//! Addresses of host names: the cache that routes and stores share.
+//! Resolves host names: the cache of addresses that routes and stores share.
 //!
-//! The system's resolver (getaddrinfo(3)) cannot be stopped. So each lookup has a thread of its own,
-//! which is left behind when a deadline passes. One name is never looked up twice at the same time,
-//! and the number of threads is bounded. A [`Name`] keeps its last good addresses while lookups
-//! fail; in a server it is looked up again each time `resolve-ttl` has passed.
+//! A call of the system's resolver (getaddrinfo(3)) cannot be cancelled. So each lookup has its own
+//! thread, which continues when a deadline passes. Two lookups of one name never run at once, and
+//! the number of threads is limited. A [`Name`] keeps its last good addresses while lookups fail.
+//! In a server it is resolved again after each `resolve-ttl`.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -23,31 +23,31 @@ pub use name::Name;
 #[cfg(feature = "tls")]
 pub use names::Names;
 
-/// The most lookups at once for each [`Purpose`], so that neither keeps the other from its names.
+/// The maximum number of lookups at once for each [`Purpose`], so that neither blocks the other.
 const MAX_LOOKUPS: usize = 32;
 
-/// The most logins that wait at once for the names of mail servers. Each holds a thread of the
-/// server, which others need.
+/// The maximum number of logins that wait at once for the names of mail servers. Each holds a
+/// thread of the server that others need.
 const MAX_WAITING: usize = 8;
 
-/// How long after a failed lookup requests fail at once, instead of each asking again.
+/// How long requests fail at once after a failed lookup, without a new lookup.
 const PAUSE: Duration = Duration::from_secs(5);
 
-/// What a name is looked up for.
+/// The purpose of a lookup.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Purpose {
-    /// A login is sent there. Only the first login waits for a lookup.
+    /// The name of a mail server. Only the first login waits for a lookup.
     MailServer,
-    /// A store, or the like, is asked there. All questions wait: `max-questions` bounds them.
+    /// The name of a store or a similar service. All questions wait: `max-questions` limits them.
     Store,
 }
 
 /// Why a name has no address.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Failure {
-    /// The lookup has not ended in time.
+    /// The lookup did not end in time.
     NoAnswer,
-    /// The lookup failed, or could not begin.
+    /// The lookup failed or could not start.
     Failed(String),
 }
 
@@ -60,13 +60,13 @@ impl fmt::Display for Failure {
     }
 }
 
-/// What a lookup found: addresses, or why there are none.
+/// The result of a lookup: addresses, or why there are none.
 type Found = Result<Vec<IpAddr>, String>;
 
-/// Finds all addresses of a name. It may take as long as it likes.
+/// Finds all addresses of a name. It may block.
 type LookUp = dyn Fn(&str) -> io::Result<Vec<IpAddr>> + Send + Sync;
 
-/// Looks names up, and keeps the [`Name`]s in use fresh.
+/// Resolves names, and refreshes the [`Name`]s in use.
 #[derive(Clone)]
 pub struct Resolver(Arc<Shared>);
 
@@ -75,7 +75,7 @@ struct Shared {
     most: usize,
     pause: Duration,
     state: Mutex<State>,
-    /// A lookup has ended, a name has been added, or the time to live is another.
+    /// Notified when a lookup ends, a name is added, or the time to live changes.
     changed: Condvar,
 }
 
@@ -84,25 +84,25 @@ struct State {
     lookups: HashMap<Arc<str>, Lookup>,
     /// How many logins wait for the names of mail servers.
     waiting: usize,
-    /// The names that somebody uses, by host.
+    /// The names in use, by host.
     names: HashMap<Arc<str>, Vec<Weak<Name>>>,
-    /// When names are looked up again; `None` in a process that answers one request.
+    /// How often names are resolved again; `None` in a process that answers one request.
     ttl: Option<Duration>,
-    /// Whether there is a thread that looks them up again.
+    /// Whether the refreshing thread runs.
     refreshing: bool,
-    /// Counts the changes that [`Shared::changed`] tells.
+    /// Counts the notifications of [`Shared::changed`].
     changes: u64,
 }
 
 impl State {
-    /// The names of this host that somebody uses.
+    /// The names of this host that are in use.
     fn in_use(&self, host: &str) -> Vec<Arc<Name>> {
         let names = self.names.get(host).into_iter().flatten();
         names.filter_map(Weak::upgrade).collect()
     }
 }
 
-/// A lookup that runs.
+/// A running lookup.
 struct Lookup {
     purpose: Purpose,
     since: Instant,
@@ -110,8 +110,8 @@ struct Lookup {
 }
 
 impl Resolver {
-    /// The system's resolver, the same for the whole process: a reload must not forget the lookups
-    /// that hang, or there would be ever more of them.
+    /// The system's resolver, the same for the whole process: a reload must not forget lookups that
+    /// hang, or their number would grow without limit.
     pub fn system() -> Self {
         static SYSTEM: LazyLock<Resolver> = LazyLock::new(|| Resolver::new(MAX_LOOKUPS, system));
         SYSTEM.clone()
@@ -130,7 +130,7 @@ impl Resolver {
         }))
     }
 
-    /// One of a test, which pauses so long after a failure.
+    /// A resolver of a test, with this pause after a failure.
     #[cfg(test)]
     pub(crate) fn of_test(
         pause: Duration,
@@ -143,8 +143,8 @@ impl Resolver {
         resolver
     }
 
-    /// A name, with the last good addresses of one in use. `usable` picks the addresses that its
-    /// user can take, or says why there is none.
+    /// A name. If the host is in use already, it starts with that name's last good addresses.
+    /// `usable` selects the addresses that the caller can use, or returns why there is none.
     pub fn name(
         &self,
         host: &str,
@@ -172,7 +172,7 @@ impl Resolver {
         name
     }
 
-    /// Begins a lookup for this name, or joins the one that runs already for its host.
+    /// Starts a lookup for this name, or joins the running one for the same host.
     fn begin(&self, name: &Arc<Name>) -> Result<(), String> {
         let mut state = self.0.lock();
         if let Some(lookup) = state.lookups.get_mut(name.host()) {
@@ -200,7 +200,7 @@ impl Resolver {
         Ok(())
     }
 
-    /// A place to wait for a lookup at; `None` while too many logins wait.
+    /// A permit to wait for a lookup; `None` while too many logins wait.
     fn wait(&self) -> Option<Waiting<'_>> {
         let mut state = self.0.lock();
         (state.waiting < MAX_WAITING).then(|| {
@@ -210,7 +210,7 @@ impl Resolver {
     }
 }
 
-/// A login waits for a lookup.
+/// The permit of a login that waits for a lookup.
 struct Waiting<'a>(&'a Shared);
 
 impl Drop for Waiting<'_> {
@@ -220,7 +220,7 @@ impl Drop for Waiting<'_> {
 }
 
 impl Shared {
-    /// What the thread of a lookup does.
+    /// The work of a lookup's thread.
     fn look_up(&self, host: &str) {
         let found = catch_unwind(AssertUnwindSafe(|| (self.look_up)(host)));
         let found = match found {
@@ -237,7 +237,7 @@ impl Shared {
         self.tell();
     }
 
-    /// Wakes the thread that looks names up again.
+    /// Wakes the refreshing thread.
     fn tell(&self) {
         self.lock().changes += 1;
         self.changed.notify_all();
@@ -248,8 +248,8 @@ impl Shared {
     }
 }
 
-/// All addresses of a name, each once, by /etc/nsswitch.conf. They are in the order of the system,
-/// which puts those first that are likely to be reached (RFC 6724).
+/// All addresses of a name without duplicates, by /etc/nsswitch.conf. They are in the order of the
+/// system, which puts reachable ones first (RFC 6724).
 fn system(host: &str) -> io::Result<Vec<IpAddr>> {
     let mut addresses = Vec::new();
     for found in (host, 0).to_socket_addrs()? {

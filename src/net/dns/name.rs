@@ -1,4 +1,4 @@
-//! One host name: its last good addresses, and the lookup that it waits for.
+//! One host name with its last good addresses and its running lookup.
 
 use std::net::IpAddr;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -6,10 +6,10 @@ use std::time::{Duration, Instant};
 
 use super::{Failure, Found, Purpose, Resolver};
 
-/// Picks the addresses that can be used.
+/// Selects the addresses that can be used.
 type Usable = dyn Fn(&[IpAddr]) -> Found + Send + Sync;
 
-/// A host name, and the last good addresses that it had.
+/// A host name and its last good addresses.
 pub struct Name {
     resolver: Resolver,
     host: Arc<str>,
@@ -21,14 +21,14 @@ pub struct Name {
 
 #[derive(Default)]
 struct Known {
-    /// The last good ones; empty before the first.
+    /// The last good addresses; empty before the first lookup.
     addresses: Vec<IpAddr>,
     /// When the last lookup ended; `None` if another one is due.
     looked_up: Option<Instant>,
     running: bool,
-    /// A login waits for the lookup that runs, or has waited as long as it may.
+    /// A login waits for the running lookup, or has waited for it until its deadline.
     waited_for: bool,
-    /// Why the last lookup failed, and when.
+    /// When and why the last lookup failed.
     failed: Option<(Instant, String)>,
 }
 
@@ -81,7 +81,7 @@ impl Name {
         addresses.first().copied().ok_or(Failure::NoAnswer)
     }
 
-    /// The last good addresses, at once; without any, those of a lookup, by the deadline.
+    /// The last good addresses at once; if there are none, those of a lookup, by the deadline.
     pub fn addresses(self: &Arc<Self>, deadline: Instant) -> Result<Vec<IpAddr>, Failure> {
         let mut known = self.lock();
         if !known.addresses.is_empty() {
@@ -116,13 +116,13 @@ impl Name {
         }
     }
 
-    /// Waits for the end of the first lookup, whatever comes of it.
+    /// Waits for the end of the first lookup, with either result.
     pub fn wait_for_first(&self, deadline: Instant) {
         let known = self.lock();
         let _in_time_or_not = self.until(deadline, known, |known| known.looked_up.is_none());
     }
 
-    /// Has the name looked up again at the next question: nobody was there where it led to.
+    /// Causes a new lookup at the next question: no server answered at the addresses.
     pub fn doubt(&self) {
         self.lock().looked_up = None;
     }
@@ -137,14 +137,14 @@ impl Name {
         }
     }
 
-    /// How long it is until it is to be looked up again; `None` while it is.
+    /// The time until the next lookup is due; `None` while one runs.
     pub(super) fn due_in(&self, ttl: Duration) -> Option<Duration> {
         let known = self.lock();
         let left = |at: Instant| ttl.saturating_sub(at.elapsed());
         (!known.running).then(|| known.looked_up.map_or(Duration::ZERO, left))
     }
 
-    /// Has the name looked up, unless it is already.
+    /// Starts a lookup unless one runs.
     pub(super) fn look_up(self: &Arc<Self>) -> Result<(), String> {
         let mut known = self.lock();
         match known.running {
@@ -159,14 +159,14 @@ impl Name {
         Ok(())
     }
 
-    /// Whether a lookup has failed just now.
+    /// Whether a lookup failed within the pause.
     fn is_paused(&self, known: &Known) -> bool {
         let pause = self.resolver.0.pause;
         let just_now = |(when, _): &(Instant, String)| when.elapsed() < pause;
         !known.running && known.failed.as_ref().is_some_and(just_now)
     }
 
-    /// Takes what a lookup found.
+    /// Stores the result of a lookup.
     pub(super) fn finish(&self, found: &Found) {
         let result = match found {
             Ok(addresses) => (self.usable)(addresses),
@@ -185,11 +185,11 @@ impl Name {
         }
         drop(known);
         self.ended.notify_all();
-        // Last, and without a lock: the log may block.
+        // Logging is last and without a lock, because it may block.
         self.log(&result, before, failed_before);
     }
 
-    /// Tells each change once, not each lookup.
+    /// Logs each change once, not each lookup.
     fn log(&self, result: &Found, before: Option<IpAddr>, failed_before: bool) {
         let host = &self.host;
         let first = result.as_ref().map(|addresses| addresses.first());

@@ -1,4 +1,4 @@
-//! The hosts that a store asks.
+//! The host names of one store.
 
 use std::collections::HashMap;
 use std::io;
@@ -8,10 +8,11 @@ use std::time::Instant;
 
 use super::{Failure, Name, Purpose, Resolver};
 
-/// The most names that are kept: a store has a handful.
+/// The maximum number of names that are kept: a store has a handful.
 const MAX_NAMES: usize = 64;
 
-/// The names of the hosts that a store, or the like, asks, each from its first question on.
+/// The names of the hosts that a store or a similar service connects to, each added by its first
+/// question.
 #[derive(Clone)]
 pub struct Names(Arc<Shared>);
 
@@ -21,7 +22,7 @@ struct Shared {
 }
 
 impl Names {
-    /// By the system's resolver.
+    /// Uses the system's resolver.
     pub fn system() -> Self {
         Self::new(Resolver::system())
     }
@@ -33,7 +34,7 @@ impl Names {
         }))
     }
 
-    /// The addresses of `host`, at least one: the last good ones at once, else those of a lookup.
+    /// The addresses of `host`, at least one: the last good ones at once, or those of a lookup.
     pub fn addresses(&self, host: &str, deadline: Instant) -> io::Result<Vec<IpAddr>> {
         self.name(host)
             .addresses(deadline)
@@ -45,7 +46,7 @@ impl Names {
             })
     }
 
-    /// Has the host looked up again at the next question: nobody was there where it led to.
+    /// Causes a new lookup at the next question: no server answered at the addresses.
     pub fn doubt(&self, host: &str) {
         self.name(host).doubt();
     }

@@ -1,4 +1,4 @@
-//! The thread that looks the names in use up again, when `resolve-ttl` has passed.
+//! The thread that resolves the names in use again after each `resolve-ttl`.
 
 use std::sync::{Arc, PoisonError, Weak};
 use std::thread;
@@ -6,14 +6,14 @@ use std::time::{Duration, Instant};
 
 use super::{Name, Resolver, State};
 
-/// The most lookups at once while all names are looked up again.
+/// The maximum number of lookups at once while all names are resolved again.
 const LOOKUPS_AT_ONCE: usize = 8;
 
-/// How long one of these lookups may keep the next one waiting.
+/// How long one of these lookups can delay the next.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 impl Resolver {
-    /// Looks all names in use up at once, and again each time `ttl` has passed.
+    /// Resolves all names in use now, and again after each `ttl`.
     pub fn keep_fresh(&self, ttl: Duration) {
         let mut state = self.0.lock();
         state.ttl = Some(ttl);
@@ -22,7 +22,7 @@ impl Resolver {
         self.0.tell();
     }
 
-    /// Starts the thread, if names are to be kept fresh and it does not run.
+    /// Starts the thread if names have to be refreshed and it is not running.
     pub(super) fn start_refreshing(&self, state: &mut State) {
         if state.ttl.is_none() || state.refreshing {
             return;
@@ -37,7 +37,7 @@ impl Resolver {
         }
     }
 
-    /// Until nobody uses a name any longer.
+    /// Runs until no name is in use.
     fn run(&self) {
         loop {
             let mut state = self.0.lock();
@@ -61,7 +61,7 @@ impl Resolver {
         }
     }
 
-    /// Tells how long it takes until there is something to do again.
+    /// The time until the next lookup is due.
     fn begin_those_due(&self, names: &[Arc<Name>], ttl: Duration) -> Duration {
         let mut wait = ttl;
         for name in names {
@@ -71,14 +71,14 @@ impl Resolver {
             if !due_in.is_zero() {
                 wait = wait.min(due_in);
             } else if self.is_busy() || name.look_up().is_err() {
-                // The end of a lookup wakes this thread sooner.
+                // The end of a lookup wakes this thread earlier.
                 return wait.min(PATIENCE);
             }
         }
         wait
     }
 
-    /// Whether so many lookups run that the next one has to wait. Those that hang do not count.
+    /// Whether too many lookups run to start another. Lookups that hang do not count.
     fn is_busy(&self) -> bool {
         let now = Instant::now();
         let state = self.0.lock();

@@ -1,4 +1,4 @@
-//! A connection that is read by messages of known length, and used for many of them.
+//! A connection that is read in messages of known length, and used for many of them.
 
 use std::fmt;
 use std::io::{self, ErrorKind, Read as _};
@@ -12,7 +12,7 @@ use zeroize::Zeroizing;
 use super::{BUFFER_BYTES, LineError, Link, Stream};
 
 impl Stream {
-    /// What has been received and not been taken yet.
+    /// The received bytes that have not been taken yet.
     pub fn received(&self) -> &[u8] {
         self.buffer.get(self.taken..).unwrap_or_default()
     }
@@ -22,11 +22,11 @@ impl Stream {
         self.taken = self.taken.saturating_add(count).min(self.buffer.len());
     }
 
-    /// Receives more; 0 at the end. How much may pile up is for the caller to bound.
+    /// Receives more; 0 at the end. The caller must limit the amount of buffered bytes.
     pub fn receive(&mut self) -> io::Result<usize> {
         let kept = self.received();
         let start = kept.len();
-        // One that grew by itself would leave what it held behind, unwiped.
+        // A buffer that reallocates would leave its old content unwiped.
         let mut buffer = Zeroizing::new(Vec::with_capacity(start + BUFFER_BYTES));
         buffer.extend_from_slice(kept);
         buffer.resize(start + BUFFER_BYTES, 0);
@@ -42,14 +42,13 @@ impl Stream {
         read
     }
 
-    /// Whether nothing has come in unasked, not even the end: then the connection can be used
-    /// again.
+    /// Whether the connection can be used again: no unsolicited data and no end has arrived.
     pub fn is_quiet(&mut self) -> bool {
         self.unasked().is_none()
     }
 
-    /// What has come in and was not asked for. It never waits. Under TLS only what is in a whole
-    /// record counts, and no session ticket.
+    /// Unsolicited input. Never blocks. Under TLS only application data in a complete record
+    /// counts; session tickets do not.
     pub fn unasked(&mut self) -> Option<Unasked> {
         if !self.received().is_empty() {
             return Some(Unasked::Data);
@@ -68,7 +67,7 @@ impl Stream {
         }
     }
 
-    /// Takes so many bytes unseen.
+    /// Skips this many bytes.
     pub fn skip(&mut self, bytes: usize) -> Result<(), LineError> {
         let mut left = bytes;
         loop {
@@ -85,12 +84,12 @@ impl Stream {
     }
 }
 
-/// What came in before anybody asked.
+/// Unsolicited input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unasked {
-    /// Bytes.
+    /// Data.
     Data,
-    /// The end, or an error.
+    /// The end of the connection, or an error.
     End,
 }
 
@@ -103,9 +102,9 @@ impl fmt::Display for Unasked {
     }
 }
 
-/// What is there of an encrypted conversation.
+/// Unsolicited input of a TLS connection.
 fn within(connection: &mut ClientConnection, socket: BorrowedFd<'_>) -> Option<Unasked> {
-    /// Reads that records without data may take.
+    /// The maximum number of reads for records without data.
     const MOST_READS: usize = 16;
     for _ in 0..MOST_READS {
         match connection.process_new_packets() {
@@ -122,7 +121,7 @@ fn within(connection: &mut ClientConnection, socket: BorrowedFd<'_>) -> Option<U
     Some(Unasked::Data)
 }
 
-/// Reads what there is, and never waits for more.
+/// Reads the available bytes and never blocks.
 struct AtOnce<'a>(BorrowedFd<'a>);
 
 impl io::Read for AtOnce<'_> {
@@ -186,7 +185,7 @@ mod tests {
         assert!(matches!(stream.skip(1), Err(LineError::Closed)));
     }
 
-    /// Each line is sound; there is no end of them.
+    /// Each line is valid, but the input never ends.
     #[test]
     fn a_server_that_sends_on_and_on_is_cut_and_each_question_has_its_own_budget() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
