@@ -9,19 +9,19 @@ use super::encoding::number;
 use super::error::OutOfMemory;
 use super::error::SecretError;
 
-/// The most memory taken, in KiB. The crate takes a stored 4 GiB at its word.
+/// The maximum accepted memory, in KiB. The crate would try to use a stored 4 GiB.
 const MAX_MEMORY_KIB: u32 = 256 << 10;
-/// The most passes over it.
+/// The maximum number of passes over it.
 const MAX_PASSES: u32 = 10;
-/// The most lanes; they are computed one after the other.
+/// The maximum number of lanes; they are computed one after the other.
 const MAX_LANES: u32 = 8;
-/// The shortest salt that the reference implementation takes (`ARGON2_MIN_SALT_LENGTH`).
+/// The shortest salt that the reference implementation accepts (`ARGON2_MIN_SALT_LENGTH`).
 const MIN_SALT_BYTES: usize = 8;
-/// The shortest digest of the specification (RFC 9106, 3.1). A guess is right by chance one time in
-/// four billion then.
+/// The shortest digest of the specification (RFC 9106, 3.1). A wrong password matches it by chance
+/// once in four billion.
 const MIN_DIGEST_BYTES: usize = 4;
 
-/// A hash whose parameters are within our bounds.
+/// A hash whose parameters are within the limits.
 #[derive(Clone)]
 pub(super) struct Stored {
     function: Argon2<'static>,
@@ -30,12 +30,12 @@ pub(super) struct Stored {
 }
 
 impl Stored {
-    /// Reads what follows the identifier.
+    /// Reads the text after the identifier.
     pub(super) fn parse(algorithm: Algorithm, rest: &[u8]) -> Result<Self, SecretError> {
         let mut fields: Vec<&[u8]> = rest.split(|byte| *byte == b'$').collect();
         let version = match fields.first() {
             Some(&b"v=19") => Version::V0x13,
-            // The first version did not write its number.
+            // The first version does not contain its number.
             Some(&b"v=16") => Version::V0x10,
             Some(field) if field.starts_with(b"v=") => {
                 return Err(SecretError::Damaged("an unknown version of Argon2"));
@@ -70,7 +70,7 @@ impl Stored {
         })
     }
 
-    /// A hash of no password, at the cost of [`make`]'s.
+    /// A hash that matches no password, at the cost of [`make`]'s.
     pub(super) fn dummy() -> Self {
         Self {
             function: Argon2::default(),
@@ -79,7 +79,7 @@ impl Stored {
         }
     }
 
-    /// Milliseconds, about: a microsecond for each KiB and pass.
+    /// The estimated milliseconds: a microsecond for each KiB and pass.
     pub(super) fn takes_ms(&self) -> u32 {
         let params = self.function.params();
         params.m_cost().saturating_mul(params.t_cost()) / 1000

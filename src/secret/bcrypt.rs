@@ -14,16 +14,17 @@ use super::encoding::number;
 use super::error::SecretError;
 use super::hash_function::Function;
 
-/// The highest cost taken, about two seconds of work; each step doubles it.
+/// The highest accepted cost, about two seconds of work; each step doubles it.
 const MAX_COST: u32 = 15;
-/// What bcrypt looks at of a password.
+/// The number of bytes of a password that bcrypt uses.
 ///
-/// A longer one is refused, never cut: else all that begin alike would be right.
+/// A longer password is refused, never truncated: otherwise all passwords with the same first bytes
+/// would match.
 pub(super) const MAX_PASSWORD_BYTES: usize = 72;
-/// The characters of a salt.
+/// The number of characters of a salt.
 const SALT_CHARACTERS: usize = 22;
 
-/// A hash, checked to be one.
+/// A hash that has been checked.
 #[derive(Clone)]
 pub(super) struct Bcrypt {
     text: String,
@@ -31,7 +32,7 @@ pub(super) struct Bcrypt {
     first: First,
 }
 
-/// What becomes of a password first.
+/// The step before bcrypt.
 #[derive(Clone, Copy)]
 enum First {
     Nothing,
@@ -61,7 +62,7 @@ impl Bcrypt {
         })
     }
 
-    /// Reads what follows passlib's `$bcrypt-sha256$`: `v=2,t=2b,r=12$salt$digest`, or
+    /// Reads the text after passlib's `$bcrypt-sha256$`: `v=2,t=2b,r=12$salt$digest`, or
     /// `2b,12$salt$digest` of version 1.
     pub(super) fn parse_sha256(rest: &[u8]) -> Result<Self, SecretError> {
         let form = SecretError::Damaged("not of the form $bcrypt-sha256$v=2,t=2b,r=$salt$digest");
@@ -88,7 +89,7 @@ impl Bcrypt {
         })
     }
 
-    /// Milliseconds, about: 65 microseconds, doubled by each step.
+    /// The estimated milliseconds: 65 microseconds, doubled by each step.
     pub(super) fn takes_ms(&self) -> u32 {
         (65 << self.cost) / 1000
     }
@@ -110,7 +111,7 @@ impl Bcrypt {
     }
 }
 
-/// A new hash, as text; `None` if the password is too long or the cost none.
+/// A new hash, as text; `None` if the password is too long or the cost is not valid.
 pub(super) fn make(cost: u32, salt: [u8; 16], password: &[u8]) -> Option<String> {
     if password.len() > MAX_PASSWORD_BYTES {
         return None;
@@ -121,10 +122,9 @@ pub(super) fn make(cost: u32, salt: [u8; 16], password: &[u8]) -> Option<String>
 
 //------------ crypt_blowfish ------------------------------------------------
 
-/// Whether a password fits as crypt(3) has it, where its `$2a$` is another hash than that of all
-/// others: for some passwords with 0xFF in them it changes a bit of the first key, so that nobody
-/// gets in with them by a hash that an old version with a fault has made of another password
-/// (`BF_set_key` in crypt_blowfish.c).
+/// Whether a password matches by the `$2a$` of crypt(3), which differs from that of other programs:
+/// for some passwords with a byte 0xFF it changes a bit of the first key, so that they do not match
+/// a hash that an old faulty version made from another password (`BF_set_key` in crypt_blowfish.c).
 fn fits_by_crypt_blowfish(text: &str, password: &[u8]) -> bool {
     let (Some(key), Ok(parts)) = (changed_key(password), text.parse::<HashParts>()) else {
         return false;
@@ -133,7 +133,8 @@ fn fits_by_crypt_blowfish(text: &str, password: &[u8]) -> bool {
     let cyclic = with_end.get(..MAX_PASSWORD_BYTES).unwrap_or(&with_end);
     let salt = parts.get_salt_raw();
     let mut state: Blowfish = Blowfish::bc_init_state();
-    // The key is looked at in full here, so that one of 72 bytes may differ in its first word.
+    // All 72 bytes of the key are used here, so its first word may differ from that of the
+    // password.
     state.salted_expand_key(&salt, key.as_slice());
     for _ in 0..1_u32 << parts.get_cost() {
         state.bc_expand_key(cyclic);
@@ -158,8 +159,8 @@ fn fits_by_crypt_blowfish(text: &str, password: &[u8]) -> bool {
     digest.as_bytes().ct_eq(stored).into()
 }
 
-/// The first key of such a password: 72 bytes, one bit changed. The faulty version took bytes for
-/// signed numbers. The passwords are those of which it makes the same key although it did.
+/// The first key of such a password: 72 bytes, one bit changed. The faulty version read bytes as
+/// signed numbers. `None` for a password for which that made another key, or no difference at all.
 fn changed_key(password: &[u8]) -> Option<Zeroizing<[u8; MAX_PASSWORD_BYTES]>> {
     let mut key = Zeroizing::new([0; MAX_PASSWORD_BYTES]);
     let bytes = password.iter().chain([&0]).cycle();

@@ -1,4 +1,4 @@
-//! Answers to a challenge: what `cram-md5` and `apop` bring in place of a password.
+//! Answers to a challenge: the proofs of `cram-md5` and `apop`.
 
 use std::fmt;
 
@@ -6,24 +6,24 @@ use zeroize::Zeroizing;
 
 use super::encoding::from_hex;
 
-/// The longest challenge: two numbers, and a host name of the longest kind (RFC 1035, 2.3.4).
+/// The maximum length of a challenge: two numbers, and a host name of maximum length (RFC 1035,
+/// 2.3.4).
 const MAX_CHALLENGE_BYTES: usize = 300;
 
 /// A challenge that nginx made, and the digest with which a client answered it.
 ///
-/// The challenge goes into the digest, so one that anybody else could have chosen proves nothing:
-/// only what looks like nginx's own is taken. Who has the digest can try passwords on it, so it is
-/// wiped when it goes.
+/// A challenge that a client could have chosen would prove nothing, so only challenges in nginx's
+/// form are accepted. Passwords can be guessed with the digest, so it is wiped on drop.
 #[derive(Clone)]
 pub struct Answered {
     challenge: Vec<u8>,
     digest: Zeroizing<[u8; 16]>,
 }
 
-/// Why an answer to a challenge cannot be looked at.
+/// Why an answer to a challenge is rejected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BadAnswer {
-    /// `Auth-Salt` is missing, or not as nginx makes it.
+    /// `Auth-Salt` is missing or not in nginx's form.
     Challenge,
     /// The digest is not 32 hexadecimal digits.
     Digest,
@@ -48,13 +48,13 @@ impl Answered {
         &self.challenge
     }
 
-    /// What the client made of it.
+    /// The digest that the client sent.
     pub(super) fn digest(&self) -> &[u8; 16] {
         &self.digest
     }
 }
 
-/// Who has the digest can try passwords on it.
+/// Passwords can be guessed with the digest.
 impl fmt::Debug for Answered {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Answered(..)")
@@ -145,7 +145,7 @@ mod tests {
         let plain = secret("{PLAIN}tanstaaftanstaaf").unwrap();
         assert!(plain.matches(&cram) && plain.matches(&apop));
         assert!(plain.can_check(&cram) && plain.can_check(&apop));
-        // What `doveadm pw -s CRAM-MD5` makes of it.
+        // The result of `doveadm pw -s CRAM-MD5`.
         let kept =
             secret("{CRAM-MD5}d06d4e1b26fccaa4b0b61801132340a354b21152711fb604ca3e035e7015116b")
                 .unwrap();

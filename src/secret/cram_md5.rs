@@ -1,28 +1,28 @@
-//! CRAM-MD5 (RFC 2195): the keyed digest of a challenge, and Dovecot's `{CRAM-MD5}`, which keeps
-//! what of the key has gone into MD5 before the challenge does.
+//! CRAM-MD5 (RFC 2195): the keyed digest of a challenge; and Dovecot's `{CRAM-MD5}`, which stores
+//! the states of MD5 after the key and before the challenge.
 
 use md5::block_api::compress;
 use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
-/// The block of MD5, and of HMAC with it (RFC 2104, 2).
+/// The block size of MD5, and of HMAC-MD5 (RFC 2104, 2).
 const BLOCK: usize = 64;
 
-/// The state that MD5 starts from (RFC 1321, 3.3).
+/// The initial state of MD5 (RFC 1321, 3.3).
 const START: [u32; 4] = [0x6745_2301, 0xefcd_ab89, 0x98ba_dcfe, 0x1032_5476];
 
-/// The two states of HMAC-MD5 after its key: the outer, then the inner, each as MD5 writes it.
-/// They open CRAM-MD5 as well as the password does, so their memory is wiped when they go.
+/// The two states of HMAC-MD5 after its key: the outer, then the inner, in the byte order of MD5.
+/// They are enough to log in with CRAM-MD5, so they are wiped on drop.
 #[derive(Clone)]
 pub(super) struct CramMd5(Zeroizing<[u8; 32]>);
 
 impl CramMd5 {
-    /// Takes the 32 bytes that Dovecot keeps, in the same order.
+    /// Reads the 32 bytes that Dovecot stores, in the same order.
     pub(super) fn parse(bytes: &[u8]) -> Option<Self> {
         Some(Self(Zeroizing::new(bytes.try_into().ok()?)))
     }
 
-    /// What Dovecot would keep of this password.
+    /// The states that Dovecot would store for this password.
     pub(super) fn of(password: &[u8]) -> Self {
         let mut key = Zeroizing::new([0; BLOCK]);
         let hashed;
@@ -61,7 +61,8 @@ impl CramMd5 {
     }
 }
 
-/// Ends MD5 from a state that has seen `before` bytes, a multiple of its block (RFC 1321, 3).
+/// Completes MD5 from a state that has processed `before` bytes, a multiple of its block (RFC 1321,
+/// 3).
 fn finish(mut state: [u32; 4], before: usize, message: &[u8]) -> [u8; 16] {
     let bits = (before as u64).wrapping_add(message.len() as u64) << 3;
     let mut rest = Zeroizing::new(message.to_vec());

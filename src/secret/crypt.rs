@@ -1,4 +1,4 @@
-//! The forms that name themselves, as crypt(3) has them: `$id$…`.
+//! The forms of crypt(3) that begin with an identifier: `$id$…`.
 
 use super::error::SecretError;
 use super::form::Form;
@@ -62,14 +62,15 @@ pub(super) fn pbkdf2(function: Function, text: &[u8]) -> Result<(Scheme, Form), 
     Ok((Scheme::pbkdf2(function), Form::Pbkdf2(hash)))
 }
 
-/// The identifier and what follows the `$` behind it.
+/// The identifier, and the text after its closing `$`.
 fn split(text: &[u8]) -> Option<(&[u8], &[u8])> {
     let text = text.strip_prefix(b"$")?;
     let end = text.iter().position(|byte| *byte == b'$')?;
     Some((&text[..end], &text[end + 1..]))
 }
 
-/// Other identifiers of libxcrypt's crypt(5), and those of Argon2 that Dovecot does not take.
+/// Unsupported identifiers: those of libxcrypt's crypt(5), and those of Argon2 that Dovecot does
+/// not accept.
 fn unsupported(identifier: &[u8]) -> SecretError {
     SecretError::Unsupported(match identifier {
         b"2" | b"2x" => "bcrypt of a faulty version ($2x$)",
@@ -84,7 +85,7 @@ fn unsupported(identifier: &[u8]) -> SecretError {
     })
 }
 
-/// A text without identifier: traditional DES, its BSDi extension, or nothing known.
+/// A text without an identifier: traditional DES, its BSDi extension, or unknown.
 fn unmarked(text: &[u8]) -> SecretError {
     let plain = |bytes: &[u8]| {
         bytes

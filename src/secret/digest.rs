@@ -1,4 +1,4 @@
-//! Passwords kept as one digest, with or without salt: `{SHA}`, `{SSHA256}`, `{SMD5}` and so on.
+//! Passwords stored as one digest, with or without salt: `{SHA}`, `{SSHA256}`, `{SMD5}` and others.
 
 use md5::Md5;
 use sha1::Sha1;
@@ -10,7 +10,7 @@ use zeroize::Zeroizing;
 use super::error::SecretError;
 use super::scheme::Scheme;
 
-/// The longest salt taken. OpenLDAP's longest is 16 bytes.
+/// The longest accepted salt. OpenLDAP's longest is 16 bytes.
 const MAX_SALT_BYTES: usize = 64;
 
 /// A digest of password and salt.
@@ -31,13 +31,13 @@ enum Function {
 }
 
 impl Digested {
-    /// How many bytes the text of `scheme` decodes to, where that is fixed.
+    /// The number of bytes that the text of `scheme` decodes to, if that is fixed.
     pub(super) fn fixed_length(scheme: Scheme) -> Option<usize> {
         let (function, salted) = function_of(scheme)?;
         (!salted).then(|| function.length())
     }
 
-    /// Takes what the text decodes to: the digest, then the salt if the scheme has one.
+    /// Reads the decoded text: the digest, then the salt if the scheme has one.
     pub(super) fn parse(scheme: Scheme, mut bytes: Vec<u8>) -> Result<Self, SecretError> {
         let (function, salted) = function_of(scheme).ok_or(SecretError::UnknownScheme)?;
         let length = function.length();
@@ -99,7 +99,7 @@ fn function_of(scheme: Scheme) -> Option<(Function, bool)> {
     })
 }
 
-/// The digest of the parts, one after the other; wiped when it goes, as it may be that of a password.
+/// The digest of the concatenated parts. It is wiped on drop, as it may be that of a password.
 pub(super) fn digest<D: Digest + FixedOutputReset>(parts: &[&[u8]]) -> Zeroizing<Vec<u8>> {
     let mut state = D::new();
     for part in parts {
@@ -108,8 +108,8 @@ pub(super) fn digest<D: Digest + FixedOutputReset>(parts: &[&[u8]]) -> Zeroizing
     finish(&mut state)
 }
 
-/// The digest of what a state has taken in. A state that is given away leaves what it holds of the
-/// password on the stack; this one is wiped where it is when it goes.
+/// The digest of the input of a hash state. A state that is moved leaves a copy of its password
+/// data on the stack; this one is wiped in place on drop.
 pub(super) fn finish<D: Digest + FixedOutputReset>(state: &mut D) -> Zeroizing<Vec<u8>> {
     Zeroizing::new(Digest::finalize_reset(state).to_vec())
 }

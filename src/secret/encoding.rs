@@ -1,4 +1,4 @@
-//! How the bytes of a stored secret are written: base64, hexadecimal, decimal numbers.
+//! The encodings of stored secrets: base64, hexadecimal, decimal numbers.
 
 use base64::Engine;
 use base64::alphabet;
@@ -6,13 +6,13 @@ use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 
 use super::error::SecretError;
 
-/// Base64 with or without padding; Dovecot takes both.
+/// Base64 with or without padding; Dovecot accepts both.
 pub(super) const BASE64: GeneralPurpose = GeneralPurpose::new(
     &alphabet::STANDARD,
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
 );
 
-/// How bytes are written as text.
+/// An encoding of bytes as text.
 #[derive(Clone, Copy)]
 pub(super) enum Encoding {
     Hex,
@@ -30,7 +30,7 @@ impl Encoding {
     }
 }
 
-/// Parts a scheme's name from the encoding behind it: `SSHA.HEX`.
+/// Splits a scheme's name from the encoding after it: `SSHA.HEX`.
 pub(super) fn split_encoding(name: &[u8]) -> Result<(&[u8], Option<Encoding>), SecretError> {
     let Some(dot) = name.iter().position(|byte| *byte == b'.') else {
         return Ok((name, None));
@@ -55,7 +55,7 @@ pub(super) fn from_hex(text: &[u8]) -> Option<Vec<u8>> {
         .collect()
 }
 
-/// Reads a decimal number that would be written again as it is: no sign, no leading zero.
+/// Reads a decimal number in its only form: no sign, no leading zero.
 pub(super) fn number(text: &[u8]) -> Option<u32> {
     let canonical = !(text.len() > 1 && text.starts_with(b"0"));
     let digits = !text.is_empty() && text.iter().all(u8::is_ascii_digit);

@@ -1,25 +1,25 @@
-//! Why a stored text is no usable secret.
+//! Why a stored text cannot be used as a secret.
 
 use std::fmt;
 
 use super::scheme::Scheme;
 
-/// Why a stored text is no usable secret. No variant holds anything of the text.
+/// Why a stored text cannot be used as a secret. No variant contains any part of the text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SecretError {
-    /// A scheme that is known but cannot be checked here.
+    /// A known scheme that this program cannot check.
     Unsupported(&'static str),
-    /// A weak scheme, and those are not allowed.
+    /// A weak scheme, which the configuration does not allow.
     Weak(Scheme),
-    /// No scheme that is known.
+    /// An unknown scheme.
     UnknownScheme,
-    /// The text is not what its scheme asks for.
+    /// The text does not have the form of its scheme.
     Damaged(&'static str),
-    /// Checking a password would cost more than is ever granted.
+    /// Checking a password would exceed the fixed limits.
     TooCostly(&'static str),
-    /// Checking a password takes more milliseconds than the configuration grants.
+    /// Checking a password takes more milliseconds than the configuration allows.
     OverLimit {
-        /// So many, about.
+        /// The estimated milliseconds.
         takes_ms: u32,
         /// `limits.max-hash-ms`.
         max_ms: u32,
@@ -27,8 +27,8 @@ pub enum SecretError {
 }
 
 impl SecretError {
-    /// Whether the text is a sound one, and this program or its configuration does not take it:
-    /// then only this login suffers. Anything else is a fault of the file that holds it.
+    /// Whether the text is well-formed, but this program or its configuration does not accept it:
+    /// then only this login is affected. Any other error is a fault of its file.
     pub fn is_choice(&self) -> bool {
         matches!(
             self,
@@ -61,6 +61,6 @@ impl fmt::Display for SecretError {
 
 impl std::error::Error for SecretError {}
 
-/// There is not enough memory for a hash that needs much of it.
+/// There is not enough memory for the hash.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OutOfMemory;

@@ -1,4 +1,4 @@
-//! The families of hashes: how a password or a digest is compared with each, and what that costs.
+//! The families of hashes: checks a password or a digest against each, and estimates the work.
 
 use md5::Md5;
 use sha2::Sha256;
@@ -28,7 +28,7 @@ pub(super) enum Form {
 impl Form {
     pub(super) fn check(&self, password: &[u8]) -> Result<bool, OutOfMemory> {
         Ok(match self {
-            // The digests have the same length, so that the time does not tell that of the secret.
+            // The digests have the same length, so the time does not reveal that of the secret.
             Self::Plain(secret) => digest::<Sha256>(&[password])
                 .ct_eq(&digest::<Sha256>(&[secret]))
                 .into(),
@@ -44,7 +44,7 @@ impl Form {
         })
     }
 
-    /// The right answer to a challenge of `cram-md5`, where that can be told.
+    /// The right answer to a challenge of `cram-md5`; `None` if this form cannot compute it.
     pub(super) fn cram_md5(&self, challenge: &[u8]) -> Option<[u8; 16]> {
         match self {
             Self::Plain(password) => Some(CramMd5::of(password).digest(challenge)),
@@ -53,7 +53,7 @@ impl Form {
         }
     }
 
-    /// The right answer to a challenge of `apop`, where that can be told.
+    /// The right answer to a challenge of `apop`; `None` if this form cannot compute it.
     pub(super) fn apop(&self, challenge: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
         match self {
             Self::Plain(password) => Some(digest::<Md5>(&[challenge, password])),
@@ -61,8 +61,8 @@ impl Form {
         }
     }
 
-    /// Milliseconds that a check takes, by the parameters: measured on one core of a server of 2020,
-    /// rounded up.
+    /// The estimated milliseconds of a check, by the parameters: measured on one core of a server
+    /// of 2020, rounded up.
     pub(super) fn takes_ms(&self) -> u32 {
         match self {
             Self::Plain(_) | Self::Digest(_) | Self::Md5Crypt(_) | Self::CramMd5(_) => 0,

@@ -1,11 +1,11 @@
-//! The hash functions that PBKDF2 and SCRAM are used with.
+//! The hash functions for PBKDF2 and SCRAM.
 
 use hmac::{Hmac, KeyInit, Mac};
 use sha1::Sha1;
 use sha2::{Sha256, Sha512};
 use zeroize::Zeroizing;
 
-/// The hash function below HMAC.
+/// The hash function inside HMAC.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Function {
     Sha1,
@@ -14,7 +14,7 @@ pub(super) enum Function {
 }
 
 impl Function {
-    /// Bytes of its digest.
+    /// The length of its digest in bytes.
     pub(super) fn length(self) -> usize {
         match self {
             Self::Sha1 => 20,
@@ -23,7 +23,7 @@ impl Function {
         }
     }
 
-    /// Rounds that take a millisecond, about.
+    /// The estimated number of rounds per millisecond.
     pub(super) fn rounds_in_a_ms(self) -> u32 {
         match self {
             Self::Sha1 => 3000,
@@ -44,7 +44,7 @@ impl Function {
     /// HMAC of a text.
     pub(super) fn hmac(self, key: &[u8], text: &[u8]) -> Zeroizing<Vec<u8>> {
         fn of<M: Mac + KeyInit>(key: &[u8], text: &[u8]) -> Zeroizing<Vec<u8>> {
-            // It takes keys of every length.
+            // HMAC accepts keys of every length.
             let Ok(mut mac) = <M as KeyInit>::new_from_slice(key) else {
                 return Zeroizing::default();
             };

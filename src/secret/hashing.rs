@@ -1,4 +1,4 @@
-//! New hashes for the password file.
+//! Makes new hashes for the password file.
 
 use std::fmt;
 use std::io;
@@ -14,24 +14,25 @@ use super::scheme::Scheme;
 use super::sha_crypt::Size;
 use super::{Password, Secret, argon2, bcrypt, pbkdf2, scram, sha_crypt, unix64, yescrypt};
 
-/// bcrypt's cost: OWASP asks for 10 at least.
+/// bcrypt's cost: OWASP recommends at least 10.
 const BCRYPT_COST: u32 = 11;
-/// The rounds of SHA-crypt. The default of 5000 is of 2007 and takes a millisecond today.
+/// The rounds of SHA-crypt. Its default of 5000 dates from 2007 and takes a millisecond today.
 const SHA_CRYPT_ROUNDS: u32 = 100_000;
-/// The rounds of PBKDF2, also in SCRAM: as slow here as the others. OWASP asks for 1,300,000 with SHA-1; Dovecot,
-/// which may read the same file, takes two seconds for those.
+/// The rounds of PBKDF2, also in SCRAM: they take as long here as the other schemes. OWASP
+/// recommends 1,300,000 with SHA-1; Dovecot, which may read the same file, takes two seconds for
+/// those.
 const PBKDF2_ROUNDS: u32 = 200_000;
 
 impl Secret {
-    /// Hashes a password with fresh salt; the text is what a password file takes behind the
-    /// login, `{SCHEME}…`, in a form that Dovecot reads too.
+    /// Hashes a password with fresh salt. The result is the text after the login in a password
+    /// file, `{SCHEME}…`, in a form that Dovecot reads too.
     pub fn hash(scheme: Scheme, password: &Password) -> Result<String, HashError> {
         let password = password.reveal();
         if password.is_empty() {
             return Err(HashError::EmptyPassword);
         }
         let salt = fresh_salt().map_err(HashError::Random)?;
-        // Twelve bytes are sixteen of these characters, the most that SHA-crypt takes.
+        // Twelve bytes become sixteen of these characters, the maximum of SHA-crypt.
         let letters = unix64::encode(&salt[..12]);
         let text = match scheme {
             Scheme::Argon2id => argon2::make(Algorithm::Argon2id, &salt, password),
@@ -60,7 +61,7 @@ impl Secret {
     }
 }
 
-/// Dovecot has no name of its own for yescrypt; its `{CRYPT}` is whatever crypt(3) knows.
+/// Dovecot has no own name for yescrypt; its `{CRYPT}` accepts everything that crypt(3) knows.
 fn dovecot_name(scheme: Scheme) -> String {
     match scheme {
         Scheme::Yescrypt => "CRYPT".to_owned(),
@@ -70,7 +71,7 @@ fn dovecot_name(scheme: Scheme) -> String {
 
 fn fresh_salt() -> io::Result<[u8; 16]> {
     let mut salt = [0; 16];
-    // Up to 256 bytes come whole (getrandom(2)).
+    // Up to 256 bytes are never returned in part (getrandom(2)).
     match getrandom(&mut salt, GetRandomFlags::empty())? {
         16 => Ok(salt),
         _ => Err(io::ErrorKind::UnexpectedEof.into()),
@@ -80,13 +81,13 @@ fn fresh_salt() -> io::Result<[u8; 16]> {
 /// Why no hash was made.
 #[derive(Debug)]
 pub enum HashError {
-    /// An empty password would never be accepted.
+    /// An empty password is never accepted.
     EmptyPassword,
-    /// bcrypt looks at 72 bytes only.
+    /// bcrypt uses only 72 bytes.
     TooLongForBcrypt,
-    /// This scheme is only read: it is none of [`Scheme::MADE`].
+    /// This scheme can only be read: it is not in [`Scheme::MADE`].
     NotMade(Scheme),
-    /// The system gave no random bytes.
+    /// The system returned no random bytes.
     Random(io::Error),
 }
 

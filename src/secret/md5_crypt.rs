@@ -1,6 +1,7 @@
 //! MD5-crypt: `$1$` of FreeBSD and glibc, and Apache's variant `$apr1$`.
 //!
-//! Poul-Henning Kamp's algorithm; Apache differs in the identifier that goes into the digest.
+//! The algorithm of Poul-Henning Kamp. Apache's variant differs in the identifier, which is part of
+//! the digest's input.
 
 use md5::{Digest, Md5};
 use subtle::ConstantTimeEq;
@@ -9,11 +10,11 @@ use super::digest::{digest, finish};
 use super::error::SecretError;
 use super::unix64;
 
-/// The rounds are fixed.
+/// The fixed number of rounds.
 const ROUNDS: usize = 1000;
-/// What both implementations use of a salt.
+/// The number of salt characters that both implementations use.
 const MAX_SALT_BYTES: usize = 8;
-/// Where the bytes of the digest stand in its text.
+/// The positions of the digest's bytes in its text.
 const ORDER: [usize; 16] = [12, 6, 0, 13, 7, 1, 14, 8, 2, 15, 9, 3, 5, 10, 4, 11];
 
 /// A hash of either variant.
@@ -25,7 +26,7 @@ pub(super) struct Md5Crypt {
 }
 
 impl Md5Crypt {
-    /// Reads `salt$digest`, what follows the identifier.
+    /// Reads `salt$digest`, the text after the identifier.
     pub(super) fn parse(identifier: &'static [u8], rest: &[u8]) -> Result<Self, SecretError> {
         let mut fields = rest.split(|byte| *byte == b'$');
         let (Some(salt), Some(digest), None) = (fields.next(), fields.next(), fields.next()) else {

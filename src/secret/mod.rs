@@ -1,4 +1,4 @@
-//! Passwords, what a client proves itself with, and the stored secrets they are checked against.
+//! Passwords and other proofs of a client, and the stored secrets that they are checked against.
 
 use std::fmt;
 
@@ -40,29 +40,29 @@ pub use stored::Secret;
 pub(crate) use stored::work;
 pub use token::{MAX_TOKEN_BYTES, Token};
 
-/// The most bytes that a password may have. Some hashes take time that grows with the password;
-/// a longer one is refused before any is computed.
+/// The maximum length of a password in bytes. The time of some hashes grows with the password; a
+/// longer one is refused before a hash is computed.
 pub const MAX_PASSWORD_BYTES: usize = 512;
 
 //------------ Password ------------------------------------------------------
 
 /// A password in clear, as bytes: without NUL, CR and LF, at most [`MAX_PASSWORD_BYTES`] long.
 ///
-/// It cannot be printed, and its memory is wiped when it goes.
+/// It cannot be printed, and its memory is wiped on drop.
 #[derive(Clone)]
 pub struct Password(Zeroizing<Vec<u8>>);
 
-/// Why bytes are no acceptable password.
+/// Why bytes are not an accepted password.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BadPassword {
-    /// It holds NUL, CR or LF, which nginx would paste into the dialogue with the mail server.
+    /// It contains NUL, CR or LF, which nginx would copy into the dialogue with the mail server.
     ControlByte,
     /// It is longer than [`MAX_PASSWORD_BYTES`].
     TooLong,
 }
 
 impl Password {
-    /// Checks the bytes; those that are refused are wiped.
+    /// Checks the bytes; rejected ones are wiped.
     pub fn new(bytes: Vec<u8>) -> Result<Self, BadPassword> {
         let bytes = Zeroizing::new(bytes);
         if bytes.len() > MAX_PASSWORD_BYTES {
@@ -74,13 +74,13 @@ impl Password {
         Ok(Self(bytes))
     }
 
-    /// The password itself: for the hashes here, and for stores that must send it on.
+    /// The password itself, for the hash functions and for stores that must send it.
     pub fn reveal(&self) -> &[u8] {
         &self.0
     }
 }
 
-/// In a time that does not depend on where two passwords differ.
+/// Compares in a time that does not depend on where two passwords differ.
 impl PartialEq for Password {
     fn eq(&self, other: &Self) -> bool {
         self.0.as_slice().ct_eq(other.0.as_slice()).into()
@@ -97,7 +97,7 @@ impl fmt::Debug for Password {
 
 //------------ Proof ---------------------------------------------------------
 
-/// What a client brings to show that the login is its own: nginx's `Auth-Method` and its data.
+/// The proof that a client sends for its login: nginx's `Auth-Method` and its data.
 #[derive(Clone, Debug)]
 pub enum Proof {
     /// `plain`: the password itself.
@@ -106,7 +106,7 @@ pub enum Proof {
     CramMd5(Answered),
     /// `apop`: the digest of challenge and password (RFC 1939, 7).
     Apop(Answered),
-    /// `external`: the client's certificate. `Auth-Pass` may be stale and is not looked at.
+    /// `external`: the client's certificate. `Auth-Pass` may be stale and is ignored.
     External,
     /// `xoauth2` and `oauthbearer` of freenginx and Angie: a token in place of the password.
     Token(Token),
@@ -119,7 +119,7 @@ pub enum Proof {
 pub struct SharedKey(Zeroizing<Vec<u8>>);
 
 impl SharedKey {
-    /// Takes a key of at least one byte.
+    /// A key of at least one byte.
     pub fn new(bytes: Vec<u8>) -> Option<Self> {
         (!bytes.is_empty()).then(|| Self(Zeroizing::new(bytes)))
     }
@@ -129,8 +129,8 @@ impl SharedKey {
         self.fits(offered).into()
     }
 
-    /// Whether one of `keys` is the one that is offered. All of them are compared whichever fits,
-    /// so that the time tells neither whether one does nor which.
+    /// Whether one of `keys` is the offered one. All of them are compared in every case, so that
+    /// the time reveals neither whether one matches nor which.
     pub fn any_matches(keys: &[Self], offered: &[u8]) -> bool {
         keys.iter()
             .fold(Choice::from(0), |any, key| any | key.fits(offered))

@@ -1,4 +1,4 @@
-//! PBKDF2 with an HMAC (RFC 8018, 5.2), in the forms that programs store it in.
+//! PBKDF2 with an HMAC (RFC 8018, 5.2), in the text forms of several programs.
 //!
 //! - Dovecot: `{PBKDF2}$1$salt$rounds$digest`, the salt as it is, the digest in hex.
 //! - OpenLDAP's pw-pbkdf2, 389 Directory Server, passlib: `{PBKDF2-SHA256}rounds$salt$digest` and
@@ -13,15 +13,15 @@ use super::encoding::{BASE64, from_hex, number};
 use super::error::SecretError;
 use super::hash_function::Function;
 
-/// The most rounds taken, over all blocks of the digest: about a second of work. OWASP asks for
-/// 1,300,000 with SHA-1.
+/// The maximum number of rounds, over all blocks of the digest: about a second of work. OWASP
+/// recommends 1,300,000 with SHA-1.
 const MAX_ROUNDS: u32 = 2_000_000;
-/// The longest salt of Dovecot's form that is taken. Dovecot writes 16 bytes.
+/// The longest accepted salt of Dovecot's form. Dovecot writes 16 bytes.
 const MAX_SALT_BYTES: usize = 64;
 
 //------------ Cost ----------------------------------------------------------
 
-/// How a key is derived from a password, its work within our bounds.
+/// The parameters of the key derivation, within the limits.
 #[derive(Clone)]
 pub(super) struct Derivation {
     pub(super) function: Function,
@@ -31,7 +31,7 @@ pub(super) struct Derivation {
 }
 
 impl Derivation {
-    /// Of a key as long as the function's digest; `rounds` is a decimal number.
+    /// For a key as long as the function's digest; `rounds` is a decimal number.
     pub(super) fn new(
         function: Function,
         rounds: &[u8],
@@ -60,7 +60,7 @@ impl Derivation {
         }
     }
 
-    /// Each block of the key takes all rounds.
+    /// Each block of the key needs all rounds.
     fn all_rounds(&self) -> u32 {
         let blocks = self.length.div_ceil(self.function.length());
         let blocks = u32::try_from(blocks).unwrap_or(u32::MAX);
@@ -118,7 +118,7 @@ impl Pbkdf2 {
         Self::new(Derivation::new(function, rounds, salt)?, digest)
     }
 
-    /// Takes the bytes of 389 Directory Server's `{PBKDF2_SHA256}`: the rounds, most significant
+    /// Reads the bytes of 389 Directory Server's `{PBKDF2_SHA256}`: the rounds, most significant
     /// byte first, the salt, the digest.
     pub(super) fn parse_packed(bytes: &[u8]) -> Result<Self, SecretError> {
         const SALT_BYTES: usize = 64;
@@ -144,7 +144,7 @@ impl Pbkdf2 {
         Ok(Self { derivation, digest })
     }
 
-    /// Milliseconds, about.
+    /// The estimated milliseconds.
     pub(super) fn takes_ms(&self) -> u32 {
         self.derivation.takes_ms()
     }

@@ -1,11 +1,11 @@
-//! The names of password schemes, and which of them are weak.
+//! The password schemes: their names, and which of them are weak.
 
 use std::fmt;
 use std::str::FromStr;
 
 use super::hash_function::Function;
 
-/// A way to store a password that can be checked here. The names are those of Dovecot
+/// A scheme of stored passwords that this program can check. The names are those of Dovecot
 /// (`doveadm pw -l`) where it has one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scheme {
@@ -57,7 +57,7 @@ pub enum Scheme {
     ScramSha256,
     /// The keys of SCRAM-SHA-512: `{SCRAM-SHA-512}`.
     ScramSha512,
-    /// What CRAM-MD5 needs of the password: `{CRAM-MD5}`, `{HMAC-MD5}`.
+    /// The part of the password that CRAM-MD5 needs: `{CRAM-MD5}`, `{HMAC-MD5}`.
     CramMd5,
     /// Argon2i: `{ARGON2I}`.
     Argon2i,
@@ -68,14 +68,14 @@ pub enum Scheme {
 /// Whether weak schemes may be used: `allow-weak-schemes` of a store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WeakSchemes {
-    /// They may.
+    /// They are allowed.
     Allowed,
-    /// A login that has one cannot be checked.
+    /// They are refused: such a login cannot be checked.
     Refused,
 }
 
 impl Scheme {
-    /// The schemes that [`Secret::hash`](super::Secret::hash) makes, the default first.
+    /// The schemes that [`Secret::hash`](super::Secret::hash) can make, the default first.
     pub const MADE: [Self; 9] = [
         Self::Argon2id,
         Self::Argon2i,
@@ -106,7 +106,7 @@ impl Scheme {
         }
     }
 
-    /// Its name in lower case, as `hash --scheme` takes it.
+    /// The name in lower case, as `hash --scheme` accepts it.
     pub fn name(self) -> &'static str {
         match self {
             Self::Plain => "plain",
@@ -139,13 +139,14 @@ impl Scheme {
         }
     }
 
-    /// Whether it takes `allow-weak-schemes` to use it.
+    /// Whether `allow-weak-schemes` is required to use it.
     ///
-    /// Weak is what gives passwords away once the file leaks: the password itself, every digest
-    /// without salt (one table serves for all users), and all that rests on MD5 or is one round
-    /// of SHA-1, whatever its salt. What is stored for CRAM-MD5 even opens it as it is. Dovecot 2.4 draws the line at MD5 and SHA-1 too
-    /// (`auth_allow_weak_schemes`); it lets `{PLAIN}` and unsalted `{SHA256}` pass, which is not
-    /// followed here. One round of salted SHA-2 is no good choice either, but no table breaks it.
+    /// A scheme is weak if a leaked file reveals passwords: the password itself, every digest
+    /// without salt (one table serves for all users), and everything that is based on MD5 or is one
+    /// round of SHA-1, with or without salt. The value that is stored for CRAM-MD5 is even enough
+    /// to log in. Dovecot 2.4 calls MD5 and SHA-1 weak too (`auth_allow_weak_schemes`); it allows
+    /// `{PLAIN}` and unsalted `{SHA256}`, which this program does not. One round of salted SHA-2 is
+    /// not a good choice either, but no table breaks it.
     pub fn is_weak(self) -> bool {
         match self {
             Self::Plain
@@ -185,7 +186,7 @@ impl fmt::Display for Scheme {
     }
 }
 
-/// A name that is none of [`Scheme::MADE`].
+/// A name that is not in [`Scheme::MADE`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NotMade;
 
@@ -212,7 +213,7 @@ impl FromStr for Scheme {
 
 //------------ Prefix --------------------------------------------------------
 
-/// What the name in `{NAME}` says of the text behind it.
+/// The meaning of the text after `{NAME}`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Prefix {
     /// The password.
@@ -221,9 +222,9 @@ pub(super) enum Prefix {
     Digest(Scheme),
     /// Two states of MD5, in hex.
     CramMd5,
-    /// A crypt(3) form, which names itself: `$6$…`.
+    /// A crypt(3) form with its own identifier: `$6$…`.
     Crypt,
-    /// `$1$…`, or an MD5 digest: Dovecot takes both under these names.
+    /// `$1$…`, or an MD5 digest: Dovecot accepts both under these names.
     Md5CryptOrDigest,
     /// `rounds$salt$digest`; with SHA-1 also Dovecot's `$1$salt$rounds$digest`.
     Pbkdf2(Function),
@@ -231,12 +232,13 @@ pub(super) enum Prefix {
     PackedPbkdf2,
     /// The keys of SCRAM.
     Scram(Function),
-    /// A scheme of Dovecot's or OpenLDAP's that cannot be checked here.
+    /// A scheme of Dovecot or OpenLDAP that this program cannot check.
     Unsupported(&'static str),
 }
 
-/// Schemes that are not checked here: Dovecot's that exist for a challenge-response mechanism alone or look
-/// at a part of the password only, and OpenLDAP's that ask elsewhere (slapd.conf(5), its contrib/slapd-modules/passwd).
+/// Schemes that this program cannot check: those of Dovecot that exist only for a
+/// challenge-response mechanism or use only a part of the password, and those of OpenLDAP that ask
+/// another service (slapd.conf(5), its contrib/slapd-modules/passwd).
 const UNSUPPORTED: [&str; 20] = [
     "DIGEST-MD5",
     "OTP",

@@ -1,10 +1,10 @@
-//! What a server keeps for SCRAM (RFC 5802, 3), as a check of the password itself.
+//! The stored keys of SCRAM (RFC 5802, 3), used to check the password itself.
 //!
 //! - Dovecot: `{SCRAM-SHA-256}rounds,salt,StoredKey,ServerKey`.
 //! - PostgreSQL: `SCRAM-SHA-256$rounds:salt$StoredKey:ServerKey` (`pg_authid.rolpassword`).
 //!
-//! The password is taken as the bytes that the client sent, as Dovecot does. SASLprep (RFC 4013),
-//! which RFC 5802 asks for and PostgreSQL does, changes few passwords and none of ASCII.
+//! The bytes of the password are used as the client sent them, as in Dovecot. SASLprep (RFC 4013),
+//! which RFC 5802 requires and PostgreSQL applies, changes few passwords and none in ASCII.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -46,7 +46,7 @@ impl Scram {
         Self::new(function, rounds, salt, stored, server)
     }
 
-    /// Whether a text without a scheme in front is PostgreSQL's form.
+    /// Whether a text without a `{SCHEME}` is in PostgreSQL's form.
     pub(super) fn is_postgresql(text: &[u8]) -> bool {
         text.starts_with(POSTGRESQL)
     }
@@ -85,7 +85,7 @@ impl Scram {
         })
     }
 
-    /// Milliseconds, about.
+    /// The estimated milliseconds.
     pub(super) fn takes_ms(&self) -> u32 {
         self.derivation.takes_ms()
     }
@@ -97,7 +97,7 @@ impl Scram {
     }
 }
 
-/// A new pair for SCRAM-SHA-256 in Dovecot's form, as text.
+/// New keys for SCRAM-SHA-256 in Dovecot's form, as text.
 pub(super) fn make(rounds: u32, salt: &[u8], password: &[u8]) -> Option<String> {
     let count = rounds.to_string();
     let derivation = Derivation::new(Function::Sha256, count.as_bytes(), salt.to_vec()).ok()?;

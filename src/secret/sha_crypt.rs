@@ -8,16 +8,16 @@ use super::encoding::number;
 use super::error::SecretError;
 use super::unix64;
 
-/// The most rounds taken: about a second of work. `rounds=` may say up to 999,999,999.
+/// The maximum number of rounds: about a second of work. `rounds=` allows up to 999,999,999.
 const MAX_ROUNDS: u32 = 1_000_000;
-/// The rounds where the text does not say.
+/// The default number of rounds.
 const DEFAULT_ROUNDS: u32 = 5000;
-/// So many bytes of a password take about as long as all the rest of a round.
+/// The number of password bytes that take about as long as the rest of a round.
 const STEP_BYTES: usize = 64;
-/// What crypt(3) uses of a salt.
+/// The number of salt characters that crypt(3) uses.
 const MAX_SALT_BYTES: usize = 16;
 
-/// The two sizes.
+/// The digest size.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Size {
     Sha256,
@@ -33,12 +33,12 @@ pub(super) struct ShaCrypt {
     count: u32,
     salt: Vec<u8>,
     digest: Vec<u8>,
-    /// A longer password is wrong: each round hashes it anew.
+    /// The maximum length of a password, above which it does not match: each round hashes it again.
     longest: usize,
 }
 
 impl ShaCrypt {
-    /// Reads `[rounds=N$]salt$digest`, what follows the identifier.
+    /// Reads `[rounds=N$]salt$digest`, the text after the identifier.
     pub(super) fn parse(size: Size, rest: &[u8]) -> Result<Self, SecretError> {
         let mut fields: Vec<&[u8]> = rest.split(|byte| *byte == b'$').collect();
         let rounds = match fields
@@ -71,12 +71,14 @@ impl ShaCrypt {
         })
     }
 
-    /// Milliseconds for an ordinary password, about: 0.4 microseconds for each round.
+    /// The estimated milliseconds for a password of ordinary length: 0.4 microseconds for each
+    /// round.
     pub(super) fn takes_ms(&self) -> u32 {
         self.count / 2500
     }
 
-    /// Bounds the time also for the longest passwords: every 64 bytes take as long as an ordinary one.
+    /// Limits the time also for the longest passwords: each 64 bytes take as long as a password of
+    /// ordinary length.
     pub(super) fn limit(&mut self, max_ms: u32) {
         let times = max_ms / self.takes_ms().max(1);
         let longest = (times as usize)
@@ -88,7 +90,7 @@ impl ShaCrypt {
     pub(super) fn matches(&self, password: &[u8]) -> bool {
         let taken = password.get(..self.longest).unwrap_or(password);
         let fits = compute(self.size, self.rounds, &self.salt, taken).ct_eq(&self.digest);
-        // The time passes for one that is too long as well.
+        // A password that is too long takes the same time.
         taken.len() == password.len() && bool::from(fits)
     }
 }
@@ -104,7 +106,7 @@ pub(super) fn make(size: Size, rounds: u32, salt: &str, password: &[u8]) -> Opti
     Some(format!("${identifier}${rounds}${salt}${digest}"))
 }
 
-/// The digest, its bytes in the order in which they are written.
+/// The digest, with its bytes in the order of the text.
 fn compute(size: Size, rounds: Params, salt: &[u8], password: &[u8]) -> Vec<u8> {
     match size {
         Size::Sha256 => {
@@ -126,8 +128,8 @@ impl Size {
         }
     }
 
-    /// Where the bytes of the digest stand in its text: groups of three, a third of the digest
-    /// apart, each group turned by some places more than the one before (SHA-crypt, step 22).
+    /// The positions of the digest's bytes in its text: groups of three, a third of the digest
+    /// apart; each group is rotated further than the one before (SHA-crypt, step 22).
     fn order(self) -> impl Iterator<Item = usize> {
         let (third, turn, rest) = match self {
             Self::Sha256 => (10, 2, 30..32),

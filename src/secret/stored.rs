@@ -1,4 +1,4 @@
-//! A stored secret: how its text is read, and how a proof is checked against it.
+//! Stored secrets: reads their text, and checks a proof against them.
 
 use std::fmt;
 
@@ -15,14 +15,14 @@ use super::hash_function::Function;
 use super::scheme::{Prefix, Scheme, WeakSchemes};
 use super::{Password, Proof, argon2, crypt, pbkdf2, scram};
 
-/// The longest text that is looked at. The longest that any tool writes is 200 bytes.
+/// The maximum length of a text. The longest that a tool writes is 200 bytes.
 const MAX_STORED_BYTES: usize = 1024;
 
 //------------ Secret --------------------------------------------------------
 
-/// What a store keeps to check a password with: read, checked, its cost within our bounds.
+/// A parsed stored secret, with a cost within the limits.
 ///
-/// It cannot be printed; where it is the password itself, its memory is wiped when it goes.
+/// It cannot be printed. If it is the password itself, its memory is wiped on drop.
 #[derive(Clone)]
 pub struct Secret {
     stored: Zeroizing<Vec<u8>>,
@@ -35,8 +35,9 @@ impl Secret {
     /// Reads a password field: `{SCHEME}text`, `{SCHEME.HEX}text` or `{SCHEME.B64}text` as
     /// Dovecot writes them, or a bare `$id$…` of crypt(3) and htpasswd.
     ///
-    /// `Ok(None)` is a locked entry, which no password opens: an empty field, `x` as in passwd(5), a field
-    /// that begins with `*` or `!`, and a hash scheme followed by one of these: `{CRYPT}!$6$…`.
+    /// `Ok(None)` is a locked entry, which no password matches: an empty field, `x` as in
+    /// passwd(5), a field that begins with `*` or `!`, and a hash scheme followed by one of these:
+    /// `{CRYPT}!$6$…`.
     pub fn parse(
         stored: &[u8],
         accepted: impl Into<Accepted>,
@@ -69,9 +70,9 @@ impl Secret {
         }))
     }
 
-    /// The same for a text whose scheme the configuration names (`default-scheme`), unless the text
-    /// names one itself: by a known `{SCHEME}`, or by what `$`, `*` and `!` mean in front of a hash.
-    /// A password in clear may begin with any of these three, and with a brace.
+    /// Like [`Self::parse`], for a text whose scheme the configuration names (`default-scheme`),
+    /// unless the text names one itself: by a known `{SCHEME}`, or by `$`, `*` or `!` in front of a
+    /// hash. A password in clear may begin with any of these three, and with a brace.
     pub fn parse_as(
         stored: &[u8],
         scheme: &str,
@@ -91,7 +92,7 @@ impl Secret {
         Self::parse(&Zeroizing::new(named), accepted)
     }
 
-    /// Whether a stored text can be of the scheme with this name, as it stands between braces.
+    /// Checks the name of a scheme, as it is written between braces.
     pub fn takes_scheme(name: &str) -> Result<(), SecretError> {
         match prefix_of(name.as_bytes()) {
             None => Err(SecretError::UnknownScheme),
@@ -100,13 +101,13 @@ impl Secret {
         }
     }
 
-    /// Whether `proof` fits. An empty password never does, nor does any for which there is not
-    /// enough memory.
+    /// Whether `proof` matches. An empty password never does, and no password does if there is not
+    /// enough memory for its hash.
     pub fn matches(&self, proof: &Proof) -> bool {
         self.check(proof).unwrap_or(false)
     }
 
-    /// Whether `proof` fits, or that this cannot be told now.
+    /// Whether `proof` matches, or an error if there is not enough memory.
     pub fn check(&self, proof: &Proof) -> Result<bool, OutOfMemory> {
         let fits = match proof {
             Proof::Password(password) => {
@@ -129,7 +130,7 @@ impl Secret {
         Ok(fits && !self.decoy)
     }
 
-    /// Whether a proof of this kind can be compared with what is stored.
+    /// Whether a proof of this kind can be compared with the stored secret.
     pub fn can_check(&self, proof: &Proof) -> bool {
         match proof {
             Proof::Password(_) => true,
@@ -139,7 +140,7 @@ impl Secret {
         }
     }
 
-    /// The same secret as one that costs as much but matches nothing.
+    /// Turns it into a secret with the same cost that matches nothing.
     #[must_use]
     pub fn into_decoy(self) -> Self {
         Self {
@@ -148,7 +149,7 @@ impl Secret {
         }
     }
 
-    /// A secret that matches nothing and costs what those that [`Secret::hash`] makes cost.
+    /// A secret that matches nothing, with the cost of those that [`Secret::hash`] makes.
     pub fn dummy() -> Self {
         Self {
             stored: Zeroizing::default(),
@@ -158,23 +159,23 @@ impl Secret {
         }
     }
 
-    /// Whether a password fits, also that of a decoy.
+    /// Whether a password would match, even if this is a decoy.
     #[cfg(test)]
     pub(crate) fn would_match(&self, password: &[u8]) -> bool {
         self.form.check(password) == Ok(true)
     }
 
-    /// Whether it matches nothing, whatever it was made from.
+    /// Whether it is a decoy, which matches nothing.
     pub(crate) fn is_decoy(&self) -> bool {
         self.decoy
     }
 
-    /// The text that it was read from; empty for one that matches nothing.
+    /// The text that it was read from; empty for [`Secret::dummy`].
     pub(crate) fn stored(&self) -> &[u8] {
         &self.stored
     }
 
-    /// The password in clear, if that is what is stored and if it can be one.
+    /// The password in clear, if that is stored and is a valid password.
     pub fn in_clear(&self) -> Option<Password> {
         match &self.form {
             Form::Plain(password) if !self.decoy => Password::new(password.to_vec()).ok(),
@@ -182,13 +183,13 @@ impl Secret {
         }
     }
 
-    /// The scheme it was stored with.
+    /// The scheme that it is stored with.
     pub fn scheme(&self) -> Scheme {
         self.scheme
     }
 
-    /// Whether a check takes a millisecond or more, or megabytes: those are the ones of which
-    /// only so many may run at once.
+    /// Whether a check takes a millisecond or more, or megabytes of memory: the number of such
+    /// checks at once is limited.
     pub fn is_heavy(&self) -> bool {
         match self.form {
             Form::Plain(_) | Form::Digest(_) | Form::Md5Crypt(_) | Form::CramMd5(_) => false,
@@ -202,8 +203,8 @@ impl Secret {
     }
 }
 
-/// The checks that this thread has computed, for tests that see to it that they are the same for all
-/// who are refused.
+/// Records the checks that this thread has computed: tests compare that they are the same for all
+/// refusals.
 #[cfg(test)]
 pub(crate) mod work {
     use std::cell::RefCell;
@@ -218,14 +219,14 @@ pub(crate) mod work {
         DONE.with_borrow_mut(|done| done.push(scheme));
     }
 
-    /// Those since the last call.
+    /// The checks since the last call.
     pub(crate) fn take() -> Vec<Scheme> {
         DONE.take()
     }
 }
 
-/// Overwrites what hash functions have left on the stack below this call. Those of libraries give
-/// states away by value, and each leaves a copy behind, with what they hold of the password.
+/// Overwrites the data that hash functions left on the stack below this call. Those of libraries
+/// move their states, and each move leaves a copy with data of the password.
 #[inline(never)]
 fn wipe_stack() {
     let mut below = [0_u8; 16 * 1024];
@@ -241,11 +242,11 @@ impl fmt::Debug for Secret {
 
 //------------ Reading -------------------------------------------------------
 
-/// What passwd(5) has in place of a hash that is kept in shadow(5), where nobody has it here.
+/// The placeholder in passwd(5) for a hash that is in shadow(5), which this program does not read.
 const SHADOWED: &[u8] = b"x";
 
-/// Whether a hash field says that no password fits: shadow(5) and `usermod --lock` put a `!` in front of
-/// the hash, others a `*`.
+/// Whether a hash field is locked: shadow(5) and `usermod --lock` put a `!` in front of the hash,
+/// other tools a `*`.
 fn is_lock(text: &[u8]) -> bool {
     matches!(text, [b'*' | b'!', ..])
 }
@@ -268,7 +269,8 @@ fn parse_form(stored: &[u8]) -> Result<Option<(Scheme, Form)>, SecretError> {
         return Err(SecretError::Damaged("nothing follows the scheme"));
     }
     let locked = match prefix {
-        // The text is the password, which may begin with any byte. Encoded, it cannot begin so.
+        // The text is the password, which may begin with any byte. An encoded one cannot begin with
+        // these.
         Prefix::Plain if encoding.is_none() => false,
         Prefix::Crypt => is_lock(text) || text == SHADOWED,
         _ => is_lock(text),
@@ -316,19 +318,19 @@ fn parse_form(stored: &[u8]) -> Result<Option<(Scheme, Form)>, SecretError> {
     Ok(Some(form))
 }
 
-/// What a scheme's name means, with its encoding if it has one.
+/// The meaning of a scheme's name, with its encoding if it has one.
 fn prefix_of(name: &[u8]) -> Option<Prefix> {
     let (name, _) = split_encoding(name).ok()?;
     Prefix::from_name(name)
 }
 
-/// Whether a text is a known `{SCHEME}` with a lock in front of it, as `!{PLAIN}secret`.
+/// Whether a text is a known `{SCHEME}` with a lock before it, such as `!{PLAIN}secret`.
 fn is_locked_scheme(text: &[u8]) -> bool {
     let locks = text.iter().take_while(|byte| matches!(byte, b'*' | b'!'));
     matches!(&text[locks.count()..], [b'{', rest @ ..] if known_prefix(rest).is_some())
 }
 
-/// What the scheme in front of a text means, behind its opening brace.
+/// The meaning of the scheme before a text, after its opening brace.
 fn known_prefix(text: &[u8]) -> Option<Prefix> {
     let end = text.iter().position(|byte| *byte == b'}')?;
     prefix_of(&text[..end])
@@ -339,7 +341,8 @@ fn parse_digest(
     text: &[u8],
     encoding: Option<Encoding>,
 ) -> Result<(Scheme, Form), SecretError> {
-    // As Dovecot does: without a word on it, what is as long as hex of this digest is hex.
+    // Like Dovecot: if the encoding is not named, a text with the length of this digest in
+    // hexadecimal is hexadecimal.
     let encoding = encoding.unwrap_or(match Digested::fixed_length(scheme) {
         Some(length) if text.len() == 2 * length => Encoding::Hex,
         _ => Encoding::Base64,

@@ -1,20 +1,21 @@
-//! Bearer tokens, which open a mailbox to whoever has them (RFC 6750).
+//! Bearer tokens (RFC 6750): every client that has a token can log in with it.
 
 use std::fmt;
 
 use zeroize::Zeroizing;
 
-/// The most bytes of a token. Signed ones with many claims have two or three thousand.
+/// The maximum length of a token in bytes. Signed tokens with many claims have two or three
+/// thousand.
 pub const MAX_TOKEN_BYTES: usize = 8 << 10;
 
 /// A bearer token: 1 to [`MAX_TOKEN_BYTES`] bytes of `b64token` (RFC 6750, 2.1).
 ///
-/// It cannot be printed, and its memory is wiped when it goes.
+/// It cannot be printed, and its memory is wiped on drop.
 #[derive(Clone)]
 pub struct Token(Zeroizing<Vec<u8>>);
 
 impl Token {
-    /// Checks the bytes; those that are refused are wiped.
+    /// Checks the bytes; rejected ones are wiped.
     pub fn new(bytes: Vec<u8>) -> Option<Self> {
         let bytes = Zeroizing::new(bytes);
         let padded = bytes.iter().rposition(|byte| *byte != b'=');
@@ -23,7 +24,7 @@ impl Token {
         (bytes.len() <= MAX_TOKEN_BYTES && rest.iter().all(fits)).then_some(Self(bytes))
     }
 
-    /// The token itself: to check its signature, or to ask the service that issued it.
+    /// The token itself, for checking its signature or asking the service that issued it.
     pub fn reveal(&self) -> &[u8] {
         &self.0
     }

@@ -17,7 +17,7 @@ pub(super) fn encode(bytes: &[u8]) -> String {
     text
 }
 
-/// Reads characters; `None` for a foreign one, and for a length or last character that
+/// Decodes characters; `None` for one outside the alphabet, and for a length or last character that
 /// [`encode`] never writes.
 pub(super) fn decode(text: &[u8]) -> Option<Vec<u8>> {
     let mut bytes = Vec::with_capacity(text.len() * 3 / 4);
@@ -35,7 +35,7 @@ pub(super) fn decode(text: &[u8]) -> Option<Vec<u8>> {
     Some(bytes)
 }
 
-/// The number that a character stands for.
+/// The value of a character.
 pub(super) fn value(character: u8) -> Option<u32> {
     Some(u32::from(match character {
         b'.' | b'/' | b'0'..=b'9' => character - b'.',

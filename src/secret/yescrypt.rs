@@ -1,5 +1,5 @@
-//! yescrypt: `$y$` of crypt(3), what Debian's `passwd` and `mkpasswd` write. What libxcrypt takes is
-//! taken, within the bounds.
+//! yescrypt: `$y$` of crypt(3), as Debian's `passwd` and `mkpasswd` write it. Every hash that
+//! libxcrypt accepts is accepted, within the limits.
 
 use subtle::ConstantTimeEq;
 use yescrypt::{Mode, Params};
@@ -8,21 +8,21 @@ use super::error::OutOfMemory;
 use super::error::SecretError;
 use super::unix64;
 
-/// The most memory taken: what `mkpasswd -R 9` asks for.
+/// The maximum accepted memory: that of `mkpasswd -R 9`.
 const MAX_MEMORY_BYTES: u64 = 256 << 20;
 /// The largest block, in units of 128 bytes: 1 MiB. crypt(3) writes 8 or 32.
 const MAX_BLOCK: u32 = 8192;
-/// The most lanes. crypt(3) writes 1; they are computed one after the other.
+/// The maximum number of lanes. crypt(3) writes 1; they are computed one after the other.
 const MAX_LANES: u32 = 8;
 /// The longest salt (yescrypt's format allows 64 bytes). crypt(3) writes 16.
 const MAX_SALT_BYTES: usize = 64;
 /// The only length of a digest in this format.
 const DIGEST_BYTES: usize = 32;
 
-/// What can be read of parameters that are no number.
+/// The part of a hash with parameters that are not a number.
 const DAMAGED: SecretError = SecretError::Damaged("the parameters are damaged");
 
-/// A hash whose parameters are within our bounds.
+/// A hash whose parameters are within the limits.
 #[derive(Clone)]
 pub(super) struct Yescrypt {
     params: Params,
@@ -32,7 +32,7 @@ pub(super) struct Yescrypt {
 }
 
 impl Yescrypt {
-    /// Reads `params$salt$digest`, what follows the identifier.
+    /// Reads `params$salt$digest`, the text after the identifier.
     pub(super) fn parse(rest: &[u8]) -> Result<Self, SecretError> {
         let fields: Vec<&[u8]> = rest.split(|byte| *byte == b'$').collect();
         let [params, salt, digest] = fields[..] else {
@@ -43,7 +43,7 @@ impl Yescrypt {
         let salt = unix64::decode(salt)
             .filter(|salt| salt.len() <= MAX_SALT_BYTES)
             .ok_or(SecretError::Damaged("the salt is damaged"))?;
-        // The crate would compare a digest of one byte as well.
+        // The crate would accept a digest of one byte as well.
         let digest = unix64::decode(digest)
             .filter(|digest| digest.len() == DIGEST_BYTES)
             .ok_or(SecretError::Damaged("the digest is damaged"))?;
@@ -56,13 +56,13 @@ impl Yescrypt {
         })
     }
 
-    /// Milliseconds, about.
+    /// The estimated milliseconds.
     pub(super) fn takes_ms(&self) -> u32 {
         self.takes_ms
     }
 
     pub(super) fn check(&self, password: &[u8]) -> Result<bool, OutOfMemory> {
-        // The crate would end the process where there is none.
+        // The crate would end the process if there is not enough memory.
         let bytes = usize::try_from(memory(&self.params)).map_err(|_| OutOfMemory)?;
         let mut room: Vec<u8> = Vec::new();
         room.try_reserve_exact(bytes).map_err(|_| OutOfMemory)?;
@@ -85,7 +85,7 @@ fn compute(params: &Params, salt: &[u8], password: &[u8]) -> Option<[u8; DIGEST_
     Some(digest)
 }
 
-/// The block of each step, of each lane and two to work in.
+/// The blocks of all steps, of each lane, and two working blocks.
 fn memory(params: &Params) -> u64 {
     let blocks = params.n().saturating_add(u64::from(params.p()) + 2);
     blocks.saturating_mul(u64::from(params.r()) * 128)
@@ -93,8 +93,8 @@ fn memory(params: &Params) -> u64 {
 
 //------------ Written -------------------------------------------------------
 
-/// Parameters as they are written (`yescrypt_r` in yescrypt-common.c). The crate's type does not give
-/// all of them away, and work depends on each.
+/// Parameters as they are stored (`yescrypt_r` in yescrypt-common.c). The crate's type does not
+/// expose all of them, and the work depends on each.
 struct Written {
     mode: Mode,
     log2_n: u32,
@@ -111,7 +111,7 @@ impl Written {
             read_number(rest, 1)?,
             read_number(rest, 1)?,
         );
-        // Bits say which of four more numbers follow.
+        // Bits name which of four further numbers follow.
         let have = if rest.is_empty() {
             0
         } else {
@@ -155,7 +155,7 @@ impl Written {
             return Err(SecretError::TooCostly("more than 8 lanes"));
         }
         let (n, mode, t) = (self.n(), self.mode, self.t);
-        // Those that yescrypt_kdf_body in yescrypt-opt.c refuses.
+        // Parameters that yescrypt_kdf_body in yescrypt-opt.c rejects.
         let lanes_are_short = mode.is_rw() && n / u64::from(self.p) < 4;
         if n < 4 || lanes_are_short || mode.is_classic() && t > 0 {
             return Err(DAMAGED);
@@ -168,8 +168,9 @@ impl Written {
         Ok(params)
     }
 
-    /// Milliseconds, about: three for each MiB, or five in the modes of scrypt, and as many more as
-    /// the time factor asks for (`fNloop` in the specification). There each lane does all the work.
+    /// The estimated milliseconds: three for each MiB, or five in the modes of scrypt, plus the
+    /// share that the time factor adds (`fNloop` in the specification). In the modes of scrypt each
+    /// lane does all the work.
     fn takes_ms(&self) -> u32 {
         let kib = self.n().saturating_mul(u64::from(self.r)) >> 3;
         let t = u64::from(self.t);
