@@ -1,4 +1,4 @@
-//! Where logins and their secrets come from.
+//! The user stores: they find the accounts of logins, and some check passwords.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -38,32 +38,32 @@ mod texts;
 mod trouble;
 mod variable;
 
-/// The most secrets of one user that are tried: each may take a tenth of a second.
+/// The maximum number of secrets of one user: checking each may take a tenth of a second.
 pub const MAX_CREDENTIALS: usize = 32;
 
-/// The most app passwords of one user: one of the secrets is the user's own password.
+/// The maximum number of app passwords of one user: one of the secrets is the user's own password.
 pub const MAX_APP_PASSWORDS: usize = MAX_CREDENTIALS - 1;
 
-/// What a store is asked.
+/// The question to a store.
 #[derive(Clone, Copy, Debug)]
 pub struct Question<'a> {
     /// The login, after the rules of `[logins]`.
     pub login: &'a Login,
     /// The mail protocol of the client.
     pub protocol: Protocol,
-    /// The address of the mail client, if nginx says one.
+    /// The address of the mail client, if nginx sends one.
     pub client: Option<IpAddr>,
-    /// What else nginx says of the client's connection.
+    /// The other values that nginx sends about the client's connection.
     pub session: Session<'a>,
-    /// The network of the client, if somebody vouches for its address: whose share of the work it is.
+    /// The network of the client, if its address is trustworthy. The work of the answer is charged to it.
     pub network: Option<Network>,
-    /// When the answer must be there. A store that cannot keep it says that it is
+    /// The deadline of the answer. A store that cannot meet it reports that it is
     /// [unavailable](StoreError::Unavailable).
     pub deadline: Instant,
 }
 
 impl Question<'_> {
-    /// Whose work it is to answer it.
+    /// The network that the work of the answer is charged to.
     pub fn claim(&self) -> Claim<'_> {
         Claim {
             login: Some(self.login.as_bytes()),
@@ -72,15 +72,15 @@ impl Question<'_> {
     }
 }
 
-/// A directory of users: one `[[users]]` of the configuration.
+/// A directory of users: one `[[users]]` table of the configuration.
 pub trait UserStore: Send + Sync {
-    /// Looks the login up; `Ok(None)` means that the store answered and has no such user.
+    /// Looks the login up; `Ok(None)` means that the store answered and does not have the user.
     fn find(&self, asked: &Question<'_>) -> Result<Option<Account>, StoreError>;
 
-    /// Checks a password where only the store itself can: that of an account whose passwords are
-    /// [`Passwords::AskStore`]. It may fill in more of the account.
+    /// Checks a password that only the store itself can check: that of an account whose passwords are
+    /// [`Passwords::AskStore`]. It can fill in more of the account.
     ///
-    /// An empty password is never right; the gate does not even ask.
+    /// An empty password is never right; the caller does not pass one.
     fn verify(
         &self,
         _asked: &Question<'_>,
@@ -91,108 +91,107 @@ pub trait UserStore: Send + Sync {
         Err(StoreError::Unavailable(what.to_owned()))
     }
 
-    /// Whether [`UserStore::find`] tells who is a user. One that takes every login for a user, as
-    /// only a password shows who is, is not asked about logins that come without.
+    /// Whether [`UserStore::find`] knows which logins are users. A store that takes every login for a user,
+    /// because only a password can show it, is not asked about logins without a password.
     fn knows_users(&self) -> bool {
         true
     }
 
-    /// Why the store cannot say which login it has found, if so: then it lets nobody in who shows no
-    /// password.
+    /// Why the store cannot tell which login it has found; `None` if it can. Such a store accepts no login
+    /// without a password.
     fn lacks_likeness(&self) -> Option<String> {
         None
     }
 
-    /// What the store gives and nothing is made of, in words, once it has been asked; none of it is at fault.
+    /// The values that the store returns and this program does not use, in words; known after the first
+    /// question. They are not errors.
     fn remarks(&self) -> Vec<String> {
         Vec::new()
     }
 
-    /// Why nobody could be asked when the store was opened, in words; told once.
+    /// Why the store could not be asked when it was opened, in words; returned once.
     fn unasked(&self) -> Option<String> {
         None
     }
 
-    /// What the time of an unknown login is spent on, so that it is answered no sooner than a
-    /// known one.
+    /// The decoy of an unknown login, so that its answer takes as long as that of a known one.
     fn decoy(&self, _asked: &Question<'_>) -> Decoy {
         Decoy::Nothing
     }
 
-    /// Takes as long as to check the password of a user, for [`Decoy::AskStore`].
+    /// Takes as long as checking the password of a user, for [`Decoy::AskStore`].
     fn spend_time(&self, _asked: &Question<'_>) {}
 
-    /// Where the store has a user's host, for the log: `column host`.
+    /// Where the store keeps a user's host, for the log: `column host`.
     fn host_field(&self) -> String {
         "host".to_owned()
     }
 
-    /// Tries everything for real by `deadline`: connects, prepares, binds. What is to be mended
-    /// comes back in words, one entry each, without any secret.
+    /// Runs every operation of a login by `deadline`: connects, prepares, binds. Returns the problems in
+    /// words, one entry each, without any secret.
     fn test(&self, _deadline: Instant) -> Vec<String> {
         Vec::new()
     }
 }
 
-/// What a store says of a password that it has checked itself.
+/// The result of a store's own password check.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Checked {
-    /// It is right.
+    /// The password is right.
     Right,
-    /// A plain no: the password is wrong, or nobody has that login.
+    /// The password is wrong, or no user has that login.
     Wrong,
-    /// The user is known and has no password that could be right.
+    /// The user is known, and no password is right for this user.
     NoPassword,
-    /// The user is known and is not to log in, whatever the password: switched off, locked, expired. The
-    /// text says why, for the log, and holds no secret.
+    /// The user is known and may not log in with any password: disabled, locked or expired. The text gives
+    /// the reason for the log, without any secret.
     KeptOut(String),
 }
 
-/// What an unknown login's time is spent on.
+/// The work for an unknown login.
 #[derive(Clone, Debug)]
 pub enum Decoy {
-    /// The store has nothing; another one may.
+    /// This store has no decoy; another one may have one.
     Nothing,
     /// A secret that matches nothing, and costs as much to check as that of a user.
     Secret(Secret),
-    /// What [`UserStore::spend_time`] does.
+    /// The work of [`UserStore::spend_time`].
     AskStore,
 }
 
-/// What a store knows of one login.
+/// A store's data on one login.
 #[derive(Clone, Debug, Default)]
 pub struct Account {
-    /// What the user can log in with.
+    /// The passwords of the user.
     pub passwords: Passwords,
-    /// The login that the mail server is to see in place of the one that was typed.
+    /// The login for the mail server, in place of the one that the client sent.
     pub user: Option<Vec<u8>>,
     /// The mail server of this user: a name of `[hosts]` or an address.
     pub host: Option<String>,
-    /// The port on it, whatever the protocol.
+    /// The port on that server, for all protocols.
     pub port: Option<NonZeroU16>,
-    /// Whether the login is switched off (Dovecot's `nologin`).
+    /// Whether the login is disabled (Dovecot's `nologin`).
     pub disabled: bool,
-    /// The networks that the user may come from (Dovecot's `allow_nets`); `None` for all.
+    /// The networks from which the user may log in (Dovecot's `allow_nets`); `None` for all.
     pub allow_nets: Option<Vec<Network>>,
-    /// The password that the mail server is to see in place of the one that was typed, where the
-    /// store knows it.
+    /// The password for the mail server, in place of the one that the client sent, if the store knows it.
     pub upstream_password: Option<Password>,
-    /// Whether the user is the one of the login, or one that the store takes for the same.
+    /// Whether the store found exactly the login that it was asked for, or one that it treats as the same.
     pub likeness: Likeness,
-    /// What the store itself calls the user, for its own [`UserStore::verify`].
+    /// The store's own name of the user, for its [`UserStore::verify`].
     pub handle: Option<Vec<u8>>,
-    /// Why a password that is stored for the user cannot be used: of an unknown or forbidden scheme,
-    /// damaged, too costly. It is none then, and the user like one without. For the log; it holds no secret.
+    /// Why a stored password of the user is unusable: an unknown or forbidden scheme, damaged, or too costly.
+    /// It is then ignored, as if it were not stored. For the log, without any secret.
     pub unusable_password: Option<String>,
-    /// Why the user cannot be let in even with the right password, as something else that is stored cannot be
-    /// used. No other store lets the user in then. For the log; it holds no secret.
+    /// Why the user is refused even with the right password, because another stored value is unusable. No
+    /// other store accepts the user then. For the log, without any secret.
     pub unusable: Option<String>,
-    /// Which `[[users]]` it comes from, from 0; whoever asks the stores notes it.
+    /// The index of its `[[users]]` table, from 0; the chain fills it in.
     pub source: Option<usize>,
 }
 
 impl Account {
-    /// Whether a password that is stored for it can let somebody in.
+    /// Whether the account has a password that can be accepted.
     pub(crate) fn lets_in(&self) -> bool {
         let stored = match &self.passwords {
             Passwords::Stored(credentials) => !credentials.is_empty(),
@@ -201,7 +200,7 @@ impl Account {
         stored && !self.disabled && self.unusable.is_none()
     }
 
-    /// Whether there is something to compare a password with that is not an app password.
+    /// Whether the account has a password that is not an app password.
     pub(crate) fn has_own_password(&self) -> bool {
         match &self.passwords {
             Passwords::Stored(credentials) => credentials.iter().any(|it| it.label.is_none()),
@@ -209,8 +208,8 @@ impl Account {
         }
     }
 
-    /// A login about which the store has something that cannot be used, such as two entries: nobody gets in by
-    /// it. The text says what, and holds no secret.
+    /// The account of a login for which the store has something unusable, such as two entries: it accepts no
+    /// password. The text gives the reason, without any secret.
     pub fn unusable(what: String) -> Self {
         Self {
             unusable: Some(what),
@@ -220,14 +219,14 @@ impl Account {
     }
 }
 
-/// What a user can log in with.
+/// The passwords of a user.
 #[derive(Clone, Debug)]
 pub enum Passwords {
-    /// Any of these secrets; with none of them, the user has no password.
+    /// Any of these secrets; if the list is empty, the user has no password.
     Stored(Vec<Credential>),
-    /// Only the store itself can tell ([`UserStore::verify`]).
+    /// Only the store itself can check a password ([`UserStore::verify`]).
     AskStore,
-    /// Every password, also the empty one: the mail server itself checks.
+    /// Every password, even the empty one: the mail server itself checks it.
     Any,
 }
 
@@ -243,13 +242,13 @@ impl Default for Passwords {
 pub struct Credential {
     /// The stored secret.
     pub secret: Secret,
-    /// What the user calls it; `None` for the password itself.
+    /// The user's name for it; `None` for the user's own password.
     pub label: Option<String>,
-    /// The protocols that it is good for; `None` for all.
+    /// The protocols that it is accepted for; `None` for all.
     pub protocols: Option<Vec<Protocol>>,
-    /// The networks that it may be used from; `None` for all.
+    /// The networks that it is accepted from; `None` for all.
     pub allow_nets: Option<Vec<Network>>,
-    /// When it ends.
+    /// When it expires.
     pub expires: Option<SystemTime>,
 }
 
@@ -266,19 +265,19 @@ impl From<Secret> for Credential {
     }
 }
 
-/// The store could not say. It never means "wrong password".
+/// A store that could not decide. This never means "wrong password".
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum StoreError {
-    /// What is stored for this login cannot be used, or the store says that it cannot tell about this
-    /// login; others it can. The text says what and where, and holds no secret.
+    /// The stored data of this login is unusable, or the store reports that it cannot decide about this
+    /// login; other logins are not affected. The text says what is wrong and where, without any secret.
     Unusable(String),
-    /// The store answers, but not whether this password is right: it got the password and then said
-    /// nothing in time, closed the connection, or refused it in words that are not known. Some servers are
-    /// slow to say no, and some say it in another language, so it is a guess. The text says what was tried,
-    /// and holds no secret.
+    /// The store works but did not decide about this password: it received the password and then sent nothing
+    /// in time, closed the connection, or refused with an unknown text. Some servers are slow to reject a
+    /// password, and some use another language, so the attempt counts as a guess. The text says what was
+    /// attempted, without any secret.
     Unanswered(String),
-    /// The store cannot be asked: it is down, too slow, or answers what cannot be understood. The
-    /// text says what was tried, and holds no secret.
+    /// The store is unavailable: it is down, too slow, or sends invalid answers. The text says what was
+    /// attempted, without any secret.
     Unavailable(String),
 }
 

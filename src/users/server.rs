@@ -1,4 +1,5 @@
-//! The store that asks a mail server, by logging in to it: for those whose only directory that is.
+//! `store = "imap"` and `"pop3"`: checks a password by logging in to a mail server, which may be the only
+//! directory of its users.
 
 use std::fmt;
 use std::sync::Arc;
@@ -24,32 +25,32 @@ mod refusal;
 
 pub use refusal::Texts;
 
-/// How long the server may take to say goodbye. Until it has, a POP3 server may keep the mailbox
-/// locked (RFC 1939, 4), and the mail client, which logs in next, would not get in.
+/// How long the server may take to end the session. Until then, a POP3 server may keep the mailbox locked
+/// (RFC 1939, 4), and refuse the mail client, which logs in next.
 const FAREWELL: Duration = Duration::from_secs(1);
 
-/// A mail server as configured.
+/// Settings of the mail server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
-    /// How it is spoken to.
+    /// The protocol.
     pub dialect: Dialect,
-    /// Where it is.
+    /// The address.
     pub endpoint: Endpoint,
-    /// What keeps passwords from being read on the way.
+    /// How the connection is protected.
     pub security: Security,
     /// Certificates in PEM form that are trusted in place of the system's.
     pub ca_file: Option<CaFile>,
-    /// What it says of wrong passwords, and where it cannot tell, in words of its own.
+    /// Texts by which the server refuses a wrong password, or reports that it cannot decide.
     pub texts: Texts,
-    /// How long connecting may take, with the TLS handshake of imaps and pop3s.
+    /// The time-out of connecting, including the TLS handshake of imaps and pop3s.
     pub connect_timeout: Duration,
-    /// How long one login may take in all.
+    /// The time-out of a whole login.
     pub timeout: Duration,
-    /// How long a right password is remembered; zero for not at all.
+    /// How long a right password is remembered; zero: not at all.
     pub cache: Duration,
 }
 
-/// The protocol of a mail server that is asked.
+/// The protocol of the mail server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Dialect {
     /// IMAP (RFC 3501, RFC 9051).
@@ -61,9 +62,9 @@ pub enum Dialect {
 /// How a connection is secured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Security {
-    /// Not at all.
+    /// Without TLS.
     None,
-    /// By TLS that is started on a plain connection (RFC 2595). Without it there is no login.
+    /// By STARTTLS on a plain connection (RFC 2595). The program sends no login if it fails.
     StartTls,
     /// By TLS from the first byte on (RFC 8314).
     Tls,
@@ -82,11 +83,11 @@ impl fmt::Display for Settings {
     }
 }
 
-/// A mail server that knows who its users are. It cannot be asked whether somebody exists, so
-/// every login is one of its users until it has refused the password.
+/// A mail server that knows its users. It cannot tell without a password whether a user exists, so every
+/// login counts as a user until the server has refused the password.
 ///
-/// The answer to each login is a new connection, which is closed before the answer is given. A
-/// user's session is opened and ended by it, as by a mail client that looks at nothing.
+/// Each login makes a new connection, which is closed before the answer is given. It begins and ends a
+/// session of the user, as a mail client that reads no mail would.
 pub struct ServerStore {
     settings: Settings,
     names: Names,
@@ -95,8 +96,8 @@ pub struct ServerStore {
 }
 
 impl ServerStore {
-    /// A store that connects when it is asked. A server has the certificates that it trusts
-    /// loaded now, so that it does not start with ones that cannot be used.
+    /// A store that connects when it is asked. A server process loads the trusted certificates here, so that
+    /// it does not start with unusable ones.
     pub fn open(settings: &Settings, lifetime: Lifetime) -> Result<Self, Vec<Fault>> {
         let store = Self {
             names: Names::system(),
@@ -115,7 +116,7 @@ impl ServerStore {
         Ok(store)
     }
 
-    /// Connects, and goes as far as a login would.
+    /// Connects, and sends every command before a login.
     fn greet(&self, deadline: Instant) -> Result<Session, Trouble> {
         let settings = &self.settings;
         let connected = deadline.min(Instant::now() + settings.connect_timeout);
@@ -167,7 +168,7 @@ impl ServerStore {
                 Ok(Checked::Right)
             }
             Answer::No(word, text) => {
-                // Nothing that follows makes it a yes, and nothing follows a goodbye.
+                // No later line makes it an acceptance, and after BYE the server sends nothing.
                 if word != "BYE" {
                     let _twice = self.leave(stream, deadline);
                 }
@@ -178,10 +179,10 @@ impl ServerStore {
         }
     }
 
-    /// Says goodbye, and waits until the server has closed the connection. An error if it says
-    /// meanwhile that its answer to the login was the answer to something else.
+    /// Ends the session, and waits until the server has closed the connection. An error if the server reports
+    /// meanwhile that its answer to the login belonged to another command.
     fn leave(&self, mut stream: Stream, deadline: Instant) -> Result<(), Trouble> {
-        /// Lines that a farewell may take.
+        /// The maximum number of lines after the command that ends the session.
         const MOST_LINES: usize = 16;
         stream.set_deadline(deadline.min(Instant::now() + FAREWELL));
         let (farewell, is_reply, most) = match self.settings.dialect {
@@ -201,7 +202,7 @@ impl ServerStore {
     }
 }
 
-/// A connection over which a login can be sent now.
+/// A connection that is ready for a login.
 struct Session {
     stream: Stream,
     ready: Ready,
@@ -212,7 +213,7 @@ enum Ready {
     Pop3(pop3::Way),
 }
 
-/// What it takes to start TLS.
+/// The parameters of a TLS handshake.
 #[derive(Clone, Copy)]
 struct Tls<'a> {
     config: &'a Arc<ClientConfig>,
@@ -246,7 +247,7 @@ impl UserStore for ServerStore {
         password: &Password,
     ) -> Result<Checked, StoreError> {
         let login = asked.login.as_bytes();
-        // In SASL an empty login means another one, that of the connection (RFC 4616, 2).
+        // In SASL, an empty login means that the connection defines it (RFC 4616, 2).
         if login.is_empty() || password.reveal().is_empty() {
             return Ok(Checked::Wrong);
         }
@@ -278,22 +279,22 @@ impl fmt::Debug for ServerStore {
 
 //------------ Words ---------------------------------------------------------
 
-/// The most bytes of a line that a mail server may send, more than any known one does. RFC 7162, 4
-/// asks IMAP clients to take 8,192.
+/// The maximum length of a server's line in bytes, more than any known server sends. RFC 7162, 4 asks IMAP
+/// clients to accept 8,192.
 const MAX_LINE: usize = 8192;
 
-/// The next line, while waiting for `what`.
+/// Reads the next line; `what` names it in errors.
 fn line(stream: &mut Stream, what: &str) -> Result<Zeroizing<Vec<u8>>, Trouble> {
     stream
         .line(MAX_LINE)
         .map_err(|error| Trouble::Server(format!("{error}, waiting for {what}")))
 }
 
-/// What ends a line, of IMAP and of POP3.
+/// The commands that end a session of IMAP and of POP3.
 const END: &[u8] = b"\r\n";
 
-/// Sends the parts as a whole. What is there before cannot be an answer to it, so it is an error: it would
-/// be taken for one (CVE-2011-0411 and its like, also without TLS).
+/// Sends the parts in one piece. It is an error if bytes have arrived before: they cannot be an answer, but
+/// would be taken for one (CVE-2011-0411 and similar attacks, also without TLS).
 fn send(stream: &mut Stream, parts: &[&[u8]], what: &str) -> Result<(), Trouble> {
     if let Some(unasked) = stream.unasked() {
         return Err(Trouble::Server(format!(
@@ -305,16 +306,16 @@ fn send(stream: &mut Stream, parts: &[&[u8]], what: &str) -> Result<(), Trouble>
         .map_err(|error| Trouble::Server(format!("{error}, sending {what}")))
 }
 
-/// What a server answers to login and password.
+/// The answer of a server to login and password.
 enum Answer {
-    /// They are right.
+    /// The server accepts them.
     Yes,
-    /// The word that begins the refusal, and its text.
+    /// The first word of a refusal, and its text.
     No(&'static str, Vec<u8>),
 }
 
-/// What came to nothing once the server had login and password. Greeting and commands before were
-/// answered, so it is this password that it is slow about, or breaks off for.
+/// Turns a failure after the server received login and password into [`Trouble`]. The server answered the
+/// greeting and earlier commands, so the failure concerns this password.
 fn unanswered(trouble: Trouble) -> Trouble {
     match trouble {
         Trouble::Server(what) => {
@@ -324,8 +325,8 @@ fn unanswered(trouble: Trouble) -> Trouble {
     }
 }
 
-/// What a server said, for people. Only for what it said before it got a password: some repeat
-/// what they do not understand.
+/// Quotes a server in an error. Only for text that the server sent before it received a password: some
+/// servers repeat what they do not understand.
 fn quoted(said: &[u8]) -> String {
     const MOST: usize = 100;
     let part = said.get(..MOST).unwrap_or(said);

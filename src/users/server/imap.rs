@@ -7,16 +7,16 @@ use crate::net::Stream;
 use crate::secret::Password;
 use crate::users::codes::code;
 
-/// The most lines that a server may send before the one that is waited for.
+/// The maximum number of lines that a server may send before the expected one.
 const MAX_LINES: usize = 100;
 
-/// How long a server that has said BYE may take to say why, or to close the connection.
+/// How long a server may take after BYE to send the reason, or to close the connection.
 const LAST_WORDS: Duration = Duration::from_millis(200);
 
-/// The most bytes of a literal that is skipped.
+/// The maximum size of a skipped literal in bytes.
 const MAX_LITERAL: usize = 65_536;
 
-/// What ends a connection in order.
+/// The command that ends the session.
 pub(super) const FAREWELL: &[u8] = b"z LOGOUT\r\n";
 
 /// How login and password are sent.
@@ -26,16 +26,17 @@ pub(super) enum Way {
     InitialResponse,
     /// By AUTHENTICATE PLAIN, when the server asks for them.
     Continuation,
-    /// By LOGIN, as literals, which can hold any byte.
+    /// By LOGIN, with literals, which can contain any byte.
     Login,
 }
 
-/// Whether this answers a login, or asks for more of one: once it is answered, nothing does.
+/// Whether this line is an answer to a login, or a request to continue it: no further one may follow the
+/// answer.
 pub(super) fn is_reply(line: &[u8]) -> bool {
     !matches!(Line::read(line, "c"), Line::Untagged(..) | Line::Other)
 }
 
-/// Reads the greeting, starts TLS where it is to be, and finds out how to log in.
+/// Reads the greeting, starts TLS if required, and chooses how to log in.
 pub(super) fn open(stream: &mut Stream, tls: Option<Tls<'_>>) -> Result<Way, Trouble> {
     let greeting = line(stream, "the greeting")?;
     let mut offered = match Line::read(&greeting, "") {
@@ -46,7 +47,7 @@ pub(super) fn open(stream: &mut Stream, tls: Option<Tls<'_>>) -> Result<Way, Tro
                     .to_owned(),
             ));
         }
-        // It says so to every client, before any login (RFC 3501, 7.1.5).
+        // The server reports this to every client, before any login (RFC 3501, 7.1.5).
         Line::Untagged("BYE", _) => {
             let what = format!("takes no connection now: {}", quoted(&greeting));
             return Err(Trouble::Server(what));
@@ -63,7 +64,7 @@ pub(super) fn open(stream: &mut Stream, tls: Option<Tls<'_>>) -> Result<Way, Tro
             return Err(Trouble::Server(what));
         }
         tls.start(stream)?;
-        // What was said before may have been said by somebody else (RFC 3501, 6.2.1).
+        // An attacker may have sent the lines before TLS (RFC 3501, 6.2.1).
         offered = None;
     }
     if offered.is_none() {
@@ -82,7 +83,7 @@ pub(super) fn open(stream: &mut Stream, tls: Option<Tls<'_>>) -> Result<Way, Tro
     })
 }
 
-/// Sends login and password, and reads what the server makes of them.
+/// Sends login and password, and reads the server's answer.
 pub(super) fn log_in(
     stream: &mut Stream,
     way: Way,
@@ -125,11 +126,11 @@ fn literal(value: &[u8]) -> Vec<u8> {
     format!("{{{}}}", value.len()).into_bytes()
 }
 
-/// Waits until the server wants the next part of a command.
+/// Waits until the server requests the next part of a command.
 fn go_on(stream: &mut Stream) -> Result<(), Trouble> {
     match reply(stream, "c", &mut None)? {
         Reply::GoOn => Ok(()),
-        // It has no password yet, so this is not about one.
+        // The server has no password yet, so this does not concern one.
         Reply::Done(_, text) => Err(Trouble::Login(format!(
             "refuses the login before it has seen the password: {}",
             quoted(&text)
@@ -158,11 +159,11 @@ fn command(
 //------------ Replies -------------------------------------------------------
 
 enum Reply {
-    /// The command is done.
+    /// The command has ended.
     Done(Status, Vec<u8>),
-    /// The server waits for the rest of it.
+    /// The server waits for the rest of the command.
     GoOn,
-    /// The server has ended the connection, with this text, and the command is not done.
+    /// The server has ended the connection, with this text, before the command ended.
     Bye(Vec<u8>),
 }
 
@@ -177,7 +178,7 @@ enum Status {
     Bad,
 }
 
-/// Reads up to the reply to the command with this tag; capabilities that come on the way are kept.
+/// Reads up to the reply to the command with this tag; stores capabilities that arrive before it.
 fn reply(
     stream: &mut Stream,
     tag: &str,
@@ -192,7 +193,7 @@ fn reply(
         };
         skip_literals(stream, &received)?;
         match Line::read(&received, tag) {
-            // A server that says goodbye lets nobody in.
+            // A server that sends BYE accepts no login.
             Line::Tagged(Status::Ok, _) if bye.is_some() => {}
             Line::Tagged(status, text) => return Ok(Reply::Done(status, text.to_vec())),
             Line::GoOn => return Ok(Reply::GoOn),
@@ -210,9 +211,9 @@ fn reply(
     Err(Trouble::Server("sends lines without end".to_owned()))
 }
 
-/// Takes what belongs to the same response as this line: literals, and what follows them (RFC 3501, 4.3).
-/// Texts for people, as OK, NO, BAD and BYE have, cannot go on in literals; where one looks as if it did, it
-/// cannot be told what the next line is.
+/// Skips the rest of a response after this line: literals, and the text after them (RFC 3501, 4.3). The texts
+/// of OK, NO, BAD and BYE cannot contain literals. If one seems to contain a literal, the start of the next
+/// response is ambiguous.
 fn skip_literals(stream: &mut Stream, line: &[u8]) -> Result<(), Trouble> {
     let response = match Line::read(line, "") {
         Line::Untagged("" | "CAPABILITY", _) => "data",
@@ -254,14 +255,14 @@ fn literal_at_end(line: &[u8]) -> Option<usize> {
 #[derive(Debug, PartialEq, Eq)]
 enum Line<'a> {
     Tagged(Status, &'a [u8]),
-    /// The word after `*`, in upper case if it is one that matters here, and what follows it.
+    /// The word after `*`, in upper case if this program uses it, and the text after it.
     Untagged(&'static str, &'a [u8]),
     GoOn,
     Other,
 }
 
 impl<'a> Line<'a> {
-    /// With an empty tag, no line is tagged.
+    /// With an empty tag, every line is untagged.
     fn read(line: &'a [u8], tag: &str) -> Self {
         const WORDS: [&str; 6] = ["OK", "NO", "BAD", "BYE", "PREAUTH", "CAPABILITY"];
         let (first, rest) = word(line);
@@ -283,7 +284,7 @@ impl<'a> Line<'a> {
     }
 }
 
-/// The first word, and what follows the space after it.
+/// The first word, and the text after its space.
 fn word(text: &[u8]) -> (&[u8], &[u8]) {
     let end = text.iter().position(|byte| *byte == b' ');
     match end {
@@ -298,7 +299,7 @@ fn word(text: &[u8]) -> (&[u8], &[u8]) {
 
 //------------ Capabilities --------------------------------------------------
 
-/// What of a server's offer matters here.
+/// The capabilities of a server that this program uses.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Capabilities {
     auth_plain: bool,
@@ -320,7 +321,7 @@ impl Capabilities {
     }
 }
 
-/// Those in a response code: `[CAPABILITY IMAP4rev1 AUTH=PLAIN] ready` (RFC 3501, 7.1).
+/// The capabilities in a response code: `[CAPABILITY IMAP4rev1 AUTH=PLAIN] ready` (RFC 3501, 7.1).
 fn capabilities_in(text: &[u8]) -> Option<Capabilities> {
     if !code(text)?.eq_ignore_ascii_case("CAPABILITY") {
         return None;

@@ -4,13 +4,13 @@ use super::{Answer, END, Tls, Trouble, line, quoted, sasl_plain, send, unanswere
 use crate::net::Stream;
 use crate::secret::Password;
 
-/// The most capabilities that a server may list.
+/// The maximum number of listed capabilities.
 const MAX_LINES: usize = 100;
 
-/// The most bytes of a command with its line end (RFC 2449, 4).
+/// The maximum length of a command in bytes, with its line end (RFC 2449, 4).
 const MAX_COMMAND: usize = 255;
 
-/// What ends a connection in order, and releases the mailbox.
+/// The command that ends the session, and releases the mailbox.
 pub(super) const FAREWELL: &[u8] = b"QUIT\r\n";
 
 /// How login and password are sent.
@@ -18,21 +18,21 @@ pub(super) const FAREWELL: &[u8] = b"QUIT\r\n";
 pub(super) enum Way {
     /// By AUTH PLAIN, which can carry any byte.
     Sasl,
-    /// By USER and PASS, which cannot.
+    /// By USER and PASS, which cannot carry every byte.
     UserPass,
 }
 
-/// Whether this answers a command. The farewell is answered once.
+/// Whether this line is an answer to a command. The server answers the command that ends the session once.
 pub(super) fn is_reply(line: &[u8]) -> bool {
     Reply::read(line).is_some()
 }
 
-/// Reads the greeting, starts TLS where it is to be, and finds out how to log in.
+/// Reads the greeting, starts TLS if required, and chooses how to log in.
 pub(super) fn open(stream: &mut Stream, tls: Option<Tls<'_>>) -> Result<Way, Trouble> {
     let greeting = line(stream, "the greeting")?;
     match Reply::read(&greeting) {
         Some(Reply::Ok) => {}
-        // It says so to every client, before any login (RFC 1939, 4).
+        // The server reports this to every client, before any login (RFC 1939, 4).
         Some(Reply::Refused(_)) => {
             let what = format!("takes no connection now: {}", quoted(&greeting));
             return Err(Trouble::Server(what));
@@ -61,7 +61,7 @@ pub(super) fn open(stream: &mut Stream, tls: Option<Tls<'_>>) -> Result<Way, Tro
     })
 }
 
-/// Sends login and password, and reads what the server makes of them.
+/// Sends login and password, and reads the server's answer.
 pub(super) fn log_in(
     stream: &mut Stream,
     way: Way,
@@ -71,11 +71,11 @@ pub(super) fn log_in(
     const WHAT: &str = "login and password";
     match way {
         Way::Sasl => {
-            // In the command itself there would be room for short ones only.
+            // The command itself could only carry a short message.
             send(stream, &[b"AUTH PLAIN", END], WHAT)?;
             let answer = line(stream, "the answer to AUTH")?;
             if !(*answer == b"+" || answer.starts_with(b"+ ")) {
-                // It has no password yet, so this is not about one.
+                // The server has no password yet, so this does not concern one.
                 let what = format!("refuses the AUTH PLAIN that it offers: {}", quoted(&answer));
                 return Err(Trouble::Server(what));
             }
@@ -100,8 +100,8 @@ pub(super) fn log_in(
     answer(stream).map_err(unanswered)
 }
 
-/// Whether this can stand behind a keyword: printable ASCII characters (RFC 1939, 3). A password
-/// may have spaces, between others: they belong to it, as PASS has but one argument (RFC 1939, 7).
+/// Whether this can follow a keyword: printable ASCII characters (RFC 1939, 3). A password can contain spaces
+/// between other characters: they belong to it, because PASS has only one argument (RFC 1939, 7).
 fn is_argument(value: &[u8], keyword: &str) -> bool {
     let printable = value.iter().all(|byte| (b' '..=b'~').contains(byte));
     let trimmed = value.trim_ascii().len() == value.len();
@@ -114,7 +114,7 @@ fn cannot_carry(what: &str) -> Trouble {
     ))
 }
 
-/// What the server answers to a login, or to a part of one.
+/// The answer of the server to a login, or to a part of one.
 fn answer(stream: &mut Stream) -> Result<Answer, Trouble> {
     let answer = line(stream, "the answer to the login")?;
     match Reply::read(&answer) {
@@ -126,7 +126,7 @@ fn answer(stream: &mut Stream) -> Result<Answer, Trouble> {
 
 //------------ Replies -------------------------------------------------------
 
-/// A status indicator and what follows it (RFC 1939, 3).
+/// A status indicator and the text after it (RFC 1939, 3).
 #[derive(Debug, PartialEq, Eq)]
 enum Reply<'a> {
     Ok,
@@ -149,7 +149,7 @@ impl<'a> Reply<'a> {
 
 //------------ Capabilities --------------------------------------------------
 
-/// What of a server's offer matters here.
+/// The capabilities of a server that this program uses.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Capabilities {
     user: bool,
@@ -168,7 +168,7 @@ impl Capabilities {
     }
 }
 
-/// What the server offers; `None` if it does not know the question (RFC 2449, 5).
+/// The capabilities of the server; `None` if it does not know the command (RFC 2449, 5).
 fn capabilities(stream: &mut Stream) -> Result<Option<Capabilities>, Trouble> {
     const WHAT: &str = "the answer to CAPA";
     send(stream, &[b"CAPA", END], "CAPA")?;
@@ -189,7 +189,7 @@ fn capabilities(stream: &mut Stream) -> Result<Option<Capabilities>, Trouble> {
     Err(Trouble::Server("lists capabilities without end".to_owned()))
 }
 
-/// A server that knows no CAPA has USER and PASS.
+/// A server without CAPA supports USER and PASS.
 fn choose(offered: Option<Capabilities>) -> Option<Way> {
     match offered {
         Some(Capabilities {

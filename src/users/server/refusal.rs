@@ -1,4 +1,4 @@
-//! What a mail server means by refusing a login. Only a refusal that says so is a wrong password.
+//! Interprets a mail server's refusal of a login. Only a refusal that reports a wrong password counts as one.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -9,8 +9,8 @@ use crate::secret::Password;
 use crate::users::codes::{cannot_say, kept_out, wrong};
 use crate::users::texts::{Says, says};
 
-/// Texts of one server that its administrator knows, in lower case. One that is part of a server's text
-/// says more than any code in it.
+/// Texts of one server that the administrator configures, in lower case. A server's text that contains one of
+/// them is interpreted by it, whatever code the text has.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Texts {
     temporary: Vec<String>,
@@ -18,7 +18,7 @@ pub struct Texts {
 }
 
 impl Texts {
-    /// Texts of a server that cannot tell, and texts of a refusal. None may be empty.
+    /// Texts that mean trouble in the server, and texts that mean a refusal. None may be empty.
     pub fn new(temporary: Vec<String>, refused: Vec<String>) -> Self {
         let lower = |texts: Vec<String>| texts.iter().map(|it| it.to_ascii_lowercase()).collect();
         Self {
@@ -27,11 +27,11 @@ impl Texts {
         }
     }
 
-    /// What a refusal with this text says of login and password: own texts first, then codes, then the texts
-    /// that are known of mail servers.
+    /// The meaning of a refusal with this text for login and password: by the configured texts first, then by
+    /// its code, then by the known texts of mail servers.
     ///
-    /// A refusal that says none of that is a guess like a wrong password: a server with words of its own
-    /// would have guesses for nothing otherwise.
+    /// A refusal with another text counts as a guess, like a wrong password. Otherwise a server with unknown
+    /// texts would allow guessing without limit.
     pub(super) fn meaning(&self, text: &[u8]) -> Result<Checked, Trouble> {
         let lower = String::from_utf8_lossy(text).to_ascii_lowercase();
         let has = |texts: &[String]| texts.iter().any(|own| lower.contains(own.as_str()));
@@ -64,11 +64,11 @@ impl Texts {
     }
 }
 
-/// The text of an answer, for the log at level `debug`: its first bytes, in printable ASCII. A server that
-/// repeats some of the password, or of SASL's message with it, is not quoted.
+/// The text of an answer, for the log at level `debug`: its first bytes, in printable ASCII. The text is
+/// withheld if it repeats a part of the password, or of a SASL message with it.
 pub(super) fn quoted(text: &[u8], password: &Password) -> String {
     const MOST: usize = 200;
-    /// So many bytes in a row tell something of a password; a shorter one does as a whole.
+    /// This many consecutive bytes reveal a part of a password; a shorter password counts as a whole.
     const TELLING: usize = 4;
     let said = Zeroizing::new(text.to_ascii_lowercase());
     let repeats = |said: &[u8], secret: &[u8], telling: usize| {
@@ -77,14 +77,14 @@ pub(super) fn quoted(text: &[u8], password: &Password) -> String {
         let mut runs = secret.windows(length);
         runs.any(|run| said.windows(length).any(|other| other == run))
     };
-    // In base64 the password begins at one of three places (RFC 4648, 4).
+    // In base64, the password starts at one of three offsets (RFC 4648, 4).
     let coded = [0, 1, 2].map(|skipped| {
         let padded = Zeroizing::new([&[0; 2][..skipped], password.reveal()].concat());
         let coded = Zeroizing::new(STANDARD.encode(&*padded));
         let inner = coded.trim_end_matches('=').get(skipped * 2..);
         Zeroizing::new(inner.unwrap_or_default().to_owned())
     });
-    // In hexadecimal each byte has two digits, with or without something between (`%6d`, `\x6d`, `6d:`).
+    // In hexadecimal, each byte has two digits, with or without separators (`%6d`, `\x6d`, `6d:`).
     let hex = Zeroizing::new(
         password
             .reveal()

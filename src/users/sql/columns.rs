@@ -1,19 +1,19 @@
-//! What the columns of a statement are called, and what is wrong with that, whichever login it is asked about.
+//! Checks the column names of a statement, independently of a login.
 
 use crate::users::misspelt::{Limit, limit_meant};
 
-/// The columns that say which login a row belongs to; the first that is there counts.
+/// The columns that name the login of a row; the first existing one counts.
 pub(super) const OWNER: [&str; 3] = ["matched_login", "matched-login", "login"];
 
-/// How many columns of which nothing is made are named.
+/// The maximum number of unused columns that a message names.
 const MAX_SHOWN: usize = 20;
 
-/// What is wrong with an app password that may be another login's: the two tables may compare logins in
+/// The problem of an app password that may belong to another login: the two tables may compare logins in
 /// different ways.
 pub(super) const NO_OWNER: &str =
     "gives neither a column login nor matched_login: each row must say whose it is";
 
-/// What a statement is for.
+/// The purpose of a statement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Purpose {
     /// `query`: the user.
@@ -23,7 +23,7 @@ pub(super) enum Purpose {
 }
 
 impl Purpose {
-    /// The key of the configuration.
+    /// The key in the configuration.
     pub(super) fn key(self) -> &'static str {
         match self {
             Self::User => "query",
@@ -31,7 +31,8 @@ impl Purpose {
         }
     }
 
-    /// The columns beside those of the [owner](OWNER). An underscore may be a hyphen in some.
+    /// The columns beside those of the [owner](OWNER). In some names, an underscore may be written as a
+    /// hyphen.
     fn columns(self) -> &'static [&'static str] {
         match self {
             Self::User => &[
@@ -69,8 +70,8 @@ impl Purpose {
         known.any(|known| known.eq_ignore_ascii_case(column))
     }
 
-    /// The limit that a column of which nothing is made may be meant for. A user's own password has no end and no
-    /// protocols, so that columns of these names may be there for something else.
+    /// The limit that an unused column probably means. A user's own password has no expiry and no protocols,
+    /// so columns with these names may serve another purpose.
     fn limit_meant(self, column: &str) -> Option<&'static str> {
         let limit = limit_meant(column)?;
         let name = match limit {
@@ -83,7 +84,7 @@ impl Purpose {
         counts.then_some(name)
     }
 
-    /// What is wrong with these columns; there is at least one.
+    /// The problems of these columns, of which there is at least one.
     pub(super) fn fault<'a>(
         self,
         columns: impl Iterator<Item = &'a str> + Clone,
@@ -124,7 +125,7 @@ impl Purpose {
         lacks_owner.then(|| NO_OWNER.to_owned())
     }
 
-    /// Which columns nothing is made of, in words; `None` if there is none.
+    /// The unused columns, in words; `None` if there are none.
     pub(super) fn remark(self, columns: &[String]) -> Option<String> {
         let unknown: Vec<_> = columns
             .iter()
@@ -149,7 +150,7 @@ impl Purpose {
     }
 }
 
-/// Whether the rows with these columns say whose they are.
+/// Whether rows with these columns name their login.
 pub(super) fn says_owner<'a>(mut columns: impl Iterator<Item = &'a str>) -> bool {
     columns.any(|column| OWNER.iter().any(|owner| column.eq_ignore_ascii_case(owner)))
 }
@@ -158,7 +159,7 @@ fn shown(name: &str) -> String {
     name.escape_debug().to_string()
 }
 
-/// Whether two names mean the same: case does not matter, nor whether it is `-` or `_`.
+/// Whether two names are the same: case does not matter, nor the choice of `-` or `_`.
 fn is_same(one: &str, other: &str) -> bool {
     let plain = |byte: u8| match byte {
         b'-' => b'_',

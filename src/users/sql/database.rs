@@ -1,4 +1,4 @@
-//! Asking a database: over connections that are kept, in time, and once more where one was stale.
+//! Asks a database: with kept connections, deadlines, and one retry after a stale connection.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -14,14 +14,13 @@ use crate::sys::Lifetime;
 use crate::sys::outage::Outage;
 use crate::users::Question;
 
-/// The least time in which a question makes sense.
+/// The minimum time that a question needs.
 const LEAST: Duration = Duration::from_millis(10);
 
-/// The most of a driver's message that is passed on: the log line of a login holds 254 characters
-/// of it.
+/// The maximum length of a driver's message: the log line of a login has room for 254 characters of it.
 const MAX_MESSAGE: usize = 160;
 
-/// What a statement is asked with. None of it is a secret.
+/// The parameters of a statement. None is a secret.
 pub(super) struct Asked<'a> {
     login: &'a [u8],
     local: &'a [u8],
@@ -45,7 +44,7 @@ impl<'a> Asked<'a> {
         }
     }
 
-    /// The value of a parameter; `None` is NULL. It need not be UTF-8.
+    /// The value of a parameter; `None` is NULL. It can be invalid UTF-8.
     pub(super) fn value(&self, parameter: Parameter) -> Option<&[u8]> {
         match parameter {
             Parameter::Login => Some(self.login),
@@ -60,28 +59,28 @@ impl<'a> Asked<'a> {
 /// Why a database did not answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Failure {
-    /// It does not take the statement, or gave up on it; the connection may be sound.
+    /// The database refuses the statement, or stopped it; the connection may be usable.
     Refused(String),
-    /// There is no connection, or no longer.
+    /// The connection is missing or lost.
     Lost(String),
-    /// Not in time.
+    /// The deadline has passed.
     Late(String),
-    /// It does not let us in: our user, our password, or from here.
+    /// The database refuses this program: its user, its password, or its address.
     Denied(String),
 }
 
 impl Failure {
-    /// A refusal in the database's own words, on one line and not too long.
+    /// A refusal with the database's message, on one line and shortened.
     pub(super) fn refused(message: impl fmt::Display) -> Self {
         Self::Refused(one_line(message))
     }
 
-    /// A refusal of ourselves, in the database's words.
+    /// A refusal of this program, with the database's message.
     pub(super) fn denied(message: impl fmt::Display) -> Self {
         Self::Denied(one_line(message))
     }
 
-    /// A broken connection, in the driver's words.
+    /// A broken connection, with the driver's message.
     pub(super) fn lost(message: impl fmt::Display) -> Self {
         Self::Lost(one_line(message))
     }
@@ -104,15 +103,15 @@ fn one_line(message: impl fmt::Display) -> String {
     message.chars().take(MAX_MESSAGE).map(clean).collect()
 }
 
-/// What the rows came to.
+/// The result rows.
 pub(super) enum Rows {
-    /// All of them.
+    /// All rows.
     All(Vec<Row>),
-    /// There are more than were asked for.
+    /// There are more rows than requested.
     TooMany,
 }
 
-/// One kind of database.
+/// A driver for one kind of database.
 pub(super) trait Driver: Send + Sync {
     /// A connection, which keeps its prepared statements.
     type Connection: Send;
@@ -120,13 +119,13 @@ pub(super) trait Driver: Send + Sync {
     /// Connects.
     fn connect(&self, deadline: Instant) -> Result<Self::Connection, Failure>;
 
-    /// Whether a connection that has waited may be used again.
+    /// Whether an idle connection can be used again.
     fn is_current(&self, _connection: &Self::Connection) -> bool {
         true
     }
 
-    /// Runs a statement. After [`Rows::TooMany`] and any failure but [`Failure::Refused`] the
-    /// connection is given up.
+    /// Runs a statement. After [`Rows::TooMany`], and after any failure but [`Failure::Refused`], the
+    /// connection is closed.
     fn query(
         &self,
         connection: &mut Self::Connection,
@@ -136,7 +135,7 @@ pub(super) trait Driver: Send + Sync {
         deadline: Instant,
     ) -> Result<Rows, Failure>;
 
-    /// Prepares a statement and gives the names of its columns.
+    /// Prepares a statement and returns the names of its columns.
     fn columns(
         &self,
         connection: &mut Self::Connection,
@@ -145,9 +144,9 @@ pub(super) trait Driver: Send + Sync {
     ) -> Result<Vec<String>, Failure>;
 }
 
-/// A database with its connections, whatever its kind.
+/// A database with its connections, independent of its kind.
 pub(super) trait Database: Send + Sync {
-    /// Runs a statement, at most `most` rows of it.
+    /// Runs a statement and returns at most `most` rows.
     fn query(
         &self,
         statement: &Template,
@@ -156,7 +155,7 @@ pub(super) trait Database: Send + Sync {
         deadline: Instant,
     ) -> Result<Rows, Failure>;
 
-    /// Prepares each statement on a new connection and gives the names of its columns.
+    /// Prepares each statement on a new connection and returns the names of its columns.
     fn columns(
         &self,
         statements: &[&Template],
@@ -164,20 +163,20 @@ pub(super) trait Database: Send + Sync {
     ) -> Result<Vec<Result<Vec<String>, Failure>>, Failure>;
 }
 
-/// How long a connection is kept unused: well below the five minutes after which firewalls and
-/// address translators drop it without notice.
+/// How long an idle connection is kept: well below the five minutes after which firewalls and address
+/// translators drop it without notice.
 const MAX_IDLE: Duration = Duration::from_secs(120);
 
 /// A driver and its pool.
 pub(super) struct Pooled<D: Driver> {
-    /// What the log calls it.
+    /// Its name in the log.
     name: String,
     driver: D,
     pool: Pool<D::Connection>,
     connect_timeout: Duration,
     lifetime: Lifetime,
     outage: Outage,
-    /// Our account there; a file has none.
+    /// The account of this program at the server; a file has none.
     own: Option<OwnLogin>,
 }
 
@@ -234,7 +233,7 @@ impl<D: Driver> Pooled<D> {
                 "all connections to the database were in use".to_owned(),
             ));
         };
-        // What is too late already says nothing about the database.
+        // A question whose time is over before it starts says nothing about the database.
         if deadline.saturating_duration_since(Instant::now()) < LEAST {
             if let Some(connection) = waiting {
                 seat.keep(connection);
@@ -255,7 +254,7 @@ impl<D: Driver> Pooled<D> {
                     self.pool.forget();
                     return Err(Failure::Late(what));
                 }
-                // The server has restarted, or the tables are others now: a new connection knows.
+                // The server has restarted, or the tables have changed: a new connection is needed.
                 Err(Failure::Lost(_)) => self.pool.forget(),
                 Err(Failure::Refused(_) | Failure::Denied(_)) => {}
             }
@@ -264,16 +263,16 @@ impl<D: Driver> Pooled<D> {
         seat.renew();
         let driver = &self.driver;
         let rows = driver.query(&mut connection, statement, asked, most, deadline);
-        // After more rows than were asked for, the others are still to come.
+        // After too many rows, the rest are still on the connection.
         if let Ok(Rows::All(_)) | Err(Failure::Refused(_)) = rows {
             seat.keep(connection);
         }
         rows
     }
 
-    /// Says once that it cannot be reached, and once that it can be again; each login says its
-    /// own part, and with one request there is no more to say. What comes of a single statement is
-    /// none of this: logins could make it flood.
+    /// Logs once that the database is unreachable, and once that it answers again. Each login has its own log
+    /// line, so a process for one request needs no more. The failure of a single statement is not logged
+    /// here: logins could flood the log.
     fn note<T>(&self, result: &Result<T, Failure>) {
         if self.lifetime == Lifetime::OneRequest {
             return;

@@ -1,8 +1,8 @@
-//! What the time of an unknown login is spent on before any stored password has been seen.
+//! The decoy of an unknown login before the store has seen a stored password.
 
 use crate::secret::{Secret, WeakSchemes};
 
-/// Passwords stored as other programs do it by default, each by its scheme's name.
+/// Example passwords, stored with the default settings of other programs, one per scheme.
 const SAMPLES: [(&str, &str); 4] = [
     (
         "SHA512-CRYPT",
@@ -19,13 +19,12 @@ const SAMPLES: [(&str, &str); 4] = [
     ("MD5-CRYPT", "$1$saltsalt$4px9i58NU2Z2/vZOUlGjq."),
 ];
 
-/// All schemes that hash but once: they take about as long.
+/// All schemes with a single hash operation: they take about the same time.
 const DIGEST: &str = "{SHA}EfatjsUqKYSrqv18O1FlA3hcIHI=";
 
-/// A secret that nothing fits, and that takes as long as one of this scheme.
+/// A secret that matches nothing and takes as long to check as one of this scheme.
 ///
-/// A program that runs for one request has seen no other secret: then `default-scheme` is all
-/// there is to go by.
+/// A program that runs for one request has seen no other secret: it can only use `default-scheme`.
 pub(super) fn of_scheme(scheme: Option<&str>) -> Secret {
     let Some(name) = scheme else {
         return Secret::dummy();

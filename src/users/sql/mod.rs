@@ -1,8 +1,8 @@
 //! `store = "sql"`: users in SQLite, PostgreSQL, MariaDB or MySQL, found by the administrator's own
 //! statement.
 //!
-//! [`template`] reads the statement, [`row`] what it gave. A `Database` is asked in time and over
-//! connections that are kept, whichever driver is behind it.
+//! [`template`] parses the statement, and [`row`] interprets the result. A `Database` runs it with deadlines
+//! and kept connections, for every driver.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -36,26 +36,26 @@ use network::Server;
 use row::{Reading, Row};
 use template::{Parameter, Template};
 
-/// A database as configured.
+/// Settings of a database.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
-    /// Which one.
+    /// The kind and place of the database.
     pub kind: Kind,
-    /// The statement that gives one row for a login.
+    /// The statement that returns one row for a login.
     pub query: Template,
-    /// The statement that gives the app passwords of a login.
+    /// The statement that returns the app passwords of a login.
     pub app_passwords: Option<Template>,
-    /// How stored passwords are read.
+    /// How stored passwords are parsed.
     pub reading: Reading,
-    /// Connections at once.
+    /// The maximum number of connections.
     pub connections: usize,
-    /// How long connecting may take.
+    /// The time-out of connecting.
     pub connect_timeout: Duration,
-    /// How long one question may take in all.
+    /// The time-out of a whole question.
     pub timeout: Duration,
 }
 
-/// Which database it is.
+/// The kind and place of a database.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// A file of SQLite.
@@ -66,7 +66,7 @@ pub enum Kind {
     Mysql(Server),
 }
 
-/// As the log calls it: where it is, without any secret.
+/// Its name in the log: the place, without any secret.
 impl fmt::Display for Kind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -79,26 +79,25 @@ impl fmt::Display for Kind {
 
 /// Users in a database.
 ///
-/// Which row a login has is up to the statement, and to the collation of the column that it
-/// compares: with one that ignores case, accents or blanks at the end, `Alice` gets the row of
-/// `alice`. The column `login` then says which login the mail server is to see, and it or the column
-/// `matched_login` whose row it is.
+/// The statement defines the row of a login, together with the collation of the compared column: if that
+/// ignores case, accents or trailing blanks, `Alice` gets the row of `alice`. The column `login` then gives
+/// the login for the mail server, and it or the column `matched_login` tells which login the row belongs to.
 pub struct SqlStore {
     database: Box<dyn Database>,
     settings: Settings,
-    /// What an unknown login's time is spent on. Before anything has been seen, `default-scheme` says
-    /// how long that should take.
+    /// The decoys of unknown logins. Until the store has seen a password, `default-scheme` defines how long
+    /// they take.
     decoys: Decoys,
-    /// Whether the columns of the query say whose row it is; unknown until they are seen.
+    /// Whether the columns of the query name the login of a row; unknown until the store has seen them.
     says_owner: OnceLock<bool>,
-    /// Which columns of the statements nothing is made of, in words.
+    /// The unused columns of the statements, in words.
     remarks: OnceLock<Vec<String>>,
-    /// Why nobody could be asked when it was opened, until that is told.
+    /// Why the database could not be asked when it was opened, until this is reported.
     unasked: Mutex<Option<Failure>>,
 }
 
 impl SqlStore {
-    /// A store that has not been asked anything yet.
+    /// A store that has not been asked yet.
     pub fn new(settings: &Settings, lifetime: Lifetime) -> Self {
         let database: Box<dyn Database> = match settings.kind.clone() {
             Kind::Sqlite(path) => {
@@ -124,8 +123,8 @@ impl SqlStore {
         }
     }
 
-    /// Prepares both statements: what the database refuses is a [`Fault`]. One that cannot be
-    /// reached is no fault, unless it is a file: it is asked again at each login.
+    /// Prepares both statements: a refusal by the database is a [`Fault`]. An unreachable server is not a
+    /// fault, because each login tries it again; an unreachable file is one.
     pub fn probe(&self) -> Result<(), Vec<Fault>> {
         let settings = &self.settings;
         match self.faults(Instant::now() + settings.timeout) {
@@ -145,7 +144,7 @@ impl SqlStore {
         }
     }
 
-    /// What is wrong with the statements; the error is that nobody could be asked.
+    /// The problems of the statements; the error means that the database could not be asked.
     fn faults(&self, deadline: Instant) -> Result<Vec<Fault>, Failure> {
         let given = [
             (Purpose::User, Some(&self.settings.query)),
@@ -156,7 +155,7 @@ impl SqlStore {
             .filter_map(|(purpose, statement)| Some((purpose, statement?)));
         let (purposes, statements): (Vec<_>, Vec<_>) = given.unzip();
         let answers = self.database.columns(&statements, deadline)?;
-        // The query comes first. Of a procedure nothing is known before it runs.
+        // The query comes first. The columns of a procedure are unknown before it runs.
         if let Some(Ok(columns)) = answers.first()
             && !columns.is_empty()
         {
@@ -202,8 +201,7 @@ impl SqlStore {
             })
     }
 
-    /// Adds the app passwords to those that an account has. `user` is the login of its row, where the
-    /// row says one.
+    /// Adds the app passwords to an account. `user` is the login of its row, if the row names one.
     fn add_app_passwords(
         &self,
         account: &mut Account,
@@ -230,8 +228,8 @@ impl SqlStore {
             return Err(StoreError::Unusable(what));
         }
         let reading = &self.settings.reading;
-        // The two tables may compare in different ways: a row for the login that was typed need not
-        // be one of the user who was found for it.
+        // The two tables may compare in different ways: a row for the login of the client may belong to
+        // another user than the one that was found for it.
         let found = account.likeness;
         let is_of_user = |owner: &[u8]| {
             let of_found = user.is_some_and(|user| Likeness::of(owner, user) == Likeness::Same);
@@ -258,7 +256,7 @@ impl SqlStore {
             }
             match reading.app_password(row) {
                 Ok(credential) => credentials.extend(credential),
-                // One that cannot be used is none; the user may have others.
+                // An unusable app password is skipped; the user may have others.
                 Err(flaw) => {
                     let what = || format!("app-passwords-query: {flaw}");
                     account.unusable_password.get_or_insert_with(what);
@@ -289,7 +287,7 @@ impl UserStore for SqlStore {
         let deadline = asked.deadline.min(Instant::now() + *timeout);
         let rows = match self.ask(query, asked, 1, deadline)? {
             Rows::All(rows) => rows,
-            // None of them is the right one: one may be there to keep the user out.
+            // No row counts: one may be meant to lock the user out.
             Rows::TooMany => {
                 let what = "query: there is more than one row for this login";
                 return Ok(Some(Account::unusable(what.to_owned())));
@@ -312,7 +310,7 @@ impl UserStore for SqlStore {
         let named = |flaw: String| format!("query: {flaw}");
         account.unusable = account.unusable.map(named);
         account.unusable_password = account.unusable_password.map(named);
-        // As it was asked for: nobody need be told.
+        // A login that equals the requested one replaces nothing.
         account.user = account.user.filter(|user| user != asked.login.as_bytes());
         self.remember_decoy(asked.login, &account);
         if let Some(statement) = app_passwords {
@@ -350,7 +348,8 @@ impl UserStore for SqlStore {
     }
 
     fn test(&self, deadline: Instant) -> Vec<String> {
-        // A password that was refused rests: that it does would be another message of the same fault.
+        // The refusal of the password is reported already; the pause after it would be a second message about
+        // the same fault.
         let faults = match self.take_unasked() {
             Some(denied @ Failure::Denied(_)) => Err(denied),
             _ => self.faults(deadline),
@@ -365,8 +364,8 @@ impl UserStore for SqlStore {
     }
 }
 
-/// How the login that a row belongs to is like the one that was asked for. A statement that takes the
-/// part before the `@` and nothing else is about that part.
+/// How the login of a row compares with the requested login. A statement that uses only the part before the
+/// `@` is compared by that part.
 fn likeness(owner: Option<&[u8]>, statement: &Template, login: &Login) -> Likeness {
     let Some(owner) = owner else {
         return Likeness::Unsaid;
@@ -379,7 +378,7 @@ fn likeness(owner: Option<&[u8]>, statement: &Template, login: &Login) -> Likene
     }
 }
 
-/// What is wrong with a statement, by the columns that it gives.
+/// The problem of a statement, by the columns that it returns.
 fn fault(
     purpose: Purpose,
     statement: &Template,
@@ -390,7 +389,7 @@ fn fault(
         Err(failure) => return Some(failure.to_string()),
     };
     if columns.is_empty() {
-        // What a procedure gives is known only when it runs.
+        // The columns of a procedure are unknown until it runs.
         let procedure = statement
             .sql
             .trim_start()

@@ -1,4 +1,4 @@
-//! MariaDB and MySQL.
+//! The driver for MariaDB and MySQL.
 
 use std::time::Instant;
 
@@ -37,11 +37,11 @@ impl Mysql {
     }
 }
 
-/// TLS and the password are the relay's.
+/// The relay handles TLS and the password.
 fn options(server: &Server) -> MySqlConnectOptions {
     let options = MySqlConnectOptions::new()
         .username(&server.user)
-        // The statement is to mean what it means in the server's own client.
+        // The statement must mean the same as in the server's own client.
         .pipes_as_concat(false)
         .no_engine_substitution(false)
         .ssl_mode(MySqlSslMode::Disabled)
@@ -62,8 +62,8 @@ impl Driver for Mysql {
             async |meter| self.route.open(&addresses, deadline, "", meter).await,
             async |path| self.options.clone().socket(path).connect().await,
         )?;
-        // A statement whose client has gone would run on. MariaDB knows the first, in seconds;
-        // MySQL the second, in milliseconds.
+        // A statement whose client has gone would continue to run. MariaDB uses the first setting, in
+        // seconds; MySQL the second, in milliseconds.
         let timeout = self.server.timeout;
         let limits = [
             format!("SET SESSION max_statement_time={}", timeout.as_secs_f64()),
@@ -105,7 +105,7 @@ impl Driver for Mysql {
         });
         let result = line.run(deadline, async |connection: &mut MySqlConnection| {
             match bounded.fetch_all(connection).await {
-                // A column of text has none that is no text.
+                // Text columns contain only valid text, so no row can match.
                 Err(error) if !is_text && is_bad_text(&error) => Ok(Vec::new()),
                 result => result,
             }
@@ -131,7 +131,7 @@ impl Driver for Mysql {
     }
 }
 
-/// Text where it is UTF-8, else bytes: those are compared as they are, and use no index.
+/// Text if it is UTF-8, else bytes: bytes are compared as they are, without an index.
 fn arguments(statement: &Template, asked: &Asked<'_>) -> Result<MySqlArguments, Failure> {
     let mut arguments = MySqlArguments::default();
     for parameter in &statement.parameters {
@@ -147,7 +147,7 @@ fn arguments(statement: &Template, asked: &Asked<'_>) -> Result<MySqlArguments, 
     Ok(arguments)
 }
 
-/// ER_INVALID_CHARACTER_STRING: bytes were to be compared as text.
+/// ER_INVALID_CHARACTER_STRING: bytes were compared as text.
 fn is_bad_text(error: &sqlx::Error) -> bool {
     error
         .as_database_error()
@@ -160,7 +160,7 @@ fn read(row: &MySqlRow) -> Result<Row, sqlx::Error> {
     for (index, column) in row.columns().iter().enumerate() {
         let raw = row.try_get_raw(index)?;
         let name = raw.type_info().name().to_owned();
-        // Not by `is_null`, which takes a zero date for NULL. What has bytes is none.
+        // Not by `is_null`, which takes a zero date for NULL. A value with bytes is not NULL.
         let value = match <&[u8] as Decode<'_, MySql>>::decode(raw) {
             Err(_) => Value::Null,
             Ok(bytes) => value(&name, bytes).unwrap_or(Value::Other(name)),
@@ -187,7 +187,7 @@ fn value(kind: &str, bytes: &[u8]) -> Option<Value> {
         "FLOAT" => Value::Real(f32::from_le_bytes(bytes.try_into().ok()?).into()),
         "DOUBLE" => Value::Real(f64::from_le_bytes(bytes.try_into().ok()?)),
         "TIME" | "GEOMETRY" | "NULL" => return None,
-        // Text, bytes, and what is sent as text: DECIMAL, ENUM, SET, JSON.
+        // Text, bytes, and types that are sent as text: DECIMAL, ENUM, SET, JSON.
         _ => Value::bytes(bytes),
     })
 }
@@ -197,12 +197,12 @@ fn integer(bytes: &[u8], signed: bool) -> Option<Value> {
     let mut eight = [if negative { 0xff } else { 0 }; 8];
     eight.get_mut(..bytes.len())?.copy_from_slice(bytes);
     let number = i64::from_le_bytes(eight);
-    // What is too large for it is too large for everything that is asked here.
+    // A larger number is out of range for every column.
     (signed || number >= 0).then_some(Value::Integer(number))
 }
 
-/// A length, then year, month, day; hour, minute, second; microseconds. What is zero at the end
-/// is left out. The zero date is a text that is no date, and not NULL.
+/// A length, then year, month, day; hour, minute, second; microseconds. Trailing zero parts are omitted. The
+/// zero date becomes a text that is not a date, rather than NULL.
 fn moment(bytes: &[u8]) -> Option<String> {
     let (_, rest) = bytes.split_first()?;
     if rest.is_empty() {

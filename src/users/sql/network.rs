@@ -1,8 +1,8 @@
-//! What the databases on a network share: a connection with the runtime that drives it.
+//! The common part of the network databases: a connection with the runtime that drives it.
 //!
-//! Logins are answered by threads. So each connection has a runtime of its own, which runs on the
-//! thread that asks, and only while it asks: no thread waits for another, and a program that never
-//! asks has none of it.
+//! Threads answer logins. So each connection has its own runtime, which runs on the thread that asks, and
+//! only while it asks: threads do not wait for each other, and a program without such a database starts no
+//! runtime.
 
 use std::fmt;
 use std::io;
@@ -22,17 +22,17 @@ use super::relay::{Meter, Relay, Session};
 use super::server_key::ServerKey;
 use crate::net::Names;
 
-/// How long a connection may take to say goodbye.
+/// The time-out of ending a connection.
 const GOODBYE: Duration = Duration::from_millis(100);
 
-/// A database server as configured.
+/// Settings of a database server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Server {
-    /// Where it is.
+    /// The address of the server.
     pub address: Address,
-    /// Who we are there.
+    /// The user of this program at the server.
     pub user: String,
-    /// How we prove it.
+    /// The password of this user.
     pub password: Option<DatabasePassword>,
     /// The database; `None` for the server's default.
     pub database: Option<String>,
@@ -40,17 +40,17 @@ pub struct Server {
     pub tls: Tls,
     /// Certificates in PEM form that are trusted besides those of the system.
     pub authorities: Option<Vec<u8>>,
-    /// After which time the server itself is to give a statement up.
+    /// The time after which the server itself stops a statement.
     pub timeout: Duration,
-    /// The number of the user who listens on the Unix socket, if another than
+    /// The uid of the server that listens on the Unix socket, if another than
     /// [`check`](crate::net::peer::check) expects.
     pub socket_user: Option<u32>,
-    /// The key by which a MySQL server gets the password without TLS.
+    /// The key that encrypts the password for a MySQL server without TLS.
     pub server_key: Option<ServerKey>,
 }
 
 impl Server {
-    /// The addresses of the host, looked up if it has a name; none for a Unix socket.
+    /// The addresses of the host, looked up if it is a name; none for a Unix socket.
     pub(super) fn addresses(
         &self,
         names: &Names,
@@ -68,7 +68,7 @@ impl Server {
     }
 }
 
-/// By when one of so many must be done, for the others to have as much time each.
+/// The deadline of the first of `many` operations, so that all get the same time.
 pub(super) fn share(deadline: Instant, many: usize) -> Instant {
     let now = Instant::now();
     let many = u32::try_from(many).unwrap_or(u32::MAX).max(1);
@@ -86,7 +86,7 @@ impl fmt::Display for Server {
     }
 }
 
-/// Where a server is.
+/// The address of a server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Address {
     /// A host, by name or address, and the port on it.
@@ -98,27 +98,27 @@ pub enum Address {
 /// How a connection is protected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Tls {
-    /// Not at all.
+    /// Without TLS.
     Off,
-    /// Encrypted if the server can; anybody could be the server.
+    /// Encrypted if the server supports it; the identity of the server is not checked.
     Prefer,
-    /// Encrypted; anybody could be the server.
+    /// Encrypted; the identity of the server is not checked.
     Require,
-    /// Encrypted, and the certificate must be one for that host.
+    /// Encrypted, and the certificate must be valid for that host.
     Verify,
 }
 
-/// The password of our user there. It cannot be printed, and is wiped when it goes.
+/// The password of this program's user. It cannot be printed, and is wiped when it is dropped.
 #[derive(Clone, PartialEq, Eq)]
 pub struct DatabasePassword(Zeroizing<String>);
 
 impl DatabasePassword {
-    /// Takes it over.
+    /// Wraps a password.
     pub fn new(password: Zeroizing<String>) -> Self {
         Self(password)
     }
 
-    /// For the driver.
+    /// The bytes, for the driver.
     pub(super) fn reveal(&self) -> &str {
         &self.0
     }
@@ -132,7 +132,7 @@ impl fmt::Debug for DatabasePassword {
 
 /// A connection and the runtime that drives it.
 pub(super) struct Line<C: Connection> {
-    // Both are there until the line goes.
+    // Both are present until the connection is dropped.
     connection: Option<C>,
     runtime: Option<Runtime>,
     relay: Option<JoinHandle<()>>,
@@ -142,7 +142,7 @@ pub(super) struct Line<C: Connection> {
 }
 
 impl<C: Connection> Line<C> {
-    /// Has a relay opened, then connects the driver to where it leads.
+    /// Opens a relay, then connects the driver to it.
     pub(super) fn open(
         deadline: Instant,
         relay: impl AsyncFnOnce(&Arc<Meter>) -> io::Result<Relay>,
@@ -165,7 +165,7 @@ impl<C: Connection> Line<C> {
             Ok((connect(relay.path).await?, relay.running))
         });
         let (connection, running) = connected.map_err(|error| match error {
-            // Whoever refuses us has not seen a statement.
+            // A server that refuses this program has not received a statement.
             Failure::Refused(what) => Failure::Lost(what),
             Failure::Late(_) => Failure::Lost("it did not answer in time".to_owned()),
             other @ (Failure::Lost(_) | Failure::Denied(_)) => other,
@@ -176,12 +176,12 @@ impl<C: Connection> Line<C> {
         Ok(line)
     }
 
-    /// Where the connection leads, of PostgreSQL.
+    /// The peer of a PostgreSQL connection.
     pub(super) fn session(&self) -> &Session {
         &self.meter.session
     }
 
-    /// Does something with the connection, until the deadline.
+    /// Runs an operation on the connection, until the deadline.
     pub(super) fn run<T>(
         &mut self,
         deadline: Instant,
@@ -192,7 +192,7 @@ impl<C: Connection> Line<C> {
         self.sound = false;
         self.meter.renew();
         let result = self.wait(deadline, work(&mut connection));
-        // A connection that was left in the middle of an answer is not used again.
+        // A connection with an unread rest of an answer is not used again.
         self.sound = matches!(result, Ok(_) | Err(Failure::Refused(_)));
         self.connection = Some(connection);
         result
@@ -207,13 +207,13 @@ impl<C: Connection> Line<C> {
             return Err(Failure::Lost("the connection is closed".to_owned()));
         };
         let bounded = async { tokio::time::timeout_at(deadline.into(), work).await };
-        // The drivers trust the server to keep to the protocol.
+        // The drivers trust the server to follow the protocol.
         match catch_unwind(AssertUnwindSafe(|| runtime.block_on(bounded))) {
             Err(_) => Err(Failure::Lost(
                 "the driver failed on what the server sent".to_owned(),
             )),
             Ok(Err(_)) => Err(Failure::Late("the statement took too long".to_owned())),
-            // That its connection ended is all that the driver knows.
+            // The driver only knows that its connection ended.
             Ok(Ok(Err(error))) => Err(match self.meter.reason() {
                 Some(reason) if !matches!(error, sqlx::Error::Database(_)) => Failure::lost(reason),
                 _ => failure(&error),
@@ -229,13 +229,13 @@ impl<C: Connection> Drop for Line<C> {
             return;
         };
         if let Some(connection) = self.connection.take() {
-            // Without it, MariaDB's log has a line about an aborted connection.
+            // Without a regular end, MariaDB logs an aborted connection.
             if self.sound {
                 let relay = self.relay.take();
                 let goodbye = async {
                     tokio::time::timeout(GOODBYE, async {
                         let _ = connection.close().await;
-                        // Then it has been sent.
+                        // The message has been sent by then.
                         if let Some(relay) = relay {
                             let _ = relay.await;
                         }
@@ -248,7 +248,7 @@ impl<C: Connection> Drop for Line<C> {
                 drop(connection);
             }
         }
-        // A look-up of the host's name may still be under way on another thread.
+        // A look-up of the host's name may still be running on another thread.
         runtime.shutdown_background();
     }
 }

@@ -1,4 +1,4 @@
-//! PostgreSQL.
+//! The driver for PostgreSQL.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::PathBuf;
@@ -19,7 +19,7 @@ use super::template::Template;
 use crate::net::Names;
 use crate::users::limits::LAST_SECOND;
 
-/// Seconds from 1970 to 2000, which PostgreSQL counts from.
+/// Seconds from 1970 to 2000, the epoch of PostgreSQL.
 const EPOCH: i64 = 946_684_800;
 
 /// The address families of `inet` and `cidr` in binary form (PGSQL_AF_INET, PGSQL_AF_INET6).
@@ -45,21 +45,21 @@ impl Postgres {
     }
 }
 
-/// TLS is the relay's.
+/// The relay handles TLS.
 fn options(server: &Server) -> PgConnectOptions {
     PgConnectOptions::new_without_pgpass()
         .username(&server.user)
-        // Also in place of what PGPASSWORD says.
+        // Overrides the environment variable PGPASSWORD.
         .password(
             server
                 .password
                 .as_ref()
                 .map_or("", |password| password.reveal()),
         )
-        // Its default is the user's name.
+        // The default is the name of the user.
         .database(server.database.as_deref().unwrap_or(&server.user))
         .application_name("nginx-mail-auth")
-        // PgBouncer does not take it.
+        // PgBouncer refuses this parameter.
         .extra_float_digits(None)
         .ssl_mode(PgSslMode::Disable)
         .disable_statement_logging()
@@ -70,7 +70,7 @@ impl Driver for Postgres {
 
     fn connect(&self, deadline: Instant) -> Result<Line<PgConnection>, Failure> {
         let addresses = self.server.addresses(&self.names, deadline)?;
-        // The driver adds the name that PostgreSQL's sockets have in their folder.
+        // The driver appends the name of PostgreSQL's socket in its folder.
         let suffix = format!("/.s.PGSQL.{}", self.options.get_port());
         let mut line = Line::open(
             deadline,
@@ -80,8 +80,8 @@ impl Driver for Postgres {
                 self.options.clone().socket(folder).connect().await
             },
         )?;
-        // A statement whose client has gone would run on. Behind a pooler the setting would be that of
-        // other clients too, so only the process that was announced is told.
+        // A statement whose client has gone would continue to run. Behind a pooler, the setting would affect
+        // other clients too, so it is only set if the announced process answers.
         let question = format!(
             "SELECT CASE pg_backend_pid() WHEN {} THEN set_config('statement_timeout', '{}', false) \
              END IS NOT NULL",
@@ -144,7 +144,7 @@ impl Driver for Postgres {
     }
 }
 
-/// All as text; `None` if a value is not UTF-8, which no text in the database can equal.
+/// All values as text; `None` if one is not UTF-8, because no text in the database can equal it.
 fn arguments(statement: &Template, asked: &Asked<'_>) -> Result<Option<PgArguments>, Failure> {
     let mut arguments = PgArguments::default();
     for parameter in &statement.parameters {
@@ -181,13 +181,13 @@ fn read(row: &PgRow) -> Result<Row, sqlx::Error> {
     Ok(Row(values))
 }
 
-/// A value in binary form; the numbers are those of pg_type.dat.
+/// A value in binary form; the numbers are OIDs of pg_type.dat.
 fn value(oid: u32, is_text: bool, bytes: &[u8]) -> Option<Value> {
     Some(match oid {
         16 => Value::Boolean(bytes != [0]),
         // bytea, "char", name, text, json, unknown, varchar
         17..=19 | 25 | 114 | 705 | 1043 => Value::bytes(bytes),
-        // The blanks at the end of a char(n) mean nothing (PostgreSQL 15, 8.3).
+        // Trailing blanks of a char(n) are insignificant (PostgreSQL 15, 8.3).
         1042 => Value::bytes(bytes.trim_ascii_end()),
         // int8, int2, int4, oid
         20 => Value::Integer(i64::from_be_bytes(bytes.try_into().ok()?)),
@@ -201,7 +201,7 @@ fn value(oid: u32, is_text: bool, bytes: &[u8]) -> Option<Value> {
         1700 => Value::bytes(numeric(bytes)?),
         // cidr, inet
         650 | 869 => Value::bytes(network(bytes)?),
-        // date; timestamp and timestamptz, in microseconds. The greatest number is `infinity`.
+        // date; timestamp and timestamptz, in microseconds. The largest number is `infinity`.
         1082 => moment(i64::from(i32::from_be_bytes(bytes.try_into().ok()?)) * 86_400),
         1114 | 1184 => moment(i64::from_be_bytes(bytes.try_into().ok()?).div_euclid(1_000_000)),
         _ if is_text => Value::bytes(bytes),
@@ -209,9 +209,9 @@ fn value(oid: u32, is_text: bool, bytes: &[u8]) -> Option<Value> {
     })
 }
 
-/// Seconds since 2000 as seconds since 1970. What lies beyond all dates of four digits never comes; what
-/// lies as far back, as `-infinity` does, has been long ago. It is not NULL all the same: a column such as
-/// `nologin` says something.
+/// Converts seconds since 2000 to seconds since 1970. A time after all years of four digits never comes; a
+/// time before them, such as `-infinity`, is long past. Such a value still differs from NULL, which matters
+/// for a column such as `nologin`.
 fn moment(since_2000: i64) -> Value {
     match since_2000.saturating_add(EPOCH) {
         seconds if seconds > LAST_SECOND => Value::bytes(*b"infinity"),
@@ -219,9 +219,9 @@ fn moment(since_2000: i64) -> Value {
     }
 }
 
-/// The text of a number: how many digits of base 10,000 there are, where the first one stands before the
-/// point, the sign, how many decimals are shown, the digits (numeric.c, `numeric_send`). Zeros at the end of
-/// the decimals are left out. `None` for numbers that are too great for everything that is asked here.
+/// The text of a number: the count of base-10,000 digits, the weight of the first one, the sign, the number
+/// of displayed decimals, the digits (numeric.c, `numeric_send`). Trailing zeros of the decimals are omitted.
+/// `None` for numbers that are out of range for every column.
 fn numeric(bytes: &[u8]) -> Option<String> {
     const MOST: i32 = 16;
     let (head, digits) = bytes.split_first_chunk::<8>()?;
