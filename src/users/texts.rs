@@ -1,11 +1,11 @@
-//! What the text of a refusal says where no code does: what mail servers say, and other services.
+//! Interprets the text of a refusal without a code, by the known texts of mail servers and other services.
 //!
-//! The lists are in docs/stores/mail-server.md; a test compares them. Texts are compared in lower case, and a
-//! phrase may stand anywhere in one: servers add their name, the time, or what the user should do.
+//! The lists are in docs/stores/mail-server.md; a test compares them. Texts are compared in lower case. A
+//! phrase can be anywhere in a text, because servers add their name, the time, or advice to the user.
 
-/// Phrases that say that the server or the mailbox is in no state to answer. No known server says one of
-/// them of a wrong password. Each has several words: a server may repeat the login, and what is said of
-/// `alice+outage@example.org` is not to be taken for one.
+/// Phrases that mean that the server or the mailbox is not able to answer. No known server uses them for a
+/// wrong password. Each has several words: a server may repeat the login, and `alice+outage@example.org` must
+/// not match a phrase.
 ///
 /// Courier (`Temporary problem`), Cyrus without saslauthd (`Login failed: generic failure`), Dovecot
 /// (`Temporary authentication failure`), Gmail (`Too many simultaneous connections`), Exchange (`Server Unavailable`),
@@ -71,7 +71,7 @@ const TEMPORARY: [&str; 58] = [
     "under maintenance",
 ];
 
-/// Phrases that say that login and password do not fit.
+/// Phrases that mean a wrong login or password.
 ///
 /// Dovecot, popa3d, James (`Authentication failed`), Courier (`Login failed`), Cyrus (`authentication failure`,
 /// `Invalid login`), Exchange (`LOGIN failed`, `Logon failure: unknown user name or bad password`), UW and Panda
@@ -117,7 +117,7 @@ const WRONG: [&str; 36] = [
     "wrong password",
 ];
 
-/// Beginnings of words beside one of [`WRONG`] that leave open whether the password was looked at.
+/// Prefixes of words that, beside one of [`WRONG`], make it doubtful whether the server checked the password.
 const DOUBTFUL: [&str; 39] = [
     "backend",
     "blocked",
@@ -160,7 +160,7 @@ const DOUBTFUL: [&str; 39] = [
     "unreachable",
 ];
 
-/// Phrases in which such a word leaves nothing open.
+/// Phrases in which such a word raises no doubt.
 const HARMLESS: [&str; 10] = [
     "closing connection",
     "connection closed",
@@ -174,18 +174,18 @@ const HARMLESS: [&str; 10] = [
     "please contact",
 ];
 
-/// What a text says.
+/// The meaning of a text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Says {
-    /// That login and password do not fit.
+    /// Login and password are wrong.
     Wrong,
-    /// That the server cannot tell.
+    /// The server cannot decide.
     Temporary,
-    /// Neither, or something of both.
+    /// Unknown or ambiguous.
     Neither,
 }
 
-/// What the text says.
+/// Interprets a text.
 pub(super) fn says(text: &[u8]) -> Says {
     let text = String::from_utf8_lossy(text).to_ascii_lowercase();
     let has = |phrases: &[&str]| phrases.iter().any(|phrase| text.contains(phrase));
@@ -198,11 +198,11 @@ pub(super) fn says(text: &[u8]) -> Says {
     }
 }
 
-/// Whether something in the text, in lower case, leaves open what it says.
+/// Whether the text, in lower case, has a word that makes its meaning doubtful.
 fn is_doubtful(text: &str) -> bool {
     let mut rest = text.to_owned();
     for phrase in HARMLESS.iter().chain(&WRONG) {
-        // What is left on both sides does not become one word.
+        // The rest on both sides must not join into one word.
         rest = rest.replace(phrase, " - ");
     }
     let begins_word = |at: usize| {

@@ -1,23 +1,23 @@
-//! Why a server that a store asks could not say.
+//! Trouble with a server that a store asks.
 
 use std::fmt;
 
 use super::StoreError;
 use crate::sys::outage::Outage;
 
-/// Why a server could not say.
+/// Why a server could not decide.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Trouble {
-    /// It could not be asked, whoever it is about.
+    /// The server could not be asked, whatever the login.
     Server(String),
-    /// It cannot say anything about this login with this password.
+    /// The server cannot decide about this login with this password.
     Login(String),
-    /// It answers, but has left login and password without an answer.
+    /// The server works, but did not answer login and password.
     Unanswered(String),
 }
 
 impl Trouble {
-    /// The same for whoever asked `server`.
+    /// The trouble of `server` as a [`StoreError`].
     pub(super) fn of(self, server: &dyn fmt::Display) -> StoreError {
         let what = format!("{server}: {self}");
         match self {
@@ -36,8 +36,8 @@ impl fmt::Display for Trouble {
     }
 }
 
-/// Takes in how one question went. A login that the server cannot answer has its own line in the log; this
-/// adds one when the trouble begins and one when it ends, however many logins come meanwhile.
+/// Records the result of one question. A login that the server cannot answer has its own log line; this
+/// function logs once when the trouble begins and once when it ends, however many logins follow.
 pub(super) fn note<T>(outage: &Outage, server: &dyn fmt::Display, result: &Result<T, Trouble>) {
     match result {
         Err(trouble @ Trouble::Server(_)) => {

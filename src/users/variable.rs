@@ -1,10 +1,11 @@
-//! What Dovecot puts a part of the login in place of: `%n`, `%u`, `%d`, `%{user}`. Nothing is put in its place here.
+//! Recognizes Dovecot's variables for parts of a login: `%n`, `%u`, `%d`, `%{user}`. This program does not
+//! replace them.
 
-/// What is wrong with a login that holds one.
+/// The problem of a login that contains a variable.
 #[cfg(any(feature = "sql", feature = "ldap"))]
 pub(super) const MEANS_NOTHING: &str = "holds a variable, which means nothing here";
 
-/// Whether a login is meant to hold a variable.
+/// Whether a login contains a variable.
 pub(super) fn is_in(login: &[u8]) -> bool {
     let holds = |part: &[u8]| login.windows(part.len()).any(|window| window == part);
     login.starts_with(b"%") || holds(b"%{") || holds(b"@%")

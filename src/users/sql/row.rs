@@ -1,7 +1,7 @@
-//! What a database gave back: its columns become an account and its app passwords.
+//! Turns the rows of a database into an account and its app passwords.
 //!
-//! Column names are compared without regard to case, as SQL does. Where a value cannot be used,
-//! the whole login cannot be decided about: the flaw names the column.
+//! Column names are compared without regard to case, as in SQL. If a value is unusable, the store cannot
+//! decide about the login: the error names the column.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -16,12 +16,12 @@ use crate::secret::{Accepted, Secret};
 use crate::users::host::{host, port};
 use crate::users::{Account, Credential, Passwords, limits, variable};
 
-/// The longest text of one column: a list of some two hundred networks.
+/// The maximum length of a text column: a list of about two hundred networks.
 const MAX_VALUE_BYTES: usize = 8192;
-/// The longest label of an app password.
+/// The maximum length of an app password's label.
 const MAX_LABEL_BYTES: usize = 254;
 
-/// One value, whatever the database calls its type.
+/// One value, independent of the database's types.
 #[derive(Clone)]
 pub enum Value {
     /// NULL.
@@ -34,7 +34,7 @@ pub enum Value {
     Boolean(bool),
     /// Text or bytes; dates and addresses too, as text. It may be a secret.
     Bytes(Zeroizing<Vec<u8>>),
-    /// A type that nothing is made of; its name.
+    /// A value of an unsupported type; the name of the type.
     Other(String),
 }
 
@@ -48,7 +48,7 @@ impl Value {
 /// One row: names and values, in the order of the statement.
 pub struct Row(pub Vec<(String, Value)>);
 
-/// A column whose value cannot be used, and why. It holds nothing of the value.
+/// A column with an unusable value, and the reason. It contains nothing of the value.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Flaw {
     column: String,
@@ -70,19 +70,19 @@ impl fmt::Display for Flaw {
     }
 }
 
-/// How stored passwords are read.
+/// How stored passwords are parsed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reading {
-    /// Which secrets are taken.
+    /// Which secrets are accepted.
     pub accepted: Accepted,
-    /// The scheme of those that name none.
+    /// The scheme of passwords that name none.
     pub default_scheme: Option<String>,
 }
 
 impl Reading {
-    /// The account of the one row that a query gave. A value that cannot be used is noted in it, so that
-    /// the password is checked all the same: else it would tell that the user exists. The error is that
-    /// the statement itself gives no password, whoever it is about.
+    /// The account of the only row of a query. An unusable value is noted in it, so that the password is
+    /// still checked: otherwise the answer would reveal that the user exists. An error means that the
+    /// statement returns no password for any user.
     pub fn account(&self, row: &Row) -> Result<Account, Flaw> {
         let mut account = Account::default();
         match self.secret(row)? {
@@ -98,7 +98,7 @@ impl Reading {
         Ok(account)
     }
 
-    /// The login that the row of a query or of an app password belongs to: `matched_login`, or else `login`.
+    /// The login that a row belongs to, of a query or an app password: `matched_login`, or else `login`.
     pub fn owner(&self, row: &Row) -> Result<Option<Vec<u8>>, Flaw> {
         for column in OWNER {
             if let Some(owner) = row.read(column, login)? {
@@ -108,11 +108,11 @@ impl Reading {
         Ok(None)
     }
 
-    /// The app password of one row; `None` for one that is locked.
+    /// The app password of one row; `None` if it is locked.
     pub fn app_password(&self, row: &Row) -> Result<Option<Credential>, Flaw> {
         let secret = self.secret(row)??;
         let limits = Credential {
-            // Without a label it is an app password all the same.
+            // A row without a label is still an app password.
             label: Some(
                 row.parsed("label", "is no text of at most 254 bytes", label)?
                     .unwrap_or_default(),
@@ -132,14 +132,14 @@ impl Reading {
         Ok(Some(limits))
     }
 
-    /// The secret of a row; within, why its value cannot be used. NULL is no password.
+    /// The secret of a row, or inside it why its value is unusable. NULL means no password.
     fn secret(&self, row: &Row) -> Result<Result<Option<Secret>, Flaw>, Flaw> {
         const COLUMN: &str = "password";
         let value = row.get(COLUMN)?;
         let value = value.ok_or_else(|| Flaw::new(COLUMN, "the query has no such column"))?;
         let stored = text(COLUMN, value);
         match value {
-            // The type of a column is the same for all.
+            // The type of a column is the same in all rows.
             Value::Boolean(_) | Value::Other(_) | Value::Real(_) => stored.map(|_| Ok(None)),
             Value::Null | Value::Integer(_) | Value::Bytes(_) => {
                 Ok(stored.and_then(|stored| self.parsed(COLUMN, stored)))
@@ -163,11 +163,11 @@ impl Reading {
     }
 }
 
-/// Fills in what a row says beside the password. Whether the user is switched off comes first, so that it
-/// holds whatever else is wrong.
+/// Fills in the values of a row beside the password. Whether the user is disabled comes first, so that it
+/// holds even if another value is wrong.
 fn fill(account: &mut Account, row: &Row) -> Result<(), Flaw> {
     account.disabled = row.flag("nologin")?;
-    // Dovecot's `destuser` and `hostip` go before.
+    // Dovecot's `destuser` and `hostip` take precedence.
     account.user = match row.read("destuser", login)? {
         None => row.read("login", login)?,
         user => user,
@@ -187,8 +187,8 @@ impl Row {
         self.0.iter().map(|(name, _)| name.as_str())
     }
 
-    /// The value of a column; `None` if there is no such column. Two of one name are a flaw, as
-    /// nobody can say which is meant.
+    /// The value of a column; `None` if there is no such column. Two columns with one name are an error,
+    /// because they are ambiguous.
     fn get(&self, column: &str) -> Result<Option<&Value>, Flaw> {
         let mut named = self
             .0
@@ -200,7 +200,7 @@ impl Row {
         }
     }
 
-    /// What `parse` makes of a column's text; `None` for NULL and for a column that is not there.
+    /// The parsed text of a column; `None` for NULL and for a missing column.
     fn parsed<T>(
         &self,
         column: &str,
@@ -210,7 +210,7 @@ impl Row {
         self.read(column, |text| parse(text).map(Some).ok_or(otherwise))
     }
 
-    /// The same where a text can also stand for none, and `read` says itself what is wrong with one.
+    /// The same if a text can also mean none; `read` returns the error itself.
     fn read<T>(
         &self,
         column: &str,
@@ -237,13 +237,13 @@ impl Row {
         Ok(hyphen.or(underscore))
     }
 
-    /// When it ends; NULL stands for never.
+    /// The expiry; NULL means never.
     fn expires(&self) -> Result<Option<SystemTime>, Flaw> {
         const COLUMN: &str = "expires";
         let value = self.get(COLUMN)?;
         let text = match value {
             None => None,
-            // Too large a number for its type, such as 9e999 in SQLite.
+            // The number is too large for its type, such as 9e999 in SQLite.
             Some(Value::Real(number)) if *number == f64::INFINITY => return Ok(None),
             Some(Value::Real(number)) => Some(Zeroizing::new(number.to_string().into_bytes())),
             Some(value) => text(COLUMN, value)?,
@@ -255,8 +255,8 @@ impl Row {
         })
     }
 
-    /// Whether a column says yes. What is no clear no is a yes: it may lock somebody out, never
-    /// let somebody in.
+    /// Whether a column means yes. Every text that is not clearly no means yes: an error then disables a user
+    /// rather than accepting one.
     fn flag(&self, column: &str) -> Result<bool, Flaw> {
         const NO: [&str; 6] = ["0", "f", "false", "n", "no", "off"];
         let value = self.get(column)?;
@@ -266,7 +266,7 @@ impl Row {
         let text = value.map_or(Ok(None), |value| text(column, value))?;
         Ok(text.is_some_and(|text| {
             let is = |no: &&str| text.trim_ascii().eq_ignore_ascii_case(no.as_bytes());
-            // Blanks alone are no value that anybody writes for no.
+            // Blanks alone do not mean no.
             !text.is_empty() && !NO.iter().any(is)
         }))
     }
@@ -297,7 +297,7 @@ fn text(column: &str, value: &Value) -> Result<Option<Zeroizing<Vec<u8>>>, Flaw>
     }
 }
 
-/// An empty one is none: the login that was typed.
+/// An empty value means none: the login of the client.
 fn login(text: &[u8]) -> Result<Option<Vec<u8>>, &'static str> {
     if variable::is_in(text) {
         return Err(variable::MEANS_NOTHING);
@@ -309,7 +309,7 @@ fn login(text: &[u8]) -> Result<Option<Vec<u8>>, &'static str> {
     }
 }
 
-/// An empty one is none.
+/// An empty value means none.
 fn host_ip(text: &[u8]) -> Result<Option<String>, &'static str> {
     let address = host(text)?;
     match address
@@ -330,8 +330,8 @@ fn utf8<T>(read: impl Fn(&str) -> Option<T>) -> impl Fn(&[u8]) -> Option<T> {
     move |bytes| read(str::from_utf8(bytes).ok()?)
 }
 
-/// The text form of an address and its prefix, as PostgreSQL writes an `inet`: the network of one
-/// address is that address.
+/// The text form of an address and its prefix, as PostgreSQL writes an `inet`: a network of one address is
+/// written as the address.
 pub(super) fn network_text(address: IpAddr, prefix: u8) -> Vec<u8> {
     match (address, prefix) {
         (IpAddr::V4(_), 32) | (IpAddr::V6(_), 128) => address.to_string(),

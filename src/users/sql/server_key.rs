@@ -1,4 +1,4 @@
-//! The public key of a MySQL server, by which a password is encrypted for that server alone: MySQL's
+//! The public key of a MySQL server, which encrypts a password for that server alone: MySQL's
 //! `--server-public-key-path`.
 
 use rsa::pkcs8::DecodePublicKey as _;
@@ -7,24 +7,24 @@ use rsa::traits::PublicKeyParts as _;
 use rsa::{Oaep, RsaPublicKey};
 use zeroize::Zeroizing;
 
-/// The shortest modulus that is taken, in bytes: that of the key that MySQL makes for itself.
+/// The minimum length of the modulus in bytes: that of the key that MySQL generates.
 const LEAST_BYTES: usize = 256;
 
-/// How a key ends.
+/// The end of a key in PEM form.
 const END: &str = "-----END PUBLIC KEY-----";
 
-/// The bytes of a challenge (MySQL internals, "Authentication Method").
+/// The length of a challenge in bytes (MySQL internals, "Authentication Method").
 const NONCE_BYTES: usize = 20;
 
-/// A key that the configuration names. One that a server sends itself shows nothing.
+/// A key from the configuration. A key that the server itself sends proves nothing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ServerKey(RsaPublicKey);
 
 impl ServerKey {
-    /// Reads a key as MySQL writes it to `public_key.pem` (RFC 7468, 13); the error says what is wrong.
+    /// Parses a key as MySQL writes it to `public_key.pem` (RFC 7468, 13); the error says what is wrong.
     pub fn parse(pem: &[u8]) -> Result<Self, String> {
         let text = String::from_utf8_lossy(pem);
-        // What is around it does not matter: MySQL 9 writes a NUL behind it.
+        // Text around the key is ignored: MySQL 9 writes a NUL after it.
         let begin = text.find("-----BEGIN PUBLIC KEY-----");
         let end = text.find(END).map(|end| end + END.len());
         let key = begin.zip(end).and_then(|(begin, end)| text.get(begin..end));
@@ -40,8 +40,8 @@ impl ServerKey {
         Ok(Self(key))
     }
 
-    /// A password for `caching_sha2_password` and `sha256_password` without TLS: with a NUL behind it,
-    /// XOR the challenge, by RSA-OAEP with SHA-1 (MySQL, sql-common/client_authentication.cc).
+    /// Encrypts a password for `caching_sha2_password` and `sha256_password` without TLS: with a NUL at the
+    /// end, XOR the challenge, by RSA-OAEP with SHA-1 (MySQL, sql-common/client_authentication.cc).
     pub(super) fn encrypt(
         &self,
         password: &[u8],

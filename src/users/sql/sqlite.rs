@@ -1,4 +1,4 @@
-//! SQLite: a file, opened for reading only.
+//! The driver for SQLite: a file, opened read-only.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -16,33 +16,33 @@ use crate::net::QUESTION_BYTES;
 use crate::sys::trusted_file::place::{Acting, Place};
 use crate::sys::trusted_file::{Identity, database, identify};
 
-/// How many steps of SQLite's virtual machine lie between two looks at the clock: some 0.1 ms.
+/// The number of steps of SQLite's virtual machine between two checks of the clock: about 0.1 ms.
 const STEPS: std::ffi::c_int = 1000;
 
-/// What a file may ask of us (sqlite.org/limits.html): whoever fills the table is not trusted with
-/// our memory. The length is that of a value and of a row.
+/// The limits of a query (sqlite.org/limits.html): the writer of the table is not trusted with this program's
+/// memory. The length is that of a value and of a row.
 const LIMITS: [(Limit, std::ffi::c_int); 3] = [
     (Limit::SQLITE_LIMIT_LENGTH, 1024 * 1024),
     (Limit::SQLITE_LIMIT_ATTACHED, 0),
     (Limit::SQLITE_LIMIT_WORKER_THREADS, 0),
 ];
 
-/// How long a lock is waited for before it is tried again.
+/// How long a connection waits for a lock before it retries.
 const LOCK_PAUSE: Duration = Duration::from_millis(2);
 
 /// A database file.
 pub(super) struct Sqlite {
     path: PathBuf,
-    /// What clocks of connections count from.
+    /// The start of the connections' clocks.
     start: Instant,
 }
 
-/// An open file, and which one it is.
+/// An open file, and its identity.
 pub(super) struct Opened {
     connection: Connection,
     place: Place,
     identity: Identity,
-    /// Milliseconds from the start until a statement is to end.
+    /// The end of the running statement, in milliseconds from the start.
     until: Arc<AtomicU64>,
 }
 
@@ -56,7 +56,7 @@ impl Sqlite {
 
     fn millis(&self, instant: Instant) -> u64 {
         let span = instant.saturating_duration_since(self.start);
-        // Rounded up, so that nothing ends too soon.
+        // Rounded up, so that no statement ends too early.
         u64::try_from(span.as_millis())
             .unwrap_or(u64::MAX)
             .saturating_add(1)
@@ -86,8 +86,8 @@ impl Sqlite {
     }
 }
 
-/// SQLite makes the `-shm` file beside a database, and as root gives it away: with the rights of the
-/// service's user, if root looks at the database of a service.
+/// SQLite creates the `-shm` file beside a database, and as root changes its owner. So if root opens the
+/// database of a service, this runs with the rights of the service's user.
 fn act(place: &Place) -> Result<Acting, Failure> {
     let failed = |error| {
         Failure::lost(format_args!(
@@ -137,7 +137,7 @@ impl Driver for Sqlite {
                 !wait()
             }))
             .map_err(failure)?;
-        // What was opened is what was looked at.
+        // The opened file is the one that was checked.
         if identify(&self.path).ok() != Some(identity) {
             return Err(Failure::lost(format_args!(
                 "{}: is being replaced at the moment",
@@ -152,7 +152,7 @@ impl Driver for Sqlite {
         })
     }
 
-    /// Not if another file has been put in its place.
+    /// `false` if another file has replaced it.
     fn is_current(&self, opened: &Opened) -> bool {
         identify(&self.path).is_ok_and(|identity| identity == opened.identity)
     }
@@ -221,7 +221,7 @@ fn read(
         if all.len() == most {
             return Ok(Some(Rows::TooMany));
         }
-        // Only now: the first step prepares the statement again if the tables are others.
+        // Only after the first step, which prepares the statement again if the tables have changed.
         let names = row.as_ref().column_names();
         let mut values = Vec::with_capacity(names.len());
         for (index, name) in names.into_iter().enumerate() {
@@ -241,7 +241,7 @@ fn read(
     Ok(Some(Rows::All(all)))
 }
 
-/// Text where it is UTF-8, else a blob, which only equals a blob.
+/// Text if it is UTF-8, else a blob, which only equals a blob.
 fn bound(value: Option<&[u8]>) -> ToSqlOutput<'_> {
     ToSqlOutput::Borrowed(match value {
         None => ValueRef::Null,

@@ -1,13 +1,12 @@
-//! The administrator's statement: its named parameters become the driver's placeholders.
+//! Parses the administrator's statement: its named parameters become the driver's placeholders.
 //!
-//! Values are bound and never become part of the text. What stands in string literals, quoted
-//! identifiers and comments is left alone, by the rules of each database: PostgreSQL 15, 4.1
-//! (dollar quotes, `E''`, nested comments, `::`), MariaDB and MySQL (backslashes, `#`), SQLite
-//! (`[identifiers]`).
+//! Values are bound and never become part of the text. String literals, quoted identifiers and comments
+//! remain unchanged, by the rules of each database: PostgreSQL 15, 4.1 (dollar quotes, `E''`, nested
+//! comments, `::`), MariaDB and MySQL (backslashes, `#`), SQLite (`[identifiers]`).
 
 use std::fmt;
 
-/// Which database's SQL it is.
+/// The SQL dialect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Dialect {
     /// SQLite: `?1`.
@@ -18,18 +17,18 @@ pub enum Dialect {
     Mysql,
 }
 
-/// What a statement can ask for.
+/// The parameters of a statement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Parameter {
-    /// `:login`: the login, whole.
+    /// `:login`: the whole login.
     Login,
-    /// `:local`: what stands before its last `@`, or all of it.
+    /// `:local`: the part before its last `@`, or the whole login.
     Local,
-    /// `:domain`: what follows its last `@`; NULL without one.
+    /// `:domain`: the part after its last `@`; NULL without one.
     Domain,
     /// `:protocol`: `imap`, `pop3` or `smtp`.
     Protocol,
-    /// `:client_ip`: the address of the mail client as text; NULL if nobody knows.
+    /// `:client_ip`: the address of the mail client as text; NULL if it is unknown.
     ClientIp,
 }
 
@@ -41,32 +40,32 @@ const NAMES: [(&str, Parameter); 5] = [
     ("client_ip", Parameter::ClientIp),
 ];
 
-/// Operators that take what follows for a pattern: then a login such as `%` would be anybody.
+/// Operators whose right operand is a pattern: a login such as `%` would match every user.
 const PATTERNS: [&str; 8] = [
     "like", "ilike", "rlike", "regexp", "glob", "match", "similar", "to",
 ];
 
-/// Words that a pattern cannot go beyond.
+/// Words that end a pattern.
 const PATTERN_ENDS: [&str; 16] = [
     "and", "or", "where", "having", "then", "when", "else", "end", "select", "from", "union",
     "group", "order", "limit", "on", "escape",
 ];
 
-/// A statement as a driver takes it.
+/// A statement in the form that a driver accepts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Template {
     /// The text with the driver's placeholders.
     pub sql: String,
-    /// What is bound, in the order of the placeholders.
+    /// The bound parameters, in the order of the placeholders.
     pub parameters: Vec<Parameter>,
 }
 
-/// What is wrong with a statement, and where in it.
+/// A problem of a statement, and its place.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TemplateError {
-    /// From 1, within the statement.
+    /// The line, from 1, within the statement.
     pub line: usize,
-    /// From 1, in characters.
+    /// The column, from 1, in characters.
     pub column: usize,
     what: String,
 }
@@ -81,7 +80,7 @@ impl fmt::Display for TemplateError {
 impl std::error::Error for TemplateError {}
 
 impl Template {
-    /// Reads one statement. It must ask for `:login` or `:local`, or everybody would get the same
+    /// Parses one statement. It must contain `:login` or `:local`: otherwise every login would get the same
     /// row.
     pub fn parse(text: &str, dialect: Dialect) -> Result<Self, TemplateError> {
         let mut reader = Reader {
@@ -115,14 +114,14 @@ impl Template {
     }
 }
 
-/// Goes through a statement, token by token.
+/// Scans a statement, token by token.
 struct Reader<'a> {
     text: &'a str,
     at: usize,
     dialect: Dialect,
-    /// The last word that takes what follows for a pattern, and how many brackets are open there.
+    /// The last word that makes its operand a pattern, and the number of open brackets there.
     pattern: Option<(std::ops::Range<usize>, usize)>,
-    /// How many brackets are open.
+    /// The number of open brackets.
     depth: usize,
     out: Template,
 }
@@ -132,7 +131,7 @@ impl<'a> Reader<'a> {
         self.text.get(self.at..).unwrap_or_default()
     }
 
-    /// Takes one token over; `false` at the end.
+    /// Copies one token; `false` at the end.
     fn step(&mut self) -> Result<bool, TemplateError> {
         let rest = self.rest();
         let mut following = rest.chars();
@@ -175,7 +174,7 @@ impl<'a> Reader<'a> {
         self.at = end;
     }
 
-    /// MySQL takes `--` for a comment only if a blank follows it.
+    /// MySQL takes `--` for a comment only if a blank follows.
     fn is_dash_comment(&self) -> bool {
         let third = self.rest().chars().nth(2);
         self.dialect != Dialect::Mysql
@@ -212,7 +211,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// From here to `end`, which cannot be where this token starts.
+    /// Copies up to `end`, which is searched after the start of this token.
     fn copy_until(&mut self, end: &str, what: &str) -> Result<(), TemplateError> {
         let start = if end == "*/" { 2 } else { 1 };
         let rest = self.rest().get(start..).unwrap_or_default();
@@ -223,7 +222,7 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
-    /// A doubled quote stands for one, and only ends and starts the literal again here.
+    /// A doubled quote means one quote; here it simply ends the literal and starts another one.
     fn copy_quoted(&mut self, quote: char, backslashes: bool) -> Result<(), TemplateError> {
         let mut escaped = false;
         for (offset, character) in self.rest().char_indices().skip(1) {
@@ -309,7 +308,7 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
-    /// The operator before this place that takes what follows for a pattern.
+    /// The operator before this position, if it makes its operand a pattern.
     fn pattern_operator(&self) -> Option<&str> {
         let before = self.out.sql.trim_end();
         // PostgreSQL 15, 9.7: also `~*`, `!~`, `~~`, `!~~*` and the like.
@@ -322,7 +321,7 @@ impl<'a> Reader<'a> {
         self.text.get(word.clone())
     }
 
-    /// What a word means for a parameter behind it, also behind functions, brackets and comments:
+    /// Records the effect of a word on a later parameter, also through functions, brackets and comments:
     /// `LIKE LOWER(:login)`.
     fn note_word(&mut self, place: std::ops::Range<usize>) {
         let word = self.text.get(place.clone()).unwrap_or_default();
@@ -334,7 +333,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// What a bracket or a comma means for it.
+    /// Records the effect of a bracket or a comma on a later parameter.
     fn note_symbol(&mut self, symbol: char) {
         let of_pattern = |depth: usize| self.pattern.as_ref().is_some_and(|(_, at)| *at >= depth);
         match symbol {
@@ -370,7 +369,7 @@ impl<'a> Reader<'a> {
         sql.push_str(&(index + 1).to_string());
     }
 
-    /// Only blanks and comments may follow the end of the statement; it is left out.
+    /// Only blanks and comments may follow the end of the statement; the end is omitted.
     fn end_statement(&mut self) -> Result<(), TemplateError> {
         let semicolon = self.at;
         self.at += 1;

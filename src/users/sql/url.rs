@@ -5,10 +5,10 @@
 
 use zeroize::Zeroizing;
 
-/// A URL, taken apart and decoded. No error here holds anything of its password.
+/// A URL, parsed and decoded. No error here contains a part of its password.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Url {
-    /// A file of SQLite, as it is written.
+    /// A file of SQLite, as written.
     Sqlite(String),
     /// A server.
     Server(ServerUrl),
@@ -19,11 +19,11 @@ pub enum Url {
 pub struct ServerUrl {
     /// Which kind of server.
     pub family: Family,
-    /// Who we are there.
+    /// The user of this program at the server.
     pub user: String,
     /// The password, if the URL has it.
     pub password: Option<Zeroizing<String>>,
-    /// A name or an address, without brackets; not with a socket.
+    /// A name or an address, without brackets; empty with a socket.
     pub host: Option<String>,
     /// The port, if there is one.
     pub port: Option<u16>,
@@ -33,7 +33,7 @@ pub struct ServerUrl {
     pub socket: Option<String>,
 }
 
-/// Without the password.
+/// Omits the password.
 impl std::fmt::Debug for ServerUrl {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("ServerUrl")
@@ -57,7 +57,7 @@ pub enum Family {
 }
 
 impl Family {
-    /// The port where nothing else is said.
+    /// The default port.
     pub fn default_port(self) -> u16 {
         match self {
             Self::Postgres => 5432,
@@ -67,7 +67,7 @@ impl Family {
 }
 
 impl Url {
-    /// Reads it; the error says what is wrong, in words.
+    /// Parses a URL; the error says what is wrong.
     pub fn parse(text: &str) -> Result<Self, String> {
         let forms = "must be sqlite:FILE, postgresql://USER@HOST/DATABASE or \
                      mysql://USER@HOST/DATABASE";
@@ -116,7 +116,7 @@ fn server(family: Family, rest: &str) -> Result<ServerUrl, String> {
     if database.contains('/') {
         return Err("a / in the database's name must be written as %2F".to_owned());
     }
-    // The last @: in a password it should be %40, and need not.
+    // The last @: an @ in a password should be written as %40, but often is not.
     let Some((user, place)) = authority.rsplit_once('@') else {
         return Err("names no user: write USER@ before the host".to_owned());
     };
@@ -181,7 +181,7 @@ fn split_port(place: &str) -> Result<(Option<String>, Option<u16>), String> {
         None => None,
         Some(port) => match port.parse() {
             Ok(number) if number > 0 && port.bytes().all(|b| b.is_ascii_digit()) => Some(number),
-            // What is no port may be the end of a password.
+            // An invalid port may be the end of a password.
             _ => return Err("has a port that is not 1 to 65535".to_owned()),
         },
     };
@@ -196,8 +196,7 @@ fn split_port(place: &str) -> Result<(Option<String>, Option<u16>), String> {
     }
 }
 
-/// The one option that there is. Of others that people know from elsewhere, the error says what to
-/// write in their place.
+/// The only supported option. For a known option of other programs, the error names the replacement.
 fn socket(family: Family, query: &str) -> Result<String, String> {
     let mut socket = None;
     for option in query.split('&') {
@@ -223,8 +222,7 @@ fn socket(family: Family, query: &str) -> Result<String, String> {
     socket.ok_or_else(|| "has options that are none".to_owned())
 }
 
-/// What to write in place of an option of libpq, PHP, SQLAlchemy, JDBC or Dovecot. Its value may be a
-/// secret.
+/// The replacement for an option of libpq, PHP, SQLAlchemy, JDBC or Dovecot. Its value may be a secret.
 fn foreign_option(name: &str, value: &str) -> String {
     let known = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
     if name.is_empty() || name.len() > 64 || !name.bytes().all(known) {

@@ -1,50 +1,49 @@
-//! What a database server may say, looked at as it passes on its way to the driver. It holds no
-//! message: only the head of one, and what a PostgreSQL server says while it authenticates us.
+//! Checks a database server's messages on their way to the driver. It stores no message: only the start of
+//! one, and the messages of a PostgreSQL server during authentication.
 //!
-//! The drivers make room for what a server announces, and believe what it says of itself. So an
-//! announced length is looked at before the driver sees it, and a PostgreSQL server that cannot
-//! prove who it is gets no password and no trust.
+//! The drivers allocate memory for announced lengths, and trust a server's statements about itself. So this
+//! module checks every announced length first, and a PostgreSQL server that cannot prove its identity gets no
+//! password and no trust.
 
 use std::sync::Arc;
 
 use super::meter::{Meter, too_much};
 use crate::net::QUESTION_BYTES;
 
-/// A message of a PostgreSQL server begins with its type and four bytes of length (PostgreSQL 15,
-/// 55.7).
+/// A message of a PostgreSQL server starts with its type and four bytes of length (PostgreSQL 15, 55.7).
 const POSTGRES_HEAD: usize = 5;
 
-/// A packet of MySQL begins with three bytes of length and its number; the first byte of its
-/// content says what it is (MySQL internals, "Protocol Basics").
+/// A packet of MySQL starts with three bytes of length and its number; the first byte of its content is its
+/// type (MySQL internals, "Protocol Basics").
 const MYSQL_HEAD: usize = 4;
 
-/// The longest message of a PostgreSQL server while it authenticates us: the longest of SCRAM holds
-/// a nonce, a salt and a number.
+/// The maximum length of a PostgreSQL server's message during authentication: the longest message of SCRAM
+/// holds a nonce, a salt and a number.
 const MAX_AUTHENTICATION: usize = 2048;
 
-/// The most notices, notifications and parameters on one connection. The driver keeps some of them
-/// for as long as the connection lives; PostgreSQL 15 sends 14 at the beginning.
+/// The maximum number of notices, notifications and parameters on one connection. The driver keeps some of
+/// them as long as the connection exists; PostgreSQL 15 sends 14 at the start.
 const MOST_ASIDES: usize = 1000;
 
-/// The iterations of SCRAM that are taken: what RFC 7677, 4, asks for at least, or somebody could
-/// ask for a proof that is cheap to guess at; and what takes about a second.
+/// The accepted numbers of SCRAM iterations. The minimum is that of RFC 7677, 4: with fewer, a false server
+/// could get a proof that is cheap to guess. The maximum takes about a second.
 const ITERATIONS: std::ops::RangeInclusive<u32> = 4096..=1_000_000;
 
-/// Whether a server must prove that it knows our password before it is believed.
+/// Whether a server must prove that it knows our password before the program trusts it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Proof {
-    /// Its certificate or the owner of its socket is proof, or there is no password.
+    /// No: its certificate or the owner of its socket proves its identity, or there is no password.
     NotNeeded,
-    /// It must, by SCRAM.
+    /// Yes, by SCRAM.
     Needed,
 }
 
 /// The messages of one server.
 pub(super) struct Guard {
     protocol: Protocol,
-    /// The beginning of the message that is being looked at.
+    /// The start of the message that is checked.
     head: Vec<u8>,
-    /// What is still to come of the message that passes.
+    /// The number of remaining bytes of the current message.
     left: usize,
     meter: Arc<Meter>,
 }
@@ -58,19 +57,19 @@ enum Protocol {
     },
 }
 
-/// How far a PostgreSQL server is.
+/// The state of a PostgreSQL connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Login {
-    /// It has not said yet that it takes us.
+    /// The server has not accepted the login yet.
     Pending,
-    /// It has sent its proof, which the driver checks.
+    /// The server has sent its proof, which the driver checks.
     Proven,
-    /// We are in.
+    /// The login has succeeded.
     Done,
 }
 
 impl Guard {
-    /// For a MariaDB or MySQL server that has taken us.
+    /// For a MariaDB or MySQL server after the login.
     pub(super) fn mysql(meter: Arc<Meter>) -> Self {
         Self::new(Protocol::Mysql, meter)
     }
@@ -94,7 +93,7 @@ impl Guard {
         }
     }
 
-    /// Looks at the next bytes of the server; the error says why they must not be passed on.
+    /// Checks the next bytes of the server; the error says why they must not be passed on.
     pub(super) fn pass(&mut self, mut bytes: &[u8]) -> Result<(), String> {
         while !bytes.is_empty() {
             let count = match self.left {
@@ -108,7 +107,7 @@ impl Guard {
                 continue;
             }
             self.head.extend_from_slice(part);
-            // Before anything else: these bytes may be passed on before the message can be judged.
+            // Checked before the message is complete, because these bytes may be passed on before that.
             if self
                 .announced()
                 .is_some_and(|length| length > QUESTION_BYTES)
@@ -123,8 +122,8 @@ impl Guard {
         Ok(())
     }
 
-    /// The length that the message is to have, in PostgreSQL's with its own four bytes, once that is
-    /// known.
+    /// The announced length of the message, in PostgreSQL's case with the four length bytes; `None` if it is
+    /// not known yet.
     fn announced(&self) -> Option<usize> {
         let length = match self.protocol {
             Protocol::Mysql => {
@@ -139,12 +138,12 @@ impl Guard {
         Some(usize::try_from(length).unwrap_or(usize::MAX))
     }
 
-    /// How many bytes are missing before the message can be judged.
+    /// The number of bytes that are missing before the message can be checked.
     fn missing(&self) -> usize {
         let whole = match (&self.protocol, self.announced(), self.head.first()) {
             (Protocol::Mysql, None | Some(0), _) => MYSQL_HEAD,
             (Protocol::Mysql, Some(_), _) => MYSQL_HEAD + 1,
-            // An authentication message is looked at whole. It is refused if it is too long.
+            // An authentication message is checked as a whole. It is refused if it is too long.
             (Protocol::Postgres { .. }, Some(length), Some(b'R')) => {
                 length.clamp(4, MAX_AUTHENTICATION) + 1
             }
@@ -154,7 +153,7 @@ impl Guard {
         whole.saturating_sub(self.head.len())
     }
 
-    /// Judges the message that begins with the head; how much of it is still to come.
+    /// Checks the message that starts with these bytes; returns the number of bytes that remain.
     fn judge(&mut self) -> Result<usize, String> {
         let length = self.announced().unwrap_or_default();
         match &mut self.protocol {
@@ -185,7 +184,7 @@ impl Guard {
                         }
                     }
                     (b'Z', Login::Done) => self.meter.round()?,
-                    // BackendKeyData: a process and a key.
+                    // BackendKeyData: a process number and a key.
                     (b'K', Login::Done) => {
                         if let Some(process) = body.get(4..).and_then(<[u8]>::first_chunk) {
                             self.meter.session.announce(u32::from_be_bytes(*process));
@@ -202,9 +201,9 @@ impl Guard {
     }
 }
 
-/// A packet may not begin as the number of more than 65,535 columns does: the driver makes room for
-/// them at once. Nor does it ask for a file of ours. No packet of a binary result set does (MySQL
-/// internals, "ProtocolBinary::ResultsetRow"); an end of rows is shorter than 9 bytes.
+/// Checks a MySQL packet. It must not start with a number of more than 65,535 columns, because the driver
+/// allocates memory for them at once, and it must not request a local file. No packet of a binary result set
+/// does (MySQL internals, "ProtocolBinary::ResultsetRow"); an end of rows is shorter than 9 bytes.
 fn mysql_begins(first: Option<u8>, length: usize) -> Result<(), String> {
     match first {
         Some(0xfb) => Err("the server asks for a file".to_owned()),
@@ -214,7 +213,8 @@ fn mysql_begins(first: Option<u8>, length: usize) -> Result<(), String> {
     }
 }
 
-/// What a PostgreSQL server asks for (PostgreSQL 15, 55.7, "Authentication..."), from its length on.
+/// Checks an authentication request of a PostgreSQL server (PostgreSQL 15, 55.7, "Authentication..."), from
+/// its length on.
 fn authentication(login: Login, proof: Proof, body: &[u8]) -> Result<Login, String> {
     let refuse = |what: &str| {
         Err(format!(
@@ -244,8 +244,8 @@ fn authentication(login: Login, proof: Proof, body: &[u8]) -> Result<Login, Stri
     }
 }
 
-/// Looks at every `i=` of a server's first message (RFC 5802, 5.1). The driver takes the last, and
-/// does not look at the sign after the letter.
+/// Checks every `i=` of a server's first message (RFC 5802, 5.1). The driver uses the last one, and ignores
+/// the character after the letter.
 fn iterations(message: &[u8], proof: Proof) -> Result<(), String> {
     for attribute in message.split(|byte| *byte == b',') {
         if attribute.first() != Some(&b'i') {

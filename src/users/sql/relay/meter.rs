@@ -1,4 +1,4 @@
-//! How much a server may send.
+//! Limits how much a server may send.
 
 use std::io;
 use std::pin::Pin;
@@ -12,18 +12,18 @@ use tokio::net::{TcpStream, UnixStream};
 use super::statements::Session;
 use crate::net::QUESTION_BYTES;
 
-/// The most rounds between driver and server that one question may take. A driver asks in its own
-/// words for each type that it does not know, and for those that this one is made of.
+/// The maximum number of rounds between driver and server per question. A driver sends queries of its own for
+/// each unknown type, and for the types that it consists of.
 const QUESTION_ROUNDS: usize = 64;
 
-/// What is left of a question's budget, and why a connection was cut. The relay of a connection
-/// and those who ask over it share one.
+/// The rest of a question's budget, and why a connection was closed. The relay of a connection and the
+/// threads that use it share one.
 #[derive(Debug)]
 pub(in super::super) struct Meter {
     bytes: AtomicUsize,
     rounds: AtomicUsize,
     cut: Mutex<Option<String>>,
-    /// Where a connection of PostgreSQL leads.
+    /// The peer of a PostgreSQL connection.
     pub(in super::super) session: Session,
 }
 
@@ -39,34 +39,34 @@ impl Default for Meter {
 }
 
 impl Meter {
-    /// Begins a new question.
+    /// Starts a new question.
     pub(in super::super) fn renew(&self) {
         self.bytes.store(QUESTION_BYTES, Ordering::Relaxed);
         self.rounds.store(QUESTION_ROUNDS, Ordering::Relaxed);
     }
 
-    /// Why the relay gave the connection up, if it did.
+    /// Why the relay closed the connection, if it did.
     pub(in super::super) fn reason(&self) -> Option<String> {
         let cut = self.cut.lock().unwrap_or_else(PoisonError::into_inner);
         cut.clone()
     }
 
-    /// Notes why the connection is given up; the first reason stays.
+    /// Stores why the connection is closed; the first reason remains.
     pub(super) fn cut(&self, reason: impl Into<String>) {
         let mut cut = self.cut.lock().unwrap_or_else(PoisonError::into_inner);
         cut.get_or_insert_with(|| reason.into());
     }
 
-    /// Takes one round from the budget.
+    /// Subtracts one round from the budget.
     pub(super) fn round(&self) -> Result<(), String> {
-        // Nobody else counts while a question runs.
+        // No other thread changes the number while a question runs.
         let left = self.rounds.load(Ordering::Relaxed).checked_sub(1);
         let left = left.ok_or("the server asks for too many rounds for one question")?;
         self.rounds.store(left, Ordering::Relaxed);
         Ok(())
     }
 
-    /// Takes bytes from the budget.
+    /// Subtracts bytes from the budget.
     fn count(&self, bytes: usize) -> Result<(), String> {
         let left = self.bytes.load(Ordering::Relaxed).checked_sub(bytes);
         let left = left.ok_or_else(too_much)?;
@@ -75,20 +75,20 @@ impl Meter {
     }
 }
 
-/// That a server sends, or announces, more than it may.
+/// The error: a server sends or announces more than it may.
 pub(super) fn too_much() -> String {
     format!("the server sends more than {QUESTION_BYTES} bytes for one question")
 }
 
 /// A socket to a server.
 pub(super) enum Socket {
-    /// To a port.
+    /// A TCP connection.
     Tcp(TcpStream),
-    /// On this machine.
+    /// A Unix socket.
     Unix(UnixStream),
 }
 
-/// A socket whose every received byte is counted.
+/// A socket that counts every received byte.
 pub(super) struct Metered {
     socket: Socket,
     meter: Arc<Meter>,

@@ -1,15 +1,16 @@
-//! The one way from a driver to its database server.
+//! The relay between a driver and its database server.
 //!
-//! The drivers open their connections themselves, read what a server announces into memory, answer
-//! its challenges as it likes, and wait for DNS as long as it takes. But they also take a Unix socket.
-//! So each gets a socket of our own, and everything between driver and server passes here:
+//! The drivers open their connections themselves. They allocate memory for everything that a server
+//! announces, answer its authentication requests without a check, and wait for DNS without a limit. But they
+//! also connect to Unix sockets. So each driver gets a socket of this program, and all traffic between driver
+//! and server passes through it:
 //!
-//! - addresses are those that were looked up already ([`crate::net::Names`]);
-//! - TLS ends here, in every mode, and a Unix socket must belong to who may have it;
-//! - the bytes of a server are counted, and what it announces is looked at ([`meter`], [`guard`]);
-//! - no password goes in clear to a server that has not shown who it is.
+//! - it uses addresses that are resolved already ([`crate::net::Names`]);
+//! - it terminates TLS, in every mode, and checks the owner of a Unix socket;
+//! - it counts the bytes of a server and checks what the server announces ([`meter`], [`guard`]);
+//! - it sends no password in clear to a server that has not proved its identity.
 //!
-//! The drivers' own runtime does the copying, while somebody asks.
+//! The driver's own runtime copies the bytes, while a question runs.
 
 use std::ffi::OsString;
 use std::future::poll_fn;
@@ -49,10 +50,10 @@ mod tls;
 pub(super) use meter::Meter;
 pub(super) use statements::Session;
 
-/// Bytes that are copied at once.
+/// The number of bytes that are copied at once.
 const BUFFER_BYTES: usize = 8192;
 
-/// Whose protocol it is.
+/// The protocol of the server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Family {
     Postgres,
@@ -63,17 +64,17 @@ pub(super) enum Family {
 pub(super) struct Route {
     family: Family,
     server: Server,
-    /// Loaded when first needed.
+    /// Loaded when they are first needed.
     tls: OnceLock<Arc<ClientConfig>>,
 }
 
-/// What a connection is made by.
+/// The parameters of a connection.
 struct Plan {
     family: Family,
     server: Server,
     tls: Tls,
     client: Option<(Arc<ClientConfig>, ServerName<'static>)>,
-    /// Whether the server has shown who it is, or will before the first byte passes.
+    /// Whether the server has proved its identity, or will prove it before the first byte passes.
     trusted: bool,
 }
 
@@ -92,7 +93,7 @@ impl Plan {
     }
 }
 
-/// A relay at work: where the driver connects to, once, and what becomes of it.
+/// A relay: the address for the driver's only connection, and the result.
 pub(super) struct Relay {
     pub(super) path: PathBuf,
     pub(super) running: JoinHandle<()>,
@@ -107,11 +108,11 @@ impl Route {
         }
     }
 
-    /// Connects to the server, at the first of `addresses` that takes it if it has any, and opens
-    /// a socket that leads there, once. Its path ends in `suffix`.
+    /// Connects to the server, at the first reachable one of `addresses`, or at its Unix socket; opens a
+    /// socket that forwards one connection to it. The path of the socket ends in `suffix`.
     ///
-    /// The path is one of Linux's abstract sockets, with a name that nobody can foresee; and nobody
-    /// but this process is let through.
+    /// The path is one of Linux's abstract sockets with an unpredictable name, and only this process can
+    /// connect.
     pub(super) async fn open(
         &self,
         addresses: &[SocketAddr],
@@ -151,7 +152,7 @@ impl Route {
         let socket = Metered::new(socket, Arc::clone(meter));
         let meter = Arc::clone(meter);
         let running = tokio::spawn(async move {
-            // However it ends, the driver sees that its connection does.
+            // When the relay ends, in any way, the driver's connection ends too.
             if let Err(error) = carry(listener, socket, &plan, &meter).await {
                 meter.cut(error.to_string());
             }
@@ -175,7 +176,7 @@ impl Route {
     }
 }
 
-/// An address that does not answer uses up no more than its share of the time.
+/// An unreachable address uses up no more than its share of the time.
 async fn connect(addresses: &[SocketAddr], deadline: Instant) -> io::Result<TcpStream> {
     let mut failed = io::ErrorKind::AddrNotAvailable.into();
     for (number, address) in addresses.iter().enumerate() {
@@ -189,7 +190,7 @@ async fn connect(addresses: &[SocketAddr], deadline: Instant) -> io::Result<TcpS
     Err(failed)
 }
 
-/// Waits for the driver, sees to TLS, and carries what both say until one of them ends.
+/// Waits for the driver, starts TLS, and copies in both directions until one of them ends.
 async fn carry(
     listener: UnixListener,
     socket: Metered,
@@ -223,7 +224,7 @@ async fn carry(
         let answered = answers.poll(context, &mut link, &mut driver, |bytes| {
             guard.pass(bytes).map(|()| None)
         })?;
-        // Who has asked its last does not wait for an answer.
+        // A driver that has ended its connection does not wait for an answer.
         match (ended, answered) {
             (Poll::Pending, Poll::Pending) => Poll::Pending,
             _ => Poll::Ready(Ok(())),
@@ -232,7 +233,7 @@ async fn carry(
     .await
 }
 
-/// The next connection that this process itself makes.
+/// Accepts the next connection that this process itself makes.
 async fn own_connection(listener: &UnixListener) -> io::Result<UnixStream> {
     let own = i32::try_from(std::process::id()).ok();
     loop {
@@ -243,10 +244,10 @@ async fn own_connection(listener: &UnixListener) -> io::Result<UnixStream> {
     }
 }
 
-/// The name of an abstract socket (unix(7)): a NUL, then what nobody else has.
+/// The name of an abstract socket (unix(7)): a NUL, then a unique, unpredictable text.
 fn unforeseeable(suffix: &str) -> io::Result<Vec<u8>> {
     let mut random = [0; 16];
-    // Up to 256 bytes come whole (getrandom(2)).
+    // getrandom(2) always fills up to 256 bytes.
     if getrandom(&mut random, GetRandomFlags::empty())? != random.len() {
         return Err(io::ErrorKind::UnexpectedEof.into());
     }
@@ -254,7 +255,7 @@ fn unforeseeable(suffix: &str) -> io::Result<Vec<u8>> {
     Ok(format!("\0nginx-mail-auth-{number:032x}{suffix}").into_bytes())
 }
 
-/// Changes to TLS.
+/// Starts TLS.
 async fn encrypted(socket: Metered, plan: &Plan) -> io::Result<Link> {
     let Some((config, name)) = plan.client.clone() else {
         return Err(io::Error::other("TLS: it is not configured"));
@@ -311,10 +312,10 @@ impl AsyncWrite for Link {
     }
 }
 
-/// One direction. What passes may be a stored password, and is wiped.
+/// One direction. The bytes may be a stored password, and are wiped.
 struct Copy {
     buffer: Zeroizing<Vec<u8>>,
-    /// What is sent in place of the buffer, if anything.
+    /// The bytes to send in place of the buffer, if any.
     other: Option<Zeroizing<Vec<u8>>>,
     start: usize,
     end: usize,
@@ -332,8 +333,8 @@ impl Copy {
         }
     }
 
-    /// Copies what there is, or what `look` gives in its place. Ready when nothing more will come and
-    /// all of it has been passed on.
+    /// Copies the available bytes, or the replacement that `look` returns. Ready when no more bytes will come
+    /// and all of them have been sent.
     fn poll(
         &mut self,
         context: &mut Context<'_>,
@@ -356,7 +357,7 @@ impl Copy {
             let read = Pin::new(&mut *from).poll_read(context, &mut buffer)?;
             (self.start, self.end) = (0, buffer.filled().len());
             if read.is_pending() || self.end == 0 {
-                // TLS keeps what it has not been told to send.
+                // TLS keeps bytes in its buffer until it is flushed.
                 if self.unflushed {
                     if Pin::new(&mut *to).poll_flush(context)?.is_pending() {
                         return Ok(Poll::Pending);

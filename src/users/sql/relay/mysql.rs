@@ -1,8 +1,8 @@
-//! The way into a MariaDB or MySQL server (MySQL internals, "Connection Phase"): TLS and the
-//! password are settled here, so that the driver has no password to give away.
+//! The login at a MariaDB or MySQL server (MySQL internals, "Connection Phase"). The relay handles TLS and
+//! the password, so the driver has no password to reveal.
 //!
-//! The driver gets the server's greeting and says what it can do; in its name this logs in, and
-//! hands it what the server said at last.
+//! The driver receives the server's greeting and sends its capabilities. The relay then logs in for the
+//! driver, and forwards the server's final reply.
 
 use std::io;
 
@@ -16,9 +16,9 @@ use super::meter::Metered;
 use super::{Link, Plan, encrypted};
 use crate::users::sql::network::Tls;
 
-/// The longest packet while we log in. A greeting has some 100 bytes, an error 512.
+/// The maximum length of a packet during the login. A greeting has about 100 bytes, an error 512.
 const MAX_PACKET: usize = 4096;
-/// The most packets that a server may send while we log in.
+/// The maximum number of packets from the server during the login.
 const MOST_PACKETS: usize = 16;
 
 /// Capabilities (MySQL internals, "Capability Flags").
@@ -29,8 +29,8 @@ const SECURE_CONNECTION: u32 = 1 << 15;
 const PLUGIN_AUTH: u32 = 1 << 19;
 const LENENC_DATA: u32 = 1 << 21;
 
-/// Capabilities, longest packet, character set and 23 unused bytes: how an SSLRequest and a
-/// HandshakeResponse41 begin.
+/// Capabilities, maximum packet length, character set and 23 unused bytes: the start of an SSLRequest and of
+/// a HandshakeResponse41.
 const CLIENT_HEAD: usize = 32;
 
 /// One packet.
@@ -63,7 +63,7 @@ impl Packet {
         to.flush().await
     }
 
-    /// The next one of the same conversation.
+    /// The next packet of the same exchange.
     fn reply(&self, content: Zeroizing<Vec<u8>>) -> Self {
         Self {
             number: self.number.wrapping_add(1),
@@ -72,7 +72,7 @@ impl Packet {
     }
 }
 
-/// A plugin of the server by which we cannot show who we are, such as `client_ed25519` and `parsec` of
+/// A plugin of the server that this program does not support, such as `client_ed25519` and `parsec` of
 /// MariaDB.
 fn unsupported(plugin: &[u8]) -> io::Error {
     let plugin = match plugin {
@@ -119,7 +119,7 @@ impl Method {
         }
     }
 
-    /// What is sent for a challenge.
+    /// The response to a challenge.
     fn response(self, plan: &Plan, nonce: &[u8]) -> io::Result<Zeroizing<Vec<u8>>> {
         let password = match plan.password() {
             "" => return Ok(Zeroizing::default()),
@@ -134,11 +134,11 @@ impl Method {
     }
 }
 
-/// The password, for a server that must have it to compare: encrypted by the key of the configuration,
-/// which that server alone can read, or as it is.
+/// The password, for a server that needs it for the comparison: encrypted with the configured key, which only
+/// that server can decrypt, or in clear.
 fn handed_over(method: Method, plan: &Plan, nonce: &[u8]) -> io::Result<Zeroizing<Vec<u8>>> {
     let password = plan.password().as_bytes();
-    // To this one plugin a Unix socket is no secure transport (MySQL, sql/auth/sha2_password.cc).
+    // For this plugin, a Unix socket is not a secure transport (MySQL, sql/auth/sha2_password.cc).
     let by_socket = method == Method::Sha256 && plan.trusted && plan.tls == Tls::Off;
     match &plan.server.server_key {
         Some(key) if !plan.trusted || by_socket => {
@@ -152,8 +152,8 @@ fn handed_over(method: Method, plan: &Plan, nonce: &[u8]) -> io::Result<Zeroizin
     }
 }
 
-/// The password itself, and a NUL: only to a server that has shown who it is. A key that the server
-/// sends to encrypt it with shows nothing.
+/// The password itself, and a NUL: only for a server that has proved its identity. An encryption key from the
+/// server proves nothing.
 fn clear(method: Method, password: &[u8], trusted: bool) -> io::Result<Zeroizing<Vec<u8>>> {
     if trusted {
         return Ok(Zeroizing::new([password, b"\0"].concat()));
@@ -193,9 +193,9 @@ fn xor(one: &[u8], other: &[u8]) -> Zeroizing<Vec<u8>> {
 struct Greeting {
     capabilities: u32,
     nonce: Vec<u8>,
-    /// The plugin that it begins with; empty where it has no choice of them.
+    /// The plugin of the challenge; empty if the server does not support plugins.
     plugin: Vec<u8>,
-    /// Where the lower half of the capabilities is.
+    /// The position of the lower half of the capabilities.
     capabilities_at: usize,
 }
 
@@ -203,7 +203,7 @@ impl Greeting {
     fn parse(content: &[u8]) -> Option<Self> {
         let after_version = content.strip_prefix(&[10])?;
         let end = after_version.iter().position(|byte| *byte == 0)?;
-        // The thread's number.
+        // The thread id.
         let rest = after_version.get(end + 5..)?;
         let (first, rest) = rest.split_first_chunk::<8>()?;
         let rest = rest.strip_prefix(&[0])?;
@@ -236,7 +236,7 @@ impl Greeting {
 }
 
 impl Greeting {
-    /// How the login begins. A server without the choice has this one.
+    /// The plugin of the login. A server without plugins uses this one.
     fn method(&self) -> io::Result<Method> {
         match self.plugin.as_slice() {
             b"" => Ok(Method::Native),
@@ -245,7 +245,7 @@ impl Greeting {
     }
 }
 
-/// Logs in for the driver, and tells it how that ended.
+/// Logs in for the driver, and sends it the result.
 pub(super) async fn open(
     mut socket: Metered,
     driver: &mut UnixStream,
@@ -257,7 +257,7 @@ pub(super) async fn open(
         return Ok(Link::Plain(socket));
     }
     let parsed = Greeting::parse(&greeting.content).ok_or_else(|| broken("its greeting"))?;
-    // The driver would say in its own words that there is none.
+    // The driver would report the missing TLS in its own words.
     let method = parsed.method()?;
     let encrypt = match (plan.tls, parsed.capabilities & SSL != 0) {
         (Tls::Off, _) | (Tls::Prefer, false) => false,
@@ -266,7 +266,7 @@ pub(super) async fn open(
             return Err(io::Error::other("TLS: the server does not offer it"));
         }
     };
-    // The driver is to know nothing of TLS.
+    // The driver must not learn about TLS.
     let low = greeting.content.get_mut(parsed.capabilities_at..);
     if let Some([_, second, ..]) = low {
         *second &= !(SSL >> 8).to_le_bytes()[0];
@@ -306,7 +306,7 @@ fn response(
     method: Method,
     proof: &[u8],
 ) -> Zeroizing<Vec<u8>> {
-    // One that grew by itself would leave what it held behind, unwiped.
+    // A buffer that grows would leave unwiped copies behind.
     let mut content = Zeroizing::new(Vec::with_capacity(MAX_PACKET));
     content.extend_from_slice(head);
     content.extend_from_slice(plan.user().as_bytes());
@@ -330,7 +330,7 @@ fn response(
     content
 }
 
-/// Answers what the server asks, up to its last word: an OK or an ERR.
+/// Answers the server's requests until it sends an OK or an ERR.
 async fn authenticate(
     link: &mut Link,
     plan: &Plan,
@@ -341,7 +341,7 @@ async fn authenticate(
         let packet = Packet::read(link).await?;
         let answer = match packet.content.as_slice() {
             [0x00 | 0xff, ..] => return Ok(packet),
-            // AuthSwitchRequest: a name, a NUL, a nonce, and mostly another NUL.
+            // AuthSwitchRequest: a name, a NUL, a nonce, and usually another NUL.
             [0xfe, rest @ ..] => {
                 let mut parts = rest.splitn(2, |byte| *byte == 0);
                 let name = parts.next().unwrap_or_default();
@@ -350,9 +350,9 @@ async fn authenticate(
                 nonce = data.strip_suffix(&[0]).unwrap_or(data).to_vec();
                 method.response(plan, &nonce)?
             }
-            // The server remembers us: an OK follows.
+            // The server has the password in its cache: an OK follows.
             [0x01, 0x03] if method == Method::CachingSha2 => continue,
-            // It does not, and wants the password itself.
+            // The server does not have it in its cache, and requests the password itself.
             [0x01, 0x04] if method == Method::CachingSha2 => handed_over(method, plan, &nonce)?,
             _ => return Err(broken("while it authenticates us")),
         };

@@ -1,4 +1,4 @@
-//! The way to a PostgreSQL server up to the point from which the driver talks to it.
+//! The first step of a connection to a PostgreSQL server: starts TLS before the driver's messages.
 
 use std::io;
 
@@ -11,14 +11,14 @@ use crate::users::sql::network::Tls;
 /// SSLRequest: its length, and a number in place of a protocol's version (PostgreSQL 15, 55.7).
 const SSL_REQUEST: [u8; 8] = [0, 0, 0, 8, 0x04, 0xd2, 0x16, 0x2f];
 
-/// Changes to TLS where the configuration and the server want it (PostgreSQL 15, 55.2.10).
+/// Starts TLS if the configuration and the server require it (PostgreSQL 15, 55.2.10).
 pub(super) async fn open(mut socket: Metered, plan: &Plan) -> io::Result<Link> {
     if plan.tls == Tls::Off {
         return Ok(Link::Plain(socket));
     }
     socket.write_all(&SSL_REQUEST).await?;
-    // One byte and no more: what comes with it is no part of the encrypted conversation
-    // (CVE-2021-23222), and fails the handshake.
+    // Reads exactly one byte: further bytes are not part of the encrypted connection (CVE-2021-23222), and
+    // make the handshake fail.
     match socket.read_u8().await? {
         b'S' => encrypted(socket, plan).await,
         b'N' if plan.tls == Tls::Prefer => Ok(Link::Plain(socket)),

@@ -1,11 +1,11 @@
-//! Statements of PostgreSQL that a pooler cannot mix up.
+//! Rewrites PostgreSQL's prepared statements, so that a pooler cannot confuse them.
 //!
-//! A pooler such as PgBouncer may give each transaction another connection to the server. What was
-//! prepared on one of them is not there on the next, or is another client's statement of the same
-//! name, whose rows would be taken for ours. So unless the server has shown that nothing is in between
-//! ([`Session`]), no statement keeps a name there: it is parsed, bound, described and executed up to one
-//! Sync, and no pooler takes apart what is between two of them. The driver keeps its names and need
-//! not know.
+//! A pooler such as PgBouncer may use a different server connection for each transaction. A statement that
+//! was prepared on one of them is missing on the next, or belongs to another client that uses the same name;
+//! its rows would be taken for ours. So unless the server has proved that there is no pooler in between
+//! ([`Session`]), no statement has a name at the server: it is parsed, bound, described and executed before a
+//! single Sync, and no pooler splits the messages between two Syncs. The driver keeps its names and does not
+//! notice.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -15,11 +15,11 @@ use zeroize::Zeroizing;
 
 use super::meter::Meter;
 
-/// The longest message of a driver: a login has at most some 1,000 bytes, a statement what a
-/// configuration file holds.
+/// The maximum length of a driver's message: a login has at most about 1,000 bytes, and a statement fits into
+/// a configuration file.
 const MAX_MESSAGE: usize = 16 * 1024 * 1024;
 
-/// Where a connection of PostgreSQL leads.
+/// The peer of a PostgreSQL connection.
 #[derive(Debug, Default)]
 pub(in super::super) struct Session {
     process: AtomicU32,
@@ -27,34 +27,34 @@ pub(in super::super) struct Session {
 }
 
 impl Session {
-    /// Notes the process that the server says it is (PostgreSQL 15, 55.7, "BackendKeyData"); the first
-    /// counts.
+    /// Stores the process number that the server announces (PostgreSQL 15, 55.7, "BackendKeyData"); the first
+    /// one counts.
     pub(super) fn announce(&self, process: u32) {
         let (set, read) = (Ordering::Relaxed, Ordering::Relaxed);
-        // That there is one already is all that can fail.
+        // This only fails if a number is stored already.
         let _ = self.process.compare_exchange(0, process, set, read);
     }
 
-    /// The process that the server said it is. A pooler makes a number up, since its clients have no
-    /// process of their own there.
+    /// The process number that the server announced. A pooler makes up a number, because its clients have no
+    /// server process of their own.
     pub(in super::super) fn process(&self) -> i32 {
         self.process.load(Ordering::Relaxed).cast_signed()
     }
 
-    /// Says that the process that answers is the one that was announced.
+    /// Records that the answering process is the announced one.
     pub(in super::super) fn is_direct(&self) {
         self.direct.store(true, Ordering::Relaxed);
     }
 }
 
-/// Rewrites what a driver says.
+/// Rewrites a driver's messages.
 pub(super) struct Statements {
     meter: Arc<Meter>,
-    /// What has come of a message that is not whole yet.
+    /// The bytes of an incomplete message.
     partial: Zeroizing<Vec<u8>>,
     /// The first message has no type (PostgreSQL 15, 55.7, "StartupMessage").
     started: bool,
-    /// What was to be parsed, by the names that the driver gave.
+    /// The statements to parse, by the driver's names.
     known: HashMap<Vec<u8>, Vec<u8>>,
     /// The name of the statement that was parsed last since the last Sync.
     parsed: Option<Vec<u8>>,
@@ -71,8 +71,8 @@ impl Statements {
         }
     }
 
-    /// What to send in place of these bytes of the driver; `None` for the same. The error says why
-    /// they must not be sent.
+    /// The replacement for these bytes of the driver; `None` if they are unchanged. The error says why they
+    /// must not be sent.
     pub(super) fn pass(&mut self, bytes: &[u8]) -> Result<Option<Zeroizing<Vec<u8>>>, String> {
         let direct = self.meter.session.direct.load(Ordering::Relaxed);
         if direct && self.partial.is_empty() {
@@ -92,7 +92,7 @@ impl Statements {
         Ok(Some(out))
     }
 
-    /// The length of the next message, with its type; `None` if it is not whole yet.
+    /// The length of the next message, with its type; `None` if it is incomplete.
     fn whole(&self) -> Result<Option<usize>, String> {
         let kind = usize::from(self.started);
         let length = self.partial.get(kind..).and_then(<[u8]>::first_chunk::<4>);
@@ -106,7 +106,7 @@ impl Statements {
         Ok((self.partial.len() >= kind + length).then_some(kind + length))
     }
 
-    /// One message (PostgreSQL 15, 55.7).
+    /// Rewrites one message (PostgreSQL 15, 55.7).
     fn rewrite(&mut self, message: &[u8], out: &mut Vec<u8>) -> Result<(), String> {
         let (kind, body) = match message {
             [kind, _, _, _, _, body @ ..] => (*kind, body),
@@ -127,8 +127,8 @@ impl Statements {
                 }
                 put(b'D', &[b"S\0"], out);
             }
-            // Bind: a portal, the statement's name, and the values. The columns may be others than
-            // those that the driver was told when it prepared the statement, so it is told again.
+            // Bind: a portal, the statement's name, and the values. The columns may have changed since the
+            // driver prepared the statement, so they are described again.
             b'B' => {
                 let (portal, rest) = cut(body)?;
                 let (name, rest) = cut(rest)?;
@@ -145,7 +145,7 @@ impl Statements {
                 put(b'C', &[b"S\0"], out);
                 self.parsed = None;
             }
-            // Sync and a simple query end what belongs together.
+            // Sync and a simple query end a group of messages.
             b'S' | b'Q' => {
                 self.parsed = None;
                 out.extend_from_slice(message);
@@ -155,7 +155,7 @@ impl Statements {
         Ok(())
     }
 
-    /// Has the statement of this name parsed, without the name.
+    /// Adds a Parse of the named statement, without the name.
     fn parse(&mut self, name: &[u8], out: &mut Vec<u8>) -> Result<(), String> {
         let statement = self.known.get(name).ok_or_else(nonsense)?;
         put(b'P', &[b"\0", statement], out);
@@ -168,7 +168,7 @@ fn nonsense() -> String {
     "the driver does not ask as PostgreSQL's clients do".to_owned()
 }
 
-/// A text that ends with a NUL, and what follows.
+/// A text that ends with a NUL, and the bytes after it.
 fn cut(bytes: &[u8]) -> Result<(&[u8], &[u8]), String> {
     let end = bytes.iter().position(|byte| *byte == 0);
     let (text, rest) = bytes.split_at(end.ok_or_else(nonsense)?);

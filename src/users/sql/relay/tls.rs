@@ -1,4 +1,4 @@
-//! TLS to a database server, by the mode that is configured.
+//! TLS to a database server, in the configured mode.
 
 use std::sync::Arc;
 
@@ -13,8 +13,8 @@ use rustls::{
 use crate::net::tls::System;
 use crate::users::sql::network::Tls;
 
-/// How to make TLS connections. With [`Tls::Verify`] the certificates of the system are trusted,
-/// and those in `authorities`, in PEM form.
+/// Makes TLS connections. With [`Tls::Verify`], the certificates of the system are trusted, and those in
+/// `authorities`, in PEM form.
 pub(super) fn client(tls: Tls, authorities: Option<&[u8]>) -> Result<Arc<ClientConfig>, String> {
     let provider = Arc::new(ring::default_provider());
     let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
@@ -43,15 +43,15 @@ fn verifying(
     }
     match System::read() {
         Ok(system) => drop(roots.add_parsable_certificates(system.certificates)),
-        // A system without certificates of its own can have those of the configuration.
+        // A system without certificates can use those of the configuration.
         Err(_) if !roots.is_empty() => {}
         Err(error) => return Err(error),
     }
     Ok(builder.with_root_certificates(roots).with_no_client_auth())
 }
 
-/// Takes any certificate: the modes `prefer` and `require` do not ask whose it is. The server must
-/// have its key all the same.
+/// Accepts any certificate, for the modes `prefer` and `require`, which do not check the identity. The server
+/// must still have the key of the certificate.
 #[derive(Debug)]
 struct Anybody(Arc<CryptoProvider>);
 
