@@ -1,38 +1,40 @@
-//! What answers requests, whichever transport brought them.
+//! The interface between the transports and the part that answers requests.
 
 use super::pace::Departure;
 use super::params::{Params, Peer};
 
-/// What a transport asks for answers. An answer is a CGI response: headers, and a blank line (RFC 3875, 6.2).
+/// Answers requests for a transport. An answer is a CGI response: headers, and a blank line (RFC
+/// 3875, 6.2).
 pub trait Application {
-    /// Whether a connection of this peer is served; if not, it is closed without a word.
+    /// Whether a connection of this peer is served; if not, it is closed without an answer.
     fn admits(&self, _peer: Peer) -> bool {
         true
     }
 
-    /// Appends the answer to a whole request that this peer has sent, and says when it may leave.
+    /// Appends the answer to a whole request of this peer, and returns when it may be sent.
     fn respond(&self, peer: Peer, params: &Params<'_>, out: &mut Vec<u8>) -> Departure;
 
-    /// Appends the answer where there is no whole request to hand over. A bare END_REQUEST would
-    /// reach nginx as `200 OK` through mod_proxy_fcgi.
+    /// Appends the answer if there is no whole request. A bare END_REQUEST would reach nginx as
+    /// `200 OK` through mod_proxy_fcgi.
     fn respond_without_request(&self, why: NoRequest, out: &mut Vec<u8>);
 
-    /// Looks at the configuration again (SIGHUP). One that answers a single request has nothing to do.
+    /// Checks the configuration for changes (SIGHUP). An application that answers a single request
+    /// does nothing.
     fn reload(&self) {}
 }
 
 /// Why there is no whole request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NoRequest {
-    /// The web server sent ABORT_REQUEST, or the connection was given up while a request was
-    /// still arriving.
+    /// The web server sent ABORT_REQUEST, or the connection was evicted while a request was
+    /// arriving.
     Aborted,
     /// All connections are busy.
     Overloaded,
-    /// The variables are longer, or more, than the transport takes.
+    /// The variables exceed the limits of the transport.
     TooLarge,
     /// PARAMS is not a sequence of name-value pairs (FastCGI 1.0, 3.4).
     Malformed,
-    /// The request took longer than the transport waits.
+    /// The request did not arrive before the time-out.
     TooSlow,
 }

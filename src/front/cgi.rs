@@ -7,13 +7,13 @@ use super::environment::{self, Variable};
 use super::params::{Params, Peer, TooManyPairs};
 use super::{Application, NoRequest};
 
-/// The most meta-variables that are looked at. nginx sends up to 25 headers.
+/// The maximum number of meta-variables. nginx sends up to 25 headers.
 const MAX_VARIABLES: usize = 512;
 
 /// Answers the request in the environment.
 ///
-/// The request's variables, one of which is the password, are gone from the environment then. It fails
-/// only if the answer cannot be written to stdout.
+/// The request's variables, including the password, are removed from the environment. It fails only
+/// if the answer cannot be written to stdout.
 pub fn run(app: &impl Application) -> io::Result<()> {
     let environment = environment::take(is_of_request);
     let mut out = Vec::new();
@@ -26,8 +26,9 @@ pub fn run(app: &impl Application) -> io::Result<()> {
     stdout.flush()
 }
 
-/// Whether a variable is a header or says which host sent the request; also under the name that Apache
-/// gives it when it redirects a request. The rest of an environment can be large, and is not the request's.
+/// Whether a variable is a header or names the host that sent the request; also under the name that
+/// Apache gives it after a redirect. The rest of an environment can be large and is not part of the
+/// request.
 fn is_of_request(mut name: &[u8]) -> bool {
     while let Some(original) = name.strip_prefix(b"REDIRECT_") {
         name = original;

@@ -1,8 +1,8 @@
-//! The request's variables under CGI: taken out of the environment, and overwritten there.
+//! Takes the request's variables out of the environment under CGI, and overwrites them there.
 //!
-//! What the kernel gave the process at its start stays readable in `/proc/PID/environ` for root,
-//! and in a dump of its memory, for as long as the process lives. `std::env::remove_var` takes
-//! away only the pointer to it. So this module, and no other, has unsafe code.
+//! The environment that the kernel gave the process stays readable in `/proc/PID/environ` for root,
+//! and in a memory dump, for as long as the process lives. `std::env::remove_var` removes only the
+//! pointer to it. So this module has unsafe code, and no other has.
 #![allow(
     unsafe_code,
     reason = "no safe way leads to the bytes of the environment"
@@ -18,17 +18,17 @@ unsafe extern "C" {
     static environ: *const *mut c_char;
 }
 
-/// A variable's name and its value, which is wiped when it goes.
+/// A variable's name, and its value, which is wiped on drop.
 pub(crate) type Variable = (OsString, Zeroizing<Vec<u8>>);
 
-/// Takes all variables with such names, and overwrites their values where they were: from then on
-/// they are empty. To be called before the process has a second thread.
+/// Takes all variables with such names, and overwrites their values in place: afterwards they are
+/// empty. Call it before the process has a second thread.
 pub(crate) fn take(wanted: impl Fn(&[u8]) -> bool) -> Vec<Variable> {
     let mut taken = Vec::new();
-    // SAFETY: whoever else reads or changes the environment does so by way of `std::env` or of C,
-    // and in another thread: there is none yet. The list is what the kernel or the C library made,
-    // so each pointer before the null one is that of a string that ends with a NUL byte and may be
-    // written, and the slice ends before that byte.
+    // SAFETY: all other code reads or changes the environment through `std::env` or C, and
+    // concurrently only in another thread: there is none yet. The list was made by the kernel or
+    // the C library, so each pointer before the null one is that of a writable string that ends
+    // with a NUL byte, and the slice ends before that byte.
     unsafe {
         let mut entry = environ;
         while let Some(string) = entry.as_ref().copied().filter(|string| !string.is_null()) {

@@ -1,6 +1,7 @@
-//! How requests arrive: as CGI meta-variables or as FastCGI records. It knows neither mail nor nginx.
+//! The transports: requests arrive as CGI meta-variables or as FastCGI records. This folder knows
+//! neither mail nor nginx.
 //!
-//! Both transports, [`cgi`] and [`fcgi`], hand [`Params`](params::Params) to one [`Application`].
+//! Both transports, [`cgi`] and [`fcgi`], pass [`Params`](params::Params) to one [`Application`].
 
 mod application;
 pub mod cgi;

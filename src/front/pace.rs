@@ -1,52 +1,53 @@
-//! When an answer leaves: a refusal so that its time says nothing of its reason.
+//! Decides when an answer is sent: refusals are delayed so that their time does not reveal their
+//! reason.
 //!
-//! A refusal costs a hash of the users' scheme whatever its reason (`auth::Chain`), but the reason is
-//! still told by what is left: an account that is there to be looked at, a line of the log that is
-//! longer, a database that finds no row, or is not asked at all. These are fractions of a microsecond
-//! for a password file and up to some hundred for a database on the same machine; a millisecond
-//! rounds that away. Some microseconds come back by caches that are warm from one kind of work and not
-//! from another, and are blurred by chance.
+//! Every refusal computes a hash of the users' scheme (`auth::Chain`), but small differences
+//! remain: reading an account that exists, a longer log line, a database that finds no row or is
+//! not asked at all. These are fractions of a microsecond for a password file, and up to some
+//! hundred for a database on the same machine; rounding to a millisecond hides them. Caches that
+//! are warm from one kind of work and not from another add some microseconds again; a random delay
+//! blurs those.
 
 use std::hash::{BuildHasher as _, RandomState};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-/// What the time of a refusal is rounded up to.
+/// The time of a refusal is rounded up to this step.
 pub const STEP: Duration = Duration::from_millis(1);
 
-/// What is added by chance to what was rounded is shorter than that.
+/// The upper limit of the random delay after rounding.
 const BLUR: Duration = Duration::from_micros(128);
 
-/// When an answer may leave.
+/// When an answer may be sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
 pub enum Departure {
     /// At once: the login is accepted.
     AtOnce,
-    /// A whole number of steps after its request came: soon.
+    /// A whole number of steps after its request arrived, without further delay.
     InStep {
-        /// When the request came.
+        /// When the request arrived.
         came: Instant,
     },
-    /// The same, and no earlier than the answers that led to it took: nobody was asked. A server
-    /// keeps neither a thread nor a place for it meanwhile.
+    /// The same, and not before the time that earlier answers took: no store was asked. A server
+    /// holds neither a thread nor a seat meanwhile.
     Held {
-        /// When the request came.
+        /// When the request arrived.
         came: Instant,
-        /// When the answer may leave at the earliest.
+        /// The earliest time to send the answer.
         earliest: Instant,
     },
 }
 
 impl Departure {
-    /// Sleeps until it.
+    /// Sleeps until then.
     pub fn wait(self) {
         if let Some(due) = self.due() {
             sleep(due.saturating_duration_since(Instant::now()));
         }
     }
 
-    /// The moment, as seen from now; `None` for now.
+    /// The time to send it; `None` for now.
     pub fn due(self) -> Option<Instant> {
         let (came, least) = match self {
             Self::AtOnce => return None,
@@ -57,7 +58,7 @@ impl Departure {
     }
 }
 
-/// Another time each time.
+/// A different delay each time.
 fn blur() -> Duration {
     let parts = BLUR.subsec_nanos();
     let chance = RandomState::new().hash_one(parts) % u64::from(parts);

@@ -1,4 +1,4 @@
-//! CGI meta-variables of one request, whichever transport brought them, and who handed them over.
+//! The CGI meta-variables of one request, and the peer that sent them.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -6,15 +6,14 @@ use std::net::IpAddr;
 /// The name-value pairs of one request: the process environment under CGI, the PARAMS stream
 /// under FastCGI (FastCGI 1.0, 6.2).
 ///
-/// Names and values are bytes as they came: nothing outside promises UTF-8. A name may come
-/// twice; who reads the pairs decides what that means. There are never more pairs than the bound
-/// that was given.
+/// Names and values are the received bytes, which are not always UTF-8. A name may occur twice; the
+/// reader decides what that means. The number of pairs is limited.
 pub struct Params<'a> {
     pairs: Vec<(&'a [u8], &'a [u8])>,
     bound: usize,
 }
 
-/// More pairs came than the bound allows.
+/// There are more pairs than the limit.
 #[derive(Debug, PartialEq, Eq)]
 pub struct TooManyPairs;
 
@@ -27,16 +26,16 @@ impl fmt::Display for TooManyPairs {
 impl std::error::Error for TooManyPairs {}
 
 impl<'a> Params<'a> {
-    /// An empty set that takes at most `bound` pairs.
+    /// An empty set for at most `bound` pairs.
     pub fn bounded(bound: usize) -> Self {
-        // A request of nginx through Apache brings about 40 variables.
+        // A request of nginx through Apache has about 40 variables.
         Self {
             pairs: Vec::with_capacity(bound.min(64)),
             bound,
         }
     }
 
-    /// Adds a pair; an error once the bound is reached.
+    /// Adds a pair; an error if the limit is reached.
     pub fn push(&mut self, name: &'a [u8], value: &'a [u8]) -> Result<(), TooManyPairs> {
         if self.pairs.len() >= self.bound {
             return Err(TooManyPairs);
@@ -45,13 +44,13 @@ impl<'a> Params<'a> {
         Ok(())
     }
 
-    /// All pairs, in the order in which they came.
+    /// All pairs, in the order of arrival.
     pub fn iter(&self) -> impl Iterator<Item = (&'a [u8], &'a [u8])> + '_ {
         self.pairs.iter().copied()
     }
 }
 
-/// Shows the names only: a value may be a password.
+/// Prints only the names: a value may be a password.
 impl fmt::Debug for Params<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let names = self
@@ -62,15 +61,15 @@ impl fmt::Debug for Params<'_> {
     }
 }
 
-/// Who handed a request over, as far as that is known without believing anybody.
+/// The peer that sent a request, as far as that is certain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Peer {
-    /// A program that connected over TCP from this address. IPv4 in the form of IPv6 is IPv4.
+    /// A program that connected over TCP from this address. IPv4-mapped IPv6 becomes IPv4.
     Tcp(IpAddr),
-    /// A program that may write to a Unix socket that we made, or systemd for us.
+    /// A program that may write to a Unix socket of this process, or of systemd for it.
     Unix,
-    /// The web server that started us: under CGI, or with a Unix socket of its own on descriptor 0.
-    /// Who asked it stands in `REMOTE_ADDR` (RFC 3875, 4.1.8).
+    /// The web server that started this process: under CGI, or with its own Unix socket on
+    /// descriptor 0. The address of its client is in `REMOTE_ADDR` (RFC 3875, 4.1.8).
     WebServer,
 }
 

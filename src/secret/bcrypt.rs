@@ -160,7 +160,7 @@ fn fits_by_crypt_blowfish(text: &str, password: &[u8]) -> bool {
 }
 
 /// The first key of such a password: 72 bytes, one bit changed. The faulty version read bytes as
-/// signed numbers. `None` for a password for which that made another key, or no difference at all.
+/// signed numbers. `None` unless it makes the same key although the password has bytes above 0x7f.
 fn changed_key(password: &[u8]) -> Option<Zeroizing<[u8; MAX_PASSWORD_BYTES]>> {
     let mut key = Zeroizing::new([0; MAX_PASSWORD_BYTES]);
     let bytes = password.iter().chain([&0]).cycle();

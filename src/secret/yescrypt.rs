@@ -19,7 +19,7 @@ const MAX_SALT_BYTES: usize = 64;
 /// The only length of a digest in this format.
 const DIGEST_BYTES: usize = 32;
 
-/// The part of a hash with parameters that are not a number.
+/// The error for parameters that cannot be read.
 const DAMAGED: SecretError = SecretError::Damaged("the parameters are damaged");
 
 /// A hash whose parameters are within the limits.

@@ -1,8 +1,9 @@
-//! One FastCGI connection: bytes in, events and bytes out. No I/O, no clock.
+//! The state machine of one FastCGI connection: bytes in, events and bytes out. No I/O, no clock.
 //!
-//! All rules about what may follow what are here (FastCGI 1.0, 3 to 6). The driver appends what it
-//! read to [`Connection::room`], asks [`Connection::next`] until that wants more bytes, and sends
-//! what gathered in `out`. One request is active at a time: we do not multiplex.
+//! All rules about the order of records are here (FastCGI 1.0, 3 to 6). The driver appends the
+//! bytes that it read to [`Connection::room`], calls [`Connection::next`] until that needs more
+//! bytes, and sends the content of `out`. One request is active at a time: requests are not
+//! multiplexed.
 
 use std::ops::Range;
 
@@ -13,11 +14,12 @@ use super::record::{self, Begin, Ended, Header, Kind};
 use crate::front::NoRequest;
 use crate::front::params::Params;
 
-/// What a connection costs while it is silent. An ordinary request is 1 to 3 KiB.
+/// The memory of a silent connection in bytes. An ordinary request is 1 to 3 KiB.
 const BUFFER: usize = 8 * 1024;
 /// How much the buffer grows at a time when a request is larger.
 const GROWTH: usize = 32 * 1024;
-/// How much is read and thrown away: of PARAMS beyond the limit before the answer, of STDIN after.
+/// How many bytes are read and discarded: of PARAMS beyond the limit before the answer, of STDIN
+/// after it.
 const WASTE: usize = 1024 * 1024;
 
 /// State and buffer of one connection.
@@ -25,13 +27,13 @@ const WASTE: usize = 1024 * 1024;
 pub struct Connection {
     limits: Limits,
     input: Vec<u8>,
-    /// How much of `input` is dealt with.
+    /// How many bytes of `input` are processed.
     taken: usize,
-    /// Where in `input` the PARAMS of the active request are: always before `taken`. What a later
-    /// record brings is moved down over the headers between, so PARAMS are whole without a copy
-    /// if they came in one record.
+    /// The position of the active request's PARAMS in `input`: always before `taken`. Content of a
+    /// later record is moved down over the headers between. So PARAMS are contiguous, without a
+    /// copy if they came in one record.
     params: Range<usize>,
-    /// What of the record at hand is still to come.
+    /// The remaining bytes of the current record.
     rest: Rest,
     state: State,
 }
@@ -49,11 +51,12 @@ enum State {
     Idle,
     /// PARAMS are arriving.
     Arriving(Active),
-    /// It is our turn: a whole request, or a reason for an answer without one.
+    /// The application must answer: a whole request has arrived, or a reason for an answer without
+    /// one.
     Due(Active, Option<NoRequest>),
-    /// The last request is answered; the end of its STDIN is still to come.
+    /// The last request is answered; the end of its STDIN has not arrived.
     Draining { id: u16, wasted: usize },
-    /// Nothing more is to come that we would look at.
+    /// No further input is processed.
     Over,
 }
 
@@ -62,12 +65,12 @@ struct Active {
     id: u16,
     keep: bool,
     stdin_ended: bool,
-    /// Bytes thrown away because PARAMS are too long; if there are any, so is the request.
+    /// Bytes discarded because PARAMS are too long; if not zero, the request is too long.
     wasted: usize,
     too_large: bool,
 }
 
-/// What the driver is to do next.
+/// The next step of the driver.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Event {
     /// Call [`Connection::answer`].
@@ -76,19 +79,19 @@ pub enum Event {
     More(Want),
     /// Send what is in `out`, then close.
     Over,
-    /// Close: the peer broke the protocol so that the place of the next record is unknown, or what
-    /// it means.
+    /// Close: the peer broke the protocol, so that the position or the meaning of the next record
+    /// is unknown.
     Broken(Broken),
 }
 
-/// What the bytes are wanted for.
+/// What the missing bytes belong to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Want {
     /// A new request: the peer may take its time.
     Request,
-    /// The rest of what has begun.
+    /// The rest of a request that has begun.
     Rest,
-    /// The end of STDIN: the answer is complete, nothing more will be sent.
+    /// The end of STDIN: the answer is complete, and nothing more is sent.
     End,
 }
 
@@ -129,9 +132,9 @@ impl Connection {
         }
     }
 
-    /// Makes it a new connection, with the old one's buffer.
+    /// Resets it to a new connection, and keeps the buffer.
     pub fn reset(&mut self) {
-        // All that it has room for, also what was there before.
+        // Its whole capacity, including old content.
         self.input.zeroize();
         self.input.shrink_to(BUFFER);
         self.taken = 0;
@@ -140,9 +143,10 @@ impl Connection {
         self.state = State::Idle;
     }
 
-    /// Where received bytes are to be appended; what is there must stay. Spare capacity is
-    /// provided: at most 32 KiB more than what has been received and is still needed. The buffer
-    /// outlives requests, and requests hold passwords: what is not needed any more is overwritten.
+    /// The buffer that received bytes are appended to; the caller must not change its content. It
+    /// has spare capacity: at most 32 KiB more than the received bytes that are still needed. The
+    /// buffer outlives requests, and requests contain passwords, so bytes that are no longer needed
+    /// are overwritten.
     pub fn room(&mut self) -> &mut Vec<u8> {
         let params = self.params.len();
         self.input.copy_within(self.params.clone(), 0);
@@ -157,7 +161,7 @@ impl Connection {
         if self.input.is_empty() {
             self.input.shrink_to(BUFFER);
         } else if self.input.capacity() - self.input.len() < BUFFER / 2 {
-            // By hand: a buffer that grew by itself would leave what it held behind.
+            // Grown explicitly: a buffer that reallocates would leave its old content unwiped.
             let mut larger = Vec::with_capacity(self.input.len() + GROWTH);
             larger.extend_from_slice(&self.input);
             self.input.zeroize();
@@ -166,7 +170,7 @@ impl Connection {
         &mut self.input
     }
 
-    /// Goes on with what has been received. Appends to `out` what the protocol itself answers.
+    /// Processes the received bytes. Appends to `out` the answers of the protocol itself.
     pub fn next(&mut self, out: &mut Vec<u8>) -> Event {
         loop {
             if let Some(event) = self.settled() {
@@ -186,8 +190,8 @@ impl Connection {
         }
     }
 
-    /// Answers the request that is due: `respond` appends the CGI response, either to a request or
-    /// to the lack of one. Does nothing if none is due.
+    /// Answers the pending request: `respond` appends the CGI response, either to a request or to
+    /// the reason why there is none. Does nothing if no request is pending.
     pub fn answer(
         &mut self,
         out: &mut Vec<u8>,
@@ -206,7 +210,7 @@ impl Connection {
         self.state = after(active);
     }
 
-    /// Ends a request that is still arriving: an answer without a request is due then, after which
+    /// Ends a request that is still arriving: then an answer without a request is due, after which
     /// the connection is closed. False if no request has begun.
     pub fn give_up(&mut self, why: NoRequest) -> bool {
         let State::Arriving(active) = self.state else {
@@ -217,7 +221,7 @@ impl Connection {
         true
     }
 
-    /// Makes the request at hand the last one, whatever the web server asked for.
+    /// Makes the current request the last one, even if the web server asked to keep the connection.
     pub fn finish(&mut self) {
         match &mut self.state {
             State::Arriving(active) | State::Due(active, _) => active.keep = false,
@@ -247,7 +251,7 @@ impl Connection {
         self.taken == self.input.len() && self.rest.content + self.rest.padding == 0
     }
 
-    /// Takes content and padding of the record at hand; false if they have not arrived whole.
+    /// Skips content and padding of the current record; false if they have not arrived completely.
     fn take_rest(&mut self) -> bool {
         let content = self.rest.content.min(self.input.len() - self.taken);
         if self.rest.is_params {
@@ -267,8 +271,8 @@ impl Connection {
         self.rest.content + self.rest.padding == 0
     }
 
-    /// Takes a header, and the content where that is looked at as a whole; false if they have not
-    /// arrived.
+    /// Reads a header, and the content of a record that is processed as a whole; false if they have
+    /// not arrived.
     fn take_record(&mut self, out: &mut Vec<u8>) -> Result<bool, Broken> {
         let unread = self.input.get(self.taken..).unwrap_or_default();
         let Some((head, body)) = unread.split_first_chunk() else {
@@ -331,8 +335,8 @@ impl Connection {
         Ok(())
     }
 
-    /// A record of a request. Records for requests that are not active are ignored, and so are
-    /// types that a Responder does not get.
+    /// Processes a record of a request. Records for requests that are not active are ignored, and
+    /// so are types that a Responder does not get.
     fn stream(&mut self, header: Header) {
         let State::Arriving(mut active) = self.state else {
             return;
@@ -373,7 +377,7 @@ impl Connection {
         self.state = State::Due(active, why);
     }
 
-    /// PARAMS as pairs. Only the whole stream is decoded: a record may end within a pair.
+    /// Decodes PARAMS into pairs. Only the whole stream is decoded: a record may end within a pair.
     fn decode(&self) -> Result<Params<'_>, NoRequest> {
         let bytes = self.input.get(self.params.clone()).unwrap_or_default();
         let mut params = Params::bounded(self.limits.params_pairs);
@@ -389,8 +393,8 @@ impl Connection {
     }
 }
 
-/// Where a connection stands after a request. The peer of a kept one may send STDIN that we have
-/// not seen the end of: records for a request that is not active any more, which are ignored.
+/// The state after a request. The peer of a kept connection may send the rest of STDIN: records for
+/// a request that is no longer active, which are ignored.
 fn after(active: Active) -> State {
     if active.keep {
         State::Idle
@@ -404,7 +408,7 @@ fn after(active: Active) -> State {
     }
 }
 
-/// A management record.
+/// Processes a management record.
 fn manage(
     header: Header,
     content: &[u8],

@@ -1,7 +1,8 @@
-//! Answers that are not to leave yet, and their connections: no thread and no seat is theirs meanwhile.
+//! Holds delayed answers with their connections: they occupy neither a thread nor a seat while they
+//! wait.
 //!
-//! One thread takes them out again, each when it is due, and not more than one in a step: refusals
-//! that cost nothing must not come so fast that answering them leaves nobody else a processor.
+//! One thread sends them, each when it is due, and only one per step: refusals cost the client
+//! nothing, and answering a burst of them must not take the processor from other requests.
 
 use std::cmp::{Ordering, Reverse};
 use std::collections::BinaryHeap;
@@ -13,20 +14,20 @@ use super::conn::Connection;
 use crate::front::pace::STEP;
 use crate::front::params::Peer;
 
-/// How many are kept. Each takes a descriptor and some 10 KiB.
+/// The maximum number of held answers. Each takes a file descriptor and about 10 KiB.
 const MOST: usize = 256;
 
-/// A connection whose answer is made, but not sent.
+/// A connection whose answer is ready but not sent.
 #[derive(Debug)]
 pub(super) struct Parked {
     pub socket: Arc<OwnedFd>,
     pub peer: Peer,
     pub conn: Connection,
-    /// What is to be sent.
+    /// The bytes to send.
     pub out: Vec<u8>,
 }
 
-/// The connections whose answers are held back.
+/// The connections with held answers.
 #[derive(Debug, Default)]
 pub(super) struct Held {
     state: Mutex<State>,
@@ -36,24 +37,24 @@ pub(super) struct Held {
 #[derive(Debug, Default)]
 struct State {
     waiting: BinaryHeap<Reverse<Entry>>,
-    /// How many were ever put in.
+    /// How many were ever added.
     count: u64,
-    /// When the last one was taken out.
+    /// When the last one was removed.
     last: Option<Instant>,
-    /// Whether none is to wait any longer.
+    /// Whether all answers are released now.
     hurried: bool,
 }
 
 #[derive(Debug)]
 struct Entry {
     due: Instant,
-    /// In the order of their coming where they are due at the same time.
+    /// If several are due at the same time, in the order of arrival.
     number: u64,
     parked: Box<Parked>,
 }
 
 impl Held {
-    /// Keeps a connection until its answer is due; gives it back if there are too many.
+    /// Holds a connection until its answer is due; returns it if there are too many.
     pub(super) fn keep(&self, due: Instant, parked: Box<Parked>) -> Result<(), Box<Parked>> {
         let mut state = self.lock();
         if state.waiting.len() >= MOST {
@@ -73,7 +74,7 @@ impl Held {
         Ok(())
     }
 
-    /// Waits for the next one whose answer is due. For one thread.
+    /// Waits for the next due answer. Only one thread calls this.
     pub(super) fn next(&self) -> Box<Parked> {
         let mut state = self.lock();
         loop {
@@ -99,7 +100,7 @@ impl Held {
         }
     }
 
-    /// Lets none wait any longer: the server stops.
+    /// Releases all answers now, because the server stops.
     pub(super) fn hurry(&self) {
         self.lock().hurried = true;
         self.changed.notify_one();

@@ -1,4 +1,4 @@
-//! One connection over its socket: reads, sends, time-outs.
+//! Serves one connection over its socket: reads, writes, time-outs.
 
 use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -19,30 +19,30 @@ use crate::front::pace::Departure;
 use crate::front::params::Peer;
 use crate::front::{Application, NoRequest};
 
-/// How long the end of STDIN is waited for after the answer.
+/// The time-out for the end of STDIN after the answer.
 const DRAIN: Duration = Duration::from_secs(1);
 
-/// Whether there is room for the connection.
+/// Whether the connection is served.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Admission {
     /// It is served.
     Served,
-    /// It goes on after an answer that was held back.
+    /// It continues after a held answer.
     Resumed,
-    /// Everyone is busy: its request is read and answered with [`NoRequest::Overloaded`].
+    /// All seats are busy: its request is read and answered with [`NoRequest::Overloaded`].
     Turned,
 }
 
-/// How a connection is left.
+/// The state in which a connection is left.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Left {
-    /// It is to be closed.
+    /// It must be closed.
     Over,
-    /// An answer is in `out` that is to leave then.
+    /// `out` has an answer that must be sent at this time.
     Held(Instant),
 }
 
-/// A connection, its socket and what others see of it.
+/// A connection, its socket and the phase that other threads see.
 pub(super) struct Link<'a> {
     socket: &'a OwnedFd,
     peer: Peer,
@@ -50,13 +50,13 @@ pub(super) struct Link<'a> {
     limits: &'a Limits,
     phase: Phase,
     since: Instant,
-    /// Something has arrived.
+    /// Bytes have arrived.
     received: bool,
     /// SO_RCVTIMEO as it is set.
     timeout: Option<Duration>,
 }
 
-/// Nothing more can be sent.
+/// Sending has failed.
 struct Lost;
 
 enum Read {
@@ -67,7 +67,7 @@ enum Read {
 }
 
 impl<'a> Link<'a> {
-    /// `since` is the time of the accept.
+    /// `since` is the time of `accept`.
     pub(super) fn new(
         (socket, peer): (&'a OwnedFd, Peer),
         slot: &'a Slot,
@@ -86,7 +86,7 @@ impl<'a> Link<'a> {
         }
     }
 
-    /// The same for a connection on which a request has been answered.
+    /// The same for a connection on which a request was answered already.
     pub(super) fn resumed(self) -> Self {
         Self {
             received: true,
@@ -95,8 +95,8 @@ impl<'a> Link<'a> {
         }
     }
 
-    /// Serves the connection to its end, or to an answer that is not to leave yet. An error is what
-    /// the peer did against the protocol.
+    /// Serves the connection to its end, or until an answer must be held. The error is the peer's
+    /// violation of the protocol.
     pub(super) fn serve(
         mut self,
         conn: &mut Connection,
@@ -125,7 +125,7 @@ impl<'a> Link<'a> {
                         }
                         Departure::AtOnce | Departure::InStep { .. } => departure.wait(),
                     }
-                    // Growing would leave a copy of what is there behind.
+                    // Reallocating would leave a copy of the content.
                     if out.len() > out.capacity() / 2 && self.send(out).is_err() {
                         return Ok(Left::Over);
                     }
@@ -147,7 +147,7 @@ impl<'a> Link<'a> {
                         Read::End | Read::TimedOut | Read::Lost => return Ok(Left::Over),
                     }
                 }
-                // If the peer is gone, that ends the connection as well.
+                // If the peer has closed, this ends the connection as well.
                 Event::Over => {
                     let _ = self.send(out);
                     return Ok(Left::Over);
@@ -167,7 +167,7 @@ impl<'a> Link<'a> {
         stay
     }
 
-    /// Enters the phase in which these bytes are waited for.
+    /// Enters the phase of waiting for these bytes.
     fn wait_for(&mut self, want: Want) {
         let phase = match want {
             Want::Request if !self.received => Phase::Fresh,
@@ -184,8 +184,8 @@ impl<'a> Link<'a> {
             self.since = accepted;
         }
         if phase == Phase::Draining {
-            // The web server sees that the answer is whole. A close with STDIN unread would reset
-            // the connection under a peer that is still writing.
+            // The web server sees that the answer is complete. Closing with unread STDIN would
+            // reset the connection of a peer that is still writing.
             let _ = shutdown(self.socket, Shutdown::Write);
         }
     }
@@ -206,8 +206,7 @@ impl<'a> Link<'a> {
         loop {
             if flags.is_empty() {
                 let left = match self.phase {
-                    // Whole time-outs, so that requests one after the other need no system call
-                    // for it.
+                    // Rounded time-outs, so that consecutive requests need no system call for it.
                     Phase::Idle => total,
                     _ => total.saturating_sub(self.since.elapsed()),
                 };
@@ -273,8 +272,8 @@ impl<'a> Link<'a> {
     }
 }
 
-/// Sends an answer that is due, as far as that goes without waiting. True if its connection needs
-/// nothing more than to be closed. An error is what the peer did against the protocol.
+/// Sends a due answer, as far as that does not block. True if its connection only needs to be
+/// closed. The error is the peer's violation of the protocol.
 pub(super) fn depart(parked: &mut Parked) -> Result<bool, Broken> {
     let Parked {
         socket, conn, out, ..
@@ -289,7 +288,7 @@ pub(super) fn depart(parked: &mut Parked) -> Result<bool, Broken> {
     }
     let mut event = conn.next(out);
     if event == Event::More(Want::End) {
-        // It has usually come meanwhile.
+        // It has usually arrived by now.
         match recv(&*socket, spare_capacity(conn.room()), RecvFlags::DONTWAIT) {
             Ok((_, 0)) => return Ok(true),
             Ok(_) => event = conn.next(out),

@@ -17,24 +17,24 @@ mod unix;
 use unix::OwnFile;
 pub use unix::SocketRights;
 
-/// Connections that wait for `accept`; the kernel cuts it to its own limit
-/// (net.core.somaxconn, 4096 by default).
+/// The length of the backlog; the kernel limits it (net.core.somaxconn, 4096 by default).
 const BACKLOG: i32 = 4096;
 
 /// A listening stream socket, TCP or Unix.
 #[derive(Debug)]
 pub struct Listener {
     socket: OwnedFd,
-    /// Who connects to a Unix socket; `None` for TCP, where each connection has its address.
+    /// The peer of a Unix socket; `None` for TCP, where each connection has its address.
     local_peer: Option<Peer>,
     own_file: Option<OwnFile>,
 }
 
-/// The listening socket on descriptor 0, if there is one: then this is a FastCGI program
+/// The listening socket on descriptor 0, if there is one: then this process is a FastCGI program
 /// (FastCGI 1.0, 2.2).
 ///
-/// A *connected* socket there, as Apache's mod_cgid gives to CGI programs, is none, and neither is
-/// anything where `GATEWAY_INTERFACE` is set: only CGI programs get that (RFC 3875, 4.1.4).
+/// A *connected* socket does not count: Apache's mod_cgid gives one to CGI programs. If
+/// `GATEWAY_INTERFACE` is set, no socket counts: only CGI programs get that variable (RFC 3875,
+/// 4.1.4).
 pub fn inherited_on_fd0() -> Option<Listener> {
     let stdin = rustix::stdio::stdin();
     if std::env::var_os("GATEWAY_INTERFACE").is_some() || !listens(stdin) {
@@ -45,7 +45,7 @@ pub fn inherited_on_fd0() -> Option<Listener> {
 }
 
 /// The sockets that systemd passes (`LISTEN_FDS`, sd_listen_fds(3)); empty without it. An error if
-/// one of them is no listening stream socket.
+/// one of them is not a listening stream socket.
 pub fn from_systemd() -> io::Result<Vec<Listener>> {
     let mut passed = ListenFd::from_env();
     let mut listeners = Vec::new();
@@ -71,17 +71,17 @@ fn listens(socket: BorrowedFd<'_>) -> bool {
 impl Listener {
     /// Listens on `unix:/path` or on `address:port`.
     ///
-    /// A Unix socket gets its rights before anyone can connect. A socket file that nobody serves
-    /// is replaced; `AddrInUse` if somebody does or is about to, or if the file is no socket.
-    /// `PermissionDenied` if others could replace the file. `InvalidInput` if `address` is neither
-    /// form.
+    /// A Unix socket gets its rights before a client can connect. A socket file without a server is
+    /// replaced. `AddrInUse` if another program serves it or is about to, or if the file is not a
+    /// socket. `PermissionDenied` if others could replace the file. `InvalidInput` if `address` has
+    /// neither form.
     pub fn bind(address: &str, rights: SocketRights) -> io::Result<Self> {
         let listener = Self::reserve(address, rights)?;
         listener.listen()?;
         Ok(listener)
     }
 
-    /// The same, but nobody can connect before [`Listener::listen`]: whoever tries is refused.
+    /// Like [`Listener::bind`], but connections are refused before [`Listener::listen`].
     pub fn reserve(address: &str, rights: SocketRights) -> io::Result<Self> {
         match address.strip_prefix("unix:") {
             Some(path) => {
@@ -105,7 +105,7 @@ impl Listener {
             SocketAddr::V6(_) => AddressFamily::INET6,
         };
         let socket = net::socket_with(family, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
-        // Connections of a former server that still linger must not keep us from starting.
+        // Lingering connections of a former server must not prevent the start.
         net::sockopt::set_socket_reuseaddr(&socket, true)?;
         net::bind(&socket, &address)?;
         Ok(Self {
@@ -125,7 +125,7 @@ impl Listener {
         self.own_file.iter().flat_map(OwnFile::paths)
     }
 
-    /// A socket that others made; `local` is who connects if it is a Unix socket.
+    /// A socket that another program created; `local` is the peer if it is a Unix socket.
     fn of_others(socket: OwnedFd, local: Peer) -> Self {
         let family = net::getsockname(&socket).map(|name| name.address_family());
         Self {
@@ -135,12 +135,12 @@ impl Listener {
         }
     }
 
-    /// The address, if it is TCP: tells the port when 0 was asked for.
+    /// The address, if it is TCP: it has the actual port if port 0 was requested.
     pub fn tcp_address(&self) -> Option<SocketAddr> {
         net::getsockname(&self.socket).ok()?.try_into().ok()
     }
 
-    /// Waits for a connection of a peer that is admitted; others are closed at once.
+    /// Waits for a connection of an admitted peer; others are closed at once.
     pub(super) fn accept(&self, admits: impl Fn(Peer) -> bool) -> Result<(OwnedFd, Peer), Errno> {
         loop {
             let accepted = match net::acceptfrom_with(&self.socket, SocketFlags::CLOEXEC) {
@@ -151,11 +151,11 @@ impl Listener {
                 Err(error) => Err(error),
             };
             match accepted {
-                // Another process may have taken it from a shared, non-blocking listener.
+                // Another process may have accepted it from a shared, non-blocking listener.
                 Err(Errno::AGAIN) => {
                     poll(&mut [PollFd::new(&self.socket, PollFlags::IN)], None)?;
                 }
-                // These concern one connection that is gone already, or none.
+                // These errors concern one connection that is already closed.
                 Err(Errno::INTR | Errno::CONNABORTED | Errno::PROTO) => {}
                 other => return other,
             }
@@ -171,15 +171,15 @@ impl Listener {
         Some(Peer::Tcp(address.ip().to_canonical()))
     }
 
-    /// Whether somebody waits to be accepted.
+    /// Whether a connection waits in the backlog.
     pub(super) fn has_backlog(&self) -> bool {
         let now = Timespec::default();
         let mut sockets = [PollFd::new(&self.socket, PollFlags::IN)];
         poll(&mut sockets, Some(&now)).is_ok_and(|ready| ready > 0)
     }
 
-    /// Removes the file of a Unix socket that we made, unless another has taken its place. From
-    /// then on another program may listen there.
+    /// Removes the file of a Unix socket that this process created, unless another program has
+    /// replaced it. After that another program may listen there.
     pub fn remove_file(&self) {
         if let Some(own) = &self.own_file {
             own.remove();
@@ -190,7 +190,7 @@ impl Listener {
 /// The only web servers that may connect (FastCGI 1.0, 3.2: `FCGI_WEB_SERVER_ADDRS`).
 ///
 /// As the specification says, others are refused "if the connection uses a transport other than
-/// TCP/IP" too; libfcgi lets them in.
+/// TCP/IP" too; libfcgi accepts them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WebServers(Vec<Ipv4Addr>);
 

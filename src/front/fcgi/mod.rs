@@ -1,9 +1,9 @@
 //! The FastCGI transport (FastCGI 1.0, role Responder). It knows neither mail nor nginx.
 //!
-//! `record` turns bytes into records and back, `conn` turns bytes into whole requests and answers
-//! into bytes; neither does any I/O. `listener` finds or makes the sockets, `link` moves one
-//! connection's bytes in time, `slots` knows what each connection is doing, `held` keeps answers that
-//! are not to leave yet, `server` owns threads, bounds and signals.
+//! `record` encodes and decodes records; `conn` turns bytes into whole requests and answers into
+//! bytes; neither does any I/O. `listener` finds or creates the sockets, `link` reads and writes
+//! one connection within its time-outs, `slots` tracks the phase of each connection, `held` keeps
+//! delayed answers, `server` owns threads, limits and signals.
 
 use std::time::Duration;
 
@@ -17,14 +17,14 @@ mod seats;
 pub mod server;
 mod slots;
 
-/// Bounds of the transport.
+/// Limits of the transport.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// Connections served at once.
     pub connections: usize,
-    /// How long a kept connection may stay without a request.
+    /// How long an open connection may stay without a request.
     pub idle_timeout: Duration,
-    /// How long a request may take to arrive whole.
+    /// The time-out for the arrival of a whole request.
     pub read_timeout: Duration,
     /// Bytes of PARAMS in one request.
     pub params_bytes: usize,
@@ -32,7 +32,7 @@ pub struct Limits {
     pub params_pairs: usize,
 }
 
-/// The bounds where nothing is configured.
+/// The default limits.
 impl Default for Limits {
     fn default() -> Self {
         Self {

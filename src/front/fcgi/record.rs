@@ -1,6 +1,6 @@
-//! Bytes of FastCGI records and back (FastCGI 1.0, 3.3, 3.4, 4, 5 and 8). No I/O, no state.
+//! Encodes and decodes FastCGI records (FastCGI 1.0, 3.3, 3.4, 4, 5 and 8). No I/O, no state.
 
-/// What a record is (FastCGI 1.0, 8).
+/// The type of a record (FastCGI 1.0, 8).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// FCGI_BEGIN_REQUEST
@@ -68,22 +68,22 @@ impl Kind {
 /// The eight bytes before each record's content (FastCGI 1.0, 3.3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Header {
-    /// What the record is.
+    /// The type of the record.
     pub kind: Kind,
     /// The request that it belongs to; 0 in management records.
     pub id: u16,
     /// Bytes of content after the header.
     pub content: u16,
-    /// Bytes to skip after the content. With the content this may be more than a `u16` holds.
+    /// Bytes of padding after the content. Content and padding together can exceed a `u16`.
     pub padding: u8,
 }
 
 impl Header {
-    /// Bytes of a header.
+    /// The length of a header in bytes.
     pub const LEN: usize = 8;
     const VERSION: u8 = 1;
 
-    /// `None` if the version is not 1: no length after it can be trusted.
+    /// `None` if the version is not 1: then the lengths after it cannot be trusted.
     pub fn decode(bytes: [u8; Self::LEN]) -> Option<Self> {
         let [version, kind, i1, i0, c1, c0, padding, _reserved] = bytes;
         (version == Self::VERSION).then(|| Self {
@@ -94,7 +94,7 @@ impl Header {
         })
     }
 
-    /// The header as it is sent.
+    /// The bytes of the header.
     pub fn encode(self) -> [u8; Self::LEN] {
         let [i1, i0] = self.id.to_be_bytes();
         let [c1, c0] = self.content.to_be_bytes();
@@ -106,14 +106,14 @@ impl Header {
 /// The content of BEGIN_REQUEST (FastCGI 1.0, 5.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Begin {
-    /// What the application is to be; see [`Begin::RESPONDER`].
+    /// The role of the application; see [`Begin::RESPONDER`].
     pub role: u16,
     /// FCGI_KEEP_CONN: the connection stays open after the answer.
     pub keep: bool,
 }
 
 impl Begin {
-    /// Bytes of the content; what comes after them is reserved.
+    /// The length of the content in bytes; the rest is reserved.
     pub const LEN: usize = 8;
     /// FCGI_RESPONDER
     pub const RESPONDER: u16 = 1;
@@ -139,7 +139,7 @@ pub enum Ended {
     UnknownRole,
 }
 
-/// A name-value pair is longer than what is there.
+/// A name-value pair is longer than the remaining bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Malformed;
 
@@ -190,7 +190,7 @@ fn length(bytes: &[u8]) -> Option<(usize, &[u8])> {
     Some((usize::try_from(long).ok()?, rest))
 }
 
-/// Appends a complete answer: what `write` appends, as STDOUT records, the end of STDOUT, and
+/// Appends a complete answer: the output of `write` as STDOUT records, the end of STDOUT, and
 /// END_REQUEST with appStatus 0.
 pub fn write_answer(out: &mut Vec<u8>, id: u16, write: impl FnOnce(&mut Vec<u8>)) {
     let start = out.len();
@@ -204,7 +204,7 @@ pub fn write_answer(out: &mut Vec<u8>, id: u16, write: impl FnOnce(&mut Vec<u8>)
     write(out);
     let written = out.len().saturating_sub(start + Header::LEN);
     match u16::try_from(written) {
-        // An empty record would be the end of the stream already.
+        // An empty record would end the stream.
         Ok(0) => out.truncate(start),
         Ok(content) => {
             if let Some(header) = out.get_mut(start..start + Header::LEN) {
@@ -243,8 +243,7 @@ pub fn write_end(out: &mut Vec<u8>, id: u16, ended: Ended) {
     out.extend_from_slice(&[0, 0, 0, 0, status, 0, 0, 0]);
 }
 
-/// Appends UNKNOWN_TYPE, the answer to a management record of a type we do not know
-/// (FastCGI 1.0, 4.2).
+/// Appends UNKNOWN_TYPE, the answer to a management record of an unknown type (FastCGI 1.0, 4.2).
 pub fn write_unknown_type(out: &mut Vec<u8>, kind: Kind) {
     let header = Header {
         kind: Kind::UnknownType,
@@ -256,8 +255,8 @@ pub fn write_unknown_type(out: &mut Vec<u8>, kind: Kind) {
     out.extend_from_slice(&[kind.to_wire(), 0, 0, 0, 0, 0, 0, 0]);
 }
 
-/// Appends GET_VALUES_RESULT: of the names in `asked` those that we know, each once, with
-/// `connections` as the number of connections and of requests served at once (FastCGI 1.0, 4.1).
+/// Appends GET_VALUES_RESULT: the known names among `asked`, each once, with `connections` as the
+/// number of connections and of requests served at once (FastCGI 1.0, 4.1).
 pub fn write_values(out: &mut Vec<u8>, asked: &[u8], connections: usize) {
     let connections = connections.to_string();
     let known: [(&[u8], &str); 3] = [

@@ -1,4 +1,4 @@
-//! Log lines that a peer can cause as often as it likes: at most one a second of a kind.
+//! Rate limit of log lines that a peer can cause: at most one a second of each kind.
 
 use std::fmt;
 use std::sync::{Mutex, PoisonError};
@@ -6,12 +6,12 @@ use std::time::{Duration, Instant};
 
 const INTERVAL: Duration = Duration::from_secs(1);
 
-/// When a line was last logged, and how many have been held back since.
+/// When a line was last logged, and how many have been suppressed since.
 #[derive(Debug, Default)]
 pub(super) struct Repeats(Mutex<(Option<Instant>, u64)>);
 
 impl Repeats {
-    /// Logs a warning, or counts it for the next one.
+    /// Logs a warning, or counts it for the next line.
     pub(super) fn warn(&self, what: fmt::Arguments<'_>) {
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let (last, held_back) = &mut *state;

@@ -1,4 +1,4 @@
-//! How many connections are served at once, and who waits for a seat.
+//! Limits the connections that are served at once, and queues those that wait for a seat.
 
 use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
@@ -6,15 +6,16 @@ use std::time::{Duration, Instant};
 
 use super::slots::{Eviction, Slots};
 
-/// A request that has just begun is not evicted: it may only wait for the processor.
+/// The minimum age of an arriving request before it is evicted: it may only be waiting for the
+/// processor.
 pub(super) const GRACE: Duration = Duration::from_millis(50);
-/// How soon to look again for somebody to evict.
+/// The interval between two attempts to evict a connection.
 const TICK: Duration = Duration::from_millis(5);
 /// How long a connection waits for a seat.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// The bound of connections. A short crowd queues, first come first served; in a lasting one nobody
-/// waits long for nothing.
+/// The limit on connections. In a short burst connections wait in a queue, first come first served;
+/// in a long overload they are turned away quickly.
 #[derive(Debug)]
 pub(super) struct Seats {
     bound: usize,
@@ -25,15 +26,15 @@ pub(super) struct Seats {
 #[derive(Debug, Default)]
 struct State {
     taken: usize,
-    /// Who waits, by ticket.
+    /// The waiting tickets.
     queue: VecDeque<u64>,
     next_ticket: u64,
-    /// When somebody last waited in vain.
+    /// When a connection last waited in vain.
     in_vain: Option<Instant>,
 }
 
 impl Seats {
-    /// As many seats as that.
+    /// A limit of this many seats.
     pub(super) fn new(bound: usize) -> Self {
         Self {
             bound,
@@ -42,7 +43,7 @@ impl Seats {
         }
     }
 
-    /// Takes a seat, if need be by giving up another connection. False if all are busy and stay
+    /// Takes a seat, if necessary by evicting another connection. False if all are busy and stay
     /// so.
     pub(super) fn take(&self, slots: &Slots) -> bool {
         let mut state = self.lock();
@@ -82,7 +83,7 @@ impl Seats {
         }
     }
 
-    /// Leaves a seat.
+    /// Releases a seat.
     pub(super) fn leave(&self) {
         let mut state = self.lock();
         state.taken -= 1;

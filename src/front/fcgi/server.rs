@@ -1,8 +1,9 @@
-//! Threads that accept and serve, their bounds, and the signals that end or reload the program.
+//! The FastCGI server: threads that accept and serve, their limits, and the signals that stop or
+//! reload the program.
 //!
-//! Each thread blocks in `accept`, serves that connection to its end and accepts again. Whoever
-//! leaves `accept` last makes sure that somebody else waits there: so there are only as many
-//! threads as there ever were connections at once, plus a few.
+//! Each thread blocks in `accept`, serves that connection to its end and accepts again. The last
+//! thread that leaves `accept` makes sure that another waits there. So the number of threads is
+//! that of the most connections at once so far, plus a few.
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -29,51 +30,51 @@ use super::slots::{Phase, Slot, Slots};
 use crate::front::Application;
 use crate::front::params::Peer;
 
-/// Threads that may wait in `accept` on one listener. Each listener also gets as many threads
-/// beyond the bound of connections, to evict or to turn away whoever comes then.
+/// The maximum number of threads that wait in `accept` on one listener. Each listener also gets
+/// this many threads above the limit of connections, to evict connections or turn new ones away.
 const SPARE: usize = 4;
-/// Of a thread's stack only what is touched costs memory. Name resolution in glibc takes 64 KiB;
-/// password hashes have their memory on the heap.
+/// The stack size of a thread. Only touched pages cost memory. Name resolution in glibc takes 64
+/// KiB; password hashes use the heap.
 const STACK: usize = 512 * 1024;
 /// How long `accept` pauses when descriptors or memory are short.
 const PAUSE: Duration = Duration::from_millis(100);
-/// How soon a request has to arrive whole that is turned away whatever it asks.
+/// The time-out for the arrival of a request that is turned away in any case.
 const TURNED: Duration = Duration::from_secs(1);
-/// How often a stopping server looks around.
+/// How often a stopping server checks its state.
 const TICK: Duration = Duration::from_millis(5);
-/// How long nothing must have happened before a stopping server is idle: a connection that has
-/// just been accepted is not counted yet.
+/// How long a stopping server must be without activity to count as idle: a connection that has just
+/// been accepted is not counted yet.
 const QUIET: Duration = Duration::from_millis(15);
-/// How long a stopping server waits for a connection on which nothing arrives.
+/// How long a stopping server waits for a connection on which no bytes arrive.
 const SILENT: Duration = Duration::from_millis(100);
-/// When requests that still arrive are given up after the signal to stop; answers are still sent.
+/// When a stopping server gives up arriving requests; answers are still sent.
 const LAST_CALL: Duration = Duration::from_secs(6);
-/// When a stopping server returns whatever is still going on: mod_fcgid kills after 8 seconds.
+/// When a stopping server returns in any case: mod_fcgid kills after 8 seconds.
 const DEADLINE: Duration = Duration::from_millis(6500);
 
 /// A FastCGI server that has not started.
 #[derive(Debug)]
 pub struct Server {
-    /// Where web servers connect; at least one.
+    /// The listeners; at least one.
     pub listeners: Vec<Listener>,
     /// Bounds of all listeners together.
     pub limits: Limits,
-    /// If given, nobody else may connect (FastCGI 1.0, 3.2).
+    /// If given, only these peers may connect (FastCGI 1.0, 3.2).
     pub web_servers: Option<WebServers>,
 }
 
 impl Server {
-    /// Serves until SIGTERM, SIGINT or SIGUSR1, then finishes the requests in hand and returns: at
-    /// once if there are none, after 6.5 seconds at the latest. SIGHUP reloads.
+    /// Serves until SIGTERM, SIGINT or SIGUSR1, then finishes the requests in progress and returns:
+    /// at once if there are none, after 6.5 seconds at the latest. SIGHUP reloads.
     ///
-    /// Threads still wait in `accept` when it returns: the caller is to end the process. An error
+    /// Threads still wait in `accept` when it returns, so the caller must end the process. An error
     /// if there is no listener, no thread can be started or signals cannot be caught.
     pub fn run(self, app: impl Application + Send + Sync + 'static) -> io::Result<()> {
         if self.listeners.is_empty() {
             let what = "nothing to listen on";
             return Err(io::Error::new(io::ErrorKind::InvalidInput, what));
         }
-        // Before the first accept, so that no signal finds a request with nobody to finish it.
+        // Before the first accept, so that a signal cannot end the process during a request.
         let mut signals = Signals::new([SIGHUP, SIGTERM, SIGINT, SIGUSR1])?;
         let shared = Arc::new(Shared::new(self, app));
         for door in 0..shared.doors.len() {
@@ -83,7 +84,7 @@ impl Server {
         thread::Builder::new()
             .name("held".to_owned())
             .spawn(move || releasing.release())?;
-        // Capacity 1: signals during a reload ask for one more, not for many.
+        // Capacity 1: several signals during a reload cause one more reload.
         let (ask, asked) = sync_channel(1);
         let reloading = Arc::clone(&shared);
         thread::Builder::new()
@@ -161,7 +162,7 @@ impl<A: Application + Send + Sync + 'static> Shared<A> {
         started.map(drop)
     }
 
-    /// Starts a thread, if there are no more than the bound and `beyond`. Whether it did.
+    /// Starts a thread, unless there are more than the limit and `beyond`. Returns whether it did.
     fn start(
         self: &Arc<Self>,
         beyond: usize,
@@ -186,7 +187,8 @@ impl<A: Application + Send + Sync + 'static> Shared<A> {
         thread.map(|_| true)
     }
 
-    /// What a thread does: one connection after the other. It is counted as waiting already.
+    /// The loop of a thread: serves one connection after the other. It is counted as waiting
+    /// already.
     fn work(self: &Arc<Self>, first: usize) {
         let slot = self.slots.add();
         let mut conn = Connection::new(self.limits);
@@ -227,7 +229,7 @@ impl<A: Application + Send + Sync + 'static> Shared<A> {
         self.slots.remove(&slot);
     }
 
-    /// Serves a connection, and leaves its seat if it has one.
+    /// Serves a connection, and releases its seat if it has one.
     fn attend(
         self: &Arc<Self>,
         (socket, peer): (Arc<OwnedFd>, Peer),
@@ -241,8 +243,8 @@ impl<A: Application + Send + Sync + 'static> Shared<A> {
             log::error!("a request failed by a bug; its connection is closed");
             Left::Over
         });
-        // Counted out before it is closed: a peer that has seen the close may come again at once,
-        // and must find the place free.
+        // The connection is uncounted before it is closed: a peer that has seen the close may
+        // connect again at once, and must find a free seat.
         if admission != Admission::Turned {
             self.seats.leave();
         }
@@ -276,7 +278,7 @@ impl<A: Application + Send + Sync + 'static> Shared<A> {
         }
     }
 
-    /// Sends an answer that is due. A connection that is kept goes on in a thread.
+    /// Sends a due answer. A connection that stays open continues in a thread.
     fn depart(self: &Arc<Self>, mut parked: Box<Parked>) {
         if self.stopping.load(SeqCst) {
             parked.conn.finish();
@@ -285,7 +287,7 @@ impl<A: Application + Send + Sync + 'static> Shared<A> {
             Ok(true) => {}
             Ok(false) => match self.start(SPARE, move |shared| shared.resume(*parked)) {
                 Ok(true) => return,
-                // As if it were evicted.
+                // Like an evicted one.
                 Ok(false) => {}
                 Err(error) => self
                     .failing
@@ -296,7 +298,7 @@ impl<A: Application + Send + Sync + 'static> Shared<A> {
         self.connections.fetch_sub(1, SeqCst);
     }
 
-    /// Goes on with a connection whose answer was held back.
+    /// Continues with a connection whose answer was held.
     fn resume(self: &Arc<Self>, parked: Parked) {
         let Parked {
             socket,
@@ -316,7 +318,7 @@ impl<A: Application + Send + Sync + 'static> Shared<A> {
         out.zeroize();
     }
 
-    /// Where a thread is to wait after a connection; `None` if nowhere, so that it ends.
+    /// The listener that a thread waits on after a connection; `None` if the thread must end.
     fn next_door(&self, own: usize) -> Option<usize> {
         if self.doors.len() > 1 {
             let deserted = |door: &Door| door.waiting.load(SeqCst) == 0;
@@ -362,7 +364,7 @@ impl<A: Application + Send + Sync + 'static> Shared<A> {
             .warn(format_args!("closed a FastCGI connection: {broken}"));
     }
 
-    /// Whether this peer may connect. Whoever may not is closed without a word.
+    /// Whether this peer may connect. Others are closed without an answer.
     fn admits(&self, peer: Peer) -> bool {
         let servers = self.web_servers.as_ref();
         let listed = servers.is_none_or(|servers| servers.contain(peer));
@@ -383,8 +385,8 @@ impl<A: Application + Send + Sync + 'static> Shared<A> {
     fn pause(&self, error: Errno) {
         self.failing
             .warn(format_args!("cannot accept a connection: {error}"));
-        // Gives a descriptor back, as if a seat were needed: whoever says nothing or next to nothing
-        // would keep all others out for as long as a request may take to arrive.
+        // Frees a descriptor by evicting, as if a seat were needed: otherwise silent or slow
+        // clients would block all others for as long as a request may take to arrive.
         self.slots.evict_one(GRACE);
         thread::sleep(PAUSE);
     }
@@ -397,10 +399,10 @@ impl<A: Application + Send + Sync + 'static> Shared<A> {
         }
     }
 
-    /// Waits until the requests in hand are answered, and those in the backlog.
+    /// Waits until the requests in progress and those in the backlog are answered.
     ///
-    /// A listener cannot be shut down: other processes may share it, and what is in its backlog
-    /// would be lost.
+    /// A listener cannot be shut down: other processes may share it, and the connections in its
+    /// backlog would be lost.
     fn stop(&self) {
         self.stopping.store(true, SeqCst);
         self.held.hurry();

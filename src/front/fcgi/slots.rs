@@ -1,4 +1,4 @@
-//! What each connection is doing, so that one may be given up for another.
+//! Tracks the phase of each connection, so that an idle one can be evicted for a new one.
 
 use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -6,20 +6,20 @@ use std::time::{Duration, Instant};
 
 use rustix::net::{Shutdown, shutdown};
 
-/// What a connection is doing.
+/// The phase of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Phase {
     /// Nothing has arrived yet.
     Fresh,
-    /// Kept after an answer, no new request has begun.
+    /// Kept open after an answer; no new request has begun.
     Idle,
     /// A request is arriving.
     Reading,
     /// The application has a whole request.
     Deciding,
-    /// The peer does not take what is sent.
+    /// The peer does not read the answer.
     Sending,
-    /// The answer is sent, the end of STDIN is to come.
+    /// The answer is sent; the end of STDIN has not arrived.
     Draining,
 }
 
@@ -35,23 +35,23 @@ struct Held {
     evicted: bool,
 }
 
-/// Whether a connection may stay.
+/// Whether a connection may stay open.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Stay {
-    /// It may.
+    /// It may stay open.
     Granted,
-    /// Its seat is needed: it ends with the request at hand.
+    /// Its seat is needed: it closes after the current request.
     Evicted,
 }
 
-/// What came of giving up one connection for another.
+/// The result of evicting one connection for another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Eviction {
-    /// One is given up.
+    /// One is evicted.
     Begun,
-    /// One was given up before, and its thread has not run since.
+    /// One was evicted before, and its thread has not run since.
     UnderWay,
-    /// There is none to give up.
+    /// There is none to evict.
     Nobody,
 }
 
@@ -68,7 +68,7 @@ impl Slot {
         since
     }
 
-    /// Notes what the connection does from now on.
+    /// Sets the phase of the connection.
     pub(super) fn enter(&self, phase: Phase) -> (Instant, Stay) {
         let now = Instant::now();
         let mut slot = self.lock();
@@ -80,15 +80,15 @@ impl Slot {
         (now, held.stay())
     }
 
-    /// Whether the connection may stay.
+    /// Whether the connection may stay open.
     pub(super) fn stay(&self) -> Stay {
         self.lock().as_ref().map_or(Stay::Evicted, Held::stay)
     }
 
-    /// Lets go of the connection.
+    /// Releases the connection.
     pub(super) fn clear(&self) {
         let held = self.lock().take();
-        // Closes the socket, if its thread has let go of it, when nobody waits for the lock.
+        // Closes the socket, if its thread has released it, while no thread waits for the lock.
         drop(held);
     }
 
@@ -106,19 +106,20 @@ impl Held {
         }
     }
 
-    /// Whether it is evicted and ends as soon as its thread runs: nothing had arrived on it.
+    /// Whether it is evicted and closes as soon as its thread runs, because no bytes had arrived on
+    /// it.
     fn leaves(&self) -> bool {
         self.evicted && matches!(self.phase, Phase::Fresh | Phase::Idle)
     }
 
-    /// Wakes the connection's thread. What has arrived already is still read and answered.
+    /// Wakes the connection's thread. Bytes that have arrived are still read and answered.
     fn evict(&mut self) {
         self.evicted = true;
         let how = match self.phase {
             Phase::Sending | Phase::Draining => Shutdown::Both,
             _ => Shutdown::Read,
         };
-        // The peer may be gone already: then the thread is awake.
+        // The peer may have closed already: then the thread is awake.
         let _ = shutdown(&self.socket, how);
     }
 }
@@ -128,21 +129,22 @@ impl Held {
 pub(super) struct Slots(Mutex<Vec<Arc<Slot>>>);
 
 impl Slots {
-    /// A slot for a new thread.
+    /// Adds a slot for a new thread.
     pub(super) fn add(&self) -> Arc<Slot> {
         let slot = Arc::default();
         self.lock().push(Arc::clone(&slot));
         slot
     }
 
-    /// Takes the slot of a thread that ends.
+    /// Removes the slot of a thread that ends.
     pub(super) fn remove(&self, slot: &Arc<Slot>) {
         self.lock().retain(|other| !Arc::ptr_eq(slot, other));
     }
 
-    /// Gives up one connection for another: the one that has been idle longest, else the one that
-    /// has been draining, else the one that has been arriving longest, if that is at least
-    /// `patience`. None while another one leaves: its thread may have to wait for the processor.
+    /// Evicts one connection for another: the one that has been idle longest; or else the one that
+    /// has been draining longest; or else the one that has been arriving longest, if for at least
+    /// `patience`. Evicts none while an evicted one has not closed: its thread may be waiting for
+    /// the processor.
     pub(super) fn evict_one(&self, patience: Duration) -> Eviction {
         let slots = self.lock();
         let mut best: Option<(u8, Instant, &Slot)> = None;
@@ -170,7 +172,7 @@ impl Slots {
         let Some((_, since, slot)) = best else {
             return Eviction::Nobody;
         };
-        // It may have moved on meanwhile; then it is not the one that was chosen.
+        // Its phase may have changed since; then it is not the one that was chosen.
         match slot.lock().as_mut() {
             Some(held) if held.since == since => held.evict(),
             _ => {}
@@ -178,7 +180,7 @@ impl Slots {
         Eviction::Begun
     }
 
-    /// Gives up all connections in these phases that have been so for at least `patience`.
+    /// Evicts all connections that have been in one of these phases for at least `patience`.
     pub(super) fn evict_all(&self, phases: &[Phase], patience: Duration) {
         for slot in self.lock().iter() {
             if let Some(held) = slot.lock().as_mut()
@@ -204,7 +206,7 @@ mod tests {
 
     const LONG: Duration = Duration::from_secs(3600);
 
-    /// Slots in these phases, entered in this order.
+    /// Creates slots in these phases, entered in this order.
     fn slots(phases: &[Phase]) -> (Slots, Vec<Arc<Slot>>) {
         let all = Slots::default();
         let each = phases.iter().map(|phase| {
@@ -249,7 +251,7 @@ mod tests {
         }
     }
 
-    /// Beside a busy machine a thread may not run for long.
+    /// On a busy machine a thread may not run for a long time.
     #[test]
     fn no_other_one_is_given_up_while_one_leaves() {
         for phase in [Phase::Idle, Phase::Fresh] {
@@ -262,7 +264,7 @@ mod tests {
             all.remove(&each[0]);
             assert_eq!(all.evict_one(Duration::ZERO), Eviction::Begun);
             assert_eq!(evicted(&each), [0, 1], "{phase:?}");
-            // A request had arrived on it all the same: that may take its time.
+            // A request had arrived on it nevertheless, and may take its time.
             each[1].enter(Phase::Deciding);
             assert_eq!(all.evict_one(Duration::ZERO), Eviction::Begun);
             assert_eq!(evicted(&each), [0, 1, 2], "{phase:?}");

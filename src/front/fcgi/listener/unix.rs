@@ -1,4 +1,4 @@
-//! Unix sockets that we make: in whose folder, with which rights, and never in place of one that is
+//! Creates Unix sockets: checks their folder, sets their rights, and never replaces one that is
 //! served.
 
 use std::fs::{self, File, OpenOptions};
@@ -15,22 +15,23 @@ use rustix::net::{self, AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 
 use crate::sys::trusted_file::place::{Fault, Holder, Place};
 
-/// How often the lock is looked for again where it was just taken away.
+/// How often locking is tried again if the lock file was removed in between.
 const TRIES: usize = 100;
 
-/// Who may connect to a Unix socket that we make: whoever may write to its file.
+/// The rights of a created Unix socket: users who may write to its file may connect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SocketRights {
     /// The file's mode.
     pub mode: u32,
-    /// The number of the user that it belongs to; `None`: the one we run as.
+    /// The number of its owner; `None`: the user that the process runs as.
     pub owner: Option<u32>,
-    /// The number of its group; `None`: ours, or that of the folder where this has the bit for it.
+    /// The number of its group; `None`: that of the process, or that of a folder with the setgid
+    /// bit.
     pub group: Option<u32>,
 }
 
 impl SocketRights {
-    /// A file of our own with this mode.
+    /// A file with the owner and group of the process and this mode.
     pub fn of_mode(mode: u32) -> Self {
         Self {
             mode,
@@ -40,8 +41,8 @@ impl SocketRights {
     }
 }
 
-/// The file of a Unix socket that we made, how to know it again, and the lock that keeps others
-/// from taking its place.
+/// The file of a created Unix socket, its identity, and the lock that prevents other programs from
+/// replacing it.
 #[derive(Debug)]
 pub(super) struct OwnFile {
     path: PathBuf,
@@ -51,24 +52,24 @@ pub(super) struct OwnFile {
 }
 
 impl OwnFile {
-    /// Where it is, and its lock.
+    /// The path of the socket, and that of its lock.
     pub(super) fn paths(&self) -> [&Path; 2] {
         [&self.path, &self.lock.path]
     }
 
-    /// Removes the file, unless it is another's by now, and then the lock.
+    /// Removes the file, unless another program has replaced it, and then the lock.
     pub(super) fn remove(&self) {
         if let Ok(file) = fs::symlink_metadata(&self.path)
             && (file.dev(), file.ino()) == (self.device, self.inode)
         {
-            // If it cannot be removed, the next start finds it stale.
+            // If removing fails, the next start finds a stale file.
             let _ = fs::remove_file(&self.path);
         }
         self.lock.give_up();
     }
 }
 
-/// Makes a socket at `path`. Nobody can connect before it listens.
+/// Creates a socket at `path`. No client can connect before it listens.
 pub(super) fn bind(path: &Path, rights: SocketRights) -> io::Result<(OwnedFd, OwnFile)> {
     check_folder(folder_of(path))?;
     let lock = Lock::take(path)?;
@@ -99,7 +100,7 @@ fn folder_of(path: &Path) -> &Path {
     }
 }
 
-/// Who can replace the file can take the place of the program, and gets the passwords.
+/// A user who can replace the file could pose as this program, and receive the passwords.
 fn check_folder(folder: &Path) -> io::Result<()> {
     match Place::of_folder(folder, Holder::Sticky) {
         Ok(_) => Ok(()),
@@ -113,7 +114,7 @@ fn stream_socket(flags: SocketFlags) -> Result<OwnedFd, Errno> {
     net::socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)
 }
 
-/// Removes a socket file that nobody serves. The caller has the lock.
+/// Removes a socket file without a server. The caller holds the lock.
 fn remove_stale(path: &Path) -> io::Result<()> {
     let in_use = |what| Err(Error::new(ErrorKind::AddrInUse, what));
     let kind = match fs::symlink_metadata(path) {
@@ -126,7 +127,7 @@ fn remove_stale(path: &Path) -> io::Result<()> {
     if !kind.is_socket() {
         return in_use("the file exists and is no socket");
     }
-    // Without waiting: a server whose backlog is full is one as well.
+    // Without blocking: a server with a full backlog counts as a server.
     let socket = stream_socket(SocketFlags::NONBLOCK)?;
     match net::connect(&socket, &SocketAddrUnix::new(path)?) {
         Err(Errno::CONNREFUSED) => fs::remove_file(path),
@@ -137,8 +138,8 @@ fn remove_stale(path: &Path) -> io::Result<()> {
     }
 }
 
-/// A socket whose file nobody has any right to. Linux makes it with the mode of the socket, less
-/// the umask.
+/// A socket whose file gives no rights to any user. Linux creates it with the mode of the socket,
+/// minus the umask.
 fn make_closed(path: &Path) -> io::Result<OwnedFd> {
     let socket = stream_socket(SocketFlags::empty())?;
     fchmod(&socket, Mode::empty())?;
@@ -150,7 +151,7 @@ fn make_closed(path: &Path) -> io::Result<OwnedFd> {
 fn make(path: &Path, rights: SocketRights) -> io::Result<(OwnedFd, (u64, u64))> {
     let socket = make_closed(path)?;
     let ready = || -> io::Result<_> {
-        // In this order: as long as the file is ours, nobody else can put another in its place.
+        // In this order: as long as this process owns the file, no other user can replace it.
         fs::set_permissions(path, fs::Permissions::from_mode(rights.mode))?;
         if rights.owner.is_some() || rights.group.is_some() {
             lchown(path, rights.owner, rights.group).map_err(|error| {
@@ -170,8 +171,8 @@ fn make(path: &Path, rights: SocketRights) -> io::Result<(OwnedFd, (u64, u64))> 
     }
 }
 
-/// A file beside the socket that whoever serves it holds locked: of two programs that start at
-/// once, one finds the socket stale and the other none.
+/// A file beside the socket that its server holds locked: if two programs start at once, only one
+/// of them can find the socket stale.
 #[derive(Debug)]
 struct Lock {
     file: File,
@@ -179,7 +180,7 @@ struct Lock {
 }
 
 impl Lock {
-    /// Takes the lock, or finds that another program has it.
+    /// Takes the lock; an error if another program holds it.
     fn take(socket: &Path) -> io::Result<Self> {
         let mut path = socket.as_os_str().to_owned();
         path.push(".lock");
@@ -198,7 +199,8 @@ impl Lock {
                 }
                 Err(error) => return Err(named(error.into())),
             }
-            // Whoever had it may have removed it in between; then the name is another's.
+            // The previous holder may have removed the file in between; then the name belongs to
+            // another lock file.
             let ours = file.metadata().map_err(named)?;
             match fs::symlink_metadata(&path) {
                 Ok(named) if (named.dev(), named.ino()) == (ours.dev(), ours.ino()) => {
@@ -211,14 +213,15 @@ impl Lock {
         Err(Error::new(ErrorKind::AddrInUse, what))
     }
 
-    /// Removes the file first, as its name may be another's once it is unlocked.
+    /// Removes the file before unlocking, because afterwards its name may belong to another
+    /// program.
     fn give_up(&self) {
         let _ = fs::remove_file(&self.path);
         let _ = flock(&self.file, FlockOperation::Unlock);
     }
 }
 
-/// Makes the file, or opens one that is ours or root's.
+/// Creates the file, or opens one that belongs to this user or root.
 fn open(path: &Path) -> io::Result<File> {
     let file = OpenOptions::new()
         .read(true)
