@@ -1,4 +1,4 @@
-//! Where mail servers may be.
+//! The networks that mail servers may be in.
 
 use std::net::IpAddr;
 use std::num::NonZeroU16;
@@ -11,12 +11,12 @@ use crate::login::Upstream;
 pub struct AllowedNetworks(Option<Vec<Network>>);
 
 impl AllowedNetworks {
-    /// Only these; `None` for everywhere.
+    /// Only these networks; `None`: everywhere.
     pub fn new(networks: Option<Vec<Network>>) -> Self {
         Self(networks)
     }
 
-    /// Whether a mail server may be there; the error says what is wrong with the address.
+    /// Whether a mail server may have this address; the error says what is wrong with it.
     pub fn check(&self, address: IpAddr) -> Result<(), String> {
         let Some(upstream) = Upstream::new(address, NonZeroU16::MIN) else {
             return Err(format!("{address} is not the address of a mail server"));
@@ -30,7 +30,7 @@ impl AllowedNetworks {
         }
     }
 
-    /// Those of several addresses where one may be, at least one; the error is about the first.
+    /// The allowed ones of several addresses, at least one; the error is about the first address.
     pub(super) fn among(&self, addresses: &[IpAddr]) -> Result<Vec<IpAddr>, String> {
         let mut wrong = None;
         let mut allowed = Vec::new();

@@ -1,4 +1,4 @@
-//! Why a table of routes cannot be as the configuration says.
+//! Errors in the routes of the configuration.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -6,26 +6,26 @@ use std::net::IpAddr;
 use super::written;
 use crate::login::MAX_LOGIN_BYTES;
 
-/// Why a key or value cannot be part of a table.
+/// Why a key or value is not valid in a table of routes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Bad {
-    /// Nothing is given.
+    /// The value is empty.
     Empty,
-    /// An address that no mail server has, or that nginx takes for none.
+    /// An address that no mail server can have, or that nginx refuses.
     Address(IpAddr),
     /// Neither an address nor a DNS name.
     HostName(String),
-    /// No login can be this.
+    /// No login can have this value.
     Login,
-    /// No login or domain can be this; why, and what to write.
+    /// No login or domain can have this value; the text says why, and what to write.
     Flaw(String),
-    /// Another key has this one already, where case does not matter.
+    /// Another key has this name already; case does not matter.
     Twice,
-    /// Neither a letter nor a digit of ASCII.
+    /// Neither an ASCII letter nor a digit.
     Letter(char),
-    /// A range that ends before it starts, or that goes from letters of one kind to another.
+    /// A range that ends before it starts, or that mixes kinds of letters.
     Range(char, char),
-    /// More hosts than can be counted.
+    /// More hosts than the index type can count.
     TooMany,
     /// A letter that this or another key has already.
     LetterTwice(char),

@@ -1,4 +1,4 @@
-//! The mail server of one login: its way by store and routes, then one of the host's servers.
+//! Chooses the mail server of a login: the host by store and routes, then one of the host's servers.
 
 use std::net::IpAddr;
 use std::num::NonZeroU16;
@@ -15,28 +15,28 @@ use crate::login::Upstream;
 use crate::login::{Login, Protocol};
 use crate::nginx::refusal::Trouble;
 
-/// The longest that a request of a server waits for what is not known yet of several addresses.
+/// The longest time for which a request at a server process waits for the state of one of several addresses.
 const POOL_PATIENCE: Duration = Duration::from_secs(2);
 
-/// The most dead addresses that are named in one text.
+/// The maximum number of dead addresses in one message.
 const MAX_NAMED: usize = 8;
 
-/// Which mail server is wanted.
+/// The question which mail server a login gets.
 #[derive(Clone, Copy, Debug)]
 pub struct Query<'a> {
     /// The login, after the rules of `[logins]`.
     pub login: &'a Login,
     /// The mail protocol of the client.
     pub protocol: Protocol,
-    /// The user's host, where the store knows it: a name of `[hosts]` or an address.
+    /// The user's host, if the store knows it: a name of `[hosts]` or an address.
     pub host: Option<&'a str>,
-    /// The port on it, whatever the protocol, where the store knows it.
+    /// The port on that host, for all protocols, if the store knows it.
     pub port: Option<NonZeroU16>,
-    /// When the answer must be there.
+    /// The deadline of the answer.
     pub deadline: Instant,
 }
 
-/// The way of a login, before any mail server is looked at.
+/// The route of a login to a host, before a mail server is chosen.
 pub(super) struct Way {
     pub(super) rule: Rule,
     pub(super) passage: Option<Passage>,
@@ -45,16 +45,16 @@ pub(super) struct Way {
 
 pub(super) enum End {
     Host(HostId),
-    /// What the store says is none of `[hosts]`, but an address.
+    /// The store names no host of `[hosts]`, but an address.
     Address(IpAddr),
 }
 
 impl Routes {
-    /// The mail server for an accepted login. What the store says of the account takes precedence over
-    /// the routes.
+    /// The mail server for an accepted login. The values of the store's account take precedence over the
+    /// routes.
     ///
-    /// Waits for DNS, and for mail servers of which nothing is known yet, until the deadline of the
-    /// query. A server that there is no time left to probe is taken to be alive.
+    /// Waits for DNS, and for mail servers whose state is unknown, until the deadline of the query. A server
+    /// without time for a probe counts as alive.
     pub fn choose(&self, asked: &Query<'_>) -> Result<Destination, Trouble> {
         let way = self.way(asked)?;
         self.follow(&way, asked, |id, host, port| {
@@ -78,7 +78,7 @@ impl Routes {
         })
     }
 
-    /// What the store says, else what the routes say.
+    /// The host that the store names, else the host of the routes.
     pub(super) fn way(&self, asked: &Query<'_>) -> Result<Way, Trouble> {
         let (aim, rule) = match asked.host {
             None => self.table.find(asked.login).ok_or(Trouble::NoRoute)?,
@@ -122,7 +122,7 @@ impl Routes {
         })
     }
 
-    /// The end of a way; `pick` takes one of several addresses for a port.
+    /// The mail server at the end of a route; `pick` chooses one of several addresses for a port.
     pub(super) fn follow(
         &self,
         way: &Way,
@@ -157,7 +157,7 @@ impl Routes {
                 (name, address, port, host.master.clone())
             }
         };
-        // The addresses of [hosts] have been checked.
+        // The configuration has checked the addresses of `[hosts]`.
         let upstream = Upstream::new(address, port).ok_or_else(|| {
             Trouble::UnknownHost(format!("{name}: not the address of a mail server"))
         })?;
@@ -184,7 +184,7 @@ impl Routes {
             .unwrap_or(&Whereabouts::Unused)
     }
 
-    /// Where a server is; DNS is waited for until then, and no longer than it may take.
+    /// The address of a server; waits for DNS until `until`, and no longer than a look-up may take.
     pub(super) fn find(
         &self,
         host: HostId,
@@ -195,9 +195,8 @@ impl Routes {
         self.whereabouts(host, server).find(until)
     }
 
-    /// Until when it is waited for what is not known of one of several servers. In a server, a
-    /// name that DNS does not know is as good as dead: nobody waits for it as long as for the only
-    /// one.
+    /// Until when the program waits for the state of one of several servers. In a server process, a name that
+    /// DNS does not know counts as dead; the long wait is only for a host's single server.
     pub(super) fn patient_until(&self, asked: &Query<'_>) -> Instant {
         let patience = match &self.probing {
             Probing::InLine => return asked.deadline,
@@ -239,7 +238,7 @@ impl Routes {
     }
 }
 
-/// The first address of a ranking that can be used; `find` gives it, or says why not.
+/// The first usable address of a ranking; `find` returns it, or says why it is unusable.
 pub(super) fn first_alive(
     host: &Host,
     ranking: &[(usize, Score)],

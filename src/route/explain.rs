@@ -1,4 +1,4 @@
-//! Where a login goes and why, in full: for administrators who ask.
+//! Explains where a login goes and why, for an administrator.
 
 use std::net::IpAddr;
 use std::num::NonZeroU16;
@@ -12,20 +12,19 @@ use super::watch::Watched;
 use super::{Destination, Health, HostId, Passage, Probing, Query, Role, Routes, Rule, Score};
 use crate::nginx::refusal::Trouble;
 
-/// The most servers that are looked at at once.
+/// The maximum number of servers that are probed at the same time.
 const LOOKS_AT_ONCE: usize = 8;
 
-/// A login's way, with all that decided about it.
+/// The route of a login, with every decision on the way.
 #[derive(Clone, Debug)]
 pub struct Explanation {
-    /// What named the host, and the host; `None` if nothing did.
+    /// The rule that named the host, and the host; `None` without one.
     pub host: Option<(Rule, Arc<str>)>,
     /// The move that led to the host.
     pub passage: Option<Passage>,
-    /// The servers of a host that has several, the first choice first, those that get no users
-    /// last.
+    /// The servers of a host with several of them: the first choice first, those without users last.
     pub candidates: Vec<Candidate>,
-    /// What nginx would be told.
+    /// The answer to nginx.
     pub outcome: Result<Destination, Trouble>,
 }
 
@@ -36,19 +35,18 @@ pub struct Candidate {
     pub written: String,
     /// When it gets users.
     pub role: Role,
-    /// How many, compared with the others.
+    /// Its share of the users, relative to the others.
     pub weight: NonZeroU16,
-    /// How much the login is drawn to it; `None` if it gets no users.
+    /// Its score for the login; `None` if it gets no users.
     pub score: Option<Score>,
-    /// Where it is, or why nobody knows.
+    /// Its address, or why the address is unknown.
     pub address: Result<IpAddr, String>,
-    /// How it is.
+    /// Its health.
     pub health: Health,
 }
 
 impl Routes {
-    /// Where a login goes and why. For routes that were made by [`Routes::lazy`]; takes as long as
-    /// a few probes.
+    /// Explains where a login goes. For routes made by [`Routes::lazy`]; takes as long as a few probes.
     pub fn explain(&self, asked: &Query<'_>) -> Explanation {
         let way = match self.way(asked) {
             Ok(way) => way,
@@ -103,7 +101,7 @@ impl Routes {
         }
     }
 
-    /// Where each server of a host is, and how.
+    /// The address and the health of each server of a host.
     fn look_at_all(
         &self,
         host: HostId,
@@ -133,7 +131,7 @@ impl Routes {
         };
         thread::scope(|scope| {
             for _ in 1..servers.min(LOOKS_AT_ONCE) {
-                // Without these threads it takes longer, that is all.
+                // Without these threads the probes only take longer.
                 let _helper = thread::Builder::new().spawn_scoped(scope, work);
             }
             work();

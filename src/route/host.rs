@@ -11,69 +11,69 @@ use super::place::Score;
 use crate::login::Upstream;
 use crate::login::{Login, Protocol};
 
-/// A host as configured: what routes and stores name.
+/// A host as configured; routes and stores refer to it.
 #[derive(Clone, Debug)]
 pub struct Host {
     /// Its name in the configuration.
     pub name: Arc<str>,
-    /// Its mail servers. With several, each login belongs to one of them.
+    /// Its mail servers. If there are several, each login belongs to one of them.
     pub servers: Vec<Server>,
-    /// Whether logins are let in.
+    /// Whether the host accepts logins.
     pub state: State,
     /// Its ports.
     pub ports: Ports,
-    /// Who may log in there for everybody.
+    /// The login that acts for every user there.
     pub master: Option<Arc<MasterLogin>>,
 }
 
-/// Whether a host lets logins in.
+/// Whether a host accepts logins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum State {
-    /// It does.
+    /// It accepts them.
     Serving,
-    /// Its users are being moved elsewhere: they get the temporary failure.
+    /// The administrator moves its users to another host: they get the temporary failure.
     Moving,
 }
 
 /// One mail server of a host.
 #[derive(Clone, Debug)]
 pub struct Server {
-    /// Where it is.
+    /// Its address or name.
     pub target: Target,
-    /// How many users it gets, compared with the others.
+    /// Its share of the users, relative to the others.
     pub weight: NonZeroU16,
-    /// When it gets them.
+    /// When it gets users.
     pub role: Role,
-    /// The place in the configuration that gives its address, and the key there.
+    /// The line in the configuration that gives its address, and the key.
     pub place: Option<(usize, usize)>,
     /// See `place`.
     pub key: String,
 }
 
-/// When a server of several gets users.
+/// When one of several servers gets users.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Role {
-    /// As long as it is alive.
+    /// While it is alive.
     Main,
-    /// Only while none of [`Role::Main`] is alive.
+    /// Only while no server with [`Role::Main`] is alive.
     Backup,
-    /// Not at all.
+    /// Never.
     Drained,
 }
 
 impl Host {
-    /// Whether its servers are probed: there is something to choose from.
+    /// Whether its servers are probed: if there is a choice between them.
     pub fn is_pool(&self) -> bool {
         self.servers.len() > 1
     }
 
-    /// The servers that `login` goes to, the best first, each with its index in
-    /// [`Host::servers`]: of [`Role::Main`] by their scores, then of [`Role::Backup`] by theirs.
+    /// The servers for `login`, the best first, each with its index in [`Host::servers`]: those with
+    /// [`Role::Main`] by their scores, then those with [`Role::Backup`] by theirs.
     pub fn ranking(&self, login: &Login) -> Vec<(usize, Score)> {
         let scored = |(index, server): (usize, &Server)| (index, server.role, server.score(login));
         let all = self.servers.iter().enumerate().map(scored);
         let mut ranking: Vec<_> = all.filter(|(_, role, _)| *role != Role::Drained).collect();
-        // Stable, so that of two equal scores the first one written wins.
+        // Stable, so that the first written one of two equal scores wins.
         ranking.sort_by(|(_, role, score), (_, other_role, other)| {
             role.cmp(other_role).then_with(|| other.cmp(score))
         });
@@ -83,7 +83,7 @@ impl Host {
 }
 
 impl Server {
-    /// The only one of a host.
+    /// The only server of a host.
     pub fn only(target: Target, place: Option<(usize, usize)>, key: String) -> Self {
         Self {
             target,
@@ -94,8 +94,8 @@ impl Server {
         }
     }
 
-    /// By its address as configured, so that its users stay where they are if DNS says something
-    /// new, and before DNS says anything.
+    /// Scores the address as configured, so that users stay at their server if DNS changes, or before DNS
+    /// answers.
     fn score(&self, login: &Login) -> Score {
         let written = self.target.to_string().to_ascii_lowercase();
         Score::of(login, &written, self.weight)
@@ -104,17 +104,17 @@ impl Server {
 
 //------------ Target and Ports ----------------------------------------------
 
-/// Where a mail server is.
+/// The address of a mail server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Target {
-    /// At this address, one that [`Upstream`] takes.
+    /// This address, which [`Upstream`] accepts.
     Address(IpAddr),
-    /// Where DNS says that this name is.
+    /// The address that DNS has for this name.
     Name(Arc<str>),
 }
 
 impl Target {
-    /// Reads an address, or a DNS name that cannot be mistaken for one.
+    /// Parses an address, or a DNS name that cannot be taken for one.
     pub fn parse(text: &str) -> Result<Self, Bad> {
         if text.is_empty() {
             return Err(Bad::Empty);
@@ -133,7 +133,7 @@ impl Target {
     }
 }
 
-/// As written, but for addresses, which have one form only.
+/// As written; an address in its canonical form.
 impl fmt::Display for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -143,8 +143,9 @@ impl fmt::Display for Target {
     }
 }
 
-/// Letters, digits, hyphens and underscores in labels of 1 to 63 (RFC 1123, 2.1). The last one is
-/// no number: getaddrinfo would take `10.1` and `0x7f000001` for IPv4 addresses.
+/// Whether it is a DNS name: letters, digits, hyphens and underscores in labels of 1 to 63 characters (RFC
+/// 1123, 2.1). The last label is not a number: getaddrinfo would take `10.1` and `0x7f000001` for IPv4
+/// addresses.
 fn is_dns_name(text: &str) -> bool {
     let name = text.strip_suffix('.').unwrap_or(text);
     let label = |label: &str| {
@@ -184,7 +185,7 @@ impl Ports {
     }
 }
 
-/// A host's number in its table.
+/// The index of a host in its table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HostId(u32);
 

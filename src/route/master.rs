@@ -1,16 +1,16 @@
-//! A login that may act for every user of a mail server, for where the user's own password cannot
-//! be sent there.
+//! The master login of a mail server, which may act for every user, for cases where the program cannot send
+//! the user's own password.
 
 use crate::secret::Password;
 
-/// Who may log in at a host for everybody, such as a master user of Dovecot.
+/// The login that acts for every user at a host, such as a master user of Dovecot.
 #[derive(Clone, Debug)]
 pub struct MasterLogin {
     /// The login.
     pub login: String,
-    /// Its password there.
+    /// Its password at the mail server.
     pub password: Password,
-    /// What stands between the user and it: `alice*master`.
+    /// The separator between user and master login: `alice*master`.
     pub separator: String,
     /// When it is used.
     pub usage: MasterUse,
@@ -19,52 +19,52 @@ pub struct MasterLogin {
 /// When a master login is used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MasterUse {
-    /// Where the user's own password is not known.
+    /// If the user's own password is unknown.
     WhenNeeded,
-    /// For everybody, so that the mail server need not know the passwords of its users.
+    /// For every user, so that the mail server need not know the passwords.
     Always,
 }
 
-/// What is known of the password that the mail server asks a user for.
+/// Which password the mail server would accept from the user.
 #[derive(Clone, Debug)]
 pub enum OwnPassword {
-    /// It is the one that the mail client sent, so nginx has it.
+    /// The password that the mail client sent, which nginx has.
     Sent,
-    /// Nobody has checked the one that the mail client sent: the mail server must, so nobody else
-    /// logs in for the user.
+    /// The password that the mail client sent, unchecked: the mail server must check it, so the master login
+    /// must not replace it.
     Unchecked,
-    /// It is this one: the store says so.
+    /// This password, from the store.
     Known(Password),
-    /// The store has it in clear, and no `Auth-Pass` can carry it.
+    /// The store has it in clear, but `Auth-Pass` cannot carry it.
     Unsayable,
-    /// Nobody knows it: the client showed a certificate or a token, computed a digest, or sent an
-    /// app password or that of a master.
+    /// An unknown one: the client showed a certificate or a token, computed a digest, or sent an app password
+    /// or a master's password.
     Unknown,
 }
 
-/// What nginx is to log in with at the mail server, in place of what the client sent.
+/// The login and password for nginx to send to the mail server, in place of the client's.
 #[derive(Clone, Debug, Default)]
 pub struct Credentials {
-    /// `Auth-User`; `None` for the login as the client sent it.
+    /// `Auth-User`; `None` for the login that the client sent.
     pub user: Option<Vec<u8>>,
-    /// `Auth-Pass`; `None` for the password as the client sent it.
+    /// `Auth-Pass`; `None` for the password that the client sent.
     pub password: Option<Password>,
 }
 
-/// Somebody else has to log in for the user, and nobody can.
+/// The host needs a master login for the user, but has none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NoPassword {
-    /// The user's own is not known.
+    /// The user's own password is unknown.
     Unknown,
-    /// It is known, and no `Auth-Pass` can carry it.
+    /// The user's own password is known, but `Auth-Pass` cannot carry it.
     Unsayable,
 }
 
-/// What nginx is to log in with. `login` is the login that nginx has, `user` the one that the mail
-/// server is to see, if another.
+/// The login and password for nginx to send. `login` is the login that nginx has; `user` is the login for the
+/// mail server, if it differs.
 ///
-/// The error is only for a user whose own password is not known or cannot be told, at a host without a master login.
-/// Whether that matters depends on the protocol: for SMTP, nginx need not log in at all.
+/// An error means that the user's own password is unknown or cannot be sent, and the host has no master
+/// login. Whether that matters depends on the protocol: for SMTP, nginx need not log in at all.
 pub(super) fn credentials(
     master: Option<&MasterLogin>,
     login: &[u8],

@@ -1,8 +1,8 @@
-//! Which mail server a login goes to: login → host → address and port.
+//! Chooses the mail server of a login: login → host → address and port.
 //!
-//! What the store says of the user comes first, then the routes of the configuration. Both name a
-//! host, or a move between two hosts, where the login's [`Place`] decides. A host is one mail
-//! server, or several that share its users by their [`Score`]s, as long as probes find them alive.
+//! The store's host for the user takes precedence over the routes of the configuration. Both name a host, or
+//! a move between two hosts, where the login's [`Place`] decides. A host is one mail server, or several that
+//! share its users by their [`Score`]s; the servers that probes find dead get no users.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -42,28 +42,29 @@ pub use watch::Health;
 use crate::net::dns::{Name, Purpose, Resolver};
 use watch::Watchman;
 
-/// How long a request waits for an address that is not known.
+/// How long a request waits for an unknown address.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// How long a start or a reload waits for the addresses of names. A login that needs one waits itself.
+/// How long a start or a reload waits for the addresses of names. A login waits itself for the address that
+/// it needs.
 const RELOAD_PATIENCE: Duration = Duration::from_millis(300);
 
-/// The routes at work: a [`Table`], and the addresses of its hosts.
+/// The routes in use: a [`Table`], and the addresses of its hosts.
 pub struct Routes {
     table: Table,
-    /// Where the servers of each host of the table are.
+    /// The addresses of the servers of each host in the table.
     whereabouts: Vec<Vec<Whereabouts>>,
     resolver: Resolver,
-    /// How long a request waits for an address that is not known.
+    /// How long a request waits for an unknown address.
     patience: Duration,
     probing: Probing,
 }
 
-/// Where a mail server is.
+/// The source of a mail server's address.
 enum Whereabouts {
     Fixed(IpAddr),
     Named(Arc<Name>),
-    /// Nobody is sent there, so nobody needs to know.
+    /// The server gets no users, so its address is not needed.
     Unused,
 }
 
@@ -75,7 +76,7 @@ impl Whereabouts {
         }
     }
 
-    /// Where it is, as far as that is known.
+    /// The address, if it is known already.
     fn known(&self) -> Option<IpAddr> {
         match self {
             Self::Fixed(address) => Some(*address),
@@ -84,7 +85,7 @@ impl Whereabouts {
         }
     }
 
-    /// Where it is; that is known by the deadline, or not at all.
+    /// The address; waits for it until the deadline.
     fn find(&self, deadline: Instant) -> Result<IpAddr, String> {
         match self {
             Self::Fixed(address) => Ok(*address),
@@ -96,36 +97,36 @@ impl Whereabouts {
     }
 }
 
-/// How it is known which of several mail servers are alive.
+/// How the program knows which of several mail servers are alive.
 enum Probing {
-    /// They are taken to be.
+    /// It takes all of them for alive.
     Off,
-    /// They are probed when they are needed.
+    /// It probes them when a login needs one.
     InLine,
-    /// They have been probed before.
+    /// Probes in the background have found out.
     Background(Watchman),
 }
 
-/// Where a login goes.
+/// The mail server for a login.
 #[derive(Clone, Debug)]
 pub struct Destination {
     /// The host's name as configured.
     pub host: Arc<str>,
-    /// What decided.
+    /// The rule that named the host.
     pub rule: Rule,
     /// The move that led to the host.
     pub passage: Option<Passage>,
-    /// The mail server.
+    /// The address and port of the mail server.
     pub upstream: Upstream,
-    /// Who may log in there for everybody.
+    /// The login that acts for every user there.
     pub master: Option<Arc<MasterLogin>>,
 }
 
 impl Destination {
-    /// What nginx is to log in with there. `login` is the login that nginx has, `user` the one
-    /// that the mail server is to see, if another; `own` is what is known of the user's password.
+    /// The login and password for nginx to send there. `login` is the login that nginx has; `user` is the
+    /// login for the mail server, if it differs; `own` says what is known about the user's password.
     ///
-    /// The error is only for a user whose own password is not known, at a host without a master
+    /// An error means that the user's own password is unknown or cannot be sent, and the host has no master
     /// login. Whether that matters depends on the protocol: for SMTP, nginx need not log in.
     pub fn credentials(
         &self,
@@ -137,10 +138,10 @@ impl Destination {
     }
 }
 
-/// What decides about a login's host.
+/// The rule that names a login's host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Rule {
-    /// The store says which host the user has.
+    /// The store's host of the user.
     User,
     /// `[routes.login]`.
     Login,
@@ -165,17 +166,16 @@ impl fmt::Display for Rule {
 }
 
 impl Routes {
-    /// For a server: looks all names up, and again each time `resolve-ttl` has passed; it waits 0.3 s
-    /// at most for those without an address. It probes hosts with several addresses in threads of their own, once
-    /// somebody is to be sent there. Names that DNS has no answer for keep the address that they
-    /// have in `before`, the routes that these replace, and what is known of mail servers is taken
-    /// over too.
+    /// For a server process: looks up all names, and again each time `resolve-ttl` has passed; waits at most
+    /// 0.3 s for names without an address. It probes hosts with several addresses in separate threads, from
+    /// the first login for the host on. `before` are the routes that these replace: names that DNS cannot
+    /// resolve keep the address that they have there, and the states of mail servers are taken over.
     pub fn open(table: &Table, resolver: Resolver, before: Option<&Self>) -> Self {
         Self::start(table.clone(), resolver, before, PATIENCE)
     }
 
-    /// For a single request: only the names that are needed are looked up, and only the servers
-    /// that come into question are probed, when they are.
+    /// For a single request: looks up only the names that the request needs, and probes only the servers that
+    /// it can get, at that time.
     pub fn lazy(table: &Table, resolver: Resolver) -> Self {
         Self::idle(table.clone(), resolver, PATIENCE)
     }
@@ -193,7 +193,7 @@ impl Routes {
         routes
     }
 
-    /// Has all names looked up, and waits for a moment if the address of one is not known.
+    /// Looks up all names, and waits for a moment if an address is unknown.
     fn look_names_up(&self) {
         self.resolver.keep_fresh(self.table.resolve_ttl);
         let until = Instant::now() + self.patience.min(RELOAD_PATIENCE);
@@ -203,7 +203,7 @@ impl Routes {
     }
 
     fn idle(table: Table, resolver: Resolver, patience: Duration) -> Self {
-        // Each name once, however many hosts have it.
+        // Looks up each name once, even if several hosts have it.
         let mut names: HashMap<Arc<str>, Arc<Name>> = HashMap::new();
         let mut locate = |host: &Host, server: &Server| {
             if host.state == State::Moving || server.role == Role::Drained {
@@ -243,8 +243,7 @@ impl Routes {
         }
     }
 
-    /// The mail servers that have no address at the moment, as problems of the configuration
-    /// `file`.
+    /// The mail servers without an address at the moment, as problems of the configuration `file`.
     pub fn unresolved(&self, file: &Path) -> Vec<Problem> {
         let hosts = self.table.hosts().iter().zip(&self.whereabouts);
         let servers = hosts.flat_map(|(host, whereabouts)| host.servers.iter().zip(whereabouts));

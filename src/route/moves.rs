@@ -1,4 +1,4 @@
-//! Users on their way from one host to another: `old -> moving -> new`.
+//! Moves users from one host to another: `old -> moving -> new`.
 
 use std::fmt;
 use std::sync::Arc;
@@ -7,34 +7,35 @@ use super::host::HostId;
 use super::place::Place;
 use crate::login::printable::Printable;
 
-/// A move as configured. Its name stands where a host's can.
+/// A move as configured. Routes can name it in place of a host.
 #[derive(Clone, Debug)]
 pub struct Move {
     /// Its name in the configuration.
     pub name: Arc<str>,
-    /// The host that users come from.
+    /// The old host of the users.
     pub old: HostId,
-    /// The host that they go to.
+    /// The new host of the users.
     pub new: HostId,
-    /// How many percent have arrived.
+    /// The percentage of users who have arrived at the new host.
     pub moved: u8,
-    /// Up to how many percent are on their way; not less than `moved`.
+    /// The percentage up to which users are being moved; at least `moved`.
     pub moving: u8,
 }
 
-/// How far a user of a move is.
+/// The stage of a user in a move.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Stage {
-    /// Still at the old host.
+    /// The user is still at the old host.
     Old,
-    /// At neither: the temporary failure.
+    /// The user is being moved: the temporary failure.
     Moving,
-    /// At the new host.
+    /// The user is at the new host.
     New,
 }
 
 impl Move {
-    /// How far the user with this place is. With a larger `moved` or `moving` nobody is less far.
+    /// The stage of the user with this place. A larger `moved` or `moving` puts no user back to an earlier
+    /// stage.
     pub fn stage(&self, place: Place) -> Stage {
         if place.is_below(self.moved) {
             Stage::New
@@ -56,14 +57,14 @@ impl fmt::Display for Stage {
     }
 }
 
-/// The move that a login's way goes through.
+/// The move on the route of a login.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Passage {
     /// The name of the move.
     pub name: Arc<str>,
     /// The login's place.
     pub place: Place,
-    /// How far that is.
+    /// The stage of that place.
     pub stage: Stage,
 }
 

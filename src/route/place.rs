@@ -1,9 +1,9 @@
-//! A login's place: a number that it has for good, by which users move between hosts and are
-//! shared out among the addresses of one.
+//! The place of a login: a permanent number, by which users move between hosts and are shared among the
+//! addresses of one.
 //!
-//! Both are hashes that anybody can compute again, on every machine and with every version: else
-//! users would move to and fro when the program is updated. The login counts in ASCII lower case,
-//! since mail clients of one user write it in more than one way.
+//! Places and scores are hashes that are the same on every machine and in every version: otherwise users
+//! would change their server when the program is updated. The login is hashed in ASCII lower case, because
+//! the mail clients of one user write it in different ways.
 
 use std::fmt;
 use std::num::NonZeroU16;
@@ -12,11 +12,10 @@ use sha2::{Digest as _, Sha256};
 
 use crate::login::Login;
 
-/// Where a login stands among all, from 0 % to under 100 %: the first 8 bytes of the SHA-256 of
-/// the login in lower case, as a fraction of 2^64.
+/// The position of a login among all logins, from 0 % to under 100 %: the first 8 bytes of the SHA-256 of the
+/// login in lower case, as a fraction of 2^64.
 ///
-/// `printf %s alice@example.org | sha256sum` begins with `7a64adf2`, and
-/// 0x7a64adf2 / 2^32 is 47.80 %.
+/// `printf %s alice@example.org | sha256sum` begins with `7a64adf2`, and 0x7a64adf2 / 2^32 is 47.80 %.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Place(u64);
 
@@ -26,13 +25,13 @@ impl Place {
         Self(hash(login, None))
     }
 
-    /// Whether it lies below this many percent. What lies below some lies below any more.
+    /// Whether it is below this percentage. A place below one percentage is below every larger one.
     pub fn is_below(self, percent: u8) -> bool {
         (u128::from(self.0) * 100) >> 64 < u128::from(percent)
     }
 }
 
-/// In percent, with two decimals, cut off rather than rounded: 29.999 % is still below 30.
+/// In percent, with two decimals, truncated rather than rounded: 29.999 % is still below 30.
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let hundredths = (u128::from(self.0) * 10_000) >> 64;
@@ -40,8 +39,8 @@ impl fmt::Display for Place {
     }
 }
 
-/// The first 8 bytes of SHA-256, big-endian: of the login, or of login, NUL and `with`. No login
-/// holds a NUL, so no two pairs are the same text.
+/// The first 8 bytes of SHA-256, big-endian: of the login, or of login, NUL and `with`. A login contains no
+/// NUL, so different pairs give different texts.
 fn hash(login: &Login, with: Option<&str>) -> u64 {
     let mut hash = Sha256::new();
     hash.update(login.as_bytes().to_ascii_lowercase());
@@ -56,14 +55,14 @@ fn hash(login: &Login, with: Option<&str>) -> u64 {
 
 //------------ Score ---------------------------------------------------------
 
-/// How much a login is drawn to an address: the greatest score wins (rendezvous hashing, with the
-/// weights of Schindelhauer and Schomaker, "Weighted distributed hash tables", 2005).
+/// The score of an address for a login: the greatest score wins (rendezvous hashing, with the weights of
+/// Schindelhauer and Schomaker, "Weighted distributed hash tables", 2005).
 ///
-/// It is `weight / -log2(u)`, where `u` is the hash of login and address as a fraction of 2^64.
-/// Among any addresses, each wins with a probability in proportion to its weight; and since a
-/// score depends on no other address, one that goes moves only the logins that it had.
+/// It is `weight / -log2(u)`, where `u` is the hash of login and address as a fraction of 2^64. Each address
+/// wins with a probability in proportion to its weight. A score depends on no other address, so the removal
+/// of an address moves only the logins that it had.
 ///
-/// In whole numbers throughout: floating point logarithms differ from one C library to another.
+/// The calculation uses integers only: floating point logarithms differ between C libraries.
 #[derive(Clone, Copy, Debug)]
 pub struct Score {
     weight: NonZeroU16,
@@ -71,11 +70,11 @@ pub struct Score {
     cost: u64,
 }
 
-/// Binary digits behind the point of a logarithm.
+/// The number of binary digits after the point of a logarithm.
 const FRACTION_BITS: u32 = 40;
 
 impl Score {
-    /// The score of an address, which is given in words, for a login.
+    /// The score of an address, which is given as text, for a login.
     pub fn of(login: &Login, address: &str, weight: NonZeroU16) -> Self {
         let hash = hash(login, Some(address));
         Self {
@@ -87,7 +86,7 @@ impl Score {
 
 impl Ord for Score {
     fn cmp(&self, other: &Self) -> std::cmp::Ordering {
-        // a/c < b/d, without a division. A cost takes 47 bits at most, a weight 16.
+        // a/c < b/d without a division. A cost has at most 47 bits, a weight 16.
         let weight = |score: &Self| u64::from(score.weight.get());
         (weight(self) * other.cost).cmp(&(weight(other) * self.cost))
     }
@@ -119,10 +118,10 @@ impl fmt::Display for Score {
 /// `-log2((hash + 1) / 2^64)`, but never 0, in units of 2^-[`FRACTION_BITS`].
 fn minus_log2(hash: u64) -> u64 {
     let whole = hash.max(1).ilog2();
-    // From 1 to under 2, with 63 digits behind the point.
+    // From 1 to under 2, with 63 digits after the point.
     let mut x = hash.max(1) << (63 - whole);
     let mut log = u64::from(whole);
-    // Squaring doubles the logarithm; what overflows is its next digit.
+    // Squaring doubles the logarithm; the overflow is its next digit.
     for _ in 0..FRACTION_BITS {
         let square = u128::from(x) * u128::from(x);
         let overflows = square >> 127;

@@ -1,8 +1,8 @@
-//! One look at one mail server: does it greet?
+//! Probes one mail server: connects and waits for its greeting.
 //!
-//! As nginx does it (`ngx_mail_proxy_read_response` in ngx_mail_proxy_module.c), that is without
-//! TLS, and with nginx's idea of a good greeting. Then we take our leave, so that the server has
-//! nothing to complain about.
+//! It does so as nginx does (`ngx_mail_proxy_read_response` in ngx_mail_proxy_module.c): without TLS, and
+//! with nginx's rules for a good greeting. Then it ends the session properly, so that the server logs no
+//! error.
 
 use std::io::{self, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
@@ -13,26 +13,26 @@ use rustix::io::Errno;
 use crate::login::Protocol;
 use crate::login::printable::Printable;
 
-/// The most bytes of a greeting: what nginx has room for (`proxy_buffer`, a page).
+/// The maximum size of a greeting in bytes: the size of nginx's buffer (`proxy_buffer`, a page).
 const MAX_GREETING_BYTES: usize = 4096;
 
-/// How long we wait for the server to end the connection after we have said goodbye, so that it
-/// never finds it gone.
+/// How long the probe waits for the server to close the connection after the goodbye, so that the server
+/// never finds the connection closed.
 const GOODBYE: Duration = Duration::from_millis(100);
 
 /// How mail servers are probed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Probes {
-    /// What a probe does.
+    /// The kind of probe.
     pub kind: ProbeKind,
-    /// The time between two probes of one server.
+    /// The interval between two probes of one server.
     pub interval: Duration,
-    /// How long a probe may take.
+    /// The time-out of a probe.
     pub timeout: Duration,
 }
 
 impl Probes {
-    /// Every server is taken to be alive.
+    /// Without probes: every server counts as alive.
     pub const OFF: Self = Self {
         kind: ProbeKind::Off,
         interval: Duration::from_secs(3600),
@@ -40,23 +40,23 @@ impl Probes {
     };
 }
 
-/// What a probe does.
+/// The kinds of probes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ProbeKind {
-    /// It connects and waits for a good greeting.
+    /// Connects and waits for a good greeting.
     Greeting,
-    /// It connects: for servers that wait for a PROXY header before they say anything.
+    /// Connects only: for servers that wait for a PROXY header before they send anything.
     Connect,
-    /// There are none.
+    /// No probes.
     Off,
 }
 
-/// Why a probe has not found a mail server that is alive.
+/// Why a probe did not find a mail server alive.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Fault {
-    /// It is dead, in these words.
+    /// The server is dead; the text says why.
     Dead(String),
-    /// We lack something, so nothing is known about it.
+    /// This machine lacks a resource, so the state of the server is unknown.
     Ours(String),
 }
 
@@ -72,7 +72,7 @@ pub(super) fn probe(
         return Ok(());
     }
     let late = |what: &str| Fault::Dead(format!("no {what} within {} ms", timeout.as_millis()));
-    // Zero is an error to the standard library.
+    // The standard library refuses a time-out of zero.
     let patience = timeout.max(Duration::from_millis(1));
     let mut stream = match TcpStream::connect_timeout(&address, patience) {
         Ok(stream) => stream,
@@ -104,7 +104,7 @@ pub(super) fn probe(
     }
 }
 
-/// The first line, with its end; less if the server ends it early or says too much.
+/// The first line, with its line end; less if the server ends it early or the line is too long.
 fn greeting(stream: &mut TcpStream, deadline: Instant) -> io::Result<Vec<u8>> {
     let mut greeting = Vec::new();
     let mut buffer = [0; 512];
@@ -124,7 +124,7 @@ fn greeting(stream: &mut TcpStream, deadline: Instant) -> io::Result<Vec<u8>> {
     Ok(greeting)
 }
 
-/// Says goodbye and lets the server end the connection. What comes of it is not our concern.
+/// Ends the session and lets the server close the connection. Errors are ignored.
 fn take_leave(stream: &mut TcpStream, protocol: Protocol) {
     let goodbye: &[u8] = match protocol {
         Protocol::Imap => b"a LOGOUT\r\n",
@@ -150,8 +150,8 @@ fn is_late(error: &io::Error) -> bool {
     )
 }
 
-/// Whose fault an error is. Where we have no descriptor or memory left, or no port of our own,
-/// all servers would seem dead at once.
+/// Decides whether the server or this machine causes an error. If this machine lacks descriptors, memory or a
+/// free port, all servers would seem dead at once.
 fn fault(error: &io::Error) -> Fault {
     let ours = [
         Errno::MFILE,
@@ -159,7 +159,7 @@ fn fault(error: &io::Error) -> Fault {
         Errno::NOMEM,
         Errno::NOBUFS,
         Errno::ADDRNOTAVAIL,
-        // The sandbox, or a rule of the machine's own firewall.
+        // The sandbox, or a rule of this machine's own firewall.
         Errno::ACCESS,
         Errno::PERM,
     ];

@@ -1,4 +1,4 @@
-//! The routes as configured: hosts, moves, and which logins go to which.
+//! The table of routes: hosts, moves, and the rules that choose a host for a login.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -19,7 +19,7 @@ pub struct Table {
     /// Those of `[hosts]` first, sorted by name, then those that only routes name.
     hosts: Vec<Host>,
     declared: usize,
-    /// The others by name.
+    /// The index of the others, by name.
     others: BTreeMap<Arc<str>, HostId>,
     /// Sorted by name.
     moves: Vec<Move>,
@@ -28,24 +28,24 @@ pub struct Table {
     domains: Vec<(Box<[u8]>, Aim)>,
     letters: [Option<Aim>; 128],
     default: Option<Aim>,
-    /// Whether logins are compared in lower case, and so stored.
+    /// Whether logins are compared, and stored, in lower case.
     fold_case: bool,
-    /// The ports of hosts that have none of their own.
+    /// The default ports of hosts.
     pub ports: Ports,
-    /// After how long a DNS name is looked up again.
+    /// The interval after which a DNS name is looked up again.
     pub resolve_ttl: Duration,
     /// How mail servers are probed.
     pub probes: Probes,
-    /// Where mail servers may be.
+    /// The networks that mail servers may be in.
     pub allowed: AllowedNetworks,
 }
 
-/// What a name leads to.
+/// The target of a name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Aim {
     /// A host.
     Host(HostId),
-    /// One of two hosts, by the login: the index of a move in its table.
+    /// One of two hosts, chosen by the login: the index of a move in its table.
     Move(u32),
 }
 
@@ -56,7 +56,7 @@ impl From<HostId> for Aim {
 }
 
 impl Table {
-    /// A table without routes. Of `declared`, the hosts of `[hosts]`, no two have the same name.
+    /// A table without routes. `declared` are the hosts of `[hosts]`, each with a different name.
     pub fn new(mut declared: Vec<Host>, ports: Ports, resolve_ttl: Duration) -> Self {
         declared.sort_by(|a, b| a.name.cmp(&b.name));
         Self {
@@ -76,18 +76,17 @@ impl Table {
         }
     }
 
-    /// Makes logins and first letters the same in upper and lower case. To be called before
-    /// there are routes.
+    /// Makes logins and first letters independent of case. Must be called before routes are added.
     pub fn fold_case(&mut self) {
         self.fold_case = true;
     }
 
-    /// Whether logins and first letters are the same in upper and lower case.
+    /// Whether logins and first letters are independent of case.
     pub fn folds_case(&self) -> bool {
         self.fold_case
     }
 
-    /// The moves of `[moves]`, of which no two have the same name.
+    /// Sets the moves of `[moves]`, each with a different name.
     pub fn add_moves(&mut self, mut moves: Vec<Move>) {
         moves.sort_by(|a, b| a.name.cmp(&b.name));
         self.moves = moves;
@@ -108,8 +107,8 @@ impl Table {
         HostId::at(index)
     }
 
-    /// What a route means: a name of `[hosts]` or `[moves]`, else an address or a DNS name
-    /// itself, as in the original script. `place` and `key` say where it stands.
+    /// The target of a route: a name of `[hosts]` or `[moves]`, else an address or a DNS name itself, as in
+    /// the original script. `place` and `key` are those of the route in the configuration.
     pub fn aim(
         &mut self,
         name: &str,
@@ -122,7 +121,7 @@ impl Table {
         }
     }
 
-    /// The same, where a move cannot stand.
+    /// The same for a key that cannot name a move.
     pub fn host(
         &mut self,
         name: &str,
@@ -149,7 +148,7 @@ impl Table {
         Ok(id)
     }
 
-    /// Routes one login.
+    /// Adds a route for one login.
     pub fn route_login(&mut self, login: &str, aim: Aim) -> Result<(), Bad> {
         if login.is_empty() {
             return Err(Bad::Empty);
@@ -166,7 +165,7 @@ impl Table {
         insert(&mut self.logins, key, aim)
     }
 
-    /// Routes all logins of a domain, or of all below it: `*.example.org`.
+    /// Adds a route for all logins of a domain, or of all domains below it: `*.example.org`.
     pub fn route_domain(&mut self, domain: &str, aim: Aim) -> Result<(), Bad> {
         if let Some(flaw) = domain::flaw(domain, true) {
             return Err(Bad::Flaw(flaw));
@@ -174,7 +173,7 @@ impl Table {
         insert(&mut self.domains, domain::written(domain).into_bytes(), aim)
     }
 
-    /// Routes all logins that start with one of `letters`: `acfg`, `a-m`, `a-cx`.
+    /// Adds a route for all logins that start with one of `letters`: `acfg`, `a-m`, `a-cx`.
     pub fn route_letters(&mut self, letters: &str, aim: Aim) -> Result<(), Bad> {
         let mut routed = self.letters;
         for letter in each_letter(letters)? {
@@ -193,7 +192,7 @@ impl Table {
         Ok(())
     }
 
-    /// Routes all other logins.
+    /// Sets the route of all other logins.
     pub fn route_default(&mut self, aim: Aim) {
         self.default = Some(aim);
     }
@@ -211,16 +210,15 @@ impl Table {
         &self.hosts
     }
 
-    /// The move with this index, as an [`Aim`] has it.
+    /// The move with this index, from an [`Aim`].
     pub(super) fn move_at(&self, index: u32) -> Option<&Move> {
         self.moves.get(index as usize)
     }
 
-    /// What a login is routed to, and by which rule: exact login, else domain, else first
-    /// letter, else the default.
+    /// The target of a login, and the rule: exact login, else domain, else first letter, else the default.
     pub fn find(&self, login: &Login) -> Option<(Aim, Rule)> {
         let typed = login.as_bytes();
-        // On the stack: this happens at every request.
+        // On the stack, because this runs at every request.
         let mut buffer = [0; MAX_LOGIN_BYTES];
         let folded = buffer.get_mut(..typed.len())?;
         folded.copy_from_slice(typed);
@@ -239,12 +237,12 @@ impl Table {
         }
     }
 
-    /// Where the logins of a domain go: by its own name, else by the longest above it. Spoils the name.
+    /// The target of a domain: by its own name, else by the longest domain above it. Overwrites the name.
     fn of_domain(&self, domain: &mut [u8]) -> Option<Aim> {
         if let Some(aim) = look_up(&self.domains, domain) {
             return Some(aim);
         }
-        // Those for all below a domain come first in the order, and most tables have none.
+        // The names for all domains below another sort first, and most tables have none.
         let (first, _) = self.domains.first()?;
         if !first.starts_with(b"*") {
             return None;
@@ -263,7 +261,7 @@ impl Table {
         *self.letters.get(usize::from(*login.first()?))?
     }
 
-    /// The other letter that means the same; the same one where case matters.
+    /// The letter in the other case; the same letter if case matters.
     fn other_case(&self, letter: u8) -> u8 {
         if self.fold_case && letter.is_ascii_alphabetic() {
             letter ^ 0x20

@@ -1,9 +1,8 @@
-//! Which mail servers are alive, as the last probes saw it: looked up by requests, renewed in the
-//! background.
+//! The health of mail servers, from probes in the background; requests read it.
 //!
-//! A server is watched once somebody has asked about it, for each protocol on its own: IMAP can
-//! live where SMTP is dead, and a protocol that nobody uses need not be there at all. Who asks
-//! first waits for the first probe, all others get what is known at once.
+//! A server is probed from the first request for it on, for each protocol separately: IMAP can work while
+//! SMTP is dead, and an unused protocol need not exist at all. The first request waits for the first probe;
+//! all later ones get the known state at once.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -16,17 +15,17 @@ use std::time::{Duration, Instant};
 use super::probe::{Fault, Probes, probe};
 use crate::login::Protocol;
 
-/// The most probes at once. Those that get no answer then do not keep the others waiting.
+/// The maximum number of concurrent probes. Probes without an answer must not delay the others.
 const PROBES_AT_ONCE: usize = 8;
 
-/// The most servers that are watched. Those beyond are taken to be alive. A configuration has no
-/// more than some hundreds, but each user in a store may have a port of his own.
+/// The maximum number of watched servers. Further ones count as alive. A configuration has at most some
+/// hundreds, but a store can give each user a different port.
 const MAX_WATCHED: usize = 4096;
 
-/// How long a server is watched that nobody asks about.
+/// How long a server is watched after the last request for it.
 const FORGOTTEN: Duration = Duration::from_secs(3600);
 
-/// How much longer than a probe may take its result is waited for.
+/// How much longer than a probe's time-out a request waits for its result.
 pub(super) const SLACK: Duration = Duration::from_millis(100);
 
 /// A mail server for one protocol.
@@ -52,12 +51,12 @@ impl fmt::Display for Watched {
     }
 }
 
-/// What is known of a mail server.
+/// The known state of a mail server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Health {
-    /// Nothing yet; it is taken to be alive.
+    /// Unknown; it counts as alive.
     Unknown,
-    /// Its last probe went well, or only the last one failed.
+    /// The last probe succeeded, or only the last one failed.
     Alive,
     /// Two probes in a row failed, or the first one. The text says how.
     Dead(Arc<str>),
@@ -75,19 +74,19 @@ impl fmt::Display for Health {
 
 //------------ Watch ---------------------------------------------------------
 
-/// One server under watch.
+/// One watched server.
 #[derive(Clone, Debug)]
 struct Watch {
     health: Health,
-    /// Whether the last probe failed, and the one before did not.
+    /// Whether the last probe failed and the one before succeeded.
     doubtful: bool,
-    /// When it is probed next.
+    /// The time of the next probe.
     due: Instant,
     since: Instant,
     asked: Instant,
 }
 
-/// A change that is worth a line in the log.
+/// A change that is logged.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum News {
     Dead(Arc<str>),
@@ -105,8 +104,8 @@ impl Watch {
         }
     }
 
-    /// Draws the conclusion from a probe. A server that was alive gets a second one at once,
-    /// before it counts as dead: a packet may be lost, and a busy server is late now and then.
+    /// Records the result of a probe. A server that was alive is probed again at once before it counts as
+    /// dead: a packet may be lost, and a busy server is sometimes late.
     fn learn(
         &mut self,
         result: Result<(), Fault>,
@@ -146,7 +145,7 @@ pub(super) struct Watchman(Arc<Shared>);
 struct Shared {
     probes: Probes,
     watches: Mutex<Watches>,
-    /// There may be something to do, or nothing any more.
+    /// Wakes the workers: a probe may be due, or the watchman has ended.
     work: Condvar,
     /// A probe has ended.
     results: Condvar,
@@ -155,7 +154,7 @@ struct Shared {
 #[derive(Default)]
 struct Watches {
     all: BTreeMap<Watched, Watch>,
-    /// Being probed: one probe at a time for each machine.
+    /// The machines that are probed now: one probe at a time for each.
     busy: BTreeSet<IpAddr>,
     workers: usize,
     ended: bool,
@@ -171,8 +170,8 @@ impl Watchman {
         }))
     }
 
-    /// Goes on watching what `before` watches on the machines that `still` has, from what is known
-    /// there.
+    /// Continues to watch the servers of `before` on the machines that `still` accepts, with their known
+    /// states.
     pub(super) fn take_over(&self, before: &Self, still: impl Fn(IpAddr) -> bool) {
         let known = before.0.lock().all.clone();
         let mut watches = self.0.lock();
@@ -186,7 +185,7 @@ impl Watchman {
         self.start_workers(&mut watches);
     }
 
-    /// Has these watched from now on.
+    /// Watches these servers from now on.
     pub(super) fn watch(&self, servers: impl IntoIterator<Item = Watched>) {
         let mut watches = self.0.lock();
         let now = Instant::now();
@@ -204,8 +203,8 @@ impl Watchman {
         }
     }
 
-    /// What is known of a server. As long as that is nothing, the first probe is waited for: until
-    /// `until`, and no longer than a probe takes.
+    /// The state of a server. While it is unknown, waits for the first probe: until `until`, and no longer
+    /// than a probe takes.
     pub(super) fn health(&self, server: &Watched, until: Instant) -> Health {
         let mut watches = self.0.lock();
         loop {
@@ -222,7 +221,7 @@ impl Watchman {
         }
     }
 
-    /// As many threads as can be of use at once, and no more than [`PROBES_AT_ONCE`].
+    /// Starts as many threads as can work at the same time, at most [`PROBES_AT_ONCE`].
     fn start_workers(&self, watches: &mut Watches) {
         while watches.workers < watches.all.len().min(PROBES_AT_ONCE) {
             let shared = Arc::clone(&self.0);
@@ -235,7 +234,7 @@ impl Watchman {
                     log::error!("mail servers are not probed: no thread: {error}");
                     return;
                 }
-                // Without it it takes longer, that is all.
+                // With fewer threads the probes only take longer.
                 Err(_) => return,
             }
         }
@@ -251,7 +250,7 @@ impl Drop for Watchman {
 }
 
 impl Shared {
-    /// Probes what is due, until the watchman has gone.
+    /// Probes the servers that are due, until the watchman ends.
     fn work(&self) {
         let mut watches = self.lock();
         while !watches.ended {
@@ -278,10 +277,10 @@ impl Shared {
             let news =
                 watch.and_then(|watch| watch.learn(result, Instant::now(), self.probes.interval));
             self.results.notify_all();
-            // Others for the same machine may have waited.
+            // Another server on this machine may be due.
             self.work.notify_one();
             if let Some(news) = news.filter(|_| !watches.ended) {
-                // Without the lock: the log may block.
+                // Without the lock, because logging may block.
                 drop(watches);
                 tell(&watched, &news);
                 watches = self.lock();
@@ -305,7 +304,7 @@ impl Watches {
         Some(*next.0)
     }
 
-    /// How long there is nothing to do; whoever ends a probe wakes those who wait for its machine.
+    /// The time until the next probe is due; the end of a probe wakes the threads that wait for its machine.
     fn next_time(&self, now: Instant, interval: Duration) -> Duration {
         let times = self.all.iter().filter_map(|(watched, watch)| {
             let free = !self.busy.contains(&watched.address.ip());
@@ -320,7 +319,7 @@ impl Watches {
     }
 }
 
-/// Tells each change once, not each probe.
+/// Logs each change once, not each probe.
 fn tell(watched: &Watched, news: &News) {
     match news {
         News::Dead(why) => log::warn!("mail server {watched} is dead: {why}"),

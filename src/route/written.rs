@@ -1,9 +1,8 @@
-//! What administrators write where a host belongs, and what they mean: URLs, ports, brackets.
+//! Recognizes what administrators write in place of a host: URLs, ports, brackets.
 
 use super::Target;
 
-/// What to write in place of `text`, which is neither an address nor a DNS name; `None` if it is not like
-/// one either.
+/// The correction of `text`, which is neither an address nor a DNS name; `None` if it resembles neither.
 pub(crate) fn meant(text: &str) -> Option<String> {
     let (protocol, rest) = match text.split_once("://") {
         Some((scheme, rest)) => (protocol(scheme), rest),
@@ -25,7 +24,7 @@ pub(crate) fn meant(text: &str) -> Option<String> {
         },
     };
     let port = port.filter(|port| port.bytes().all(|byte| byte.is_ascii_digit()))?;
-    // Only what would be taken then.
+    // Only suggest a valid host.
     Target::parse(host).ok()?;
     if port.is_empty() {
         return Some(match text.split_once("://") {
