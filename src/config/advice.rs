@@ -1,6 +1,6 @@
-//! What to write instead: the messages for slips that toml and serde name without a remedy.
+//! Turns errors of toml and serde into messages that say what to write instead.
 //!
-//! A message names keys and kinds of values, never a value: that may be a secret.
+//! A message contains keys and types of values, never a value, which may be a secret.
 
 use std::collections::BTreeSet;
 
@@ -13,7 +13,7 @@ mod synonyms;
 
 use synonyms::{synonym, words};
 
-/// Keys that hold a number of seconds. Those that end in `-ms` hold milliseconds.
+/// Keys with a number of seconds. Keys that end in `-ms` have milliseconds.
 const SECONDS: [&str; 11] = [
     "cache",
     "connect-timeout",
@@ -39,20 +39,20 @@ const NAMED: [&[&str]; 7] = [
     &["routes", "first-letter"],
 ];
 
-/// An entry that cannot be read.
+/// An entry that cannot be parsed.
 pub(super) struct Slip<'a, 'i> {
-    /// Where it is.
+    /// The path of the entry.
     pub(super) path: &'a [Step],
-    /// Its value; `None` if it could not be found.
+    /// Its value; `None` if it was not found.
     pub(super) value: Option<&'a DeValue<'i>>,
-    /// Whether nothing else is in the table that it was in.
+    /// Whether its table has no other entry.
     pub(super) alone: bool,
-    /// The word in `store`, of an entry of `[[users]]`.
+    /// The value of `store`, for an entry of `[[users]]`.
     pub(super) store: Option<&'a str>,
 }
 
 impl Slip<'_, '_> {
-    /// serde's `message`, without the value that it quotes and with what to write instead.
+    /// serde's `message` without the quoted value, and with what to write instead.
     pub(super) fn reworded(&self, message: &str) -> String {
         if let Some(name) = self.unquoted_name() {
             return format!("a name with a dot needs quotes: write {name:?}");
@@ -138,8 +138,8 @@ impl Slip<'_, '_> {
         })
     }
 
-    /// The keys, from the root of the file, that an unknown one may stand for: these are not missing
-    /// besides.
+    /// The keys, from the root of the file, that an unknown key probably means. They are not reported as
+    /// missing.
     pub(super) fn stands_for(&self, message: &str) -> Vec<String> {
         if !message.starts_with("unknown field `") {
             return Vec::new();
@@ -155,14 +155,14 @@ impl Slip<'_, '_> {
         homes.map(|table| format!("{table}.{key}")).collect()
     }
 
-    /// The key of this table that somebody may have meant.
+    /// The key of this table that the administrator probably meant.
     fn meant<'k>(&self, known: &'k [String]) -> Option<&'k str> {
         let key = self.key();
         let table = self.path.first().and_then(Step::key).unwrap_or_default();
         let like = || meant(key, known.iter().map(String::as_str));
         let synonym = synonym(table, key, self.store)
             .and_then(|meant| known.iter().find(|known| *known == meant));
-        // `url` and `urls` are too alike to be told apart by their letters.
+        // `url` and `urls` are too similar for a comparison by letters.
         synonym.map(String::as_str).or_else(like)
     }
 
@@ -185,7 +185,7 @@ impl Slip<'_, '_> {
         }
     }
 
-    /// The tables that have this key, if this one is another, as they are written.
+    /// The other tables that have this key, as they are written in the file.
     fn homes(&self, key: &str) -> Vec<String> {
         let tables = self.home_names(key).into_iter();
         tables
@@ -203,7 +203,7 @@ impl Slip<'_, '_> {
         tables
     }
 
-    /// The whole of a name with dots that nobody quoted: toml makes tables in tables of it.
+    /// The whole of an unquoted name with dots, which toml reads as nested tables.
     pub(super) fn unquoted_name(&self) -> Option<String> {
         let depth = (0..self.path.len()).find(|depth| named(&self.path[..*depth]))?;
         let mut parts: Vec<&str> = self.path[depth..].iter().map_while(Step::key).collect();
@@ -212,7 +212,7 @@ impl Slip<'_, '_> {
             table if depth == 1 => keys_of(&format!("{table}.x")).into_iter().collect(),
             _ => BTreeSet::new(),
         };
-        // A table where a string belongs, or a key that a host does not have.
+        // A table in place of a string, or a key that hosts do not have.
         let nested = match &self.path[depth..] {
             [_] => depth == 2,
             [_, key] if depth == 1 => {
@@ -283,11 +283,11 @@ fn belongs(key: &str, tables: &[String]) -> String {
     format!("`{}` belongs to {}", written(key), tables.join(" or "))
 }
 
-/// The names of all keys, by which a line is found that is in the wrong table.
+/// The names of all keys, to recognize a line in the wrong table.
 pub(super) struct KeyNames(Vec<&'static str>);
 
 impl KeyNames {
-    /// All, but for those that a host may well be called after.
+    /// All names, except those that are plausible names of a host.
     pub(super) fn of_all_tables() -> Self {
         let mut names: Vec<_> = keys_of("").into_iter().flat_map(keys_of).collect();
         names.retain(|name| !matches!(*name, "imap" | "pop3" | "smtp"));
@@ -295,10 +295,10 @@ impl KeyNames {
         Self(names)
     }
 
-    /// Where a key of this name belongs, if it is one of another table than `table`, which has chosen
-    /// names: there a line from elsewhere makes a host or a route, without a complaint.
+    /// The table of this key, if it is a key of another table than `table`. The names in `table` are free, so
+    /// a misplaced line would define a host or a route without an error.
     pub(super) fn misplaced(&self, table: &[&str], name: &str) -> Option<String> {
-        // Asked of each host and route, at the start of each CGI request.
+        // This runs for each host and route, at the start of each CGI request.
         self.0.binary_search(&name).ok()?;
         let keys = table.iter().copied().chain([name]);
         let path: Vec<_> = keys.map(|key| Step::Key(key.into())).collect();
@@ -318,7 +318,7 @@ pub(super) fn is_table(name: &str) -> bool {
     keys_of("").contains(&name)
 }
 
-/// The keys that serde lists in its message about an unknown one.
+/// The keys in serde's message about an unknown key.
 fn listed(message: &str) -> Vec<String> {
     let Some(start) = message.rfind("`, expected ") else {
         return Vec::new();
@@ -327,12 +327,12 @@ fn listed(message: &str) -> Vec<String> {
     parts.skip(1).step_by(2).map(str::to_owned).collect()
 }
 
-/// A key without what is easily mistaken in it.
+/// A key without case, hyphens and underscores, which are easily mistaken.
 fn plain(key: &str) -> String {
     key.to_ascii_lowercase().replace(['-', '_'], "")
 }
 
-/// The known key that somebody may have meant.
+/// The known key that the administrator probably meant.
 fn meant<'k>(key: &str, known: impl IntoIterator<Item = &'k str>) -> Option<&'k str> {
     let wrong = plain(key);
     known

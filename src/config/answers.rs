@@ -14,10 +14,10 @@ use crate::auth::Retry;
 #[derive(Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub(super) struct Answers {
-    /// Seconds that nginx holds a refusal back before the client may try again, at most 60.
-    /// Default: 0, nginx closes the connection.
+    /// Seconds for which nginx delays a refusal before the client may retry, at most 60. Default: 0, nginx
+    /// closes the connection.
     pub(super) retry_wait: Spanned<i64>,
-    /// The attempt after which nginx closes the connection all the same, 1 to 1000. Default: 10.
+    /// The attempt after which nginx closes the connection anyway, 1 to 1000. Default: 10.
     pub(super) max_attempts: Spanned<i64>,
     /// Whether refusals start with the codes that mail clients act on (RFC 5530, RFC 3206,
     /// RFC 4954). Default: false.

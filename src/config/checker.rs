@@ -1,4 +1,4 @@
-//! What the checks of all tables use: it collects problems, and reads the values that many tables have.
+//! The checker of the whole configuration: collects problems, and parses the values that many tables have.
 
 use std::fmt::Display;
 use std::num::NonZeroU16;
@@ -24,9 +24,9 @@ mod authorities;
 mod local_port;
 mod networks;
 
-/// Checks what could be read. `problems` are those of form, found before; they come back with all
-/// others, in the order of their places. Where there are any, the configuration is not one to work
-/// with, only one to look for more of them.
+/// Checks the entries that could be parsed. `problems` are the syntax problems found before; the result has
+/// them and all others, in the order of their places. If there are any, the configuration must only be used
+/// to find further problems.
 pub(super) fn check(
     source: &Source<'_>,
     read: Read,
@@ -55,7 +55,7 @@ pub(super) fn check(
         meant,
     };
     let config = checker.config(file, whole);
-    // One fault, one message: what was taken out of the file is not missing besides.
+    // One mistake, one message: an entry that was removed from the file is not reported as missing.
     let mut found = checker.problems.split_off(form);
     found.retain(|problem| {
         let missing = problem.message.starts_with(MISSING);
@@ -80,11 +80,11 @@ pub(super) fn check(
     (config, checker.problems)
 }
 
-/// What is said of a key that must be there.
+/// The message for a missing required key.
 pub(super) const MISSING: &str = "is missing";
 
-/// Collects problems. Where there is one, its functions give some value that would do, so that
-/// the rest can be checked too.
+/// Collects problems. After a problem, its functions return some valid value, so that the rest can be checked
+/// too.
 pub(super) struct Checker<'a> {
     pub(super) source: &'a Source<'a>,
     pub(super) problems: Vec<Problem>,
@@ -95,15 +95,15 @@ pub(super) struct Checker<'a> {
     pub(super) named: Vec<Named>,
     /// `limits.max-hash-ms`.
     pub(super) max_hash_ms: u32,
-    /// Whether the file itself has a secret.
+    /// Whether the file itself contains a secret.
     pub(super) holds_secret: bool,
-    /// Where mail servers may be.
+    /// The networks that mail servers may be in.
     pub(super) allowed: AllowedNetworks,
-    /// The rules of `[logins]` that have been checked so far.
+    /// The rules of `[logins]` that have been checked already.
     pub(super) rules: LoginRules,
     /// The names of all keys.
     pub(super) key_names: KeyNames,
-    /// The keys that unknown keys were meant for.
+    /// The keys that unknown keys probably mean.
     pub(super) meant: Vec<String>,
 }
 
@@ -131,7 +131,7 @@ impl Checker<'_> {
         None
     }
 
-    /// A folder in which files are made and written.
+    /// A folder in which the program creates and writes files.
     pub(super) fn folder(&mut self, key: &str, path: Option<&Spanned<String>>) -> Option<PathBuf> {
         let path = path?;
         let folder = self.path(key, &path.span(), Some(path))?;
@@ -139,7 +139,7 @@ impl Checker<'_> {
         Some(folder)
     }
 
-    /// Notes that the configuration names something, whether or not it can be used.
+    /// Records that the configuration names a file or folder, even if it is unusable.
     pub(super) fn name(&mut self, key: &str, span: &Range<usize>, path: &Path, usage: Use) {
         self.named.push(Named {
             path: path.to_owned(),
@@ -157,7 +157,7 @@ impl Checker<'_> {
         }
     }
 
-    /// The first line of a file that holds a secret. The file is watched from then on.
+    /// The first line of a file that contains a secret. The program watches the file from then on.
     pub(super) fn first_line(
         &mut self,
         key: &str,
@@ -172,7 +172,7 @@ impl Checker<'_> {
         Some(Zeroizing::new(line.to_vec()))
     }
 
-    /// The content of a file that holds a secret. The file is watched from then on.
+    /// The content of a file that contains a secret. The program watches the file from then on.
     pub(super) fn secret_file(
         &mut self,
         key: &str,
@@ -203,7 +203,7 @@ impl Checker<'_> {
         NonZeroU16::new(number).unwrap_or(NonZeroU16::MIN)
     }
 
-    /// A text that is not empty.
+    /// A non-empty text.
     pub(super) fn filled(&mut self, key: &str, text: &Spanned<String>) -> Option<String> {
         if text.get_ref().is_empty() {
             self.report(&text.span(), key, "must not be empty");
@@ -212,7 +212,7 @@ impl Checker<'_> {
         Some(text.get_ref().clone())
     }
 
-    /// The meaning of one of some words; that of the first after an unknown word.
+    /// The meaning of one of several words; that of the first word after an unknown one.
     pub(super) fn word<T: Copy>(
         &mut self,
         key: &str,
@@ -232,7 +232,7 @@ impl Checker<'_> {
         found.or(words.first()).map(|(_, meaning)| *meaning)
     }
 
-    /// The number, or the least that is allowed.
+    /// The number, or the minimum if it is out of range.
     pub(super) fn number<T>(
         &mut self,
         key: &str,

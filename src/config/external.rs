@@ -1,4 +1,4 @@
-//! `[external]`: clients that show a certificate.
+//! `[external]`: clients that log in with a certificate.
 
 use serde::Deserialize;
 use toml::Spanned;
@@ -6,15 +6,14 @@ use toml::Spanned;
 use super::checker::Checker;
 use crate::auth::certificate::{self, CertificateLogin};
 
-/// `[external]`: clients that show a certificate.
+/// `[external]`: clients that log in with a certificate.
 #[derive(Default, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub(super) struct External {
-    /// What in the certificate is the login: `common-name`, `email`, `subject`. Default: such
+    /// The field of the certificate that is the login: `common-name`, `email`, `subject`. Default: such
     /// clients are refused.
     pub(super) login: Option<Spanned<String>>,
-    /// The issuer that the certificate must have, as nginx writes it. Default: any that nginx
-    /// trusts.
+    /// The required issuer of the certificate, as nginx writes it. Default: any issuer that nginx trusts.
     pub(super) issuer: Option<Spanned<String>>,
 }
 

@@ -9,32 +9,32 @@ use super::checker::Checker;
 use super::file::unplaced;
 use crate::front::fcgi;
 
-/// `[fastcgi]`: bounds of the FastCGI server.
+/// `[fastcgi]`: limits of the FastCGI server, and the owner and mode of its Unix socket.
 #[derive(Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub(super) struct FastCgi {
-    /// Connections served at once, 1 to 10000. Default: 64.
+    /// The maximum number of connections, 1 to 10000. Default: 64.
     pub(super) max_connections: Spanned<i64>,
-    /// Seconds that a kept connection may stay without a request, 1 to 3600. Default: 60.
+    /// Seconds after which an idle connection is closed, 1 to 3600. Default: 60.
     pub(super) idle_timeout: Spanned<i64>,
-    /// Seconds that a request may take to arrive, 1 to 39: mod_fcgid waits 40. Default: 10.
+    /// Seconds within which a request must arrive, 1 to 39: mod_fcgid waits 40. Default: 10.
     pub(super) read_timeout: Spanned<i64>,
-    /// Bytes of variables in one request, 4096 to 1048576. Default: 131072.
+    /// The maximum size of a request's variables in bytes, 4096 to 1048576. Default: 131072.
     pub(super) max_params_bytes: Spanned<i64>,
-    /// Variables in one request, 64 to 10000. Default: 512.
+    /// The maximum number of variables in a request, 64 to 10000. Default: 512.
     pub(super) max_params: Spanned<i64>,
-    /// The octal file mode of a Unix socket that the program makes. Default: "0660".
+    /// The octal file mode of a Unix socket that the program creates. Default: "0660".
     pub(super) socket_mode: Spanned<String>,
-    /// The user that it belongs to: the name of a user, or a number. Default: the user that the
-    /// program runs as.
+    /// The owner of the socket: the name of a user, or a number. Default: the user that the program runs as.
     pub(super) socket_owner: Option<Spanned<String>>,
-    /// Its group: the name of a group, or a number. Default: the program's.
+    /// The group of the socket: the name of a group, or a number. Default: the group that the program runs
+    /// as.
     pub(super) socket_group: Option<Spanned<String>>,
 }
 
 impl Default for FastCgi {
     fn default() -> Self {
-        // The transport has its own, for a server that has no configuration yet.
+        // The transport defines the defaults, because it also runs without a configuration.
         let bounds = fcgi::Limits::default();
         Self {
             max_connections: unplaced(bounds.connections as i64),
@@ -49,14 +49,14 @@ impl Default for FastCgi {
     }
 }
 
-/// The owner and the mode of a Unix socket that the program makes.
+/// The owner and the mode of a Unix socket that the program creates.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SocketConfig {
     /// The file's mode.
     pub mode: u32,
-    /// Its user, by name or number, and line and column at which the configuration says so.
+    /// Its owner, by name or number, and the line and column in the configuration.
     pub owner: Option<(String, (usize, usize))>,
-    /// Its group, likewise.
+    /// Its group, in the same form.
     pub group: Option<(String, (usize, usize))>,
 }
 
@@ -93,7 +93,7 @@ impl Checker<'_> {
         }
     }
 
-    /// `0660`: three octal digits, with or without a zero before them.
+    /// Parses `0660`: three octal digits, with or without a leading zero.
     fn mode(&mut self, key: &str, mode: &Spanned<String>) -> u32 {
         let digits = mode.get_ref().strip_prefix('0').unwrap_or(mode.get_ref());
         let octal = digits.bytes().all(|byte| (b'0'..=b'7').contains(&byte));

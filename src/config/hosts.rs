@@ -21,8 +21,8 @@ mod entry;
 use entry::AddressEntry;
 pub(super) use entry::HostEntry;
 
-/// The most addresses of one host: each may be probed three times an interval, for as many
-/// protocols, and scored at each login.
+/// The maximum number of addresses of a host: each may be probed three times per interval, for each of three
+/// protocols, and is scored at each login.
 const MAX_ADDRESSES: usize = 64;
 
 /// A mail server.
@@ -31,11 +31,11 @@ const MAX_ADDRESSES: usize = 64;
 pub(super) struct Host {
     /// An address, or a DNS name. Required, unless there are `addresses`, or `state` is `moving`.
     pub(super) address: Option<Spanned<String>>,
-    /// Several of them: the users are shared out among those that answer.
+    /// Several addresses: the users are shared among the live ones.
     pub(super) addresses: Option<Spanned<Vec<Spanned<AddressEntry>>>>,
     /// `serving`, or `moving`: its users get the temporary failure. Default: "serving".
     pub(super) state: Option<Spanned<String>>,
-    /// The master login of the mail server, for logins whose own password is not known.
+    /// The master login of the mail server, for logins whose own password is unknown.
     pub(super) master_login: Option<Spanned<String>>,
     /// A file whose first line is the password of `master-login`.
     pub(super) master_password_file: Option<Spanned<String>>,
@@ -59,11 +59,11 @@ pub(super) struct Host {
 pub(super) struct Address {
     /// An address, or a DNS name. Required.
     pub(super) address: Option<Spanned<String>>,
-    /// How many users it gets, compared with the others, 1 to 1000. Default: 1.
+    /// Its share of the users, relative to the others, 1 to 1000. Default: 1.
     pub(super) weight: Option<Spanned<i64>>,
-    /// Whether it gets users only while all others are dead. Default: false.
+    /// Whether it gets users only while all other addresses are dead. Default: false.
     pub(super) backup: Option<Spanned<bool>>,
-    /// Whether it gets no users at all. Default: false.
+    /// Whether it gets no users. Default: false.
     pub(super) drain: Option<Spanned<bool>>,
 }
 
@@ -100,7 +100,7 @@ impl Checker<'_> {
         let master = self.master_login(&key, &host);
         let servers = match (host.address, host.addresses) {
             (None, None) if state == State::Moving => Vec::new(),
-            // Without an address the host stays in the table, so that its routes are not reported too.
+            // A host without an address stays in the table, so that its routes are not reported too.
             (address, None) => self.only_server(&key, span, address).into_iter().collect(),
             (address, Some(addresses)) => {
                 if address.is_some() {
@@ -127,7 +127,7 @@ impl Checker<'_> {
         span: Range<usize>,
         address: Option<Spanned<String>>,
     ) -> Option<Server> {
-        // One that is written as a string has no place but that of the whole entry.
+        // An address that is written as a string has the place of the whole entry.
         let (span, key) = match address.as_ref().map(Spanned::span) {
             Some(own) if own.end == 0 => (span, key.to_owned()),
             Some(own) => (own, format!("{key}.address")),

@@ -1,4 +1,4 @@
-//! `[inbound]`: mail that comes in from other servers.
+//! `[inbound]`: mail from other servers.
 
 use std::net::IpAddr;
 
@@ -10,15 +10,15 @@ use super::users::{StoreConfig, UsersConfig};
 use crate::auth::incoming_mail::{self, Recipients};
 use crate::route::Table;
 
-/// `[inbound]`: mail that comes in from other servers (`smtp_auth none`).
+/// `[inbound]`: mail from other servers (`smtp_auth none`).
 #[derive(Default, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub(super) struct Inbound {
-    /// The domains that mail is taken for. Default: none.
+    /// The domains that mail is accepted for. Default: none.
     pub(super) domains: Vec<Spanned<String>>,
-    /// The host that takes it. Default: that of the recipient, as if it were a login.
+    /// The host that receives it. Default: that of the recipient, as if it were a login.
     pub(super) host: Option<Spanned<String>>,
-    /// Whether the recipient must be a user of some store. Default: false.
+    /// Whether the recipient must be a user of a store. Default: false.
     pub(super) known_users_only: Option<Spanned<bool>>,
     /// The characters between a user and a tag. Default: none.
     pub(super) recipient_delimiter: Option<Spanned<String>>,
@@ -76,7 +76,7 @@ impl Checker<'_> {
         })
     }
 
-    /// The characters between a user and a tag: those that a local part can have without quotes.
+    /// The characters between a user and a tag: only those that a local part can contain without quotes.
     fn delimiters(&mut self, delimiters: Option<&Spanned<String>>) -> Vec<u8> {
         let Some(delimiters) = delimiters else {
             return Vec::new();

@@ -1,4 +1,4 @@
-//! The names of a table's keys, asked of its type: no list of them can become outdated.
+//! The names of a table's keys, obtained from its type: there is no list that could become outdated.
 
 use serde::de::value::Error;
 use serde::de::{Deserialize, Deserializer, Error as _, Visitor};
@@ -7,12 +7,12 @@ use serde::forward_to_deserialize_any;
 /// The names of the keys of a table, in the order of its type.
 pub(super) fn names_of<T: for<'de> Deserialize<'de>>() -> &'static [&'static str] {
     let mut names: &'static [&'static str] = &[];
-    // It ends with the error below, and with the names.
+    // Deserialization always ends with the error below; the names have been stored by then.
     let _ = T::deserialize(Names(&mut names));
     names
 }
 
-/// Has nothing to read. serde tells it which fields the type has.
+/// A deserializer without input. serde calls it with the names of the type's fields.
 struct Names<'n>(&'n mut &'static [&'static str]);
 
 impl<'de> Deserializer<'de> for Names<'_> {

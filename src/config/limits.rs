@@ -1,4 +1,4 @@
-//! `[limits]`: limits of the work.
+//! `[limits]`: limits of the program's work.
 
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
@@ -11,20 +11,21 @@ use super::checker::Checker;
 use super::file::unplaced;
 use crate::secret::MAX_HASH_MS;
 
-/// `[limits]`: limits of the work.
+/// `[limits]`: limits of the program's work.
 #[derive(Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub(super) struct Limits {
-    /// Password hashes computed at once, at most 1024. Default: 0, as many as there are cores.
+    /// The maximum number of password hashes computed at the same time, at most 1024. Default: 0, the number
+    /// of cores.
     pub(super) max_hashes: Spanned<i64>,
-    /// Milliseconds of work that the hash of one password may take, by an estimate from its
-    /// parameters; 1 to 10000. Default: 500.
+    /// Milliseconds that the hash of one password may take, estimated from its parameters; 1 to 10000.
+    /// Default: 500.
     pub(super) max_hash_ms: Spanned<i64>,
-    /// A folder in which all processes of this machine count them together. Default: each process
-    /// counts its own.
+    /// A folder that makes all processes of this machine share one limit of hashes. Default: each process has
+    /// its own limit.
     pub(super) hash_locks: Option<Spanned<String>>,
-    /// Logins whose right password is remembered, as a keyed digest in memory, so that it need not
-    /// be hashed again; at most 10000000. Default: 100000, 0 for none.
+    /// The number of logins whose right password is cached, as a keyed digest in memory, so that it is not
+    /// hashed again; at most 10000000. Default: 100000; 0: no cache.
     pub(super) remembered_logins: Spanned<i64>,
     /// Seconds that a decision may take, 1 to 30. Default: 5.
     pub(super) deadline: Spanned<i64>,
@@ -45,22 +46,22 @@ impl Default for Limits {
 /// `[limits]`, checked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LimitsConfig {
-    /// Password hashes computed at once. `None`: the number of cores; only a server asks for it, because
-    /// that takes long for a CGI request.
+    /// The maximum number of password hashes computed at the same time. `None`: the number of cores; only a
+    /// server process reads that number, because this takes too long for a CGI request.
     pub max_hashes: Option<NonZeroUsize>,
-    /// The most milliseconds of work that the hash of one password may take.
+    /// The maximum work for the hash of one password, in milliseconds.
     pub max_hash_ms: u32,
-    /// The folder through which all processes of this machine count their password hashes
-    /// together, with line and column at which the configuration names it.
+    /// The folder through which all processes of this machine share one limit of hashes, with its line and
+    /// column in the configuration.
     pub hash_locks: Option<(PathBuf, (usize, usize))>,
-    /// The number of logins whose right password is remembered.
+    /// The number of logins whose right password is cached.
     pub remembered_logins: usize,
     /// How long a decision may take.
     pub deadline: Duration,
 }
 
 impl LimitsConfig {
-    /// Password hashes computed at once.
+    /// The maximum number of password hashes computed at the same time.
     pub fn max_hashes(&self) -> NonZeroUsize {
         self.max_hashes
             .unwrap_or_else(|| std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN))

@@ -1,36 +1,36 @@
-//! Where the configuration file is.
+//! The path of the configuration file.
 
 use std::fmt;
 use std::path::PathBuf;
 
-/// The configuration file where none is named.
+/// The default path.
 pub const DEFAULT_CONFIG: &str = "/etc/nginx-mail-auth/auth.toml";
 
 /// The environment variable that names the configuration file.
 pub const CONFIG_VARIABLE: &str = "NGINX_MAIL_AUTH_CONFIG";
 
-/// The configuration file, and why it is this one.
+/// The path of the configuration file, and the source of the path.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConfigFile {
-    /// Where it is.
+    /// The path.
     pub path: PathBuf,
-    /// What names it.
+    /// The source of the path.
     pub named_by: NamedBy,
 }
 
-/// What names the configuration file.
+/// The source of the path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NamedBy {
     /// `--config`.
     Option,
     /// [`CONFIG_VARIABLE`].
     Variable,
-    /// Neither.
+    /// The default.
     Default,
 }
 
 impl ConfigFile {
-    /// What `--config` says, else the environment, else the default.
+    /// Uses `--config`, else the environment variable, else the default.
     pub fn find(option: Option<PathBuf>) -> Self {
         let variable = || std::env::var_os(CONFIG_VARIABLE).filter(|name| !name.is_empty());
         let (path, named_by) = match option {

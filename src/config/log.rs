@@ -1,4 +1,4 @@
-//! `[log]`: what is logged.
+//! `[log]`: the log level.
 
 use log::LevelFilter;
 use serde::Deserialize;
@@ -7,7 +7,7 @@ use toml::Spanned;
 use super::checker::Checker;
 use super::file::unplaced;
 
-/// `[log]`: what is logged.
+/// `[log]`: the log level.
 #[derive(Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub(super) struct Log {

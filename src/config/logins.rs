@@ -13,7 +13,7 @@ use crate::login::rules::LoginRules;
 
 mod unreached;
 
-/// The message for a name that is there already.
+/// The message for a duplicate name.
 const TWICE: &str = "stands here twice, in another case or spelling";
 
 fn bytes(aliases: &BTreeMap<String, String>) -> BTreeMap<Vec<u8>, Vec<u8>> {
@@ -26,15 +26,15 @@ fn bytes(aliases: &BTreeMap<String, String>) -> BTreeMap<Vec<u8>, Vec<u8>> {
 #[derive(Default, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub(super) struct Logins {
-    /// Whether blanks at the start and the end are dropped. Default: false.
+    /// Whether leading and trailing blanks are removed. Default: false.
     pub(super) trim: bool,
     /// Whether upper case ASCII letters become lower case. Default: false.
     pub(super) lower_case: bool,
     /// `"alias.example" = "example.org"`.
     pub(super) domain_aliases: BTreeMap<Spanned<String>, Spanned<String>>,
-    /// Domains that are cut off, together with the `@`. Default: none.
+    /// Domains that are removed, together with the `@`. Default: none.
     pub(super) strip_domains: Vec<Spanned<String>>,
-    /// The domain of logins that have none. Default: they stay as they are.
+    /// The domain for logins without one. Default: they remain unchanged.
     pub(super) default_domain: Option<Spanned<String>>,
     /// `"sales@example.org" = "alice@example.org"`.
     pub(super) aliases: BTreeMap<Spanned<String>, Spanned<String>>,

@@ -12,11 +12,11 @@ use crate::users::file::{LineLogins, Settings};
 #[derive(Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub(super) struct Master {
-    /// The text between user and master. Default: "*".
+    /// The separator between user and master. Default: "*".
     pub(super) separator: Spanned<String>,
     /// The password file of the masters. Default: there are none.
     pub(super) path: Option<Spanned<String>>,
-    /// Whether hashes that are fast to guess are taken too. Default: false.
+    /// Whether hashes that are fast to guess are accepted. Default: false.
     pub(super) allow_weak_schemes: bool,
 }
 
@@ -30,14 +30,14 @@ impl Default for Master {
     }
 }
 
-/// `[master]`, if there are masters.
+/// `[master]`, if it is configured.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MasterConfig {
-    /// The text between the user's login and the master's.
+    /// The separator between the user's login and the master's.
     pub separator: Vec<u8>,
     /// Their password file.
     pub settings: Settings,
-    /// Line and column at which the configuration names it.
+    /// Its line and column in the configuration.
     pub place: (usize, usize),
 }
 

@@ -1,4 +1,4 @@
-//! `[messages]`: what a client is told whose login is not accepted.
+//! `[messages]`: the texts for clients whose login is not accepted.
 
 use serde::Deserialize;
 use toml::Spanned;
@@ -7,14 +7,13 @@ use super::checker::Checker;
 use super::file::unplaced;
 use crate::nginx::answer::{self, Codes, Text};
 
-/// `[messages]`: what mail clients get to see. One line of at most 200 bytes, neither `OK` nor
-/// `WAIT`.
+/// `[messages]`: the texts for mail clients. One line of at most 200 bytes, neither `OK` nor `WAIT`.
 #[derive(Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub(super) struct Messages {
-    /// For every login that is refused, whatever the reason.
+    /// The text for every refused login, whatever the reason.
     pub(super) refused: Spanned<String>,
-    /// Where the fault is ours, and the client should keep its password and come again.
+    /// The text for the temporary failure: the client should keep its password and retry.
     pub(super) temporary: Spanned<String>,
 }
 

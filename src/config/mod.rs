@@ -1,4 +1,4 @@
-//! The configuration, read and checked. Each table of the TOML file has one file here.
+//! The configuration: parses and checks it. Each table of the TOML file has a source file here.
 
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
@@ -59,28 +59,28 @@ use source::Source;
 pub use throttle::ThrottleConfig;
 pub use users::{StoreConfig, UsersConfig};
 
-/// The most bytes of a configuration file: room for some ten thousand routes.
+/// The maximum size of a configuration file in bytes: room for about ten thousand routes.
 pub const MAX_FILE_BYTES: u64 = 1024 * 1024;
 
-/// The most bytes of a file with a secret in it.
+/// The maximum size of a file with a secret in bytes.
 pub const MAX_KEY_FILE_BYTES: u64 = 64 * 1024;
 
-/// What follows for a host without a dot that `[hosts]` does not have.
+/// The consequence for a host name without a dot that `[hosts]` does not have.
 pub(crate) const DNS_IS_ASKED: &str = ", so DNS is asked for it";
 
-/// A checked configuration. Only the files that it consists of have been opened.
+/// A checked configuration. Only its own files have been opened.
 pub struct Config {
     /// The file it was read from.
     pub path: PathBuf,
     /// Which requests are answered.
     pub fronts: Fronts,
-    /// Where users come from, in the order in which they are asked. There is at least one.
+    /// The user stores, in the order in which they are asked. There is at least one.
     pub users: Vec<UsersConfig>,
     /// How a login is changed before a store is asked.
     pub logins: LoginRules,
     /// The users who may log in as other users.
     pub master: Option<MasterConfig>,
-    /// Clients that show a certificate.
+    /// Clients that log in with a certificate.
     pub external: Option<certificate::Settings>,
     /// Mail from other servers.
     pub inbound: Option<incoming_mail::Settings>,
@@ -89,34 +89,33 @@ pub struct Config {
     pub oauth: Option<OAuthConfig>,
     /// Which mail server each login goes to.
     pub routes: Table,
-    /// What mail clients get to see.
+    /// The texts for mail clients.
     pub messages: Messages,
-    /// Whether a client may try again on its connection.
+    /// Whether a client may retry on its connection.
     pub retry: Option<Retry>,
-    /// The limits of guessing.
+    /// The limits of password guessing.
     pub throttle: Option<ThrottleConfig>,
-    /// What is logged.
+    /// The log level.
     pub log_level: LevelFilter,
-    /// Bounds of the FastCGI server.
+    /// The limits of the FastCGI server.
     pub fastcgi: fcgi::Limits,
-    /// The owner and the mode of Unix sockets that the program makes.
+    /// The owner and the mode of Unix sockets that the program creates.
     pub socket: SocketConfig,
-    /// Bounds of the work.
+    /// The limits of the program's work.
     pub limits: LimitsConfig,
-    /// Whether a server shuts itself in once it has started.
+    /// Whether a server process enters the sandbox after its start.
     pub sandbox: sandbox::Mode,
-    /// Every file and folder that it names, also what cannot be used.
+    /// Every file and folder that the configuration names, even if it is unusable.
     pub named: Vec<Named>,
-    /// Every file that was read, in the version that was.
+    /// Every file that was read, with its version.
     pub files: Vec<(PathBuf, Fingerprint)>,
-    /// Those of them whose last line has no line feed, so that it may be half.
+    /// Those files whose last line has no line feed, so that they may be incomplete.
     pub unfinished: Vec<PathBuf>,
-    /// What works, but is worth a look.
+    /// Warnings: settings that work but may be wrong or insecure.
     pub warnings: Vec<Problem>,
-    /// What could be done better on this machine; `check` says it, `serve` does not.
+    /// Possible improvements on this machine; `check` reports them, `serve` does not.
     pub advice: Vec<Problem>,
-    /// Whether a secret stands in the file itself: that everybody may read it is worth a word only
-    /// then.
+    /// Whether the file itself contains a secret: only then is it a problem if other users can read it.
     pub holds_secret: bool,
 }
 
@@ -125,26 +124,26 @@ pub struct Config {
 pub struct Named {
     /// The file or folder.
     pub path: PathBuf,
-    /// What is done with it.
+    /// Its use.
     pub usage: Use,
-    /// Line and column at which it is named.
+    /// Its line and column in the configuration.
     pub place: (usize, usize),
     /// The key.
     pub key: String,
 }
 
-/// What is done with a file or folder.
+/// The use of a file or folder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Use {
-    /// The file is read.
+    /// The program reads the file.
     Read,
-    /// Files are made and written in the folder.
+    /// The program creates and writes files in the folder.
     Write,
 }
 
 impl Config {
-    /// Reads and checks the file at `path`, and the files that it names keys in. The error has
-    /// all problems in the order of their places, at least one.
+    /// Reads and checks the file at `path`, and the secret files that it names. The error has all problems in
+    /// the order of their places, at least one.
     pub fn load(path: &Path) -> Result<Self, Vec<Problem>> {
         let (config, problems) = Self::salvage(path).map_err(|problem| vec![problem])?;
         if problems.is_empty() {
@@ -154,8 +153,8 @@ impl Config {
         }
     }
 
-    /// The same, but what could be made of the file comes beside its problems. If there are any,
-    /// that is not for work: only to look for more of them in what it names.
+    /// The same, but returns the valid part of the file beside its problems. If there are problems, the
+    /// result must only be used to find further ones in the named files and servers.
     pub(crate) fn salvage(path: &Path) -> Result<(Self, Vec<Problem>), Problem> {
         let trusted = read_trusted(path, MAX_FILE_BYTES, Secrecy::Secret)?;
         let text = Zeroizing::new(trusted.bytes);
@@ -175,7 +174,7 @@ impl Config {
         Ok((config, problems))
     }
 
-    /// Checks the content of the file at `path`. Reads no file but those that it names keys in.
+    /// Checks the content of the file at `path`. Reads only the secret files that it names.
     pub fn parse(path: &Path, bytes: &[u8]) -> Result<Self, Vec<Problem>> {
         let (config, problems) = Self::check(path, bytes).map_err(|problem| vec![problem])?;
         if problems.is_empty() {
@@ -187,7 +186,7 @@ impl Config {
 
     fn check(path: &Path, bytes: &[u8]) -> Result<(Self, Vec<Problem>), Problem> {
         let text = std::str::from_utf8(bytes).map_err(|error| {
-            // Valid up to there, so this cannot fail.
+            // The text is valid up to there, so this cannot fail.
             let text = std::str::from_utf8(&bytes[..error.valid_up_to()]).unwrap_or_default();
             let mut problem = Problem::new(path, "is not UTF-8");
             problem.place = Some(Source::new(path, text).place(text.len()));
@@ -201,7 +200,7 @@ impl Config {
         Ok((config, problems))
     }
 
-    /// Password files are asked for what `[logins]` makes of a login.
+    /// A password file is asked for logins after `[logins]`.
     fn tell_files_of_logins(&mut self) {
         let logins = LineLogins::under(&self.logins);
         for users in &mut self.users {
@@ -216,9 +215,9 @@ impl Config {
         }
     }
 
-    /// How many logins may wait at the same time for one store, or for the service that knows about
-    /// tokens: as many as are written there, else an even share of all connections. One share more
-    /// is left over, so that with all of them hanging, others are still answered.
+    /// The maximum number of logins that wait at the same time for one store, or for the introspection of
+    /// tokens: the configured number, else an equal share of all connections. One more share remains free, so
+    /// that other requests are answered even if all stores hang.
     pub fn max_questions(&self, written: Option<NonZeroUsize>) -> NonZeroUsize {
         let stores = self
             .users
@@ -240,8 +239,8 @@ impl Config {
         false
     }
 
-    /// The rights of Unix sockets that we make, with the numbers of their owner and group. To be
-    /// asked for at the start: in the sandbox nobody is looked up any more.
+    /// The rights of the Unix sockets that the program creates, with the numbers of their owner and group.
+    /// Must be called at the start: the sandbox prevents looking up users.
     pub fn socket_rights(&self) -> Result<SocketRights, Vec<Problem>> {
         let mut problems = Vec::new();
         let mut number = |kind, key: &str, named: &Option<(String, (usize, usize))>| {

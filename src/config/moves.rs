@@ -1,4 +1,4 @@
-//! `[moves]`: users who move from one host to another.
+//! `[moves]`: moves of users from one host to another.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ use super::checker::Checker;
 use super::source::written;
 use crate::route::{self, Table};
 
-/// One of `[moves]`: users who move from one host to another. A route can name it like a host.
+/// One of `[moves]`: a move of users from one host to another. A route can name it like a host.
 #[derive(Default, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub(super) struct Move {
@@ -19,8 +19,8 @@ pub(super) struct Move {
     pub(super) new: Option<Spanned<String>>,
     /// The percentage of users who are on the new host. Default: 0.
     pub(super) moved: Option<Spanned<i64>>,
-    /// Users between `moved` and this percentage are being moved, and get the temporary failure.
-    /// Default: the value of `moved`.
+    /// Users from `moved` up to this percentage are being moved, and get the temporary failure. Default: the
+    /// value of `moved`.
     pub(super) moving: Option<Spanned<i64>>,
 }
 
@@ -75,7 +75,7 @@ impl Checker<'_> {
             let message = "must not be less than moved";
             self.report(&written.span(), &format!("{key}.moving"), message);
         }
-        // With one host for both ends, so that routes to this move are not reported too.
+        // The other host replaces an invalid one, so that routes to this move are not reported too.
         Some(route::Move {
             name: name.get_ref().as_str().into(),
             old: old.or(new)?,

@@ -1,4 +1,4 @@
-//! `[nginx]`: which requests are answered.
+//! `[nginx]`: the requests that the program answers.
 
 use std::ops::Range;
 
@@ -12,12 +12,12 @@ use crate::login::Network;
 use crate::nginx::request::{self, AllowedFronts, Fronts, KeyHeader, Keys};
 use crate::secret::SharedKey;
 
-/// The most keys. All of them are compared with each request's.
+/// The maximum number of keys. Each request's key is compared with all of them.
 const MAX_KEYS: usize = 16;
-/// The most networks of fronts.
+/// The maximum number of networks of fronts.
 const MAX_FRONTS: usize = 256;
 
-/// The fewest bytes of a key that cannot be guessed: 128 bits, if all of them are random.
+/// The minimum length of a key that cannot be guessed, in bytes: 128 bits, if all of them are random.
 const MIN_KEY_BYTES: usize = 16;
 /// The keys of the examples and documents: they are public.
 const PLACEHOLDERS: [&str; 5] = [
@@ -34,17 +34,17 @@ const KEY_FILE: &str = "nginx.key-file";
 const HEADER: &str = "nginx.key-header";
 const FRONTS: &str = "nginx.allowed-fronts";
 
-/// `[nginx]`: which requests are answered.
+/// `[nginx]`: the requests that the program answers.
 #[derive(Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub(super) struct Nginx {
     /// The key that every request must have in the header `key-header` (`auth_http_header X-Auth-Key …`).
     /// Default: no key is needed.
     pub(super) key: Option<Spanned<String>>,
-    /// The same while the key is changed: one of these is enough.
+    /// Several keys while the key is being changed: a request must have one of them.
     pub(super) keys: Option<Spanned<Vec<Spanned<String>>>>,
-    /// A file with that key in its first line, and others in the following; those that begin with
-    /// `#` are comments. Only one of the three.
+    /// A file with one key per line; after the first line, lines that begin with `#` are comments. Only one
+    /// of `key`, `keys` and `key-file` is allowed.
     pub(super) key_file: Option<Spanned<String>>,
     /// The header that holds the key: letters, digits and hyphens. Default: "X-Auth-Key".
     pub(super) key_header: Spanned<String>,
@@ -84,7 +84,7 @@ impl Checker<'_> {
         }
     }
 
-    /// `None` if no key is asked for.
+    /// `None` if no key is required.
     fn shared_keys(
         &mut self,
         key: Option<Spanned<String>>,
@@ -130,8 +130,8 @@ impl Checker<'_> {
         file.map(|file| self.keys_from_file(&file))
     }
 
-    /// The first line is a key, whatever it looks like. So is every other one that is not empty
-    /// and does not begin with `#`.
+    /// Reads the lines of a key file. The first line is always a key. Each further line is one if it is not
+    /// empty and does not begin with `#`.
     fn keys_from_file(&mut self, file: &Spanned<String>) -> Vec<SharedKey> {
         let Some(content) = self.secret_file(KEY_FILE, file) else {
             return Vec::new();
@@ -159,8 +159,8 @@ impl Checker<'_> {
         }
     }
 
-    /// Refuses what can never arrive: nginx sends the value as it is configured, and web servers
-    /// cut blanks off its ends.
+    /// Refuses a key that can never arrive: nginx sends the value as it is configured, and web servers remove
+    /// leading and trailing blanks.
     pub(super) fn key(
         &mut self,
         span: &Range<usize>,
@@ -186,7 +186,7 @@ impl Checker<'_> {
         SharedKey::new(value.to_vec())
     }
 
-    /// Refuses a key that everybody knows, and warns of one that could be guessed.
+    /// Refuses a publicly known key, and warns of one that can be guessed.
     pub(super) fn strength(&mut self, span: &Range<usize>, key: &str, value: &[u8]) {
         let known = PLACEHOLDERS
             .iter()

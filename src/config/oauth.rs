@@ -16,50 +16,50 @@ use crate::auth::token;
 #[derive(Default, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub(super) struct OAuth {
-    /// Where tokens are introspected (RFC 7662).
+    /// The URL of the introspection of tokens (RFC 7662).
     pub(super) introspection_url: Option<Spanned<String>>,
-    /// The client id of this program there.
+    /// The client id of this program at that service.
     pub(super) client_id: Option<Spanned<String>>,
-    /// A file whose first line is the secret of this program there.
+    /// A file whose first line is the secret of this program at that service.
     pub(super) client_secret_file: Option<Spanned<String>>,
-    /// Keys of signed tokens (RFC 7517); read again when it changes.
+    /// The file with the keys of signed tokens (RFC 7517); read again when it changes.
     pub(super) jwks_file: Option<Spanned<String>>,
-    /// The issuer that a token must have.
+    /// The required issuer of a token.
     pub(super) issuer: Option<Spanned<String>>,
-    /// The audience that it must have.
+    /// The required audience of a token.
     pub(super) audience: Option<Spanned<String>>,
-    /// The scope that it must have.
+    /// The required scope of a token.
     pub(super) scope: Option<Spanned<String>>,
     /// The claim that names the login. Default: "email".
     pub(super) login_claim: Option<Spanned<String>>,
     /// Certificates that are trusted in place of the system's.
     pub(super) ca_file: Option<Spanned<String>>,
-    /// Introspections at the same time, 1 to 10000. Default: as for a store.
+    /// The maximum number of introspections at the same time, 1 to 10000. Default: as for a store.
     pub(super) max_questions: Option<Spanned<i64>>,
-    /// Seconds that an introspection may take, 1 to 60. Default: 4.
+    /// The time-out of an introspection in seconds, 1 to 60. Default: 4.
     pub(super) timeout: Option<Spanned<i64>>,
-    /// The URL of more information for a refused client; part of Auth-Error-SASL.
+    /// The URL with information for a refused client; part of Auth-Error-SASL.
     pub(super) configuration_url: Option<Spanned<String>>,
 }
 
-/// `[oauth]`, if tokens are taken.
+/// `[oauth]`, if it is configured.
 #[cfg(feature = "oauth")]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OAuthConfig {
-    /// Which tokens are accepted, and what checks them.
+    /// Which tokens are accepted, and how they are checked.
     pub settings: token::Settings,
-    /// How many introspections there may be at the same time, if that is said.
+    /// The configured maximum number of introspections at the same time.
     pub max_questions: Option<NonZeroUsize>,
-    /// Where the keys are in the file.
+    /// The places of the keys in the file.
     pub places: Places,
 }
 
-/// What `[oauth]` comes to.
+/// The checked `[oauth]`.
 #[derive(Default)]
 pub(super) struct Tokens {
     #[cfg(feature = "oauth")]
     pub(super) config: Option<OAuthConfig>,
-    /// What refused clients are told, in base64.
+    /// The text for refused clients, in base64.
     pub(super) sasl_error: Option<String>,
 }
 
@@ -91,7 +91,7 @@ mod tokens {
     use crate::config::Places;
     use crate::secret::Password;
 
-    /// The most bytes of `Auth-Error-SASL`, so that it fits into every refusal.
+    /// The maximum size of `Auth-Error-SASL` in bytes, so that it fits into every refusal.
     const MAX_SASL_ERROR_BYTES: usize = 400;
 
     impl Checker<'_> {
@@ -159,7 +159,7 @@ mod tokens {
             }
         }
 
-        /// Keys that say something about tokens where none are taken.
+        /// Reports keys that have no effect, because no check of tokens is configured.
         fn without_issuer(&mut self, oauth: &OAuth) {
             let given = [
                 &oauth.client_id,
@@ -220,8 +220,7 @@ mod tokens {
             }
         }
 
-        /// `https://…`, or `http://…` to this machine: what goes there must not be seen by others
-        /// (RFC 7662, 4).
+        /// `https://…`, or `http://…` to this machine: other machines must not see the request (RFC 7662, 4).
         fn web_address(&mut self, key: &str, url: &Spanned<String>) -> Option<String> {
             let text = url.get_ref();
             let parsed: Option<Uri> = text.parse().ok();

@@ -1,4 +1,4 @@
-//! Where the keys of a table are in the file.
+//! The places of a table's keys in the file.
 
 use std::collections::BTreeMap;
 
@@ -9,18 +9,18 @@ use crate::sys::problem::Problem;
 pub struct Places {
     /// The table as a whole.
     pub whole: (usize, usize),
-    /// The values of the keys that are there.
+    /// The places of the values of its keys.
     pub keys: BTreeMap<&'static str, (usize, usize)>,
 }
 
 impl Places {
-    /// The place of a key's value; that of the table if it is not there.
+    /// The place of a key's value; that of the table if the key is missing.
     pub fn of(&self, key: &str) -> (usize, usize) {
         self.keys.get(key).copied().unwrap_or(self.whole)
     }
 
-    /// Whether a problem is with a key that says where a store is and how it is asked: its address, its
-    /// credentials or its statements.
+    /// Whether a problem concerns a key that defines the server of a store or the question to it: its
+    /// address, its credentials or its statements.
     pub(crate) fn reach(&self, problem: &Problem) -> bool {
         const REACH: [&str; 8] = [
             "app-passwords-query",

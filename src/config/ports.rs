@@ -1,4 +1,4 @@
-//! `[ports]`: the ports of hosts that have none of their own.
+//! `[ports]`: the default ports of hosts.
 
 use serde::Deserialize;
 use toml::Spanned;
@@ -7,7 +7,7 @@ use super::checker::Checker;
 use super::file::unplaced;
 use crate::route;
 
-/// `[ports]`: the ports of hosts that have none of their own, 1 to 65535.
+/// `[ports]`: the default ports of hosts, 1 to 65535.
 #[derive(Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub(super) struct Ports {

@@ -1,4 +1,4 @@
-//! `[probes]`: how mail servers with several addresses are watched.
+//! `[probes]`: how mail servers with several addresses are probed.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use super::checker::Checker;
 use super::file::unplaced;
 use crate::route::{self, ProbeKind};
 
-/// `[probes]`: how mail servers with several addresses are watched.
+/// `[probes]`: how mail servers with several addresses are probed.
 #[derive(Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub(super) struct Probes {
@@ -17,7 +17,7 @@ pub(super) struct Probes {
     pub(super) kind: Spanned<String>,
     /// Seconds between two probes of one address, 1 to 3600. Default: 10.
     pub(super) interval: Spanned<i64>,
-    /// Milliseconds that a probe may take, 50 to 10000. Default: 1000.
+    /// The time-out of a probe in milliseconds, 50 to 10000. Default: 1000.
     pub(super) timeout_ms: Spanned<i64>,
 }
 

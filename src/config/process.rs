@@ -1,4 +1,4 @@
-//! `[process]`: what the server's process may still do once it has started.
+//! `[process]`: the sandbox of the server process.
 
 use serde::Deserialize;
 use toml::Spanned;
@@ -7,12 +7,12 @@ use super::checker::Checker;
 use super::file::unplaced;
 use crate::sys::sandbox;
 
-/// `[process]`: what the server's process may still do once it has started.
+/// `[process]`: the sandbox of the server process.
 #[derive(Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub(super) struct Process {
-    /// `on`: it shuts itself in, as far as the kernel can; `required`: it does not serve where the
-    /// kernel cannot; or `off`. Not under CGI. Default: "on".
+    /// `on`: the process enters the sandbox, as far as the kernel supports it; `required`: it does not start
+    /// if the kernel lacks support; or `off`. Not under CGI. Default: "on".
     pub(super) sandbox: Spanned<String>,
 }
 

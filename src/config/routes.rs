@@ -1,4 +1,5 @@
-//! `[routes]`: which host a login goes to. With the other tables about mail servers, it makes a [`Table`].
+//! `[routes]`: which host a login goes to. Together with the other tables about mail servers, it makes a
+//! [`Table`].
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -18,24 +19,23 @@ use super::source::written;
 use crate::login::domain;
 use crate::route::{Aim, AllowedNetworks, Bad, HostId, Table, Target};
 
-/// `[routes]`: which host a login goes to. By exact login, else by domain, else by first letter,
-/// else the default. A host is a name of `[hosts]`, or an address or DNS name itself.
+/// `[routes]`: which host a login goes to: by exact login, else by domain, else by first letter, else the
+/// default. A host is a name of `[hosts]`, or an address or DNS name itself.
 #[derive(Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub(super) struct Routes {
-    /// The host of all logins that no other route takes. Default: they get a temporary failure.
+    /// The host of all logins without another route. Default: they get the temporary failure.
     pub(super) default: Option<Spanned<String>>,
-    /// Whether upper and lower case ASCII letters are the same in logins and first letters.
-    /// Domains are always compared that way. Default: false.
+    /// Whether logins and first letters ignore the case of ASCII letters. Domains always do. Default: false.
     pub(super) fold_case: bool,
     /// Seconds after which a host's DNS name is looked up again, 1 to 86400. Default: 300.
     pub(super) resolve_ttl: Spanned<i64>,
-    /// The networks that mail servers may be in, in CIDR form: for addresses from this
-    /// file, from stores and from DNS. Default: anywhere.
+    /// The networks that mail servers may be in, in CIDR form. Applies to addresses from this file, from
+    /// stores and from DNS. Default: anywhere.
     pub(super) allowed_networks: Option<Spanned<Vec<Spanned<String>>>>,
     /// `"alice@example.org" = "host"`.
     pub(super) login: BTreeMap<Spanned<String>, Spanned<String>>,
-    /// `"example.org" = "host"`: what follows the last `@`.
+    /// `"example.org" = "host"`: the part after the last `@`.
     pub(super) domain: BTreeMap<Spanned<String>, Spanned<String>>,
     /// `acfg = "host"`: sets and ranges (`a-m`) of ASCII letters and digits.
     pub(super) first_letter: BTreeMap<Spanned<String>, Spanned<String>>,
@@ -100,15 +100,15 @@ impl Checker<'_> {
         }
         self.routes(&mut table, "login", &routes.login, Table::route_login);
         self.routes(&mut table, "domain", &routes.domain, Table::route_domain);
-        // In the order of the file, so that it is the second of two that is complained about.
+        // In the order of the file, so that the second of two duplicates is reported.
         let mut letters: Vec<_> = routes.first_letter.iter().collect();
         letters.sort_by_key(|(letters, _)| letters.span().start);
         self.routes(&mut table, "first-letter", letters, Table::route_letters);
         table
     }
 
-    /// A host that is rather a line which belongs to another table: it gets no address, so that
-    /// DNS is not asked for its value.
+    /// A host that is probably a line of another table: it gets no address, so that DNS is not asked for its
+    /// value.
     fn without_stray_key(
         &mut self,
         name: &Spanned<String>,
@@ -143,7 +143,7 @@ impl Checker<'_> {
     ) {
         for (what, host) in routes {
             let key = format!("routes.{section}.{}", written(what.get_ref()));
-            // A user may be called like a key, a domain has a dot.
+            // A login can have the name of a key; a domain has a dot.
             let odd = section == "domain" || table.declared(host.get_ref()).is_none();
             if odd
                 && let Some(belongs) = self
@@ -178,7 +178,7 @@ impl Checker<'_> {
         }
     }
 
-    /// What a route names.
+    /// The target of a route.
     fn target(&mut self, table: &mut Table, key: String, name: &Spanned<String>) -> Option<Aim> {
         match table.declared(name.get_ref()) {
             Some(aim) => Some(aim),
@@ -186,7 +186,7 @@ impl Checker<'_> {
         }
     }
 
-    /// The host with this name; an address or a DNS name is one itself.
+    /// The host with this name; an address or a DNS name is a host itself.
     pub(super) fn host_named(
         &mut self,
         table: &mut Table,
@@ -196,7 +196,7 @@ impl Checker<'_> {
         let (name, span, source) = (host.get_ref(), host.span(), self.source);
         let known = table.hosts().len();
         let id = table.host(name, || source.place(span.start), &key);
-        // A name without a dot is rarely found in DNS, and easily misspelt.
+        // A name without a dot is rarely found in DNS, and often a typing error.
         let new = table.hosts().get(known);
         let in_dns = new.is_some_and(|new| {
             let named = |target: &Target| matches!(target, Target::Name(_));

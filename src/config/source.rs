@@ -1,10 +1,10 @@
-//! Text to [`File`], with every problem of form at once, each with its place and key.
+//! Parses the text into a [`File`], and reports all syntax problems at once, each with its place and key.
 //!
-//! serde stops at its first error. So the entry that caused it is taken out and the rest is tried
-//! again, until nothing is left to complain about.
+//! serde stops at its first error. So this module removes the entry that caused it and tries the rest again,
+//! until no error remains.
 //!
-//! Of the text itself only names of keys get into a problem: a value may be a secret, also one in
-//! the wrong place. toml's and serde's own messages quote values, so they are reworded.
+//! A problem contains only names of keys from the text: a value may be a secret, even one in the wrong place.
+//! The messages of toml and serde quote values, so this module rewords them.
 
 use std::cell::OnceCell;
 use std::ops::{Range, RangeInclusive};
@@ -18,23 +18,24 @@ use super::file::File;
 use super::syntax;
 use crate::sys::problem::Problem;
 
-/// The most problems of form that are looked for: each costs another pass over the file.
+/// The maximum number of reported syntax problems: each costs another pass over the file.
 const MAX_PROBLEMS: usize = 100;
 
-/// Every so many bytes a place is kept, from which others are counted.
+/// The distance between stored places, in bytes.
 const STRIDE: usize = 1024;
 
 /// The text of a configuration file.
 pub(super) struct Source<'a> {
     pub(super) path: &'a Path,
     pub(super) text: &'a str,
-    /// The places of all bytes whose number is a multiple of [`STRIDE`], once one is asked for:
-    /// counted from the beginning each time, the places of all routes take a time that grows with
+    /// The places of all bytes whose offset is a multiple of [`STRIDE`], computed when the first one is
+    /// needed. If each place were counted from the start of the file, the time for all routes would grow with
     /// the square of their number.
     milestones: OnceCell<Vec<Place>>,
 }
 
-/// How many line feeds and, behind the last of them, how many characters come before a byte.
+/// The number of line feeds before a byte, and the number of characters between the last of them and the
+/// byte.
 #[derive(Clone, Copy)]
 struct Place {
     lines: usize,
@@ -47,14 +48,14 @@ impl Place {
         characters: 0,
     };
 
-    /// The place behind these bytes, which begin here.
+    /// The place after these bytes, which start at `self`.
     fn behind(self, bytes: &[u8]) -> Self {
         let lines = bytes.iter().filter(|byte| **byte == b'\n').count();
         let (before, line) = match bytes.iter().rposition(|byte| *byte == b'\n') {
             Some(end) => (0, &bytes[end + 1..]),
             None => (self.characters, bytes),
         };
-        // Continuation bytes of UTF-8 make no column of their own.
+        // Continuation bytes of UTF-8 do not count as columns.
         let characters = line.iter().filter(|byte| **byte & 0xc0 != 0x80).count();
         Self {
             lines: self.lines + lines,
@@ -63,15 +64,15 @@ impl Place {
     }
 }
 
-/// What could be read.
+/// The parsed part of a file.
 pub(super) struct Read {
     pub(super) file: File,
-    /// Whether that is all there is. If not, what seems to be missing may have been there.
+    /// Whether it is the whole file. If not, a missing entry may have been removed.
     pub(super) whole: bool,
-    /// Lines that toml cannot read: what was guessed of them is not worth a complaint, and may be
-    /// part of a secret.
+    /// Lines that toml cannot parse. Further problems of these lines are not reported: they are guesses, and
+    /// may contain a part of a secret.
     pub(super) broken: BrokenLines,
-    /// Keys that unknown ones stand for.
+    /// Keys that unknown keys probably mean.
     pub(super) meant: Vec<String>,
 }
 
@@ -85,7 +86,7 @@ impl<'a> Source<'a> {
         }
     }
 
-    /// A problem at a place of this text; what the whole lacks stands at its beginning.
+    /// A problem at a place of this text; a problem of the whole file has the place of its start.
     pub(super) fn problem(
         &self,
         span: &Range<usize>,
@@ -123,7 +124,7 @@ impl<'a> Source<'a> {
         })
     }
 
-    /// Reads the file, adding what is wrong with its form to `problems`.
+    /// Parses the file; adds its syntax problems to `problems`.
     pub(super) fn read(&self, problems: &mut Vec<Problem>) -> Read {
         let (table, errors) = DeTable::parse_recoverable(self.text);
         if errors.is_empty()
@@ -138,11 +139,11 @@ impl<'a> Source<'a> {
             };
         }
         let mut broken = BrokenLines::default();
-        // Each costs a search through the file for its place.
+        // Each error costs a search through the file for its place.
         for error in errors.iter().take(MAX_PROBLEMS) {
             let start = error.span().unwrap_or(0..0).start;
             let place = self.place(start);
-            // One slip can make several errors; the first says it best.
+            // One mistake can cause several errors; the first one describes it best.
             if !broken.contains(place.0) {
                 broken.add(place.0, self.text);
                 let line = |offset| self.place(offset).0;
@@ -175,7 +176,7 @@ impl<'a> Source<'a> {
         }
     }
 
-    /// Takes out one entry after the other until the rest can be read.
+    /// Removes one entry after the other until the rest can be parsed.
     fn salvage(
         &self,
         mut table: Spanned<DeTable<'_>>,
@@ -213,7 +214,7 @@ impl<'a> Source<'a> {
             meant.extend(slip.stands_for(&error.message));
             let message = slip.reworded(&error.message);
             let key = dotted(&path);
-            // So that routes that lead to a host find one.
+            // A placeholder, so that routes to the host are not reported too.
             if let [Step::Key(hosts), Step::Key(name), rest @ ..] = path.as_slice()
                 && hosts == "hosts"
                 && (rest.is_empty() || slip.unquoted_name().is_some())
@@ -231,12 +232,12 @@ impl<'a> Source<'a> {
     }
 }
 
-/// Lines with an error of syntax.
+/// Lines with a syntax error.
 #[derive(Default)]
 pub(super) struct BrokenLines(Vec<RangeInclusive<usize>>);
 
 impl BrokenLines {
-    /// After a table's header that cannot be read, the keys up to the next one belong nowhere.
+    /// After an invalid table header, the keys up to the next header belong to no table.
     fn add(&mut self, line: usize, text: &str) {
         let header = |text: &&str| text.trim_start().starts_with('[');
         let mut rest = text.lines().skip(line - 1);
@@ -259,7 +260,7 @@ impl BrokenLines {
 
 //------------ Places in a table ---------------------------------------------
 
-/// One step on the way to an entry.
+/// One step of the path to an entry.
 pub(super) enum Step {
     Key(String),
     Element(usize),
@@ -278,8 +279,8 @@ impl Step {
 type Key<'i> = Spanned<DeString<'i>>;
 type Value<'i> = Spanned<DeValue<'i>>;
 
-/// The innermost entry at `span`: one whose key or value stands exactly there, else one whose
-/// value holds that place.
+/// The innermost entry at `span`: one whose key or value has exactly that place, else one whose key or value
+/// contains it.
 fn find(table: &DeTable<'_>, span: &Range<usize>) -> Option<Vec<Step>> {
     let around = |other: Range<usize>| other.start <= span.start && span.end <= other.end;
     search(table, |_, key, value| {
@@ -292,7 +293,7 @@ fn find(table: &DeTable<'_>, span: &Range<usize>) -> Option<Vec<Step>> {
     })
 }
 
-/// An array where a table belongs: serde would take it for a table without keys.
+/// An array in place of a table: serde would take it for a table without keys.
 fn stray_array(table: &DeTable<'_>) -> Option<Vec<Step>> {
     let is_table = |value: &Value<'_>| value.get_ref().is_table();
     let top = table.iter().find_map(|(key, value)| {
@@ -317,7 +318,7 @@ fn stray_array(table: &DeTable<'_>) -> Option<Vec<Step>> {
     top.or_else(one_move)
 }
 
-/// Puts a host without an address in the place of one that cannot be read.
+/// Inserts a host without an address in place of one that cannot be parsed.
 fn keep_name(table: &mut DeTable<'_>, name: &str, span: &Range<usize>) {
     let Some(DeValue::Table(hosts)) = table.get_mut("hosts").map(Spanned::get_mut) else {
         return;
@@ -329,7 +330,7 @@ fn keep_name(table: &mut DeTable<'_>, name: &str, span: &Range<usize>) {
     hosts.insert(key(name), Spanned::new(span.clone(), DeValue::Table(host)));
 }
 
-/// The way to the innermost entry that fits.
+/// The path of the innermost entry that fits.
 fn search(
     table: &DeTable<'_>,
     fits: impl Fn(usize, &Key<'_>, &Value<'_>) -> bool,
@@ -341,7 +342,7 @@ fn search(
     })
 }
 
-/// Builds the path from its end. toml bounds how deep tables can be.
+/// Builds the path from its end. toml limits the depth of tables.
 fn search_in(
     table: &DeTable<'_>,
     depth: usize,
@@ -386,7 +387,7 @@ fn remove<'i>(table: &mut DeTable<'i>, path: &[Step]) -> Option<Spanned<DeValue<
     }
 }
 
-/// Whether the table that an entry was in has no other one.
+/// Whether the removed entry was the only one in its table.
 fn is_emptied(table: &DeTable<'_>, path: &[Step]) -> bool {
     match path {
         [Step::Key(key), rest @ ..] if !rest.is_empty() => table
@@ -397,7 +398,7 @@ fn is_emptied(table: &DeTable<'_>, path: &[Step]) -> bool {
     }
 }
 
-/// The word in `store` of the entry of `[[users]]` that the path leads into.
+/// The value of `store` in the entry of `[[users]]` on the path.
 fn store_of(table: &DeTable<'_>, path: &[Step]) -> Option<String> {
     let [Step::Key(users), Step::Element(number), ..] = path else {
         return None;
@@ -408,7 +409,7 @@ fn store_of(table: &DeTable<'_>, path: &[Step]) -> Option<String> {
     Some(store.to_owned())
 }
 
-/// `hosts.mailhost01.port`; the elements of an array are told apart by their places.
+/// `hosts.mailhost01.port`; elements of an array have no number here, because their place identifies them.
 pub(super) fn dotted(path: &[Step]) -> String {
     let mut dotted = String::new();
     for step in path {
@@ -422,7 +423,7 @@ pub(super) fn dotted(path: &[Step]) -> String {
     dotted
 }
 
-/// A key as TOML would have it, on one line whatever it holds.
+/// A key in TOML syntax, always on one line.
 pub(super) fn written(key: &str) -> String {
     let bare = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
     if !key.is_empty() && key.bytes().all(bare) {

@@ -1,11 +1,11 @@
-//! What to write instead of what is no TOML: toml's messages, reworded.
+//! Turns toml's syntax errors into messages that say what to write instead.
 //!
-//! A message names keys, never a value: that may be a secret.
+//! A message contains keys, never a value, which may be a secret.
 
 use toml::de::{DeTable, DeValue};
 
-/// toml's message about what begins at `start`, with what to do, and where the fault begins. `line`
-/// says in which line an offset is.
+/// toml's message about the text at `start`, with a correction, and the start of the error. `line` returns
+/// the line of an offset.
 pub(super) fn of_syntax(
     message: &str,
     text: &str,
@@ -55,7 +55,7 @@ pub(super) fn of_syntax(
     (start, words.into())
 }
 
-/// What to write in place of a character that looks like one of TOML's.
+/// The message about a character that resembles one of TOML's.
 fn odd_character(character: char) -> Option<String> {
     let instead = match character {
         '\u{201c}' | '\u{201d}' | '\u{201e}' | '\u{2018}' | '\u{2019}' | '\u{ab}' | '\u{bb}' => {
@@ -75,7 +75,7 @@ fn odd_character(character: char) -> Option<String> {
             return Some("a special blank: write an ordinary one".into());
         }
         '\u{2010}'..='\u{2015}' | '\u{2212}' | '\u{fe58}' | '\u{fe63}' => '-',
-        // The full-width forms of ASCII, in its order.
+        // The full-width forms of ASCII, in the order of ASCII.
         '\u{ff01}'..='\u{ff5e}' => char::from_u32(u32::from(character) - 0xfee0)?,
         _ => return None,
     };
@@ -90,13 +90,13 @@ fn code(character: char) -> String {
     format!("U+{:04X}", u32::from(character))
 }
 
-/// Whether a line begins as that of a key does.
+/// Whether a line begins like one with a key.
 fn begins_a_key(line: &str) -> bool {
     let of_key = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '"');
     line.trim_start().starts_with(of_key)
 }
 
-/// Whether a line is that of a key or the header of a table.
+/// Whether a line has a key or the header of a table.
 fn begins_an_entry(line: &str) -> bool {
     let key = line.split_once('=').map(|(key, _)| key.trim());
     let bare = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.' | '"');
@@ -111,7 +111,7 @@ fn of_duplicate(text: &str, start: usize, line: impl Fn(usize) -> usize) -> Stri
     let name = name.trim().trim_matches(['"', '\'']);
     let first = last_before(table.get_ref(), name, start)
         .or_else(|| text[..start].find(&format!("[{name}]")));
-    // A dotted key makes its table, to which no header can add.
+    // A dotted key defines its table, and no header can add to that table.
     if first.is_none()
         && let Some(dotted) = text[..start].find(&format!("{name}."))
     {
@@ -129,7 +129,7 @@ fn of_duplicate(text: &str, start: usize, line: impl Fn(usize) -> usize) -> Stri
     }
 }
 
-/// What to write in place of a line that toml complains about; `rest` begins where it does.
+/// The correction of a line that toml refuses; `rest` begins at the error.
 fn in_words(message: &str, rest: &str) -> Option<&'static str> {
     let number = rest.starts_with(|first: char| first.is_ascii_digit());
     let mode = "a number has no leading zero; a file mode stands in quotes, \"0660\"";
@@ -165,7 +165,7 @@ fn in_words(message: &str, rest: &str) -> Option<&'static str> {
     })
 }
 
-/// Where a key of this name comes last before `end`: in one table it is there once.
+/// The last line with a key of this name before `end`: a table has each key once.
 fn last_before(table: &DeTable<'_>, name: &str, end: usize) -> Option<usize> {
     let inside = |value: &DeValue<'_>| match value {
         DeValue::Table(table) => last_before(table, name, end),

@@ -1,4 +1,4 @@
-//! `[throttle]`: what is counted of wrong passwords, where, and what follows.
+//! `[throttle]`: how wrong passwords are counted, and the consequences.
 
 use std::time::Duration;
 
@@ -11,55 +11,54 @@ use super::checker::Checker;
 use super::file::unplaced;
 use crate::throttle::{Place, Settings, Spans};
 
-/// `[throttle]`: wrong passwords are counted, and guessing becomes slow.
+/// `[throttle]`: counts wrong passwords and slows down guessing.
 #[derive(Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub(super) struct Throttle {
-    /// Where the counts are: `memory`, of a server; `sqlite:PATH`, of all processes of a machine;
-    /// `redis://[USER@]HOST:PORT/DATABASE`, `redis+unix:PATH`,
+    /// The storage of the counts: `memory` for one server process; `sqlite:PATH` for all processes of a
+    /// machine; `redis://[USER@]HOST:PORT/DATABASE`, `redis+unix:PATH`,
     /// `redis-sentinel://[USER@]HOST:PORT,HOST:PORT/SERVICE/DATABASE` or
-    /// `redis-cluster://[USER@]HOST:PORT,HOST:PORT`, of several machines; `rediss` for TLS.
-    /// Default: "memory".
+    /// `redis-cluster://[USER@]HOST:PORT,HOST:PORT` for several machines; `rediss` with TLS. Default:
+    /// "memory".
     pub(super) state: Spanned<String>,
-    /// Redis: a file whose first line is the password there.
+    /// Redis: a file whose first line is the password.
     pub(super) password_file: Option<Spanned<String>>,
-    /// Sentinels: the user there, if it is not `default`.
+    /// Sentinels: the user, if it is not `default`.
     pub(super) sentinel_user: Option<Spanned<String>>,
-    /// Sentinels: a file whose first line is the password there. Default: they ask for none.
+    /// Sentinels: a file whose first line is the password. Default: no password.
     pub(super) sentinel_password_file: Option<Spanned<String>>,
-    /// Redis: who listens on its Unix socket, the name of a user, or a number. Default: root, the
-    /// user we run as, or the owner of the socket's folder.
+    /// Redis: the user that listens on its Unix socket, by name or number. Default: root, the user of this
+    /// program, or the owner of the socket's folder.
     pub(super) socket_user: Option<Spanned<String>>,
     /// Redis: certificates that are trusted in place of the system's.
     pub(super) ca_file: Option<Spanned<String>>,
-    /// Milliseconds that the counts may take to be had, 10 to 5000. Default: 300.
+    /// The time-out of reading or changing the counts in milliseconds, 10 to 5000. Default: 300.
     pub(super) timeout_ms: Spanned<i64>,
-    /// Where the counts cannot be had: `go-on`, each process counts on its own, or `refuse`,
-    /// the temporary failure. Default: "go-on".
+    /// While the counts are unavailable: `go-on`, each process counts alone, or `refuse`, the temporary
+    /// failure. Default: "go-on".
     pub(super) without_state: Spanned<String>,
-    /// Wrong passwords that nothing follows from, at most 1000. Default: 4.
+    /// The number of wrong passwords without a consequence, at most 1000. Default: 4.
     pub(super) free_failures: Spanned<i64>,
-    /// Seconds that the answers to further ones are held back, each 1 to 60. After them, a login is
-    /// refused from the network that they came from. Default: [2, 4, 8, 15].
+    /// Seconds by which the answers to further wrong passwords are delayed, each 1 to 60. After the last one,
+    /// the login is refused from the network of these attempts. Default: [2, 4, 8, 15].
     pub(super) waits: Spanned<Vec<Spanned<i64>>>,
-    /// Wrong passwords after which a network is refused. Default: 30; 0 for never.
+    /// Wrong passwords after which a network is refused. Default: 30; 0: never.
     pub(super) refuse_network: Spanned<i64>,
-    /// The same for a login from wherever: then everybody can keep its owner out. Default: 0, never.
+    /// The same for a login from any network: any client can then lock its owner out. Default: 0, never.
     pub(super) refuse_login: Spanned<i64>,
-    /// Seconds without another wrong password after which they are forgotten, 1 to 86400. Default:
-    /// 600.
+    /// Seconds after the last wrong password when all of them expire, 1 to 86400. Default: 600.
     pub(super) window: Spanned<i64>,
-    /// Seconds after a success in which its network is exempt for that login, at most 31536000.
-    /// Default: 604800, a week.
+    /// Seconds after a success for which its network is exempt for that login, at most 31536000. Default:
+    /// 604800, a week.
     pub(super) exempt: Spanned<i64>,
-    /// Bits that make a network, 8 to 32. Default: 32.
+    /// The prefix length of an IPv4 network, 8 to 32. Default: 32.
     pub(super) ipv4_prefix: Spanned<i64>,
-    /// Bits that make a network, 16 to 128. Default: 64.
+    /// The prefix length of an IPv6 network, 16 to 128. Default: 64.
     pub(super) ipv6_prefix: Spanned<i64>,
-    /// Networks that are neither slowed nor counted, such as that of a webmail. Default: none.
+    /// Networks that are neither delayed nor counted, such as that of a webmail server. Default: none.
     pub(super) always_allow: Vec<Spanned<String>>,
-    /// Whether nginx, from 1.29.7 or 1.28.3 on, can hold back answers to cram-md5 and apop: for `waits`
-    /// and for `answers.retry-wait`. Default: false.
+    /// Whether nginx can delay answers to cram-md5 and apop, from 1.29.7 or 1.28.3 on: for `waits` and for
+    /// `answers.retry-wait`. Default: false.
     pub(super) wait_after_digests: bool,
 }
 
@@ -88,12 +87,12 @@ impl Default for Throttle {
     }
 }
 
-/// `[throttle]`, if there is one.
+/// `[throttle]`, if it is configured.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ThrottleConfig {
-    /// What is counted, where, and what follows.
+    /// The settings of the throttle.
     pub settings: Settings,
-    /// Line and column at which the configuration says where the counts are.
+    /// The line and column of the storage in the configuration.
     pub place: (usize, usize),
 }
 
@@ -157,7 +156,7 @@ impl Checker<'_> {
             .collect()
     }
 
-    /// A number of failures; 0 stands for none.
+    /// A number of failures; 0 means none.
     fn most(&mut self, key: &str, most: &Spanned<i64>) -> Option<u32> {
         let most = self.number(key, most, 0..=1_000_000);
         (most != 0).then_some(most)

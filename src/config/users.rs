@@ -1,4 +1,4 @@
-//! `[[users]]`: the keys that all stores have. Each store has a file of its own with the others.
+//! `[[users]]`: the keys of all stores. Each store has a source file with its other keys.
 
 use std::num::NonZeroUsize;
 use std::ops::Range;
@@ -23,16 +23,15 @@ use keys::{STORES, has, instead, parts};
 pub(super) use keys::{Users, names};
 pub use store::StoreConfig;
 
-/// The keys that all stores have.
+/// The keys of all stores.
 #[derive(Default, Deserialize)]
 #[serde(default, rename_all = "kebab-case")]
 pub(super) struct Common {
     /// `accept`, `file`, `sql`, `ldap`, `imap`, `pop3` or `http`.
     pub(super) store: Option<Spanned<String>>,
-    /// What the log and the commands call it. Default: the word in `store`.
+    /// The name of the store in the log and in commands. Default: the value of `store`.
     pub(super) name: Option<Spanned<String>>,
-    /// The domains of the logins that the store is asked about; `""` means logins without a domain.
-    /// Default: all.
+    /// The domains whose logins the store is asked about; `""` means logins without a domain. Default: all.
     pub(super) domains: Option<Spanned<Vec<Spanned<String>>>>,
     /// After a wrong password: `stop` refuses the login, `next` asks the next store. Default: "stop".
     pub(super) wrong: Option<Spanned<String>>,
@@ -44,20 +43,20 @@ pub(super) struct Common {
 /// One `[[users]]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UsersConfig {
-    /// What the log and the commands call it.
+    /// The name of the store in the log and in commands.
     pub name: String,
-    /// The domains whose logins it is asked about, in lower case; an empty one stands for logins
-    /// without a domain. `None`: all.
+    /// The domains whose logins it is asked about, in lower case; an empty one means logins without a domain.
+    /// `None`: all.
     pub domains: Option<Vec<String>>,
     /// What happens after a wrong password.
     pub wrong: Then,
     /// What happens after trouble in the store.
     pub trouble: Then,
-    /// How many logins may wait for its answer at the same time, if that is said.
+    /// The configured maximum number of logins that wait for it at the same time.
     pub max_questions: Option<NonZeroUsize>,
     /// The store itself.
     pub store: StoreConfig,
-    /// Where the keys are in the file.
+    /// The places of the keys in the file.
     pub places: Places,
 }
 
@@ -177,7 +176,7 @@ impl Checker<'_> {
             #[cfg(feature = "remote")]
             "http" => self.http(span, users).map(StoreConfig::Http),
             other => {
-                // All that are no store at all are gone by now.
+                // Only the name of a known store reaches this point.
                 let message = format!("this program was built without the store {other:?}");
                 self.report(&store.span(), "users.store", message);
                 None

@@ -193,7 +193,7 @@ impl HostId {
     #[cfg(test)]
     pub(super) const FIRST: Self = Self(0);
 
-    /// The host at an index of its table; `None` beyond what a number can be.
+    /// The host at an index of its table; `None` if the index is out of range.
     pub(super) fn at(index: usize) -> Option<Self> {
         u32::try_from(index).ok().map(Self)
     }

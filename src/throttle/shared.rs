@@ -88,7 +88,7 @@ impl Shared {
         }
     }
 
-    /// The records of the keys, the time by the clock that they have, and which counts they are of.
+    /// The records of the keys, the time of the counts' clock, and the source of the records.
     pub(super) fn read(
         &self,
         keys: &[Key],
@@ -106,7 +106,7 @@ impl Shared {
         Ok((Source::Own, records, now))
     }
 
-    /// Whether a login is not to be decided without the counts that are in such trouble.
+    /// Whether a login must be refused because its counts are unavailable.
     pub(super) fn must_stop(&self, trouble: &Trouble) -> bool {
         let uncounted = self.counting == Counting::Once && *trouble == Trouble::Busy;
         !self.go_on || uncounted
@@ -122,7 +122,7 @@ impl Shared {
         read.map_err(|unchanged| Trouble::Throttle(unchanged.words()))
     }
 
-    /// Changes the records of the keys; they come back as they are then.
+    /// Changes the records of the keys; returns the changed records.
     pub(super) fn change(
         &self,
         source: Source,
@@ -135,16 +135,15 @@ impl Shared {
         self.attempt(&counts.writing, work)
     }
 
-    /// What wrong passwords are digested with; `None` where that cannot be had. Not kept, as the
-    /// counts may be removed and begun anew.
+    /// The secret of the password digests; `None` if it is unavailable. It is not kept here, because the
+    /// counts may be removed and created again.
     pub(super) fn tag_key(&self, source: Source, deadline: Instant) -> Option<TagKey> {
         let counts = self.of(source);
         let ask = || Ok(counts.state.tag_key(self.end(deadline))?);
         self.attempt(&counts.writing, ask).ok()
     }
 
-    /// The records of the keys in the counts that processes share; an error, in words, if they cannot be
-    /// had in time.
+    /// The records of the keys in the shared counts; an error, as a text, if they are not available in time.
     pub(super) fn look(&self, keys: &[Key], deadline: Instant) -> Result<Vec<Record>, String> {
         let read = self.main().state.read(keys, self.soon().min(deadline));
         read.map(|(records, _)| records).map_err(Unchanged::words)
@@ -158,7 +157,7 @@ impl Shared {
         self.main().state.forget(keys, deadline)
     }
 
-    /// Tries whether the counts can be read and changed.
+    /// Tests whether the counts can be read and changed.
     pub(super) fn test(&self, deadline: Instant) -> Result<(), String> {
         self.main().state.test(deadline)
     }
@@ -174,7 +173,7 @@ impl Shared {
         }
     }
 
-    /// Until when the counts are waited for.
+    /// Until when the program waits for the counts.
     fn end(&self, deadline: Instant) -> Instant {
         match self.counting {
             // For its turn at a file.
@@ -188,8 +187,8 @@ impl Shared {
         Instant::now() + self.timeout
     }
 
-    /// Does it, unless it has just failed. Says once that it fails, and once that it does no more.
-    /// That many want the same at once is no failure.
+    /// Runs the operation, unless the last one failed recently. Logs the first failure and the recovery.
+    /// Contention is not a failure.
     fn attempt<T>(
         &self,
         outage: &Outage,
@@ -229,12 +228,12 @@ impl Shared {
     }
 }
 
-/// Whether something fails at the moment.
+/// The state of an operation that can fail.
 struct Outage {
-    /// What cannot be done to the counts.
+    /// The operation on the counts, for the log.
     what: &'static str,
     start: Instant,
-    /// Milliseconds from the start until it is tried again.
+    /// The time of the next try, in milliseconds from the start.
     pause: AtomicU64,
     outage: sys::outage::Outage,
 }
@@ -253,7 +252,7 @@ impl Outage {
         Duration::from_millis(self.pause.load(Ordering::Relaxed)) > self.start.elapsed()
     }
 
-    /// It has failed; whether that is news.
+    /// Records a failure; returns whether it is the first one.
     fn begins(&self) -> bool {
         let again = self.start.elapsed().saturating_add(PAUSE).as_millis();
         let again = u64::try_from(again).unwrap_or(u64::MAX);
@@ -261,7 +260,7 @@ impl Outage {
         self.outage.begins()
     }
 
-    /// It has worked; whether that is news.
+    /// Records a success; returns whether it ends a failure.
     fn ends(&self) -> bool {
         self.outage.ends()
     }

@@ -1,6 +1,6 @@
-//! The names that other programs have for the keys, and the words that a key accepts.
+//! The names of keys in other programs, and the words that a key accepts.
 
-/// The table, the names from other programs, and the key that is meant.
+/// The table, the names in other programs, and the key in this program.
 const SYNONYMS: [(&str, &[&str], &str); 15] = [
     (
         "hosts",
@@ -39,12 +39,12 @@ const SYNONYMS: [(&str, &[&str], &str); 15] = [
     ("log", &["loglevel", "log-level", "verbosity"], "level"),
 ];
 
-/// Where a store is, as other programs name it.
+/// The names of a store's address in other programs.
 const PLACES: [&str; 7] = [
     "host", "hosts", "hostname", "server", "servers", "uri", "uris",
 ];
 
-/// Keys whose value is one of some words.
+/// Keys that accept one of several words.
 const WORDS: [(&str, &[&str]); 10] = [
     ("process.sandbox", &["on", "off", "required"]),
     ("users.tls", &["off", "prefer", "require", "verify"]),
@@ -61,8 +61,7 @@ const WORDS: [(&str, &[&str]); 10] = [
     ("throttle.without-state", &["go-on", "refuse"]),
 ];
 
-/// The key of `table` that somebody meant by another program's name for it; `store` is the kind of
-/// store in an entry of `[[users]]`.
+/// The key of `table` for another program's name; `store` is the kind of store in an entry of `[[users]]`.
 pub(super) fn synonym(table: &str, key: &str, store: Option<&str>) -> Option<&'static str> {
     let key = key.to_ascii_lowercase().replace('_', "-");
     let meant = SYNONYMS
@@ -84,7 +83,7 @@ pub(super) fn synonym(table: &str, key: &str, store: Option<&str>) -> Option<&'s
     })
 }
 
-/// `"on", "off" or "required"`, for a key that is one of some words.
+/// `"on", "off" or "required"`, for a key that accepts one of several words.
 pub(super) fn words(key: &str) -> Option<String> {
     let (_, words) = WORDS.iter().find(|(of, _)| *of == key)?;
     let quoted: Vec<_> = words.iter().map(|word| format!("{word:?}")).collect();

@@ -1,5 +1,4 @@
-//! `ca-file`, wherever there is one: the certificates of authorities that a connection is checked
-//! against.
+//! `ca-file` of any table: the CA certificates that a connection's certificate is checked against.
 
 use toml::Spanned;
 
@@ -8,7 +7,7 @@ use crate::net::tls::{CaFile, MAX_CA_FILE_BYTES};
 use crate::sys::trusted_file::{Secrecy, read_trusted};
 
 impl Checker<'_> {
-    /// The content of the file, which is watched from then on: certificates have an end.
+    /// The content of the file. The program watches the file from then on, because certificates expire.
     pub(in crate::config) fn authorities(
         &mut self,
         key: &str,

@@ -1,4 +1,4 @@
-//! Servers on this machine: the user that runs one, and ports that any user could listen on.
+//! Servers on this machine: the user that runs one, and unprivileged ports.
 
 use std::ops::Range;
 
@@ -29,7 +29,7 @@ fn first_free_port() -> u16 {
 }
 
 impl Checker<'_> {
-    /// The number of a user.
+    /// The uid of a user.
     #[cfg(any(
         feature = "sql",
         feature = "ldap",
@@ -42,8 +42,8 @@ impl Checker<'_> {
             .ok()
     }
 
-    /// Advises against a port of this machine that any user could listen on while the server is down,
-    /// where nothing proves the identity of the server.
+    /// Advises against an unprivileged port of this machine if nothing proves the identity of the server: any
+    /// local user could listen on it while the server is down.
     pub(in crate::config) fn warn_of_port(
         &mut self,
         span: &Range<usize>,

@@ -1,4 +1,4 @@
-//! Lists of networks, wherever there is one.
+//! Lists of networks, in any table.
 
 use toml::Spanned;
 
@@ -33,7 +33,7 @@ impl Checker<'_> {
         read
     }
 
-    /// Says of a network such as 10.0.0.1/8 that all of it is meant.
+    /// Warns about a network such as 10.0.0.1/8, which means all of 10.0.0.0/8.
     pub(in crate::config) fn warn_of_host_bits(
         &mut self,
         key: &str,

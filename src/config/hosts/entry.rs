@@ -1,4 +1,4 @@
-//! A host, or one of its addresses, that is written as a string: its address alone.
+//! Parses a host, or one of its addresses, that can be written as a string with only the address.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -16,10 +16,10 @@ pub(in crate::config) struct HostEntry(pub(in crate::config) Host);
 /// One of a host's `addresses`: a table, or just the address as a string.
 pub(in crate::config) struct AddressEntry(pub(in crate::config) Address);
 
-/// By hand, as serde's untagged enums lose the places of errors.
+/// Implemented by hand, because serde's untagged enums lose the places of errors.
 struct StringOrTable<T>(PhantomData<T>);
 
-/// What may be written as a string alone: its address.
+/// Types that can be written as a string with only the address.
 trait FromAddress: Sized {
     fn from_address(address: String) -> Self;
 }

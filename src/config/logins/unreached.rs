@@ -8,7 +8,7 @@ use crate::login::Login;
 use crate::login::domain;
 
 impl Checker<'_> {
-    /// Warns if a domain is an alias of another one; says whether it is.
+    /// Warns if a domain is an alias of another one; returns whether it is.
     pub(in crate::config) fn warn_of_alias(
         &mut self,
         key: &str,

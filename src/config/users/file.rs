@@ -1,4 +1,4 @@
-//! `store = "file"`.
+//! `store = "file"`: the keys of password files.
 
 use std::ops::Range;
 use std::path::PathBuf;
@@ -12,14 +12,14 @@ use crate::config::checker::Checker;
 use crate::users::file::domains::{DomainSettings, PLACEHOLDER, Pattern};
 use crate::users::file::{LineLogins, Settings};
 
-/// The keys that only this store has.
+/// The keys of this store only.
 #[derive(Default, Deserialize)]
 #[serde(default, rename_all = "kebab-case")]
 pub(super) struct Keys {
-    /// The password file, in the form of Dovecot's passwd-file or of htpasswd; with `{domain}` in it, one
-    /// for each domain.
+    /// The password file, in the format of Dovecot's passwd-file or of htpasswd; with `{domain}` in the path,
+    /// one file for each domain.
     pub(super) path: Option<Spanned<String>>,
-    /// A file with further passwords of the same logins.
+    /// A file with app passwords of the same logins.
     pub(super) app_passwords_path: Option<Spanned<String>>,
 }
 
@@ -49,7 +49,7 @@ impl Checker<'_> {
         Some(StoreConfig::File(self.each_file(path, apps, users)))
     }
 
-    /// Says of a path that only `[[users]] path` can hold the placeholder.
+    /// Reports a placeholder in a path other than `[[users]] path`.
     pub(in crate::config) fn one_path(&mut self, key: &str, path: &Spanned<String>) {
         if path.get_ref().contains(PLACEHOLDER) {
             let message = format!("holds {PLACEHOLDER}, which only path of [[users]] can hold");
@@ -66,7 +66,7 @@ impl Checker<'_> {
                 return None;
             }
         };
-        // All that is in the folder, now and later, is what is read.
+        // The program reads every file in the folder, now and later.
         let any = pattern.folder().join(PLACEHOLDER);
         self.name("users.path", &path.span(), &any, Use::Read);
         let each = self.each_file(pattern.whole().to_owned(), None, users);

@@ -1,4 +1,4 @@
-//! `store = "http"`.
+//! `store = "http"`: the keys of another `auth_http` service.
 
 use std::collections::BTreeMap;
 
@@ -16,16 +16,16 @@ use {
     std::ops::Range,
 };
 
-/// The keys that only this store has, and `temporary`, which also those of mail servers have.
+/// The keys of this store only, and `temporary`, which mail servers have too.
 #[derive(Default, Deserialize)]
 #[serde(default, rename_all = "kebab-case")]
 pub(super) struct Keys {
-    /// Headers that are sent along.
+    /// Headers that are added to the request.
     pub(super) headers: Option<Spanned<BTreeMap<Spanned<String>, Spanned<String>>>>,
     /// A file whose first line is sent as X-Auth-Key.
     pub(super) key_file: Option<Spanned<String>>,
-    /// Texts of Auth-Status that mean that the other service cannot say.
-    /// Default: the text that this program sends by default.
+    /// Texts of Auth-Status that mean trouble in the other service. Default: the text that this program sends
+    /// by default.
     pub(super) temporary: Option<Spanned<Vec<Spanned<String>>>>,
 }
 
@@ -64,7 +64,7 @@ impl Checker<'_> {
                 .get_ref()
                 .iter()
                 .map(|text| {
-                    // As the header is read.
+                    // The same form as when the header is read.
                     if text.get_ref().trim_matches(' ') != text.get_ref() {
                         let message = "starts or ends with a blank, as no Auth-Status does";
                         self.report(&text.span(), "users.temporary", message);

@@ -1,4 +1,4 @@
-//! The keys of one `[[users]]`: which there are, and which store has which.
+//! The keys of one `[[users]]` table, and the stores that have each of them.
 
 use std::ops::Range;
 
@@ -11,10 +11,10 @@ use super::{Common, file, http, ldap, mail_server, sql};
 use crate::config::file::Unreadable;
 use crate::config::keys::names_of;
 
-/// The words that `store` may be.
+/// The values of `store`.
 pub(super) const STORES: [&str; 7] = ["accept", "file", "sql", "ldap", "imap", "pop3", "http"];
 
-/// One `[[users]]`. Each part has some of the keys; which of them it may have depends on `store`.
+/// One `[[users]]` table. Each part has some of the keys; the allowed ones depend on `store`.
 #[derive(Default)]
 #[cfg_attr(
     not(all(feature = "sql", feature = "ldap", feature = "remote")),
@@ -30,7 +30,7 @@ pub(in crate::config) struct Users {
     pub(super) ldap: ldap::Keys,
     pub(super) http: http::Keys,
     pub(super) mail_server: mail_server::Keys,
-    /// The keys that are there, but for those that all stores have, and where their values are.
+    /// The present keys, except those of all stores, and the places of their values.
     pub(super) given: Vec<(&'static str, Range<usize>)>,
 }
 
@@ -41,7 +41,7 @@ pub(super) struct Part {
     stores: fn(&str) -> &'static [&'static str],
 }
 
-/// All keys, in the order in which they are listed where one is unknown.
+/// All keys, in the order of the message about an unknown key.
 pub(super) fn parts() -> [Part; 9] {
     fn part<T: DeserializeOwned>(stores: fn(&str) -> &'static [&'static str]) -> Part {
         let keys = names_of::<T>();
@@ -81,7 +81,7 @@ pub(super) fn has(parts: &[Part], store: &str, key: &str) -> bool {
     parts.iter().any(has)
 }
 
-/// The key of a store that says what `key` says for another.
+/// The key of a store with the same purpose as `key` of another store.
 pub(super) fn instead(store: &str, key: &str) -> Option<&'static str> {
     Some(match (store, key) {
         ("ldap", "url" | "path") => "urls",
@@ -98,7 +98,7 @@ pub(super) fn instead(store: &str, key: &str) -> Option<&'static str> {
 }
 
 impl Users {
-    /// Reads every `[[users]]` of a file; none where `users` is not an array of tables.
+    /// Parses every `[[users]]` table of a file; none if `users` is not an array of tables.
     pub(in crate::config) fn read_all(
         file: &DeTable<'_>,
     ) -> Result<Vec<Spanned<Self>>, Unreadable> {
@@ -149,7 +149,7 @@ impl Users {
     }
 }
 
-/// Reads the keys that a part has.
+/// Parses the keys of a part.
 fn part<T: DeserializeOwned>(table: &DeTable<'_>, span: &Range<usize>) -> Result<T, Unreadable> {
     let mut own = DeTable::new();
     for name in names_of::<T>() {

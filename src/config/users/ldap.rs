@@ -1,4 +1,4 @@
-//! `store = "ldap"`.
+//! `store = "ldap"`: the keys of directories.
 
 use serde::Deserialize;
 use toml::Spanned;
@@ -17,7 +17,7 @@ use {
     std::ops::Range,
 };
 
-/// The keys that only this store has.
+/// The keys of this store only.
 #[derive(Default, Deserialize)]
 #[serde(default, rename_all = "kebab-case")]
 pub(super) struct Keys {
@@ -26,11 +26,11 @@ pub(super) struct Keys {
     /// The template of a user's DN, with `{login}`, `{local}`, `{domain}`, `{protocol}` and
     /// `{client_ip}`; for Active Directory also of `user@domain` or `DOMAIN\user`.
     pub(super) user_dn: Option<Spanned<String>>,
-    /// The DN that searches, or a name that Active Directory knows. Default: anonymous.
+    /// The DN that searches, or another name that Active Directory accepts. Default: anonymous.
     pub(super) bind_dn: Option<Spanned<String>>,
     /// A file whose first line is the password of `bind-dn`.
     pub(super) bind_password_file: Option<Spanned<String>>,
-    /// Where users are searched; a template too.
+    /// The base of the search for users; can be a template.
     pub(super) base: Option<Spanned<String>>,
     /// `base`, `one` or `sub`. Default: "sub".
     pub(super) scope: Option<Spanned<String>>,
@@ -40,17 +40,17 @@ pub(super) struct Keys {
     pub(super) password_attribute: Option<Spanned<String>>,
     /// The attribute with the user's host.
     pub(super) host_attribute: Option<Spanned<String>>,
-    /// The attribute with the port on it.
+    /// The attribute with the port on that host.
     pub(super) port_attribute: Option<Spanned<String>>,
-    /// The attribute with the login that the mail server is to see.
+    /// The attribute with the login for the mail server.
     pub(super) login_attribute: Option<Spanned<String>>,
-    /// The attribute that switches a user off, whatever its value but "FALSE".
+    /// The attribute that disables a user, with any value except "FALSE".
     pub(super) nologin_attribute: Option<Spanned<String>>,
-    /// The attribute with the networks that the user may come from.
+    /// The attribute with the networks from which the user may log in.
     pub(super) allow_nets_attribute: Option<Spanned<String>>,
 }
 
-/// The words that `auth` may be.
+/// The values of `auth`.
 #[cfg(feature = "ldap")]
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Mode {
@@ -270,7 +270,7 @@ impl Checker<'_> {
         }
     }
 
-    /// `alice@example.org` and `alice@example.com` being the same user is rarely what is wanted.
+    /// Warns that `alice@example.org` and `alice@example.com` are the same user, which is rarely intended.
     fn warn_of_domains(&mut self, users: &Users, auth: Option<&Auth>, lookup: Option<&Lookup>) {
         let ignored = match (auth, lookup) {
             (Some(Auth::Bind(name)), _) => name.ignores_domain(),

@@ -1,4 +1,4 @@
-//! `store = "imap"` and `"pop3"`.
+//! `store = "imap"` and `"pop3"`: the keys of mail servers.
 
 use serde::Deserialize;
 use toml::Spanned;
@@ -13,19 +13,17 @@ use {
     std::ops::Range,
 };
 
-/// The keys that only these stores have, and `temporary`, which also `http` has.
+/// The keys of these stores only, and `temporary`, which `http` has too.
 #[derive(Default, Deserialize)]
 #[serde(default, rename_all = "kebab-case")]
 pub(super) struct Keys {
-    /// Parts of the texts by which the server says that it cannot check now, besides those that are
-    /// known.
+    /// Parts of the texts by which the server reports trouble, besides the known ones.
     pub(super) temporary: Option<Spanned<Vec<Spanned<String>>>>,
-    /// Parts of the texts by which the server says that login and password do not fit, besides
-    /// those that are known.
+    /// Parts of the texts by which the server refuses login and password, besides the known ones.
     pub(super) refused: Option<Spanned<Vec<Spanned<String>>>>,
 }
 
-/// A scheme, what it means, and its port.
+/// A scheme, its meaning, and its port.
 #[cfg(feature = "remote")]
 type Scheme = (&'static str, Security, u16);
 
@@ -114,7 +112,7 @@ impl Checker<'_> {
         })
     }
 
-    /// Texts that are looked for in what a mail server says.
+    /// Texts that are searched for in the answers of a mail server.
     fn texts(&mut self, key: &str, texts: Option<&Spanned<Vec<Spanned<String>>>>) -> Vec<String> {
         const MOST: usize = 100;
         let Some(texts) = texts else {

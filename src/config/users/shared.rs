@@ -21,46 +21,44 @@ use crate::secret::{Secret, SecretError};
 #[derive(Default, Deserialize)]
 #[serde(default, rename_all = "kebab-case")]
 pub(super) struct Secrets {
-    /// Whether hashes that are fast to guess are accepted too. Default: false.
+    /// Whether hashes that are fast to guess are accepted. Default: false.
     pub(super) allow_weak_schemes: Option<Spanned<bool>>,
     /// The scheme of stored passwords that name none, such as "SHA512-CRYPT".
     pub(super) default_scheme: Option<Spanned<String>>,
 }
 
-/// Where a server is.
+/// The address of a server.
 #[derive(Default, Deserialize)]
 #[serde(default, rename_all = "kebab-case")]
 pub(super) struct Address {
-    /// Where it is.
+    /// The URL of the server.
     pub(super) url: Option<Spanned<String>>,
-    /// Where it is; the first that answers is asked.
+    /// The URLs of several servers; the first one that answers is asked.
     pub(super) urls: Option<Spanned<Vec<Spanned<String>>>>,
 }
 
-/// How a server is asked.
+/// How the program connects to a server and asks it.
 #[derive(Default, Deserialize)]
 #[serde(default, rename_all = "kebab-case")]
 pub(super) struct Connection {
     /// The user that the server on a Unix socket must run as, by name or number. Default: root, the
     /// user of this program, or the owner of the socket's folder.
     pub(super) socket_user: Option<Spanned<String>>,
-    /// Whether an unencrypted connection is upgraded before it is used.
-    /// Default: false.
+    /// Whether an unencrypted connection is upgraded to TLS before it is used. Default: false.
     pub(super) starttls: Option<Spanned<bool>>,
-    /// Certificates, in PEM form, that are trusted in place of the system's; `sql`: besides them.
+    /// Certificates, in PEM form, that are trusted in place of the system's; `sql`: in addition to them.
     pub(super) ca_file: Option<Spanned<String>>,
-    /// Connections at once, 1 to 1000. Default: 4.
+    /// The maximum number of connections, 1 to 1000. Default: 4.
     pub(super) connections: Option<Spanned<i64>>,
-    /// Logins that wait for its answer at the same time, 1 to 10000; others get the temporary failure
-    /// at once. Default: an equal share of `fastcgi.max-connections`, with one share left for all
-    /// other logins.
+    /// The maximum number of logins that wait for the store at the same time, 1 to 10000; further ones get
+    /// the temporary failure at once. Default: an equal share of `fastcgi.max-connections`; one share remains
+    /// for all other logins.
     pub(super) max_questions: Option<Spanned<i64>>,
-    /// Seconds that connecting may take, 1 to 60. Default: 2.
+    /// The time-out of connecting in seconds, 1 to 60. Default: 2.
     pub(super) connect_timeout: Option<Spanned<i64>>,
-    /// Seconds that one question may take in all, 1 to 60. Default: 4.
+    /// The time-out of a whole question in seconds, 1 to 60. Default: 4.
     pub(super) timeout: Option<Spanned<i64>>,
-    /// Seconds that a right password is remembered, at most 3600.
-    /// Default: 0, not at all.
+    /// Seconds for which a right password is cached, at most 3600. Default: 0, no cache.
     pub(super) cache: Option<Spanned<i64>>,
 }
 
@@ -81,7 +79,7 @@ pub(super) fn stores_with(key: &str) -> &'static [&'static str] {
         "starttls" => &["ldap", "imap", "pop3"],
         "connections" => &["sql", "ldap"],
         "cache" => &["ldap", "imap", "pop3", "http"],
-        // All that ask a server.
+        // All stores that ask a server.
         _ => &["sql", "ldap", "imap", "pop3", "http"],
     }
 }
@@ -131,7 +129,7 @@ impl Checker<'_> {
         }
     }
 
-    /// The most connections at once.
+    /// The maximum number of connections.
     #[cfg(any(feature = "sql", feature = "ldap"))]
     pub(super) fn connections(&mut self, users: &Users) -> NonZeroUsize {
         let connections = match &users.connection.connections {
@@ -185,7 +183,7 @@ impl Checker<'_> {
         self.authorities(KEY, file)
     }
 
-    /// The number of the user that the server on the Unix socket must run as.
+    /// The uid that the server on the Unix socket must run as.
     #[cfg(any(feature = "sql", feature = "ldap", feature = "remote"))]
     pub(super) fn socket_user(&mut self, users: &Users, is_unix: bool) -> Option<u32> {
         const KEY: &str = "users.socket-user";

@@ -1,4 +1,4 @@
-//! `store = "sql"`.
+//! `store = "sql"`: the keys of databases.
 
 use serde::Deserialize;
 use toml::Spanned;
@@ -22,19 +22,19 @@ use {
     zeroize::Zeroizing,
 };
 
-/// The keys that only this store has.
+/// The keys of this store only.
 #[derive(Default, Deserialize)]
 #[serde(default, rename_all = "kebab-case")]
 pub(super) struct Keys {
     /// A file whose first line is the password of the URL's user.
     pub(super) password_file: Option<Spanned<String>>,
-    /// The statement that gives one row for a login.
+    /// The statement that returns one row for a login.
     pub(super) query: Option<Spanned<String>>,
-    /// The statement that gives the app passwords of a login.
+    /// The statement that returns the app passwords of a login.
     pub(super) app_passwords_query: Option<Spanned<String>>,
-    /// `off`, `prefer`, `require` or `verify`. Default: "verify", but "off" on this machine.
+    /// The TLS mode: `off`, `prefer`, `require` or `verify`. Default: "verify", but "off" on this machine.
     pub(super) tls: Option<Spanned<String>>,
-    /// The public key of a MySQL server, by which it gets the password without TLS.
+    /// The public key of a MySQL server, which encrypts the password without TLS.
     pub(super) server_public_key_file: Option<Spanned<String>>,
 }
 
@@ -76,7 +76,7 @@ impl Checker<'_> {
         })
     }
 
-    /// `:local` alone is the same for all domains.
+    /// Warns about `:local` alone, which is the same for all domains.
     fn warn_of_local(&mut self, users: &Users, query: &Template) {
         use crate::users::sql::template::Parameter;
         let asks = |parameter| query.parameters.contains(&parameter);
@@ -214,7 +214,7 @@ impl Checker<'_> {
             let message = "password hashes travel over the network, to be read on the way";
             self.warn(&place, "users.tls", message);
         }
-        // PostgreSQL's SCRAM shows that the server knows the password.
+        // PostgreSQL's SCRAM proves that the server knows the password.
         let shows_itself = tls == Tls::Verify
             || family == Family::Postgres
                 && (parts.password.is_some() || users.sql.password_file.is_some());
@@ -239,7 +239,7 @@ impl Checker<'_> {
         }
     }
 
-    /// The key of a MySQL server. Over TLS it wants no encrypted password.
+    /// The key of a MySQL server. Over TLS, the server needs no encrypted password.
     fn server_key(&mut self, file: &Spanned<String>, of_use: bool) -> Option<ServerKey> {
         const KEY: &str = "users.server-public-key-file";
         const MAX_BYTES: u64 = 16 * 1024;

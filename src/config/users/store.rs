@@ -26,8 +26,8 @@ pub enum StoreConfig {
 }
 
 impl StoreConfig {
-    /// Whether the store asks a server, which may be slow. SQLite counts too: its file may be locked,
-    /// or on a slow disk.
+    /// Whether the store asks a server, which may be slow. SQLite counts too: its file may be locked, or on a
+    /// slow disk.
     pub fn asks_a_server(&self) -> bool {
         match self {
             Self::Accept | Self::File(_) | Self::Domains(_) => false,
@@ -50,7 +50,7 @@ impl StoreConfig {
         }
     }
 
-    /// Whether it can tell without a password whether a login is a user.
+    /// Whether it can tell without a password if a login is a user.
     pub fn knows_its_users(&self) -> bool {
         match self {
             Self::Accept => false,

@@ -1,4 +1,4 @@
-//! Search filters: the template in the configuration (RFC 4515), and what is sent (RFC 4511, 4.5.1).
+//! Search filters: the template in the configuration (RFC 4515), and its encoding (RFC 4511, 4.5.1).
 //!
 //! A filter is parsed once, when the configuration is read. The parts of a login are inserted into the parsed
 //! structure as values, never into text, so no login can change the filter.

@@ -15,27 +15,27 @@ const EXPIRED: &[u8] = b"2.16.840.1.113730.3.4.4";
 #[cfg(test)]
 const EXPIRING: &[u8] = b"2.16.840.1.113730.3.4.5";
 
-/// More controls are in no answer.
+/// The maximum number of controls in an answer.
 const MAX_CONTROLS: usize = 32;
 
-/// The `controls` of a request that ask for all that; a server that does not know it passes over it.
+/// The `controls` of a request for all of this; a server without support ignores them.
 pub(super) fn request() -> Zeroizing<Vec<u8>> {
     let control = element(SEQUENCE, &[&element(OCTET_STRING, &[BEHERA])]);
     element(0xa0, &[&control])
 }
 
-/// What the controls of an answer say.
+/// The result of the controls in an answer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Policy {
     error: Option<u32>,
-    /// So many more logins with an expired password are let in.
+    /// The number of further logins that the directory accepts with an expired password.
     grace: Option<u32>,
-    /// Netscape's control is there.
+    /// Netscape's control is present.
     expired: bool,
 }
 
 impl Policy {
-    /// Reads what follows the operation of a message.
+    /// Parses the bytes after the operation of a message.
     pub(super) fn read(mut rest: Reader<'_>) -> Result<Self, Malformed> {
         let mut policy = Self::default();
         while let Some((tag, content)) = rest.next()? {
@@ -78,7 +78,7 @@ impl Policy {
                 0xa0 => {
                     let mut warning = Reader(said.take(0xa0)?);
                     match warning.0.first() {
-                        // Seconds until it expires: nothing is to be done yet.
+                        // Seconds until it expires: needs no action yet.
                         Some(0x80) => {}
                         Some(0x81) => self.grace = Some(warning.number(0x81)?),
                         _ => return Err(Malformed("the password policy warns of nothing known")),
@@ -91,14 +91,14 @@ impl Policy {
         Ok(())
     }
 
-    /// Why a password is not good any more although it is the right one.
+    /// Why the right password is no longer valid.
     pub(super) fn refusal(&self) -> Option<&'static str> {
         match (self.error, self.grace) {
             (Some(0), _) => Some("the password has expired"),
             (Some(1), _) => Some("the account is locked"),
             (Some(2), _) => Some("the user must change the password first"),
             (Some(_), _) => Some("the password policy forbids it"),
-            // 389-ds sends the other control along with that.
+            // 389-ds sends the other control in addition.
             (None, Some(_)) => None,
             (None, None) => self
                 .expired
@@ -106,7 +106,7 @@ impl Policy {
         }
     }
 
-    /// How often the directory will let an expired password in before it must be changed.
+    /// How often the directory still accepts an expired password before it must be changed.
     pub(super) fn grace(&self) -> Option<u32> {
         self.grace
     }
