@@ -1,4 +1,4 @@
-//! `[answers]`: whether a client may try again on its connection.
+//! `[answers]`: whether a client may retry on its connection.
 
 use std::num::NonZeroU32;
 
@@ -10,7 +10,7 @@ use super::file::unplaced;
 use super::throttle::Throttle;
 use crate::auth::Retry;
 
-/// `[answers]`: whether a client may try again on its connection.
+/// `[answers]`: whether a client may retry on its connection.
 #[derive(Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub(super) struct Answers {

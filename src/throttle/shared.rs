@@ -79,7 +79,7 @@ impl Shared {
         }
     }
 
-    /// With these shared counts.
+    /// Opens the counts with this shared storage.
     #[cfg(test)]
     pub(super) fn with(settings: &Settings, counting: Counting, shared: Box<dyn State>) -> Self {
         Self {
@@ -176,7 +176,7 @@ impl Shared {
     /// Until when the program waits for the counts.
     fn end(&self, deadline: Instant) -> Instant {
         match self.counting {
-            // For its turn at a file.
+            // A process for one request waits for its turn at a file.
             #[cfg(feature = "sql")]
             Counting::Once if self.is_file => deadline,
             Counting::ForLong | Counting::Once | Counting::Never => self.soon().min(deadline),

@@ -1,4 +1,4 @@
-//! Tells a server that is slow to answer a password from a server that does not answer at all.
+//! Distinguishes a server that is slow to answer a password from a server that does not answer at all.
 //!
 //! A server that is slow to reject a password still answers other clients, and every command before the
 //! password. If the attempt sent no such command, the store sends a small one afterwards.

@@ -1,4 +1,4 @@
-//! The password file: Dovecot's passwd-file format, of which htpasswd's is a part.
+//! `store = "file"`: a password file in Dovecot's passwd-file format, which includes htpasswd's.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -360,7 +360,7 @@ impl FileStore {
 }
 
 impl Lines {
-    /// One more.
+    /// Adds one more line.
     fn and(self, offset: usize) -> Self {
         match self {
             Self::None => Self::One(offset),

@@ -8,8 +8,8 @@
 /// not match a phrase.
 ///
 /// Courier (`Temporary problem`), Cyrus without saslauthd (`Login failed: generic failure`), Dovecot
-/// (`Temporary authentication failure`), Gmail (`Too many simultaneous connections`), Exchange (`Server Unavailable`),
-/// qpopper and UW (`lock busy`, `Can't get lock`), qmail-pop3d (`unable to scan`).
+/// (`Temporary authentication failure`), Gmail (`Too many simultaneous connections`), Exchange (`Server
+/// Unavailable`), qpopper and UW (`lock busy`, `Can't get lock`), qmail-pop3d (`unable to scan`).
 const TEMPORARY: [&str; 58] = [
     "already in use",
     "already locked",
@@ -73,11 +73,12 @@ const TEMPORARY: [&str; 58] = [
 
 /// Phrases that mean a wrong login or password.
 ///
-/// Dovecot, popa3d, James (`Authentication failed`), Courier (`Login failed`), Cyrus (`authentication failure`,
-/// `Invalid login`), Exchange (`LOGIN failed`, `Logon failure: unknown user name or bad password`), UW and Panda
-/// (`Bad login`, `LOGIN failed`), Gmail (`Invalid credentials`, `Username and password not accepted`), hMailServer and
-/// Domino (`Invalid user name or password`), qpopper (`Password supplied for "x" is incorrect`), qmail-pop3d (`authorization
-/// failed`), dbmail (`login rejected`, `username/password incorrect`), XMail (`Invalid auth`).
+/// Dovecot, popa3d, James (`Authentication failed`), Courier (`Login failed`), Cyrus (`authentication
+/// failure`, `Invalid login`), Exchange (`LOGIN failed`, `Logon failure: unknown user name or bad password`),
+/// UW and Panda (`Bad login`, `LOGIN failed`), Gmail (`Invalid credentials`, `Username and password not
+/// accepted`), hMailServer and Domino (`Invalid user name or password`), qpopper (`Password supplied for "x"
+/// is incorrect`), qmail-pop3d (`authorization failed`), dbmail (`login rejected`, `username/password
+/// incorrect`), XMail (`Invalid auth`).
 const WRONG: [&str; 36] = [
     "authenticate failed",
     "authenticate plain failed",

@@ -114,7 +114,7 @@ impl Checker<'_> {
     }
 }
 
-/// Of stores that ask a server.
+/// The settings of stores that ask a server.
 #[cfg(feature = "tls")]
 impl Checker<'_> {
     /// Which stored secrets are accepted.
