@@ -1,4 +1,4 @@
-//! `external`: the login of a client's certificate, which nginx has checked.
+//! `external`: finds the login of a client's certificate, which nginx has verified.
 
 use crate::login::Login;
 use crate::login::rules::LoginRules;
@@ -7,31 +7,31 @@ use crate::nginx::request::Tls;
 
 mod subject;
 
-/// Which certificates are taken, and what in them is the login: `[external]`.
+/// Which certificates are accepted, and which part is the login: `[external]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
-    /// What in a certificate is the login.
+    /// Which part of a certificate is the login.
     pub login: CertificateLogin,
-    /// The issuer that it must have, just as nginx writes it.
+    /// The required issuer, exactly as nginx writes it.
     pub issuer: Option<String>,
 }
 
-/// What in a certificate is the login.
+/// Which part of a certificate is the login.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CertificateLogin {
     /// The subject's only common name.
     CommonName,
-    /// An e-mail address among the alternative names, if nginx sends the whole certificate; else
-    /// the subject's only `emailAddress`.
+    /// An e-mail address among the alternative names, if nginx sends the whole certificate;
+    /// otherwise the subject's only `emailAddress`.
     Email,
-    /// The whole subject, just as nginx writes it.
+    /// The whole subject, exactly as nginx writes it.
     Subject,
 }
 
 impl Settings {
-    /// The login that a client with this certificate has, after the rules of `[logins]`: the one
-    /// it asks for, if the certificate has it too; or the certificate's only one, if it asks for
-    /// none (RFC 4422, appendix A). Whatever is missing refuses it.
+    /// The login of a client with this certificate, after the rules of `[logins]`: the one that it
+    /// asks for, if the certificate contains it too; or the certificate's only one, if it asks for
+    /// none (RFC 4422, appendix A). If anything is missing, the login is refused.
     pub fn login(
         &self,
         asked: &Login,
@@ -67,7 +67,7 @@ impl Settings {
         }
     }
 
-    /// What the certificate says, at least one name.
+    /// The names in the certificate, at least one.
     fn names(&self, tls: &Tls<'_>) -> Result<Vec<Vec<u8>>, Refusal> {
         let subject = tls.subject.unwrap_or_default();
         if subject.is_empty() && self.login != CertificateLogin::Email {
@@ -117,7 +117,7 @@ fn alternative_emails(tls: &Tls<'_>) -> Result<Option<Vec<Vec<u8>>>, Refusal> {
     Ok(Some(emails).filter(|emails| !emails.is_empty()))
 }
 
-/// This build cannot read certificates.
+/// This build has no support for reading certificates.
 #[cfg(not(feature = "x509"))]
 fn alternative_emails(_tls: &Tls<'_>) -> Result<Option<Vec<Vec<u8>>>, Refusal> {
     Ok(None)
@@ -214,7 +214,8 @@ mod tests {
         }
     }
 
-    /// A certificate may have its e-mail address elsewhere, and no subject at all.
+    /// A certificate may have its e-mail address in the alternative names only, and no subject at
+    /// all.
     #[test]
     fn a_subject_is_missed_where_it_is_the_login() {
         use CertificateLogin::*;
@@ -259,7 +260,7 @@ mod tests {
                 }
             }
         }
-        // An alias or a stripped domain may leave nothing of a name.
+        // An alias or a stripped domain may leave an empty name.
         let strip = LoginRules {
             strip_domains: vec!["example.com".to_owned()],
             ..LoginRules::default()

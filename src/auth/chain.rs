@@ -1,4 +1,4 @@
-//! The stores in their order: who knows a login, and whether what the client brings is right.
+//! The chain of stores: asks them in order about a login and its proof.
 
 use std::num::NonZeroUsize;
 use std::sync::Arc;
@@ -26,35 +26,36 @@ mod prove;
 
 pub(super) use prove::may_come;
 
-/// One `[[users]]` at work.
+/// One store with its rules: a `[[users]]` table.
 pub struct Source {
-    /// Which `[[users]]` it is, from 0.
+    /// The index of its `[[users]]`, from 0.
     pub table: usize,
-    /// What the log and the commands call it.
+    /// Its name in the log and the commands.
     pub name: String,
-    /// Where its users are.
+    /// The store.
     pub store: Arc<dyn UserStore>,
-    /// The bound on questions that wait for the store, where it asks another server.
+    /// Limits the questions that wait for the store, if it asks another server.
     pub bound: Option<Arc<Bound>>,
-    /// The right passwords that the store is not asked about again for a while.
+    /// The cache of right passwords, for which the store is not asked again for a while.
     pub cache: Option<Arc<Cache>>,
-    /// The domains whose logins it is asked about, in canonical form; an empty one stands for logins
-    /// without a domain, `*.example.org` for all below it. `None`: all.
+    /// The domains that it serves, in canonical form; an empty one means logins without a domain,
+    /// `*.example.org` all domains below it. `None`: all.
     pub domains: Option<Vec<Box<[u8]>>>,
-    /// What follows a wrong password.
+    /// The next step after a wrong password.
     pub wrong: Then,
-    /// What follows where the store cannot say.
+    /// The next step if the store cannot answer.
     pub trouble: Then,
-    /// How long it takes to check passwords, where it does so itself or has app passwords.
+    /// The time that it takes to check passwords, if it checks them itself or has app passwords.
     pub pace: Pace,
-    /// Whether a user may have several passwords: then the time of a no would tell how many.
+    /// Whether a user may have several passwords: then the time of a refusal would reveal their
+    /// number.
     pub app_passwords: bool,
 }
 
-/// What follows an outcome that is not success.
+/// The next step after an outcome other than success.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Then {
-    /// It is the last word.
+    /// The chain ends.
     #[default]
     Stop,
     /// The next store is asked.
@@ -70,7 +71,7 @@ impl Source {
     }
 
     fn find(&self, asked: &Question<'_>) -> Result<Option<Account>, Trouble> {
-        // A store that tells nothing without a password asks no server here.
+        // A store that needs the password to look a login up asks no server here.
         let found = match &self.bound {
             Some(bound) if self.store.knows_users() => bound.ask(asked, || self.store.find(asked)),
             _ => self.store.find(asked),
@@ -78,8 +79,8 @@ impl Source {
         found.map_err(|error| self.trouble_of(&error))
     }
 
-    /// Has the store check a password that only the store can check. A cache hit does not count against the
-    /// bound.
+    /// Asks the store to check a password that only the store can check. A cache hit does not count
+    /// against the concurrency limit.
     fn verify(
         &self,
         asked: &Question<'_>,
@@ -104,19 +105,19 @@ impl Source {
     }
 }
 
-/// Somebody who has proven who they are.
+/// A user whose login has been proven.
 #[derive(Clone, Debug)]
 pub struct Proven {
-    /// What is known of the user.
+    /// The account of the user.
     pub account: Account,
-    /// Which password it was, if not the one that the mail server knows too.
+    /// The label of the password, if the mail server does not know that password.
     pub app_password: Option<String>,
-    /// The password in clear, where the client did not send it but the store has it.
+    /// The password in clear, if the client did not send it but the store has it.
     pub stored_password: Option<Password>,
 }
 
 impl Proven {
-    /// By a certificate. The mail server takes the user's own password, if it is known.
+    /// Proven by a certificate. The mail server gets the user's own password, if it is known.
     pub fn by_certificate(account: Account) -> Self {
         let clear = match &account.passwords {
             Passwords::Stored(credentials) => credentials
@@ -131,7 +132,7 @@ impl Proven {
         }
     }
 
-    /// By the password that the mail server knows too, or without any.
+    /// Proven by the password that the mail server knows too, or without a password.
     pub fn new(account: Account) -> Self {
         Self {
             account,
@@ -140,7 +141,7 @@ impl Proven {
         }
     }
 
-    /// What is known of the password that the mail server asks for.
+    /// The password for the mail server, as far as it is known.
     pub(super) fn own_password(
         &self,
         request: &LoginRequest<'_>,
@@ -150,7 +151,7 @@ impl Proven {
         if let Some(password) = known {
             return OwnPassword::Known(password.clone());
         }
-        // A mail server that has no login for us must know app passwords too.
+        // A mail server without a master login must know app passwords too.
         if self.app_password.is_some() && destination.master.is_some() {
             return OwnPassword::Unknown;
         }
@@ -158,7 +159,7 @@ impl Proven {
             Proof::Password(_) if matches!(self.account.passwords, Passwords::Any) => {
                 OwnPassword::Unchecked
             }
-            // The forks of nginx that have tokens pass them on.
+            // The forks of nginx that support tokens pass them on.
             Proof::Password(_) | Proof::Token(_) => OwnPassword::Sent,
             Proof::CramMd5(_) | Proof::Apop(_) | Proof::External => match &self.stored_password {
                 Some(known) if Value::AuthPass.fits_header(known.reveal()) => {
@@ -171,7 +172,7 @@ impl Proven {
     }
 }
 
-/// All stores, and what bounds the work of asking them.
+/// All stores, and the limits on their work.
 pub struct Chain {
     sources: Vec<Source>,
     hashing: MachineSemaphore,
@@ -179,8 +180,8 @@ pub struct Chain {
 }
 
 impl Chain {
-    /// Stores that are asked in order. `hashing` bounds the password hashes computed at once;
-    /// `remembered` is how many right passwords need not be hashed again.
+    /// The stores are asked in order. `hashing` limits the password hashes computed at once;
+    /// `remembered` is the number of right passwords that are not hashed again.
     pub fn new(sources: Vec<Source>, hashing: MachineSemaphore, remembered: usize) -> Self {
         Self {
             sources,
@@ -189,8 +190,8 @@ impl Chain {
         }
     }
 
-    /// The same, with what another one remembers, if that is as much: what is remembered goes with
-    /// the stored hash, so a reload makes none of it wrong.
+    /// Keeps the remembered passwords of an earlier chain if the bound is the same. They are bound
+    /// to the stored hashes, so a reload makes none of them wrong.
     #[must_use]
     pub fn with_memory_of(mut self, before: Option<&Self>) -> Self {
         if let Some(before) = before.filter(|it| it.verified.bound() == self.verified.bound()) {
@@ -204,11 +205,12 @@ impl Chain {
         &self.sources
     }
 
-    /// Asks one store after the other whether the login and its proof are right.
+    /// Asks the stores in order whether the login and its proof are right.
     ///
-    /// A store that does not know the login leaves it to the next one. After a wrong password, or
-    /// where a store cannot say, the next one is asked only if [`Source`] has it so. If none says
-    /// yes then, a store that could not say makes it the temporary failure: it might have.
+    /// If a store does not know the login, the next one is asked. After a wrong password, or if a
+    /// store cannot answer, the next one is asked only if [`Source`] says so. If no store accepts
+    /// the login then, and one could not answer, the result is the temporary failure: that store
+    /// might have accepted it.
     pub fn authenticate(
         &self,
         asked: &Question<'_>,
@@ -236,10 +238,10 @@ impl Chain {
         })
     }
 
-    /// Looks a login up that has proven itself otherwise, or need not. A store that only knows its
-    /// users by their passwords is not asked: it would take everybody for one. One that has found a
-    /// user of another login does not know this one; one that does not say whom it has found leaves
-    /// nobody in, also none of a later store.
+    /// Looks up a login that was proven without a store, or does not need a proof. A store that can
+    /// look up users only with their passwords is not asked: it would find every login. A store
+    /// that found a user of another login does not know this one. If a store does not report which
+    /// login it found, the login is refused, also by the stores after it.
     pub fn look_up(
         &self,
         asked: &Question<'_>,
@@ -266,8 +268,8 @@ impl Chain {
         }
     }
 
-    /// What [`Chain::authenticate`] would find with a right password, as far as that can be told
-    /// without one: nothing to let anybody in by.
+    /// The result of [`Chain::authenticate`] for a right password, as far as it is known without
+    /// one. It must not be used to accept a login.
     pub fn presume(
         &self,
         asked: &Question<'_>,
@@ -318,7 +320,8 @@ impl Chain {
                     judge(source, account, note)
                 }
             };
-            // Where the password is right, or none is needed, but what else is stored cannot be used.
+            // The password is right or not needed, but another stored value of the user cannot be
+            // used.
             let said = match said {
                 Said::Yes(proven) => match &proven.account.unusable {
                     Some(what) if !proven.account.disabled => {
@@ -334,8 +337,8 @@ impl Chain {
                 Said::Yes(proven) if !kept_out => return Ok(*proven),
                 Said::Yes(_) => Then::Stop,
                 Said::Unknown => Then::Next,
-                // The others are asked after [`Said::Never`] too, though none lets the user in now:
-                // it takes as long as where the password is wrong.
+                // The other stores are asked after [`Said::Never`] too, although none can accept
+                // the user now: it takes as long as after a wrong password.
                 Said::No(rank, why) | Said::Never(rank, why) => {
                     note(Step::Wrong(number, &why));
                     tally.refuse(rank, why);
@@ -354,7 +357,7 @@ impl Chain {
         Err(tally.lost())
     }
 
-    /// Says of a host that nobody knows which store has it, and where.
+    /// Adds the store and the field that an unknown host comes from.
     pub fn with_origin(&self, trouble: Trouble, account: &Account) -> Trouble {
         let of_account = |source: &&Source| Some(source.table) == account.source;
         match (trouble, self.sources.iter().find(of_account)) {

@@ -1,4 +1,4 @@
-//! `none`: mail that comes in from other servers, for our own domains only (`smtp_auth none`).
+//! `none`: incoming mail from other servers, for our own domains only (`smtp_auth none`).
 
 use crate::login::domain;
 use crate::login::rules::LoginRules;
@@ -10,35 +10,35 @@ use recipient::{POSTMASTER, Recipient};
 
 mod recipient;
 
-/// What mail is taken: `[inbound]`.
+/// Which mail is accepted: `[inbound]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
-    /// The domains, in canonical form; at least one. `*.example.org` stands for all below it.
+    /// The domains, in canonical form; at least one. `*.example.org` means all domains below it.
     pub domains: Vec<String>,
-    /// The host that takes it; without one, that of the recipient.
+    /// The host that receives it; without one, the host of the recipient.
     pub host: Option<String>,
-    /// Whether the recipient must be a user of some store.
+    /// Which recipients are accepted.
     pub recipients: Recipients,
-    /// The bytes each of which can part a user from a tag, as in `user+tag` (Postfix's
-    /// `recipient_delimiter`); none: there are no tags.
+    /// The bytes that can separate a user from a tag, as in `user+tag` (Postfix's
+    /// `recipient_delimiter`); empty: no tags.
     pub delimiters: Vec<u8>,
 }
 
-/// Who may get mail.
+/// Which recipients are accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Recipients {
-    /// Everybody in our domains, as far as we are concerned.
+    /// All recipients in our domains.
     All,
     /// Users that a store knows.
     KnownUsers,
 }
 
 impl Settings {
-    /// The recipient, if mail is taken for its domain. Only the RCPT command tells: nginx before
-    /// 1.29.1 sends what it has lying about as `Auth-User` and `Auth-Pass` (CVE-2025-53859).
+    /// The recipient, if mail is accepted for its domain. Only the RCPT command names it: nginx
+    /// before 1.29.1 sends stale data as `Auth-User` and `Auth-Pass` (CVE-2025-53859).
     ///
-    /// A domain is ours under its own name and under that which it is an alias of. A postmaster without a
-    /// domain (RFC 5321, 4.5.1) is that of our first one.
+    /// A domain is ours by its own name and by the name that it is an alias of. A postmaster
+    /// without a domain (RFC 5321, 4.5.1) is that of the first domain.
     pub fn recipient(
         &self,
         protocol: Protocol,
@@ -69,13 +69,13 @@ impl Settings {
         Login::new(recipient.address().to_vec()).map_err(too_long)
     }
 
-    /// Whether a store has something to say about a recipient.
+    /// Whether a store is asked about a recipient.
     pub fn asks_stores(&self) -> bool {
         self.host.is_none() || self.recipients == Recipients::KnownUsers
     }
 
-    /// The recipient without its tag, if it can have one: what stands before the first delimiter, as
-    /// Postfix has it (split_addr.c).
+    /// The recipient without its tag, if it can have one: the part before the first delimiter, as
+    /// in Postfix (split_addr.c).
     pub fn without_tag(&self, recipient: &Login) -> Option<Login> {
         let local = recipient.local();
         let is_delimiter = |byte: &u8| self.delimiters.contains(byte);
@@ -86,14 +86,14 @@ impl Settings {
     }
 }
 
-/// Whether mail is for the postmaster of a domain, in any case (RFC 5321, 4.5.1).
+/// Whether the recipient is the postmaster of a domain, in any case (RFC 5321, 4.5.1).
 pub fn is_postmaster(recipient: &Login) -> bool {
     recipient
         .local()
         .eq_ignore_ascii_case(POSTMASTER.as_bytes())
 }
 
-/// A RCPT command as the log shows it: the address, or the whole line where there is none.
+/// The text for a RCPT command in the log: the address, or the whole line if it has none.
 pub fn shown(line: &[u8]) -> Vec<u8> {
     Recipient::parse(line).map_or_else(|_| line.to_vec(), |to| to.address().to_vec())
 }

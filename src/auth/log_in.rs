@@ -1,4 +1,4 @@
-//! The decision about a client that wants to log in.
+//! Decides about a client that logs in.
 
 use std::time::{Duration, Instant};
 
@@ -12,12 +12,14 @@ use crate::secret::Proof;
 use crate::throttle::Delay;
 use crate::users::Question;
 
-/// The word of a digest or a certificate is enough, and nginx cannot be told what to log in with.
+/// This error means: a digest or a certificate proved the login, and nginx cannot be given the
+/// stored password.
 const UNSAYABLE: &str = "Auth-Pass cannot carry what the store has in clear: it has a blank at an end \
                          or a control byte; set another, or give the host a master-login";
 
 impl Gate {
-    /// Decides; `slowed` is how long a refusal is to be held back because of others before.
+    /// Decides about a login. `slowed` returns how long a refusal must be delayed because of
+    /// earlier ones.
     pub(super) fn log_in(
         &self,
         request: &LoginRequest<'_>,
@@ -30,7 +32,7 @@ impl Gate {
         if !fits && !self.logins.trim {
             return Err(Refusal::BadLogin);
         }
-        // Digests and certificates are made for one login, not for two.
+        // A digest or certificate is for one login, and a master names two.
         let by_password = matches!(request.proof, Proof::Password(_));
         let masters = self.masters.as_ref().filter(|_| by_password);
         let (typed, master) =
@@ -62,7 +64,8 @@ impl Gate {
             .choose(&wanted(&asked, account))
             .map_err(|trouble| self.chain.with_origin(trouble, account))?;
         note(Step::Routed(&destination));
-        // With a login of ours the mail server asks for no password: it must be that user's mailbox.
+        // With the master login of this program, the mail server asks for no password of the user:
+        // the mailbox must be that user's.
         if destination.master.is_some()
             && account.user.is_none()
             && account.likeness == Likeness::Other
@@ -73,14 +76,14 @@ impl Gate {
         let typed = |user: &[u8]| fits && user == request.login.as_bytes();
         let other = |user: &[u8]| (!typed(user)).then(|| user.to_vec());
         let (user, own) = match masters {
-            // A mail server that has no login for us may know the masters themselves.
+            // A mail server without a master login may know the masters itself.
             Some((masters, master)) if destination.master.is_none() => {
                 (other(&masters.join(known_as, master)), OwnPassword::Sent)
             }
             Some(_) => (other(known_as), OwnPassword::Unknown),
             None => (other(known_as), proven.own_password(request, &destination)),
         };
-        // nginx does not go on without a password ("did not send password") but for SMTP.
+        // nginx fails without a password ("did not send password"), except for SMTP.
         let credentials = match destination.credentials(login.as_bytes(), user.clone(), own) {
             Ok(credentials) => credentials,
             Err(_) if connection.protocol == Protocol::Smtp => Credentials {
@@ -98,7 +101,7 @@ impl Gate {
         })
     }
 
-    /// Has the proof checked, unless too many wrong ones came before.
+    /// Checks the proof, unless the throttle refuses the attempt.
     fn prove_within_bounds(
         &self,
         request: &LoginRequest<'_>,
@@ -108,8 +111,8 @@ impl Gate {
         note: &mut impl FnMut(Step<'_>),
     ) -> Result<Proven, Refusal> {
         let proof = &request.proof;
-        // It is the master's password that could be guessed. No ordinary login can hold the separator,
-        // so a user of the same name is another one.
+        // The attempt counts against the master's login, whose password it guesses. An ordinary
+        // login cannot contain the separator, so a user with the same name counts separately.
         let master = masters.map(|(masters, master)| masters.join(b"", master));
         let guessed = master.as_deref().unwrap_or(asked.login.as_bytes());
         let visit = self.throttle.as_ref().map(|throttle| {
@@ -126,7 +129,7 @@ impl Gate {
             ..*asked
         };
         if let Some(why) = visit.refused() {
-            // As after a wrong password: the same words, and the same time, but none of the work.
+            // As after a wrong password: the same text and the same time, but without the work.
             *slowed = visit.turned_away(proof);
             return Err(why);
         }
@@ -140,7 +143,8 @@ impl Gate {
             }
             Err(Denied { why, guess, owed }) => {
                 slowed.earliest = held_back(owed);
-                // Clients that have got in from there by a password may try a digest first each time.
+                // Clients that have logged in from there with a password may try a digest first
+                // each time.
                 let habit = why == Refusal::DigestNotPossible && visit.is_exempt();
                 if guess == Guess::Yes && !habit {
                     let counted = visit.failed(proof, owed)?;
@@ -152,7 +156,7 @@ impl Gate {
         }
     }
 
-    /// Has the proof checked, and whether its user may come.
+    /// Checks the proof, and whether its user may log in from this network.
     fn prove(
         &self,
         proof: &Proof,
@@ -177,11 +181,11 @@ impl Gate {
         };
         note(Step::Proven);
         let account = &proven.account;
-        // Only now, so that a user who is switched off looks like one with another password.
+        // Checked after the proof, so that a disabled user looks like one with a wrong password.
         if account.disabled {
             return Err(Refusal::Disabled.into());
         }
-        // A master comes from the networks of the masters.
+        // A master is checked against the networks of the masters.
         if masters.is_none() && !may_come(account.allow_nets.as_deref(), asked) {
             return Err(Refusal::NetworkNotAllowed.into());
         }
@@ -189,7 +193,7 @@ impl Gate {
     }
 }
 
-/// When an answer may leave at the earliest that is held back for so long from now.
+/// The earliest time for an answer that is delayed by this time from now.
 fn held_back(owed: Duration) -> Option<Instant> {
     (!owed.is_zero()).then(|| Instant::now() + owed)
 }

@@ -1,4 +1,4 @@
-//! Masters: people of the support who may log in as somebody else, with a password of their own.
+//! Masters: users that may log in as another user with a password of their own.
 
 use std::sync::Arc;
 
@@ -11,17 +11,17 @@ use crate::users::{Passwords, Question, UserStore as _};
 
 use super::chain::{Chain, may_come};
 
-/// The masters and how one writes whom one wants to be: `alice*support`.
+/// The masters, and how a master names the other user: `alice*support`.
 pub struct Masters {
-    /// What stands between the user's login and the master's; not empty.
+    /// The separator between the user's login and the master's; not empty.
     pub separator: Vec<u8>,
-    /// Who they are.
+    /// The stores of the masters.
     pub users: Arc<UsersFile>,
 }
 
 impl Masters {
-    /// Parts a login at the last separator; `None` if there is none in it. The master's is
-    /// [spelt](LoginRules::spelt) as it is compared, the user's as it was typed.
+    /// Splits a login at the last separator; `None` if there is none in it. The master's part is
+    /// [spelt](LoginRules::spelt) as it is compared, the user's part as it was typed.
     pub(super) fn split(&self, login: &Login, rules: &LoginRules) -> Option<(Login, Login)> {
         let bytes = login.as_bytes();
         let length = self.separator.len();
@@ -30,17 +30,17 @@ impl Masters {
             .rposition(|window| window == self.separator)?;
         let (user, rest) = bytes.split_at_checked(at)?;
         let master = rest.get(length..)?;
-        // Parts of a login are logins.
+        // The parts of a login are valid logins.
         let part = |bytes: &[u8]| Login::new(bytes.to_vec()).ok();
         Some((part(user)?, part(&rules.spelt(master))?))
     }
 
-    /// What the mail server is to see.
+    /// The login for the mail server.
     pub(super) fn join(&self, user: &[u8], master: &Login) -> Vec<u8> {
         [user, &self.separator, master.as_bytes()].concat()
     }
 
-    /// Whether the master's password is right and may be used from there.
+    /// Checks that the master's password is right and may be used from this network.
     pub(super) fn authenticate(
         &self,
         master: &Login,

@@ -1,6 +1,5 @@
-//! How a client shows who it is where it does not send a password: by a certificate, by a token,
-//! or, for mail from other servers, not at all. Digests of passwords are a matter of
-//! [`crate::secret`].
+//! The methods that prove a login without a password: certificates, tokens, and none for incoming
+//! mail. Digests of passwords are in [`crate::secret`].
 
 #[cfg(feature = "oauth")]
 use super::token;
@@ -13,7 +12,7 @@ use crate::nginx::request::{LoginRequest, MailRequest};
 use crate::secret::Token;
 use crate::users::Question;
 
-/// What is configured of all that; clients of the rest are refused.
+/// The configured methods; clients of the others are refused.
 #[derive(Default)]
 pub struct Methods {
     /// `[external]`.
@@ -35,14 +34,14 @@ impl Methods {
         let settings = self.external.as_ref();
         let settings = settings.ok_or(Refusal::UnsupportedMethod("external"))?;
         let login = settings.login(&request.login, request.connection.tls.as_ref(), rules)?;
-        // Such as "Alice Smith" for SMTP.
+        // For example "Alice Smith" for SMTP.
         match Value::login_for(request.connection.protocol).allows(login.as_bytes()) {
             true => Ok(login),
             false => Err(Refusal::WrongCertificate("its name cannot be a login")),
         }
     }
 
-    /// Whether the token is in force and that of this login.
+    /// Checks that the token is valid and belongs to this login.
     #[cfg(feature = "oauth")]
     pub fn check(
         &self,
@@ -55,7 +54,7 @@ impl Methods {
         tokens.check(token, asked, rules)
     }
 
-    /// This build cannot check tokens.
+    /// This build has no support for tokens.
     #[cfg(not(feature = "oauth"))]
     pub fn check(
         &self,
@@ -66,7 +65,7 @@ impl Methods {
         Err(Refusal::UnsupportedMethod("token"))
     }
 
-    /// Whom incoming mail is for, if it is taken.
+    /// The recipient of incoming mail, if the mail is accepted.
     pub fn recipient(
         &self,
         request: &MailRequest<'_>,

@@ -1,4 +1,5 @@
-//! The decision, whole: who may in, and which mail server is theirs.
+//! The decision about a request: whether the login is accepted, and which mail server has its
+//! mailbox.
 
 use std::num::NonZeroU32;
 use std::time::{Duration, Instant};
@@ -34,90 +35,90 @@ pub use refusal_time::Pace;
 /// When a refused client may try again on its connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Retry {
-    /// Seconds that nginx holds the refusal back.
+    /// Seconds that nginx delays the refusal.
     pub wait: NonZeroU32,
-    /// The attempt after which nginx is to close the connection.
+    /// The attempt after which nginx closes the connection.
     pub max_attempts: u32,
-    /// Whether that includes a client that was refused with `cram-md5` or `apop`.
+    /// Whether this includes a client that was refused with `cram-md5` or `apop`.
     pub after_digests: bool,
 }
 
 /// Decides about logins. It knows no header and no transport.
 pub struct Gate {
-    /// What is made of a login before anybody is asked about it.
+    /// The rules that rewrite a login before any store sees it.
     pub logins: LoginRules,
-    /// Who may log in as somebody else.
+    /// The users that may log in as other users.
     pub masters: Option<Masters>,
-    /// What else but passwords shows who a client is.
+    /// The methods to prove a login without a password.
     pub methods: Methods,
-    /// Where users are.
+    /// The stores.
     pub chain: Chain,
-    /// Where each login's mail server is.
+    /// The routes to mail servers.
     pub routes: Routes,
     /// `None`: nginx closes the connection after a refusal.
     pub retry: Option<Retry>,
-    /// What slows guessing down; `None`: passwords can be tried without end.
+    /// The throttle of wrong passwords; `None`: wrong passwords have no consequence.
     pub throttle: Option<Throttle>,
     /// How long a decision may take. nginx waits for 60 s, mod_fcgid for 40 s, most mail clients
     /// for 30 s.
     pub deadline: Duration,
 }
 
-/// A login that may in.
+/// An accepted login.
 #[derive(Clone, Debug)]
 pub struct Admission {
     /// The mail server, and what led to it.
     pub destination: Destination,
-    /// The login that the mail server is to see, if another.
+    /// The login for the mail server, if it differs from the one that was typed.
     pub user: Option<Vec<u8>>,
-    /// The password that the mail server is to see, if another.
+    /// The password for the mail server, if it differs from the one that was sent.
     pub password: Option<Password>,
-    /// The label of the app password that it was.
+    /// The label of the app password that was used.
     pub app_password: Option<String>,
 }
 
-/// A login that may not in.
+/// A login that is not accepted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Denial {
     /// The reason, for the log.
     pub why: Refusal,
-    /// Seconds that nginx is to hold the answer back, so that the client may try again.
+    /// Seconds that nginx delays the answer, so that the client may try again.
     pub wait: Option<NonZeroU32>,
-    /// The answer is not to leave before, so that its time says nothing.
+    /// The earliest time to send the answer, so that its time reveals nothing.
     pub earliest: Option<Instant>,
 }
 
-/// What happened on the way to a decision, for the `test` command. Stores count from 0.
+/// A step of a decision, for the `test` command. Stores count from 0.
 #[derive(Clone, Copy, Debug)]
 pub enum Step<'a> {
-    /// The rules of `[logins]` made another login of it.
+    /// The rules of `[logins]` rewrote the login.
     Renamed(&'a Login),
-    /// Somebody wants to log in as another: the master's name.
+    /// A master logs in as another user: the master's name.
     AsMaster(&'a [u8]),
-    /// The store is not asked about logins of this domain.
+    /// The store does not serve the domain of this login.
     NotAsked(usize),
-    /// The store cannot tell without a password whether it knows the login, and is not asked.
+    /// The store cannot look a login up without its password, and is not asked.
     CannotTell(usize),
     /// The store does not know the login.
     NotIn(usize),
     /// The store knows the login.
     FoundIn(usize, &'a Account),
-    /// One of the passwords that the store has fits; its label, if it is an app password.
+    /// A stored password matches; its label, if it is an app password.
     FitsPassword(usize, Option<&'a str>),
-    /// The store says no.
+    /// The store refuses the login.
     Wrong(usize, &'a Refusal),
-    /// The store cannot say.
+    /// The store cannot answer.
     InTrouble(usize, &'a Trouble),
-    /// The client has proven to be who it says.
+    /// The client has proven its login.
     Proven,
-    /// The user may log in, from there; now the mail server is chosen.
+    /// The user may log in from this network; next, the mail server is chosen.
     Admitted,
     /// The mail server.
     Routed(&'a Destination),
 }
 
 impl Gate {
-    /// Decides, telling `note` each step.
+    /// Decides a request, and reports each step to `note`.
     pub fn admit(
         &self,
         request: &AuthRequest<'_>,
@@ -135,7 +136,8 @@ impl Gate {
         })
     }
 
-    /// The login that a wrong password of `typed` counts for: the master's, if it is one of a master.
+    /// The login that a wrong password for `typed` counts against: the master's, if `typed` names
+    /// one.
     pub fn counted_login(&self, typed: &Login) -> Result<Vec<u8>, Refusal> {
         let masters = self.masters.as_ref();
         let master =
@@ -146,12 +148,12 @@ impl Gate {
         }
     }
 
-    /// Seconds to hold a refusal back, so that the client may try again on its connection.
+    /// Seconds that nginx delays a refusal, so that the client may try again on its connection.
     pub fn wait(&self, request: &AuthRequest<'_>) -> Option<NonZeroU32> {
         self.wait_after(request.method(), request.connection().attempt)
     }
 
-    /// The same for a request of which no more is known than that.
+    /// The same for a request of which only the method and the attempt are known.
     pub fn wait_after(&self, method: Method, attempt: Option<u32>) -> Option<NonZeroU32> {
         let retry = self.retry?;
         match method {
@@ -167,7 +169,7 @@ impl Gate {
     }
 }
 
-/// Which mail server is wanted for an account.
+/// The question to the routes for an account.
 pub fn wanted<'a>(asked: &Question<'a>, account: &'a Account) -> Query<'a> {
     Query {
         login: asked.login,

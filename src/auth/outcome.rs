@@ -1,4 +1,5 @@
-//! The order of outcomes: what a login comes to that no store of a chain lets in.
+//! The outcomes of stores, their order, and the result of a chain in which no store accepts the
+//! login.
 //!
 //! | outcome of one store | rank | is a guess | beside a store that cannot say |
 //! |---|---|---|---|
@@ -10,9 +11,9 @@
 //! | unknown login | 0 | a password: yes; a digest: if a store could compare one | no |
 //! | cannot say | | if the password was sent and not answered | |
 //!
-//! The client is told by the temporary failure if any store cannot say, and else that it is refused.
-//! The log has the refusal of the highest rank, of equal ones the first. It is a guess if any outcome
-//! is one: a weaker outcome never takes back a stronger one, whatever the order of the stores.
+//! The client gets the temporary failure if any store cannot answer, and otherwise a refusal. The
+//! log has the refusal of the highest rank; among equals, the first. It is a guess if any outcome
+//! is one: a weaker outcome never replaces a stronger one, in any order of the stores.
 
 use std::time::Duration;
 
@@ -22,29 +23,29 @@ use crate::nginx::refusal::{Refusal, Trouble};
 /// Whether an attempt counts against its network and its login.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Guess {
-    /// A secret was tried and is not right, or would have been if there were one.
+    /// A secret was tried and did not match, or there was none to match.
     Yes,
-    /// Nothing was tried, or nobody can say.
+    /// No secret was tried, or that is unknown.
     No,
 }
 
-/// Why nobody let a login in.
+/// Why no store accepted a login.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Denied {
     /// The reason, for the log.
     pub why: Refusal,
     /// Whether it counts as a guess.
     pub guess: Guess,
-    /// The answer is to be held back for so long, so that it takes as long as others of these stores.
+    /// How long to delay the answer, so that it takes as long as other answers of these stores.
     pub owed: Duration,
 }
 
 impl From<Refusal> for Denied {
     fn from(why: Refusal) -> Self {
         let guess = match why {
-            // No password was tried: many clients ask for this first, and then send theirs.
+            // No password was tried: many clients try a digest first, and then send their password.
             Refusal::Temporary(_) | Refusal::DigestNotPossible => Guess::No,
-            // What the client has shown is right.
+            // The proof of the client is right.
             Refusal::LoginNotProven(_) => Guess::No,
             _ => Guess::Yes,
         };
@@ -62,32 +63,32 @@ impl From<Trouble> for Denied {
     }
 }
 
-/// How much a refusal by one store says. The strongest is the greatest.
+/// The rank of a refusal by one store. The strongest is the greatest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Rank {
     /// A digest could not be compared.
     NotComparable,
-    /// The user is known and has no password that could fit.
+    /// The user is known and has no password that could match.
     NoPassword,
-    /// What the client sent was compared and does not fit.
+    /// The proof was compared and does not match.
     Wrong,
-    /// The user is not to get in, here or elsewhere.
+    /// The user is kept out, here and by other stores.
     KeptOut,
 }
 
-/// What one store says of a login and its proof.
+/// The answer of one store about a login and its proof.
 pub(super) enum Said {
     Yes(Box<Proven>),
-    /// No; another store may say otherwise.
+    /// Refused; another store may accept it.
     No(Rank, Refusal),
-    /// No, and no other store is to say otherwise: the user is known here, and kept out.
+    /// Refused, and no other store may accept it: the user is known here and kept out.
     Never(Rank, Refusal),
     Unknown,
-    /// It cannot say, and whether what the client sent was tried before that.
+    /// The store cannot answer; and whether the proof was tried before that.
     Cannot(Trouble, Guess),
 }
 
-/// What the stores of a chain have said so far.
+/// The answers of a chain's stores so far.
 #[derive(Default)]
 pub(super) struct Tally {
     refused: Option<(Rank, Refusal)>,
@@ -95,19 +96,19 @@ pub(super) struct Tally {
     tried: bool,
 }
 
-/// What a chain came to.
+/// The result of a chain in which no store accepted the login.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Lost {
     /// The reason, and whether it is a guess.
     Refused(Refusal, Guess),
-    /// A digest that no store that knows the login could compare.
+    /// A digest that none of the stores that know the login could compare.
     NotComparable,
     /// No store knows the login.
     Unknown,
 }
 
 impl Tally {
-    /// Takes in a refusal.
+    /// Adds a refusal.
     pub(super) fn refuse(&mut self, rank: Rank, why: Refusal) {
         self.tried |= rank >= Rank::Wrong;
         if self.refused.as_ref().is_none_or(|(known, _)| rank > *known) {
@@ -115,13 +116,13 @@ impl Tally {
         }
     }
 
-    /// Takes in that a store cannot say.
+    /// Adds the failure of a store.
     pub(super) fn cannot(&mut self, what: Trouble, guess: Guess) {
         self.tried |= guess == Guess::Yes;
         self.trouble.get_or_insert(what);
     }
 
-    /// What all of it comes to.
+    /// The result of all answers.
     pub(super) fn lost(self) -> Lost {
         match (self.trouble, self.refused) {
             (Some(trouble), _) => {

@@ -1,22 +1,23 @@
-//! How long the refusals of a store take that checks passwords itself.
+//! Delays the refusals of a store that checks passwords itself.
 //!
-//! Such a store may compute a hash for a login that it knows, and none for another one, so that the time
-//! of its no tells who exists. A refusal therefore leaves no sooner than most answers of that store did.
+//! Such a store may compute a hash for a login that it knows and none for another, so the time of a
+//! refusal would reveal which logins exist. A refusal is therefore sent no sooner than most answers
+//! of that store.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// No refusal of such a store leaves sooner: before anything has been seen of it, as in each process under
-/// CGI, that is what a good hash takes.
+/// The minimum time of a refusal of such a store. It applies before any answer has been measured,
+/// as in each CGI process, and is the time of a good hash.
 const LEAST: Duration = Duration::from_millis(100);
 
-/// Nor is one held back for longer.
+/// The maximum time of a refusal.
 const MOST: Duration = Duration::from_secs(3);
 
-/// How long the times of answers say something: for one to two of these.
+/// How long measured times are used: for one to two of these spans.
 const SPAN: Duration = Duration::from_secs(600);
 
-/// The longest times that a store took of late to check a password.
+/// The longest times that a store recently took to check a password.
 #[derive(Debug, Default)]
 pub struct Pace(Mutex<Seen>);
 
@@ -27,8 +28,8 @@ struct Seen {
     before: Longest,
 }
 
-/// The longest time and the second longest. The longest alone may be a moment in which the server had
-/// something else to do.
+/// The longest time and the second longest. The longest alone may come from a moment in which the
+/// server was busy with other work.
 #[derive(Clone, Copy, Debug, Default)]
 struct Longest(Duration, Duration);
 
@@ -43,7 +44,7 @@ impl Longest {
 }
 
 impl Pace {
-    /// Takes in how long it took to check a password, whatever came of it.
+    /// Adds the time of one check, with any result.
     pub(super) fn note(&self, took: Duration) {
         self.note_at(took, Instant::now());
     }
@@ -54,7 +55,7 @@ impl Pace {
         seen.now.add(took);
     }
 
-    /// How long a refusal that took so long is still to be held back.
+    /// How much longer a refusal must be delayed that has taken this long.
     pub(super) fn owed(&self, took: Duration) -> Duration {
         self.owed_at(took, Instant::now())
     }
@@ -74,7 +75,7 @@ impl Pace {
 }
 
 impl Seen {
-    /// Forgets what was long ago.
+    /// Forgets old times.
     fn settle(&mut self, now: Instant) {
         let age = self.since.map(|since| now.saturating_duration_since(since));
         if age.is_some_and(|age| age < SPAN) {
@@ -99,7 +100,7 @@ mod tests {
     fn a_refusal_takes_as_long_as_the_second_longest_answer_of_late() {
         let (pace, start) = (Pace::default(), Instant::now());
         assert_eq!(pace.owed_at(ms(8), start), LEAST - ms(8));
-        // One that took long is a chance.
+        // A single slow answer does not count.
         pace.note_at(ms(900), start);
         assert_eq!(pace.owed_at(ms(8), start), LEAST - ms(8));
         for took in [8, 273, 8, 250, 8, 8] {
@@ -107,7 +108,7 @@ mod tests {
         }
         assert_eq!(pace.owed_at(ms(8), start), ms(273 - 8));
         assert_eq!(pace.owed_at(ms(300), start), Duration::ZERO);
-        // No number of quick ones makes it forget; time does.
+        // Quick answers do not make it forget; time does.
         for _ in 0..1000 {
             pace.note_at(ms(8), start + SPAN);
         }

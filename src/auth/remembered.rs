@@ -1,4 +1,4 @@
-//! Right passwords that need not be hashed again.
+//! Remembers right passwords, so that they are not hashed again.
 
 use std::collections::HashSet;
 use std::num::NonZeroUsize;
@@ -9,10 +9,10 @@ use crate::secret::{Password, Secret};
 
 /// Remembers that a password was right for a stored hash.
 ///
-/// What is kept is a keyed digest of the two together, with a key that is made anew for each
-/// process and never leaves it: no password can be read or tried from it elsewhere. The stored
-/// hash is part of it, and the store is asked for that at every login; so a changed or deleted one
-/// counts at once, and nothing can be stale. A wrong password is always hashed.
+/// It stores a keyed digest of the two together. The key is new in each process and never leaves
+/// it, so passwords cannot be read from the digest or guessed with it elsewhere. The stored hash is
+/// part of the digest, and the store is asked for it at every login; so a changed or deleted hash
+/// takes effect at once, and no entry can be stale. A wrong password is always hashed.
 pub(super) struct Verified {
     /// `None`: nothing is remembered.
     memory: Option<Memory>,
@@ -23,13 +23,13 @@ pub(super) type Tag = u128;
 
 struct Memory {
     key: Key,
-    /// How many tags one generation holds.
+    /// The maximum number of tags in one generation.
     bound: usize,
     generations: Mutex<Generations>,
 }
 
-/// The younger one is filled; when it is full it becomes the older one, and what was in that and
-/// not asked for since is forgotten.
+/// New tags go into the younger generation. When it is full it becomes the older one, and the tags
+/// of the old one that were not used since are forgotten.
 #[derive(Default)]
 struct Generations {
     younger: HashSet<Tag>,
@@ -37,7 +37,7 @@ struct Generations {
 }
 
 impl Verified {
-    /// Remembers up to so many. Without random bytes for a key, nothing is remembered.
+    /// Remembers up to this number. Without random bytes for a key, it remembers nothing.
     pub(super) fn new(bound: Option<NonZeroUsize>) -> Self {
         let memory = bound.and_then(|bound| {
             Some(Memory {
@@ -49,7 +49,7 @@ impl Verified {
         Self { memory }
     }
 
-    /// How much is remembered.
+    /// The maximum number of remembered passwords.
     pub(super) fn bound(&self) -> Option<usize> {
         self.memory.as_ref().map(|memory| memory.bound)
     }
@@ -64,7 +64,7 @@ impl Verified {
         Some(Tag::from_le_bytes(*half))
     }
 
-    /// Whether this was right before.
+    /// Whether this password was right before.
     pub(super) fn knows(&self, tag: Tag) -> bool {
         let Some(memory) = &self.memory else {
             return false;
@@ -80,7 +80,7 @@ impl Verified {
         known
     }
 
-    /// Remembers that this was right.
+    /// Remembers that this password was right.
     pub(super) fn remember(&self, tag: Tag) {
         if let Some(memory) = &self.memory {
             memory.keep(&mut memory.lock(), tag);
@@ -159,7 +159,7 @@ mod tests {
         assert!(!memory.younger.contains(&1) && !memory.older.contains(&1));
     }
 
-    /// Half of the bound each.
+    /// Each generation holds half of the bound.
     #[test]
     fn a_generation_goes_when_the_next_one_is_full() {
         let verified = Verified::new(NonZeroUsize::new(5));

@@ -1,4 +1,4 @@
-//! The decision about mail that another server brings.
+//! Decides about incoming mail from other mail servers.
 
 use std::time::Instant;
 
@@ -9,7 +9,7 @@ use crate::nginx::request::MailRequest;
 use crate::users::{Account, Passwords, Question};
 
 impl Gate {
-    /// Decides about mail that another server brings: whether it is taken, and by which host.
+    /// Decides whether incoming mail is accepted, and by which host.
     pub(super) fn take_mail(
         &self,
         request: &MailRequest<'_>,
@@ -35,7 +35,7 @@ impl Gate {
             network: connection.client.network(),
             deadline: Instant::now() + self.deadline,
         };
-        // Every server takes mail for its postmaster (RFC 5321, 4.5.1).
+        // Every server accepts mail for its postmaster (RFC 5321, 4.5.1).
         let to_postmaster = [Some(&recipient), untagged_recipient.as_ref()]
             .into_iter()
             .flatten()
@@ -45,7 +45,8 @@ impl Gate {
         let mut known = None;
         if settings.host.is_none() || needs_user {
             known = self.recipient_account(&asked, note)?;
-            // A store that takes everybody for a user does not tell a tag from a part of a name.
+            // A store that accepts every login as a user cannot distinguish a tag from a part of a
+            // name.
             let for_sure = known
                 .as_ref()
                 .is_some_and(|account| !matches!(account.passwords, Passwords::Any));
@@ -58,7 +59,7 @@ impl Gate {
         if known.is_none() && needs_user {
             return Err(Refusal::UnknownRecipient);
         }
-        // What a user may not do, and from where, is no matter of their mail.
+        // Restrictions on a user's logins do not affect mail to that user.
         let known = known.unwrap_or_default();
         let takes = match &settings.host {
             Some(host) => Account {
@@ -86,22 +87,22 @@ impl Gate {
         })
     }
 
-    /// The user whom mail is for; `None` if no store knows such a one.
+    /// The account of the recipient; `None` if no store knows it.
     fn recipient_account(
         &self,
         asked: &Question<'_>,
         note: &mut impl FnMut(Step<'_>),
     ) -> Result<Option<Account>, Refusal> {
         match self.chain.look_up(asked, note) {
-            // Where it goes cannot be said, as long as nobody has mended the entry.
+            // The host of a broken entry is unknown until an administrator repairs the entry.
             Ok(Account {
                 unusable: Some(what),
                 ..
             })
             | Err(Refusal::UnusableEntry(what)) => Err(Trouble::Store(what).into()),
-            // Mail for an address that is like that of a user is not for that user.
+            // The address only compares equal to that of a user, so the mail is not for that user.
             Err(Refusal::UnknownUser | Refusal::LoginNotProven(Likeness::Other)) => Ok(None),
-            // It may be for one: no mail is to be sent back for that.
+            // The recipient may be a user, so the mail must not be returned.
             Err(why @ Refusal::LoginNotProven(_)) => {
                 let what = why.detail().unwrap_or_default().into_owned();
                 Err(Trouble::Store(what).into())

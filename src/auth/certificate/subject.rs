@@ -1,19 +1,19 @@
-//! The subject of a certificate as nginx writes it since 1.11.6, the version that has `external`
-//! too: `CN=alice,O=Example` (RFC 2253, OpenSSL's `XN_FLAG_RFC2253`).
+//! Parses the subject of a certificate in the form that nginx writes since 1.11.6, the version that
+//! introduced `external`: `CN=alice,O=Example` (RFC 2253, OpenSSL's `XN_FLAG_RFC2253`).
 //!
-//! Older ones wrote `/O=Example/CN=alice`. There nothing is escaped, so that an organisation named
-//! `Example/CN=bob` made a Bob of anybody: this form is not read.
+//! Older versions wrote `/O=Example/CN=alice` without escapes, so that an organisation named
+//! `Example/CN=bob` would be accepted as `bob`: this form is rejected.
 
-/// Why a subject names nobody.
+/// Why a subject has no usable value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum BadSubject {
-    /// It is not of the form of RFC 2253.
+    /// It does not have the form of RFC 2253.
     Form,
-    /// The attribute is not there.
+    /// The attribute is missing.
     Missing,
-    /// The attribute is there more than once.
+    /// The attribute occurs more than once.
     Ambiguous,
-    /// Its value is no text that can be read.
+    /// Its value is not readable text.
     Value,
 }
 
@@ -65,8 +65,9 @@ fn is_attribute_type(name: &[u8]) -> bool {
     name.first().is_some_and(u8::is_ascii_alphanumeric) && name.iter().all(fits)
 }
 
-/// One value, unescaped, and what follows it. `None` is one that can be skipped but not read: DER
-/// in hex (`#0403…`), what OpenSSL writes for types that are no text; and an empty one.
+/// One value, unescaped, and the rest after it. `None` for a value that is skipped because it
+/// cannot be read: DER in hex (`#0403…`), which OpenSSL writes for types that are not text; and an
+/// empty one.
 fn value(text: &[u8]) -> Result<(Option<Vec<u8>>, &[u8]), BadSubject> {
     let mut bytes = Vec::new();
     let mut rest = text;
@@ -90,7 +91,7 @@ fn value(text: &[u8]) -> Result<(Option<Vec<u8>>, &[u8]), BadSubject> {
     Ok((readable.then_some(bytes), rest))
 }
 
-/// What follows a backslash: two hexadecimal digits, or a character that has a meaning.
+/// The text after a backslash: two hexadecimal digits, or a special character.
 fn escaped(text: &[u8]) -> Option<(u8, &[u8])> {
     let (&first, after) = text.split_first()?;
     let digit = |byte: u8| char::from(byte).to_digit(16);

@@ -1,4 +1,4 @@
-//! What one store says of a proof, and what work that takes.
+//! Checks a proof against the account of one store, within the limits on the work.
 
 use std::time::{Duration, Instant, SystemTime};
 
@@ -13,8 +13,8 @@ use crate::users::MAX_CREDENTIALS;
 use crate::users::{Account, Checked, Credential, Decoy, Passwords, Question, StoreError};
 
 impl Chain {
-    /// Checks the proof of a user whom the store knows. The time that the answer is to be held back for is
-    /// added to `owed`.
+    /// Checks the proof of a user that the store knows. Adds the time by which the answer must be
+    /// delayed to `owed`.
     pub(super) fn prove(
         &self,
         source: &Source,
@@ -24,9 +24,9 @@ impl Chain {
         owed: &mut Duration,
         note: &mut impl FnMut(Step<'_>),
     ) -> Said {
-        // Who is switched off here does not get in elsewhere, and neither does a user of whom what is
-        // stored is broken: it may be there to keep the user out. App passwords beside it change nothing
-        // about that.
+        // A user who is disabled here is not accepted by other stores. Neither is a user with a
+        // broken entry: the entry may be there to keep the user out. App passwords do not change
+        // that.
         let without_own = !account.has_own_password();
         let own_broken = account.unusable_password.is_some() && without_own;
         let kept_out = account.disabled || account.unusable.is_some() || own_broken;
@@ -40,7 +40,7 @@ impl Chain {
                 return Said::Yes(Box::new(Proven::new(account)));
             }
             (Passwords::AskStore, Proof::Password(password)) => {
-                // An unauthenticated bind succeeds (RFC 4513, 5.1.2), so nobody is asked.
+                // An unauthenticated bind succeeds (RFC 4513, 5.1.2), so the store is not asked.
                 if password.reveal().is_empty() {
                     return no(Rank::Wrong, Refusal::WrongPassword);
                 }
@@ -61,7 +61,7 @@ impl Chain {
                     Ok(Checked::KeptOut(what)) => {
                         Said::Never(Rank::KeptOut, Refusal::AccountRefused(named(what)))
                     }
-                    // It had the password, and is slow to say no, maybe.
+                    // The store received the password, and may only be slow to refuse it.
                     Err(error @ StoreError::Unanswered(_)) => {
                         Said::Cannot(source.trouble_of(&error), Guess::Yes)
                     }
@@ -70,13 +70,14 @@ impl Chain {
                     }
                 };
             }
-            // A digest can only be compared with that of a password that is at hand.
+            // A digest can only be compared with a stored password.
             (Passwords::Any | Passwords::AskStore, _) => {
                 return no(Rank::NotComparable, Refusal::DigestNotPossible);
             }
         };
         let named = |what: &String| format!("{}: {what}", source.name);
-        // Where the user's own password could be compared, that of the entry is told once it is right.
+        // If the user's own password can be compared, a broken entry is reported only once the
+        // password is right.
         let entry = account.unusable.as_ref().filter(|_| without_own);
         let unusable = match (entry, &account.unusable_password) {
             (Some(what), _) => Some(Refusal::UnusableEntry(named(what))),
@@ -100,7 +101,7 @@ impl Chain {
         let started = Instant::now();
         for credential in credentials.iter().take(MAX_CREDENTIALS) {
             match self.fits(&credential.secret, asked, proof) {
-                // What was compared before is a guess, though the rest cannot be.
+                // The earlier comparisons are a guess, even if the rest cannot be compared.
                 Err(what) => return Said::Cannot(what, tried),
                 Ok(false) => {
                     tried = Guess::Yes;
@@ -134,7 +135,7 @@ impl Chain {
         }
     }
 
-    /// Checks a proof against one secret, within the bounds of the work.
+    /// Checks a proof against one secret, within the limits on the work.
     pub(in crate::auth) fn fits(
         &self,
         secret: &Secret,
@@ -147,7 +148,8 @@ impl Chain {
         let Proof::Password(password) = proof else {
             return Ok(false);
         };
-        // A decoy has the hash of some user: that this user's password is known must not show.
+        // A decoy has the hash of some user; a cache hit would reveal that this user's password is
+        // remembered.
         let tag = self
             .verified
             .tag(secret, password)
@@ -163,9 +165,9 @@ impl Chain {
         Ok(right)
     }
 
-    /// Nobody knows the login. The work is done all the same, so that the time of the answer does
-    /// not tell who exists. A digest that could not be compared if somebody did is refused as that:
-    /// it is no guess, and what follows from guesses would tell.
+    /// Refuses an unknown login. The work is done nevertheless, so that the time of the answer does
+    /// not reveal which logins exist. A digest that could not be compared for any user gets that
+    /// refusal: it is not a guess, and the consequences of a guess would reveal the difference.
     pub(super) fn unknown(&self, asked: &Question<'_>, proof: &Proof) -> Denied {
         let mut owed = Duration::ZERO;
         let denied = match self.spend_time(asked, proof, &mut owed) {
@@ -176,9 +178,9 @@ impl Chain {
         Denied { owed, ..denied }
     }
 
-    /// A digest came that could not be compared. Where another store of this login could have
-    /// compared one, it counts as an unknown login does: otherwise the counts would tell which store
-    /// has the login, and guesses at those of the other store would count for nothing.
+    /// Refuses a digest that could not be compared. If another store of this login could have
+    /// compared one, it counts like an unknown login: otherwise the counts would reveal which store
+    /// has the login, and guesses against the other store would not count.
     pub(super) fn not_comparable(&self, asked: &Question<'_>, proof: &Proof) -> Denied {
         let denied = Denied::from(Refusal::DigestNotPossible);
         let mut owed = Duration::ZERO;
@@ -191,9 +193,9 @@ impl Chain {
         }
     }
 
-    /// Does the work of checking a proof where there is nothing to check it against.
+    /// Does the work of checking a proof if there is no secret to check it against.
     ///
-    /// What is left of the time of a store with app passwords, or of one that checks passwords itself, is
+    /// The remaining time of a store with app passwords, or of one that checks passwords itself, is
     /// added to `owed`.
     fn spend_time(
         &self,
@@ -212,11 +214,11 @@ impl Chain {
         Ok(spent)
     }
 
-    /// Does the work of checking a proof where there is nothing to check it against: that of the
-    /// first store that has some. A digest is checked by the first that can compare one.
+    /// Does the work of checking a proof if there is no secret to check it against: that of the
+    /// first store with a decoy. For a digest, that of the first store that can compare one.
     ///
-    /// What is left of the time of a store that checks passwords itself is added to `owed`. An empty
-    /// password costs nothing where it would not be checked either.
+    /// The remaining time of a store that checks passwords itself is added to `owed`. An empty
+    /// password costs no time if such a store would not check it either.
     fn check_decoy(
         &self,
         asked: &Question<'_>,
@@ -250,7 +252,7 @@ impl Chain {
     }
 
     pub(super) fn turn(&self, asked: &Question<'_>) -> Result<Turn<'_>, Trouble> {
-        // Also where several hashes of one login take too long one after the other.
+        // This also stops a login with several hashes that take too long in sequence.
         if Instant::now() >= asked.deadline {
             return Err(Trouble::Busy);
         }
@@ -259,16 +261,16 @@ impl Chain {
     }
 }
 
-/// What was done about a proof that there is nothing to check against.
+/// The work done for a proof without a secret to check it against.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Spent {
-    /// What checking it would have cost.
+    /// The work of a check.
     OnCheck,
-    /// Nothing: a digest, which users' passwords could not have been compared with either.
+    /// None: a digest that could not have been compared for any user.
     Nothing,
 }
 
-/// What keeps the right password from being good for this login, here and now.
+/// Why the right password is not valid for this login, network and time; `None` if it is.
 pub(super) fn unusable_now(credential: &Credential, asked: &Question<'_>) -> Option<Refusal> {
     let now = SystemTime::now();
     if credential.expires.is_some_and(|end| end <= now) {
@@ -286,7 +288,7 @@ pub(super) fn unusable_now(credential: &Credential, asked: &Question<'_>) -> Opt
     }
 }
 
-/// Whether the client comes from one of these networks, if there are any to come from.
+/// Whether the client comes from one of these networks; true without networks.
 pub(in crate::auth) fn may_come(networks: Option<&[Network]>, asked: &Question<'_>) -> bool {
     networks.is_none_or(|networks| {
         asked

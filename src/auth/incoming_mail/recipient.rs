@@ -1,42 +1,42 @@
-//! The recipient in a RCPT command (RFC 5321, 4.1.1.3), as a mail client may have typed it.
+//! Parses the recipient in a RCPT command (RFC 5321, 4.1.1.3), as a mail client may have typed it.
 //!
-//! nginx hands the command line over as it came. A mail server behind it may understand odd forms
-//! in its own way, and what one takes for a local part another takes for a route to elsewhere. So
-//! only forms that can mean one thing alone are taken.
+//! nginx passes the command line on unchanged. Mail servers interpret unusual forms differently:
+//! one reads a local part where another reads a route to another host. So only forms with a single
+//! meaning are accepted.
 
 use crate::login::MAX_LOGIN_BYTES;
 
 /// The one recipient that needs no domain (RFC 5321, 4.1.1.3).
 pub(crate) const POSTMASTER: &str = "postmaster";
 
-/// A recipient that can be understood in one way only.
+/// A recipient with a single meaning.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Recipient {
     address: Vec<u8>,
     local_bytes: usize,
 }
 
-/// Why a RCPT command names no recipient that mail could be taken for.
+/// Why a RCPT command names no acceptable recipient.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum NotUnderstood {
-    /// It is no RCPT command, or not a whole one.
+    /// It is not a complete RCPT command.
     Command,
-    /// Control bytes, or 8-bit bytes that are no UTF-8 (RFC 6531, 3.3).
+    /// Control bytes, or 8-bit bytes that are not UTF-8 (RFC 6531, 3.3).
     Bytes,
-    /// The angle brackets hold nothing.
+    /// The angle brackets are empty.
     Empty,
-    /// The path names hosts to go through (RFC 5321, appendix C: servers may decline them).
+    /// The path names relay hosts (RFC 5321, appendix C: servers may decline them).
     SourceRoute,
-    /// What stands before the `@` is no local part.
+    /// The part before the `@` is not a local part.
     LocalPart,
-    /// The local part itself says where to go on: `user%elsewhere`, `elsewhere!user`,
+    /// The local part itself contains a further destination: `user%elsewhere`, `elsewhere!user`,
     /// `"user@elsewhere"`.
     Routing,
-    /// What follows the `@` is no domain name, or an address in brackets.
+    /// The part after the `@` is not a domain name, or an address in brackets.
     Domain,
-    /// The address is longer than a login may be.
+    /// The address is longer than the maximum of a login.
     TooLong,
-    /// What follows the path are no parameters (RFC 5321, 4.1.2).
+    /// The text after the path is not a list of parameters (RFC 5321, 4.1.2).
     Parameters,
 }
 
@@ -83,7 +83,7 @@ impl Recipient {
         }
     }
 
-    /// Local part, `@`, domain; and what follows them.
+    /// Local part, `@`, domain; and the rest after them.
     fn mailbox(path: &[u8]) -> Result<(Self, &[u8]), NotUnderstood> {
         let (local, rest) = match path.strip_prefix(b"\"") {
             Some(quoted) => unquoted(quoted).ok_or(NotUnderstood::LocalPart)?,
@@ -136,13 +136,13 @@ impl Recipient {
         self.address.eq_ignore_ascii_case(POSTMASTER.as_bytes())
     }
 
-    /// What follows the `@`; empty for the postmaster without one.
+    /// The part after the `@`; empty for the postmaster without one.
     pub(crate) fn domain(&self) -> &[u8] {
         self.address.get(self.local_bytes + 1..).unwrap_or_default()
     }
 }
 
-/// What follows `RCPT TO:`. Clients get its case and blanks wrong in many ways.
+/// The text after `RCPT TO:`. Many clients write it with other case and blanks.
 fn path(line: &[u8]) -> Option<&[u8]> {
     let blanks = |text| run(text, |byte| byte == b' ');
     let rest = strip_word(line, b"RCPT")?;
@@ -157,7 +157,7 @@ fn strip_word<'a>(text: &'a [u8], word: &[u8]) -> Option<&'a [u8]> {
     start.eq_ignore_ascii_case(word).then_some(rest)
 }
 
-/// A quoted string behind its opening quote, with the backslashes undone (RFC 5321, 4.1.2).
+/// A quoted string after its opening quote, with backslash escapes decoded (RFC 5321, 4.1.2).
 fn unquoted(text: &[u8]) -> Option<(Vec<u8>, &[u8])> {
     let mut local = Vec::new();
     let mut rest = text;
@@ -178,8 +178,8 @@ fn unquoted(text: &[u8]) -> Option<(Vec<u8>, &[u8])> {
     }
 }
 
-/// Nothing, or blanks before each `KEYWORD` or `KEYWORD=value` (RFC 5321, 4.1.2). Angle brackets
-/// might look like another path.
+/// Empty, or blanks before each `KEYWORD` or `KEYWORD=value` (RFC 5321, 4.1.2). Angle brackets
+/// could look like another path.
 fn parameters(mut rest: &[u8]) -> Result<(), NotUnderstood> {
     let bad = NotUnderstood::Parameters;
     while !rest.is_empty() {
@@ -207,7 +207,7 @@ fn parameters(mut rest: &[u8]) -> Result<(), NotUnderstood> {
     Ok(())
 }
 
-/// The longest start of `text` that consists of such bytes, and the rest.
+/// The longest prefix of `text` that consists of such bytes, and the rest.
 fn run(text: &[u8], of: impl Fn(u8) -> bool) -> (&[u8], &[u8]) {
     let end = text.iter().position(|byte| !of(*byte));
     text.split_at(end.unwrap_or(text.len()))
@@ -219,7 +219,7 @@ fn is_dotted(text: &[u8]) -> bool {
         .all(|part| !part.is_empty())
 }
 
-/// `atext` (RFC 5322, 3.2.3), and what lies beyond ASCII (RFC 6531, 3.3).
+/// `atext` (RFC 5322, 3.2.3), and everything outside ASCII (RFC 6531, 3.3).
 fn is_atext(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || byte >= 0x80 || b"!#$%&'*+-/=?^_`{|}~".contains(&byte)
 }

@@ -1,36 +1,35 @@
-//! What a token says, whether signed (RFC 7519, 4.1) or told by introspection (RFC 7662, 2.2), and
-//! whether that is enough.
+//! Checks the claims of a token, signed (RFC 7519, 4.1) or from introspection (RFC 7662, 2.2).
 
 use serde_json::{Map, Value};
 
-/// Seconds that clocks may differ.
+/// The allowed difference of clocks in seconds.
 const LEEWAY: f64 = 30.0;
 
-/// What every token must say.
+/// The required claims of every token.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rules {
-    /// `iss`: who must have issued it.
+    /// `iss`: the required issuer.
     pub issuer: Option<String>,
-    /// `aud`: whom it must be meant for.
+    /// `aud`: the required audience.
     pub audience: Option<String>,
-    /// `scope`: the words that must be in it, separated by blanks.
+    /// `scope`: the required words, separated by blanks.
     pub scope: Option<String>,
-    /// The claim that names the login.
+    /// The claim that contains the login.
     pub login: String,
 }
 
-/// Who vouches for the claims.
+/// The authority behind the claims.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Source {
-    /// A signature alone: the claims must say until when, and for whom.
+    /// A signature alone: the claims must contain an expiry and an audience.
     Signature,
-    /// The service that issued the token and says that it is valid now.
+    /// The service that issued the token and confirms that it is valid now.
     Introspection,
 }
 
 impl Rules {
-    /// The login of claims that are in force; otherwise what is wrong with them. Whatever is asked
-    /// for here and missing there is wrong.
+    /// The login of valid claims; otherwise why they are rejected. A required claim that is missing
+    /// is an error.
     pub(super) fn login<'a>(
         &self,
         claims: &'a Map<String, Value>,
@@ -61,7 +60,7 @@ impl Rules {
             (None, _, _) => {}
         }
         if let Some(scope) = &self.scope {
-            // RFC 9068, 2.2.3; some services have a list, and their own name for it.
+            // RFC 9068, 2.2.3; some services use a list, and another name for it.
             let granted = claims.get("scope").or_else(|| claims.get("scp"));
             let granted: Vec<&str> = granted
                 .into_iter()
@@ -75,8 +74,8 @@ impl Rules {
                 return Err("its scope is too small");
             }
         }
-        // Whoever may type any address into a form has not shown that it is theirs (OpenID Connect
-        // Core 1.0, 5.1).
+        // An unverified address does not prove that it belongs to the user: users can enter any
+        // address (OpenID Connect Core 1.0, 5.1).
         let unverified = |verified: &Value| verified != &Value::Bool(true) && verified != "true";
         if self.login == "email" && claims.get("email_verified").is_some_and(unverified) {
             return Err("its e-mail address is not verified");
@@ -122,7 +121,7 @@ mod tests {
         }
     }
 
-    /// Good claims with some of them replaced; null takes one away.
+    /// Valid claims with some of them replaced; null removes one.
     fn claims(changes: Value) -> Map<String, Value> {
         let mut claims = json!({
             "exp": NOW + 60.0,

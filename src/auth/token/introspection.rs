@@ -1,4 +1,4 @@
-//! The service that issued a token is asked about it (RFC 7662).
+//! Token introspection: asks the service that issued a token about it (RFC 7662).
 
 use std::fmt;
 use std::net::IpAddr;
@@ -22,23 +22,23 @@ use crate::net::tls::CaFile;
 use crate::secret::{Password, Token};
 use crate::users::alive::deadlines;
 
-/// The most bytes of an answer that are read; most have some hundred.
+/// The maximum size of an answer in bytes; most have some hundred.
 const MAX_BODY_BYTES: u64 = 64 << 10;
-/// The most bytes of its headers.
+/// The maximum size of its headers in bytes.
 const MAX_HEADER_BYTES: usize = 16 << 10;
-/// The least time in which asking again makes sense.
+/// The minimum remaining time for asking again.
 const LEAST: Duration = Duration::from_millis(10);
 
-/// Where to ask, and who we are there.
+/// The address of the service, and our account there.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
-    /// `https://…`; `http://` only to this machine, as tokens go there in clear.
+    /// `https://…`; `http://` only to this machine, because tokens are sent in clear.
     pub url: String,
-    /// Our name and our secret there (RFC 6749, 2.3.1).
+    /// Our client name and secret there (RFC 6749, 2.3.1).
     pub client: Option<(String, Password)>,
-    /// Certificates that are trusted in place of the system's.
+    /// Certificates that are trusted instead of the system's.
     pub ca_file: Option<CaFile>,
-    /// How long an answer may take.
+    /// The time-out for an answer.
     pub timeout: Duration,
 }
 
@@ -46,11 +46,11 @@ pub struct Settings {
 pub(super) struct Introspection {
     url: String,
     authorization: Option<Zeroizing<String>>,
-    /// Our account there, if it asks for one.
+    /// Our account there, if it requires one.
     own: Option<OwnLogin>,
     timeout: Duration,
     agent: Agent,
-    /// Keeps no connections, so that it cannot take one that the service has closed meanwhile.
+    /// Without kept connections, so that it cannot use one that the service has closed since.
     fresh: Agent,
 }
 
@@ -107,8 +107,8 @@ impl Introspection {
         }
     }
 
-    /// What the service says of a token: its claims, or that it is not in force. An error means
-    /// that it could not say; it holds nothing of the token.
+    /// Asks the service about a token: its claims, or that it is not valid. An error means that the
+    /// service could not answer; it contains nothing of the token.
     pub(super) fn claims(
         &self,
         token: &Token,
@@ -121,7 +121,7 @@ impl Introspection {
         let mut form = Zeroizing::new(b"token_type_hint=access_token&token=".to_vec());
         encode(token.reveal(), &mut form);
         let told = self.ask(&self.agent, &form, deadline);
-        // The connection may be one that the service has given up. Asking twice does no harm.
+        // The service may have closed the connection. Asking twice does no harm.
         let told = match told {
             Err(Failed::Connection(_)) if deadline > Instant::now() + LEAST => {
                 self.ask(&self.fresh, &form, deadline)
@@ -157,7 +157,7 @@ impl Introspection {
         }
     }
 
-    /// Whether the service answers anything: it is asked about no token.
+    /// Checks that the service answers, without a token.
     fn is_alive(&self, deadline: Instant) -> bool {
         let told = self.ask(&self.fresh, b"token_type_hint=access_token", deadline);
         matches!(told, Ok(_) | Err(Failed::Answer(_) | Failed::Denied(_)))
@@ -190,7 +190,7 @@ impl Introspection {
             let what = format!("it answers with status {status}");
             let error = body.ok().and_then(|body| named_error(&body));
             return Err(match (status, error.as_deref()) {
-                // What is wrong may still be the token alone (RFC 6750, 3.1).
+                // The problem may still be the token alone (RFC 6750, 3.1).
                 (401, Some("invalid_token")) => Failed::Answer(what),
                 // RFC 7662, 2.3; RFC 6749, 5.2.
                 (401, _) | (400 | 403, Some("invalid_client" | "unauthorized_client")) => {
@@ -206,7 +206,7 @@ impl Introspection {
     }
 }
 
-/// Names are looked up as everywhere in this program: by the C library only where that is safe.
+/// Names are resolved as everywhere in this program: by the C library only where that is safe.
 struct KnownNames(Names);
 
 impl fmt::Debug for KnownNames {
@@ -235,7 +235,7 @@ impl Resolver for KnownNames {
             Err(_) => self.0.addresses(host, Instant::now() + *timeout.after)?,
         };
         let mut resolved = self.empty();
-        // It holds so many.
+        // The size of the buffer.
         for address in addresses.into_iter().take(16) {
             resolved.push((address, port).into());
         }
@@ -249,12 +249,12 @@ fn named_error(body: &[u8]) -> Option<String> {
     answer.get("error")?.as_str().map(str::to_owned)
 }
 
-/// Why the service could not say.
+/// Why the service could not answer.
 #[derive(Debug)]
 pub(super) enum Unsaid {
-    /// It answers others, and is slow about this token.
+    /// It answers other requests, and is slow for this token.
     OfThis(String),
-    /// It cannot be asked.
+    /// It cannot be reached or used.
     OfAny(String),
 }
 
@@ -272,9 +272,9 @@ enum Failed {
     Slow,
     /// The connection broke, or there was none.
     Connection(String),
-    /// What came over it cannot be used.
+    /// The answer cannot be used.
     Answer(String),
-    /// It does not take us for the client that we are there.
+    /// It rejects our client name or secret.
     Denied(String),
 }
 
@@ -299,7 +299,7 @@ impl From<ureq::Error> for Failed {
     }
 }
 
-/// Appends what stands for these bytes in a form (`application/x-www-form-urlencoded`).
+/// Appends these bytes in the encoding of a form (`application/x-www-form-urlencoded`).
 fn encode(bytes: &[u8], out: &mut Vec<u8>) {
     const DIGITS: &[u8; 16] = b"0123456789ABCDEF";
     for byte in bytes {

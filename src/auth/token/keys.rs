@@ -1,4 +1,4 @@
-//! Signed tokens (RFC 7519, RFC 7515) and the public keys that they are checked with (RFC 7517).
+//! Checks signed tokens (RFC 7519, RFC 7515) with public keys (RFC 7517).
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -7,18 +7,18 @@ use jsonwebtoken::{Algorithm, DecodingKey, crypto};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-/// The most keys of a set that are looked at; services have two or three.
+/// The maximum number of keys of a set; services have two or three.
 const MAX_KEYS: usize = 64;
 
 /// The shortest RSA modulus: "A key of size 2048 bits or larger MUST be used" (RFC 7518, 3.3).
 const MIN_RSA_BYTES: usize = 256;
-/// The longest that can be checked (`rsa::RsaPublicKey::MAX_SIZE`). Checking takes time that grows
-/// with its square.
+/// The longest RSA modulus (`rsa::RsaPublicKey::MAX_SIZE`). The time of a check grows with its
+/// square.
 const MAX_RSA_BYTES: usize = 512;
-/// The largest exponent that can be checked (`rsa::RsaPublicKey::MAX_PUB_EXPONENT`).
+/// The largest RSA exponent (`rsa::RsaPublicKey::MAX_PUB_EXPONENT`).
 const MAX_EXPONENT: u64 = (1 << 33) - 1;
 
-/// How many characters of a key's name are told.
+/// The maximum number of characters of a key's name in a message.
 const MAX_NAME_CHARS: usize = 64;
 
 /// The keys of a JWKS file that can check a signature.
@@ -34,15 +34,15 @@ struct Key {
     only: Option<String>,
 }
 
-/// What a signature is checked with.
+/// The key that checks a signature.
 enum PublicKey {
     /// RSA and the curves of NIST.
     Library(DecodingKey),
-    /// Checked strictly, which the library does not.
+    /// With a strict check, which the library does not do.
     Ed25519(VerifyingKey),
 }
 
-/// A JSON Web Key (RFC 7517, 4), as much as matters of it.
+/// The relevant members of a JSON Web Key (RFC 7517, 4).
 #[derive(Deserialize)]
 struct Jwk {
     kty: String,
@@ -58,8 +58,8 @@ struct Jwk {
     y: Option<String>,
 }
 
-/// A JOSE header (RFC 7515, 4.1), as much as matters of it. A key, or where to get one, may stand
-/// in it; it is not looked at, as anybody can write that.
+/// The relevant members of a JOSE header (RFC 7515, 4.1). A key in the header, or its address, is
+/// ignored: an attacker can put any key there.
 #[derive(Deserialize)]
 struct Header {
     alg: String,
@@ -69,9 +69,9 @@ struct Header {
 }
 
 impl KeySet {
-    /// Reads a JWKS file. Keys of other kinds and for other uses are passed over (RFC 7517, 5), and so are
-    /// those that can never check a signature, of which the warnings tell. The error says why there is no
-    /// key left.
+    /// Reads a JWKS file. Keys of other kinds and for other uses are skipped (RFC 7517, 5), and so
+    /// are keys that can never check a signature, which the warnings report. The error says why no
+    /// key is left.
     pub(super) fn parse(text: &[u8]) -> Result<Self, String> {
         #[derive(Deserialize)]
         struct Set {
@@ -110,13 +110,13 @@ impl KeySet {
         Ok(Self { keys, warnings })
     }
 
-    /// Which keys can never check a signature, and why.
+    /// The keys that can never check a signature, and why.
     pub(super) fn warnings(&self) -> &[String] {
         &self.warnings
     }
 
-    /// The claims of a token that one of these keys has signed, and whether its header names it an
-    /// access token; otherwise what is wrong with it.
+    /// The claims of a token with a signature of one of these keys, and whether its header calls it
+    /// an access token; otherwise why the token is rejected.
     pub(super) fn claims(&self, token: &[u8]) -> Result<(Map<String, Value>, bool), &'static str> {
         let [header, claims, signature] = parts(token).ok_or("it is no signed token")?;
         let header: Header = json(header).ok_or("its header cannot be read")?;
@@ -128,7 +128,7 @@ impl KeySet {
             Some(Kind::Access) => true,
             Some(Kind::Other) => return Err("it is a token of another kind"),
         };
-        // A name, not `none`; which key it fits, the key says.
+        // The algorithm is a known name, not `none`; the key decides whether it fits.
         let algorithm = algorithm(&header.alg).ok_or("its algorithm is not taken")?;
         let signed = token.get(..token.len() - signature.len() - 1);
         let signature = str::from_utf8(signature).ok();
@@ -152,7 +152,7 @@ impl KeySet {
 }
 
 impl PublicKey {
-    /// Whether a signature, in base64url, is that of the owner of this key.
+    /// Whether a signature, in base64url, was made by the owner of this key.
     fn has_signed(&self, signed: &[u8], signature: &str, algorithm: Algorithm) -> bool {
         match self {
             Self::Library(key) => {
@@ -176,7 +176,8 @@ impl Key {
 }
 
 impl Jwk {
-    /// A key whose kind, and not the token's header, says which algorithms go with it.
+    /// Reads a key. The kind of the key, not the token's header, decides which algorithms are
+    /// allowed.
     fn key(self) -> Result<Key, Unusable> {
         use Algorithm::*;
         let verifies = |ops: &Vec<String>| ops.iter().any(|op| op == "verify");
@@ -200,7 +201,7 @@ impl Jwk {
         let curve = |length, algorithm| {
             let (x, y) = (coordinate(&self.x, length)?, coordinate(&self.y, length)?);
             let key = DecodingKey::from_ec_components(&x, &y).map_err(|_| damaged)?;
-            // Whether a point is on its curve is looked at when a signature is checked.
+            // Whether a point is on its curve is checked with each signature.
             match crypto::verify("", b"", &key, algorithm) {
                 Ok(_) => Ok(PublicKey::Library(key)),
                 Err(_) => Err(Unusable::Broken(NOT_ON_CURVE)),
@@ -221,7 +222,7 @@ impl Jwk {
                     let key = ed25519(&bytes(&self.x)?).map_err(Unusable::Broken)?;
                     (PublicKey::Ed25519(key), &[EdDSA])
                 }
-                // Whoever can check such a token could have made it.
+                // Every holder of a symmetric key could have made the token.
                 ("oct", _) => return Err(Unusable::PassedOver("a key is a shared secret")),
                 _ => return Err(Unusable::PassedOver("a key is of another kind")),
             };
@@ -241,8 +242,8 @@ impl Jwk {
 
 const NOT_ON_CURVE: &str = "its point is not on its curve";
 
-/// The key of an encoded point (RFC 8032, 5.1.3), unless anybody can sign for it: of a point of small order
-/// some signature fits every message.
+/// The key of an encoded point (RFC 8032, 5.1.3). A point of small order is rejected: an attacker
+/// can make a signature that matches every message.
 fn ed25519(point: &[u8]) -> Result<VerifyingKey, &'static str> {
     let key = VerifyingKey::try_from(point).map_err(|_| NOT_ON_CURVE)?;
     match key.is_weak() {
@@ -251,16 +252,16 @@ fn ed25519(point: &[u8]) -> Result<VerifyingKey, &'static str> {
     }
 }
 
-/// Why a key is not used.
+/// Why a key is skipped.
 #[derive(Clone, Copy)]
 enum Unusable {
-    /// It is none for us.
+    /// It is for another use.
     PassedOver(&'static str),
-    /// It is one for us, and no signature of its owner would ever fit, or one of anybody.
+    /// It is for signatures, but would accept no signature of its owner, or that of an attacker.
     Broken(&'static str),
 }
 
-/// What is wrong with the numbers of an RSA key: modulus and exponent.
+/// Why the modulus and exponent of an RSA key are rejected.
 fn rsa(n: &[u8], e: &[u8]) -> Result<(), &'static str> {
     fn stripped(number: &[u8]) -> &[u8] {
         let zeros = number.iter().take_while(|byte| **byte == 0).count();
@@ -303,17 +304,17 @@ fn algorithm(name: &str) -> Option<Algorithm> {
     })
 }
 
-/// What the `typ` of a header says.
+/// The meaning of `typ` in a header.
 enum Kind {
     /// A signed token of any kind.
     Any,
     /// An access token.
     Access,
-    /// Something else.
+    /// Another kind of token.
     Other,
 }
 
-/// `JWT` (RFC 7519, 5.1), or what RFC 9068, 2.1 names an access token.
+/// `JWT` (RFC 7519, 5.1), or the name of an access token (RFC 9068, 2.1).
 fn kind(typ: &str) -> Kind {
     let typ = typ.to_ascii_lowercase();
     match typ.strip_prefix("application/").unwrap_or(&typ) {

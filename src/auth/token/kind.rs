@@ -1,15 +1,16 @@
-//! What a token is: a bearer access token, or another one of the same
-//! issuer, with the same claims and a signature of the same key, that was made for something else.
+//! Decides the kind of a token: only bearer access tokens are accepted. An issuer signs tokens of
+//! other kinds with the same key and the same claims.
 
 use serde_json::{Map, Value};
 
 use super::claims::Source;
 
-/// The claims in which issuers name the kind. `token_type` is RFC 7662's, and Keycloak's for
-/// refresh tokens too; `token_use` is Ory Hydra's and Amazon Cognito's; `typ` is Keycloak's.
+/// The claims in which issuers name the kind. `token_type` is that of RFC 7662, and of Keycloak for
+/// refresh tokens too; `token_use` is that of Ory Hydra and Amazon Cognito; `typ` is that of
+/// Keycloak.
 const NAMES: [&str; 3] = ["token_type", "token_use", "typ"];
 
-/// What an access token is called there, in any case.
+/// The names of an access token in these claims; case does not matter.
 const ACCESS: [&str; 5] = [
     // RFC 6750, in answers of RFC 6749, 5.1 and RFC 7662, 2.2.
     "bearer",
@@ -23,19 +24,20 @@ const ACCESS: [&str; 5] = [
 ];
 
 /// The claims that only tokens of other kinds have: an ID token (OpenID Connect Core 1.0, 3.3.2.11
-/// and OpenID FAPI), and an event, such as a logout (RFC 8417, 2.2).
+/// and OpenID FAPI), and an event such as a logout (RFC 8417, 2.2).
 const FOREIGN: [&str; 4] = ["at_hash", "c_hash", "s_hash", "events"];
 
-/// Whether claims are those of a bearer token for access; otherwise what it is.
+/// Checks that the claims are those of a bearer access token; the error names the kind.
 ///
-/// `typed` says that the header of a signed token names it an access token (RFC 9068, 2.1).
+/// `typed`: the header of the signed token calls it an access token (RFC 9068, 2.1).
 pub(super) fn check(
     claims: &Map<String, Value>,
     source: Source,
     typed: bool,
 ) -> Result<(), &'static str> {
-    // Whoever stole it cannot use it elsewhere, and it cannot be told here who holds the key: the
-    // client sends no proof (RFC 7800, 3.1; RFC 8705, 3; RFC 9449, 6).
+    // A sender-constrained token is useless to a thief elsewhere; here it cannot be checked that
+    // the client has the key, because the client sends no proof (RFC 7800, 3.1; RFC 8705, 3; RFC
+    // 9449, 6).
     if claims.contains_key("cnf") {
         return Err("it is bound to a key, and is no bearer token");
     }
@@ -48,19 +50,19 @@ pub(super) fn check(
         {
             named = true;
         } else if !word.eq_ignore_ascii_case("jwt") {
-            // "JWT" says no more than that it is one (RFC 7519, 5.1).
+            // "JWT" only says that it is a JWT (RFC 7519, 5.1).
             return Err("it is a token of another kind");
         }
     }
     if source == Source::Introspection {
-        // The service knows its tokens; some tell what they know of the user along with it.
+        // The service knows its tokens; some services add claims about the user.
         return Ok(());
     }
     if FOREIGN.iter().any(|name| claims.contains_key(*name)) {
         return Err("it is a token of another kind");
     }
-    // An ID token has it where the client sent one (OpenID Connect Core 1.0, 2). Keycloak before 25
-    // has it in access tokens too, which it names as such.
+    // An ID token has it if the client sent one (OpenID Connect Core 1.0, 2). Keycloak before 25
+    // has it in access tokens too, and names these as access tokens.
     if claims.contains_key("nonce") && !named {
         return Err("it is a token of another kind");
     }
@@ -144,7 +146,8 @@ mod tests {
             (json!({"token_type": null}), OTHER, OTHER),
             (json!({"token_type": ["Bearer"]}), OTHER, OTHER),
             (json!({"typ": "JWT"}), Ok(()), Ok(())),
-            // ID tokens and events of OpenID Connect. A service may tell of the user as an ID token does.
+            // ID tokens and events of OpenID Connect. A service may return the same claims about
+            // the user as an ID token.
             (json!({"nonce": "n"}), OTHER, Ok(())),
             (json!({"nonce": "n", "typ": "JWT"}), OTHER, Ok(())),
             (json!({"at_hash": "h", "typ": "Bearer"}), OTHER, Ok(())),

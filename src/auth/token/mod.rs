@@ -35,29 +35,29 @@ use keys::KeySet;
 /// The most bytes of a JWKS file.
 const MAX_JWKS_BYTES: u64 = 1 << 20;
 
-/// Which tokens count: `[oauth]`.
+/// Which tokens are accepted: `[oauth]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
-    /// What every token must say.
+    /// The required claims of every token.
     pub rules: Rules,
     /// The keys of signed tokens (RFC 7517).
     pub jwks_file: Option<PathBuf>,
-    /// Who is asked about the others, and about all without `jwks_file`.
+    /// The service for other tokens, and for all tokens without `jwks_file`.
     pub introspection: Option<IntrospectionSettings>,
 }
 
-/// Checks tokens: `[oauth]` at work.
+/// Checks tokens by the rules of `[oauth]`.
 ///
-/// With keys, what has the form of a signed token is checked by its signature alone. Everything
-/// else is a matter of introspection.
+/// With keys, a token in the form of a signed token is checked by its signature alone. All other
+/// tokens are checked by introspection.
 pub struct Tokens {
     rules: Rules,
     keys: Option<KeySet>,
     introspection: Option<Service>,
 }
 
-/// The service that is asked. A CGI process that has no token to check does without its
-/// certificates, which take milliseconds to read.
+/// The introspection service. It is created at first use, because reading its certificates takes
+/// milliseconds, and most CGI processes have no token to check.
 struct Service {
     settings: IntrospectionSettings,
     breaker: CircuitBreaker,
@@ -78,7 +78,7 @@ impl Service {
         }
     }
 
-    /// What it says of a token, unless that would hold up too many.
+    /// Asks the service about a token, unless too many questions wait.
     fn ask(
         &self,
         token: &Token,
@@ -91,8 +91,8 @@ impl Service {
             .map_err(|closed| format!("introspection: {closed}"))?;
         let told = introspection.claims(token, asked.deadline);
         match &told {
-            // One that is slow about some tokens does not hang: whoever sends those would keep all
-            // others out.
+            // A service that is slow for some tokens does not hang: otherwise a client with such
+            // tokens would block all others.
             Ok(_) | Err(Unsaid::OfThis(_)) => asking.answered(),
             Err(Unsaid::OfAny(_)) => asking.unanswered(),
         }
@@ -101,9 +101,9 @@ impl Service {
 }
 
 impl Tokens {
-    /// Reads the keys and, for a server, the certificates; connects nowhere. At most `max_questions`
-    /// introspections are made at once. A change of the JWKS
-    /// file is a change of the configuration, so that it is read again then.
+    /// Reads the keys and, for a server, the certificates; makes no connection. At most
+    /// `max_questions` introspections run at once. A changed JWKS file is a change of the
+    /// configuration, so it is read again then.
     pub fn open(
         settings: &Settings,
         max_questions: NonZeroUsize,
@@ -132,12 +132,12 @@ impl Tokens {
         })
     }
 
-    /// Keys of the JWKS file that are passed over, though they look like keys of signatures.
+    /// Keys of the JWKS file that are skipped although they look like keys for signatures.
     pub fn warnings(&self) -> &[String] {
         self.keys.as_ref().map_or(&[], KeySet::warnings)
     }
 
-    /// Asks the service about a token that nobody has. What is to be mended comes back in words.
+    /// Asks the service about a token that does not exist. Returns the problem in words.
     pub fn test(&self, deadline: Instant) -> Vec<String> {
         let Some(service) = &self.introspection else {
             return Vec::new();
@@ -156,7 +156,7 @@ impl Tokens {
         }
     }
 
-    /// Whether the token is in force and names this login, after the rules of `[logins]`.
+    /// Checks that the token is valid and contains this login, after the rules of `[logins]`.
     pub fn check(
         &self,
         token: &Token,
@@ -194,8 +194,8 @@ impl Tokens {
     }
 }
 
-/// What `Auth-Error-SASL` says of every token that is refused, whatever the reason: base64 of JSON
-/// (RFC 7628, 3.2.2).
+/// The value of `Auth-Error-SASL` for every refused token, whatever the reason: base64 of JSON (RFC
+/// 7628, 3.2.2).
 pub fn sasl_error(rules: &Rules, configuration_url: Option<&str>) -> String {
     use base64::Engine;
     use base64::engine::general_purpose::STANDARD;
