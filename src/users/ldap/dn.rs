@@ -50,7 +50,7 @@ impl DnTemplate {
             Flaw::at(text, places.get(byte).copied().unwrap_or(text.len()), what)
         };
         let rdns = Dn::parse(dn.as_bytes()).map_err(flawed)?;
-        // In a type, or after the # of a hexadecimal value, a hole would be valid syntax but never match.
+        // In a type, or after the # of a hexadecimal value, a hole accepts the letter but not every login.
         let probe = Login::new(b"\xff@\xff".to_vec()).ok();
         let filled = probe.and_then(|probe| template.fill(&probe));
         match filled.map(|filled| Dn::parse(&filled)) {

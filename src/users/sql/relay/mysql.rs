@@ -236,7 +236,7 @@ impl Greeting {
 }
 
 impl Greeting {
-    /// The plugin of the login. A server without plugins uses this one.
+    /// The method of the server's plugin. A server without plugins uses the native one.
     fn method(&self) -> io::Result<Method> {
         match self.plugin.as_slice() {
             b"" => Ok(Method::Native),
@@ -257,7 +257,7 @@ pub(super) async fn open(
         return Ok(Link::Plain(socket));
     }
     let parsed = Greeting::parse(&greeting.content).ok_or_else(|| broken("its greeting"))?;
-    // The driver would report the missing TLS in its own words.
+    // Checked before the driver sees the greeting: its own error about an unsupported plugin is less clear.
     let method = parsed.method()?;
     let encrypt = match (plan.tls, parsed.capabilities & SSL != 0) {
         (Tls::Off, _) | (Tls::Prefer, false) => false,
