@@ -1,4 +1,4 @@
-//! The program: picks what to do from the environment, descriptor 0 and the command line.
+//! The program: chooses its mode from the environment, descriptor 0 and the command line.
 
 use std::error::Error;
 use std::ffi::OsString;
@@ -42,8 +42,8 @@ fn main() -> ExitCode {
 }
 
 fn run() -> Result<ExitCode, Box<dyn Error>> {
-    // "The server may supply the query string as arguments" (RFC 3875, 4.4): under CGI whoever
-    // asks could choose the command. And a start without arguments needs no parser.
+    // "The server may supply the query string as arguments" (RFC 3875, 4.4): under CGI the HTTP
+    // client could choose the command. A start without arguments needs no parser.
     let arguments = std::env::args_os().len() > 1;
     let under_cgi = std::env::var_os("GATEWAY_INTERFACE").is_some();
     if under_cgi || !arguments {
@@ -62,7 +62,7 @@ fn run() -> Result<ExitCode, Box<dyn Error>> {
         None => answer(&config),
         Some(Command::Serve { listen }) => serve(&config, &listen),
         Some(command) => {
-            // They print what they find themselves.
+            // These commands print their results themselves.
             log::set_max_level(LevelFilter::Off);
             match commands::run(&command, &config.path) {
                 Some(result) => Ok(result?.into()),
@@ -91,7 +91,7 @@ fn answer(file: &ConfigFile) -> Result<ExitCode, Box<dyn Error>> {
     logger::get_ready();
     let web_servers = match web_servers() {
         Ok(web_servers) => web_servers,
-        // Were it to end, the web server would start it again and again.
+        // If it ended, the web server would start it again and again.
         Err(error) => {
             log::error!("{error}; every login gets the temporary failure");
             logger::serve();
@@ -104,7 +104,7 @@ fn answer(file: &ConfigFile) -> Result<ExitCode, Box<dyn Error>> {
             return Ok(ExitCode::SUCCESS);
         }
     };
-    // Where the configuration is broken, nobody knows yet what will be needed.
+    // If the configuration is broken, its needs are not known yet.
     let sandbox = match Config::load(config) {
         Ok(config) => needs::enter(&config, Vec::new()).unwrap_or_else(|error| {
             log::error!("{error}");
@@ -132,7 +132,7 @@ fn serve(file: &ConfigFile, addresses: &[String]) -> Result<ExitCode, Box<dyn Er
     outlive_early_reload()?;
     let checked = match Config::load(config) {
         Ok(checked) => checked,
-        // With what the stores have to say too.
+        // Including the warnings of the stores.
         Err(_) => return Ok(complain(Live::open(config, None))),
     };
     let inherited = listener::from_systemd()?;
@@ -151,7 +151,7 @@ fn serve(file: &ConfigFile, addresses: &[String]) -> Result<ExitCode, Box<dyn Er
     };
     let limits = checked.fastcgi;
     let open_to_all = checked.fronts.are_anybody() && web_servers.is_none();
-    // It would stay in memory as long as the server runs.
+    // Otherwise it would stay in memory as long as the server runs.
     drop(checked);
     own.extend(inherited);
     if open_to_all {
@@ -171,8 +171,8 @@ fn serve(file: &ConfigFile, addresses: &[String]) -> Result<ExitCode, Box<dyn Er
     Ok(ExitCode::SUCCESS)
 }
 
-/// Takes the addresses, shuts the process in, loads everything, and only then lets web servers
-/// connect. In the sandbox no address can be taken any more. `own` has the listeners also when it
+/// Binds the addresses, enters the sandbox, loads everything, and only then lets web servers
+/// connect. In the sandbox no further address can be bound. `own` receives the listeners also if it
 /// fails.
 fn listen_and_load(
     file: &ConfigFile,
@@ -205,7 +205,7 @@ fn listen_and_load(
     Ok(Ok(live))
 }
 
-/// Prints what is wrong with the configuration.
+/// Prints the problems of the configuration.
 fn complain<T>(loaded: Result<T, Vec<Problem>>) -> ExitCode {
     for problem in loaded.err().into_iter().flatten() {
         eprintln!("{problem}");
@@ -213,8 +213,8 @@ fn complain<T>(loaded: Result<T, Vec<Problem>>) -> ExitCode {
     ExitCode::from(EX_CONFIG)
 }
 
-/// Keeps SIGHUP from ending the process while it loads. It has nothing to do yet: what changes
-/// meanwhile is seen at the next look at the files.
+/// Prevents SIGHUP from ending the process while it loads. A reload is not needed yet: the next
+/// check of the files finds all changes.
 fn outlive_early_reload() -> io::Result<()> {
     signal_hook::flag::register(SIGHUP, Arc::default())?;
     Ok(())
@@ -225,7 +225,7 @@ fn web_servers() -> Result<Option<WebServers>, String> {
     let Some(list) = std::env::var_os("FCGI_WEB_SERVER_ADDRS") else {
         return Ok(None);
     };
-    // What is no text is no address either: it must not let everybody in.
+    // A value that is not text is not an address either, and must not admit every peer.
     match WebServers::parse(&list.to_string_lossy()) {
         Ok(servers) => Ok(Some(servers)),
         Err(error) => Err(format!(

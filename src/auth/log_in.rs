@@ -12,8 +12,8 @@ use crate::secret::Proof;
 use crate::throttle::Delay;
 use crate::users::Question;
 
-/// This error means: a digest or a certificate proved the login, and nginx cannot be given the
-/// stored password.
+/// The error if a digest or a certificate proved the login, and nginx cannot be given the stored
+/// password.
 const UNSAYABLE: &str = "Auth-Pass cannot carry what the store has in clear: it has a blank at an end \
                          or a control byte; set another, or give the host a master-login";
 

@@ -15,7 +15,7 @@ use super::chain::{Chain, may_come};
 pub struct Masters {
     /// The separator between the user's login and the master's; not empty.
     pub separator: Vec<u8>,
-    /// The stores of the masters.
+    /// The password file of the masters.
     pub users: Arc<UsersFile>,
 }
 

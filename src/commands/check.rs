@@ -1,4 +1,4 @@
-//! `check`: whether `serve` could start, and all that it would complain about.
+//! `check`: reports whether `serve` could start, and all its problems and warnings.
 
 use std::io::Write;
 use std::path::Path;
@@ -6,7 +6,7 @@ use std::path::Path;
 use super::{CommandError, Outcome, complain, warn};
 use crate::service::Service;
 
-/// Loads what `serve` loads and looks up all names. Problems and warnings go to `err`.
+/// Loads everything that `serve` loads, and resolves all names. Problems and warnings go to `err`.
 pub(super) fn check(
     config: &Path,
     out: &mut impl Write,

@@ -18,7 +18,7 @@ const FULL_EXAMPLE: &str = include_str!("../../examples/full.toml");
 /// The name that completions are bound to.
 const PROGRAM: &str = "nginx-mail-auth";
 
-/// Prints the manual page, in roff.
+/// Prints the manual page in roff.
 pub(super) fn man(out: &mut impl Write) -> Result<Outcome, CommandError> {
     let mut command = Cli::command().disable_help_subcommand(true);
     command.build();

@@ -1,4 +1,4 @@
-//! `hash`: a line for the password file.
+//! `hash`: makes a line for the password file.
 
 use std::io::Write;
 
@@ -7,7 +7,7 @@ use super::{CommandError, Outcome};
 use crate::login::Login;
 use crate::secret::{Scheme, Secret};
 
-/// Asks for a password and prints its hash, behind its login if there is one.
+/// Asks for a password and prints its hash, after its login if there is one.
 pub(super) fn hash(
     scheme: Scheme,
     login: Option<&str>,

@@ -1,4 +1,4 @@
-//! The subcommands for administrators: one file each. `serve` and answering are not among them.
+//! The subcommands for administrators, one file each. `serve` and answering requests are elsewhere.
 
 use std::fmt;
 use std::io::{self, Write};
@@ -27,11 +27,11 @@ use password::{Ask, Console};
 /// How a command ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// As wished.
+    /// Success.
     Done,
-    /// `test`: the login may not in; `route`: it gets nowhere.
+    /// `test`: the login is not accepted; `route`: it has no mail server.
     Refused,
-    /// The configuration, or what it names, cannot be used.
+    /// The configuration, or a file or server that it names, cannot be used.
     BrokenConfig,
 }
 
@@ -48,14 +48,14 @@ impl From<Outcome> for ExitCode {
 /// "Something was found in an unconfigured or misconfigured state" (sysexits.h).
 pub const EX_CONFIG: u8 = 78;
 
-/// Why a command could not do its work.
+/// Why a command failed.
 #[derive(Debug)]
 pub enum CommandError {
     /// The result could not be written.
     Write(io::Error),
     /// No password could be read.
     ReadPassword(io::Error),
-    /// What was typed cannot be used; the text says why.
+    /// The input cannot be used; the text says why.
     Input(String),
 }
 
@@ -84,8 +84,8 @@ impl From<io::Error> for CommandError {
     }
 }
 
-/// Runs a command with the configuration file at `config`; `None` for [`Command::Serve`], which
-/// is none of these.
+/// Runs a command with the configuration file at `config`; `None` for [`Command::Serve`], which is
+/// handled elsewhere.
 pub fn run(command: &Command, config: &Path) -> Option<Result<Outcome, CommandError>> {
     if let Some(user) = command.user()
         && let Err(why) = rights::take(user)
@@ -93,7 +93,7 @@ pub fn run(command: &Command, config: &Path) -> Option<Result<Outcome, CommandEr
         return Some(Err(CommandError::Input(why)));
     }
     trusted_file::place::look_for_a_service();
-    // Not locked: the threads that look names up have to log.
+    // Not locked: the threads that resolve names write to the log.
     let (mut out, mut err) = (io::stdout(), io::stderr());
     let result = run_with(command, config, &mut Console::default(), &mut out, &mut err)?;
     let result = result.and_then(|outcome| {
@@ -104,7 +104,7 @@ pub fn run(command: &Command, config: &Path) -> Option<Result<Outcome, CommandEr
         Ok(outcome)
     });
     Some(match result {
-        // Who reads no further, as `head` does, has what he wanted.
+        // A reader that stops early, such as `head`, is not an error.
         Err(CommandError::Write(error)) if error.kind() == io::ErrorKind::BrokenPipe => {
             Ok(Outcome::Done)
         }
@@ -155,8 +155,8 @@ fn run_with(
     })
 }
 
-/// The service for one login, with its warnings printed; `None`, with its problems printed, where
-/// the configuration cannot be used.
+/// The service for one login, with its warnings printed; `None`, with its problems printed, if the
+/// configuration cannot be used.
 fn open(config: &Path, err: &mut impl Write) -> io::Result<Option<Service>> {
     match Service::open(config, Lifetime::OneRequest, None, &mut Vec::new()) {
         Ok(service) => {
@@ -177,7 +177,7 @@ fn complain(problems: &[Problem], err: &mut impl Write) -> io::Result<()> {
         .try_for_each(|problem| writeln!(err, "{problem}"))
 }
 
-/// Prints warnings, so that nobody takes them for problems.
+/// Prints warnings, marked so that they do not look like problems.
 fn warn(warnings: &[Problem], err: &mut impl Write) -> io::Result<()> {
     warnings
         .iter()

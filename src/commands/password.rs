@@ -1,4 +1,4 @@
-//! Asking for a password: at the terminal without echo, else one line of the input.
+//! Reads a password: at the terminal without echo, otherwise one line of the input.
 
 use std::io::{self, BufRead as _, IsTerminal as _, Read as _};
 
@@ -8,16 +8,16 @@ use super::CommandError;
 use super::terminal::Terminal;
 use crate::secret::{BadPassword, MAX_PASSWORD_BYTES, Password};
 
-/// Who is asked for a password.
+/// The source of a password.
 pub(super) trait Ask {
     /// The bytes that were typed, without the end of the line.
     fn ask(&mut self, prompt: &str) -> io::Result<Zeroizing<Vec<u8>>>;
 
-    /// Whether nobody sees what is typed, so that a slip goes unnoticed.
+    /// Whether the input is hidden, so that typing errors go unnoticed.
     fn is_blind(&self) -> bool;
 }
 
-/// The most bytes of a line: enough to notice that a password is too long.
+/// The maximum length of a line in bytes: enough to detect that a password is too long.
 const MAX_LINE_BYTES: usize = MAX_PASSWORD_BYTES + 3;
 
 /// The terminal that the program runs at, or its input.
@@ -72,7 +72,7 @@ pub(super) fn ask(ask: &mut impl Ask, prompt: &str) -> Result<Password, CommandE
     })
 }
 
-/// Asks for a new password, twice where a slip would go unnoticed.
+/// Asks for a new password, twice if a typing error would go unnoticed.
 pub(super) fn ask_new(whom: &mut impl Ask) -> Result<Password, CommandError> {
     let password = ask(whom, "New password: ")?;
     if whom.is_blind() && ask(whom, "Again: ")?.reveal() != password.reveal() {

@@ -1,4 +1,4 @@
-//! `--user`: a command that root runs with the rights of the user that the service runs as.
+//! `--user`: runs a command of root with the rights of the user that the service runs as.
 
 use std::io::{self, Write};
 
@@ -7,12 +7,12 @@ use rustix::thread::{set_thread_groups, set_thread_res_gid, set_thread_res_uid};
 
 use crate::sys::accounts::{Rights, rights_of};
 
-/// What `check` says to root who has named no user.
+/// The note of `check` for root without `--user`.
 const HINT: &str = "note: root may read and write more than the service does: name the user that it runs \
                     as, as in `check --user www-data`";
 
-/// Gives the process the user, the group and all groups of `user`, for good. To be called before
-/// anything is opened, and before the process has a second thread.
+/// Permanently changes the process to the user, the group and all groups of `user`. Call it before
+/// anything is opened and before the process has a second thread.
 pub(super) fn take(user: &str) -> Result<(), String> {
     let rights = rights_of(user).map_err(|why| format!("--user: {why}"))?;
     if !geteuid().is_root() {
@@ -25,7 +25,7 @@ pub(super) fn take(user: &str) -> Result<(), String> {
     }
     become_user(&rights)
         .map_err(|error| format!("--user {user}: cannot take the rights of the user: {error}"))?;
-    // The kernel takes the capabilities away with the last number of root's (capabilities(7)).
+    // The kernel removes the capabilities with the last user id of root (capabilities(7)).
     let root_again = || set_thread_res_uid(None::<Uid>, Uid::ROOT, None::<Uid>).is_ok();
     match rights.user != 0 && root_again() {
         true => Err(format!(
@@ -35,7 +35,7 @@ pub(super) fn take(user: &str) -> Result<(), String> {
     }
 }
 
-/// The calls work on the thread, of which others inherit.
+/// The calls change this thread; later threads inherit its rights.
 fn become_user(rights: &Rights) -> io::Result<()> {
     let groups: Vec<_> = rights.groups.iter().copied().map(Gid::from_raw).collect();
     let (user, group) = (Uid::from_raw(rights.user), Gid::from_raw(rights.group));
@@ -45,7 +45,7 @@ fn become_user(rights: &Rights) -> io::Result<()> {
     Ok(())
 }
 
-/// Tells root, who has named no user, that what was found holds for root.
+/// Prints for root without `--user` that the result applies to root.
 pub(super) fn hint(user: Option<&str>, err: &mut impl Write) -> io::Result<()> {
     match user {
         None if geteuid().is_root() => writeln!(err, "{HINT}"),

@@ -1,4 +1,4 @@
-//! `route`: where a login goes, and all that led there, without its password.
+//! `route`: prints the mail server of a login and the rules that led to it, without its password.
 
 use std::io::{self, Write};
 use std::path::Path;
@@ -16,7 +16,7 @@ use crate::route::{Candidate, Explanation, MasterUse, Role};
 use crate::service::Service;
 use crate::users::{Account, Passwords, Question};
 
-/// Prints the way of a login, and where it ends.
+/// Prints the steps of a login, and its mail server.
 pub(super) fn route(
     config: &Path,
     attempt: &Attempt<'_>,
@@ -38,7 +38,7 @@ pub(super) fn route(
     })
 }
 
-/// Prints each step; what comes back is why the login gets nowhere.
+/// Prints each step; returns why the login has no mail server.
 fn walk(
     service: &Service,
     typed: Login,
@@ -84,12 +84,12 @@ fn walk(
     Ok(refused(&account, attempt).or(refusal))
 }
 
-/// Why the user may not log in wherever the way leads.
+/// Why the user may not log in, whatever the mail server.
 fn refused(account: &Account, attempt: &Attempt<'_>) -> Option<Refusal> {
     if account.disabled {
         return Some(Refusal::Disabled);
     }
-    // Without an address, nobody has asked about one.
+    // Without `--client`, the address is not part of the question.
     let (networks, client) = account.allow_nets.as_ref().zip(attempt.client)?;
     let allowed = networks.iter().any(|network| network.contains(client));
     (!allowed).then_some(Refusal::NetworkNotAllowed)

@@ -1,5 +1,4 @@
-//! The terminal that somebody types a password at: without echo, and with it again whatever ends
-//! the prompt.
+//! Reads a password at a terminal without echo, and restores the echo however the prompt ends.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
@@ -19,8 +18,8 @@ use zeroize::Zeroizing;
 /// The terminal that controls the process (tty(4)).
 const TERMINAL: &str = "/dev/tty";
 
-/// Signals that end or stop a process that does nothing about them, and that a terminal, a shell
-/// or an administrator sends.
+/// Signals that by default end or stop a process, and that a terminal, a shell or an administrator
+/// sends.
 const SIGNALS: [i32; 5] = [SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGTSTP];
 
 /// The terminal of the process.
@@ -29,20 +28,21 @@ pub(super) struct Terminal {
     echo: Arc<Echo>,
 }
 
-/// Whether the terminal shows what is typed.
+/// Whether the terminal shows the input.
 #[derive(Default)]
 struct Echo {
     off: Mutex<Option<Modes>>,
 }
 
-/// The modes while nothing is shown, and those from before.
+/// The modes without echo, and those from before.
 struct Modes {
     before: Termios,
     silent: Termios,
 }
 
 impl Terminal {
-    /// Opens it. From now on a signal that ends or stops the process first gives the echo back.
+    /// Opens the terminal. From now on a signal that ends or stops the process first restores the
+    /// echo.
     pub(super) fn open() -> io::Result<Self> {
         let file = OpenOptions::new()
             .read(true)
@@ -62,8 +62,8 @@ impl Terminal {
         Ok(Self { file, echo })
     }
 
-    /// Shows a prompt and reads one line of at most so many bytes without showing it. The end of
-    /// the line is not part of it; what is too long comes cut.
+    /// Shows a prompt and reads one line of at most this many bytes without echo. The line end is
+    /// not part of it; a longer line is truncated.
     pub(super) fn read_unseen(
         &mut self,
         prompt: &str,
@@ -72,15 +72,16 @@ impl Terminal {
         let silence = Silence::begin(self)?;
         (&*self.file).write_all(prompt.as_bytes())?;
         let mut line = Zeroizing::new(Vec::with_capacity(most));
-        // One line at most is read from a terminal at once (termios(3), canonical mode), so the
-        // buffer takes nothing of the next; with one byte it leaves no copy of the password.
+        // A read from a terminal returns at most one line (termios(3), canonical mode), so the
+        // buffer takes nothing of the next one. A buffer of one byte leaves no copy of the
+        // password.
         let mut reader = BufReader::with_capacity(1, &*self.file).take(most as u64);
         let read = reader.read_until(b'\n', &mut line)?;
         if read == 0 {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
         if read == most && line.last() != Some(&b'\n') {
-            // The shell would take the rest for a command.
+            // The shell would execute the rest as a command.
             tcflush(&*self.file, QueueSelector::IFlush)?;
         }
         drop(silence);
@@ -88,7 +89,7 @@ impl Terminal {
     }
 }
 
-/// While there is one, the terminal does not show what is typed.
+/// While this value exists, the terminal does not show the input.
 struct Silence<'a>(&'a Terminal);
 
 impl<'a> Silence<'a> {
@@ -117,14 +118,14 @@ impl Echo {
         self.off.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Does what the signal does by default, with the terminal as it was. After a stop, what is
-    /// typed is hidden again.
+    /// Does the default action of the signal, with the terminal restored. After a stop, the input
+    /// is hidden again.
     fn give_way(&self, signal: i32, terminal: &File) {
-        // Held until the process ends or goes on, so that no prompt begins meanwhile.
+        // Held until the process ends or continues, so that no prompt begins in between.
         let off = self.lock();
         if let Some(modes) = &*off {
             let _gone = tcsetattr(terminal, OptionalActions::Now, &modes.before);
-            // Where the prompt stands, the shell's would follow.
+            // Without a line end, the shell's prompt would follow this one.
             let _gone = (&*terminal).write_all(b"\n");
         }
         let _cannot_fail = emulate_default_handler(signal);

@@ -1,4 +1,4 @@
-//! `test`: one login, decided as for nginx, with the reasons.
+//! `test`: decides one login as for nginx, and prints the reasons.
 
 use std::io::{self, Write};
 use std::net::IpAddr;
@@ -18,7 +18,7 @@ use crate::nginx::request::{AuthRequest, Client, Connection, LoginRequest};
 use crate::secret::Proof;
 use crate::users::{Account, Passwords};
 
-/// What nginx would send.
+/// The request that nginx would send.
 pub(super) struct Attempt<'a> {
     pub(super) login: &'a str,
     pub(super) protocol: Protocol,
@@ -35,7 +35,7 @@ impl Attempt<'_> {
     }
 }
 
-/// Asks for the password and prints what happens, then the answer as nginx would get it.
+/// Asks for the password and prints each step, then the answer as nginx would get it.
 pub(super) fn test(
     config: &Path,
     attempt: &Attempt<'_>,
@@ -80,7 +80,8 @@ pub(super) fn test(
         tell_refusal(why, out)?;
     }
     if let Some(Foreseen { why, wait }) = foresee(&service, &login, attempt.client, out)? {
-        // nginx would get that, and no store would be asked. What they have said is of use all the same.
+        // nginx would get this refusal without any store being asked. The answers of the stores are
+        // useful nevertheless.
         let wait = service.gate().wait(&request).max(wait);
         answer = Answer::Refuse { why, wait };
         headers.clear();
@@ -94,7 +95,7 @@ pub(super) fn test(
     })
 }
 
-/// Why a login is not let in, in a line.
+/// Why a login is not accepted, in one line.
 pub(super) fn tell_refusal(why: &Refusal, out: &mut impl Write) -> io::Result<()> {
     let word = match why.is_temporary() {
         true => "temporary failure",
@@ -112,12 +113,12 @@ fn printable(text: &str) -> String {
     text.chars().map(clean).collect()
 }
 
-/// Tells each step in a line, and how long it took.
+/// Prints each step in a line, with the time it took.
 pub(super) struct Teller<'a, W> {
     config: &'a Config,
     last: Instant,
     out: &'a mut W,
-    /// Whether all could be written so far.
+    /// Whether all output could be written so far.
     pub(super) written: io::Result<()>,
 }
 
@@ -141,8 +142,8 @@ impl<'a, W: Write> Teller<'a, W> {
         }
     }
 
-    /// Tells of the time since the last step, if it was worth mentioning: that of an unknown login
-    /// is spent on a hash.
+    /// Prints the time since the last step if it is significant: that of an unknown login is spent
+    /// on a hash.
     pub(super) fn rest(&mut self) {
         let took = self.last.elapsed().as_secs_f64() * 1000.0;
         if self.written.is_ok() && took >= 1.0 {
@@ -231,7 +232,7 @@ impl<'a, W: Write> Teller<'a, W> {
     }
 }
 
-/// What a store knows, but for the secrets themselves.
+/// The data of a store about the login, without the secrets.
 fn describe(account: &Account) -> String {
     let mut words = match &account.passwords {
         Passwords::Any => "takes every login with every password".to_owned(),

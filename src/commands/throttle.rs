@@ -1,5 +1,5 @@
-//! `throttle`: who is slowed down or refused, for administrators, and how they are forgiven. And what
-//! that means for a login that `test` and `route` are asked about.
+//! `throttle`: lists and forgets counts of wrong passwords, for administrators. Also prints the
+//! effect of the counts on a login for `test` and `route`.
 
 use std::ffi::OsStr;
 use std::io::{self, Write};
@@ -19,7 +19,7 @@ use crate::nginx::refusal::{Refusal, Trouble};
 use crate::service::Service;
 use crate::throttle::{Counting, Key, Place, Record, Status, Throttle, counted};
 
-/// Lists or forgets what is counted.
+/// Lists or forgets counts.
 pub(super) fn throttle(
     config: &Path,
     command: &ThrottleCommand,
@@ -63,7 +63,7 @@ pub(super) fn throttle(
     Ok(Outcome::Done)
 }
 
-/// A line each, those who are refused first.
+/// One line for each, the refused ones first.
 fn list(throttle: &Throttle, all: &[(Key, Record)], out: &mut impl Write) -> io::Result<()> {
     let mut lines: Vec<_> = all
         .iter()
@@ -77,7 +77,7 @@ fn list(throttle: &Throttle, all: &[(Key, Record)], out: &mut impl Write) -> io:
     Ok(())
 }
 
-/// What is counted of a key, and what follows from it.
+/// The counts of a key, and their effect.
 fn line(throttle: &Throttle, key: &Key, record: &Record, out: &mut impl Write) -> io::Result<()> {
     match throttle.status(key, record) {
         Status::Refused => {
@@ -96,14 +96,14 @@ fn line(throttle: &Throttle, key: &Key, record: &Record, out: &mut impl Write) -
     writeln!(out, " {key}")
 }
 
-/// What nginx gets in place of a decision.
+/// The answer that nginx gets instead of a decision.
 pub(super) struct Foreseen {
     pub(super) why: Refusal,
     pub(super) wait: Option<NonZeroU32>,
 }
 
-/// Prints what the counts say about an attempt of this login, without counting it; what comes back is
-/// what nginx would get because of them.
+/// Prints the effect of the counts on an attempt of this login, without counting it; returns the
+/// refusal that nginx would get because of them.
 pub(super) fn foresee(
     service: &Service,
     login: &Login,
@@ -189,7 +189,7 @@ fn rank(status: Status) -> u8 {
     }
 }
 
-/// Whether a key is one of those that are to be forgotten: all of them, unless some are named.
+/// Whether a key is selected: all of them, unless some are named.
 fn is_meant(key: &Key, network: Option<Network>, login: Option<&OsStr>) -> bool {
     let there = network.is_none_or(|wanted| {
         key.network()

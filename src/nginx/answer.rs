@@ -1,6 +1,6 @@
-//! What nginx is told: every header we send, and all text that a mail client gets to see.
+//! Writes the answers to nginx: every header that the program sends, and all text for mail clients.
 //!
-//! nginx lets a login in whenever `Auth-Server` and `Auth-Port` are there and no `Auth-Status`
+//! nginx accepts a login whenever `Auth-Server` and `Auth-Port` are present and no `Auth-Status`
 //! other than `OK` is (`ngx_mail_auth_http_process_headers` in ngx_mail_auth_http_module.c), so
 //! those two are written in one place only, after `Auth-Status: OK`.
 
@@ -14,19 +14,19 @@ use crate::nginx::refusal::Refusal;
 use crate::nginx::request::Method;
 use crate::secret::Password;
 
-/// The most bytes of an answer. nginx reads the whole HTTP header into 1,024 bytes. Apache adds up
-/// to 200 of its own, and a CR to each line. What does not fit, such as the longest login with the
-/// longest password, becomes the temporary failure.
+/// The maximum size of an answer in bytes. nginx reads the whole HTTP header into 1,024 bytes.
+/// Apache adds up to 200 of its own, and a CR to each line. An answer that is too long, such as the
+/// longest login with the longest password, becomes the temporary failure.
 pub const MAX_ANSWER_BYTES: usize = 800;
 
-/// The most bytes of a text for mail clients.
+/// The maximum length of a text for mail clients in bytes.
 pub const MAX_TEXT_BYTES: usize = 200;
 
 //------------ Text and Messages ---------------------------------------------
 
-/// One line of text for mail clients, such as nginx will pass on as an error: 1 to
-/// [`MAX_TEXT_BYTES`] bytes, no control characters, no blank at either end, neither `OK` nor
-/// `WAIT`, which nginx would act on.
+/// One line of text for mail clients that nginx passes on as an error: 1 to [`MAX_TEXT_BYTES`]
+/// bytes, no control characters, no blank at either end, neither `OK` nor `WAIT`, which nginx would
+/// act on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Text(String);
 
@@ -55,37 +55,38 @@ impl Text {
     }
 }
 
-/// All texts that mail clients get to see.
+/// All texts for mail clients.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Messages {
-    /// For every login that is refused, whatever the reason.
+    /// For every refused login, whatever the reason.
     pub refused: Text,
-    /// Where the fault is ours and the client should keep its password and come again.
+    /// For a temporary failure, after which the client should keep its password and try again.
     pub temporary: Text,
-    /// Whether codes that clients act on go with them.
+    /// Whether response codes are added.
     pub codes: Codes,
-    /// What goes with every token that is refused: `Auth-Error-SASL`, in base64.
+    /// The value of `Auth-Error-SASL` for every refused token, in base64.
     pub sasl_error: Option<String>,
 }
 
-/// Whether refused logins get a code besides the text.
+/// Whether refused logins get a response code besides the text.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Codes {
-    /// Only what keeps SMTP clients from asking for another password when the fault is ours.
+    /// Only the code that stops SMTP clients from asking for another password after a temporary
+    /// failure.
     #[default]
     Few,
-    /// Those of RFC 5530, RFC 3206 and RFC 4954.
+    /// The codes of RFC 5530, RFC 3206 and RFC 4954.
     All,
 }
 
-/// Whom an answer is for: nginx makes something else of it in each case.
+/// The receiver of an answer: nginx sends different text in each case.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Dialogue {
-    /// Somebody who wants to log in.
+    /// A client that logs in.
     Login(Protocol),
-    /// Somebody who wants to log in with a token: in a dialogue of SASL (RFC 7628).
+    /// A client that logs in with a token: in a SASL dialogue (RFC 7628).
     Token(Protocol),
-    /// Another mail server that brings mail.
+    /// Another mail server that delivers mail.
     Inbound,
 }
 
@@ -98,7 +99,7 @@ impl Dialogue {
         }
     }
 
-    /// By what nginx says; a method that it does not know is a login.
+    /// Derived from nginx's headers; an unknown method is a login.
     pub fn new(protocol: Protocol, method: Option<Method>) -> Self {
         match (protocol, method) {
             (Protocol::Smtp, Some(Method::None)) => Self::Inbound,
@@ -109,13 +110,13 @@ impl Dialogue {
 }
 
 impl Messages {
-    /// The text of [`Messages::refused`] where nothing is configured: that of the original script.
+    /// The default of [`Messages::refused`]: that of the original script.
     pub const REFUSED: &str = "Invalid login or password";
-    /// The text of [`Messages::temporary`] where nothing is configured.
+    /// The default of [`Messages::temporary`].
     pub const TEMPORARY: &str = "Temporary server problem, try again later";
-    /// For mail that is not taken: what Postfix says.
+    /// For refused mail: the text of Postfix.
     pub const RELAY_DENIED: &str = "Relay access denied";
-    /// For mail to nobody.
+    /// For mail to an unknown recipient.
     pub const UNKNOWN_RECIPIENT: &str = "No such user here";
 
     fn of(&self, why: &Refusal, dialogue: Dialogue) -> &str {
@@ -127,7 +128,7 @@ impl Messages {
         }
     }
 
-    /// The code at the head of the text: nginx passes that on for IMAP and POP3, and ignores
+    /// The response code before the text: nginx passes it on for IMAP and POP3, and ignores
     /// `Auth-Error-Code` there. All refusals have the same one.
     fn head(&self, why: &Refusal, dialogue: Dialogue) -> &'static str {
         let (Codes::All, Dialogue::Login(protocol) | Dialogue::Token(protocol)) =
@@ -146,7 +147,7 @@ impl Messages {
         }
     }
 
-    /// What nginx answers an SMTP client with in place of its own 535 5.7.0.
+    /// The code for an SMTP client, which replaces nginx's own 535 5.7.0.
     fn smtp_code(&self, why: &Refusal, dialogue: Dialogue) -> Option<&'static str> {
         let smtp = |protocol| protocol == Protocol::Smtp;
         match (dialogue, why.is_temporary(), self.codes) {
@@ -162,7 +163,7 @@ impl Messages {
             // RFC 4954, 6
             (_, true, Codes::All) => Some("454 4.7.0"),
             (_, false, Codes::All) => Some("535 5.7.8"),
-            // Without it nginx says 535, and clients ask their users for a new password.
+            // Without it nginx sends 535, and clients ask their users for a new password.
             (_, true, Codes::Few) => Some("451 4.3.0"),
             (_, false, Codes::Few) => None,
         }
@@ -182,34 +183,35 @@ impl Default for Messages {
 
 //------------ Answer --------------------------------------------------------
 
-/// The answer to one request: in, with a mail server, or out, with a reason. Never half of each.
+/// The answer to one request: accepted, with a mail server, or refused, with a reason. Never a mix
+/// of both.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Answer {
-    /// The login may in.
+    /// The login is accepted.
     Accept {
-        /// Where its mailbox is.
+        /// The mail server that has the mailbox.
         upstream: Upstream,
-        /// The login that the mail server is to see, where it is another than the one typed.
+        /// The login for the mail server, if it differs from the one that was typed.
         user: Option<Vec<u8>>,
-        /// The password that the mail server is to see, where it is another than the one typed.
+        /// The password for the mail server, if it differs from the one that was sent.
         password: Option<Password>,
     },
-    /// The login may not in.
+    /// The login is not accepted.
     Refuse {
         /// The reason, for the log.
         why: Refusal,
-        /// How many seconds nginx holds the answer back before the client may try again;
-        /// without it nginx closes the connection.
+        /// How many seconds nginx delays the answer before the client may try again; without it
+        /// nginx closes the connection.
         wait: Option<NonZeroU32>,
     },
 }
 
-/// An answer would have broken a rule of the protocol.
+/// An answer would violate the protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unsayable {
-    /// A value holds a byte that must not be in it, or starts or ends with a blank.
+    /// A value contains a byte that is not allowed, or starts or ends with a blank.
     Value(&'static str),
-    /// The whole is longer than [`MAX_ANSWER_BYTES`].
+    /// The answer is longer than [`MAX_ANSWER_BYTES`].
     TooLong,
 }
 
@@ -225,7 +227,7 @@ impl fmt::Display for Unsayable {
 impl std::error::Error for Unsayable {}
 
 impl Answer {
-    /// Appends the headers and the blank line that ends them, or leaves `out` as it was.
+    /// Appends the headers and the blank line that ends them. On error `out` is unchanged.
     pub fn write(
         &self,
         dialogue: Dialogue,
@@ -290,8 +292,8 @@ impl Answer {
     }
 }
 
-/// A header whose value comes from outside this file. nginx trims spaces and takes all other
-/// bytes as they are; Apache makes a 500 of a control byte.
+/// A header with a value from outside this file. nginx trims spaces and keeps all other bytes;
+/// Apache answers 500 to a control byte.
 fn header(
     out: &mut Vec<u8>,
     name: &'static str,
@@ -307,7 +309,7 @@ fn header(
     Ok(())
 }
 
-/// A header whose value is made of digits, dots and colons whatever happens.
+/// A header with a value that consists only of digits, dots and colons.
 fn number(out: &mut Vec<u8>, name: &'static str, value: impl fmt::Display) {
     let _infallible = writeln!(out, "{name}: {value}");
 }

@@ -1,5 +1,5 @@
-//! The protocol between nginx and its `auth_http` service: every header that nginx sends is read here, and
-//! every header that it is sent is written here, and nowhere else.
+//! The protocol between nginx and its `auth_http` service: this folder reads every header that
+//! nginx sends, and writes every header that nginx receives.
 
 pub mod answer;
 pub mod refusal;

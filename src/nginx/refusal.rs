@@ -1,43 +1,43 @@
-//! Why a login is refused: in detail for the log, as one of two texts for the client.
+//! The reasons of refusals: in detail for the log, and as one of two texts for the client.
 
 use std::borrow::Cow;
 use std::fmt;
 
 use crate::login::Likeness;
 
-/// The reason of a refusal. [`fmt::Display`] gives the stable word that the log has as `cause`.
+/// The reason of a refusal. [`fmt::Display`] gives the stable word of `cause` in the log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Refusal {
-    /// `Auth-User` or `Auth-Pass` is not there.
+    /// `Auth-User` or `Auth-Pass` is missing.
     MissingCredentials,
-    /// The header with the key is missing, wrong, or came twice.
+    /// The header with the key is missing, wrong, or occurs twice.
     WrongKey,
-    /// The request comes from elsewhere than the fronts that may ask.
+    /// The request does not come from an allowed front.
     WrongFront,
-    /// A header that decides came twice.
+    /// A header that affects the decision occurs twice.
     DuplicateHeader(&'static str),
     /// A `%` without two hexadecimal digits: the request does not come from nginx.
     BadEscape(&'static str),
-    /// A value that nginx would write into its dialogue with the mail server holds a byte that
-    /// must not be in it; the header.
+    /// A value that nginx would write into its dialogue with the mail server contains a byte that
+    /// is not allowed there; the header.
     BadHeader(&'static str),
-    /// The login holds a control byte; or, for SMTP, a blank.
+    /// The login contains a control byte or, for SMTP, a blank.
     BadLogin,
     /// The login is longer than 254 bytes.
     LoginTooLong,
-    /// The password holds NUL, CR or LF.
+    /// The password contains NUL, CR or LF.
     BadPassword,
     /// The password is longer than 512 bytes.
     PasswordTooLong,
-    /// A challenge that nginx did not make: `Auth-Salt` is missing or of another form.
+    /// A challenge that nginx did not make: `Auth-Salt` is missing or has another form.
     BadChallenge,
     /// The answer to a challenge is not a digest in hex.
     BadDigest,
-    /// An `Auth-Method` that is known, and not configured.
+    /// An `Auth-Method` that is known but not configured.
     UnsupportedMethod(&'static str),
-    /// An `Auth-Method` that is not known at all.
+    /// An unknown `Auth-Method`.
     UnknownMethod,
-    /// PARAMS is larger than configured.
+    /// PARAMS exceeds the configured size.
     TooLarge,
     /// PARAMS is damaged.
     Malformed,
@@ -45,78 +45,77 @@ pub enum Refusal {
     UnknownUser,
     /// The password is not the stored one.
     WrongPassword,
-    /// The user has no password that could be right.
+    /// The user has no password that could match.
     NoPassword,
-    /// What is stored as the user's password cannot be used; why and where. It is refused as if there were
-    /// none.
+    /// The stored password cannot be used; why and where. It is refused as if there were none.
     UnusablePassword(String),
-    /// What else is stored for the user cannot be used: the line is no line of a password file, the login is
-    /// there twice, a port is none; what and where. Nobody gets in by it, whatever the password.
+    /// Another stored value of the user cannot be used: the line is not a valid line of a password
+    /// file, the login occurs twice, a port is not valid; which value and where. No password is
+    /// accepted for this user.
     UnusableEntry(String),
-    /// The password is the right one, but its time is over.
+    /// The password is right, but has expired.
     PasswordExpired,
-    /// The password is the right one, but not for this protocol.
+    /// The password is right, but not allowed for this protocol.
     ProtocolNotAllowed,
-    /// The client proves itself by a digest, and what is stored of this user's password cannot be
-    /// compared with one.
+    /// The client sent a digest, and the stored password of this user cannot be compared with one.
     DigestNotPossible,
-    /// The client has proven a login without a password, and the store takes a user of another login
-    /// for the same, or does not say whom it has found.
+    /// The client has proven a login without a password, and the store found a user of another
+    /// login that it treats as equal, or does not report which login it found.
     LoginNotProven(Likeness),
-    /// There is no client certificate that nginx has verified.
+    /// There is no client certificate that nginx verified.
     NoCertificate(&'static str),
-    /// The client certificate is not one of this login.
+    /// The client certificate does not belong to this login.
     WrongCertificate(&'static str),
-    /// The token is not in force, or not one of this login.
+    /// The token is not valid, or does not belong to this login.
     BadToken(&'static str),
-    /// Incoming mail that is not for one of our domains, as far as can be told.
+    /// Incoming mail that is not for one of our domains, or whose recipient cannot be read.
     RelayDenied(&'static str),
-    /// Incoming mail for one of our domains, but for nobody there.
+    /// Incoming mail for an unknown recipient of one of our domains.
     UnknownRecipient,
-    /// There were too many wrong passwords; which of them count. No store was asked.
+    /// There were too many wrong passwords, of the network or of the login. No store was asked.
     Throttled(&'static str),
-    /// The user is switched off.
+    /// The user is disabled.
     Disabled,
-    /// The store that checks the password says that the user is not to log in; its reason.
+    /// The store that checks the password refuses the account; its reason.
     AccountRefused(String),
-    /// The user may not come from this network.
+    /// The user may not log in from this network.
     NetworkNotAllowed,
-    /// The fault is ours; nothing is said about the login.
+    /// The program cannot decide; the login may be right or wrong.
     Temporary(Trouble),
 }
 
-/// What keeps us from deciding.
+/// Why the program cannot decide.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Trouble {
     /// There is no usable configuration.
     NoConfiguration,
-    /// A store could not say.
+    /// A store could not answer.
     Store(String),
-    /// No route leads anywhere for this login.
+    /// No route has a host for this login.
     NoRoute,
-    /// The host of this login is not known or has no address at the moment.
+    /// The host of this login is unknown, or has no address at the moment.
     Host(String),
-    /// A store says that the user has a host that is neither of `[hosts]` nor an address.
+    /// A store names a host for the user that is neither in `[hosts]` nor an address.
     UnknownHost(String),
-    /// The user is on the way from one host to another.
+    /// The user is being moved from one host to another.
     Moving(String),
     /// Too many password hashes are being computed.
     Busy,
     /// There is not enough memory for the hash of this password.
     Memory,
-    /// The service that knows about tokens could not say.
+    /// The introspection service for tokens could not answer.
     Tokens(String),
-    /// The counts of wrong passwords cannot be had, and nobody is to be let in without.
+    /// The throttle state is unavailable, and the configuration refuses logins without it.
     Throttle(String),
-    /// The mail server asks for a password, and nobody here knows one in clear.
+    /// The mail server requires a password, and it is not known in clear.
     PasswordNeeded,
-    /// The answer would have broken a rule of the protocol.
+    /// The answer would violate the protocol.
     Answer(String),
     /// All connections are in use.
     Overloaded,
-    /// The web server took the request back, or it arrived too slowly.
+    /// The web server aborted the request, or it arrived too slowly.
     Aborted,
-    /// A bug of ours: the decision panicked.
+    /// A bug of the program: the decision panicked.
     Panic,
 }
 
@@ -126,13 +125,13 @@ impl Refusal {
         matches!(self, Self::Temporary(_))
     }
 
-    /// Whether the request comes from who knows whom: nothing in it is to be believed, nor held
+    /// Whether the sender of the request is unknown: its data is not trusted, and does not count
     /// against the login that it names.
     pub fn is_of_a_stranger(&self) -> bool {
         matches!(self, Self::WrongKey | Self::WrongFront)
     }
 
-    /// What is known beyond the word, for the log.
+    /// Details for the log besides the word.
     pub fn detail(&self) -> Option<Cow<'_, str>> {
         match self {
             Self::DuplicateHeader(name) | Self::BadEscape(name) | Self::BadHeader(name) => {

@@ -1,7 +1,7 @@
-//! Every header that nginx sends with `auth_http`, read here and only here.
+//! Reads every header that nginx sends with `auth_http`.
 //!
 //! The names and forms are those of `ngx_mail_auth_http_create_request` in
-//! ngx_mail_auth_http_module.c; a CGI front hands each over as `HTTP_<NAME>` (RFC 3875, 4.1.18).
+//! ngx_mail_auth_http_module.c. A CGI front passes each on as `HTTP_<NAME>` (RFC 3875, 4.1.18).
 
 use std::net::IpAddr;
 
@@ -22,7 +22,7 @@ use headers::{Header, Headers};
 
 //------------ Method --------------------------------------------------------
 
-/// nginx's `Auth-Method`: how the client shows who it is.
+/// nginx's `Auth-Method`: how the client proves its login.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Method {
     /// `plain`.
@@ -54,27 +54,27 @@ impl Method {
 
 //------------ AuthRequest ---------------------------------------------------
 
-/// One question of nginx, decoded and checked.
+/// One request of nginx, decoded and checked.
 #[derive(Clone, Debug)]
 pub enum AuthRequest<'a> {
-    /// A client wants to log in.
+    /// A client logs in.
     LogIn(LoginRequest<'a>),
-    /// Another mail server brings mail (`smtp_auth none`): nobody logs in.
+    /// Another mail server delivers mail (`smtp_auth none`): there is no login.
     TakeMail(MailRequest<'a>),
 }
 
-/// May this client log in, and where is its mailbox?
+/// A login: may this client log in, and which mail server has its mailbox?
 #[derive(Clone, Debug)]
 pub struct LoginRequest<'a> {
     /// The connection of the mail client.
     pub connection: Connection<'a>,
     /// The login.
     pub login: Login,
-    /// What the client proves itself with.
+    /// The proof of the client.
     pub proof: Proof,
 }
 
-/// Is this mail taken, and by which mail server?
+/// Incoming mail: is it accepted, and by which mail server?
 #[derive(Clone, Debug)]
 pub struct MailRequest<'a> {
     /// The connection of the mail client.
@@ -83,12 +83,12 @@ pub struct MailRequest<'a> {
     pub envelope: Envelope<'a>,
 }
 
-/// What nginx says of a mail client's connection, whatever it asks.
+/// The headers about a mail client's connection, which all requests have.
 #[derive(Clone, Copy, Debug)]
 pub struct Connection<'a> {
     /// The mail protocol.
     pub protocol: Protocol,
-    /// How often the client has tried on this connection, from 1; `None` if that is not a number.
+    /// The number of attempts on this connection, from 1; `None` if it is not a number.
     pub attempt: Option<u32>,
     /// The mail client.
     pub client: Client<'a>,
@@ -96,33 +96,33 @@ pub struct Connection<'a> {
     pub tls: Option<Tls<'a>>,
 }
 
-/// Who the mail client is, as far as nginx says. Names are raw bytes.
+/// The mail client, as nginx describes it. Names are raw bytes.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Client<'a> {
-    /// `Client-IP`; `None` for a client on a Unix socket, or if it is no address.
+    /// `Client-IP`; `None` for a client on a Unix socket, or if it is not an address.
     pub address: Option<IpAddr>,
-    /// Whether that comes from nginx for sure: the request showed the key, or came from a front
-    /// that may ask.
+    /// Whether the address certainly comes from nginx: the request had the key, or came from an
+    /// allowed front.
     pub vouched_for: bool,
     /// `Client-Host`: the verified name, `[UNAVAILABLE]` or `[TEMPUNAVAIL]`; SMTP only.
     pub host: Option<&'a [u8]>,
-    /// `Proxy-Protocol-Addr` and `Proxy-Protocol-Port`: where a PROXY header says it comes from.
+    /// `Proxy-Protocol-Addr` and `Proxy-Protocol-Port`: the source address in a PROXY header.
     pub proxied_from: Option<(IpAddr, u16)>,
-    /// `Proxy-Protocol-Server-Addr` and `-Port`: where a PROXY header says it went to.
+    /// `Proxy-Protocol-Server-Addr` and `-Port`: the destination address in a PROXY header.
     pub proxied_to: Option<(IpAddr, u16)>,
 }
 
 impl Client<'_> {
-    /// The network that has a share of the work, where the address is vouched for: one address of IPv4,
-    /// a /48 of IPv6, which is what one site may get (RFC 6177).
+    /// The network whose share of the work is limited, if the address is trusted: one address of
+    /// IPv4, a /48 of IPv6, which is the allocation of one site (RFC 6177).
     pub fn network(&self) -> Option<Network> {
         let believed = self.address.filter(|_| self.vouched_for);
         believed.map(|address| Network::around(address, 32, 48))
     }
 }
 
-/// What nginx says of a mail client's connection besides its protocol and address: for another `auth_http`
-/// service, which is told what nginx said and nothing else.
+/// The headers about a mail client's connection besides its protocol and address: for another
+/// `auth_http` service, which gets what nginx sent and nothing else.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Session<'a> {
     /// `Auth-Login-Attempt`, as in [`Connection::attempt`].
@@ -137,7 +137,7 @@ pub struct Session<'a> {
     pub tls: Option<Tls<'a>>,
 }
 
-/// `Auth-SMTP-Helo`, `-From` and `-To`, raw: whole command lines as a mail client typed them.
+/// `Auth-SMTP-Helo`, `-From` and `-To`, raw: command lines as a mail client typed them.
 #[derive(Clone, Copy, Debug)]
 pub struct Envelope<'a> {
     /// The argument of HELO or EHLO; may be empty.
@@ -155,7 +155,7 @@ pub struct Tls<'a> {
     pub protocol: Option<&'a [u8]>,
     /// The cipher's name.
     pub cipher: Option<&'a [u8]>,
-    /// `SUCCESS`, `NONE` or `FAILED:reason`; absent where nginx does not ask for certificates.
+    /// `SUCCESS`, `NONE` or `FAILED:reason`; absent if nginx does not request certificates.
     pub verify: Option<&'a [u8]>,
     /// The subject of the client's certificate (RFC 2253).
     pub subject: Option<&'a [u8]>,
@@ -170,7 +170,7 @@ pub struct Tls<'a> {
 }
 
 impl<'a> AuthRequest<'a> {
-    /// Whom the answer is for.
+    /// The receiver of the answer.
     pub fn dialogue(&self) -> Dialogue {
         Dialogue::new(self.connection().protocol, Some(self.method()))
     }
@@ -191,8 +191,8 @@ impl<'a> AuthRequest<'a> {
         }
     }
 
-    /// Reads and checks a request. One that is not of a front that may ask is refused before
-    /// anything else in it is looked at.
+    /// Reads and checks a request. A request that is not from an allowed front is refused before
+    /// anything else in it is read.
     pub fn from_params(params: &Params<'a>, peer: Peer, fronts: &Fronts) -> Result<Self, Refusal> {
         fronts.admit(params, peer)?;
         let headers = Headers::collect(params);
@@ -209,8 +209,8 @@ impl<'a> AuthRequest<'a> {
             },
             tls: headers.tls(),
         };
-        // With method none, Auth-User may hold what an earlier client of that nginx worker sent
-        // (CVE-2025-53859): it is not looked at.
+        // With method none, Auth-User may contain the data of an earlier client of that nginx
+        // worker (CVE-2025-53859), so it is ignored.
         let Some(proof) = headers.proof()? else {
             return Ok(Self::TakeMail(MailRequest {
                 connection,
@@ -228,7 +228,7 @@ impl<'a> AuthRequest<'a> {
 }
 
 impl<'a> Connection<'a> {
-    /// What stores may pass on of it.
+    /// The headers that stores may pass on.
     pub fn session(&self) -> Session<'a> {
         Session {
             attempt: self.attempt,
@@ -242,15 +242,15 @@ impl<'a> Connection<'a> {
 
 //------------ Outline -------------------------------------------------------
 
-/// What can be said of a request that was refused before it was read as a whole: enough to word
-/// the answer and the log line, nothing to decide by.
+/// The known parts of a request that was refused before it was read completely: enough for the text
+/// of the answer and the log line, and not used for a decision.
 #[derive(Clone, Copy, Debug)]
 pub struct Outline<'a> {
     /// The mail protocol.
     pub protocol: Protocol,
     /// `Auth-Method`; `None` if it is not known.
     pub method: Option<Method>,
-    /// `Auth-User` as it came, escaped; `None` if there is none or if it is not to be believed.
+    /// `Auth-User`, still escaped; `None` if it is missing or not trusted.
     pub user: Option<&'a [u8]>,
     /// `Auth-Login-Attempt`, as in [`Connection::attempt`].
     pub attempt: Option<u32>,
@@ -259,7 +259,7 @@ pub struct Outline<'a> {
 }
 
 impl<'a> Outline<'a> {
-    /// Whom the answer is for.
+    /// The receiver of the answer.
     pub fn dialogue(&self) -> Dialogue {
         Dialogue::new(self.protocol, self.method)
     }

@@ -1,5 +1,5 @@
-//! Answers to requests: the decision, its bytes for nginx, and its line in the log. This is the one place
-//! where a request is answered.
+//! Answers requests: makes the decision, the bytes for nginx and the log line. All requests are
+//! answered here.
 
 use std::net::IpAddr;
 use std::num::NonZeroU32;
@@ -17,20 +17,20 @@ use crate::nginx::answer::{Answer, Dialogue, Messages};
 use crate::nginx::refusal::{Refusal, Trouble};
 use crate::nginx::request::{AuthRequest, Outline};
 
-/// An answer, and what the log has of it.
+/// An answer, and its data for the log.
 pub struct Decided {
     /// The answer.
     pub answer: Answer,
-    /// The name of the host that it leads to.
+    /// The name of the host in the answer.
     pub host: Option<Arc<str>>,
     /// The label of the app password that the client sent.
     pub app_password: Option<String>,
-    /// When the answer may leave at the earliest.
+    /// The earliest time to send the answer.
     pub earliest: Option<Instant>,
 }
 
 impl Decided {
-    /// A refusal that nobody was asked about.
+    /// A refusal without a decision.
     fn refused(why: Refusal, wait: Option<NonZeroU32>) -> Self {
         Self {
             answer: Answer::Refuse { why, wait },
@@ -41,23 +41,23 @@ impl Decided {
     }
 }
 
-/// What the answer and the log say of a request besides the decision.
+/// The data of a request for the answer and the log, besides the decision.
 struct Asked<'a> {
     dialogue: Dialogue,
     protocol: &'static str,
-    /// The login, or as much of it as could be read and may be believed.
+    /// The login, or the part of it that could be read and is trusted.
     login: Option<&'a [u8]>,
     client: Option<IpAddr>,
     recipient: Option<Vec<u8>>,
-    /// Who asked, for a request that did not show the key.
+    /// The sender of a request without the key.
     peer: Option<IpAddr>,
-    /// Seconds that nginx holds a refusal back which takes the place of an answer that cannot be written.
+    /// Seconds that nginx delays a refusal which replaces an answer that cannot be written.
     wait: Option<NonZeroU32>,
     arrived: Instant,
 }
 
 impl<'a> Asked<'a> {
-    /// A request that could not be read as a whole.
+    /// A request that could not be read completely.
     fn in_outline(outline: &Outline<'a>, arrived: Instant) -> Self {
         Self {
             dialogue: outline.dialogue(),
@@ -73,7 +73,8 @@ impl<'a> Asked<'a> {
 }
 
 impl Service {
-    /// Appends the answer to one request, and logs the decision; says when the answer may leave.
+    /// Appends the answer to one request, logs the decision, and returns when the answer may be
+    /// sent.
     pub fn respond(&self, peer: Peer, params: &Params<'_>, out: &mut Vec<u8>) -> Departure {
         let arrived = Instant::now();
         let start = out.len();
@@ -128,8 +129,8 @@ impl Service {
         finish(decided, &asked, messages, out)
     }
 
-    /// Answers a peer that may not ask as if the password were wrong, and looks at nothing but how to
-    /// word that.
+    /// Answers a sender that is not allowed as if the password were wrong, and reads only the parts
+    /// that the text depends on.
     fn turn_away(
         &self,
         why: Refusal,
@@ -156,7 +157,7 @@ impl Service {
         )
     }
 
-    /// The answer to a request, and what the log has of it; `note` hears each step.
+    /// The answer to a request, and its data for the log; `note` gets each step.
     pub fn decide(&self, request: &AuthRequest<'_>, note: &mut impl FnMut(Step<'_>)) -> Decided {
         match self.gate.admit(request, note) {
             Ok(Admission {
@@ -187,7 +188,7 @@ impl Service {
     }
 }
 
-/// Appends a refusal where there is no request that could be read, and logs it.
+/// Appends a refusal if there is no readable request, and logs it.
 pub fn refuse(
     why: Refusal,
     outline: &Outline<'_>,
@@ -199,7 +200,7 @@ pub fn refuse(
     finish(Decided::refused(why, None), &asked, messages, out)
 }
 
-/// The cause that a transport has for handing over no request.
+/// The log cause for a transport that has no request.
 pub(super) fn cause_of(none: NoRequest) -> Refusal {
     match none {
         NoRequest::Aborted | NoRequest::TooSlow => Trouble::Aborted.into(),
@@ -209,7 +210,7 @@ pub(super) fn cause_of(none: NoRequest) -> Refusal {
     }
 }
 
-/// Appends an answer, and writes the line in the log.
+/// Appends an answer, and writes its log line.
 fn finish(
     decided: Decided,
     asked: &Asked<'_>,
@@ -222,8 +223,8 @@ fn finish(
             why: Refusal::Temporary(Trouble::Answer(unsayable.to_string())),
             wait: asked.wait,
         };
-        // A refusal consists of checked texts and numbers. Should one break a rule all the same, the
-        // client still gets an answer.
+        // A refusal consists of checked texts and numbers. Should one still violate a rule, the
+        // client gets another answer.
         if answer.write(asked.dialogue, messages, out).is_err() {
             out.extend_from_slice(b"Auth-Status: ");
             out.extend_from_slice(Messages::TEMPORARY.as_bytes());

@@ -1,4 +1,4 @@
-//! The line in the log that each decision gets. Its form is kept stable, as other programs read it.
+//! The log line of a decision. Its form is stable, because other programs read it.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -9,8 +9,8 @@ use log::Level;
 use crate::nginx::refusal::{Refusal, Trouble};
 use crate::sys::logger::{MAX_FIELD, Quoted};
 
-/// The most characters of the login that the mail server sees: the one that was typed stands there whole.
-/// With [`MAX_FIELD`], no line is over 1,024 bytes.
+/// The maximum number of characters of the mail server's login: the typed login is logged
+/// completely. With [`MAX_FIELD`], no line exceeds 1,024 bytes.
 const MAX_USER: usize = 128;
 /// The same for the label of an app password.
 const MAX_LABEL: usize = 64;
@@ -18,13 +18,12 @@ const MAX_LABEL: usize = 64;
 /// One decision, in logfmt: `login="alice" protocol=imap client=192.0.2.7 host=mailhost01
 /// answer=OK cause=accepted ms=0.215`.
 ///
-/// It holds neither a password nor anything derived from one. Text from outside stands in double
-/// quotes with everything but printable ASCII escaped, so it can neither end its field nor the
-/// line.
+/// It contains neither a password nor a value derived from one. Untrusted text is in double quotes,
+/// with everything except printable ASCII escaped, so it cannot end its field or the line.
 pub struct Decision<'a> {
-    /// The login, or as much of it as could be read.
+    /// The login, or the part of it that could be read.
     pub login: Option<&'a [u8]>,
-    /// nginx's word for the protocol.
+    /// nginx's name of the protocol.
     pub protocol: &'static str,
     /// The mail client.
     pub client: Option<IpAddr>,
@@ -32,21 +31,21 @@ pub struct Decision<'a> {
     pub recipient: Option<&'a [u8]>,
     /// The mail server's name in the configuration.
     pub host: Option<&'a str>,
-    /// The login that the mail server sees, if another.
+    /// The login for the mail server, if it differs.
     pub user: Option<&'a [u8]>,
     /// The label of the app password that the client sent.
     pub app_password: Option<&'a str>,
-    /// `None` for a login that was let in.
+    /// `None` for an accepted login.
     pub refusal: Option<&'a Refusal>,
-    /// Who asked, for a request that did not show the key.
+    /// The sender of a request without the key.
     pub peer: Option<IpAddr>,
     /// From the request's arrival to its answer.
     pub took: Duration,
 }
 
 impl Decision<'_> {
-    /// Writes the line: at level `info`, or `warn` where the fault is ours or in what is stored for the
-    /// user, `error` for a bug.
+    /// Writes the line: at level `info`; at `warn` for a temporary failure or a broken entry of the
+    /// user; at `error` for a bug.
     pub fn log(&self) {
         let level = match self.refusal {
             Some(Refusal::Temporary(Trouble::Panic)) => Level::Error,
@@ -194,7 +193,7 @@ mod tests {
         let refusal = Refusal::Temporary(Trouble::Store("\0".repeat(5000)));
         let host = "\u{e9}".repeat(500);
         let long = [0xff; 5000];
-        // Incoming mail has a recipient, and no login.
+        // Incoming mail has a recipient instead of a login.
         for (login, recipient) in [(&long[..], None), (b"", Some(&long[..]))] {
             let mut decision = decision(login, Some(&refusal));
             (decision.host, decision.recipient) = (Some(host.as_str()), recipient);

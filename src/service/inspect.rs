@@ -1,4 +1,4 @@
-//! Everything that is wrong with a configuration, for `check`.
+//! Finds every problem of a configuration, for `check`.
 
 use std::path::Path;
 use std::time::Instant;
@@ -10,20 +10,20 @@ use crate::service::open::try_all;
 use crate::sys::Lifetime;
 use crate::sys::problem::Problem;
 
-/// What came of a look at everything.
+/// The result of the inspection.
 #[derive(Default)]
 pub struct Inspection {
-    /// What is wrong.
+    /// Problems.
     pub problems: Vec<Problem>,
-    /// What is worth a look.
+    /// Warnings.
     pub warnings: Vec<Problem>,
-    /// What was found, in words.
+    /// What was found, as text.
     pub found: Vec<String>,
 }
 
 impl Service {
-    /// Looks for everything that is wrong, also with what a broken configuration names, and tries
-    /// for real every store, and the service that knows about tokens.
+    /// Finds all problems, also of the files that a broken configuration names, and sends a real
+    /// question to every store and to the introspection service.
     pub fn inspect(path: &Path) -> Inspection {
         let anything = |_: &Config| Vec::new();
         let (watched, unfinished) = (&mut Vec::new(), &mut Vec::new());
@@ -45,7 +45,7 @@ impl Service {
         problems.extend(try_tokens(&service.gate.methods, config));
         problems.extend(service.counts_missing());
         let mut warnings = service.warnings.clone();
-        // A server serves the other domains all the same.
+        // A server still serves the other domains.
         for files in &service.domain_files {
             warnings.retain(|warning| !files.broken().contains(warning));
             problems.extend_from_slice(files.broken());
@@ -63,7 +63,7 @@ impl Service {
         }
     }
 
-    /// Why the counts of the throttle cannot be read or changed, if so.
+    /// Why the throttle state cannot be read or changed; `None` if it can.
     fn counts_missing(&self) -> Option<Problem> {
         let deadline = Instant::now() + self.config.limits.deadline;
         let message = self.gate.throttle.as_ref()?.test(deadline).err()?;

@@ -1,4 +1,4 @@
-//! The ways to log in without a password, opened.
+//! Opens the methods to log in without a password.
 
 use crate::auth::Methods;
 #[cfg(feature = "oauth")]
@@ -8,7 +8,7 @@ use crate::sys::Lifetime;
 use crate::sys::problem::Problem;
 use crate::sys::trusted_file::Watched;
 
-/// Opens what the configuration names. The files that matter are in `watched` from then on.
+/// Opens the methods of the configuration, and adds their files to `watched`.
 #[cfg_attr(
     not(feature = "oauth"),
     expect(unused_variables, clippy::ptr_arg, reason = "opens tokens only")
@@ -52,7 +52,7 @@ pub fn open(
     }
 }
 
-/// Asks the service that knows about tokens; what is to be mended.
+/// Tests the introspection service for tokens; returns its problems.
 #[cfg(feature = "oauth")]
 pub(super) fn try_tokens(methods: &Methods, config: &Config) -> Vec<Problem> {
     let (Some(tokens), Some(oauth)) = (&methods.tokens, &config.oauth) else {
@@ -68,7 +68,7 @@ pub(super) fn try_tokens(methods: &Methods, config: &Config) -> Vec<Problem> {
     faults.into_iter().map(problem).collect()
 }
 
-/// This build cannot check tokens.
+/// This build has no support for tokens.
 #[cfg(not(feature = "oauth"))]
 pub(super) fn try_tokens(_methods: &Methods, _config: &Config) -> Vec<Problem> {
     Vec::new()

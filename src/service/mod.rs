@@ -1,5 +1,5 @@
-//! The program at work: one version of the configuration with all that it opened, its answers to requests,
-//! and its reload.
+//! The running service: one version of the configuration with everything that it opened, its
+//! answers to requests, and its reload.
 
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
@@ -36,7 +36,7 @@ pub use inspect::Inspection;
 pub use one_request::OneRequest;
 use parts::{throttle, unread, whole};
 
-/// The configuration and what it opened; it never changes. A reload makes a new one.
+/// The configuration and everything that it opened. It never changes: a reload makes a new one.
 pub struct Service {
     config: Config,
     gate: Gate,
@@ -46,11 +46,11 @@ pub struct Service {
 }
 
 impl Service {
-    /// Loads the configuration and opens all that it names. Every problem of the load is in the
-    /// error; every file that matters is in `watched` either way.
+    /// Loads the configuration and opens everything that it names. The error has every problem of
+    /// the load; in both cases every file that matters is added to `watched`.
     ///
-    /// `before` is the service that this one replaces: what has not changed is kept, and host names
-    /// that cannot be looked up at the moment keep the address that they have there.
+    /// `before` is the service that this one replaces: unchanged parts are kept, and host names
+    /// that cannot be resolved at the moment keep their address.
     pub fn open(
         path: &Path,
         lifetime: Lifetime,
@@ -64,11 +64,11 @@ impl Service {
         ))
     }
 
-    /// The same for a server, in the sandbox that it is in. What the sandbox rules out is a problem,
-    /// and then nothing else is opened.
+    /// The same for a server in its sandbox. An access that the sandbox denies is a problem, and
+    /// then nothing else is opened.
     ///
-    /// Of the configuration and the files with secrets that it names, `unfinished` has those whose
-    /// last line has no line feed, so that it may be half.
+    /// `unfinished` receives the configuration file and the files with secrets whose last line has
+    /// no line feed, so that they may be half-written.
     pub fn open_in(
         sandbox: Option<&Sandbox>,
         path: &Path,
@@ -87,8 +87,9 @@ impl Service {
         ))
     }
 
-    /// Makes what can be made. With any problem, the result is not one to answer with: a store
-    /// may be missing in it, or a key. `impossible` tells what need not be tried at all.
+    /// Opens everything that can be opened. If there is a problem, the result must not answer
+    /// requests: a store or a key may be missing. `impossible` returns the accesses that the
+    /// sandbox denies.
     fn assemble(
         path: &Path,
         lifetime: Lifetime,
@@ -111,12 +112,12 @@ impl Service {
                 .map(|(path, seen)| (path.clone(), Some(seen.clone()))),
         );
         if !problems.is_empty() {
-            // One of them may be why: what could not be read is watched too.
+            // An unreadable file may be the cause, so it is watched too.
             watched.extend(unread(&config));
         }
         let impossible = impossible(&config);
         if !impossible.is_empty() {
-            // That such a file cannot be read is said already, and better.
+            // The sandbox problem already explains the unreadable file.
             problems.retain(|problem| impossible.iter().all(|other| other.key != problem.key));
             problems.extend(impossible);
             return (None, problems);
@@ -145,7 +146,7 @@ impl Service {
             Some((folder, place)) => {
                 MachineSemaphore::shared(config.limits.max_hashes(), folder).unwrap_or_else(
                     |error| {
-                        // Logins go on: it bounds work, and keeps nobody out.
+                        // Logins continue: the semaphore only limits work.
                         warnings.push(Problem {
                             file: config.path.clone(),
                             place: Some(*place),
@@ -177,7 +178,7 @@ impl Service {
         (Some(service), problems)
     }
 
-    /// A service made of parts that are at hand.
+    /// A service made of existing parts.
     pub fn new(config: Config, gate: Gate) -> Self {
         Self {
             config,
@@ -193,12 +194,12 @@ impl Service {
         &self.config
     }
 
-    /// The decision's parts.
+    /// The parts of the decision.
     pub fn gate(&self) -> &Gate {
         &self.gate
     }
 
-    /// The password files, each of which can be replaced by another version of it.
+    /// The password files. Each can be replaced by a new version of it.
     pub fn users_files(&self) -> &[Arc<UsersFile>] {
         &self.files
     }
@@ -208,18 +209,18 @@ impl Service {
         &self.domain_files
     }
 
-    /// What an administrator should look at, though it works.
+    /// The warnings for the administrator.
     pub fn warnings(&self) -> &[Problem] {
         &self.warnings
     }
 
-    /// The same service, but wrong passwords count for nothing: an administrator tries something.
+    /// The same service without a throttle, for tests by an administrator.
     pub fn without_throttle(mut self) -> Self {
         self.gate.throttle = None;
         self
     }
 
-    /// The hosts that have no address at the moment.
+    /// The hosts without an address at the moment.
     pub fn unresolved(&self) -> Vec<Problem> {
         self.gate.routes.unresolved(&self.config.path)
     }

@@ -1,4 +1,4 @@
-//! What a configuration needs of the sandbox, and whether a process in it can have that.
+//! The accesses that a configuration needs, and whether the sandbox of this process allows them.
 
 use std::path::PathBuf;
 
@@ -6,8 +6,8 @@ use crate::config::{Config, Use};
 use crate::sys::problem::Problem;
 use crate::sys::sandbox::{Mode, Need, Sandbox, Unavailable, What};
 
-/// Puts this process into the sandbox that `config` asks for; `own_files` are the sockets that it
-/// removes at its end. To be called before there are threads.
+/// Puts this process into the sandbox that `config` asks for. `own_files` are the sockets that it
+/// removes at its end. Call it before the process has further threads.
 pub fn enter(config: &Config, own_files: Vec<PathBuf>) -> Result<Option<Sandbox>, Unavailable> {
     let remove = own_files.into_iter().map(|file| Need {
         what: What::Remove(file),
@@ -18,7 +18,7 @@ pub fn enter(config: &Config, own_files: Vec<PathBuf>) -> Result<Option<Sandbox>
     Sandbox::start(config.sandbox, &needs)
 }
 
-/// What of a configuration a process cannot do that is in this sandbox, or in none.
+/// The accesses that a configuration needs and this sandbox denies; none without a sandbox.
 pub(super) fn denied(sandbox: Option<&Sandbox>, config: &Config) -> Vec<Problem> {
     let mut problems = sandbox.map_or_else(Vec::new, |sandbox| {
         sandbox.denied(&config.path, needs(config))

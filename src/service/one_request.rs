@@ -13,7 +13,7 @@ use crate::nginx::refusal::{Refusal, Trouble};
 use crate::nginx::request::Outline;
 use crate::sys::{Lifetime, logger};
 
-/// Answers one request with the configuration in a file. Whatever fails, the answer is one that nginx
+/// Answers one request with the configuration in a file. Every failure becomes an answer that nginx
 /// understands.
 pub struct OneRequest<'a> {
     /// The configuration file.

@@ -1,4 +1,4 @@
-//! The stores of a configuration, opened.
+//! Opens the stores of a configuration.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -19,37 +19,37 @@ use crate::users::cache::Cache;
 use crate::users::file::domains::{DomainFiles, DomainSettings, first_of};
 use crate::users::file::{self, FileStore, MAX_PROBLEMS, Reading, UsersFile, and_more};
 
-/// What opening the stores comes to.
+/// The result of opening the stores.
 #[derive(Default)]
 pub struct Opened {
-    /// Those that could be opened.
+    /// The stores that could be opened.
     pub sources: Vec<Source>,
-    /// Who may log in as somebody else.
+    /// The users that may log in as other users.
     pub masters: Option<Masters>,
-    /// Why others could not.
+    /// Why other stores could not be opened.
     pub problems: Vec<Problem>,
-    /// What is worth a look.
+    /// Warnings.
     pub warnings: Vec<Problem>,
-    /// The password files among them, also that of the masters.
+    /// The password files among the stores, including that of the masters.
     pub files: Vec<Arc<UsersFile>>,
-    /// Those of domains.
+    /// The folders with a file for each domain.
     pub domain_files: Vec<Arc<DomainFiles>>,
-    /// The password files that were read, well or not.
+    /// The password files that were read, with or without success.
     pub watched: Watched,
 }
 
-/// How long a start and a reload wait for what databases say of their queries: the users of the other
-/// stores wait as long. One that is slower is asked again at each login, as one that is down.
+/// How long a start and a reload wait for databases to check their queries; the users of the other
+/// stores wait as long. A slower database is asked again at each login, like one that is down.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// Opens every store of the configuration. A database that is down is opened all the same: it is
-/// asked again at each login.
+/// Opens every store of the configuration. A database that is down is opened too: it is asked again
+/// at each login.
 pub fn open(config: &Config, lifetime: Lifetime) -> Opened {
     open_after(config, lifetime, None)
 }
 
-/// The same at a reload. A store of `before` whose settings have not changed is kept, with its
-/// connections, with what it remembers and with what it knows about outages.
+/// Opens the stores at a reload. A store of `before` with unchanged settings is kept, with its
+/// connections, its caches and its circuit breaker.
 pub fn open_after(config: &Config, lifetime: Lifetime, before: Option<&Service>) -> Opened {
     let mut opened = Opened::default();
     let mut opening = Opening {
@@ -71,7 +71,7 @@ pub fn open_after(config: &Config, lifetime: Lifetime, before: Option<&Service>)
 }
 
 impl Opened {
-    /// Warns of what stores give and nothing is made of.
+    /// Warns about values of stores that have no effect.
     fn pass_remarks_on(&mut self, config: &Config) {
         for source in &self.sources {
             let place = config.users.get(source.table);
@@ -85,7 +85,7 @@ impl Opened {
         }
     }
 
-    /// Warns of stores that cannot say which login they have found.
+    /// Warns about stores that do not report which login they found.
     fn warn_of_unlike(&mut self, config: &Config) {
         for source in &self.sources {
             let Some(lack) = source.store.lacks_likeness() else {
@@ -106,7 +106,7 @@ impl Opened {
     }
 }
 
-/// What opens the stores.
+/// Opens the stores and collects the result.
 struct Opening<'a> {
     config: &'a Config,
     lifetime: Lifetime,
@@ -115,9 +115,9 @@ struct Opening<'a> {
     opened: &'a mut Opened,
 }
 
-/// Tries every store for real, each within `patience`; what is to be mended, where the
-/// configuration has that store. One whose place or credentials have a problem in `said` is not tried:
-/// it would fail for the same reason.
+/// Sends a real question to every store, each within `patience`; returns the problems, at the
+/// position of the store in the configuration. A store with a problem of its address or credentials
+/// in `said` is skipped: it would fail for the same reason.
 pub fn try_all(
     config: &Config,
     sources: &[Source],
@@ -189,12 +189,13 @@ impl<'a> Opening<'a> {
         });
     }
 
-    /// The source whose store was opened for the same settings; certificates of a file are part of them.
+    /// The earlier source whose store has the same settings, including the content of certificate
+    /// files.
     fn kept(&self, users: &UsersConfig) -> Option<&'a Source> {
         if matches!(users.store, StoreConfig::File(_) | StoreConfig::Domains(_)) {
             return None;
         }
-        // A database that is not trusted any longer is opened anew, which says why.
+        // A database that is no longer trusted is opened again, which reports why.
         #[cfg(feature = "sql")]
         if let StoreConfig::Sql(settings) = &users.store
             && let crate::users::sql::Kind::Sqlite(path) = &settings.kind
@@ -215,7 +216,7 @@ impl<'a> Opening<'a> {
         sources.find(|source| source.table == table)
     }
 
-    /// The bound on questions to a store that asks another server.
+    /// The circuit breaker of a store that asks another server.
     fn bound(&self, users: &UsersConfig) -> Option<Arc<Bound>> {
         let most = self.config.max_questions(users.max_questions);
         let bounded = match &users.store {
@@ -355,7 +356,7 @@ impl<'a> Opening<'a> {
 }
 
 impl Fault {
-    /// The same where the configuration has the store.
+    /// The same, at the position of the store in the configuration.
     pub(super) fn problem(self, config: &Path, places: &Places) -> Problem {
         Problem {
             file: config.to_owned(),
@@ -366,7 +367,7 @@ impl Fault {
     }
 }
 
-/// Whether users are looked up of whom no password is checked.
+/// Whether users are looked up without a password.
 fn takes_logins_without_password(config: &Config) -> bool {
     #[cfg(feature = "oauth")]
     let tokens = config.oauth.is_some();
@@ -379,13 +380,13 @@ fn takes_logins_without_password(config: &Config) -> bool {
         || inbound.is_some_and(|inbound| inbound.asks_stores())
 }
 
-/// A store, for all threads.
+/// A store, shared by all threads.
 #[cfg(any(feature = "ldap", feature = "remote"))]
 fn shared<S: UserStore + 'static>(store: S) -> Arc<dyn UserStore> {
     Arc::new(store)
 }
 
-/// What a store that checks passwords itself is not asked about again, if its configuration says so.
+/// The cache of a store that checks passwords itself, if the configuration asks for one.
 fn cache(store: &StoreConfig) -> Option<Arc<Cache>> {
     let lifetime = match store {
         StoreConfig::Accept | StoreConfig::File(_) | StoreConfig::Domains(_) => Duration::ZERO,
@@ -401,7 +402,7 @@ fn cache(store: &StoreConfig) -> Option<Arc<Cache>> {
     (!lifetime.is_zero()).then(|| Arc::new(Cache::new(lifetime)))
 }
 
-/// The hosts that users have and nobody knows the address of, up to a bound.
+/// The hosts of users that have no known address, up to a maximum.
 pub fn unknown_hosts(
     config: &Config,
     settings: &file::Settings,
@@ -425,7 +426,7 @@ pub fn unknown_hosts(
     problems
 }
 
-/// A problem with a file as a whole stands where the configuration names the file.
+/// A problem with a whole file is reported at the position that names the file.
 fn named_in(config: &Path, key: &str, place: (usize, usize), problem: Problem) -> Problem {
     if problem.place.is_some() {
         return problem;

@@ -1,5 +1,4 @@
-//! Parts of a service that depend on little: which files to watch, the throttle, and whether all came
-//! out well.
+//! Small parts of opening a service: the files to watch, the throttle, and the check for problems.
 
 use std::path::Path;
 
@@ -10,7 +9,8 @@ use crate::sys::problem::Problem;
 use crate::sys::trusted_file::{Watched, fingerprint};
 use crate::throttle::{self, Counting, Throttle};
 
-/// The files that the configuration names and that were not read with it, as they are now.
+/// The files that the configuration names but that were not read with it, with their current
+/// fingerprints.
 pub(super) fn unread(config: &Config) -> Watched {
     let was_read = |path: &Path| config.files.iter().any(|(read, _)| read == path);
     let named = config.named.iter();
@@ -20,7 +20,7 @@ pub(super) fn unread(config: &Config) -> Watched {
         .collect()
 }
 
-/// What slows guessing down. Counts in memory are of no use to a process that ends with its request.
+/// The throttle. Counts in memory are useless in a process that ends with its request.
 pub(super) fn throttle(
     config: &Config,
     lifetime: Lifetime,
@@ -36,7 +36,7 @@ pub(super) fn throttle(
     (!forgets).then(|| Throttle::open(settings, counting, before))
 }
 
-/// Without a problem, what was made is whole.
+/// The result, if there is no problem.
 pub(super) fn whole(
     (service, problems): (Option<Service>, Vec<Problem>),
 ) -> Result<Service, Vec<Problem>> {
@@ -52,8 +52,7 @@ pub(super) fn whole(
     }
 }
 
-/// Those of further problems that stand in no line where something is wrong already: one fault has one
-/// message, the first.
+/// The further problems at positions without an earlier problem: each fault is reported once.
 pub(super) fn unsaid(further: Vec<Problem>, said: &[Problem]) -> Vec<Problem> {
     let line = |problem: &Problem| Some((problem.file.clone(), problem.place?.0));
     let lines: Vec<_> = said.iter().filter_map(line).collect();
@@ -64,8 +63,9 @@ pub(super) fn unsaid(further: Vec<Problem>, said: &[Problem]) -> Vec<Problem> {
         .collect()
 }
 
-/// Names that have no address, each with the warning that it is no host of `[hosts]`, which goes. If
-/// something else is wrong, a host may be missing for that reason, and such a name is not reported.
+/// Names without an address. The warning that such a name is not a host of `[hosts]` is removed. If
+/// there are other problems, a host may be missing because of them, and such names are not
+/// reported.
 pub(super) fn merge(
     unresolved: Vec<Problem>,
     said: &[Problem],

@@ -1,4 +1,4 @@
-//! Stores that are asked when they are opened whether they understand their settings.
+//! Asks stores when they are opened whether their settings work.
 
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
@@ -8,8 +8,7 @@ use crate::config::{Config, UsersConfig};
 use crate::sys::problem::Fault;
 use crate::sys::problem::Problem;
 
-/// Questions to stores, all asked at the same time: three that do not answer take no longer than
-/// one.
+/// Questions to stores, all asked at once: three stores that do not answer take no longer than one.
 #[derive(Default)]
 pub(super) struct Probes {
     answers: Vec<Receiver<Vec<Problem>>>,
@@ -17,7 +16,7 @@ pub(super) struct Probes {
 }
 
 impl Probes {
-    /// Asks a store in a thread of its own.
+    /// Asks a store in a separate thread.
     #[cfg_attr(
         not(feature = "sql"),
         expect(dead_code, reason = "only databases are asked")
@@ -33,7 +32,7 @@ impl Probes {
         let probe = move || {
             let faults = ask().err().into_iter().flatten();
             let problems = faults.map(|fault| fault.problem(&path, &places)).collect();
-            // Nobody waits for what comes late.
+            // A late answer is discarded.
             if let Err(late) = done.send(problems) {
                 for problem in late.0 {
                     log::error!("{problem}; logins that this store is asked about fail");
@@ -42,13 +41,13 @@ impl Probes {
         };
         self.answers.push(answer);
         self.store.push(users.name.clone());
-        // What cannot be asked is asked at each login.
+        // If no thread can be started, the store is asked at each login.
         if let Err(error) = thread::Builder::new().name("probe".to_owned()).spawn(probe) {
             log::error!("store {}: not asked, no thread: {error}", users.name);
         }
     }
 
-    /// What the stores say is wrong, as far as they say so within `patience`.
+    /// The problems that stores report within `patience`.
     pub(super) fn problems(self, patience: Duration) -> Vec<Problem> {
         let deadline = Instant::now() + patience;
         let mut problems = Vec::new();

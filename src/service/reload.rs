@@ -1,10 +1,10 @@
-//! The service that is in force while a server runs, and its reload.
+//! The current service of a running server, and its reload.
 //!
-//! mod_fcgid sends no signal when a file has changed, so the files are looked at as requests come,
-//! at most once a second. A broken version is reported once and the one before stays in force.
+//! mod_fcgid sends no signal when a file changes, so each request checks the files, at most once a
+//! second. A broken version is reported once, and the previous one stays in use.
 //!
-//! What is loaded as one has a `Lane`: the configuration with the keys and certificates that it
-//! names, and each password file with its app passwords. A lane waits for no other.
+//! Each unit that is loaded as a whole has a `Lane`: the configuration with its keys and
+//! certificates, and each password file with its app passwords. No lane waits for another.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
@@ -37,42 +37,41 @@ use domains::FolderLane;
 use lane::{Lane, Outcome, Turn};
 use users::UsersLane;
 
-/// How long the files are taken to be unchanged after a look.
+/// How long the files count as unchanged after a check.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
-/// The same while a file has changed just now.
+/// The same while a file has just changed.
 const LOOK_SOON: Duration = Duration::from_millis(50);
 
-/// How long a request waits for the first configuration that can be loaded: as long as a decision
-/// may take.
+/// How long a request waits for the first configuration that loads: as long as a decision may take.
 const FIRST_LOAD: Duration = Duration::from_secs(5);
 
-/// How long the request that has seen a change waits for the new version: its user may have been
-/// taken out hours ago.
+/// How long the request that found a change waits for the new version: its user may have been
+/// removed hours ago.
 const LOAD: Duration = Duration::from_secs(1);
 
-/// How long a signal is seen to: longer than a file that changes all the time is waited for. What
-/// is not loaded then is a matter of the next request.
+/// How long a signal is handled: longer than the time for a file that keeps changing. The next
+/// request loads the rest.
 const SIGNAL: Duration = Duration::from_secs(8);
 
-/// What is said of a version that does not come into force.
+/// The text in the log about a version that is not used.
 const KEPT: &str = "the version before stays in force";
 
-/// The service in force, if there is one, and what is needed to renew it.
+/// The current service, if there is one, and what is needed to reload it.
 pub struct Live(Arc<Inner>);
 
 struct Inner {
     path: PathBuf,
     sandbox: Option<Sandbox>,
-    /// `None` as long as no configuration could be loaded: every login gets the temporary failure.
+    /// `None` until a configuration has been loaded: every login gets the temporary failure.
     current: RwLock<Option<Arc<Service>>>,
     looked: Mutex<Instant>,
-    /// Whether to look again before long.
+    /// Whether to check again soon.
     soon: AtomicBool,
     configuration: Lane,
-    /// Those of the password files of the service in force.
+    /// The lanes of the current service's password files.
     users: Mutex<Vec<Arc<UsersLane>>>,
-    /// Those of the folders with a file for each domain.
+    /// The lanes of the folders with a file for each domain.
     folders: Mutex<Vec<Arc<FolderLane>>>,
 }
 
@@ -86,9 +85,9 @@ impl Live {
         }
     }
 
-    /// Loads the configuration at `path`; if that fails, logs why, answers the temporary failure
-    /// and looks again, in the sandbox that this process is in. For a process that a web server
-    /// starts: were it to end instead, mod_fcgid would soon stop starting it.
+    /// Loads the configuration at `path` in the sandbox of this process. If that fails, it logs
+    /// why, answers with the temporary failure and tries again. For a process that a web server
+    /// starts: if it ended instead, mod_fcgid would soon stop starting it.
     pub fn open_anyway(path: &Path, sandbox: Option<Sandbox>) -> Self {
         let inner = Inner::empty(path, sandbox);
         inner.configuration.ask();
@@ -96,14 +95,14 @@ impl Live {
         Self(Arc::new(inner))
     }
 
-    /// The service in force.
+    /// The current service.
     pub fn current(&self) -> Option<Arc<Service>> {
         self.0.current()
     }
 
-    /// Looks at the files, at most once a second, and loads those that have changed. That may take
-    /// as long as databases, DNS and slow disks do, so all requests meanwhile get what is still in
-    /// force, and only this one waits, but not for ever.
+    /// Checks the files, at most once a second, and loads those that changed. Databases, DNS and
+    /// slow disks can make that slow, so all other requests use the current version, and only this
+    /// one waits, with a time-out.
     fn look(&self) {
         if !self.0.is_time_to_look() {
             return;
@@ -112,8 +111,8 @@ impl Live {
         let _in_time_or_not = self.round().recv_timeout(patience);
     }
 
-    /// Looks at the files and loads those that have changed, in a thread of its own: a file system
-    /// that hangs keeps only that. The other end is gone when it is done.
+    /// Checks the files and loads those that changed, in a separate thread: a file system that
+    /// hangs blocks only that thread. The channel closes when it is done.
     fn round(&self) -> Receiver<()> {
         let (done, over) = channel();
         let inner = Arc::clone(&self.0);
@@ -159,7 +158,7 @@ impl Inner {
         self.folders.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether a lane has something to do soon, or is doing it.
+    /// Whether a lane has work soon or is working.
     fn is_busy(&self) -> bool {
         let (users, folders) = (self.users().clone(), self.folders().clone());
         self.configuration.is_busy()
@@ -186,7 +185,7 @@ impl Inner {
 
     fn look_safely(&self) {
         let look = || {
-            // Users first: a removed user must not stay in while a database is slow.
+            // Users first: a removed user must not stay accepted while a database is slow.
             let users = self.users().clone();
             users.iter().for_each(|users| self.look_at_users(users));
             let folders = self.folders().clone();
@@ -222,12 +221,11 @@ impl Inner {
         turn.report(outcome, self.current().map_or(nothing, |_| KEPT));
     }
 
-    /// Puts a new service in force, if it is good and its files are whole.
-    /// `None` if another turn does that meanwhile.
+    /// Makes a new service the current one, if it is valid and its files are complete.
     fn load(&self, turn: &Turn<'_>) -> Option<Outcome> {
         let before = self.current();
-        // A load that fails may not tell which files it would need: those of the version in force
-        // are the ones that are likely to come right again.
+        // A failed load may not know all its files: those of the current version are the ones that
+        // are likely to be repaired.
         let before_files = before.iter().flat_map(|before| &before.config().files);
         let known: Watched = before_files
             .map(|(path, _)| (path.clone(), fingerprint(path).ok()))
@@ -243,7 +241,7 @@ impl Inner {
         if !turn.is_wanted() {
             return None;
         }
-        // Where there is nothing that could stay in force, it is taken as it is.
+        // If there is no current service, the new one is used as it is.
         if before.is_some() {
             unfinished = turn.still_unfinished(unfinished);
             if !unfinished.is_empty() {
@@ -299,7 +297,7 @@ impl Inner {
         let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
         let old = current.replace(service);
         drop(current);
-        // To close what it had open may take a moment, in which nobody should wait.
+        // Closing its connections may take a moment, so no lock is held.
         drop(old);
     }
 
@@ -322,7 +320,7 @@ impl Application for Live {
         if admitted() {
             return true;
         }
-        // Where all are turned away no request comes that would have the files looked at.
+        // If every connection is refused, no request triggers a check of the files.
         self.look();
         admitted()
     }
@@ -344,7 +342,8 @@ impl Application for Live {
             .refuse(cause_of(why), &Outline::of(&Params::bounded(0)), out);
     }
 
-    /// Returns when all that has changed is loaded, but for what would hold the next reload up.
+    /// Returns when everything that changed is loaded, except for work that would delay the next
+    /// reload.
     fn reload(&self) {
         self.0.configuration.ask();
         let users = self.0.users().clone();
@@ -364,8 +363,8 @@ impl Application for Live {
     }
 }
 
-/// Answers every login with the temporary failure: for a process that a web server starts, and
-/// that cannot be made to work.
+/// Answers every login with the temporary failure: for a process that a web server starts and that
+/// cannot work.
 pub struct Unusable;
 
 impl Application for Unusable {

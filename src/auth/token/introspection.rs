@@ -235,7 +235,7 @@ impl Resolver for KnownNames {
             Err(_) => self.0.addresses(host, Instant::now() + *timeout.after)?,
         };
         let mut resolved = self.empty();
-        // The size of the buffer.
+        // The result holds at most 16 addresses.
         for address in addresses.into_iter().take(16) {
             resolved.push((address, port).into());
         }

@@ -1,4 +1,5 @@
-//! Who may ask: the web servers and nginx itself, by what they show and where they ask from.
+//! Decides which fronts (web servers, or nginx itself) may send requests, by their key and their
+//! address.
 
 use std::net::IpAddr;
 
@@ -8,12 +9,12 @@ use crate::login::Network;
 use crate::nginx::refusal::Refusal;
 use crate::secret::SharedKey;
 
-/// The header that holds the key where no other is configured.
+/// The default header for the key.
 pub const KEY_HEADER: &str = "X-Auth-Key";
 
-/// Headers that web servers act on, add to, or do not pass on to programs. Apache keeps
-/// Authorization and Proxy-Authorization to itself (`ap_add_common_vars` in util_script.c) and
-/// drops Proxy (CVE-2016-5387).
+/// Headers that web servers act on, add to, or do not pass on to programs. Apache does not pass on
+/// Authorization and Proxy-Authorization (`ap_add_common_vars` in util_script.c), and drops Proxy
+/// (CVE-2016-5387).
 const NOT_OURS: &[&str] = &[
     "Authorization",
     "Connection",
@@ -38,11 +39,11 @@ const NOT_OURS: &[&str] = &[
     "Via",
 ];
 
-/// What the names of nginx's own headers begin with, and those that proxies write.
+/// The prefixes of nginx's own headers and of headers that proxies write.
 const NGINX_HAS: &[&str] = &["auth-", "client-", "proxy-"];
 const PROXIES_HAVE: &[&str] = &["x-forwarded-"];
 
-/// The header that holds the key.
+/// The header with the key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeyHeader {
     /// The CGI variable that it becomes (RFC 3875, 4.1.18).
@@ -58,7 +59,7 @@ impl KeyHeader {
         };
         let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
         if name.is_empty() || !name.bytes().all(plain) {
-            // Of other characters, and of "_" above all, Apache makes no variable.
+            // Apache makes no variable from other characters, in particular not from "_".
             return Err("is no name for a header: letters, digits and hyphens");
         }
         if name.len() > 100 {
@@ -92,25 +93,25 @@ impl Default for KeyHeader {
     }
 }
 
-/// What every request must show.
+/// The keys that every request must have one of.
 #[derive(Clone, Debug)]
 pub struct Keys {
-    /// Where it stands.
+    /// The header with the key.
     pub header: KeyHeader,
-    /// Any of these; while a key is changed, the old one too. At least one.
+    /// The accepted keys, at least one; while a key is changed, the old one too.
     pub keys: Vec<SharedKey>,
 }
 
-/// Where requests may come from.
+/// The allowed origins of requests.
 ///
-/// Each way to get here has one thing that whoever asks cannot make up, and that is compared: the
-/// address of a TCP connection; the right to write to a Unix socket that we serve; and what the
-/// web server that started us says about who asked it.
+/// For each transport, a property is compared that the sender cannot forge: the address of a TCP
+/// connection; the right to write to a Unix socket of this process; and the address that the web
+/// server that started this process reports for its client.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AllowedFronts {
     /// The addresses of fronts.
     pub networks: Vec<Network>,
-    /// Whether that is anybody who may write to a Unix socket that we serve.
+    /// Whether every program that may write to a Unix socket of this process is allowed.
     pub unix: bool,
 }
 
@@ -122,29 +123,30 @@ impl AllowedFronts {
     }
 }
 
-/// Who may ask. By default everybody, and nobody is believed.
+/// Which requests are accepted. By default all are, and what they say about their client is not
+/// trusted.
 #[derive(Clone, Debug, Default)]
 pub struct Fronts {
-    /// `None`: no key is asked for.
+    /// `None`: no key is required.
     pub keys: Option<Keys>,
     /// `None`: requests may come from anywhere.
     pub places: Option<AllowedFronts>,
 }
 
 impl Fronts {
-    /// Whether everybody may ask who reaches us.
+    /// Whether every request is accepted.
     pub fn are_anybody(&self) -> bool {
         self.keys.is_none() && self.places.is_none()
     }
 
-    /// Whether this is one of the keys; false where none is asked for.
+    /// Whether this is one of the keys; false if no key is required.
     pub fn know_key(&self, offered: &[u8]) -> bool {
         let keys = self.keys.as_ref();
         keys.is_some_and(|keys| SharedKey::any_matches(&keys.keys, offered))
     }
 
-    /// Whether a connection of this peer is to be served at all. What comes from the web server
-    /// that started us must be looked at before that can be said.
+    /// Whether a connection of this peer is served at all. For the web server that started this
+    /// process, that is only known from the request.
     pub fn may_connect(&self, peer: Peer) -> bool {
         match (&self.places, peer) {
             (None, _) | (_, Peer::WebServer) => true,
@@ -153,15 +155,14 @@ impl Fronts {
         }
     }
 
-    /// Whether the request comes from where it may and shows the key, as far as either is asked
-    /// for. Then it is nginx's, unless [`Fronts::are_anybody`], and what it says of its client can
-    /// be believed.
+    /// Whether the request has an allowed origin and the key, as far as they are required. Then it
+    /// is from nginx, unless [`Fronts::are_anybody`], and its data about the client is trusted.
     pub(super) fn admit(&self, params: &Params<'_>, peer: Peer) -> Result<(), Refusal> {
         let from_there = match (&self.places, peer) {
             (Some(places), Peer::WebServer) => {
                 asker(params).is_some_and(|address| places.have(address))
             }
-            // Asked again: the connection may be older than the configuration.
+            // Checked again: the connection may be older than the configuration.
             _ => self.may_connect(peer),
         };
         if !from_there {
@@ -170,15 +171,14 @@ impl Fronts {
         let Some(keys) = &self.keys else {
             return Ok(());
         };
-        // Two headers can become the same variable; then nobody can tell which is which.
+        // Two headers can become the same variable; then it is unknown which one is nginx's.
         match only(params, &keys.header.variable) {
             Some(offered) if self.know_key(offered) => Ok(()),
             _ => Err(Refusal::WrongKey),
         }
     }
 
-    /// The address to be named for a request that is not admitted: one that whoever asked cannot
-    /// have made up.
+    /// The address to log for a request that is not admitted: one that the sender cannot forge.
     pub fn stranger(&self, params: &Params<'_>, peer: Peer) -> Option<IpAddr> {
         let listed = |address| {
             self.places
@@ -187,18 +187,19 @@ impl Fronts {
         };
         match peer {
             Peer::Tcp(address) if !listed(address) => Some(address),
-            // A front that may connect is believed, as is a web server on a Unix socket.
+            // The address from a front that may connect is trusted, and that from a web server on a
+            // Unix socket.
             Peer::Tcp(_) | Peer::Unix | Peer::WebServer => asker(params),
         }
     }
 }
 
-/// Who asked the web server, as that says: `REMOTE_ADDR` (RFC 3875, 4.1.8).
+/// The client of the web server, as the web server reports it: `REMOTE_ADDR` (RFC 3875, 4.1.8).
 fn asker(params: &Params<'_>) -> Option<IpAddr> {
     address(only(params, b"REMOTE_ADDR")?)
 }
 
-/// The value of a variable that came exactly once.
+/// The value of a variable that occurs exactly once.
 fn only<'a>(params: &Params<'a>, variable: &[u8]) -> Option<&'a [u8]> {
     let mut values = params.iter().filter(|(name, _)| *name == variable);
     let (_, value) = values.next()?;

@@ -1,4 +1,4 @@
-//! The headers of one request as they came, and what each of them says.
+//! Reads the headers of one request: each header's raw value, and the checked type that it becomes.
 
 use std::net::IpAddr;
 
@@ -41,10 +41,10 @@ pub(super) enum Header {
 }
 
 impl Header {
-    /// How many there are.
+    /// The number of headers.
     const COUNT: usize = Self::XAuthKey as usize + 1;
 
-    /// The header behind a CGI variable.
+    /// The header that a CGI variable contains.
     pub(super) fn from_variable(variable: &[u8]) -> Option<Self> {
         Some(match variable.strip_prefix(b"HTTP_")? {
             b"AUTH_METHOD" => Self::AuthMethod,
@@ -76,7 +76,7 @@ impl Header {
         })
     }
 
-    /// Its name, as nginx writes it.
+    /// Its name in nginx's spelling.
     pub(super) fn name(self) -> &'static str {
         match self {
             Self::AuthMethod => "Auth-Method",
@@ -108,7 +108,7 @@ impl Header {
     }
 }
 
-/// Whether nginx sends a header of this name by itself.
+/// Whether nginx itself sends a header of this name.
 #[cfg(feature = "remote")]
 pub(crate) fn is_sent_by_nginx(name: &str) -> bool {
     let variable = format!("HTTP_{}", name.to_ascii_uppercase().replace('-', "_"));
@@ -145,9 +145,9 @@ impl<'a> Headers<'a> {
         self.values[header as usize]
     }
 
-    /// Some fronts let a mail client of theirs add a header that CGI gives the same name as one
-    /// of nginx's; then nobody can tell which is which. Apache joins the two with a comma, which no
-    /// address has in it.
+    /// Some fronts let their own HTTP client add a header that becomes the same CGI variable as one
+    /// of nginx's; then it is unknown which value is nginx's. Apache joins the two with a comma,
+    /// which no address contains.
     pub(super) fn each_once(&self) -> Result<(), Refusal> {
         let client = self.get(Header::ClientIp).unwrap_or_default();
         let joined = client.contains(&b',').then_some(Header::ClientIp);
@@ -156,8 +156,8 @@ impl<'a> Headers<'a> {
         })
     }
 
-    /// Whether `Auth-User` and `Auth-Pass` are there for a method that goes by them. nginx sends both with every
-    /// method, but some fronts leave out a header with an empty value, as lighttpd does
+    /// Whether `Auth-User` and `Auth-Pass` are present for a method that needs them. nginx sends
+    /// both with every method, but some fronts omit a header with an empty value, as lighttpd does
     /// (`http_request_parse_headers` in request.c).
     pub(super) fn has_credentials(&self) -> Result<(), Refusal> {
         let goes_by_them = !matches!(self.method(), Some(Method::External | Method::None));
@@ -170,9 +170,9 @@ impl<'a> Headers<'a> {
         }
     }
 
-    /// What is told another `auth_http` service as it came must be one line each. nginx sends no control
-    /// bytes in these (`X509_NAME_print_ex` escapes them), but for a `Client-Host` before 1.29.7
-    /// (CVE-2026-28753).
+    /// Each value that is passed on unchanged to another `auth_http` service must be one line.
+    /// nginx sends no control bytes in these (`X509_NAME_print_ex` escapes them), except in a
+    /// `Client-Host` before 1.29.7 (CVE-2026-28753).
     pub(super) fn are_lines(&self) -> Result<(), Refusal> {
         const PASSED_ON: [Header; 9] = [
             Header::ClientHost,
@@ -192,9 +192,9 @@ impl<'a> Headers<'a> {
         }
     }
 
-    /// What nginx tells an SMTP server of the client, besides the login. A client that has the say
-    /// over its own name in DNS could put a blank there (CVE-2026-28753). The recipient is read for
-    /// itself, and refused as one.
+    /// The values about the client that nginx sends to an SMTP server, besides the login. A client
+    /// that controls its own name in DNS could put a blank there (CVE-2026-28753). The recipient is
+    /// checked separately.
     pub(super) fn fit_for_the_mail_server(&self) -> Result<(), Refusal> {
         if self.protocol() != Protocol::Smtp {
             return Ok(());
@@ -216,7 +216,7 @@ impl<'a> Headers<'a> {
         Protocol::from_word(self.get(Header::AuthProtocol).unwrap_or_default())
     }
 
-    /// What the client proves itself with; `None` for mail that another server brings.
+    /// The proof of the client; `None` for incoming mail of another server.
     pub(super) fn proof(&self) -> Result<Option<Proof>, Refusal> {
         let pass = || {
             let pass = self.get(Header::AuthPass).unwrap_or_default();
@@ -239,7 +239,7 @@ impl<'a> Headers<'a> {
         }))
     }
 
-    /// How the client shows who it is; `None` if that is not known.
+    /// The method of the client; `None` if it is unknown.
     pub(super) fn method(&self) -> Option<Method> {
         Some(match self.get(Header::AuthMethod).unwrap_or_default() {
             b"plain" | b"" => Method::Plain,
@@ -252,7 +252,8 @@ impl<'a> Headers<'a> {
         })
     }
 
-    /// No header stands for the first attempt; one that is no number for none that can be counted.
+    /// A missing header means the first attempt; a value that is not a number means an unknown
+    /// attempt.
     pub(super) fn attempt(&self) -> Option<u32> {
         self.get(Header::AuthLoginAttempt).map_or(Some(1), number)
     }
@@ -310,10 +311,10 @@ fn number<T: std::str::FromStr>(digits: &[u8]) -> Option<T> {
     std::str::from_utf8(digits).ok()?.parse().ok()
 }
 
-/// Undoes `ngx_escape_uri` with NGX_ESCAPE_MAIL_AUTH, once and bytewise: `%XX` is a byte, `+` is
-/// a plus. nginx escapes every `%`, so one without two hexadecimal digits is not from nginx.
+/// Reverses `ngx_escape_uri` with NGX_ESCAPE_MAIL_AUTH, once and byte by byte: `%XX` is a byte, `+`
+/// is a plus. nginx escapes every `%`, so one without two hexadecimal digits is not from nginx.
 pub(crate) fn decoded(escaped: &[u8]) -> Option<Vec<u8>> {
-    // It may be a password, also where it ends in an error.
+    // It may be a password, also if decoding fails.
     let mut bytes = Zeroizing::new(Vec::with_capacity(escaped.len()));
     let mut rest = escaped;
     while let Some((&first, after)) = rest.split_first() {

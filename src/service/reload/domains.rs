@@ -1,8 +1,8 @@
-//! The password files of domains while a server runs: those that come, change and go.
+//! Reloads the password files of domains while a server runs: new, changed and removed ones.
 //!
-//! Each file has a lane of its own, as other password files have. There may be thousands, so a look at
-//! the folder takes one system call for each of them, and only those that have changed, or that
-//! something is the matter with, are looked at more closely.
+//! Each file has its own lane, like other password files. There may be thousands, so a check of the
+//! folder makes one system call for each; only files that changed, or that have a problem, are
+//! checked further.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -24,16 +24,16 @@ pub(super) struct FolderLane {
 #[derive(Default)]
 struct State {
     files: BTreeMap<Box<str>, Tracked>,
-    /// What was said of the folder last.
+    /// The last messages about the folder.
     said: Vec<Problem>,
-    /// The same of names that are passed over.
+    /// The last messages about skipped names.
     odd: Vec<Problem>,
 }
 
 struct Tracked {
     users: Arc<UsersLane>,
     seen: Version,
-    /// Since when it is not there.
+    /// Since when it is missing.
     missing: Option<Instant>,
 }
 
@@ -48,7 +48,7 @@ impl FolderLane {
             };
             let users = Arc::new(UsersLane::new(&file));
             if file.current().is_none() {
-                // It is tried again, and what is wrong is said where it has changed.
+                // It is loaded again, and problems are reported if it has changed.
                 users.lane.ask();
             }
             let tracked = Tracked {
@@ -65,7 +65,7 @@ impl FolderLane {
         }
     }
 
-    /// Whether there is something to do soon, or it is being done.
+    /// Whether it has work soon or is working.
     pub(super) fn is_busy(&self) -> bool {
         let state = self.state();
         let busy = |file: &Tracked| file.missing.is_some() || file.users.lane.is_busy();
@@ -83,7 +83,7 @@ impl FolderLane {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Notes what is in the folder; the files that are to be looked at more closely.
+    /// Records the content of the folder; returns the files that need a further check.
     fn note(&self, listing: Listing) -> Vec<Arc<UsersLane>> {
         let mut due = Vec::new();
         let mut state = self.state();
@@ -99,7 +99,7 @@ impl FolderLane {
                 file.missing.get_or_insert_with(Instant::now);
             }
         }
-        // One that another is put in place of may be gone for a moment.
+        // A file that is being replaced may be missing for a moment.
         let is_gone = |file: &Tracked| file.missing.is_some_and(|since| since.elapsed() >= SETTLED);
         let gone: Vec<_> = files.extract_if(.., |_, file| is_gone(file)).collect();
         for (domain, version) in listing.files {
@@ -136,7 +136,7 @@ impl FolderLane {
 }
 
 impl Inner {
-    /// Looks at a folder with files of domains, and puts what has changed in force.
+    /// Checks a folder with files of domains, and loads those that changed.
     pub(super) fn load_domains(&self, folder: &FolderLane) {
         let Some(turn) = folder.lane.enter() else {
             return;

@@ -1,5 +1,5 @@
-//! The folders that lead to files: who owns them and who may write to them decides whether the files
-//! in them are taken, and a change there changes nothing about the files themselves.
+//! Watches the folders on the way to files: their owners and modes decide whether the files are
+//! trusted, and a change there does not change the files.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -11,16 +11,16 @@ use crate::sys::trusted_file::{Identity, identify};
 /// The folders on the way to the files of one lane.
 #[derive(Default)]
 pub(super) struct Folders {
-    /// As they were at the last look; `None` for one that cannot be looked at.
+    /// Their state at the last check; `None` for one that could not be read.
     seen: Mutex<BTreeMap<PathBuf, Option<Identity>>>,
-    /// Whether somebody is looking at them: a file system may never answer.
+    /// Whether a check is in progress: a file system may never answer.
     looking: AtomicBool,
 }
 
 impl Folders {
-    /// Looks at the folders on the way to these files; whether the owner or the mode of one, or the
-    /// folder itself, has changed since the last look. One that was not looked at before has not, and
-    /// while another look is not over, none has.
+    /// Checks the folders on the way to these files: whether the owner or the mode of one, or the
+    /// folder itself, changed since the last check. A folder that was not checked before counts as
+    /// unchanged; while another check is in progress, all do.
     pub(super) fn look<'a>(&self, files: impl Iterator<Item = &'a Path>) -> bool {
         let Some(found) = self.find(files) else {
             return false;
@@ -33,7 +33,7 @@ impl Folders {
         changed
     }
 
-    /// Notes those of the folders on the way to these files that were not looked at before.
+    /// Records the folders on the way to these files that were not checked before.
     pub(super) fn add<'a>(&self, files: impl Iterator<Item = &'a Path>) {
         let found = self.find(files).unwrap_or_default();
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
@@ -42,7 +42,7 @@ impl Folders {
         }
     }
 
-    /// The folders as they are; `None` while another look is not over.
+    /// The current state of the folders; `None` while another check is in progress.
     fn find<'a>(
         &self,
         files: impl Iterator<Item = &'a Path>,
@@ -53,7 +53,7 @@ impl Folders {
         let mut found = BTreeMap::new();
         for file in files {
             note(file, &mut found);
-            // Where links lead elsewhere, the folders there count too.
+            // The folders on the way to a link's target count too.
             if let Ok(real) = file.canonicalize() {
                 note(&real, &mut found);
             }

@@ -1,7 +1,7 @@
-//! When a file that has changed may be loaded.
+//! Decides when a changed file may be loaded.
 //!
-//! A file that is written in its place is half a file for a moment, and half a file can look whole.
-//! Nothing tells when the writer is done; so what counts is how long the file has been left alone.
+//! A file that is written in place is half-written for a moment, and a half-written file can look
+//! complete. The end of writing cannot be detected, so the time since the last change decides.
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -10,52 +10,52 @@ use std::time::{Duration, Instant, SystemTime};
 
 use crate::sys::trusted_file::{Fingerprint, fingerprint};
 
-/// How long a file must have been left alone.
+/// How long a file must be unchanged.
 pub(super) const SETTLED: Duration = Duration::from_millis(300);
 
-/// How long one that is never left alone is waited for.
+/// The maximum wait for a file that keeps changing.
 pub(super) const PATIENCE: Duration = Duration::from_secs(5);
 
-/// How long one without a line feed at its end must have kept its size: the line may be half.
+/// How long a file without a final line feed must keep its size: its last line may be half-written.
 pub(super) const COMPLETE: Duration = Duration::from_secs(10);
 
-/// A file, and what was seen of it.
+/// A file with its observed states.
 pub(super) struct WatchedFile {
     path: PathBuf,
     seen: Mutex<Seen>,
-    /// Whether somebody is looking at it: a file system may never answer.
+    /// Whether a check is in progress: a file system may never answer.
     looking: AtomicBool,
 }
 
 #[derive(Clone)]
 struct Seen {
-    /// As it was when it was last loaded, well or not; `None` for a file that was not there.
+    /// Its state when it was last loaded, with or without success; `None` if it did not exist.
     loaded: Option<Fingerprint>,
-    /// As it was at the last look.
+    /// Its state at the last check.
     last: Option<Fingerprint>,
-    /// Since when it is not what was loaded.
+    /// Since when it differs from the loaded state.
     changed: Option<Instant>,
-    /// Since when it has its size, if something is new about it.
+    /// Since when it has its size, if it has changed.
     sized: Instant,
-    /// Whether what was loaded is in force.
+    /// Whether the loaded state is in use.
     good: bool,
-    /// As it was when what is in force was loaded.
+    /// Its state when the version in use was loaded.
     in_force: Option<Fingerprint>,
 }
 
-/// What is to be done about a file.
+/// The next step for a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Freshness {
-    /// Nothing: it is what was loaded.
+    /// None: it is unchanged.
     Same,
-    /// It has changed, and can be loaded.
+    /// It has changed and can be loaded.
     Ready,
-    /// It has changed just now, and is to be looked at again.
+    /// It has just changed and must be checked again.
     Fresh,
 }
 
 impl WatchedFile {
-    /// A file that was loaded when it was like this.
+    /// A file that was loaded in this state.
     pub(super) fn new(path: PathBuf, loaded: Option<Fingerprint>, now: Instant) -> Self {
         Self {
             path,
@@ -71,7 +71,7 @@ impl WatchedFile {
         }
     }
 
-    /// A file that nothing is known of yet, as it is now.
+    /// A file that has not been loaded, in its current state.
     pub(super) fn found(path: PathBuf) -> Self {
         let seen = fingerprint(&path).ok();
         let file = Self::new(path, seen, Instant::now());
@@ -83,7 +83,7 @@ impl WatchedFile {
         &self.path
     }
 
-    /// Looks at the file. While another look is not over, the file counts as unchanged.
+    /// Checks the file. While another check is in progress, the file counts as unchanged.
     pub(super) fn look(&self) -> Freshness {
         if self.looking.swap(true, Ordering::SeqCst) {
             return Freshness::Same;
@@ -97,31 +97,31 @@ impl WatchedFile {
         freshness
     }
 
-    /// It is being loaded, as it was at the last look.
+    /// Notes that it is being loaded in the state of the last check.
     pub(super) fn load(&self) {
         let mut seen = self.seen();
         seen.loaded = seen.last.clone();
         seen.changed = None;
     }
 
-    /// Whether this version is the one of the last look.
+    /// Whether this version is that of the last check.
     pub(super) fn is(&self, version: &Fingerprint) -> bool {
         self.seen().last.as_ref() == Some(version)
     }
 
-    /// It was not loaded after all.
+    /// Notes that it was not loaded.
     pub(super) fn put_off(&self) {
         self.seen().loaded = None;
     }
 
-    /// What was loaded is in force.
+    /// Notes that the loaded state is in use.
     pub(super) fn accept(&self) {
         let mut seen = self.seen();
         seen.good = true;
         seen.in_force = seen.loaded.clone();
     }
 
-    /// It was loaded, as it was then.
+    /// Notes that it was loaded in this state.
     pub(super) fn loaded(&self, loaded: Option<Fingerprint>) {
         let mut seen = self.seen();
         seen.note(loaded.clone(), Instant::now());
@@ -129,8 +129,7 @@ impl WatchedFile {
         seen.changed = None;
     }
 
-    /// Whether it has kept its size so long that nobody is going to add to its last line, or its content
-    /// is in force already.
+    /// Whether it has kept its size long enough to be complete, or its content is in use already.
     pub(super) fn is_complete(&self) -> bool {
         let now = SystemTime::now();
         let seen = self.seen();
@@ -158,7 +157,7 @@ impl Seen {
             (Some(_), None) | (None, Some(_)) => false,
         };
         let is_new = found != self.loaded;
-        // What is written in its place can have the size of what was there.
+        // A file that is written in place can have the same size as before.
         if !same_size || is_new && std::mem::take(&mut self.good) {
             self.sized = now;
         }
@@ -224,7 +223,7 @@ mod tests {
         // Touched again and again, so never older than it is now.
         assert_eq!(see(&two, millis(4900), zero), Freshness::Fresh);
         assert_eq!(see(&two, millis(5000), zero), Freshness::Ready);
-        // Put back, and gone.
+        // Restored, and removed.
         assert_eq!(see(&one, millis(5000), zero), Freshness::Same);
         assert_eq!(see(&None, millis(5000), zero), Freshness::Ready);
         fs::remove_dir_all(folder).unwrap();

@@ -1,8 +1,8 @@
-//! What is loaded as one: the configuration with its keys, or a password file with its app
-//! passwords.
+//! A lane: a unit that is loaded as a whole, either the configuration with its keys or a password
+//! file with its app passwords.
 //!
-//! Each has a version of its own, and is loaded without the others: a database that does not
-//! answer, a file system that hangs or a file that is never left alone holds up its own lane only.
+//! Each lane has its own version and is loaded independently: a database that does not answer, a
+//! file system that hangs or a file that keeps changing delays only its own lane.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -14,19 +14,19 @@ use crate::sys::problem::Problem;
 use crate::sys::trusted_file::Fingerprint;
 use crate::users::file::{MAX_PROBLEMS, and_more};
 
-/// How long after a failed load it is tried again though no file seems to have changed: what it
-/// lacks may be a file that it never got to.
+/// The interval after which a failed load is repeated even if no file changed: it may depend on a
+/// file that it never reached.
 const TRY_AGAIN: Duration = Duration::from_secs(10);
 
-/// After how long a load is reported, and another may begin.
+/// After how long a slow load is logged, and another may begin.
 const SLOW: Duration = Duration::from_secs(5);
 
-/// The most loads of one lane that hang. Each has a thread.
+/// The maximum number of hanging loads of one lane. Each has a thread.
 const MAX_HANGING: usize = 4;
 
-/// The files of one lane, and what became of loading them.
+/// The files of one lane, and the state of loading them.
 pub(super) struct Lane {
-    /// What the log calls it.
+    /// Its name in the log.
     name: PathBuf,
     folders: Folders,
     state: Mutex<State>,
@@ -34,20 +34,20 @@ pub(super) struct Lane {
 
 struct State {
     files: Vec<Arc<WatchedFile>>,
-    /// Looks and loads that are not over, the oldest first.
+    /// The checks and loads in progress, the oldest first.
     attempts: Vec<Attempt>,
-    /// The number of the attempt that began last.
+    /// The number of the latest attempt.
     last: u64,
-    /// The number of the attempt that began to load last.
+    /// The number of the latest attempt that began to load.
     loading: u64,
-    /// When a load began last.
+    /// When the latest load began.
     tried: Instant,
-    /// Something is to be loaded soon: a file has changed just now.
+    /// A load is due soon: a file has just changed.
     waiting: bool,
-    /// It is to be loaded though nothing has changed.
+    /// A load is due although nothing has changed.
     asked: bool,
     problems: Vec<Problem>,
-    /// Of which files it has been said that they are not complete.
+    /// The files that have been reported as incomplete.
     unfinished: Vec<PathBuf>,
 }
 
@@ -57,24 +57,24 @@ struct Attempt {
     reported: bool,
 }
 
-/// A look, and maybe a load, that is under way. It is over when this goes.
+/// A check, and possibly a load, in progress. It ends on drop.
 pub(super) struct Turn<'a> {
     lane: &'a Lane,
     number: u64,
 }
 
-/// What a load came to.
+/// The result of a load.
 pub(super) enum Outcome {
-    /// The new version is in force.
+    /// The new version is in use.
     Loaded,
-    /// These files may be half: once they have been left alone they count.
+    /// These files may be half-written: they count once they have not changed for a while.
     Unfinished(Vec<PathBuf>),
-    /// All that is wrong.
+    /// All problems.
     Failed(Vec<Problem>),
 }
 
 impl Lane {
-    /// A lane of which these files were loaded.
+    /// A lane with these loaded files.
     pub(super) fn new(name: PathBuf, files: Vec<(PathBuf, Option<Fingerprint>)>) -> Self {
         let now = Instant::now();
         let watched = |(path, seen)| Arc::new(WatchedFile::new(path, seen, now));
@@ -95,7 +95,7 @@ impl Lane {
         }
     }
 
-    /// Has it loaded at the next turn, though nothing has changed, and what is wrong said again.
+    /// Causes a load at the next turn, although nothing has changed, and reports problems again.
     pub(super) fn ask(&self) {
         let mut state = self.state();
         state.asked = true;
@@ -114,7 +114,7 @@ impl Lane {
         }
     }
 
-    /// Whether something is to be loaded soon, or is being loaded.
+    /// Whether a load is due soon or in progress.
     pub(super) fn is_busy(&self) -> bool {
         let state = self.state();
         let hangs = |attempt: &Attempt| attempt.since.elapsed() >= SLOW;
@@ -122,14 +122,15 @@ impl Lane {
         working || (state.waiting || state.asked) && state.attempts.len() < MAX_HANGING
     }
 
-    /// Whether nothing is the matter: what is in force is what was there at the last look.
+    /// Whether all is well: the current version is that of the last check.
     pub(super) fn is_quiet(&self) -> bool {
         let state = self.state();
         let in_trouble = !state.problems.is_empty() || !state.unfinished.is_empty();
         !in_trouble && !state.waiting && !state.asked && state.attempts.is_empty()
     }
 
-    /// Begins a look; `None` while another is under way. One that hangs is reported, and passed by.
+    /// Begins a check; `None` while another is in progress. One that hangs is logged, and no longer
+    /// waited for.
     pub(super) fn enter(&self) -> Option<Turn<'_>> {
         let mut slow = false;
         let turn = {
@@ -169,14 +170,14 @@ impl Lane {
 }
 
 impl Turn<'_> {
-    /// Looks at the files; whether they are to be loaded now.
+    /// Checks the files; returns whether they must be loaded now.
     pub(super) fn is_due(&self) -> bool {
-        // A look may take for ever, so no lock is held.
+        // A check may never end, so no lock is held.
         let files = self.lane.state().files.clone();
         let looks: Vec<_> = files.iter().map(|file| file.look()).collect();
         let moved = self.lane.folders.look(files.iter().map(|file| file.path()));
         let mut state = self.lane.state();
-        // Files that are not complete count when they have been left alone.
+        // Incomplete files count once they have not changed for a while.
         let complete = |path: &PathBuf| {
             let mut files = files.iter();
             files.any(|file| file.path() == path && file.is_complete())
@@ -199,7 +200,7 @@ impl Turn<'_> {
         due
     }
 
-    /// Whether one of these files may be half.
+    /// Whether one of these files may be half-written.
     pub(super) fn still_unfinished(&self, unfinished: Vec<PathBuf>) -> Vec<PathBuf> {
         let files = self.lane.state().files.clone();
         let complete = |path: &PathBuf| {
@@ -215,8 +216,8 @@ impl Turn<'_> {
             .collect()
     }
 
-    /// Whether these are the versions that were looked at; if not, they may be half, and are to be
-    /// looked at again.
+    /// Whether these are the versions of the last check; if not, they may be half-written and are
+    /// checked again.
     pub(super) fn were_seen<'a>(
         &self,
         read: impl Iterator<Item = (&'a Path, &'a Fingerprint)>,
@@ -234,12 +235,12 @@ impl Turn<'_> {
         all
     }
 
-    /// Whether what it has loaded is still wanted: no other turn has begun to load since.
+    /// Whether its result is still needed: no other turn has begun to load since.
     pub(super) fn is_wanted(&self) -> bool {
         self.lane.state().loading == self.number
     }
 
-    /// These are its files from now on.
+    /// Sets its files.
     pub(super) fn watch(&self, files: Vec<(PathBuf, Option<Fingerprint>)>) {
         let folders = files.iter().map(|(path, _)| path.as_path());
         self.lane.folders.add(folders);
@@ -262,12 +263,12 @@ impl Turn<'_> {
         state.files = watched;
     }
 
-    /// Notes what a load came to, and says so if that is news.
+    /// Records the result of a load, and logs it if it is new.
     pub(super) fn report(&self, outcome: Outcome, kept: &str) {
         self.news(outcome, kept).log();
     }
 
-    /// Notes what a load came to; what is new about it.
+    /// Records the result of a load; returns what is new.
     pub(super) fn news(&self, outcome: Outcome, kept: &str) -> News {
         let mut news = News::default();
         let mut state = self.lane.state();
@@ -301,7 +302,7 @@ impl Turn<'_> {
         news
     }
 
-    /// Whether no other look has begun since.
+    /// Whether no other check has begun since.
     pub(super) fn is_last(&self) -> bool {
         self.lane.state().last == self.number
     }
@@ -316,21 +317,21 @@ pub(super) struct News {
 }
 
 impl News {
-    /// Takes in what is new elsewhere.
+    /// Adds other news.
     pub(super) fn add(&mut self, mut other: Self) {
         self.errors.append(&mut other.errors);
         self.warnings.append(&mut other.warnings);
         self.loaded.append(&mut other.loaded);
     }
 
-    /// Says it.
+    /// Logs it.
     pub(super) fn log(self) {
         self.loaded.iter().for_each(|text| log::info!("{text}"));
         self.errors.iter().for_each(|text| log::error!("{text}"));
         self.warnings.iter().for_each(|text| log::warn!("{text}"));
     }
 
-    /// Says the first of it, and how much more there is about `what`.
+    /// Logs the first of it, and how many more there are about `what`.
     pub(super) fn log_bounded(mut self, what: &Path) {
         for list in [&mut self.errors, &mut self.warnings, &mut self.loaded] {
             let more = list.len().saturating_sub(MAX_PROBLEMS);
@@ -368,7 +369,7 @@ mod tests {
     use super::*;
 
     impl Lane {
-        /// Has all attempts begin that much earlier.
+        /// Moves the start of all attempts back by this time.
         fn age(&self, by: Duration) {
             for attempt in &mut self.state().attempts {
                 attempt.since -= by;
@@ -401,7 +402,7 @@ mod tests {
         assert!(first.is_due() && first.is_wanted());
         lane.age(SLOW);
         assert!(!lane.is_busy());
-        // Nothing has changed, so the next one does not do the same again.
+        // Nothing has changed, so the next attempt does not repeat it.
         let second = lane.enter().unwrap();
         assert!(lane.state().attempts[0].reported);
         assert!(!second.is_due());
@@ -410,7 +411,7 @@ mod tests {
         lane.ask();
         let third = lane.enter().unwrap();
         assert!(third.is_due());
-        // What comes late is of no use any more.
+        // A late result is not used.
         assert!(third.is_wanted() && !first.is_wanted());
     }
 

@@ -1,4 +1,4 @@
-//! A password file while a server runs.
+//! Reloads a password file while a server runs.
 
 use std::sync::Arc;
 
@@ -9,11 +9,11 @@ use crate::sys::Lifetime;
 use crate::sys::problem::Problem;
 use crate::users::file::{FileStore, Reading, UsersFile};
 
-/// What is said of app passwords that do not come into force. They may be there to lock somebody, but so
-/// may the users, who do not wait for them.
+/// The text in the log about app passwords that are not used. The new ones may be meant to lock a
+/// user out, but so may the new users, which do not wait for them.
 const APPS_KEPT: &str = "the app passwords before stay in force, the users are loaded";
 
-/// What is said of a file of which no version could be loaded so far.
+/// The text in the log about a file of which no version could be loaded yet.
 const NOTHING: &str = "its logins get the temporary failure";
 
 /// The lane of one password file.
@@ -32,7 +32,8 @@ impl UsersLane {
 }
 
 impl Inner {
-    /// Puts a new version of a password file in force, if it has changed and is good and whole.
+    /// Makes a new version of a password file current, if the file changed and is valid and
+    /// complete.
     pub(super) fn look_at_users(&self, users: &UsersLane) {
         let mut warnings = Vec::new();
         let news = self.load_users(users, &mut warnings);
@@ -42,7 +43,7 @@ impl Inner {
         }
     }
 
-    /// The same, without a word: what is new if it was loaded, and what is to be said of its lines.
+    /// The same without logging: returns the news, and the messages about its lines.
     pub(super) fn load_users(
         &self,
         users: &UsersLane,
@@ -77,7 +78,7 @@ impl Inner {
         if let Some(current) = current.as_ref().filter(|_| !whole) {
             store = store.with_app_passwords_of(current);
         }
-        // App passwords that stay broken have them loaded again and again.
+        // App passwords that stay broken cause them to be loaded again each time.
         let same = |current: &Arc<FileStore>| current.warnings() == store.warnings();
         if whole || !current.as_ref().is_some_and(same) {
             let service = self.current();
