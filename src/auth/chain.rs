@@ -337,8 +337,8 @@ impl Chain {
                 Said::Yes(proven) if !kept_out => return Ok(*proven),
                 Said::Yes(_) => Then::Stop,
                 Said::Unknown => Then::Next,
-                // The other stores are asked after [`Said::Never`] too, although none can accept
-                // the user now: it takes as long as after a wrong password.
+                // After [`Said::Never`] no other store can accept the user, but all are asked: so
+                // it takes as long as after a wrong password.
                 Said::No(rank, why) | Said::Never(rank, why) => {
                     note(Step::Wrong(number, &why));
                     tally.refuse(rank, why);

@@ -1,5 +1,5 @@
-//! The methods that prove a login without a password: certificates, tokens, and none for incoming
-//! mail. Digests of passwords are in [`crate::secret`].
+//! The methods that prove a login without a password (certificates, tokens), and the rules for
+//! incoming mail. Digests of passwords are in [`crate::secret`].
 
 #[cfg(feature = "oauth")]
 use super::token;

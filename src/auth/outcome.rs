@@ -1,15 +1,15 @@
 //! The outcomes of stores, their order, and the result of a chain in which no store accepts the
 //! login.
 //!
-//! | outcome of one store | rank | is a guess | beside a store that cannot say |
+//! | outcome of one store | rank | is a guess | is a guess if another store cannot answer |
 //! |---|---|---|---|
-//! | yes | ends the chain | | |
-//! | kept out: switched off, or a right password that is not good now or from there | 4 | yes | yes |
-//! | wrong: a password or digest was compared and does not fit | 3 | yes | yes |
-//! | no password: the user is known, and nothing could fit | 2 | yes | no |
-//! | not comparable: a digest, and what is stored is no clear text | 1 | if another store could compare one | no |
+//! | accepted | ends the chain | | |
+//! | kept out: a disabled user, or a right password that is expired or not allowed for this network or protocol | 4 | yes | yes |
+//! | wrong: a password or digest was compared and does not match | 3 | yes | yes |
+//! | no password: the user is known, and has no password that could match | 2 | yes | no |
+//! | not comparable: a digest, and the stored password is not in clear | 1 | if another store could compare one | no |
 //! | unknown login | 0 | a password: yes; a digest: if a store could compare one | no |
-//! | cannot say | | if the password was sent and not answered | |
+//! | cannot answer | | if the password was sent and not answered | |
 //!
 //! The client gets the temporary failure if any store cannot answer, and otherwise a refusal. The
 //! log has the refusal of the highest rank; among equals, the first. It is a guess if any outcome

@@ -55,7 +55,7 @@ impl Pace {
         seen.now.add(took);
     }
 
-    /// How much longer a refusal must be delayed that has taken this long.
+    /// How much longer a refusal must be delayed, if it has taken this long already.
     pub(super) fn owed(&self, took: Duration) -> Duration {
         self.owed_at(took, Instant::now())
     }

@@ -12,7 +12,7 @@ use crate::login::Network;
 use crate::login::Protocol;
 use crate::secret::Scheme;
 
-/// For somebody who starts the program at a terminal without a request.
+/// The hint for a user who starts the program at a terminal without a request.
 pub const HINT: &str = "
 nginx-mail-auth answers the auth_http requests of NGINX's mail proxy, and there is none in the
 environment. A web server starts it as CGI or FastCGI program. By hand:

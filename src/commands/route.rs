@@ -89,7 +89,7 @@ fn refused(account: &Account, attempt: &Attempt<'_>) -> Option<Refusal> {
     if account.disabled {
         return Some(Refusal::Disabled);
     }
-    // Without `--client`, the address is not part of the question.
+    // Without `--client-ip`, the address is not part of the question.
     let (networks, client) = account.allow_nets.as_ref().zip(attempt.client)?;
     let allowed = networks.iter().any(|network| network.contains(client));
     (!allowed).then_some(Refusal::NetworkNotAllowed)

@@ -4,9 +4,9 @@
 //! Every refusal computes a hash of the users' scheme (`auth::Chain`), but small differences
 //! remain: reading an account that exists, a longer log line, a database that finds no row or is
 //! not asked at all. These are fractions of a microsecond for a password file, and up to some
-//! hundred for a database on the same machine; rounding to a millisecond hides them. Caches that
-//! are warm from one kind of work and not from another add some microseconds again; a random delay
-//! blurs those.
+//! hundred microseconds for a database on the same machine; rounding to a millisecond hides them.
+//! Caches that are warm from one kind of work and not from another add some microseconds again; a
+//! random delay hides those.
 
 use std::hash::{BuildHasher as _, RandomState};
 use std::thread::sleep;

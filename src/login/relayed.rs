@@ -17,7 +17,7 @@ pub enum Value {
     SmtpLogin,
     /// The password of the client: `PASS password`, a literal, or part of `AUTH PLAIN`.
     Password,
-    /// `Auth-Pass`: the same in a header, where Apache takes no control bytes.
+    /// `Auth-Pass`: the password in a header, in which Apache accepts no control bytes.
     AuthPass,
     /// `Client-IP` and `Client-Host` for SMTP: `XCLIENT ADDR=` and `NAME=`.
     SmtpWord,

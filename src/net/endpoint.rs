@@ -26,8 +26,8 @@ pub enum Endpoint {
 }
 
 impl Endpoint {
-    /// Reads `host`, `host:port`, `[address]` or `[address]:port`; the host is a DNS name or an
-    /// address. The error says what is wrong with it.
+    /// Parses `host`, `host:port`, `[address]` or `[address]:port`; the host is a DNS name or an
+    /// address. The error says why the text is not valid.
     pub fn parse(authority: &str, default_port: NonZeroU16) -> Result<Self, String> {
         let (host, port) = match authority.strip_prefix('[') {
             Some(rest) => {

@@ -264,7 +264,7 @@ impl<'a> Outline<'a> {
         Dialogue::new(self.protocol, self.method)
     }
 
-    /// Reads what is there; never fails.
+    /// Reads the headers that are present; never fails.
     pub fn of(params: &Params<'a>) -> Self {
         let headers = Headers::collect(params);
         let stale = headers.get(Header::AuthMethod) == Some(b"none");

@@ -17,7 +17,7 @@ pub struct Inspection {
     pub problems: Vec<Problem>,
     /// Warnings.
     pub warnings: Vec<Problem>,
-    /// What was found, as text.
+    /// The findings, as text.
     pub found: Vec<String>,
 }
 

@@ -189,8 +189,8 @@ impl<'a> Opening<'a> {
         });
     }
 
-    /// The earlier source whose store has the same settings, including the content of certificate
-    /// files.
+    /// The source of the earlier service whose store has the same settings, including the content
+    /// of certificate files.
     fn kept(&self, users: &UsersConfig) -> Option<&'a Source> {
         if matches!(users.store, StoreConfig::File(_) | StoreConfig::Domains(_)) {
             return None;

@@ -57,7 +57,7 @@ const SIGNAL: Duration = Duration::from_secs(8);
 /// The text in the log about a version that is not used.
 const KEPT: &str = "the version before stays in force";
 
-/// The current service, if there is one, and what is needed to reload it.
+/// The current service, if there is one, with the state for reloading it.
 pub struct Live(Arc<Inner>);
 
 struct Inner {

@@ -75,16 +75,16 @@ struct Active {
 pub enum Event {
     /// Call [`Connection::answer`].
     Answer,
-    /// Send what is in `out`, then bring more bytes.
+    /// Send the content of `out`, then append more bytes.
     More(Want),
-    /// Send what is in `out`, then close.
+    /// Send the content of `out`, then close.
     Over,
     /// Close: the peer broke the protocol, so that the position or the meaning of the next record
     /// is unknown.
     Broken(Broken),
 }
 
-/// What the missing bytes belong to.
+/// The part of a request that the missing bytes belong to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Want {
     /// A new request: the peer may take its time.

@@ -1,8 +1,8 @@
 //! Holds delayed answers with their connections: they occupy neither a thread nor a seat while they
 //! wait.
 //!
-//! One thread sends them, each when it is due, and only one per step: refusals cost the client
-//! nothing, and answering a burst of them must not take the processor from other requests.
+//! One thread sends them, each when it is due and only one per step: refusals that need no work
+//! must not be sent so fast that a burst of them takes the processor from other requests.
 
 use std::cmp::{Ordering, Reverse};
 use std::collections::BinaryHeap;

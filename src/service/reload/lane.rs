@@ -268,7 +268,7 @@ impl Turn<'_> {
         self.news(outcome, kept).log();
     }
 
-    /// Records the result of a load; returns what is new.
+    /// Records the result of a load; returns the news about it.
     pub(super) fn news(&self, outcome: Outcome, kept: &str) -> News {
         let mut news = News::default();
         let mut state = self.lane.state();
@@ -308,7 +308,7 @@ impl Turn<'_> {
     }
 }
 
-/// What is new about loads.
+/// News about loads, for the log.
 #[derive(Default)]
 pub(super) struct News {
     errors: Vec<String>,

@@ -45,7 +45,7 @@ struct State<F> {
     bytes: usize,
     /// The number of lines that were dropped since the last one in the queue.
     dropped: u64,
-    /// The state of what was written. The thread holds it while it works.
+    /// The output and its state. The thread holds it while it works.
     losses: Losses,
 }
 
