@@ -1,5 +1,4 @@
-//! Reads files that decide about logins, and rejects those that an untrusted user could have
-//! written.
+//! Reads files that decide about logins; rejects those that an untrusted user could have written.
 
 use std::fs::{File, Metadata, OpenOptions};
 use std::io::{self, Read as _};
@@ -47,14 +46,12 @@ impl Fingerprint {
         of(self) == of(other)
     }
 
-    /// Whether it is the same file with the same content: only its owner, its mode or its name may
-    /// have changed.
+    /// Whether it is the same file with the same content; owner, mode and name may have changed.
     pub fn has_content_of(&self, other: &Self) -> bool {
         self.has_size_of(other) && self.modified == other.modified
     }
 
-    /// Whether the file changed within `span` before `now`: its writer may still be writing. A time
-    /// of change in the future does not count.
+    /// Whether the file changed within `span` before `now`, not after it: it may be half-written.
     pub fn is_fresh(&self, now: SystemTime, span: Duration) -> bool {
         let since = now.duration_since(UNIX_EPOCH).unwrap_or_default();
         let (seconds, nanos) = self.changed;
@@ -91,8 +88,7 @@ pub struct Trusted {
     pub service: Option<Problem>,
 }
 
-/// How often a file is read again if it changes while it is read. A replaced file is a change too:
-/// the second reading gets the new one.
+/// How often a file is read that changes meanwhile. A replaced file is a change too.
 const TRIES: usize = 3;
 
 /// Reads a regular file of at most `max` bytes. It must belong to root or to the user that the
@@ -235,8 +231,7 @@ fn read(file: &mut File, expected: u64, max: u64) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// The files that a load read or looked for, with their fingerprints then; `None` for a file that
-/// did not exist.
+/// The files that a load read or looked for; without a fingerprint, the file did not exist.
 pub type Watched = Vec<(PathBuf, Option<Fingerprint>)>;
 
 #[cfg(test)]
