@@ -1,11 +1,8 @@
 //! What an administrator says of databases and directories, and what a database says.
-#![cfg_attr(
-    not(any(feature = "sql", feature = "ldap")),
-    allow(dead_code, unused_imports)
-)]
+#![cfg_attr(not(feature = "servers"), allow(dead_code, unused_imports))]
 
 /// The statement of an administrator: what is read holds no parameter of ours any more.
-#[cfg(feature = "sql")]
+#[cfg(feature = "servers")]
 pub(crate) fn statement(data: &[u8]) {
     use nginx_mail_auth::users::sql::template::{Dialect, Template};
     let text = String::from_utf8_lossy(data);
@@ -19,7 +16,7 @@ pub(crate) fn statement(data: &[u8]) {
 }
 
 /// A row: a kind, a column and its value in each line. What is made of it is checked.
-#[cfg(feature = "sql")]
+#[cfg(feature = "servers")]
 pub(crate) fn row(data: &[u8]) {
     use nginx_mail_auth::login::Login;
     use nginx_mail_auth::secret::WeakSchemes;
@@ -61,7 +58,7 @@ pub(crate) fn row(data: &[u8]) {
 }
 
 /// The templates of a directory: one that is taken names a user.
-#[cfg(feature = "ldap")]
+#[cfg(feature = "servers")]
 pub(crate) fn directory(data: &[u8]) {
     use nginx_mail_auth::users::ldap::{BindName, DnTemplate, FilterTemplate};
     let text = String::from_utf8_lossy(data);
@@ -75,7 +72,7 @@ pub(crate) fn directory(data: &[u8]) {
 
 /// Where something is: URLs of all kinds, endpoints, networks. What is written of one that was
 /// read means the same, and no error repeats a password.
-#[cfg(all(feature = "sql", feature = "ldap", feature = "remote"))]
+#[cfg(feature = "servers")]
 pub(crate) fn addresses(data: &[u8]) {
     use std::num::NonZeroU16;
 
@@ -126,7 +123,7 @@ pub(crate) fn addresses(data: &[u8]) {
         assert!(network.contains(address) || address.to_canonical() != address);
     }
     let _any = WebServers::parse(&text);
-    #[cfg(feature = "redis")]
+    #[cfg(feature = "servers")]
     {
         let _any = nginx_mail_auth::throttle::redis::Address::parse(&text);
     }

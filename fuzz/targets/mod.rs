@@ -6,7 +6,7 @@ mod data;
 mod files;
 mod peers;
 pub(crate) mod rules;
-#[cfg(feature = "oauth")]
+#[cfg(feature = "servers")]
 mod tokens;
 mod whole;
 mod wire;
@@ -33,31 +33,31 @@ pub(crate) const ALL: &[(&str, Target)] = &[
     ("password_file", files::password_file),
     ("app_passwords", files::app_passwords),
     ("secret", files::secret),
-    #[cfg(feature = "sql")]
+    #[cfg(feature = "servers")]
     ("statement", data::statement),
-    #[cfg(feature = "sql")]
+    #[cfg(feature = "servers")]
     ("row", data::row),
-    #[cfg(feature = "ldap")]
+    #[cfg(feature = "servers")]
     ("directory", data::directory),
-    #[cfg(all(feature = "sql", feature = "ldap", feature = "remote"))]
+    #[cfg(feature = "servers")]
     ("addresses", data::addresses),
-    #[cfg(feature = "ldap")]
+    #[cfg(feature = "servers")]
     ("ldap", peers::ldap),
-    #[cfg(feature = "ldap")]
+    #[cfg(feature = "servers")]
     ("ldap_login", peers::ldap_login),
-    #[cfg(feature = "remote")]
+    #[cfg(feature = "servers")]
     ("imap", peers::imap),
-    #[cfg(feature = "remote")]
+    #[cfg(feature = "servers")]
     ("pop3", peers::pop3),
-    #[cfg(feature = "remote")]
+    #[cfg(feature = "servers")]
     ("http", peers::http),
-    #[cfg(feature = "redis")]
+    #[cfg(feature = "servers")]
     ("redis", peers::redis),
-    #[cfg(feature = "oauth")]
+    #[cfg(feature = "servers")]
     ("token", tokens::token),
-    #[cfg(feature = "oauth")]
+    #[cfg(feature = "servers")]
     ("keys", tokens::keys),
-    #[cfg(feature = "oauth")]
+    #[cfg(feature = "servers")]
     ("introspection", tokens::introspection),
 ];
 

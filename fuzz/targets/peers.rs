@@ -1,11 +1,8 @@
 //! Servers that are asked, played by the bytes: whatever one of them says, a login gets in only if
 //! it said yes.
-#![cfg_attr(
-    not(any(feature = "ldap", feature = "remote")),
-    allow(dead_code, unused_imports)
-)]
+#![cfg_attr(not(feature = "servers"), allow(dead_code, unused_imports))]
 
-#[cfg(feature = "ldap")]
+#[cfg(feature = "servers")]
 use std::io::Read as _;
 use std::net::Shutdown;
 use std::os::unix::net::{UnixListener, UnixStream};
@@ -69,7 +66,7 @@ impl Peer {
     }
 
     /// What the next of this round's connections brought, once the other side has closed it.
-    #[cfg(feature = "ldap")]
+    #[cfg(feature = "servers")]
     fn heard(&self) -> Vec<u8> {
         let script = self.script.lock().unwrap_or_else(PoisonError::into_inner);
         let now = script.round;
@@ -138,7 +135,7 @@ fn contains(text: &[u8], part: &[u8]) -> bool {
 
 //------------ LDAP ----------------------------------------------------------
 
-#[cfg(feature = "ldap")]
+#[cfg(feature = "servers")]
 fn directory(
     path: &std::path::Path,
     auth: nginx_mail_auth::users::ldap::Auth,
@@ -175,7 +172,7 @@ fn directory(
 
 /// A directory: a byte that says how passwords are checked, two that say where the answers of the
 /// second connection begin, and its messages.
-#[cfg(feature = "ldap")]
+#[cfg(feature = "servers")]
 pub(crate) fn ldap(data: &[u8]) {
     use nginx_mail_auth::secret::WeakSchemes;
     use nginx_mail_auth::users::ldap::{Auth, Stored};
@@ -219,7 +216,7 @@ pub(crate) fn ldap(data: &[u8]) {
 
 /// A login: what a directory is asked holds it as a counted value in the filter, and escaped in
 /// the DN, whatever it is.
-#[cfg(feature = "ldap")]
+#[cfg(feature = "servers")]
 pub(crate) fn ldap_login(data: &[u8]) {
     use nginx_mail_auth::users::ldap::Auth;
 
@@ -279,7 +276,7 @@ pub(crate) fn ldap_login(data: &[u8]) {
 }
 
 /// The content of an element of BER with this tag, and what follows it.
-#[cfg(feature = "ldap")]
+#[cfg(feature = "servers")]
 fn element(bytes: &[u8], tag: u8) -> (&[u8], &[u8]) {
     assert_eq!(bytes[0], tag);
     let (length, rest) = match bytes[1] {
@@ -295,7 +292,7 @@ fn element(bytes: &[u8], tag: u8) -> (&[u8], &[u8]) {
 }
 
 /// The value of an attribute in a DN, read as a directory would (RFC 4514, 3).
-#[cfg(feature = "ldap")]
+#[cfg(feature = "servers")]
 fn unescaped(value: &[u8]) -> Vec<u8> {
     let (mut bytes, mut rest) = (Vec::new(), value);
     assert!(
@@ -329,7 +326,7 @@ fn unescaped(value: &[u8]) -> Vec<u8> {
 /// A server that has the counts of wrong passwords: two bytes that say where the replies of the
 /// second connection begin, and its replies. Whatever they are, answers are not held back for
 /// longer than is configured.
-#[cfg(feature = "redis")]
+#[cfg(feature = "servers")]
 pub(crate) fn redis(data: &[u8]) {
     use nginx_mail_auth::net::Endpoint;
     use nginx_mail_auth::nginx::request::Client;
@@ -395,7 +392,7 @@ pub(crate) fn redis(data: &[u8]) {
 
 //------------ Mail servers and other services -------------------------------
 
-#[cfg(feature = "remote")]
+#[cfg(feature = "servers")]
 fn mail_server(
     data: &[u8],
     dialect: nginx_mail_auth::users::server::Dialect,
@@ -422,7 +419,7 @@ fn mail_server(
 }
 
 /// What an IMAP server says.
-#[cfg(feature = "remote")]
+#[cfg(feature = "servers")]
 pub(crate) fn imap(data: &[u8]) {
     use nginx_mail_auth::users::server::Dialect;
     if mail_server(data, Dialect::Imap) == Ok(true) {
@@ -437,7 +434,7 @@ pub(crate) fn imap(data: &[u8]) {
 }
 
 /// What a POP3 server says.
-#[cfg(feature = "remote")]
+#[cfg(feature = "servers")]
 pub(crate) fn pop3(data: &[u8]) {
     use nginx_mail_auth::users::server::Dialect;
     if mail_server(data, Dialect::Pop3) == Ok(true) {
@@ -449,7 +446,7 @@ pub(crate) fn pop3(data: &[u8]) {
 }
 
 /// What another `auth_http` service says.
-#[cfg(feature = "remote")]
+#[cfg(feature = "servers")]
 pub(crate) fn http(data: &[u8]) {
     use nginx_mail_auth::sys::Lifetime;
     use nginx_mail_auth::users::http::{HttpStore, Settings, Url};

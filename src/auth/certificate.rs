@@ -90,7 +90,7 @@ impl Settings {
 }
 
 /// The e-mail addresses among the alternative names (RFC 5280, 4.2.1.6), if there are any.
-#[cfg(feature = "x509")]
+#[cfg(feature = "servers")]
 fn alternative_emails(tls: &Tls<'_>) -> Result<Option<Vec<Vec<u8>>>, Refusal> {
     use x509_parser::extensions::GeneralName;
     use x509_parser::pem::parse_x509_pem;
@@ -118,7 +118,7 @@ fn alternative_emails(tls: &Tls<'_>) -> Result<Option<Vec<Vec<u8>>>, Refusal> {
 }
 
 /// This build has no support for reading certificates.
-#[cfg(not(feature = "x509"))]
+#[cfg(not(feature = "servers"))]
 fn alternative_emails(_tls: &Tls<'_>) -> Result<Option<Vec<Vec<u8>>>, Refusal> {
     Ok(None)
 }

@@ -129,9 +129,9 @@ mod tests {
             &b"RCPT TO:<Bob@example.com>"[..],
             b"rcpt to:<Bob@EXAMPLE.com>",
             "RCPT TO:<Bob@bücher.example>".as_bytes(),
-            #[cfg(feature = "idna")]
+            #[cfg(feature = "servers")]
             b"RCPT TO:<Bob@xn--bcher-kva.example>",
-            #[cfg(feature = "idna")]
+            #[cfg(feature = "servers")]
             "RCPT TO:<Bob@BÜCHER.example>".as_bytes(),
         ] {
             let login = ask(to).unwrap();

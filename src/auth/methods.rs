@@ -1,7 +1,7 @@
 //! The methods that prove a login without a password (certificates, tokens), and the rules for
 //! incoming mail. Digests of passwords are in [`crate::secret`].
 
-#[cfg(feature = "oauth")]
+#[cfg(feature = "servers")]
 use super::token;
 use super::{certificate, incoming_mail};
 use crate::login::Login;
@@ -20,7 +20,7 @@ pub struct Methods {
     /// `[inbound]`.
     pub inbound: Option<incoming_mail::Settings>,
     /// `[oauth]`.
-    #[cfg(feature = "oauth")]
+    #[cfg(feature = "servers")]
     pub tokens: Option<token::Tokens>,
 }
 
@@ -42,7 +42,7 @@ impl Methods {
     }
 
     /// Checks that the token is valid and belongs to this login.
-    #[cfg(feature = "oauth")]
+    #[cfg(feature = "servers")]
     pub fn check(
         &self,
         token: &Token,
@@ -55,7 +55,7 @@ impl Methods {
     }
 
     /// This build has no support for tokens.
-    #[cfg(not(feature = "oauth"))]
+    #[cfg(not(feature = "servers"))]
     pub fn check(
         &self,
         _token: &Token,

@@ -23,7 +23,7 @@ mod outcome;
 mod refusal_time;
 mod remembered;
 mod take_mail;
-#[cfg(feature = "oauth")]
+#[cfg(feature = "servers")]
 pub mod token;
 
 pub use chain::{Chain, Proven, Source, Then};

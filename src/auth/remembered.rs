@@ -57,9 +57,7 @@ impl Verified {
     /// The tag of a stored hash with a password; `None` if nothing is remembered.
     pub(super) fn tag(&self, secret: &Secret, password: &Password) -> Option<Tag> {
         let memory = self.memory.as_ref()?;
-        let digest = memory
-            .key
-            .digest(b"verified", &[secret.stored(), password.reveal()])?;
+        let digest = memory.key.digest(&[secret.stored(), password.reveal()])?;
         let (half, _) = digest.split_first_chunk::<16>()?;
         Some(Tag::from_le_bytes(*half))
     }

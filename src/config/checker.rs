@@ -1,4 +1,4 @@
-//! The checker of the whole configuration: collects problems, and parses the values that many tables have.
+//! What the checks of all tables use: it collects problems, and reads the values that many tables have.
 
 use std::fmt::Display;
 use std::num::NonZeroU16;
@@ -8,83 +8,25 @@ use std::path::{Path, PathBuf};
 use toml::Spanned;
 use zeroize::Zeroizing;
 
-use super::advice::KeyNames;
-use super::source::{Read, Source};
-use super::{Config, MAX_KEY_FILE_BYTES, Named, Use};
+use super::source::Source;
+use super::{MAX_KEY_FILE_BYTES, Named, Use};
 use crate::login::rules::LoginRules;
 use crate::route::AllowedNetworks;
-use crate::secret::MAX_HASH_MS;
 use crate::sys::problem::Problem;
 use crate::sys::trusted_file::{Fingerprint, Secrecy, read_trusted};
 use crate::users::file::is_unfinished;
 
-#[cfg(feature = "tls")]
+#[cfg(feature = "servers")]
 mod authorities;
-#[cfg(feature = "tls")]
+#[cfg(feature = "servers")]
 mod local_port;
 mod networks;
 
-/// Checks the entries that could be parsed. `problems` are the syntax problems found before; the result has
-/// them and all others, in the order of their places. If there are any, the configuration must only be used
-/// to find further problems.
-pub(super) fn check(
-    source: &Source<'_>,
-    read: Read,
-    problems: Vec<Problem>,
-) -> (Config, Vec<Problem>) {
-    let form = problems.len();
-    let Read {
-        file,
-        whole,
-        broken,
-        meant,
-    } = read;
-    let mut checker = Checker {
-        source,
-        problems,
-        warnings: Vec::new(),
-        advice: Vec::new(),
-        files: Vec::new(),
-        unfinished: Vec::new(),
-        named: Vec::new(),
-        max_hash_ms: MAX_HASH_MS,
-        holds_secret: false,
-        allowed: AllowedNetworks::default(),
-        rules: LoginRules::default(),
-        key_names: KeyNames::of_all_tables(),
-        meant,
-    };
-    let config = checker.config(file, whole);
-    // One mistake, one message: an entry that was removed from the file is not reported as missing.
-    let mut found = checker.problems.split_off(form);
-    found.retain(|problem| {
-        let missing = problem.message.starts_with(MISSING);
-        let taken_out = |other: &Problem| other.explains(problem);
-        let meant = |key: &String| problem.is_about(key);
-        let elsewhere =
-            || checker.problems.iter().any(taken_out) || checker.meant.iter().any(meant);
-        !(broken.has(problem) || missing && elsewhere())
-    });
-    checker.problems.append(&mut found);
-    checker.warnings.retain(|warning| !broken.has(warning));
-    checker.problems.sort_by_key(|problem| problem.place);
-    let config = Config {
-        warnings: checker.warnings,
-        advice: checker.advice,
-        files: checker.files,
-        unfinished: checker.unfinished,
-        named: checker.named,
-        holds_secret: checker.holds_secret,
-        ..config
-    };
-    (config, checker.problems)
-}
-
-/// The message for a missing required key.
+/// What is said of a key that must be there.
 pub(super) const MISSING: &str = "is missing";
 
-/// Collects problems. After a problem, its functions return some valid value, so that the rest can be checked
-/// too.
+/// Collects problems. Where there is one, its functions give some value that would do, so that
+/// the rest can be checked too.
 pub(super) struct Checker<'a> {
     pub(super) source: &'a Source<'a>,
     pub(super) problems: Vec<Problem>,
@@ -95,15 +37,16 @@ pub(super) struct Checker<'a> {
     pub(super) named: Vec<Named>,
     /// `limits.max-hash-ms`.
     pub(super) max_hash_ms: u32,
-    /// Whether the file itself contains a secret.
+    /// Whether the file itself has a secret.
     pub(super) holds_secret: bool,
-    /// The networks that mail servers may be in.
+    /// Where mail servers may be.
     pub(super) allowed: AllowedNetworks,
-    /// The rules of `[logins]` that have been checked already.
+    /// The rules of `[logins]` that have been checked so far.
     pub(super) rules: LoginRules,
-    /// The names of all keys.
-    pub(super) key_names: KeyNames,
-    /// The keys that unknown keys probably mean.
+    /// Where a key belongs that stands in a table whose names the administrator chooses, if it is one of
+    /// another table.
+    pub(super) misplaced: &'a dyn Fn(&[&str], &str) -> Option<String>,
+    /// The keys that unknown keys were meant for.
     pub(super) meant: Vec<String>,
 }
 
@@ -131,7 +74,7 @@ impl Checker<'_> {
         None
     }
 
-    /// A folder in which the program creates and writes files.
+    /// A folder in which files are made and written.
     pub(super) fn folder(&mut self, key: &str, path: Option<&Spanned<String>>) -> Option<PathBuf> {
         let path = path?;
         let folder = self.path(key, &path.span(), Some(path))?;
@@ -139,7 +82,7 @@ impl Checker<'_> {
         Some(folder)
     }
 
-    /// Records that the configuration names a file or folder, even if it is unusable.
+    /// Notes that the configuration names something, whether or not it can be used.
     pub(super) fn name(&mut self, key: &str, span: &Range<usize>, path: &Path, usage: Use) {
         self.named.push(Named {
             path: path.to_owned(),
@@ -157,7 +100,7 @@ impl Checker<'_> {
         }
     }
 
-    /// The first line of a file that contains a secret. The program watches the file from then on.
+    /// The first line of a file that holds a secret. The file is watched from then on.
     pub(super) fn first_line(
         &mut self,
         key: &str,
@@ -172,7 +115,7 @@ impl Checker<'_> {
         Some(Zeroizing::new(line.to_vec()))
     }
 
-    /// The content of a file that contains a secret. The program watches the file from then on.
+    /// The content of a file that holds a secret. The file is watched from then on.
     pub(super) fn secret_file(
         &mut self,
         key: &str,
@@ -203,7 +146,7 @@ impl Checker<'_> {
         NonZeroU16::new(number).unwrap_or(NonZeroU16::MIN)
     }
 
-    /// A non-empty text.
+    /// A text that is not empty.
     pub(super) fn filled(&mut self, key: &str, text: &Spanned<String>) -> Option<String> {
         if text.get_ref().is_empty() {
             self.report(&text.span(), key, "must not be empty");
@@ -212,7 +155,7 @@ impl Checker<'_> {
         Some(text.get_ref().clone())
     }
 
-    /// The meaning of one of several words; that of the first word after an unknown one.
+    /// The meaning of one of some words; that of the first after an unknown word.
     pub(super) fn word<T: Copy>(
         &mut self,
         key: &str,
@@ -232,7 +175,7 @@ impl Checker<'_> {
         found.or(words.first()).map(|(_, meaning)| *meaning)
     }
 
-    /// The number, or the minimum if it is out of range.
+    /// The number, or the least that is allowed.
     pub(super) fn number<T>(
         &mut self,
         key: &str,
@@ -269,7 +212,7 @@ impl Checker<'_> {
         self.warnings.push(problem);
     }
 
-    #[cfg(feature = "tls")]
+    #[cfg(feature = "servers")]
     pub(super) fn advise(&mut self, span: &Range<usize>, key: &str, message: impl Into<String>) {
         let problem = self.source.problem(span, Some(key.to_owned()), message);
         self.advice.push(problem);

@@ -6,7 +6,7 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::checker::Checker;
-use super::file::unplaced;
+use super::source::unplaced;
 use crate::front::fcgi;
 
 /// `[fastcgi]`: limits of the FastCGI server, and the owner and mode of its Unix socket.

@@ -1,7 +1,7 @@
-//! The whole configuration file: its tables, and the [`Config`] that they make.
+//! The whole file: its tables, and the [`Config`] that they make.
 //!
-//! Each table has its own source file with its keys, their defaults and their checks. The types of the keys
-//! check nothing else; numbers are `i64`, as in TOML, so that the checks can report one that is out of range.
+//! Each table has a file of its own, with its keys, their defaults and their checks. The types of the keys
+//! check nothing else; numbers are `i64`, as TOML has them, so that the checks report one out of range.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -40,7 +40,7 @@ use crate::route::Table;
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub(super) struct File {
     pub(super) nginx: Nginx,
-    /// The user stores, asked in this order; the first one that knows a login decides.
+    /// Where users come from, asked in this order; the first that knows a login decides.
     #[serde(deserialize_with = "array")]
     pub(super) users: Vec<Spanned<Users>>,
     pub(super) logins: Logins,
@@ -51,7 +51,7 @@ pub(super) struct File {
     pub(super) routes: Routes,
     /// Mail servers by name.
     pub(super) hosts: BTreeMap<Spanned<String>, Spanned<HostEntry>>,
-    /// Moves of users from one host to another.
+    /// Users who move from one host to another.
     pub(super) moves: BTreeMap<Spanned<String>, Spanned<Move>>,
     pub(super) probes: Probes,
     pub(super) ports: Ports,
@@ -59,23 +59,23 @@ pub(super) struct File {
     pub(super) answers: Answers,
     pub(super) fastcgi: FastCgi,
     pub(super) limits: Limits,
-    /// Without this table, the stores' own speed is the only limit on password guessing.
+    /// Without it passwords can be guessed as fast as the stores answer.
     pub(super) throttle: Option<Spanned<Throttle>>,
     pub(super) process: Process,
     pub(super) log: Log,
 }
 
-/// The first syntax error of a file.
+/// The first fault of form that keeps a file from being read.
 #[derive(Debug)]
 pub(super) struct Unreadable {
-    /// The position of the key or the value with the error.
+    /// The key or the value that has the fault.
     pub(super) span: Range<usize>,
     /// serde's message.
     pub(super) message: String,
 }
 
 impl Unreadable {
-    /// In serde's words, because the advice recognizes them.
+    /// In the words of serde, by which the advice knows it.
     pub(super) fn unknown_key(key: &Spanned<DeString<'_>>, known: &[&str]) -> Self {
         let known: Vec<_> = known.iter().map(|known| format!("`{known}`")).collect();
         let (name, known) = (key.get_ref(), known.join(", "));
@@ -96,7 +96,7 @@ impl From<Error> for Unreadable {
 }
 
 impl File {
-    /// Parses a whole file. The keys of `[[users]]` are in several types, each beside its checks.
+    /// Reads a whole file. The keys of `[[users]]` are in several types, each beside its checks.
     pub(super) fn read(table: Spanned<DeTable<'_>>) -> Result<Self, Unreadable> {
         let users = Users::read_all(table.get_ref())?;
         let file = Self::deserialize(Deserializer::from(table))?;
@@ -104,12 +104,12 @@ impl File {
     }
 }
 
-/// Only checks that `users` is an array.
+/// Only checks that there is an array.
 fn array<'de, D: de::Deserializer<'de>>(array: D) -> Result<Vec<Spanned<Users>>, D::Error> {
     Vec::<IgnoredAny>::deserialize(array).map(|_| Vec::new())
 }
 
-/// The names of the keys of a table: `""` is the whole file, `hosts.x` a host. Tables whose names the
+/// The names of the keys of a table: `""` is the whole file, `hosts.x` one host. Tables whose names the
 /// administrator chooses have none.
 pub(super) fn keys_of(table: &str) -> Vec<&'static str> {
     let names = match table {
@@ -180,7 +180,7 @@ impl Checker<'_> {
             master,
             external: self.external(&file.external),
             inbound,
-            #[cfg(feature = "oauth")]
+            #[cfg(feature = "servers")]
             oauth: oauth.config,
             log_level: self.level(&file.log),
             fastcgi: self.fastcgi(&file.fastcgi),
@@ -196,12 +196,12 @@ impl Checker<'_> {
         }
     }
 
-    /// Reports missing tables; not called for a configuration that could only be parsed in part.
+    /// Reports what a whole configuration needs; not called for one that could be read only in part.
     fn complete(&mut self, users: &[UsersConfig], routes: &Table) {
         let hosts_from_store = users
             .iter()
             .any(|users| !matches!(users.store, StoreConfig::Accept));
-        // An unreadable route has been reported already.
+        // A route that could not be read has been reported already.
         let of_route = |key: &String| key.starts_with("routes") || key.starts_with("hosts");
         let mut keys = self
             .problems
@@ -215,9 +215,4 @@ impl Checker<'_> {
             );
         }
     }
-}
-
-/// A value that is not in the file, or whose place is that of its table.
-pub(super) fn unplaced<T>(value: T) -> Spanned<T> {
-    Spanned::new(0..0, value)
 }

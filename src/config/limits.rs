@@ -8,7 +8,7 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::checker::Checker;
-use super::file::unplaced;
+use super::source::unplaced;
 use crate::secret::MAX_HASH_MS;
 
 /// `[limits]`: limits of the program's work.

@@ -5,7 +5,7 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::checker::Checker;
-use super::file::unplaced;
+use super::source::unplaced;
 
 /// `[log]`: the log level.
 #[derive(Deserialize)]

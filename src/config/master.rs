@@ -4,7 +4,7 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::checker::Checker;
-use super::file::unplaced;
+use super::source::unplaced;
 use super::users::{StoreConfig, UsersConfig};
 use crate::users::file::{LineLogins, Settings};
 

@@ -4,7 +4,7 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::checker::Checker;
-use super::file::unplaced;
+use super::source::unplaced;
 use crate::nginx::answer::{self, Codes, Text};
 
 /// `[messages]`: the texts for mail clients. One line of at most 200 bytes, neither `OK` nor `WAIT`.

@@ -42,6 +42,7 @@ mod places;
 mod ports;
 mod probes;
 mod process;
+mod reading;
 mod routes;
 mod source;
 mod syntax;
@@ -52,7 +53,7 @@ pub use fastcgi::SocketConfig;
 pub use limits::LimitsConfig;
 pub use location::{CONFIG_VARIABLE, ConfigFile, DEFAULT_CONFIG, NamedBy};
 pub use master::MasterConfig;
-#[cfg(feature = "oauth")]
+#[cfg(feature = "servers")]
 pub use oauth::OAuthConfig;
 pub use places::Places;
 use source::Source;
@@ -85,7 +86,7 @@ pub struct Config {
     /// Mail from other servers.
     pub inbound: Option<incoming_mail::Settings>,
     /// Bearer tokens.
-    #[cfg(feature = "oauth")]
+    #[cfg(feature = "servers")]
     pub oauth: Option<OAuthConfig>,
     /// Which mail server each login goes to.
     pub routes: Table,
@@ -195,7 +196,7 @@ impl Config {
         let mut problems = Vec::new();
         let source = Source::new(path, text);
         let read = source.read(&mut problems);
-        let (mut config, problems) = checker::check(&source, read, problems);
+        let (mut config, problems) = reading::check(&source, read, problems);
         config.tell_files_of_logins();
         Ok((config, problems))
     }
@@ -228,13 +229,13 @@ impl Config {
         written.or(share).unwrap_or(NonZeroUsize::MIN)
     }
 
-    #[cfg(feature = "oauth")]
+    #[cfg(feature = "servers")]
     fn introspects(&self) -> bool {
         let service = |oauth: &OAuthConfig| oauth.settings.introspection.is_some();
         self.oauth.as_ref().is_some_and(service)
     }
 
-    #[cfg(not(feature = "oauth"))]
+    #[cfg(not(feature = "servers"))]
     fn introspects(&self) -> bool {
         false
     }

@@ -7,7 +7,7 @@ use toml::Spanned;
 use zeroize::Zeroizing;
 
 use super::checker::Checker;
-use super::file::unplaced;
+use super::source::unplaced;
 use crate::login::Network;
 use crate::nginx::request::{self, AllowedFronts, Fronts, KeyHeader, Keys};
 use crate::secret::SharedKey;

@@ -1,15 +1,15 @@
 //! `[oauth]`: bearer tokens in place of passwords.
 
-#[cfg(feature = "oauth")]
+#[cfg(feature = "servers")]
 use std::num::NonZeroUsize;
 
 use serde::Deserialize;
 use toml::Spanned;
 
-#[cfg(feature = "oauth")]
+#[cfg(feature = "servers")]
 use super::Places;
 use super::checker::Checker;
-#[cfg(feature = "oauth")]
+#[cfg(feature = "servers")]
 use crate::auth::token;
 
 /// `[oauth]`: bearer tokens in place of passwords (`xoauth2`, `oauthbearer`).
@@ -43,7 +43,7 @@ pub(super) struct OAuth {
 }
 
 /// `[oauth]`, if it is configured.
-#[cfg(feature = "oauth")]
+#[cfg(feature = "servers")]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OAuthConfig {
     /// Which tokens are accepted, and how they are checked.
@@ -57,7 +57,7 @@ pub struct OAuthConfig {
 /// The checked `[oauth]`.
 #[derive(Default)]
 pub(super) struct Tokens {
-    #[cfg(feature = "oauth")]
+    #[cfg(feature = "servers")]
     pub(super) config: Option<OAuthConfig>,
     /// The text for refused clients, in base64.
     pub(super) sasl_error: Option<String>,
@@ -65,7 +65,7 @@ pub(super) struct Tokens {
 
 impl Checker<'_> {
     /// This build cannot check tokens.
-    #[cfg(not(feature = "oauth"))]
+    #[cfg(not(feature = "servers"))]
     pub(super) fn oauth(&mut self, oauth: &OAuth) -> Tokens {
         for (key, given) in [
             ("oauth.introspection-url", &oauth.introspection_url),
@@ -80,7 +80,7 @@ impl Checker<'_> {
     }
 }
 
-#[cfg(feature = "oauth")]
+#[cfg(feature = "servers")]
 mod tokens {
     use std::time::Duration;
 

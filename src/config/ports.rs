@@ -4,7 +4,7 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::checker::Checker;
-use super::file::unplaced;
+use super::source::unplaced;
 use crate::route;
 
 /// `[ports]`: the default ports of hosts, 1 to 65535.

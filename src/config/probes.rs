@@ -6,7 +6,7 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::checker::Checker;
-use super::file::unplaced;
+use super::source::unplaced;
 use crate::route::{self, ProbeKind};
 
 /// `[probes]`: how mail servers with several addresses are probed.

@@ -4,7 +4,7 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::checker::Checker;
-use super::file::unplaced;
+use super::source::unplaced;
 use crate::sys::sandbox;
 
 /// `[process]`: the sandbox of the server process.

@@ -10,11 +10,11 @@ use toml::Spanned;
 
 use super::DNS_IS_ASKED;
 use super::checker::Checker;
-use super::file::unplaced;
 use super::hosts::{Host, HostEntry};
 use super::moves::Move;
 use super::ports::Ports;
 use super::probes::Probes;
+use super::source::unplaced;
 use super::source::written;
 use crate::login::domain;
 use crate::route::{Aim, AllowedNetworks, Bad, HostId, Table, Target};
@@ -119,7 +119,7 @@ impl Checker<'_> {
             let address = address.get_ref();
             !address.contains('.') && address.parse::<IpAddr>().is_err()
         });
-        if in_dns && let Some(belongs) = self.key_names.misplaced(&["hosts"], name.get_ref()) {
+        if in_dns && let Some(belongs) = (self.misplaced)(&["hosts"], name.get_ref()) {
             let message = format!("would be a host here; {belongs}");
             self.report(
                 &name.span(),
@@ -145,11 +145,7 @@ impl Checker<'_> {
             let key = format!("routes.{section}.{}", written(what.get_ref()));
             // A login can have the name of a key; a domain has a dot.
             let odd = section == "domain" || table.declared(host.get_ref()).is_none();
-            if odd
-                && let Some(belongs) = self
-                    .key_names
-                    .misplaced(&["routes", section], what.get_ref())
-            {
+            if odd && let Some(belongs) = (self.misplaced)(&["routes", section], what.get_ref()) {
                 self.report(
                     &what.span(),
                     &key,

@@ -149,7 +149,7 @@ fn the_full_example_has_every_key() {
     }
 }
 
-#[cfg(feature = "oauth")]
+#[cfg(feature = "servers")]
 #[test]
 fn what_the_full_example_has_behind_a_hash_is_good_too() {
     let (path, text) = example("full.toml");
@@ -176,7 +176,7 @@ fn what_the_full_example_has_behind_a_hash_is_good_too() {
     assert!(!config.fronts.are_anybody());
 }
 
-#[cfg(feature = "oauth")]
+#[cfg(feature = "servers")]
 #[test]
 fn the_example_of_other_methods() {
     let (path, text) = example("methods.toml");
@@ -196,7 +196,7 @@ fn the_example_of_other_methods() {
 }
 
 /// So that even with all of them hanging, others are answered.
-#[cfg(all(feature = "sql", feature = "remote", feature = "oauth"))]
+#[cfg(feature = "servers")]
 #[test]
 fn who_asks_a_server_gets_a_share_of_the_connections_and_one_is_left() {
     let share = |text: &str| {

@@ -5,10 +5,10 @@ use std::time::Duration;
 use serde::Deserialize;
 use toml::Spanned;
 
-#[cfg(feature = "sql")]
+#[cfg(feature = "servers")]
 use super::Use;
 use super::checker::Checker;
-use super::file::unplaced;
+use super::source::unplaced;
 use crate::throttle::{Place, Settings, Spans};
 
 /// `[throttle]`: counts wrong passwords and slows down guessing.
@@ -210,7 +210,7 @@ impl Checker<'_> {
         Place::Memory
     }
 
-    #[cfg(feature = "sql")]
+    #[cfg(feature = "servers")]
     fn sqlite_place(&mut self, state: &Spanned<String>, path: &str) -> Place {
         if path.is_empty() {
             self.report(&state.span(), "throttle.state", "names no file");
@@ -222,21 +222,21 @@ impl Checker<'_> {
         Place::Sqlite(path)
     }
 
-    #[cfg(not(feature = "sql"))]
+    #[cfg(not(feature = "servers"))]
     fn sqlite_place(&mut self, state: &Spanned<String>, _: &str) -> Place {
-        let message = "this program was built without the feature sql";
+        let message = "this program was built without the feature servers";
         self.report(&state.span(), "throttle.state", message);
         Place::Memory
     }
 
-    #[cfg(not(feature = "redis"))]
+    #[cfg(not(feature = "servers"))]
     fn redis_place(&mut self, throttle: &Throttle) -> Place {
-        let message = "this program was built without the feature redis";
+        let message = "this program was built without the feature servers";
         self.report(&throttle.state.span(), "throttle.state", message);
         Place::Memory
     }
 
-    #[cfg(feature = "redis")]
+    #[cfg(feature = "servers")]
     fn redis_place(&mut self, throttle: &Throttle) -> Place {
         use crate::net::Endpoint;
         use crate::throttle::redis::{Account, Address, Kind, Settings};

@@ -167,13 +167,13 @@ impl Checker<'_> {
                 Some(StoreConfig::Accept)
             }
             "file" => self.password_file(span, users),
-            #[cfg(feature = "sql")]
+            #[cfg(feature = "servers")]
             "sql" => self.sql(span, users).map(Box::new).map(StoreConfig::Sql),
-            #[cfg(feature = "ldap")]
+            #[cfg(feature = "servers")]
             "ldap" => self.ldap(span, users).map(Box::new).map(StoreConfig::Ldap),
-            #[cfg(feature = "remote")]
+            #[cfg(feature = "servers")]
             "imap" | "pop3" => self.server(span, store, users).map(StoreConfig::Server),
-            #[cfg(feature = "remote")]
+            #[cfg(feature = "servers")]
             "http" => self.http(span, users).map(StoreConfig::Http),
             other => {
                 // Only the name of a known store reaches this point.

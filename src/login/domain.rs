@@ -84,7 +84,7 @@ pub fn is_of_domain(byte: u8) -> bool {
 
 /// The A-labels of a domain with U-labels (UTS #46, ToASCII). `None` if it is not a valid domain,
 /// or if the result would have an empty label.
-#[cfg(feature = "idna")]
+#[cfg(feature = "servers")]
 fn ascii_form(domain: &[u8]) -> Option<Vec<u8>> {
     // The mapping must not produce an `@` or a blank: U+FF20 is a full-width `@`.
     let ascii = idna::domain_to_ascii_cow(domain, idna::AsciiDenyList::STD3).ok()?;
@@ -93,7 +93,7 @@ fn ascii_form(domain: &[u8]) -> Option<Vec<u8>> {
 }
 
 /// This build has no support for U-labels.
-#[cfg(not(feature = "idna"))]
+#[cfg(not(feature = "servers"))]
 fn ascii_form(_domain: &[u8]) -> Option<Vec<u8>> {
     None
 }
@@ -198,7 +198,7 @@ mod tests {
         }
     }
 
-    #[cfg(feature = "idna")]
+    #[cfg(feature = "servers")]
     #[test]
     fn both_spellings_of_a_domain_are_the_same() {
         for (domain, expected) in [

@@ -1,40 +1,40 @@
 //! Connections to other servers: to a host or a Unix socket, with or without TLS, and with a
 //! deadline that the other side cannot extend.
 
-#[cfg(feature = "tls")]
+#[cfg(feature = "servers")]
 use std::io;
-#[cfg(feature = "tls")]
+#[cfg(feature = "servers")]
 use std::time::Instant;
 
 pub mod dns;
-#[cfg(feature = "tls")]
+#[cfg(feature = "servers")]
 mod endpoint;
 pub mod own_login;
-#[cfg(feature = "tls")]
+#[cfg(feature = "servers")]
 pub mod peer;
-#[cfg(feature = "tls")]
+#[cfg(feature = "servers")]
 pub mod pool;
-#[cfg(feature = "tls")]
+#[cfg(feature = "servers")]
 mod socket;
-#[cfg(feature = "tls")]
+#[cfg(feature = "servers")]
 mod stream;
-#[cfg(feature = "tls")]
+#[cfg(feature = "servers")]
 pub mod tls;
-#[cfg(feature = "tls")]
+#[cfg(feature = "servers")]
 mod trust;
 
-#[cfg(feature = "tls")]
+#[cfg(feature = "servers")]
 pub use dns::Names;
-#[cfg(feature = "tls")]
+#[cfg(feature = "servers")]
 use endpoint::address_of;
-#[cfg(feature = "tls")]
+#[cfg(feature = "servers")]
 pub use endpoint::{Endpoint, QUESTION_BYTES};
-#[cfg(feature = "tls")]
+#[cfg(feature = "servers")]
 pub use stream::{LineError, Stream, Unasked};
-#[cfg(feature = "tls")]
+#[cfg(feature = "servers")]
 pub use trust::{Fresh, Trust};
 
-#[cfg(feature = "tls")]
+#[cfg(feature = "servers")]
 /// The remaining time, or the error of a deadline that has passed.
 fn remaining(deadline: Instant) -> io::Result<std::time::Duration> {
     let left = deadline.saturating_duration_since(Instant::now());
@@ -44,7 +44,7 @@ fn remaining(deadline: Instant) -> io::Result<std::time::Duration> {
     Ok(left)
 }
 
-#[cfg(feature = "tls")]
+#[cfg(feature = "servers")]
 fn timed_out() -> io::Error {
     io::Error::new(io::ErrorKind::TimedOut, "no answer in time")
 }

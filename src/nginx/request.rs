@@ -16,7 +16,7 @@ mod headers;
 
 pub use fronts::{AllowedFronts, Fronts, KEY_HEADER, KeyHeader, Keys};
 pub(crate) use headers::decoded;
-#[cfg(feature = "remote")]
+#[cfg(feature = "servers")]
 pub(crate) use headers::is_sent_by_nginx;
 use headers::{Header, Headers};
 

@@ -1,7 +1,7 @@
 //! Opens the methods to log in without a password.
 
 use crate::auth::Methods;
-#[cfg(feature = "oauth")]
+#[cfg(feature = "servers")]
 use crate::auth::token;
 use crate::config::Config;
 use crate::sys::Lifetime;
@@ -10,7 +10,7 @@ use crate::sys::trusted_file::Watched;
 
 /// Opens the methods of the configuration, and adds their files to `watched`.
 #[cfg_attr(
-    not(feature = "oauth"),
+    not(feature = "servers"),
     expect(unused_variables, clippy::ptr_arg, reason = "opens tokens only")
 )]
 pub fn open(
@@ -23,7 +23,7 @@ pub fn open(
     Methods {
         external: config.external.clone(),
         inbound: config.inbound.clone(),
-        #[cfg(feature = "oauth")]
+        #[cfg(feature = "servers")]
         tokens: config.oauth.as_ref().and_then(|oauth| {
             let most = config.max_questions(oauth.max_questions);
             let opened = token::Tokens::open(&oauth.settings, most, lifetime, watched);
@@ -53,7 +53,7 @@ pub fn open(
 }
 
 /// Tests the introspection service for tokens; returns its problems.
-#[cfg(feature = "oauth")]
+#[cfg(feature = "servers")]
 pub(super) fn try_tokens(methods: &Methods, config: &Config) -> Vec<Problem> {
     let (Some(tokens), Some(oauth)) = (&methods.tokens, &config.oauth) else {
         return Vec::new();
@@ -69,7 +69,7 @@ pub(super) fn try_tokens(methods: &Methods, config: &Config) -> Vec<Problem> {
 }
 
 /// This build has no support for tokens.
-#[cfg(not(feature = "oauth"))]
+#[cfg(not(feature = "servers"))]
 pub(super) fn try_tokens(_methods: &Methods, _config: &Config) -> Vec<Problem> {
     Vec::new()
 }

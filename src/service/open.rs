@@ -196,7 +196,7 @@ impl<'a> Opening<'a> {
             return None;
         }
         // A database that is no longer trusted is opened again, which reports why.
-        #[cfg(feature = "sql")]
+        #[cfg(feature = "servers")]
         if let StoreConfig::Sql(settings) = &users.store
             && let crate::users::sql::Kind::Sqlite(path) = &settings.kind
             && crate::sys::trusted_file::database::locate(path).is_err()
@@ -221,18 +221,18 @@ impl<'a> Opening<'a> {
         let most = self.config.max_questions(users.max_questions);
         let bounded = match &users.store {
             StoreConfig::Accept | StoreConfig::File(_) | StoreConfig::Domains(_) => false,
-            #[cfg(feature = "sql")]
+            #[cfg(feature = "servers")]
             StoreConfig::Sql(_) => true,
-            #[cfg(feature = "ldap")]
+            #[cfg(feature = "servers")]
             StoreConfig::Ldap(_) => true,
-            #[cfg(feature = "remote")]
+            #[cfg(feature = "servers")]
             StoreConfig::Server(_) | StoreConfig::Http(_) => true,
         };
         bounded.then(|| Arc::new(Bound::new(&users.name, most)))
     }
 
     fn store(&mut self, users: &UsersConfig) -> Option<Arc<dyn UserStore>> {
-        #[cfg(any(feature = "sql", feature = "ldap", feature = "remote"))]
+        #[cfg(feature = "servers")]
         let lifetime = self.lifetime;
         let opened: Result<Arc<dyn UserStore>, Vec<Fault>> = match &users.store {
             StoreConfig::Accept => Ok(Arc::new(AcceptStore)),
@@ -245,7 +245,7 @@ impl<'a> Opening<'a> {
                 Ok(store)
             }
             StoreConfig::Domains(settings) => Ok(self.domain_files(settings, users)?),
-            #[cfg(feature = "sql")]
+            #[cfg(feature = "servers")]
             StoreConfig::Sql(settings) => {
                 let store = Arc::new(crate::users::sql::SqlStore::new(settings, lifetime));
                 if lifetime == Lifetime::Server {
@@ -254,15 +254,15 @@ impl<'a> Opening<'a> {
                 }
                 Ok(store)
             }
-            #[cfg(feature = "ldap")]
+            #[cfg(feature = "servers")]
             StoreConfig::Ldap(settings) => {
                 crate::users::ldap::LdapStore::open(settings, lifetime).map(shared)
             }
-            #[cfg(feature = "remote")]
+            #[cfg(feature = "servers")]
             StoreConfig::Server(settings) => {
                 crate::users::server::ServerStore::open(settings, lifetime).map(shared)
             }
-            #[cfg(feature = "remote")]
+            #[cfg(feature = "servers")]
             StoreConfig::Http(settings) => {
                 crate::users::http::HttpStore::open(settings, lifetime).map(shared)
             }
@@ -369,9 +369,9 @@ impl Fault {
 
 /// Whether users are looked up without a password.
 fn takes_logins_without_password(config: &Config) -> bool {
-    #[cfg(feature = "oauth")]
+    #[cfg(feature = "servers")]
     let tokens = config.oauth.is_some();
-    #[cfg(not(feature = "oauth"))]
+    #[cfg(not(feature = "servers"))]
     let tokens = false;
     let inbound = config.inbound.as_ref();
     tokens
@@ -381,7 +381,7 @@ fn takes_logins_without_password(config: &Config) -> bool {
 }
 
 /// A store, shared by all threads.
-#[cfg(any(feature = "ldap", feature = "remote"))]
+#[cfg(feature = "servers")]
 fn shared<S: UserStore + 'static>(store: S) -> Arc<dyn UserStore> {
     Arc::new(store)
 }
@@ -390,13 +390,13 @@ fn shared<S: UserStore + 'static>(store: S) -> Arc<dyn UserStore> {
 fn cache(store: &StoreConfig) -> Option<Arc<Cache>> {
     let lifetime = match store {
         StoreConfig::Accept | StoreConfig::File(_) | StoreConfig::Domains(_) => Duration::ZERO,
-        #[cfg(feature = "sql")]
+        #[cfg(feature = "servers")]
         StoreConfig::Sql(_) => Duration::ZERO,
-        #[cfg(feature = "ldap")]
+        #[cfg(feature = "servers")]
         StoreConfig::Ldap(settings) => settings.cache,
-        #[cfg(feature = "remote")]
+        #[cfg(feature = "servers")]
         StoreConfig::Server(settings) => settings.cache,
-        #[cfg(feature = "remote")]
+        #[cfg(feature = "servers")]
         StoreConfig::Http(settings) => settings.cache,
     };
     (!lifetime.is_zero()).then(|| Arc::new(Cache::new(lifetime)))

@@ -18,7 +18,7 @@ pub(super) struct Probes {
 impl Probes {
     /// Asks a store in a separate thread.
     #[cfg_attr(
-        not(feature = "sql"),
+        not(feature = "servers"),
         expect(dead_code, reason = "only databases are asked")
     )]
     pub(super) fn start(

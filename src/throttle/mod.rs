@@ -19,21 +19,23 @@ use crate::secret::Proof;
 mod key;
 mod look;
 mod memory;
+mod place;
 mod record;
-#[cfg(feature = "redis")]
+#[cfg(feature = "servers")]
 pub mod redis;
 mod shared;
-#[cfg(feature = "sql")]
+#[cfg(feature = "servers")]
 mod sqlite;
 mod state;
 mod visit;
-#[cfg(any(feature = "sql", feature = "redis"))]
+#[cfg(feature = "servers")]
 mod written;
 
 pub use key::Key;
 pub use look::Look;
+pub use place::Place;
 pub use record::{Record, Spans};
-pub use state::{Counting, Place};
+pub use state::Counting;
 pub use visit::{Counted, Visit};
 
 use shared::{Shared, Source};

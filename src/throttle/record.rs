@@ -60,7 +60,7 @@ impl Record {
     }
 
     /// The time at which the whole record has expired.
-    #[cfg(any(feature = "sql", feature = "redis"))]
+    #[cfg(feature = "servers")]
     pub(super) fn until(&self, spans: Spans) -> u64 {
         let end = |then: u64, span: Duration| match then {
             0 => 0,
@@ -163,9 +163,9 @@ mod tests {
             };
             assert_eq!(record.touched(), touched);
             assert_eq!(record.is_empty(), touched == 0);
-            #[cfg(any(feature = "sql", feature = "redis"))]
+            #[cfg(feature = "servers")]
             assert_eq!(record.until(SPANS), until);
-            #[cfg(not(any(feature = "sql", feature = "redis")))]
+            #[cfg(not(feature = "servers"))]
             let _not_asked_in_memory = until;
         }
     }

@@ -8,8 +8,9 @@ use std::time::{Duration, Instant};
 use super::Settings;
 use super::key::Key;
 use super::memory::Memory;
+use super::place::{Place, open};
 use super::record::Record;
-use super::state::{Change, Counting, Place, State, TagKey, Unchanged, open};
+use super::state::{Change, Counting, State, TagKey, Unchanged};
 use crate::nginx::refusal::Trouble;
 use crate::sys;
 
@@ -30,7 +31,7 @@ pub(super) struct Shared {
     place: String,
     go_on: bool,
     counting: Counting,
-    #[cfg(feature = "sql")]
+    #[cfg(feature = "servers")]
     is_file: bool,
     timeout: Duration,
     /// `None` if the process only has its own counts.
@@ -71,7 +72,7 @@ impl Shared {
             place: settings.place.to_string(),
             go_on: settings.go_on,
             counting,
-            #[cfg(feature = "sql")]
+            #[cfg(feature = "servers")]
             is_file: matches!(settings.place, Place::Sqlite(_)),
             timeout: settings.timeout,
             shared,
@@ -177,7 +178,7 @@ impl Shared {
     fn end(&self, deadline: Instant) -> Instant {
         match self.counting {
             // A process for one request waits for its turn at a file.
-            #[cfg(feature = "sql")]
+            #[cfg(feature = "servers")]
             Counting::Once if self.is_file => deadline,
             Counting::ForLong | Counting::Once | Counting::Never => self.soon().min(deadline),
         }
@@ -209,7 +210,7 @@ impl Shared {
                 }
                 Ok(done)
             }
-            #[cfg(any(feature = "sql", feature = "redis"))]
+            #[cfg(feature = "servers")]
             Err(Unchanged::Contended) => Err(Trouble::Busy),
             Err(Unchanged::Failed(what)) => {
                 if outage.begins() {

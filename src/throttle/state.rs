@@ -1,67 +1,39 @@
-//! Where the counts are stored: in one process, one machine, or a server.
+//! Where the counts are, for one process or for many.
 
-use std::fmt;
-#[cfg(feature = "sql")]
-use std::path::PathBuf;
 use std::time::Instant;
 
 use zeroize::Zeroizing;
 
 use super::key::Key;
-use super::record::{Record, Spans};
+use super::record::Record;
 use crate::secret::keyed_digest;
 
-/// The maximum number of keys. A key takes about 150 bytes, one with the longest login 600.
+/// The most keys that are remembered. One takes some 150 bytes, one with the longest login 600.
 pub(super) const MAX_KEYS: usize = 50_000;
 
-/// The secret of the digests of wrong passwords.
+/// What wrong passwords are digested with.
 pub(super) type TagKey = Zeroizing<[u8; 32]>;
 
-/// Where the counts are stored.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Place {
-    /// In the memory of the process.
-    Memory,
-    /// In an SQLite file, for all processes of the machine.
-    #[cfg(feature = "sql")]
-    Sqlite(PathBuf),
-    /// In Redis or Valkey, for all machines.
-    #[cfg(feature = "redis")]
-    Redis(Box<super::redis::Settings>),
-}
-
-impl fmt::Display for Place {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Memory => f.write_str("memory"),
-            #[cfg(feature = "sql")]
-            Self::Sqlite(path) => write!(f, "sqlite:{}", path.display()),
-            #[cfg(feature = "redis")]
-            Self::Redis(settings) => settings.fmt(f),
-        }
-    }
-}
-
-/// Changes records, which are in the order of their keys. It may be called again after a conflict with
-/// another client.
+/// What changes records; they come in the order of their keys. It may be called again if others
+/// changed them meanwhile.
 pub(super) type Change<'a> = dyn FnMut(&mut [Record], u64) + 'a;
 
 /// Why nothing was changed.
 #[derive(Debug)]
 pub(super) enum Unchanged {
-    /// The change failed; the text says why, without any secret.
+    /// It failed; why, in words, without any secret.
     Failed(String),
-    /// Other clients kept changing the same records, or held their lock.
-    #[cfg(any(feature = "sql", feature = "redis"))]
+    /// Others changed the same records, or held them, all the time.
+    #[cfg(feature = "servers")]
     Contended,
 }
 
 impl Unchanged {
-    /// The reason in words.
+    /// In words.
     pub(super) fn words(self) -> String {
         match self {
             Self::Failed(what) => what,
-            #[cfg(any(feature = "sql", feature = "redis"))]
+            #[cfg(feature = "servers")]
             Self::Contended => "others change the counts all the time".to_owned(),
         }
     }
@@ -73,13 +45,14 @@ impl From<String> for Unchanged {
     }
 }
 
-/// The counts. Every call ends by its deadline. The error is a text without any secret.
+/// The counts. Every call ends by its deadline; the error says what is wrong, in words, without any
+/// secret.
 pub(super) trait State: Send + Sync {
-    /// The records of the keys, in their order and without expired parts, and the time of the clock that the
-    /// counts use.
+    /// The records of the keys, in their order, without what is over, and the time by the clock that
+    /// they have.
     fn read(&self, keys: &[Key], deadline: Instant) -> Result<(Vec<Record>, u64), Unchanged>;
 
-    /// Changes the records of all keys in one step; returns the changed records.
+    /// Changes the records of the keys, all at once; they come back as they are then.
     fn change(
         &self,
         keys: &[Key],
@@ -87,59 +60,48 @@ pub(super) trait State: Send + Sync {
         deadline: Instant,
     ) -> Result<Vec<Record>, Unchanged>;
 
-    /// The secret that all users of the counts digest wrong passwords with.
+    /// What all who share the counts digest wrong passwords with.
     fn tag_key(&self, deadline: Instant) -> Result<TagKey, String>;
 
-    /// Tests whether all of this is possible, without changing a count.
+    /// Tries whether all of this can be done, without a change to any count.
     fn test(&self, deadline: Instant) -> Result<(), String> {
         self.tag_key(deadline)?;
         match self.change(&[], &mut |_, _| {}, deadline) {
             Err(Unchanged::Failed(what)) => Err(what),
-            #[cfg(any(feature = "sql", feature = "redis"))]
+            #[cfg(feature = "servers")]
             Err(Unchanged::Contended) => Ok(()),
             Ok(_) => Ok(()),
         }
     }
 
-    /// All records, in no order; at most [`MAX_KEYS`].
+    /// All that is remembered, in no order; no more than [`MAX_KEYS`].
     fn list(&self, deadline: Instant) -> Result<Vec<(Key, Record)>, String>;
 
-    /// Removes these keys.
+    /// Forgets these keys.
     fn forget(&self, keys: &[Key], deadline: Instant) -> Result<(), String>;
 }
 
-/// Seconds since 1970: the common clock of all processes of a machine.
-#[cfg(feature = "sql")]
+/// Seconds since 1970: one clock for all processes of a machine.
+#[cfg(feature = "servers")]
 pub(super) fn now() -> u64 {
     let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
     since.unwrap_or_default().as_secs()
 }
 
-/// A new secret.
+/// A new one.
 pub(super) fn new_tag_key() -> Result<TagKey, String> {
     let key = keyed_digest::Key::random().ok_or("the kernel gives no random bytes")?;
     Ok(Zeroizing::new(*key.bytes()))
 }
 
-/// How long the counting process lives.
+/// How long the process lives that counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Counting {
-    /// As long as a server, which can count alone while the shared counts are unavailable.
+    /// As long as a server, which can count on its own meanwhile.
     ForLong,
-    /// For one request: its own counts are lost. So it waits for its turn as long as the request may take.
+    /// For one request: what it counts on its own is lost. So it waits for its turn as long as the
+    /// request may take.
     Once,
-    /// It only reads: it creates no counts and does not repair damaged ones.
+    /// It only looks: it makes no counts, and leaves what is damaged to others.
     Never,
-}
-
-/// Opens the counts; connects to nothing yet.
-#[cfg_attr(not(feature = "sql"), expect(unused_variables))]
-pub(super) fn open(place: &Place, spans: Spans, counting: Counting) -> Box<dyn State> {
-    match place {
-        Place::Memory => Box::new(super::memory::Memory::new(spans)),
-        #[cfg(feature = "sql")]
-        Place::Sqlite(path) => Box::new(super::sqlite::Sqlite::new(path.clone(), spans, counting)),
-        #[cfg(feature = "redis")]
-        Place::Redis(settings) => Box::new(super::redis::Redis::new(settings, spans)),
-    }
 }

@@ -170,8 +170,7 @@ impl Visit<'_> {
             return None;
         };
         let key = self.throttle.counts.tag_key(source, self.deadline)?;
-        let digest = keyed_digest::Key::shared(key)
-            .digest(b"wrong password", &[&self.login, password.reveal()])?;
+        let digest = keyed_digest::Key::shared(key).digest(&[&self.login, password.reveal()])?;
         let bits = digest.first_chunk().copied().map(Tag::from_le_bytes)?;
         Some(bits >> (Tag::BITS - TAG_BITS))
     }

@@ -101,7 +101,8 @@ impl Cache {
         let proxied_from = session.proxied_from.map(|(address, _)| address);
         let session = (session.host, session.tls, proxied_from, session.proxied_to);
         let session = format!("{session:?}");
-        let whole: [&[u8]; 6] = [
+        let whole: [&[u8]; 7] = [
+            b"question",
             login,
             password.reveal(),
             asked.protocol.word().as_bytes(),
@@ -110,9 +111,9 @@ impl Cache {
             session.as_bytes(),
         ];
         Some(Digests {
-            whole: key.digest(b"question", &whole)?,
-            login: key.digest(b"login", &[login])?,
-            password: key.digest(b"password", &[password.reveal()])?,
+            whole: key.digest(&whole)?,
+            login: key.digest(&[b"login", login])?,
+            password: key.digest(&[b"password", password.reveal()])?,
         })
     }
 

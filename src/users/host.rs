@@ -1,6 +1,6 @@
 //! Parses a user's mail server, host and port, as password files, databases and directories store it.
 
-#[cfg(any(feature = "sql", feature = "ldap"))]
+#[cfg(feature = "servers")]
 use std::net::IpAddr;
 use std::num::NonZeroU16;
 
@@ -9,7 +9,7 @@ const MAX_HOST_BYTES: usize = 253;
 
 /// Parses a host; an empty value means none. PostgreSQL writes an address of the type `inet` as a network of
 /// one address, `192.0.2.1/32`: this means the address. The error says what is wrong.
-#[cfg(any(feature = "sql", feature = "ldap"))]
+#[cfg(feature = "servers")]
 pub(super) fn host(text: &[u8]) -> Result<Option<String>, &'static str> {
     const NO_HOST: &str = "is no name and no address";
     if text.is_empty() {
@@ -55,7 +55,7 @@ pub(super) fn port(text: &[u8]) -> Result<Option<NonZeroU16>, &'static str> {
 mod tests {
     use super::*;
 
-    #[cfg(any(feature = "sql", feature = "ldap"))]
+    #[cfg(feature = "servers")]
     #[test]
     fn hosts() {
         for (text, expected) in [

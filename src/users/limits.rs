@@ -62,7 +62,7 @@ impl BadExpiry {
     }
 
     /// The problem after the name of a column.
-    #[cfg(feature = "sql")]
+    #[cfg(feature = "servers")]
     pub(super) fn words(self) -> &'static str {
         self.of_field().trim_start_matches("expires ")
     }

@@ -12,29 +12,29 @@ use crate::secret::{Password, Secret};
 use crate::sys::semaphore::Claim;
 
 pub mod accept;
-#[cfg(any(feature = "ldap", feature = "remote", feature = "oauth"))]
+#[cfg(feature = "servers")]
 pub(crate) mod alive;
 pub mod bound;
 pub mod cache;
-#[cfg(feature = "remote")]
+#[cfg(feature = "servers")]
 mod codes;
-#[cfg(any(feature = "ldap", feature = "sql"))]
+#[cfg(feature = "servers")]
 mod decoys;
 pub mod file;
 mod host;
-#[cfg(feature = "remote")]
+#[cfg(feature = "servers")]
 pub mod http;
-#[cfg(feature = "ldap")]
+#[cfg(feature = "servers")]
 pub mod ldap;
 mod limits;
 mod misspelt;
-#[cfg(feature = "remote")]
+#[cfg(feature = "servers")]
 pub mod server;
-#[cfg(feature = "sql")]
+#[cfg(feature = "servers")]
 pub mod sql;
-#[cfg(feature = "remote")]
+#[cfg(feature = "servers")]
 mod texts;
-#[cfg(feature = "remote")]
+#[cfg(feature = "servers")]
 mod trouble;
 mod variable;
 

@@ -2,7 +2,7 @@
 //! replace them.
 
 /// The problem of a login that contains a variable.
-#[cfg(any(feature = "sql", feature = "ldap"))]
+#[cfg(feature = "servers")]
 pub(super) const MEANS_NOTHING: &str = "holds a variable, which means nothing here";
 
 /// Whether a login contains a variable.

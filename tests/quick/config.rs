@@ -55,7 +55,7 @@ fn bad_files_get_exactly_these_messages() {
         let of_redis = path
             .file_name()
             .is_some_and(|name| name.to_string_lossy().starts_with("throttle-"));
-        if cfg!(not(feature = "redis")) && of_redis {
+        if cfg!(not(feature = "servers")) && of_redis {
             continue;
         }
         seen += 1;
@@ -64,7 +64,7 @@ fn bad_files_get_exactly_these_messages() {
         // Copied, as a checkout may be writable for the group.
         let messages = problems_of(&folder, &content);
         // What is wrong with a store is only seen by a program that has it.
-        let has_all = cfg!(all(feature = "sql", feature = "ldap", feature = "remote"));
+        let has_all = cfg!(feature = "servers");
         if !has_all && messages.contains("this program was built without the store") {
             continue;
         }

@@ -149,7 +149,7 @@ fn one_login_in_two_spellings_is_there_twice() {
     );
 }
 
-#[cfg(feature = "idna")]
+#[cfg(feature = "servers")]
 #[test]
 fn both_spellings_of_an_internationalised_domain_are_one() {
     let dir = folder();

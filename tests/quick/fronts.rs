@@ -284,7 +284,7 @@ fn a_listener_on_descriptor_0_is_asked_for_its_peers_too() {
     );
 }
 
-#[cfg(feature = "remote")]
+#[cfg(feature = "servers")]
 #[test]
 fn no_store_is_asked_for_who_may_not_ask() {
     let store = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();

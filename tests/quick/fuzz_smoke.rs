@@ -41,30 +41,30 @@ targets! {
     password_file: MUTATIONS,
     app_passwords: MUTATIONS,
     secret: MUTATIONS,
-    #[cfg(feature = "sql")]
+    #[cfg(feature = "servers")]
     statement: MUTATIONS,
-    #[cfg(feature = "sql")]
+    #[cfg(feature = "servers")]
     row: MUTATIONS,
-    #[cfg(feature = "ldap")]
+    #[cfg(feature = "servers")]
     directory: MUTATIONS,
-    #[cfg(all(feature = "sql", feature = "ldap", feature = "remote"))]
+    #[cfg(feature = "servers")]
     addresses: MUTATIONS,
-    #[cfg(feature = "ldap")]
+    #[cfg(feature = "servers")]
     ldap: MUTATIONS,
-    #[cfg(feature = "ldap")]
+    #[cfg(feature = "servers")]
     ldap_login: MUTATIONS,
-    #[cfg(feature = "remote")]
+    #[cfg(feature = "servers")]
     imap: MUTATIONS,
-    #[cfg(feature = "remote")]
+    #[cfg(feature = "servers")]
     pop3: MUTATIONS,
-    #[cfg(feature = "remote")]
+    #[cfg(feature = "servers")]
     http: MUTATIONS,
-    #[cfg(feature = "redis")]
+    #[cfg(feature = "servers")]
     redis: MUTATIONS,
-    #[cfg(feature = "oauth")]
+    #[cfg(feature = "servers")]
     token: MUTATIONS,
-    #[cfg(feature = "oauth")]
+    #[cfg(feature = "servers")]
     keys: MUTATIONS / 5,
-    #[cfg(feature = "oauth")]
+    #[cfg(feature = "servers")]
     introspection: MUTATIONS,
 }

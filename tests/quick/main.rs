@@ -20,32 +20,25 @@ mod exit_codes;
 mod fastcgi;
 mod fronts;
 mod fuzz_smoke;
-#[cfg(all(
-    feature = "sql",
-    feature = "ldap",
-    feature = "remote",
-    feature = "oauth",
-    feature = "x509",
-    feature = "redis",
-    feature = "idna"
-))]
+#[cfg(feature = "servers")]
 mod golden;
 mod hashes;
-#[cfg(feature = "ldap")]
+#[cfg(feature = "servers")]
 mod ldap;
 mod linking;
 mod methods;
 mod regressions;
 mod reload;
-#[cfg(feature = "remote")]
+#[cfg(feature = "servers")]
 mod remote;
 mod rights;
 mod routes;
 mod sandbox;
 mod serve;
 mod sources;
-#[cfg(feature = "sql")]
+#[cfg(feature = "servers")]
 mod sql;
+mod structure;
 mod throttle;
 mod unusable_lines;
 mod users;

@@ -1,6 +1,6 @@
 //! Changed files while the program serves: what counts when, and what holds up what.
 
-#[cfg(feature = "sql")]
+#[cfg(feature = "servers")]
 use crate::support::silent::*;
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::Write as _;
@@ -61,10 +61,10 @@ impl Drop for Touching {
 
 /// A second, and as much again for a machine that is busy otherwise. With the three databases alone
 /// it would be 12 s.
-#[cfg(feature = "sql")]
+#[cfg(feature = "servers")]
 const SOON: Duration = Duration::from_secs(3);
 
-#[cfg(feature = "sql")]
+#[cfg(feature = "servers")]
 #[test]
 fn who_was_taken_out_waits_for_no_database_no_name_and_no_other_file() {
     let silent = Silent::new(3);
@@ -94,7 +94,7 @@ fn who_was_taken_out_waits_for_no_database_no_name_and_no_other_file() {
     }
 }
 
-#[cfg(feature = "sql")]
+#[cfg(feature = "servers")]
 #[test]
 fn a_store_that_has_not_changed_is_kept_and_a_new_one_is_hardly_waited_for() {
     let (silent, others) = (Silent::new(3), Silent::new(3));

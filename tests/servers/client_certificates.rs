@@ -4,7 +4,6 @@ use crate::support::cgi::certificate;
 use crate::support::cgi::{CONFIG, ask, cause, folder};
 
 /// The subject alone is what builds without the feature go by.
-#[cfg(feature = "x509")]
 #[test]
 fn the_certificate_itself_may_hold_the_address() {
     use std::process::{Command, Stdio};

@@ -211,7 +211,6 @@ fn a_chain_of_stores_that_hang_ends_by_the_deadline() {
 }
 
 /// The service that knows about tokens hangs: who has a password does not notice.
-#[cfg(feature = "oauth")]
 #[test]
 fn introspection_that_hangs_holds_nobody_else_up() {
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();

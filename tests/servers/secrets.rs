@@ -149,7 +149,6 @@ fn a_server_that_has_answered_has_no_password_of_the_file_store() {
     ask_and_search(&server, "nobody", MARKER, "Invalid login");
 }
 
-#[cfg(feature = "sql")]
 #[test]
 fn nor_one_of_a_database() {
     need_root();
@@ -171,7 +170,6 @@ fn nor_one_of_a_database() {
     ask_and_search(&server, "nobody", MARKER, "Invalid login");
 }
 
-#[cfg(feature = "ldap")]
 #[test]
 fn nor_one_of_a_directory() {
     use crate::support::scripted_directory::{Act, Fake, bound};
@@ -200,7 +198,6 @@ fn nor_one_of_a_directory() {
     assert!(fake.was_sent(MARKER.as_bytes()));
 }
 
-#[cfg(feature = "remote")]
 #[test]
 fn nor_one_that_another_server_was_asked_about() {
     use crate::support::scripted_server::Fake;
@@ -340,32 +337,27 @@ fn whatever_is_printed_of_a_value_in_the_program_shows_none() {
     let dir = TempDir::new();
     dir.write("key", MARKER);
     let mut text = format!("[nginx]\nkey = \"{MARKER}\"\n[[users]]\nstore = \"accept\"\n");
-    #[cfg(feature = "sql")]
     for scheme in ["postgresql", "mysql"] {
         text += &format!(
             "[[users]]\nstore = \"sql\"\nurl = \"{scheme}://mail:{MARKER}@192.0.2.1/mail\"\n\
              query = \"SELECT password FROM users WHERE login = :login\"\n"
         );
     }
-    #[cfg(feature = "ldap")]
     {
         text += "[[users]]\nstore = \"ldap\"\nurls = [\"ldap://127.0.0.1\"]\nbase = \"dc=org\"\n\
                  filter = \"(uid={login})\"\nauth = \"search-bind\"\nbind-dn = \"cn=x\"\n\
                  bind-password-file = \"key\"\n";
     }
-    #[cfg(feature = "remote")]
     {
         text +=
             "[[users]]\nstore = \"http\"\nurl = \"http://127.0.0.1/auth\"\nkey-file = \"key\"\n";
     }
-    #[cfg(feature = "oauth")]
     {
         text += "[oauth]\nintrospection-url = \"http://127.0.0.1/x\"\nclient-id = \"mail\"\n\
                  client-secret-file = \"key\"\n";
     }
     text += "[routes]\ndefault = \"mail\"\n[hosts]\nmail = { address = \"192.0.2.1\", \
              master-login = \"us\", master-password-file = \"key\" }\n";
-    #[cfg(feature = "redis")]
     {
         text += "[throttle]\nstate = \"redis://127.0.0.1:6379/0\"\npassword-file = \"key\"\n";
     }
@@ -382,9 +374,8 @@ fn whatever_is_printed_of_a_value_in_the_program_shows_none() {
         format!("{:?} {:?} {fronts:?}", config.users, config.routes),
         format!("{:?} {:?}", config.throttle, config.warnings),
     ];
-    #[cfg(feature = "oauth")]
     let tokens = [format!("{:?}", config.oauth)];
-    #[cfg(not(feature = "oauth"))]
+    #[cfg(not(feature = "servers"))]
     let tokens: [String; 0] = [];
     for shown in shown.into_iter().chain(tokens) {
         assert!(!shown.is_empty() && !shown.contains("Marker"), "{shown}");

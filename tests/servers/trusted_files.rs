@@ -36,7 +36,6 @@ const ALWAYS: [Named; 6] = [
     ("", "FILE_STORE"),
 ];
 
-#[cfg(feature = "sql")]
 const SQL: [Named; 3] = [
     (
         "users.ca-file",
@@ -54,10 +53,9 @@ const SQL: [Named; 3] = [
          query = \"SELECT password FROM u WHERE l = :login\"\n",
     ),
 ];
-#[cfg(not(feature = "sql"))]
+#[cfg(not(feature = "servers"))]
 const SQL: [Named; 0] = [];
 
-#[cfg(feature = "ldap")]
 const LDAP: [Named; 2] = [
     (
         "users.ca-file",
@@ -71,10 +69,9 @@ const LDAP: [Named; 2] = [
          bind-password-file = NAME\n",
     ),
 ];
-#[cfg(not(feature = "ldap"))]
+#[cfg(not(feature = "servers"))]
 const LDAP: [Named; 0] = [];
 
-#[cfg(feature = "remote")]
 const REMOTE: [Named; 4] = [
     (
         "users.ca-file",
@@ -93,10 +90,9 @@ const REMOTE: [Named; 4] = [
         "[[users]]\nstore = \"http\"\nurl = \"http://127.0.0.1:1/\"\nkey-file = NAME\n",
     ),
 ];
-#[cfg(not(feature = "remote"))]
+#[cfg(not(feature = "servers"))]
 const REMOTE: [Named; 0] = [];
 
-#[cfg(feature = "oauth")]
 const OAUTH: [Named; 3] = [
     (
         "oauth.jwks-file",
@@ -112,10 +108,9 @@ const OAUTH: [Named; 3] = [
          client-secret-file = NAME\nFILE_STORE",
     ),
 ];
-#[cfg(not(feature = "oauth"))]
+#[cfg(not(feature = "servers"))]
 const OAUTH: [Named; 0] = [];
 
-#[cfg(feature = "redis")]
 const REDIS: [Named; 2] = [
     (
         "throttle.ca-file",
@@ -126,7 +121,7 @@ const REDIS: [Named; 2] = [
         "[throttle]\nstate = \"redis://127.0.0.1:1\"\npassword-file = NAME\nFILE_STORE",
     ),
 ];
-#[cfg(not(feature = "redis"))]
+#[cfg(not(feature = "servers"))]
 const REDIS: [Named; 0] = [];
 
 /// A configuration in a folder of its own, and the file that it names in another.

@@ -200,7 +200,6 @@ fn a_disk_that_is_full() {
 
 /// The counts of wrong passwords cannot be written: logins are decided without, and with them again
 /// as soon as there is room.
-#[cfg(feature = "sql")]
 #[test]
 fn a_full_disk_for_what_is_counted() {
     let disk = Small::mounted();

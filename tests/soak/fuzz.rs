@@ -41,30 +41,17 @@ targets! {
     password_file: MUTATIONS,
     app_passwords: MUTATIONS,
     secret: MUTATIONS,
-    #[cfg(feature = "sql")]
     statement: MUTATIONS,
-    #[cfg(feature = "sql")]
     row: MUTATIONS,
-    #[cfg(feature = "ldap")]
     directory: MUTATIONS,
-    #[cfg(all(feature = "sql", feature = "ldap", feature = "remote"))]
     addresses: MUTATIONS,
-    #[cfg(feature = "ldap")]
     ldap: MUTATIONS,
-    #[cfg(feature = "ldap")]
     ldap_login: MUTATIONS,
-    #[cfg(feature = "remote")]
     imap: MUTATIONS,
-    #[cfg(feature = "remote")]
     pop3: MUTATIONS,
-    #[cfg(feature = "remote")]
     http: MUTATIONS,
-    #[cfg(feature = "redis")]
     redis: MUTATIONS,
-    #[cfg(feature = "oauth")]
     token: MUTATIONS,
-    #[cfg(feature = "oauth")]
     keys: MUTATIONS / 5,
-    #[cfg(feature = "oauth")]
     introspection: MUTATIONS,
 }

@@ -17,7 +17,6 @@ use crate::support::fronts::{Front, Way};
 use crate::support::process::{need_root, program, wait_until};
 use crate::support::soak::load;
 use crate::support::soak::load::{ACCEPTED, Caller, Finally};
-#[cfg(feature = "sql")]
 use crate::support::soak::victim::is_whole;
 use crate::support::soak::victim::{USERS, with_file};
 use crate::support::temp_dir::TempDir;
@@ -80,7 +79,7 @@ fn mod_fcgid_loses_no_more_than_the_request_in_the_worker() {
     // One of them with a hash that takes long enough to be interrupted.
     let hash = slow_hash();
     let mut more = "[limits]\nremembered-logins = 0\n[nginx]\nkey = \"the key\"\n".to_owned();
-    if cfg!(feature = "sql") {
+    if cfg!(feature = "servers") {
         more += "[throttle]\nstate = \"sqlite:run/throttle.db\"\n";
     }
     let config = with_file(&more);
@@ -162,7 +161,6 @@ fn mod_fcgid_loses_no_more_than_the_request_in_the_worker() {
         front.logged()
     );
     assert!(slowest < RESPAWN + SLACK, "{slowest:?}");
-    #[cfg(feature = "sql")]
     is_whole(&front.folder.path().join("run/throttle.db"));
     assert!(!front.logged().contains("throttle"), "{}", front.logged());
 }

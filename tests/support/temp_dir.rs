@@ -27,7 +27,7 @@ impl TempDir {
     }
 
     /// The folder, which somebody else removes.
-    #[cfg(feature = "sql")]
+    #[cfg(feature = "servers")]
     pub(crate) fn keep(self) -> PathBuf {
         let path = self.0.clone();
         std::mem::forget(self);

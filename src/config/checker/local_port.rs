@@ -2,21 +2,11 @@
 
 use std::ops::Range;
 
-#[cfg(any(
-    feature = "sql",
-    feature = "ldap",
-    feature = "remote",
-    feature = "redis"
-))]
+#[cfg(feature = "servers")]
 use toml::Spanned;
 
 use super::Checker;
-#[cfg(any(
-    feature = "sql",
-    feature = "ldap",
-    feature = "remote",
-    feature = "redis"
-))]
+#[cfg(feature = "servers")]
 use crate::sys::accounts::{Kind, number_of};
 
 /// The first port that any user may listen on (ip_unprivileged_port_start, ip(7)).
@@ -30,12 +20,7 @@ fn first_free_port() -> u16 {
 
 impl Checker<'_> {
     /// The uid of a user.
-    #[cfg(any(
-        feature = "sql",
-        feature = "ldap",
-        feature = "remote",
-        feature = "redis"
-    ))]
+    #[cfg(feature = "servers")]
     pub(in crate::config) fn user(&mut self, key: &str, user: &Spanned<String>) -> Option<u32> {
         number_of(Kind::User, user.get_ref())
             .map_err(|what| self.report(&user.span(), key, what))

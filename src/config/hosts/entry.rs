@@ -8,7 +8,7 @@ use serde::de::value::MapAccessDeserializer;
 use serde::de::{Deserializer, Error, MapAccess, Visitor};
 
 use super::{Address, Host};
-use crate::config::file::unplaced;
+use crate::config::source::unplaced;
 
 /// One entry of `[hosts]`: a table, or just its address as a string.
 pub(in crate::config) struct HostEntry(pub(in crate::config) Host);

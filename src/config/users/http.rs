@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use toml::Spanned;
 
-#[cfg(feature = "remote")]
+#[cfg(feature = "servers")]
 use {
     super::Users,
     crate::config::checker::Checker,
@@ -29,7 +29,7 @@ pub(super) struct Keys {
     pub(super) temporary: Option<Spanned<Vec<Spanned<String>>>>,
 }
 
-#[cfg(feature = "remote")]
+#[cfg(feature = "servers")]
 impl Checker<'_> {
     pub(super) fn http(&mut self, span: &Range<usize>, users: &Users) -> Option<http::Settings> {
         let key = users.http.key_file.as_ref().and_then(|file| {

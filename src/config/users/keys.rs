@@ -17,7 +17,7 @@ pub(super) const STORES: [&str; 7] = ["accept", "file", "sql", "ldap", "imap", "
 /// One `[[users]]` table. Each part has some of the keys; the allowed ones depend on `store`.
 #[derive(Default)]
 #[cfg_attr(
-    not(all(feature = "sql", feature = "ldap", feature = "remote")),
+    not(feature = "servers"),
     expect(dead_code, reason = "a build without a store does not read its keys")
 )]
 pub(in crate::config) struct Users {

@@ -3,7 +3,7 @@
 use serde::Deserialize;
 use toml::Spanned;
 
-#[cfg(feature = "ldap")]
+#[cfg(feature = "servers")]
 use {
     super::Users,
     crate::config::checker::Checker,
@@ -51,7 +51,7 @@ pub(super) struct Keys {
 }
 
 /// The values of `auth`.
-#[cfg(feature = "ldap")]
+#[cfg(feature = "servers")]
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Mode {
     Bind,
@@ -59,7 +59,7 @@ enum Mode {
     Compare,
 }
 
-#[cfg(feature = "ldap")]
+#[cfg(feature = "servers")]
 impl Checker<'_> {
     pub(super) fn ldap(&mut self, span: &Range<usize>, users: &Users) -> Option<Settings> {
         let before = self.problems.len();

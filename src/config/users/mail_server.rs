@@ -3,7 +3,7 @@
 use serde::Deserialize;
 use toml::Spanned;
 
-#[cfg(feature = "remote")]
+#[cfg(feature = "servers")]
 use {
     super::Users,
     crate::config::checker::Checker,
@@ -24,10 +24,10 @@ pub(super) struct Keys {
 }
 
 /// A scheme, its meaning, and its port.
-#[cfg(feature = "remote")]
+#[cfg(feature = "servers")]
 type Scheme = (&'static str, Security, u16);
 
-#[cfg(feature = "remote")]
+#[cfg(feature = "servers")]
 impl Checker<'_> {
     pub(super) fn server(
         &mut self,

@@ -1,9 +1,9 @@
 //! The keys that several stores have.
 
 use std::num::NonZeroUsize;
-#[cfg(feature = "remote")]
+#[cfg(feature = "servers")]
 use std::ops::Range;
-#[cfg(any(feature = "sql", feature = "ldap", feature = "remote"))]
+#[cfg(feature = "servers")]
 use std::time::Duration;
 
 use serde::Deserialize;
@@ -11,9 +11,9 @@ use toml::Spanned;
 
 use super::Users;
 use crate::config::checker::Checker;
-#[cfg(any(feature = "ldap", feature = "remote"))]
+#[cfg(feature = "servers")]
 use crate::net::tls::CaFile;
-#[cfg(any(feature = "sql", feature = "ldap"))]
+#[cfg(feature = "servers")]
 use crate::secret::{Accepted, WeakSchemes};
 use crate::secret::{Secret, SecretError};
 
@@ -115,10 +115,10 @@ impl Checker<'_> {
 }
 
 /// The settings of stores that ask a server.
-#[cfg(feature = "tls")]
+#[cfg(feature = "servers")]
 impl Checker<'_> {
     /// Which stored secrets are accepted.
-    #[cfg(any(feature = "sql", feature = "ldap"))]
+    #[cfg(feature = "servers")]
     pub(super) fn accepted(&self, users: &Users) -> Accepted {
         Accepted {
             weak: match users.secrets.allow_weak() {
@@ -130,7 +130,7 @@ impl Checker<'_> {
     }
 
     /// The maximum number of connections.
-    #[cfg(any(feature = "sql", feature = "ldap"))]
+    #[cfg(feature = "servers")]
     pub(super) fn connections(&mut self, users: &Users) -> NonZeroUsize {
         let connections = match &users.connection.connections {
             Some(connections) => self.number("users.connections", connections, 1..=1000),
@@ -139,7 +139,7 @@ impl Checker<'_> {
         NonZeroUsize::new(connections).unwrap_or(NonZeroUsize::MIN)
     }
 
-    #[cfg(feature = "remote")]
+    #[cfg(feature = "servers")]
     pub(super) fn url<'u>(
         &mut self,
         span: &Range<usize>,
@@ -152,7 +152,7 @@ impl Checker<'_> {
     }
 
     /// The time-outs of connecting and of a whole question, and the lifetime of a cached success.
-    #[cfg(any(feature = "sql", feature = "ldap", feature = "remote"))]
+    #[cfg(feature = "servers")]
     pub(super) fn times(&mut self, users: &Users) -> [Duration; 3] {
         let mut seconds = |key, value: &Option<Spanned<i64>>, default, range| {
             let value = value.as_ref();
@@ -172,7 +172,7 @@ impl Checker<'_> {
     }
 
     /// The certificates of `ca-file`; warns where the connection has no TLS.
-    #[cfg(any(feature = "ldap", feature = "remote"))]
+    #[cfg(feature = "servers")]
     pub(super) fn ca_file(&mut self, users: &Users, encrypted: bool) -> Option<CaFile> {
         const KEY: &str = "users.ca-file";
         let file = users.connection.ca_file.as_ref()?;
@@ -184,7 +184,7 @@ impl Checker<'_> {
     }
 
     /// The uid that the server on the Unix socket must run as.
-    #[cfg(any(feature = "sql", feature = "ldap", feature = "remote"))]
+    #[cfg(feature = "servers")]
     pub(super) fn socket_user(&mut self, users: &Users, is_unix: bool) -> Option<u32> {
         const KEY: &str = "users.socket-user";
         let user = users.connection.socket_user.as_ref()?;

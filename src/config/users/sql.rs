@@ -3,7 +3,7 @@
 use serde::Deserialize;
 use toml::Spanned;
 
-#[cfg(feature = "sql")]
+#[cfg(feature = "servers")]
 use {
     super::Users,
     crate::config::Use,
@@ -38,7 +38,7 @@ pub(super) struct Keys {
     pub(super) server_public_key_file: Option<Spanned<String>>,
 }
 
-#[cfg(feature = "sql")]
+#[cfg(feature = "servers")]
 impl Checker<'_> {
     pub(super) fn sql(&mut self, span: &Range<usize>, users: &Users) -> Option<Settings> {
         let [connect_timeout, timeout, _] = self.times(users);
@@ -286,7 +286,7 @@ impl Checker<'_> {
     }
 }
 
-#[cfg(feature = "sql")]
+#[cfg(feature = "servers")]
 fn is_this_machine(host: &str) -> bool {
     host.eq_ignore_ascii_case("localhost")
         || host

@@ -12,16 +12,16 @@ pub enum StoreConfig {
     /// A password file for each domain.
     Domains(stores::file::domains::DomainSettings),
     /// A database.
-    #[cfg(feature = "sql")]
+    #[cfg(feature = "servers")]
     Sql(Box<stores::sql::Settings>),
     /// A directory.
-    #[cfg(feature = "ldap")]
+    #[cfg(feature = "servers")]
     Ldap(Box<stores::ldap::Settings>),
     /// A mail server.
-    #[cfg(feature = "remote")]
+    #[cfg(feature = "servers")]
     Server(stores::server::Settings),
     /// Another `auth_http` service.
-    #[cfg(feature = "remote")]
+    #[cfg(feature = "servers")]
     Http(stores::http::Settings),
 }
 
@@ -31,11 +31,11 @@ impl StoreConfig {
     pub fn asks_a_server(&self) -> bool {
         match self {
             Self::Accept | Self::File(_) | Self::Domains(_) => false,
-            #[cfg(feature = "sql")]
+            #[cfg(feature = "servers")]
             Self::Sql(_) => true,
-            #[cfg(feature = "ldap")]
+            #[cfg(feature = "servers")]
             Self::Ldap(_) => true,
-            #[cfg(feature = "remote")]
+            #[cfg(feature = "servers")]
             Self::Server(_) | Self::Http(_) => true,
         }
     }
@@ -44,7 +44,7 @@ impl StoreConfig {
     pub fn has_app_passwords(&self) -> bool {
         match self {
             Self::File(settings) => settings.app_passwords.is_some(),
-            #[cfg(feature = "sql")]
+            #[cfg(feature = "servers")]
             Self::Sql(settings) => settings.app_passwords.is_some(),
             _ => false,
         }
@@ -55,11 +55,11 @@ impl StoreConfig {
         match self {
             Self::Accept => false,
             Self::File(_) | Self::Domains(_) => true,
-            #[cfg(feature = "sql")]
+            #[cfg(feature = "servers")]
             Self::Sql(_) => true,
-            #[cfg(feature = "ldap")]
+            #[cfg(feature = "servers")]
             Self::Ldap(settings) => settings.lookup.is_some(),
-            #[cfg(feature = "remote")]
+            #[cfg(feature = "servers")]
             Self::Server(_) | Self::Http(_) => false,
         }
     }

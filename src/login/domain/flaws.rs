@@ -1,6 +1,6 @@
 //! Finds mistakes in domains and logins of the configuration, and says what to write instead.
 
-#[cfg(feature = "idna")]
+#[cfg(feature = "servers")]
 use super::ascii_form;
 use super::is_of_domain;
 
@@ -55,7 +55,7 @@ pub fn flaw(written: &str, below: bool) -> Option<String> {
 }
 
 /// The same for the ASCII form of a name in another script: `＊.example.org` is `*.example.org`.
-#[cfg(feature = "idna")]
+#[cfg(feature = "servers")]
 fn flaw_of_mapped(name: &str, written: &str, below: bool) -> Option<String> {
     if name.is_ascii() || ascii_form(name.as_bytes()).is_some() {
         return None;
@@ -77,7 +77,7 @@ fn flaw_of_mapped(name: &str, written: &str, below: bool) -> Option<String> {
 }
 
 /// This build compares such names unchanged.
-#[cfg(not(feature = "idna"))]
+#[cfg(not(feature = "servers"))]
 fn flaw_of_mapped(_name: &str, _written: &str, _below: bool) -> Option<String> {
     None
 }

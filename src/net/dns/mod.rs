@@ -15,12 +15,12 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 mod name;
-#[cfg(feature = "tls")]
+#[cfg(feature = "servers")]
 mod names;
 mod refresh;
 
 pub use name::Name;
-#[cfg(feature = "tls")]
+#[cfg(feature = "servers")]
 pub use names::Names;
 
 /// The maximum number of lookups at once for each [`Purpose`], so that neither blocks the other.

@@ -109,7 +109,7 @@ impl Header {
 }
 
 /// Whether nginx itself sends a header of this name.
-#[cfg(feature = "remote")]
+#[cfg(feature = "servers")]
 pub(crate) fn is_sent_by_nginx(name: &str) -> bool {
     let variable = format!("HTTP_{}", name.to_ascii_uppercase().replace('-', "_"));
     let header = Header::from_variable(variable.as_bytes());

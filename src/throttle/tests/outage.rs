@@ -81,7 +81,7 @@ fn where_counts_cannot_be_read_those_of_the_process_are() {
 }
 
 /// A request of CGI loses what it counts on its own: it waits for its turn instead.
-#[cfg(any(feature = "sql", feature = "redis"))]
+#[cfg(feature = "servers")]
 #[test]
 fn a_process_of_one_request_does_not_decide_uncounted() {
     for (go_on, counting, trouble, stops) in [
@@ -117,7 +117,7 @@ fn counts_outlive_a_reload_if_they_are_counted_alike() {
     assert!(kept(|settings| settings.waits = vec![1]));
     assert!(!kept(|settings| settings.spans.window *= 2));
     assert!(!kept(|settings| settings.spans.exempt *= 2));
-    #[cfg(feature = "sql")]
+    #[cfg(feature = "servers")]
     assert!(!kept(
         |settings| settings.place = Place::Sqlite("/nowhere/at/all".into())
     ));

@@ -4,5 +4,5 @@ mod codes;
 mod digests;
 mod external;
 mod inbound;
-#[cfg(feature = "oauth")]
+#[cfg(feature = "servers")]
 mod introspection;

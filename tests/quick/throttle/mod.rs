@@ -1,13 +1,13 @@
 //! Wrong passwords: what is counted, and what follows.
 
-#[cfg(all(feature = "sql", feature = "redis"))]
+#[cfg(feature = "servers")]
 mod commands;
 mod digests;
-#[cfg(all(feature = "sql", feature = "redis"))]
+#[cfg(feature = "servers")]
 mod foreseen;
 mod networks;
 mod rules;
-#[cfg(all(feature = "remote", feature = "ldap"))]
+#[cfg(feature = "servers")]
 mod slow;
-#[cfg(all(feature = "sql", feature = "redis"))]
+#[cfg(feature = "servers")]
 mod state_files;

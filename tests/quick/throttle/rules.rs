@@ -96,7 +96,7 @@ fn masters_are_counted_apart_from_users_of_the_same_name() {
 }
 
 /// What is wrong for one store counts, also where another could not say and the answer is that.
-#[cfg(feature = "remote")]
+#[cfg(feature = "servers")]
 #[test]
 fn a_guess_counts_also_where_another_store_is_in_trouble() {
     let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
@@ -117,7 +117,7 @@ fn a_guess_counts_also_where_another_store_is_in_trouble() {
 
 /// Where the password is found wrong by another server, its time passes without that being asked,
 /// also in a new process.
-#[cfg(all(feature = "remote", feature = "sql"))]
+#[cfg(feature = "servers")]
 #[test]
 fn who_is_refused_unasked_waits_as_long_as_for_the_server() {
     use crate::support::scripted_server::Fake;

@@ -212,7 +212,7 @@ impl Victim {
 }
 
 /// That nothing in a file of counts has come to harm.
-#[cfg(feature = "sql")]
+#[cfg(feature = "servers")]
 pub(crate) fn is_whole(counts: &Path) {
     let state = rusqlite::Connection::open(counts).unwrap();
     let whole: String = state

@@ -151,7 +151,7 @@ fn all_schemes_are_tried() {
     assert_eq!(schemes.len(), Scheme::Argon2id as usize + 1);
 }
 
-#[cfg(feature = "sql")]
+#[cfg(feature = "servers")]
 #[test]
 fn whoever_is_refused_by_a_database_costs_one_check_of_its_scheme() {
     use crate::config::{Config, StoreConfig};

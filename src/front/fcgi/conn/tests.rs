@@ -1,5 +1,7 @@
 //! What the web server sends, and what it gets to see.
 
+mod broken;
+
 use std::time::Duration;
 
 use super::*;
@@ -433,55 +435,3 @@ type BrokenRow = (
     &'static [&'static [u8]],
     Broken,
 );
-
-#[test]
-fn a_broken_protocol_ends_the_connection() {
-    let rows: [BrokenRow; 8] = [
-        (
-            "version 0",
-            &[b"\0\x01\0\x01\0\x08\0\0"],
-            &[],
-            Broken::Version,
-        ),
-        (
-            "version 2 after a request",
-            &[BEGIN_KEEP, PARAMS, PARAMS_END, b"\x02\x05\0\x01\0\0\0\0"],
-            &[A_IS_BC, END],
-            Broken::Version,
-        ),
-        ("http", &[b"GET / HTTP/1.0\r\n\r\n"], &[], Broken::Version),
-        (
-            "a short begin",
-            &[b"\x01\x01\0\x01\0\x07\0\0\0\x01\0\0\0\0\0"],
-            &[],
-            Broken::ShortBegin,
-        ),
-        (
-            "begin twice",
-            &[BEGIN, PARAMS, BEGIN],
-            &[],
-            Broken::ActiveId,
-        ),
-        (
-            "begin with id 0",
-            &[b"\x01\x01\0\0\0\x08\0\0\0\x01\0\0\0\0\0\0"],
-            &[],
-            Broken::NullId,
-        ),
-        (
-            "params with id 0",
-            &[BEGIN, b"\x01\x04\0\0\0\0\0\0"],
-            &[],
-            Broken::NullId,
-        ),
-        (
-            "stdin with id 0",
-            &[b"\x01\x05\0\0\0\0\0\0"],
-            &[],
-            Broken::NullId,
-        ),
-    ];
-    for (name, input, expected, broken) in rows {
-        check(name, input, expected, Event::Broken(broken));
-    }
-}

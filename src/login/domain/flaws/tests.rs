@@ -108,7 +108,7 @@ fn what_no_login_can_be_is_told_with_what_to_write() {
     }
 }
 
-#[cfg(feature = "idna")]
+#[cfg(feature = "servers")]
 #[test]
 fn what_a_name_in_other_scripts_becomes_is_checked_too() {
     for good in [

@@ -203,7 +203,7 @@ fn names_that_nobody_can_ask_for_are_told() {
         "EXAMPLE.org.pw",
         "logins have this domain as \"example.org\"",
     );
-    #[cfg(feature = "idna")]
+    #[cfg(feature = "servers")]
     starts(
         "b\u{fc}cher.example.pw",
         "logins have this domain as \"xn--bcher-kva.example\"",
