@@ -31,14 +31,15 @@ const fn case(
 pub(crate) const CASES: [Case; 6] = [
     case("alice@example.org", "imap", "192.168.1.22", "143"),
     case("bob@example.org", "imap", "192.168.1.33", "143"),
-    case("carol", "pop3", "192.168.1.22", "110"),
+    case("carol", "smtp", "192.168.1.22", "25"),
     case(
         "dave.long-name@mail.example.net",
         "pop3",
         "192.168.1.33",
         "110",
     ),
-    case("frank%20n@example.org", "smtp", "192.168.1.22", "25"),
+    // A blank in a login is refused for SMTP.
+    case("frank%20n@example.org", "pop3", "192.168.1.22", "110"),
     case("heidi@example.org", "smtp", "192.168.1.33", "25"),
 ];
 
