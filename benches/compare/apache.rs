@@ -15,26 +15,26 @@ use crate::process::{self, wait_for};
 pub(crate) enum Way<'a> {
     /// mod_proxy_fcgi, to a server that runs already. PHP-FPM needs the script's name.
     ProxyFcgi(&'a Path, Option<PathBuf>),
-    /// mod_fcgid, which starts the program.
-    Fcgid(&'a Path),
-    /// mod_cgid, which starts the program for every request.
-    Cgid(&'a Path),
+    /// mod_fcgid, which starts the program with this configuration.
+    Fcgid(&'a Path, &'a Path),
+    /// mod_cgid, which does so for every request.
+    Cgid(&'a Path, &'a Path),
 }
 
 impl Way<'_> {
     fn snippet(&self) -> &'static str {
         match self {
             Self::ProxyFcgi(..) => "proxy-fcgi.conf",
-            Self::Fcgid(_) => "fcgid.conf",
-            Self::Cgid(_) => "cgi.conf",
+            Self::Fcgid(..) => "fcgid.conf",
+            Self::Cgid(..) => "cgi.conf",
         }
     }
 
     fn modules(&self) -> &'static [&'static str] {
         match self {
             Self::ProxyFcgi(..) => &["proxy", "proxy_fcgi"],
-            Self::Fcgid(_) => &["fcgid"],
-            Self::Cgid(_) => &["cgid"],
+            Self::Fcgid(..) => &["fcgid"],
+            Self::Cgid(..) => &["cgid"],
         }
     }
 }
@@ -61,7 +61,7 @@ impl Apache {
         let folder = lab.free("apache");
         fs::create_dir(&folder)?;
         let address = TcpListener::bind(("127.0.0.1", 0))?.local_addr()?;
-        let text = configuration(lab, &folder, address, way)?;
+        let text = configuration(&folder, address, way)?;
         let file = folder.join("apache.conf");
         fs::write(&file, text)?;
         let child = Command::new("/usr/sbin/apache2")
@@ -100,7 +100,7 @@ impl Drop for Apache {
 }
 
 /// Of the server around the snippet, only what it cannot run without.
-fn configuration(lab: &Lab, folder: &Path, address: SocketAddr, way: &Way<'_>) -> Outcome<String> {
+fn configuration(folder: &Path, address: SocketAddr, way: &Way<'_>) -> Outcome<String> {
     let here = folder.display();
     let mut text = format!(
         "ServerRoot {here}\nServerName localhost\nListen {address}\n\
@@ -115,7 +115,7 @@ fn configuration(lab: &Lab, folder: &Path, address: SocketAddr, way: &Way<'_>) -
     }
     match way {
         Way::ProxyFcgi(..) => {}
-        Way::Fcgid(_) => {
+        Way::Fcgid(..) => {
             let sockets = folder.join("sockets");
             give_to_apache(&sockets)?;
             let _infallible = writeln!(
@@ -124,21 +124,20 @@ fn configuration(lab: &Lab, folder: &Path, address: SocketAddr, way: &Way<'_>) -
                 sockets.display()
             );
         }
-        Way::Cgid(_) => {
+        Way::Cgid(..) => {
             let _infallible = writeln!(text, "ScriptSock {here}/cgid.sock");
         }
     }
-    text.push_str(&snippet(lab, way)?);
+    text.push_str(&snippet(way)?);
     Ok(text)
 }
 
 /// The shipped snippet, with the paths of this run.
-fn snippet(lab: &Lab, way: &Way<'_>) -> Outcome<String> {
+fn snippet(way: &Way<'_>) -> Outcome<String> {
     let file = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("apache")
         .join(way.snippet());
     let text = fs::read_to_string(&file).map_err(|error| format!("{}: {error}", file.display()))?;
-    let config = lab.path("auth.toml");
     let text = match way {
         Way::ProxyFcgi(socket, script) => {
             let text = define(&text, "NGINX_MAIL_AUTH_SOCKET", socket)?;
@@ -154,9 +153,9 @@ fn snippet(lab: &Lab, way: &Way<'_>) -> Outcome<String> {
                 }
             }
         }
-        Way::Fcgid(program) | Way::Cgid(program) => {
+        Way::Fcgid(program, config) | Way::Cgid(program, config) => {
             let text = define(&text, "NGINX_MAIL_AUTH_PROGRAM", program)?;
-            define(&text, "NGINX_MAIL_AUTH_TOML", &config)?
+            define(&text, "NGINX_MAIL_AUTH_TOML", config)?
         }
     };
     Ok(text)

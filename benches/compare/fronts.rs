@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::Outcome;
 use crate::apache::{Apache, Way};
 use crate::http::{self, SLOW};
-use crate::lab::{Lab, Program};
+use crate::lab::{Lab, Level, Program};
 use crate::race::{Contestant, Series, race, race_anew};
 use crate::report::{Table, Target};
 use crate::wire::Address;
@@ -19,12 +19,9 @@ const STARTS: usize = 3;
 pub(crate) fn proxy_fcgi(lab: &Lab) -> Outcome<()> {
     let series = race_anew(STARTS, || proxy_fcgi_once(lab))?;
     let mut table = Table::new();
-    if let [ours, php, c] = series.as_slice() {
-        table.rate("mod_proxy_fcgi", ours, php, Target::AtLeast(1.2));
-        table.cpu("mod_proxy_fcgi", ours, php, Target::Open);
-        table.rate("mod_proxy_fcgi", ours, c, Target::Open);
-        table.cpu("mod_proxy_fcgi", ours, c, Target::Open);
-    }
+    // To PHP-FPM, then to C.
+    let targets = [Target::AtLeast(1.2), Target::Open];
+    rows(&mut table, "mod_proxy_fcgi", &series, &targets);
     table.print("Behind mod_proxy_fcgi, 8 clients");
     stalls(&series);
     Ok(())
@@ -32,7 +29,8 @@ pub(crate) fn proxy_fcgi(lab: &Lab) -> Outcome<()> {
 
 fn proxy_fcgi_once(lab: &Lab) -> Outcome<Vec<Series>> {
     let mut pairs = Vec::new();
-    for program in [Program::Ours, Program::PhpFpm, Program::Libfcgi] {
+    let ours = Level::ALL.map(Program::Ours);
+    for program in ours.into_iter().chain([Program::PhpFpm, Program::Libfcgi]) {
         let server = lab.serve(program, WORKERS)?;
         let script = (program == Program::PhpFpm).then(|| lab.path("mail-auth.php"));
         let Address::Unix(socket) = &server.address else {
@@ -58,10 +56,7 @@ fn proxy_fcgi_once(lab: &Lab) -> Outcome<Vec<Series>> {
 pub(crate) fn fcgid(lab: &Lab) -> Outcome<()> {
     let series = race_anew(STARTS, || fcgid_once(lab))?;
     let mut table = Table::new();
-    if let [ours, c] = series.as_slice() {
-        table.rate("mod_fcgid", ours, c, Target::AtLeast(0.97));
-        table.cpu("mod_fcgid", ours, c, Target::Open);
-    }
+    rows(&mut table, "mod_fcgid", &series, &[Target::AtLeast(0.97)]);
     table.print("Behind mod_fcgid with the shipped settings, 8 clients");
     stalls(&series);
     Ok(())
@@ -69,9 +64,11 @@ pub(crate) fn fcgid(lab: &Lab) -> Outcome<()> {
 
 fn fcgid_once(lab: &Lab) -> Outcome<Vec<Series>> {
     let mut pairs = Vec::new();
-    for program in [Program::Ours, Program::Libfcgi] {
+    let ours = Level::ALL.map(Program::Ours);
+    for program in ours.into_iter().chain([Program::Libfcgi]) {
         let path = lab.program(program);
-        let apache = Apache::start(lab, &Way::Fcgid(&path))?;
+        let config = lab.config(program.level());
+        let apache = Apache::start(lab, &Way::Fcgid(&path, &config))?;
         // What the snippet tells the administrator to do, so that the pool is whole.
         http::burst(apache.address)?;
         pairs.push((program, path, apache));
@@ -87,10 +84,8 @@ fn fcgid_once(lab: &Lab) -> Outcome<Vec<Series>> {
 pub(crate) fn cgid(lab: &Lab) -> Outcome<()> {
     let series = race_anew(STARTS, || cgid_once(lab))?;
     let mut table = Table::new();
-    if let [ours, c] = series.as_slice() {
-        table.rate("mod_cgid", ours, c, Target::AtLeast(0.95));
-        table.cpu("mod_cgid, Apache and all it starts", ours, c, Target::Open);
-    }
+    let what = "mod_cgid, Apache and all that it starts";
+    rows(&mut table, what, &series, &[Target::Open]);
     table.print("Behind mod_cgid, 8 clients");
     stalls(&series);
     Ok(())
@@ -98,14 +93,32 @@ pub(crate) fn cgid(lab: &Lab) -> Outcome<()> {
 
 fn cgid_once(lab: &Lab) -> Outcome<Vec<Series>> {
     let mut pairs = Vec::new();
-    for (name, file) in [("ours", "ours-cgi"), ("C, dynamic", "cgi")] {
-        pairs.push((name, Apache::start(lab, &Way::Cgid(&lab.path(file)))?));
+    for (name, file, level) in [
+        (Program::Ours(Level::Warn).name(), "ours-cgi", Level::Warn),
+        (Program::Ours(Level::Info).name(), "ours-cgi", Level::Info),
+        ("C, dynamic", "cgi", Level::Warn),
+    ] {
+        let way = Way::Cgid(&lab.path(file), &lab.config(level));
+        pairs.push((name, Apache::start(lab, &way)?));
     }
     let mut contestants = Vec::new();
     for (name, apache) in &pairs {
         contestants.push(behind(lab, name, apache, Box::new(|| apache.cpu())));
     }
     race(&mut contestants, rounds(lab).0)
+}
+
+/// Compares ours, the first of `series`, at each log level with each peer. The targets are of the requests per
+/// second, one for each peer.
+fn rows(table: &mut Table, what: &str, series: &[Series], targets: &[Target]) {
+    let (ours, peers) = series.split_at(Level::ALL.len());
+    for (ours, level) in ours.iter().zip(Level::ALL) {
+        let what = format!("{what}, {}", level.name());
+        for (peer, target) in peers.iter().zip(targets) {
+            table.rate(&what, ours, peer, *target);
+            table.cpu(&what, ours, peer, Target::Open);
+        }
+    }
 }
 
 type Cpu<'a> = Box<dyn Fn() -> Outcome<Duration> + 'a>;

@@ -10,6 +10,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 use std::{env, io};
 
+use crate::peers;
 use crate::process::{self, wait_for};
 use crate::wire::Address;
 use crate::{Options, Outcome};
@@ -17,10 +18,38 @@ use crate::{Options, Outcome};
 /// The variable that names the configuration file.
 pub(crate) const CONFIG: &str = "NGINX_MAIL_AUTH_CONFIG";
 
+/// What the program logs.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Level {
+    /// Problems only.
+    Warn,
+    /// The default: a line for each decision, too.
+    Info,
+}
+
+impl Level {
+    pub(crate) const ALL: [Self; 2] = [Self::Warn, Self::Info];
+
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Warn => "warn",
+            Self::Info => "info",
+        }
+    }
+
+    /// The configuration file that has this level.
+    fn file(self) -> &'static str {
+        match self {
+            Self::Warn => "auth.toml",
+            Self::Info => "auth-info.toml",
+        }
+    }
+}
+
 /// Who can be started.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Program {
-    Ours,
+    Ours(Level),
     /// C with libfcgi.
     Libfcgi,
     /// The crate `fastcgi`.
@@ -31,10 +60,19 @@ pub(crate) enum Program {
 impl Program {
     pub(crate) fn name(self) -> &'static str {
         match self {
-            Self::Ours => "ours",
+            Self::Ours(Level::Warn) => "ours, warn",
+            Self::Ours(Level::Info) => "ours, info",
             Self::Libfcgi => "C, libfcgi",
             Self::FastcgiCrate => "crate fastcgi",
             Self::PhpFpm => "PHP-FPM",
+        }
+    }
+
+    /// Our log level; the peers read no configuration.
+    pub(crate) fn level(self) -> Level {
+        match self {
+            Self::Ours(level) => level,
+            Self::Libfcgi | Self::FastcgiCrate | Self::PhpFpm => Level::Warn,
         }
     }
 }
@@ -46,16 +84,13 @@ pub(crate) struct Lab {
 }
 
 impl Lab {
-    /// Builds everybody.
+    /// Builds the C programs for all parts, and copies ours.
     pub(crate) fn set_up(options: Options) -> Outcome<Self> {
         let folder = env::temp_dir().join(format!("nginx-mail-auth-bench-{}", std::process::id()));
         fs::create_dir(&folder)?;
         let lab = Self { folder, options };
         fs::set_permissions(&lab.folder, Permissions::from_mode(0o755))?;
-        let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/peers");
-        lab.compile(&sources, "libfcgi", &["-lfcgi"])?;
-        lab.compile(&sources, "cgi", &[])?;
-        lab.build_crate_peer()?;
+        peers::compile(&[&peers::LIBFCGI, &peers::CGI], lab.folder())?;
         let ours = |fastcgi: &str, own: &str| {
             let stand_in = lab.path(fastcgi);
             if lab.options.same {
@@ -75,6 +110,11 @@ impl Lab {
         Ok(lab)
     }
 
+    /// The folder itself.
+    pub(crate) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
     /// A file of this name in the folder.
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.folder.join(name)
@@ -92,17 +132,25 @@ impl Lab {
     /// The program that is to run as CGI program or under mod_fcgid.
     pub(crate) fn program(&self, program: Program) -> PathBuf {
         self.path(match program {
-            Program::Ours => "ours",
+            Program::Ours(_) => "ours",
             Program::FastcgiCrate => "peer-fastcgi",
             Program::Libfcgi | Program::PhpFpm => "libfcgi",
         })
     }
 
-    /// Writes our configuration, with the log level that production has.
-    pub(crate) fn configure(&self, toml: &str) -> Outcome<PathBuf> {
-        let path = self.path("auth.toml");
-        fs::write(&path, format!("{toml}\n[log]\nlevel = \"warn\"\n"))?;
-        Ok(path)
+    /// Writes our configuration, once for each log level.
+    pub(crate) fn configure(&self, toml: &str) -> Outcome<()> {
+        for level in Level::ALL {
+            let name = level.name();
+            let text = format!("{toml}\n[log]\nlevel = \"{name}\"\n");
+            fs::write(self.config(level), text)?;
+        }
+        Ok(())
+    }
+
+    /// Our configuration with this log level.
+    pub(crate) fn config(&self, level: Level) -> PathBuf {
+        self.path(level.file())
     }
 
     /// Writes a file that Apache's user can read.
@@ -112,15 +160,8 @@ impl Lab {
         Ok(path)
     }
 
-    fn compile(&self, sources: &Path, name: &str, libraries: &[&str]) -> Outcome<()> {
-        run(Command::new("cc")
-            .args(["-O2", "-Wall", "-Wextra", "-Werror", "-o"])
-            .arg(self.path(name))
-            .arg(sources.join(name).with_extension("c"))
-            .args(libraries))
-    }
-
-    fn build_crate_peer(&self) -> Outcome<()> {
+    /// The peer that uses the crate `fastcgi`.
+    pub(crate) fn build_crate_peer(&self) -> Outcome<()> {
         let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.toml");
         run(Command::new(env!("CARGO"))
             .args(["build", "--quiet", "--release", "--example", "peer-fastcgi"])
@@ -154,9 +195,9 @@ impl Lab {
     pub(crate) fn serve(&self, program: Program, workers: usize) -> Outcome<Server> {
         let mut server = match program {
             Program::PhpFpm => self.php_fpm(workers)?,
-            Program::Ours if !self.options.same => self.on_descriptor_0(program, 1)?,
+            Program::Ours(_) if !self.options.same => self.on_descriptor_0(program, 1)?,
             Program::FastcgiCrate => self.on_descriptor_0(program, 1)?,
-            Program::Ours | Program::Libfcgi => self.on_descriptor_0(program, workers)?,
+            Program::Ours(_) | Program::Libfcgi => self.on_descriptor_0(program, workers)?,
         };
         if let Address::Unix(path) = &server.address {
             wait_for("a socket", || path.exists())?;
@@ -187,8 +228,8 @@ impl Lab {
             let child = Command::new(self.program(program))
                 .stdin(Stdio::from(socket.try_clone()?))
                 .stdout(Stdio::null())
-                .stderr(fs::File::create(self.path("stderr"))?)
-                .env(CONFIG, self.path("auth.toml"))
+                .stderr(fs::File::create(self.free("stderr"))?)
+                .env(CONFIG, self.config(program.level()))
                 .spawn()?;
             children.push(child);
         }
@@ -211,7 +252,7 @@ impl Lab {
         if is_root() {
             pool.push_str("user = www-data\ngroup = www-data\n");
         }
-        let child = Command::new(find_php_fpm()?)
+        let child = Command::new(peers::php_fpm()?)
             .arg("-F")
             .arg("-y")
             .arg(self.write("php-fpm.conf", &pool)?)
@@ -286,13 +327,4 @@ pub(crate) fn give_to_apache(folder: &Path) -> io::Result<()> {
         chown(folder, Some(33), Some(33))?;
     }
     Ok(())
-}
-
-fn find_php_fpm() -> Outcome<PathBuf> {
-    let mut found: Vec<PathBuf> = fs::read_dir("/usr/sbin")?
-        .filter_map(|entry| Some(entry.ok()?.path()))
-        .filter(|path| path.to_string_lossy().starts_with("/usr/sbin/php-fpm"))
-        .collect();
-    found.sort();
-    Ok(found.pop().ok_or("php-fpm is not installed")?)
 }

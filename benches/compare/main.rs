@@ -11,9 +11,11 @@ use clap::{Parser, ValueEnum};
 mod apache;
 mod exec;
 mod fronts;
+mod hashes;
 mod http;
 mod lab;
 mod memory;
+mod peers;
 mod process;
 mod race;
 mod report;
@@ -21,7 +23,6 @@ mod requests;
 mod socket;
 mod timing;
 mod wire;
-mod yescrypt;
 
 use lab::Lab;
 
@@ -44,8 +45,8 @@ enum Part {
     Memory,
     /// Wrong password against unknown user.
     Timing,
-    /// yescrypt against libxcrypt.
-    Yescrypt,
+    /// The check of a password against libxcrypt, libargon2 and OpenSSL.
+    Hashes,
 }
 
 /// Compares nginx-mail-auth with its peers.
@@ -108,10 +109,10 @@ fn main() -> Outcome<()> {
             Part::Exec => exec::compare(&lab)?,
             Part::Cgid => fronts::cgid(&lab)?,
             // These say nothing of the noise.
-            Part::Memory | Part::Timing | Part::Yescrypt if lab.options.same => {}
+            Part::Memory | Part::Timing | Part::Hashes if lab.options.same => {}
             Part::Memory => memory::compare(&lab)?,
             Part::Timing => timing::compare(&lab)?,
-            Part::Yescrypt => yescrypt::compare(&lab)?,
+            Part::Hashes => hashes::compare(&lab)?,
         }
     }
     Ok(())

@@ -1,7 +1,7 @@
 //! Memory of our server in the course of a million requests.
 
 use crate::Outcome;
-use crate::lab::{Lab, Program};
+use crate::lab::{Lab, Level, Program};
 use crate::process::memory;
 use crate::requests::Connection;
 use crate::socket::Load;
@@ -18,7 +18,7 @@ pub(crate) fn compare(lab: &Lab) -> Outcome<()> {
     } else {
         &[10_000, 100_000, 1_000_000]
     };
-    let server = lab.serve(Program::Ours, 1)?;
+    let server = lab.serve(Program::Ours(Level::Warn), 1)?;
     let mut new = Load::new(lab, &server, Connection::New)?;
     let mut kept = Load::new(lab, &server, Connection::Kept)?;
     println!("\n### Memory, half of the requests on new connections, half on a kept one\n");

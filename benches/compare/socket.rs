@@ -3,16 +3,17 @@
 use std::time::{Duration, Instant};
 
 use crate::Outcome;
-use crate::lab::{Lab, Program, Server};
+use crate::lab::{Lab, Level, Program, Server};
 use crate::process::{pin, unpin};
 use crate::race::{Contestant, Round, race};
 use crate::report::{Table, Target};
 use crate::requests::{CASES, Connection, PASSWORD, check_refusal};
 use crate::wire::{Checked, Client};
 
-/// Ours first; everybody is compared with it.
-const PROGRAMS: [Program; 4] = [
-    Program::Ours,
+/// Ours first, at both log levels; each is compared with all others.
+const PROGRAMS: [Program; 5] = [
+    Program::Ours(Level::Warn),
+    Program::Ours(Level::Info),
     Program::Libfcgi,
     Program::FastcgiCrate,
     Program::PhpFpm,
@@ -22,6 +23,7 @@ const PROGRAMS: [Program; 4] = [
 const BURST: usize = 32;
 
 pub(crate) fn compare(lab: &Lab) -> Outcome<()> {
+    lab.build_crate_peer()?;
     pin(&lab.options.cpu.to_string())?;
     let mut table = Table::new();
     for connection in [Connection::New, Connection::Kept] {
@@ -51,17 +53,19 @@ fn one(lab: &Lab, connection: Connection, table: &mut Table) -> Outcome<()> {
         });
     }
     let series = race(&mut contestants, rounds)?;
-    let [ours, peers @ ..] = series.as_slice() else {
-        return Ok(());
-    };
-    for (peer, program) in peers.iter().zip(PROGRAMS.iter().skip(1)) {
-        let (rate, cpu) = if *program == Program::Libfcgi {
-            (Target::AtLeast(1.0), Target::AtMost(1.0))
-        } else {
-            (Target::Open, Target::Open)
-        };
-        table.rate(connection.name(), ours, peer, rate);
-        table.cpu(connection.name(), ours, peer, cpu);
+    let (ours, peers) = series.split_at(Level::ALL.len());
+    for (ours, level) in ours.iter().zip(Level::ALL) {
+        let what = format!("{}, {}", connection.name(), level.name());
+        for (peer, program) in peers.iter().zip(PROGRAMS.iter().skip(Level::ALL.len())) {
+            // libfcgi logs nothing.
+            let (rate, cpu) = if *program == Program::Libfcgi && level == Level::Warn {
+                (Target::AtLeast(1.0), Target::AtMost(0.9))
+            } else {
+                (Target::Open, Target::Open)
+            };
+            table.rate(&what, ours, peer, rate);
+            table.cpu(&what, ours, peer, cpu);
+        }
     }
     Ok(())
 }

@@ -13,7 +13,7 @@ use base64::engine::general_purpose::STANDARD;
 use sha2::{Digest as _, Sha256};
 
 use crate::Outcome;
-use crate::lab::{Lab, Program};
+use crate::lab::{Lab, Level, Program};
 use crate::process::{pin, unpin};
 use crate::race::{median, quantile, welch};
 use crate::requests::{Connection, Variables, check_refusal};
@@ -216,7 +216,7 @@ fn one(lab: &Lab, place: Place, hash: &str, rounds: usize) -> Outcome<(Vec<f64>,
             ))?;
         }
     }
-    let server = lab.serve(Program::Ours, 1)?;
+    let server = lab.serve(Program::Ours(Level::Warn), 1)?;
     let mut client = Client::new(server.address.clone(), Connection::Kept);
     let mut ask_with = |login: &str, password: &str| -> Outcome<f64> {
         let request =
