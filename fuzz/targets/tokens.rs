@@ -13,6 +13,7 @@ use jsonwebtoken::{Algorithm, EncodingKey, crypto};
 use nginx_mail_auth::auth::token::{IntrospectionSettings, Rules, Settings, Tokens};
 use nginx_mail_auth::login::rules::LoginRules;
 use nginx_mail_auth::login::{Login, Protocol};
+use nginx_mail_auth::net::http::endpoint_of;
 use nginx_mail_auth::secret::Token;
 use nginx_mail_auth::sys::Lifetime;
 use nginx_mail_auth::users::Question;
@@ -185,6 +186,7 @@ impl Service {
         });
         let settings = Settings {
             introspection: Some(IntrospectionSettings {
+                endpoint: endpoint_of(&format!("http://127.0.0.1:{port}/")).expect("a host"),
                 url: format!("http://127.0.0.1:{port}/"),
                 client: None,
                 ca_file: None,

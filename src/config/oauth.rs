@@ -89,10 +89,13 @@ mod tokens {
     use super::{Checker, OAuth, OAuthConfig, Spanned, Tokens};
     use crate::auth::token::{IntrospectionSettings, Rules, Settings, sasl_error};
     use crate::config::Places;
+    use crate::net::http;
     use crate::secret::Password;
 
     /// The maximum size of `Auth-Error-SASL` in bytes, so that it fits into every refusal.
     const MAX_SASL_ERROR_BYTES: usize = 400;
+
+    const URL: &str = "oauth.introspection-url";
 
     impl Checker<'_> {
         pub(in crate::config) fn oauth(&mut self, oauth: &OAuth) -> Tokens {
@@ -172,7 +175,7 @@ mod tokens {
             ];
             if let Some(given) = given.into_iter().flatten().next() {
                 let message = "is missing, and so is jwks-file: no token would be taken";
-                self.report(&given.span(), "oauth.introspection-url", message);
+                self.report(&given.span(), URL, message);
             }
         }
 
@@ -181,12 +184,17 @@ mod tokens {
             let timeout =
                 timeout.map_or(4, |seconds| self.number("oauth.timeout", seconds, 1..=60));
             let client = self.client(oauth);
-            let url =
-                self.web_address("oauth.introspection-url", oauth.introspection_url.as_ref()?);
+            let introspection_url = oauth.introspection_url.as_ref()?;
+            let url = self.web_address(URL, introspection_url);
+            let endpoint = url.as_deref().map(http::endpoint_of);
+            if let Some(Err(message)) = &endpoint {
+                self.report(&introspection_url.span(), URL, message);
+            }
             let ca_file = oauth.ca_file.as_ref();
             let ca_file = ca_file.and_then(|file| self.authorities("oauth.ca-file", file));
             Some(IntrospectionSettings {
                 url: url?,
+                endpoint: endpoint?.ok()?,
                 client,
                 ca_file,
                 timeout: Duration::from_secs(timeout),
@@ -233,7 +241,7 @@ mod tokens {
             let message = match parsed.as_ref().and_then(Uri::scheme_str) {
                 Some("https") if whole => return Some(text.clone()),
                 Some("http") if whole && here => {
-                    if key == "oauth.introspection-url" {
+                    if key == URL {
                         let port = parsed.as_ref().and_then(Uri::port_u16).unwrap_or(80);
                         self.warn_of_port(&url.span(), key, Some(port));
                     }

@@ -9,6 +9,8 @@ use std::time::Instant;
 pub mod dns;
 #[cfg(feature = "servers")]
 mod endpoint;
+#[cfg(feature = "servers")]
+pub mod http;
 pub mod own_login;
 #[cfg(feature = "servers")]
 pub mod peer;
@@ -32,7 +34,7 @@ pub use endpoint::{Endpoint, QUESTION_BYTES};
 #[cfg(feature = "servers")]
 pub use stream::{LineError, Stream, Unasked};
 #[cfg(feature = "servers")]
-pub use trust::{Fresh, Trust};
+pub use trust::Trust;
 
 #[cfg(feature = "servers")]
 /// The remaining time, or the error of a deadline that has passed.

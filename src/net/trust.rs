@@ -50,7 +50,7 @@ impl Trust {
 }
 
 /// A value made from certificates. It is made again when the certificates of the system change.
-pub struct Fresh<T>(Mutex<Option<Made<T>>>);
+struct Fresh<T>(Mutex<Option<Made<T>>>);
 
 struct Made<T> {
     made: Arc<T>,
@@ -75,7 +75,7 @@ impl<T> Default for Fresh<T> {
 
 impl<T> Fresh<T> {
     /// The value if it does not depend on the system.
-    pub fn once(&self, make: impl FnOnce() -> Result<T, String>) -> Result<Arc<T>, String> {
+    fn once(&self, make: impl FnOnce() -> Result<T, String>) -> Result<Arc<T>, String> {
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(kept) = &*kept {
             return Ok(Arc::clone(&kept.made));
@@ -85,10 +85,7 @@ impl<T> Fresh<T> {
 
     /// The value from the certificates of the system. Its files are checked at most once a second.
     /// While they cannot be read, the earlier value stays in use.
-    pub fn of_system(
-        &self,
-        make: impl FnOnce(&System) -> Result<T, String>,
-    ) -> Result<Arc<T>, String> {
+    fn of_system(&self, make: impl FnOnce(&System) -> Result<T, String>) -> Result<Arc<T>, String> {
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let now = Instant::now();
         if let Some(kept) = &mut *kept

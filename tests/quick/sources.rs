@@ -56,6 +56,38 @@ fn test_modules_import_helpers_from_support_alone() {
     assert!(!imports_tests("use crate::support::cgi::REFUSED;"));
 }
 
+/// Whatever else connects has no bound in bytes and time (docs/architecture.md, "One way out").
+#[test]
+fn only_these_files_connect_to_a_server() {
+    const WAYS: [&str; 6] = [
+        "TcpStream::connect",
+        "UnixStream::connect",
+        "UdpSocket",
+        "SocketAddrUnix::new",
+        "TcpSocket",
+        "DefaultConnector",
+    ];
+    let connecting: Vec<_> = files("src", "rs")
+        .into_iter()
+        .filter(|(path, _)| !path.ends_with("tests.rs"))
+        .filter(|(_, text)| {
+            let code = text.split("#[cfg(test)]\nmod").next().unwrap();
+            WAYS.iter().any(|way| code.contains(way))
+        })
+        .map(|(path, _)| path.display().to_string())
+        .collect();
+    assert_eq!(
+        connecting,
+        [
+            // Whether another program serves our own socket.
+            "src/front/fcgi/listener/unix.rs",
+            "src/net/socket.rs",
+            "src/route/probe.rs",
+            "src/users/sql/relay/mod.rs",
+        ]
+    );
+}
+
 #[test]
 fn no_file_is_too_long() {
     for (path, text) in files("tests", "rs") {

@@ -1,31 +1,23 @@
 //! Token introspection: asks the service that issued a token about it (RFC 7662).
 
 use std::fmt;
-use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use rustls::pki_types::CertificateDer;
 use serde_json::{Map, Value};
 use ureq::Agent;
-use ureq::config::Config;
-use ureq::http::Uri;
-use ureq::tls::{Certificate, RootCerts, TlsConfig};
-use ureq::unversioned::resolver::{ResolvedSocketAddrs, Resolver};
-use ureq::unversioned::transport::{DefaultConnector, NextTimeout};
 use zeroize::Zeroizing;
 
-use crate::net::Names;
 use crate::net::own_login::OwnLogin;
 use crate::net::tls::CaFile;
+use crate::net::{Endpoint, Names, Trust, http};
 use crate::secret::{Password, Token};
 use crate::users::alive::deadlines;
 
 /// The maximum size of an answer in bytes; most have some hundred.
 const MAX_BODY_BYTES: u64 = 64 << 10;
-/// The maximum size of its headers in bytes.
-const MAX_HEADER_BYTES: usize = 16 << 10;
 /// The minimum remaining time for asking again.
 const LEAST: Duration = Duration::from_millis(10);
 
@@ -34,6 +26,8 @@ const LEAST: Duration = Duration::from_millis(10);
 pub struct Settings {
     /// `https://…`; `http://` only to this machine, because tokens are sent in clear.
     pub url: String,
+    /// Where the host of the URL listens.
+    pub endpoint: Endpoint,
     /// Our client name and secret there (RFC 6749, 2.3.1).
     pub client: Option<(String, Password)>,
     /// Certificates that are trusted instead of the system's.
@@ -49,42 +43,18 @@ pub(super) struct Introspection {
     /// Our account there, if it requires one.
     own: Option<OwnLogin>,
     timeout: Duration,
+    trust: Arc<Trust>,
     agent: Agent,
     /// Without kept connections, so that it cannot use one that the service has closed since.
     fresh: Agent,
 }
 
 impl Introspection {
-    /// Connects nowhere. `trusted`: the certificates of authorities.
-    pub(super) fn new(settings: &Settings, trusted: &[CertificateDer<'_>]) -> Self {
-        let trusted: Vec<_> = trusted
-            .iter()
-            .map(|certificate| Certificate::from_der(certificate).to_owned())
-            .collect();
-        let provider = std::sync::Arc::new(rustls::crypto::ring::default_provider());
-        let tls = TlsConfig::builder()
-            .root_certs(RootCerts::new_with_certs(&trusted))
-            .unversioned_rustls_crypto_provider(provider)
-            .build();
+    /// Connects nowhere, and reads no certificates.
+    pub(super) fn new(settings: &Settings) -> Self {
         let names = Names::system();
-        let agent = |connections| -> Agent {
-            let config = Agent::config_builder()
-                .tls_config(tls.clone())
-                // Under CGI, HTTP_PROXY is a header of the request (CVE-2016-5385).
-                .proxy(None)
-                .max_redirects(0)
-                .http_status_as_error(false)
-                .max_response_header_size(MAX_HEADER_BYTES)
-                .max_idle_connections(connections)
-                .user_agent("nginx-mail-auth")
-                .accept("application/json")
-                .build();
-            Agent::with_parts(
-                config,
-                DefaultConnector::default(),
-                KnownNames(names.clone()),
-            )
-        };
+        let trust = Arc::new(Trust::new(settings.ca_file.clone()));
+        let agent = |kept| http::agent(&settings.endpoint, &names, &trust, kept);
         let authorization = settings.client.as_ref().map(|(id, secret)| {
             let mut pair = Zeroizing::new(Vec::new());
             encode(id.as_bytes(), &mut pair);
@@ -104,6 +74,17 @@ impl Introspection {
             timeout: settings.timeout,
             agent: agent(4),
             fresh: agent(0),
+            trust,
+        }
+    }
+
+    /// Reads the certificates that a connection needs. The error says which of them cannot be used.
+    pub(super) fn load_certificates(&self) -> Result<(), String> {
+        match self.url.get(..6) {
+            Some(scheme) if scheme.eq_ignore_ascii_case("https:") => {
+                self.trust.config().map(|_loaded| ())
+            }
+            _ => Ok(()),
         }
     }
 
@@ -175,6 +156,7 @@ impl Introspection {
             .config()
             .timeout_global(Some(left.max(LEAST)))
             .build()
+            .header("Accept", "application/json")
             .content_type("application/x-www-form-urlencoded");
         if let Some(authorization) = &self.authorization {
             request = request.header("Authorization", authorization.as_str());
@@ -203,43 +185,6 @@ impl Introspection {
         // serde's error would quote the answer.
         serde_json::from_slice(&body)
             .map_err(|_| Failed::Answer("its answer is no JSON object".to_owned()))
-    }
-}
-
-/// Names are resolved as everywhere in this program: by the C library only where that is safe.
-struct KnownNames(Names);
-
-impl fmt::Debug for KnownNames {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("KnownNames(..)")
-    }
-}
-
-impl Resolver for KnownNames {
-    fn resolve(
-        &self,
-        uri: &Uri,
-        _config: &Config,
-        timeout: NextTimeout,
-    ) -> Result<ResolvedSocketAddrs, ureq::Error> {
-        let host = uri.host().ok_or(ureq::Error::HostNotFound)?;
-        let usual = if uri.scheme_str() == Some("https") {
-            443
-        } else {
-            80
-        };
-        let port = uri.port_u16().unwrap_or(usual);
-        let bare = host.trim_start_matches('[').trim_end_matches(']');
-        let addresses = match bare.parse::<IpAddr>() {
-            Ok(address) => vec![address],
-            Err(_) => self.0.addresses(host, Instant::now() + *timeout.after)?,
-        };
-        let mut resolved = self.empty();
-        // The result holds at most 16 addresses.
-        for address in addresses.into_iter().take(16) {
-            resolved.push((address, port).into());
-        }
-        Ok(resolved)
     }
 }
 
@@ -294,6 +239,7 @@ impl From<ureq::Error> for Failed {
         match error {
             ureq::Error::Timeout(_) => Self::Slow,
             ureq::Error::BodyExceedsLimit(_) => Self::Answer("its answer is too long".to_owned()),
+            ureq::Error::Io(error) => Self::Connection(error.to_string()),
             error => Self::Connection(error.to_string()),
         }
     }

@@ -3,14 +3,12 @@
 
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use serde_json::{Map, Value};
 
 use crate::login::Login;
 use crate::login::rules::LoginRules;
-use crate::net::Fresh;
 use crate::nginx::refusal::{Refusal, Trouble};
 use crate::secret::Token;
 use crate::sys::Lifetime;
@@ -56,40 +54,24 @@ pub struct Tokens {
     introspection: Option<Service>,
 }
 
-/// The introspection service. It is created at first use, because reading its certificates takes
-/// milliseconds, and most CGI processes have no token to check.
+/// The introspection service.
 struct Service {
-    settings: IntrospectionSettings,
+    introspection: Introspection,
     breaker: CircuitBreaker,
-    opened: Fresh<Introspection>,
 }
 
 impl Service {
-    fn open(&self) -> Result<Arc<Introspection>, String> {
-        let settings = &self.settings;
-        match &settings.ca_file {
-            Some(file) => self
-                .opened
-                .once(|| Ok(Introspection::new(settings, &file.certificates()?))),
-            None if settings.url.starts_with("https:") => self
-                .opened
-                .of_system(|system| Ok(Introspection::new(settings, &system.certificates))),
-            None => self.opened.once(|| Ok(Introspection::new(settings, &[]))),
-        }
-    }
-
     /// Asks the service about a token, unless too many questions wait.
     fn ask(
         &self,
         token: &Token,
         asked: &Question<'_>,
     ) -> Result<Option<Map<String, Value>>, String> {
-        let introspection = self.open()?;
         let asking = self
             .breaker
             .enter(asked.claim())
             .map_err(|closed| format!("introspection: {closed}"))?;
-        let told = introspection.claims(token, asked.deadline);
+        let told = self.introspection.claims(token, asked.deadline);
         match &told {
             // A service that is slow for some tokens does not hang: otherwise a client with such
             // tokens would block all others.
@@ -118,12 +100,12 @@ impl Tokens {
             KeySet::parse(&bytes).map_err(|error| format!("{}: {error}", path.display()))
         });
         let introspection = settings.introspection.as_ref().map(|settings| Service {
-            settings: settings.clone(),
+            introspection: Introspection::new(settings),
             breaker: CircuitBreaker::new("introspection".to_owned(), max_questions),
-            opened: Fresh::default(),
         });
         if let (Some(service), Lifetime::Server) = (&introspection, lifetime) {
-            service.open().map_err(fault("ca-file"))?;
+            let loaded = service.introspection.load_certificates();
+            loaded.map_err(fault("ca-file"))?;
         }
         Ok(Self {
             rules: settings.rules.clone(),
@@ -145,14 +127,10 @@ impl Tokens {
         let Some(nobodys) = Token::new(b"nginx-mail-auth-check".to_vec()) else {
             return Vec::new();
         };
-        let told = service.open().and_then(|service| {
-            let told = service.claims(&nobodys, deadline);
-            told.map_err(Unsaid::into_words)
-        });
-        match told {
+        match service.introspection.claims(&nobodys, deadline) {
             Ok(None) => Vec::new(),
             Ok(Some(_)) => vec!["introspection: a token that nobody issued is active".to_owned()],
-            Err(what) => vec![what],
+            Err(unsaid) => vec![unsaid.into_words()],
         }
     }
 

@@ -227,6 +227,15 @@ fn settings_that_cannot_work() {
             "9:21: oauth.introspection-url: must be of the form https://host/path",
         ),
         (
+            "introspection-url = \"https://id.example:0/\"",
+            "9:21: oauth.introspection-url: has no port from 1 to 65535; an IPv6 address stands in \
+             [brackets]",
+        ),
+        (
+            "introspection-url = \"https://id.-example/\"",
+            "9:21: oauth.introspection-url: has no usable host: \"id.-example\"",
+        ),
+        (
             "issuer = \"https://id.example\"",
             "9:10: oauth.introspection-url: is missing, and so is jwks-file: no token would be \
              taken",
