@@ -212,7 +212,7 @@ fn one(lab: &Lab, place: Place, hash: &str, rounds: usize) -> Outcome<(Vec<f64>,
             sqlite.wait()?;
             lab.configure(&format!(
                 "[[users]]\nstore = \"sql\"\nurl = \"sqlite:users.db\"\n\
-                 query = \"SELECT password, nologin FROM users WHERE login = :login\"\n{routes}"
+                 query = \"SELECT password, nologin FROM users WHERE login = {{login}}\"\n{routes}"
             ))?;
         }
     }

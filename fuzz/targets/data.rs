@@ -1,16 +1,22 @@
 //! What an administrator says of databases and directories, and what a database says.
 #![cfg_attr(not(feature = "servers"), allow(dead_code, unused_imports))]
 
-/// The statement of an administrator: what is read holds no parameter of ours any more.
+/// The statement of an administrator: reading it puts parameters in the place of placeholders.
 #[cfg(feature = "servers")]
 pub(crate) fn statement(data: &[u8]) {
-    use nginx_mail_auth::users::sql::template::{Dialect, Template};
+    use nginx_mail_auth::users::sql::statement::{Dialect, Statement};
     let text = String::from_utf8_lossy(data);
     for dialect in [Dialect::Sqlite, Dialect::Postgres, Dialect::Mysql] {
-        if let Ok(read) = Template::parse(&text, dialect) {
-            assert!(!read.parameters.is_empty());
-            // Reading adds placeholders and nothing else.
-            assert!(read.sql.len() <= text.len() + 8 * read.parameters.len());
+        match Statement::parse(&text, dialect) {
+            Ok(read) => {
+                let placeholders = read.placeholders.iter();
+                let written: usize = placeholders.map(|it| it.to_string().len()).sum();
+                // A parameter takes 13 bytes at the most: `$99999::text`.
+                let added = 13 * read.placeholders.len();
+                assert!(!read.placeholders.is_empty());
+                assert!(read.sql.len() + written <= text.len() + added);
+            }
+            Err(flaw) => assert!(flaw.place().is_none_or(|at| text.is_char_boundary(at))),
         }
     }
 }

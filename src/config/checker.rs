@@ -15,6 +15,7 @@ use crate::route::AllowedNetworks;
 use crate::sys::problem::Problem;
 use crate::sys::trusted_file::{Fingerprint, Secrecy, read_trusted};
 use crate::users::file::is_unfinished;
+use crate::users::placeholder::Flaw;
 
 #[cfg(feature = "servers")]
 mod authorities;
@@ -205,6 +206,16 @@ impl Checker<'_> {
     pub(super) fn report(&mut self, span: &Range<usize>, key: &str, message: impl Into<String>) {
         let problem = self.source.problem(span, Some(key.to_owned()), message);
         self.problems.push(problem);
+    }
+
+    /// Reports what is wrong with a text at the place of the fault in it.
+    pub(super) fn report_flaw(&mut self, key: &str, text: &Spanned<String>, flaw: &Flaw) {
+        let span = text.span();
+        let place = match flaw.place() {
+            Some(byte) => self.source.in_string(&span, byte),
+            None => span.start,
+        };
+        self.report(&(place..span.end), key, flaw.to_string());
     }
 
     pub(super) fn warn(&mut self, span: &Range<usize>, key: &str, message: impl Into<String>) {

@@ -86,6 +86,12 @@ impl<'a> Source<'a> {
         (place.lines + 1, place.characters + 1)
     }
 
+    /// Where a byte of the value of the string at `span` is.
+    pub(super) fn in_string(&self, span: &Range<usize>, byte: usize) -> usize {
+        let written = self.text.get(span.clone()).unwrap_or_default();
+        span.start + string::place(written, byte)
+    }
+
     fn milestones(&self) -> &[Place] {
         self.milestones.get_or_init(|| {
             let mut place = Place::START;
@@ -146,5 +152,6 @@ pub(super) fn unplaced<T>(value: T) -> Spanned<T> {
     Spanned::new(0..0, value)
 }
 
+mod string;
 #[cfg(test)]
 mod tests;

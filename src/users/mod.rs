@@ -28,6 +28,7 @@ pub mod http;
 pub mod ldap;
 mod limits;
 mod misspelt;
+pub mod placeholder;
 #[cfg(feature = "servers")]
 pub mod server;
 #[cfg(feature = "servers")]

@@ -159,7 +159,7 @@ fn a_database_that_hangs(kind: Kind) {
     );
     let store = format!(
         "store = \"sql\"\nallow-weak-schemes = true\nurl = {:?}\n\
-         query = \"SELECT password FROM users WHERE login = :login\"\n",
+         query = \"SELECT password FROM users WHERE login = {{login}}\"\n",
         engine.url("bulkheads")
     );
     hangs_and_comes_back(&store, |signal| engine.signal(signal));
@@ -191,7 +191,7 @@ fn a_chain_of_stores_that_hang_ends_by_the_deadline() {
          [[users]]\nstore = \"imap\"\nurl = \"imap://{}\"\ntimeout = 2\ntrouble = \"next\"\n\
          [[users]]\nstore = \"http\"\nurl = \"http://{}/\"\ntimeout = 2\ntrouble = \"next\"\n\
          [[users]]\nstore = \"sql\"\nurl = \"postgresql://mail@{}/mail\"\ntls = \"off\"\n\
-         query = \"SELECT password FROM users WHERE login = :login\"\ntimeout = 2\n\
+         query = \"SELECT password FROM users WHERE login = {{login}}\"\ntimeout = 2\n\
          trouble = \"next\"\n\
          [[users]]\nstore = \"file\"\npath = {:?}\nallow-weak-schemes = true\n\
          [routes]\ndefault = \"192.0.2.1\"\n[limits]\ndeadline = 3\n",

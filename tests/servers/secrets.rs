@@ -162,7 +162,7 @@ fn nor_one_of_a_database() {
     let made = Command::new("sqlite3").arg(&database).arg(sql).status();
     assert!(made.unwrap().success());
     let config = "[[users]]\nstore = \"sql\"\nurl = \"sqlite:users.db\"\n\
-                  query = \"SELECT password FROM users WHERE login = :login\"\n\
+                  query = \"SELECT password FROM users WHERE login = {login}\"\n\
                   [routes]\ndefault = \"192.0.2.1\"\n";
     let server = Serving::listening_in(dir, config, "");
     ask_and_search(&server, "alice", MARKER, "Auth-Server: 192.0.2.1");
@@ -340,7 +340,7 @@ fn whatever_is_printed_of_a_value_in_the_program_shows_none() {
     for scheme in ["postgresql", "mysql"] {
         text += &format!(
             "[[users]]\nstore = \"sql\"\nurl = \"{scheme}://mail:{MARKER}@192.0.2.1/mail\"\n\
-             query = \"SELECT password FROM users WHERE login = :login\"\n"
+             query = \"SELECT password FROM users WHERE login = {{login}}\"\n"
         );
     }
     {

@@ -40,17 +40,17 @@ const SQL: [Named; 3] = [
     (
         "users.ca-file",
         "[[users]]\nstore = \"sql\"\nurl = \"mysql://mail@127.0.0.1:1/m\"\ntls = \"verify\"\n\
-         ca-file = NAME\nquery = \"SELECT password FROM u WHERE l = :login\"\n",
+         ca-file = NAME\nquery = \"SELECT password FROM u WHERE l = {login}\"\n",
     ),
     (
         "users.password-file",
         "[[users]]\nstore = \"sql\"\nurl = \"postgresql://mail@127.0.0.1:1/m\"\n\
-         password-file = NAME\nquery = \"SELECT password FROM u WHERE l = :login\"\n",
+         password-file = NAME\nquery = \"SELECT password FROM u WHERE l = {login}\"\n",
     ),
     (
         "users.url",
         "[[users]]\nstore = \"sql\"\nurl = \"sqlite:folder/file\"\n\
-         query = \"SELECT password FROM u WHERE l = :login\"\n",
+         query = \"SELECT password FROM u WHERE l = {login}\"\n",
     ),
 ];
 #[cfg(not(feature = "servers"))]

@@ -194,7 +194,7 @@ const TABLES: &str = "CREATE TABLE users (login VARCHAR(99), password VARCHAR(99
 fn sql(url: &str) -> String {
     format!(
         "store = \"sql\"\nallow-weak-schemes = true\nurl = {url:?}\n\
-         query = \"SELECT password FROM users WHERE login = :login\"\n"
+         query = \"SELECT password FROM users WHERE login = {{login}}\"\n"
     )
 }
 

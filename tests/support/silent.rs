@@ -37,7 +37,7 @@ impl Silent {
         let store = |port: &u16| {
             format!(
                 "[[users]]\nstore = \"sql\"\nurl = \"postgres://reader@127.0.0.1:{port}/mail\"\n\
-                 query = \"SELECT password FROM users WHERE login = :login\"\n\
+                 query = \"SELECT password FROM users WHERE login = {{login}}\"\n\
                  domains = [\"elsewhere.example\"]\n"
             )
         };

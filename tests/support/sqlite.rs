@@ -10,7 +10,7 @@ pub(crate) fn sqlite(dir: &TempDir, sql: &str) -> String {
     file.display().to_string()
 }
 
-pub(crate) const QUERY: &str = "SELECT password FROM users WHERE login = :login";
+pub(crate) const QUERY: &str = "SELECT password FROM users WHERE login = {login}";
 
 pub(crate) const TABLE: &str = "CREATE TABLE users (login TEXT PRIMARY KEY, password TEXT);";
 

@@ -9,8 +9,9 @@ use toml::Spanned;
 use super::{StoreConfig, Users};
 use crate::config::Use;
 use crate::config::checker::Checker;
-use crate::users::file::domains::{DomainSettings, PLACEHOLDER, Pattern};
+use crate::users::file::domains::{DomainSettings, Pattern};
 use crate::users::file::{LineLogins, Settings};
+use crate::users::placeholder::{self, Placeholder};
 
 /// The keys of this store only.
 #[derive(Default, Deserialize)]
@@ -29,17 +30,16 @@ impl Checker<'_> {
         span: &Range<usize>,
         users: &Users,
     ) -> Option<StoreConfig> {
-        let holds = |path: &&Spanned<String>| path.get_ref().contains(PLACEHOLDER);
         let apps = users.file.app_passwords_path.as_ref();
-        if let Some(path) = users.file.path.as_ref().filter(holds) {
+        if let Some(path) = &users.file.path
+            && let Some(pattern) = self.pattern(path)?
+        {
             if let Some(apps) = apps {
-                let message = format!(
-                    "cannot stand beside a path with {PLACEHOLDER}: files of domains have no \
-                     app passwords"
-                );
+                let message = "cannot stand beside a path with {domain}: files of domains have no \
+                               app passwords";
                 self.report(&apps.span(), "users.app-passwords-path", message);
             }
-            return self.files_of_domains(path, users);
+            return Some(self.files_of_domains(path, pattern, users));
         }
         let path = self.path("users.path", span, users.file.path.as_ref())?;
         let apps = apps.and_then(|apps| {
@@ -51,26 +51,34 @@ impl Checker<'_> {
 
     /// Reports a placeholder in a path other than `[[users]] path`.
     pub(in crate::config) fn one_path(&mut self, key: &str, path: &Spanned<String>) {
-        if path.get_ref().contains(PLACEHOLDER) {
-            let message = format!("holds {PLACEHOLDER}, which only path of [[users]] can hold");
-            self.report(&path.span(), key, message);
+        match placeholder::first(path.get_ref()) {
+            Ok(None) => {}
+            Ok(Some(found)) => {
+                let message = format!("holds {found}, which only path of [[users]] can hold");
+                self.report(&path.span(), key, message);
+            }
+            Err(flaw) => self.report_flaw(key, path, &flaw),
         }
     }
 
-    fn files_of_domains(&mut self, path: &Spanned<String>, users: &Users) -> Option<StoreConfig> {
-        let base = self.beside("");
-        let pattern = match Pattern::parse(path.get_ref(), &base) {
-            Ok(pattern) => pattern,
-            Err(what) => {
-                self.report(&path.span(), "users.path", what);
-                return None;
-            }
-        };
+    /// The path of files of domains; `Some(None)` for the path of one file, `None` after a report.
+    fn pattern(&mut self, path: &Spanned<String>) -> Option<Option<Pattern>> {
+        Pattern::parse(path.get_ref(), &self.beside(""))
+            .map_err(|flaw| self.report_flaw("users.path", path, &flaw))
+            .ok()
+    }
+
+    fn files_of_domains(
+        &mut self,
+        path: &Spanned<String>,
+        pattern: Pattern,
+        users: &Users,
+    ) -> StoreConfig {
         // The program reads every file in the folder, now and later.
-        let any = pattern.folder().join(PLACEHOLDER);
+        let any = pattern.folder().join(Placeholder::Domain.to_string());
         self.name("users.path", &path.span(), &any, Use::Read);
         let each = self.each_file(pattern.whole().to_owned(), None, users);
-        Some(StoreConfig::Domains(DomainSettings { pattern, each }))
+        StoreConfig::Domains(DomainSettings { pattern, each })
     }
 
     fn each_file(

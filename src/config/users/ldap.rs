@@ -11,9 +11,10 @@ use {
     crate::secret::Password,
     crate::users::ldap::attribute,
     crate::users::ldap::{
-        Attributes, Auth, BindName, DnTemplate, FilterTemplate, Flaw, Lookup, Scope, SearchAs,
-        Settings, Stored, Url,
+        Attributes, Auth, BindName, DnTemplate, FilterTemplate, Lookup, Scope, SearchAs, Settings,
+        Stored, Url,
     },
+    crate::users::placeholder::{self, Flaw},
     std::ops::Range,
 };
 
@@ -264,9 +265,11 @@ impl Checker<'_> {
 
     fn must_name_a_user(&mut self, key: &str, text: &Spanned<String>, does: bool) {
         if !does {
-            let message =
-                "has neither {login} nor {local} in it: all logins would be the same user";
-            self.report(&text.span(), key, message);
+            let flaw = placeholder::nobody(
+                text.get_ref(),
+                "has neither {login} nor {local} in it: all logins would be the same user",
+            );
+            self.report_flaw(key, text, &flaw);
         }
     }
 
@@ -300,7 +303,7 @@ impl Checker<'_> {
         parse: impl FnOnce(&str) -> Result<T, Flaw>,
     ) -> Option<T> {
         parse(text.get_ref())
-            .map_err(|flaw| self.report(&text.span(), key, flaw.to_string()))
+            .map_err(|flaw| self.report_flaw(key, text, &flaw))
             .ok()
     }
 

@@ -9,10 +9,11 @@ use {
     crate::config::Use,
     crate::config::checker::Checker,
     crate::sys::trusted_file::{Secrecy, read_trusted, warnings_of_secret},
+    crate::users::placeholder::Placeholder,
     crate::users::sql::network::{Address, DatabasePassword, Server, Tls},
     crate::users::sql::row::Reading,
     crate::users::sql::server_key::ServerKey,
-    crate::users::sql::template::{Dialect, Template},
+    crate::users::sql::statement::{Dialect, Statement},
     crate::users::sql::url::{Family, ServerUrl, Url},
     crate::users::sql::{Kind, Settings},
     std::net::IpAddr,
@@ -76,15 +77,15 @@ impl Checker<'_> {
         })
     }
 
-    /// Warns about `:local` alone, which is the same for all domains.
-    fn warn_of_local(&mut self, users: &Users, query: &Template) {
-        use crate::users::sql::template::Parameter;
-        let asks = |parameter| query.parameters.contains(&parameter);
-        if asks(Parameter::Login) || asks(Parameter::Domain) || users.common.domains.is_some() {
+    /// Warns about `{local}` alone, which is the same for all domains.
+    fn warn_of_local(&mut self, users: &Users, query: &Statement) {
+        let of_whole = |it| matches!(it, Placeholder::Login | Placeholder::Domain);
+        if query.asks(of_whole) || users.common.domains.is_some() {
             return;
         }
         let span = users.sql.query.as_ref().map_or(0..0, Spanned::span);
-        let message = "takes :local with whatever domain: list the domains, or ask for :domain too";
+        let message =
+            "takes {local} with whatever domain: list the domains, or ask for {domain} too";
         self.warn(&span, "users.query", message);
     }
 
@@ -93,12 +94,10 @@ impl Checker<'_> {
         key: &str,
         text: Option<&Spanned<String>>,
         dialect: Option<Dialect>,
-    ) -> Option<Template> {
+    ) -> Option<Statement> {
         let text = text?;
-        Template::parse(text.get_ref(), dialect?)
-            .map_err(|error| {
-                self.report(&text.span(), &format!("users.{key}"), error.to_string());
-            })
+        Statement::parse(text.get_ref(), dialect?)
+            .map_err(|flaw| self.report_flaw(&format!("users.{key}"), text, &flaw))
             .ok()
     }
 

@@ -24,7 +24,7 @@ use crate::users::{Account, Decoy, Question, StoreError, UserStore};
 
 mod pattern;
 
-pub use pattern::{PLACEHOLDER, Pattern};
+pub use pattern::Pattern;
 
 /// The maximum number of files.
 const MAX_DOMAINS: usize = 100_000;

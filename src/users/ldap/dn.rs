@@ -1,10 +1,10 @@
-//! Distinguished names (RFC 4514) with holes for parts of a login, and the other names that Active Directory
-//! accepts.
+//! Distinguished names (RFC 4514) with placeholders, and the other names that Active Directory accepts.
 
 use std::fmt;
 
-use super::template::{Flaw, Part, Values, push_escaped};
+use super::escaped::{placeholder, push_escaped};
 use crate::login::Login;
+use crate::users::placeholder::{Flaw, Placeholder, Values};
 
 mod syntax;
 
@@ -13,21 +13,21 @@ use syntax::Malformed;
 
 //------------ DnTemplate ----------------------------------------------------
 
-/// A DN with holes for parts of a login, such as `uid={local},ou=people,dc=example,dc=org`.
+/// A DN with placeholders, such as `uid={local},ou=people,dc=example,dc=org`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DnTemplate(Vec<Piece>);
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Piece {
     Text(Vec<u8>),
-    Hole(Part),
+    Placeholder(Placeholder),
 }
 
 impl DnTemplate {
-    /// Parses a template. It must be a DN with holes in values only. The empty DN is the root.
+    /// Parses a template. It must be a DN with placeholders in values only. The empty DN is the root.
     pub fn parse(text: &str) -> Result<Self, Flaw> {
         let template = Self(pieces(text)?);
-        // A letter in each hole keeps the structure; only the columns behind a hole change.
+        // A letter in place of each placeholder keeps the structure; `places` has the original places.
         let mut dn = String::new();
         let mut places = Vec::new();
         let mut rest = text;
@@ -35,7 +35,7 @@ impl DnTemplate {
         while let Some(next) = rest.chars().next() {
             places.push(at);
             let length = match next {
-                '{' => Part::read(rest).map_or(1, |(_, length)| length),
+                '{' => placeholder(rest).map_or(1, Placeholder::len),
                 other => other.len_utf8(),
             };
             dn.push(match next {
@@ -47,16 +47,16 @@ impl DnTemplate {
             rest = rest.get(length..).unwrap_or_default();
         }
         let flawed = |Malformed { at: byte, what }| {
-            Flaw::at(text, places.get(byte).copied().unwrap_or(text.len()), what)
+            Flaw::at(places.get(byte).copied().unwrap_or(text.len()), what)
         };
         let rdns = Dn::parse(dn.as_bytes()).map_err(flawed)?;
-        // In a type, or after the # of a hexadecimal value, a hole accepts the letter but not every login.
+        // In a type, or after the # of a hexadecimal value, a placeholder accepts the letter but not every
+        // login.
         let probe = Login::new(b"\xff@\xff".to_vec()).ok();
         let filled = probe.and_then(|probe| template.fill(&probe));
         match filled.map(|filled| Dn::parse(&filled)) {
             Some(Ok(filled)) if filled.0.len() == rdns.0.len() => Ok(template),
             _ => Err(Flaw::at(
-                text,
                 text.find('{').unwrap_or_default(),
                 "a part of the login can only stand in a value",
             )),
@@ -70,7 +70,7 @@ impl DnTemplate {
         for piece in &self.0 {
             match piece {
                 Piece::Text(text) => dn.extend_from_slice(text),
-                Piece::Hole(part) => escape(&mut dn, &part.of(values)?),
+                Piece::Placeholder(it) => escape(&mut dn, &values.filled(*it)?),
             }
         }
         Some(dn)
@@ -88,13 +88,17 @@ impl DnTemplate {
 
     /// Whether the DN is the same for all domains.
     pub fn is_same_for_domains(&self) -> bool {
-        let depends = |piece: &Piece| matches!(piece, Piece::Hole(Part::Login | Part::Domain));
+        let whole = |it: Placeholder| matches!(it, Placeholder::Login | Placeholder::Domain);
+        let depends = |piece: &Piece| matches!(piece, Piece::Placeholder(it) if whole(*it));
         !self.0.iter().any(depends)
     }
 
     /// Whether the DN is the same for all questions.
     pub(super) fn is_fixed(&self) -> bool {
-        !self.0.iter().any(|piece| matches!(piece, Piece::Hole(_)))
+        !self
+            .0
+            .iter()
+            .any(|piece| matches!(piece, Piece::Placeholder(_)))
     }
 }
 
@@ -104,7 +108,7 @@ impl fmt::Display for DnTemplate {
         for piece in &self.0 {
             match piece {
                 Piece::Text(text) => f.write_str(&String::from_utf8_lossy(text))?,
-                Piece::Hole(part) => part.fmt(f)?,
+                Piece::Placeholder(it) => it.fmt(f)?,
             }
         }
         Ok(())
@@ -117,12 +121,12 @@ fn pieces(text: &str) -> Result<Vec<Piece>, Flaw> {
     while let Some(rest) = text.get(at..).filter(|rest| !rest.is_empty()) {
         let length = match rest.find(['{', '}']) {
             Some(0) if rest.starts_with('}') => {
-                return Err(Flaw::at(text, at, "a brace is closed that is not open"));
+                return Err(Flaw::at(at, "a brace is closed that is not open"));
             }
             Some(0) => {
-                let (part, length) = Part::read(rest).map_err(|what| Flaw::at(text, at, what))?;
-                pieces.push(Piece::Hole(part));
-                length
+                let placeholder = placeholder(rest).map_err(|what| Flaw::at(at, what))?;
+                pieces.push(Piece::Placeholder(placeholder));
+                placeholder.len()
             }
             brace => {
                 let length = brace.unwrap_or(rest.len());
@@ -137,13 +141,13 @@ fn pieces(text: &str) -> Result<Vec<Piece>, Flaw> {
 }
 
 fn names_a_user(pieces: &[Piece]) -> bool {
-    let names = |piece: &Piece| matches!(piece, Piece::Hole(part) if part.names_a_user());
+    let names = |piece: &Piece| matches!(piece, Piece::Placeholder(it) if it.names_a_user());
     pieces.iter().any(names)
 }
 
 fn ignores_domain(pieces: &[Piece]) -> bool {
-    let has = |part| pieces.contains(&Piece::Hole(part));
-    has(Part::Local) && !has(Part::Login) && !has(Part::Domain)
+    let has = |it| pieces.contains(&Piece::Placeholder(it));
+    has(Placeholder::Local) && !has(Placeholder::Login) && !has(Placeholder::Domain)
 }
 
 /// Appends an escaped value (RFC 4514, 2.4). It escapes more than necessary, so that neither the neighbouring
@@ -177,7 +181,7 @@ pub enum BindName {
     Name(NameTemplate),
 }
 
-/// A name of Active Directory with holes.
+/// A name of Active Directory with placeholders.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NameTemplate(Vec<Piece>);
 
@@ -192,11 +196,11 @@ impl BindName {
             let holds = |piece: &Piece| matches!(piece, Piece::Text(text) if text.contains(&byte));
             pieces.iter().any(holds)
         };
-        if has(b'@') || has(b'\\') || pieces.contains(&Piece::Hole(Part::Login)) {
+        if has(b'@') || has(b'\\') || pieces.contains(&Piece::Placeholder(Placeholder::Login)) {
             Ok(Self::Name(NameTemplate(pieces)))
         } else {
             let what = "this is neither a DN nor user@domain nor DOMAIN\\user";
-            Err(Flaw::at(text, 0, what))
+            Err(Flaw::of_all(what))
         }
     }
 
@@ -233,8 +237,8 @@ fn fill_name(pieces: &[Piece], values: Values<'_>) -> Option<Vec<u8>> {
     for piece in pieces {
         match piece {
             Piece::Text(text) => name.extend_from_slice(text),
-            Piece::Hole(part) => {
-                let value = part.of(values)?;
+            Piece::Placeholder(placeholder) => {
+                let value = values.filled(*placeholder)?;
                 if value.iter().any(|byte| FOREIGN.contains(byte)) {
                     return None;
                 }

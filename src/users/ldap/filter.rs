@@ -6,15 +6,15 @@
 use zeroize::Zeroizing;
 
 use super::ber::{OCTET_STRING, SEQUENCE, element};
-use super::template::{Flaw, Part, Values, push_escaped};
+use super::escaped::push_escaped;
+use crate::users::placeholder::{Flaw, Placeholder, Values};
 
 mod parse;
 mod shown;
 
 pub(super) use shown::both;
 
-/// A filter with holes for parts of a login and values of its client, such as
-/// `(&(objectClass=person)(mail={login}))`.
+/// A filter with placeholders, such as `(&(objectClass=person)(mail={login}))`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FilterTemplate(Filter);
 
@@ -54,24 +54,24 @@ type Value = Vec<Piece>;
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Piece {
     Bytes(Vec<u8>),
-    Hole(Part),
+    Placeholder(Placeholder),
 }
 
 impl FilterTemplate {
-    /// Parses a template. Holes are allowed in values only.
+    /// Parses a template. Placeholders are allowed in values only.
     pub fn parse(text: &str) -> Result<Self, Flaw> {
         parse::parse(text).map(Self)
     }
 
     /// Whether different logins have different values in the filter, at least within a domain.
     pub fn names_a_user(&self) -> bool {
-        self.has(Part::names_a_user)
+        self.has(Placeholder::names_a_user)
     }
 
     /// Whether the filter has the part before the `@` but not the domain.
     pub fn ignores_domain(&self) -> bool {
-        let has = |wanted: Part| self.has(|part| part == wanted);
-        has(Part::Local) && !has(Part::Login) && !has(Part::Domain)
+        let has = |wanted: Placeholder| self.has(|placeholder| placeholder == wanted);
+        has(Placeholder::Local) && !has(Placeholder::Login) && !has(Placeholder::Domain)
     }
 
     /// The first part of the login that is not compared with a whole value: next to a `*`, by `>=`, `<=`,
@@ -80,18 +80,18 @@ impl FilterTemplate {
         let mut found = None;
         self.0.visit_loose(&mut |value| {
             let of_login = value.iter().find_map(|piece| match piece {
-                Piece::Hole(part) if part.is_of_login() => Some(part.to_string()),
-                Piece::Hole(_) | Piece::Bytes(_) => None,
+                Piece::Placeholder(it) if it.is_of_login() => Some(it.to_string()),
+                Piece::Placeholder(_) | Piece::Bytes(_) => None,
             });
             found = found.take().or(of_login);
         });
         found
     }
 
-    fn has(&self, wanted: impl Fn(Part) -> bool) -> bool {
+    fn has(&self, wanted: impl Fn(Placeholder) -> bool) -> bool {
         let mut found = false;
         self.0.visit(&mut |value| {
-            let holds = |piece: &Piece| matches!(piece, Piece::Hole(part) if wanted(*part));
+            let holds = |piece: &Piece| matches!(piece, Piece::Placeholder(it) if wanted(*it));
             found |= value.iter().any(holds);
         });
         found
@@ -107,8 +107,8 @@ impl FilterTemplate {
             for piece in value.iter() {
                 match piece {
                     Piece::Bytes(literal) => bytes.extend_from_slice(literal),
-                    Piece::Hole(part) => match part.of(values) {
-                        Some(part) => bytes.extend_from_slice(&part),
+                    Piece::Placeholder(placeholder) => match values.filled(*placeholder) {
+                        Some(value) => bytes.extend_from_slice(&value),
                         None => complete = false,
                     },
                 }
@@ -121,7 +121,7 @@ impl FilterTemplate {
 
 //------------ FilledFilter --------------------------------------------------
 
-/// A filter without holes.
+/// A filter without placeholders.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct FilledFilter(Filter);
 

@@ -33,13 +33,13 @@ mod connection;
 mod decoy;
 mod dn;
 mod entry;
+mod escaped;
 mod filter;
 mod likeness;
 mod message;
 mod policy;
 mod pool;
 mod settings;
-mod template;
 mod test;
 mod url;
 
@@ -48,7 +48,6 @@ pub use entry::{Attributes, Stored};
 pub use filter::FilterTemplate;
 pub use message::Scope;
 pub use settings::{Auth, Lookup, SearchAs, Settings};
-pub use template::Flaw;
 pub use url::Url;
 
 /// The store.

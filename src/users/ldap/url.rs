@@ -86,7 +86,7 @@ fn socket_path(encoded: &str) -> Result<PathBuf, String> {
     while let [byte, after @ ..] = rest {
         rest = match (byte, after) {
             (b'%', [high, low, after @ ..]) => {
-                let byte = super::template::from_hex(&[*high, *low]);
+                let byte = super::escaped::from_hex(&[*high, *low]);
                 path.push(byte.ok_or("has a % without two hexadecimal digits behind it")?);
                 after
             }

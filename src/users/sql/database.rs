@@ -1,60 +1,23 @@
 //! Asks a database: with kept connections, deadlines, and one retry after a stale connection.
 
 use std::fmt;
-use std::net::IpAddr;
 use std::num::NonZeroUsize;
 use std::time::{Duration, Instant};
 
 use super::row::Row;
-use super::template::{Parameter, Template};
+use super::statement::Statement;
 use super::{Kind, Settings};
 use crate::net::own_login::OwnLogin;
 use crate::net::pool::Pool;
 use crate::sys::Lifetime;
 use crate::sys::outage::Outage;
-use crate::users::Question;
+use crate::users::placeholder::Values;
 
 /// The minimum time that a question needs.
 const LEAST: Duration = Duration::from_millis(10);
 
 /// The maximum length of a driver's message: the log line of a login has room for 254 characters of it.
 const MAX_MESSAGE: usize = 160;
-
-/// The parameters of a statement. None is a secret.
-pub(super) struct Asked<'a> {
-    login: &'a [u8],
-    local: &'a [u8],
-    domain: Option<&'a [u8]>,
-    protocol: &'static str,
-    client: Option<String>,
-}
-
-impl<'a> Asked<'a> {
-    pub(super) fn new(question: &Question<'a>) -> Self {
-        Self {
-            login: question.login.as_bytes(),
-            local: question.login.local(),
-            domain: question.login.domain(),
-            protocol: question.protocol.word(),
-            client: question
-                .client
-                .as_ref()
-                .map(IpAddr::to_canonical)
-                .map(|address| address.to_string()),
-        }
-    }
-
-    /// The value of a parameter; `None` is NULL. It can be invalid UTF-8.
-    pub(super) fn value(&self, parameter: Parameter) -> Option<&[u8]> {
-        match parameter {
-            Parameter::Login => Some(self.login),
-            Parameter::Local => Some(self.local),
-            Parameter::Domain => self.domain,
-            Parameter::Protocol => Some(self.protocol.as_bytes()),
-            Parameter::ClientIp => self.client.as_deref().map(str::as_bytes),
-        }
-    }
-}
 
 /// Why a database did not answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -83,6 +46,15 @@ impl Failure {
     /// A broken connection, with the driver's message.
     pub(super) fn lost(message: impl fmt::Display) -> Self {
         Self::Lost(one_line(message))
+    }
+}
+
+impl Failure {
+    /// The database finds another number of values to bind than there are placeholders.
+    pub(super) fn misplaced() -> Self {
+        let what = "not all of its placeholders are values there: write them without quotes and outside of \
+                    comments, and no parameters of the database's own";
+        Self::Refused(what.to_owned())
     }
 }
 
@@ -129,8 +101,8 @@ pub(super) trait Driver: Send + Sync {
     fn query(
         &self,
         connection: &mut Self::Connection,
-        statement: &Template,
-        asked: &Asked<'_>,
+        statement: &Statement,
+        values: Values<'_>,
         most: usize,
         deadline: Instant,
     ) -> Result<Rows, Failure>;
@@ -139,7 +111,7 @@ pub(super) trait Driver: Send + Sync {
     fn columns(
         &self,
         connection: &mut Self::Connection,
-        statement: &Template,
+        statement: &Statement,
         deadline: Instant,
     ) -> Result<Vec<String>, Failure>;
 }
@@ -149,8 +121,8 @@ pub(super) trait Database: Send + Sync {
     /// Runs a statement and returns at most `most` rows.
     fn query(
         &self,
-        statement: &Template,
-        asked: &Asked<'_>,
+        statement: &Statement,
+        values: Values<'_>,
         most: usize,
         deadline: Instant,
     ) -> Result<Rows, Failure>;
@@ -158,7 +130,7 @@ pub(super) trait Database: Send + Sync {
     /// Prepares each statement on a new connection and returns the names of its columns.
     fn columns(
         &self,
-        statements: &[&Template],
+        statements: &[&Statement],
         deadline: Instant,
     ) -> Result<Vec<Result<Vec<String>, Failure>>, Failure>;
 }
@@ -223,8 +195,8 @@ impl<D: Driver> Pooled<D> {
 
     fn try_query(
         &self,
-        statement: &Template,
-        asked: &Asked<'_>,
+        statement: &Statement,
+        values: Values<'_>,
         most: usize,
         deadline: Instant,
     ) -> Result<Rows, Failure> {
@@ -243,7 +215,7 @@ impl<D: Driver> Pooled<D> {
         let waiting = waiting.filter(|connection| self.driver.is_current(connection));
         if let Some(mut connection) = waiting {
             let driver = &self.driver;
-            match driver.query(&mut connection, statement, asked, most, deadline) {
+            match driver.query(&mut connection, statement, values, most, deadline) {
                 Ok(rows) => {
                     if let Rows::All(_) = rows {
                         seat.keep(connection);
@@ -262,7 +234,7 @@ impl<D: Driver> Pooled<D> {
         let mut connection = self.connect(deadline)?;
         seat.renew();
         let driver = &self.driver;
-        let rows = driver.query(&mut connection, statement, asked, most, deadline);
+        let rows = driver.query(&mut connection, statement, values, most, deadline);
         // After too many rows, the rest are still on the connection.
         if let Ok(Rows::All(_)) | Err(Failure::Refused(_)) = rows {
             seat.keep(connection);
@@ -296,19 +268,19 @@ impl<D: Driver> Pooled<D> {
 impl<D: Driver> Database for Pooled<D> {
     fn query(
         &self,
-        statement: &Template,
-        asked: &Asked<'_>,
+        statement: &Statement,
+        values: Values<'_>,
         most: usize,
         deadline: Instant,
     ) -> Result<Rows, Failure> {
-        let result = self.try_query(statement, asked, most, deadline);
+        let result = self.try_query(statement, values, most, deadline);
         self.note(&result);
         result
     }
 
     fn columns(
         &self,
-        statements: &[&Template],
+        statements: &[&Statement],
         deadline: Instant,
     ) -> Result<Vec<Result<Vec<String>, Failure>>, Failure> {
         let Some((mut seat, _)) = self.pool.take(deadline) else {

@@ -1,7 +1,7 @@
 //! `store = "sql"`: users in SQLite, PostgreSQL, MariaDB or MySQL, found by the administrator's own
 //! statement.
 //!
-//! [`template`] parses the statement, and [`row`] interprets the result. A `Database` runs it with deadlines
+//! [`statement`] parses the statement, and [`row`] interprets the result. A `Database` runs it with deadlines
 //! and kept connections, for every driver.
 
 use std::fmt;
@@ -27,14 +27,16 @@ mod relay;
 pub mod row;
 pub mod server_key;
 mod sqlite;
-pub mod template;
+pub mod statement;
 pub mod url;
 
 use columns::{NO_OWNER, Purpose, says_owner};
-use database::{Asked, Database, Failure, Pooled, Rows};
+use database::{Database, Failure, Pooled, Rows};
 use network::Server;
 use row::{Reading, Row};
-use template::{Parameter, Template};
+use statement::Statement;
+
+use crate::users::placeholder::Placeholder;
 
 /// Settings of a database.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,9 +44,9 @@ pub struct Settings {
     /// The kind and place of the database.
     pub kind: Kind,
     /// The statement that returns one row for a login.
-    pub query: Template,
+    pub query: Statement,
     /// The statement that returns the app passwords of a login.
-    pub app_passwords: Option<Template>,
+    pub app_passwords: Option<Statement>,
     /// How stored passwords are parsed.
     pub reading: Reading,
     /// The maximum number of connections.
@@ -185,13 +187,13 @@ impl SqlStore {
 
     fn ask(
         &self,
-        statement: &Template,
+        statement: &Statement,
         question: &Question<'_>,
         most: usize,
         deadline: Instant,
     ) -> Result<Rows, StoreError> {
         self.database
-            .query(statement, &Asked::new(question), most, deadline)
+            .query(statement, question.into(), most, deadline)
             .map_err(|failure| {
                 let key = match std::ptr::eq(statement, &self.settings.query) {
                     true => "query",
@@ -206,7 +208,7 @@ impl SqlStore {
         &self,
         account: &mut Account,
         user: Option<&[u8]>,
-        statement: &Template,
+        statement: &Statement,
         question: &Question<'_>,
         deadline: Instant,
     ) -> Result<(), StoreError> {
@@ -366,13 +368,13 @@ impl UserStore for SqlStore {
 
 /// How the login of a row compares with the requested login. A statement that uses only the part before the
 /// `@` is compared by that part.
-fn likeness(owner: Option<&[u8]>, statement: &Template, login: &Login) -> Likeness {
+fn likeness(owner: Option<&[u8]>, statement: &Statement, login: &Login) -> Likeness {
     let Some(owner) = owner else {
         return Likeness::Unsaid;
     };
-    let asks = |parameter| statement.parameters.contains(&parameter);
     let whole = Likeness::of(owner, login.as_bytes());
-    match asks(Parameter::Login) || asks(Parameter::Domain) {
+    let of_whole = |it| matches!(it, Placeholder::Login | Placeholder::Domain);
+    match statement.asks(of_whole) {
         false if whole == Likeness::Other => Likeness::of(owner, login.local()),
         _ => whole,
     }
@@ -381,7 +383,7 @@ fn likeness(owner: Option<&[u8]>, statement: &Template, login: &Login) -> Likene
 /// The problem of a statement, by the columns that it returns.
 fn fault(
     purpose: Purpose,
-    statement: &Template,
+    statement: &Statement,
     answer: Result<Vec<String>, Failure>,
 ) -> Option<String> {
     let columns = match answer {

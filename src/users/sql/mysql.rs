@@ -4,19 +4,20 @@ use std::time::Instant;
 
 use sqlx::mysql::{
     MySqlArguments, MySqlConnectOptions, MySqlConnection, MySqlDatabaseError, MySqlRow,
-    MySqlSslMode,
+    MySqlSslMode, MySqlStatement,
 };
 use sqlx::{
     Arguments as _, AssertSqlSafe, Column as _, ConnectOptions as _, Decode, Executor as _, MySql,
     Row as _, SqlSafeStr as _, Statement as _, TypeInfo as _, ValueRef as _,
 };
 
-use super::database::{Asked, Driver, Failure, Rows};
+use super::database::{Driver, Failure, Rows};
 use super::network::{Line, Server};
 use super::relay::{Family, Route};
 use super::row::{Row, Value};
-use super::template::Template;
+use super::statement::Statement;
 use crate::net::Names;
+use crate::users::placeholder::Values;
 
 /// A MariaDB or MySQL server.
 pub(super) struct Mysql {
@@ -84,13 +85,14 @@ impl Driver for Mysql {
     fn query(
         &self,
         line: &mut Line<MySqlConnection>,
-        statement: &Template,
-        asked: &Asked<'_>,
+        statement: &Statement,
+        values: Values<'_>,
         most: usize,
         deadline: Instant,
     ) -> Result<Rows, Failure> {
-        let arguments = arguments(statement, asked)?;
-        let query = sqlx::query_with(AssertSqlSafe(statement.sql.clone()), arguments);
+        let arguments = arguments(statement, values)?;
+        let sql = AssertSqlSafe(statement.sql.clone()).into_sql_str();
+        let query = sqlx::query_with(sql.clone(), arguments);
         let mut count = 0;
         let bounded = query.try_map(|row: MySqlRow| {
             count += 1;
@@ -99,47 +101,64 @@ impl Driver for Mysql {
             }
             read(&row)
         });
-        let is_text = statement.parameters.iter().all(|parameter| {
-            let value = asked.value(*parameter);
-            value.is_none_or(|bytes| str::from_utf8(bytes).is_ok())
+        let is_text = statement.placeholders.iter().all(|placeholder| {
+            let value = values.of(*placeholder);
+            value.is_none_or(|bytes| str::from_utf8(&bytes).is_ok())
         });
         let result = line.run(deadline, async |connection: &mut MySqlConnection| {
+            // The connection keeps the prepared statement, and the query uses it.
+            let prepared = connection.prepare(sql).await?;
+            if !statement.has(parameters(&prepared)) {
+                return Ok(Err(Failure::misplaced()));
+            }
             match bounded.fetch_all(connection).await {
                 // Text columns contain only valid text, so no row can match.
-                Err(error) if !is_text && is_bad_text(&error) => Ok(Vec::new()),
-                result => result,
+                Err(error) if !is_text && is_bad_text(&error) => Ok(Ok(Vec::new())),
+                result => result.map(Ok),
             }
         });
         if count > most {
             return Ok(Rows::TooMany);
         }
-        result.map(Rows::All)
+        result?.map(Rows::All)
     }
 
     fn columns(
         &self,
         line: &mut Line<MySqlConnection>,
-        statement: &Template,
+        statement: &Statement,
         deadline: Instant,
     ) -> Result<Vec<String>, Failure> {
         let sql = AssertSqlSafe(statement.sql.clone()).into_sql_str();
-        line.run(deadline, async |connection: &mut MySqlConnection| {
+        let run = async |connection: &mut MySqlConnection| {
             let prepared = connection.prepare(sql).await?;
             let columns = prepared.columns().iter();
-            Ok(columns.map(|column| column.name().to_owned()).collect())
-        })
+            let columns = columns.map(|column| column.name().to_owned()).collect();
+            Ok((columns, parameters(&prepared)))
+        };
+        let (columns, parameters) = line.run(deadline, run)?;
+        match statement.has(parameters) {
+            true => Ok(columns),
+            false => Err(Failure::misplaced()),
+        }
     }
 }
 
+/// The number of values that the server expects.
+fn parameters(prepared: &MySqlStatement) -> usize {
+    let found = prepared.parameters();
+    found.map_or(0, |found| found.either(<[_]>::len, |count| count))
+}
+
 /// Text if it is UTF-8, else bytes: bytes are compared as they are, without an index.
-fn arguments(statement: &Template, asked: &Asked<'_>) -> Result<MySqlArguments, Failure> {
+fn arguments(statement: &Statement, values: Values<'_>) -> Result<MySqlArguments, Failure> {
     let mut arguments = MySqlArguments::default();
-    for parameter in &statement.parameters {
-        match asked.value(*parameter) {
+    for placeholder in &statement.placeholders {
+        match values.of(*placeholder) {
             None => arguments.add(None::<&str>),
-            Some(bytes) => match str::from_utf8(bytes) {
+            Some(bytes) => match str::from_utf8(&bytes) {
                 Ok(text) => arguments.add(text),
-                Err(_) => arguments.add(bytes),
+                Err(_) => arguments.add(bytes.as_ref()),
             },
         }
         .map_err(Failure::refused)?;

@@ -4,20 +4,26 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::PathBuf;
 use std::time::Instant;
 
+use sqlx::encode::IsNull;
+use sqlx::error::BoxDynError;
 use sqlx::postgres::types::Oid;
-use sqlx::postgres::{PgArguments, PgConnectOptions, PgConnection, PgRow, PgSslMode, PgTypeKind};
+use sqlx::postgres::{
+    PgArgumentBuffer, PgArguments, PgConnectOptions, PgConnection, PgDatabaseError, PgRow,
+    PgSslMode, PgTypeInfo, PgTypeKind,
+};
 use sqlx::{
-    Arguments as _, AssertSqlSafe, Column as _, ConnectOptions as _, Executor as _, Row as _,
-    SqlSafeStr as _, Statement as _, Type, TypeInfo as _, ValueRef as _,
+    Arguments as _, AssertSqlSafe, Column as _, ConnectOptions as _, Encode, Executor as _,
+    Row as _, SqlSafeStr as _, Statement as _, Type, TypeInfo as _, ValueRef as _,
 };
 
-use super::database::{Asked, Driver, Failure, Rows};
+use super::database::{Driver, Failure, Rows};
 use super::network::{Line, Server};
 use super::relay::{Family, Route};
 use super::row::{Row, Value, network_text};
-use super::template::Template;
+use super::statement::Statement;
 use crate::net::Names;
 use crate::users::limits::LAST_SECOND;
+use crate::users::placeholder::Values;
 
 /// Seconds from 1970 to 2000, the epoch of PostgreSQL.
 const EPOCH: i64 = 946_684_800;
@@ -102,12 +108,12 @@ impl Driver for Postgres {
     fn query(
         &self,
         line: &mut Line<PgConnection>,
-        statement: &Template,
-        asked: &Asked<'_>,
+        statement: &Statement,
+        values: Values<'_>,
         most: usize,
         deadline: Instant,
     ) -> Result<Rows, Failure> {
-        let Some(arguments) = arguments(statement, asked)? else {
+        let Some(arguments) = arguments(statement, values)? else {
             return Ok(Rows::All(Vec::new()));
         };
         let query = sqlx::query_with(AssertSqlSafe(statement.sql.clone()), arguments);
@@ -119,38 +125,81 @@ impl Driver for Postgres {
             }
             read(&row)
         });
-        let result = line.run(deadline, async |connection: &mut PgConnection| {
-            bounded.fetch_all(connection).await
-        });
+        let result = line.run(
+            deadline,
+            async |connection: &mut PgConnection| match bounded.fetch_all(connection).await {
+                Err(error) if is_misplaced(&error) => Ok(Err(Failure::misplaced())),
+                result => result.map(Ok),
+            },
+        );
         if count > most {
             return Ok(Rows::TooMany);
         }
-        result.map(Rows::All)
+        result?.map(Rows::All)
     }
 
     fn columns(
         &self,
         line: &mut Line<PgConnection>,
-        statement: &Template,
+        statement: &Statement,
         deadline: Instant,
     ) -> Result<Vec<String>, Failure> {
         let sql = AssertSqlSafe(statement.sql.clone()).into_sql_str();
-        let types = vec![<str as Type<sqlx::Postgres>>::type_info(); statement.parameters.len()];
-        line.run(deadline, async |connection: &mut PgConnection| {
-            let prepared = connection.prepare_with(sql, &types).await?;
-            let columns = prepared.columns().iter();
-            Ok(columns.map(|column| column.name().to_owned()).collect())
+        let run = async |connection: &mut PgConnection| match connection.prepare(sql).await {
+            Err(error) if is_misplaced(&error) => Ok(Err(Failure::misplaced())),
+            Err(error) => Err(error),
+            Ok(prepared) => {
+                let parameters = prepared.parameters();
+                let count = parameters.map_or(0, |found| found.either(<[_]>::len, |count| count));
+                let columns = prepared.columns().iter();
+                let columns = columns.map(|column| column.name().to_owned()).collect();
+                Ok(match statement.has(count) {
+                    true => Ok(columns),
+                    false => Err(Failure::misplaced()),
+                })
+            }
+        };
+        line.run(deadline, run)?
+    }
+}
+
+/// Whether the server finds other parameters than there are placeholders: a number is missing
+/// (ERRCODE_INDETERMINATE_DATATYPE), or it got more or fewer values (`exec_bind_message` in postgres.c).
+fn is_misplaced(error: &sqlx::Error) -> bool {
+    let error = error.as_database_error();
+    error
+        .and_then(|error| error.try_downcast_ref::<PgDatabaseError>())
+        .is_some_and(|error| match error.code() {
+            "42P18" => true,
+            "08P01" => error.routine() == Some("exec_bind_message"),
+            _ => false,
         })
+}
+
+/// A text without a type from the driver. The type is in the statement, `$1::text`: PostgreSQL reports a
+/// parameter that the statement does not contain only if the driver gives no type.
+struct Untyped<'a>(&'a str);
+
+impl Type<sqlx::Postgres> for Untyped<'_> {
+    fn type_info() -> PgTypeInfo {
+        PgTypeInfo::with_oid(Oid(0))
+    }
+}
+
+impl<'q> Encode<'q, sqlx::Postgres> for Untyped<'_> {
+    fn encode_by_ref(&self, buffer: &mut PgArgumentBuffer) -> Result<IsNull, BoxDynError> {
+        <&str as Encode<'q, sqlx::Postgres>>::encode_by_ref(&self.0, buffer)
     }
 }
 
 /// All values as text; `None` if one is not UTF-8, because no text in the database can equal it.
-fn arguments(statement: &Template, asked: &Asked<'_>) -> Result<Option<PgArguments>, Failure> {
+fn arguments(statement: &Statement, values: Values<'_>) -> Result<Option<PgArguments>, Failure> {
     let mut arguments = PgArguments::default();
-    for parameter in &statement.parameters {
-        let text = match asked.value(*parameter).map(str::from_utf8) {
+    for placeholder in &statement.placeholders {
+        let value = values.of(*placeholder);
+        let text = match value.as_deref().map(str::from_utf8) {
             None => None,
-            Some(Ok(text)) => Some(text),
+            Some(Ok(text)) => Some(Untyped(text)),
             Some(Err(_)) => return Ok(None),
         };
         arguments.add(text).map_err(Failure::refused)?;

@@ -7,14 +7,15 @@ use std::time::{Duration, Instant};
 
 use rusqlite::limits::Limit;
 use rusqlite::types::{ToSqlOutput, ValueRef};
-use rusqlite::{Connection, ErrorCode, OpenFlags, Statement};
+use rusqlite::{Connection, ErrorCode, OpenFlags};
 
-use super::database::{Asked, Driver, Failure, Rows};
+use super::database::{Driver, Failure, Rows};
 use super::row::{Row, Value};
-use super::template::Template;
+use super::statement::Statement;
 use crate::net::QUESTION_BYTES;
 use crate::sys::trusted_file::place::{Acting, Place};
 use crate::sys::trusted_file::{Identity, database, identify};
+use crate::users::placeholder::Values;
 
 /// The number of steps of SQLite's virtual machine between two checks of the clock: about 0.1 ms.
 const STEPS: std::ffi::c_int = 1000;
@@ -160,8 +161,8 @@ impl Driver for Sqlite {
     fn query(
         &self,
         opened: &mut Opened,
-        statement: &Template,
-        asked: &Asked<'_>,
+        statement: &Statement,
+        values: Values<'_>,
         most: usize,
         deadline: Instant,
     ) -> Result<Rows, Failure> {
@@ -170,23 +171,24 @@ impl Driver for Sqlite {
             connection, until, ..
         } = opened;
         until.store(self.millis(deadline), Ordering::Relaxed);
-        let read = || {
-            let mut prepared = connection.prepare_cached(&statement.sql)?;
-            read(&mut prepared, statement, asked, most)
-        };
-        match read() {
+        let failure = |error| self.failure(&error, until);
+        let mut prepared = connection.prepare_cached(&statement.sql).map_err(failure)?;
+        if !statement.has(prepared.parameter_count()) {
+            return Err(Failure::misplaced());
+        }
+        match read(&mut prepared, statement, values, most) {
             Ok(Some(rows)) => Ok(rows),
             Ok(None) => Err(Failure::refused(format_args!(
                 "its rows have more than {QUESTION_BYTES} bytes"
             ))),
-            Err(error) => Err(self.failure(&error, until)),
+            Err(error) => Err(failure(error)),
         }
     }
 
     fn columns(
         &self,
         opened: &mut Opened,
-        statement: &Template,
+        statement: &Statement,
         deadline: Instant,
     ) -> Result<Vec<String>, Failure> {
         let _acting = act(&opened.place)?;
@@ -195,6 +197,9 @@ impl Driver for Sqlite {
             .connection
             .prepare(&statement.sql)
             .map_err(|error| self.failure(&error, &opened.until))?;
+        if !statement.has(prepared.parameter_count()) {
+            return Err(Failure::misplaced());
+        }
         if !prepared.readonly() {
             return Err(Failure::refused("it writes, and the file is only read"));
         }
@@ -205,14 +210,14 @@ impl Driver for Sqlite {
 
 /// `None` if the rows have too many bytes.
 fn read(
-    prepared: &mut Statement<'_>,
-    statement: &Template,
-    asked: &Asked<'_>,
+    prepared: &mut rusqlite::Statement<'_>,
+    statement: &Statement,
+    values: Values<'_>,
     most: usize,
 ) -> rusqlite::Result<Option<Rows>> {
-    for (index, parameter) in statement.parameters.iter().enumerate() {
-        let value = asked.value(*parameter);
-        prepared.raw_bind_parameter(index + 1, bound(value))?;
+    for (index, placeholder) in statement.placeholders.iter().enumerate() {
+        let value = values.of(*placeholder);
+        prepared.raw_bind_parameter(index + 1, bound(value.as_deref()))?;
     }
     let mut rows = prepared.raw_query();
     let mut all = Vec::new();

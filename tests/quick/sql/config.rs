@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt as _;
 
 use crate::support::sql_service::{command, folder};
 
-const QUERY: &str = "query = \"SELECT password FROM users WHERE login = :login\"";
+const QUERY: &str = "query = \"SELECT password FROM users WHERE login = {login}\"";
 
 /// What `check` complains of, without the folder.
 fn complaints(keys: &str) -> String {
@@ -29,6 +29,7 @@ fn each_problem_names_its_key_and_place() {
     let postgres =
         |more: &str| format!("url = \"postgresql://mail@db.invalid/m\"\n{QUERY}\n{more}");
     let sqlite = |more: &str| format!("url = \"sqlite:users.db\"\n{QUERY}\n{more}");
+    let server = |query: &str| format!("url = \"mysql://mail@db.invalid/m\"\n{query}");
     for (keys, complaint) in [
         (String::new(), "auth.toml:1:1: users.url: is missing"),
         (String::new(), "auth.toml:1:1: users.query: is missing"),
@@ -43,15 +44,32 @@ fn each_problem_names_its_key_and_place() {
         ),
         (
             "url = \"sqlite:users.db\"\nquery = \"SELECT password FROM users\"".to_owned(),
-            "auth.toml:4:9: users.query: it has neither :login nor :local, so that everybody would \
-             get the same row (line 1, column 1 of the statement)",
+            "auth.toml:4:9: users.query: it has neither {login} nor {local}, so that everybody would \
+             get the same row",
         ),
         (
             sqlite(
                 "app-passwords-query = \"\"\"\nSELECT password FROM apps\nWHERE login = :user\"\"\"",
             ),
-            "auth.toml:5:23: users.app-passwords-query: there is no parameter :user; there are \
-             :login, :local, :domain, :protocol, :client_ip (line 2, column 15 of the statement)",
+            "auth.toml:7:15: users.app-passwords-query: write {login} in place of :user",
+        ),
+        (
+            sqlite("app-passwords-query = \"SELECT a FROM apps WHERE login = {username}\""),
+            "auth.toml:5:57: users.app-passwords-query: there is no {username}; known are {login}, \
+             {local}, {domain}, {protocol} and {client_ip}",
+        ),
+        (
+            server("query = \"SELECT \\\"a\\\" FROM b WHERE c = '{login}'\""),
+            "auth.toml:4:41: users.query: {login} is a value, not text: write it without quotes",
+        ),
+        (
+            server("query = '''\nSELECT a FROM b\nWHERE c LIKE '%{local}%'\n'''"),
+            "auth.toml:6:16: users.query: {local} is a value, not text: write it without quotes, and \
+             join other text to it: CONCAT('text', {local})",
+        ),
+        (
+            server("query = \"SELECT a FROM b WHERE c = '%u'\""),
+            "auth.toml:4:36: users.query: write {login} in place of '%u'",
         ),
         (
             sqlite("default-scheme = \"ROT13\""),

@@ -23,7 +23,7 @@ fn a_path_is_relative_to_the_configuration() {
 fn the_file_is_only_read() {
     let dir = folder(&users(
         "sqlite:users.db",
-        "DELETE FROM users WHERE login = :login RETURNING password",
+        "DELETE FROM users WHERE login = {login} RETURNING password",
         "",
     ));
     with_user(&dir, "alice");
@@ -82,7 +82,7 @@ fn the_columns_are_those_of_the_table_as_it_is() {
     let service = {
         let dir = folder(&users(
             "sqlite:users.db",
-            "SELECT * FROM users WHERE login = :login",
+            "SELECT * FROM users WHERE login = {login}",
             "",
         ));
         with_user(&dir, "alice");
@@ -98,8 +98,8 @@ fn the_columns_are_those_of_the_table_as_it_is() {
 
 #[test]
 fn a_statement_that_takes_too_long_is_ended() {
-    let endless = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE :login = \
-                   'slow' OR i < 2) SELECT password FROM users, n WHERE login = :login AND i = 1";
+    let endless = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE {login} = \
+                   'slow' OR i < 2) SELECT password FROM users, n WHERE login = {login} AND i = 1";
     let service = {
         let dir = folder(&users("sqlite:users.db", endless, "timeout = 1"));
         with_user(&dir, "alice");
@@ -167,7 +167,7 @@ fn a_value_or_rows_of_any_size_cost_no_memory() {
 
 #[test]
 fn check_names_the_columns_of_which_nothing_is_made() {
-    let query = "SELECT password, login AS user, 'x' AS \"pass\", login AS destuser FROM users WHERE login = :login";
+    let query = "SELECT password, login AS user, 'x' AS \"pass\", login AS destuser FROM users WHERE login = {login}";
     let dir = folder(&users("sqlite:users.db", query, ""));
     with_user(&dir, "alice");
     let output = command(&dir, &["check"]);

@@ -18,7 +18,7 @@ fn files(hosts: &MailHosts, query: &str, login: &str) -> Vec<(&'static str, Vec<
         "[nginx]\nkey = \"{KEY}\"\n\
          [[users]]\nstore = \"sql\"\nurl = \"sqlite:users.db\"\n\
          allow-weak-schemes = true\n\
-         query = \"SELECT {query}, host FROM users WHERE login = :login\"\n\
+         query = \"SELECT {query}, host FROM users WHERE login = {{login}}\"\n\
          [hosts]\n"
     );
     for host in &hosts.hosts {

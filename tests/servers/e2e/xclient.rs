@@ -114,7 +114,7 @@ fn no_login_adds_words_to_xclient() {
     let config = format!(
         "[nginx]\nkey = \"{KEY}\"\n\
          [[users]]\nstore = \"sql\"\nurl = \"sqlite:users.db\"\nallow-weak-schemes = true\n\
-         query = \"SELECT password, login FROM users WHERE name = :local\"\n\
+         query = \"SELECT password, login FROM users WHERE name = {{local}}\"\n\
          [routes]\ndefault = \"mail\"\n\
          [hosts]\nmail = {{ address = \"127.0.0.1\", smtp = {} }}\n",
         mail.port

@@ -81,7 +81,7 @@ fn each_broken_key_is_named_with_its_place() {
         (
             format!("{BIND}user-dn = \"uid={{user}},o=x\"\n"),
             &[
-                "auth.toml:5:11: users.user-dn: at character 5: there is no {user}; known are {login}, \
+                "auth.toml:5:16: users.user-dn: there is no {user}; known are {login}, \
                {local}, {domain}, {protocol} and {client_ip}; a brace itself is \\7b or \\7d",
             ],
         ),
@@ -95,7 +95,7 @@ fn each_broken_key_is_named_with_its_place() {
         (
             format!("{BIND}user-dn = \"{{local}}\"\n"),
             &[
-                "auth.toml:5:11: users.user-dn: at character 1: this is neither a DN nor user@domain \
+                "auth.toml:5:11: users.user-dn: this is neither a DN nor user@domain \
                nor DOMAIN\\user",
             ],
         ),
@@ -142,21 +142,26 @@ fn each_broken_key_is_named_with_its_place() {
         (
             format!("{SEARCH}base = \"o=x\"\nfilter = \"(&(uid={{login}})(x)\"\n"),
             &[
-                "auth.toml:6:10: users.filter: at character 18: behind an attribute must stand =, >=, \
+                "auth.toml:6:28: users.filter: behind an attribute must stand =, >=, \
                <=, ~= or :=",
             ],
         ),
         (
             format!("{SEARCH}base = \"people\"\nfilter = \"(uid=alice)\"\n"),
-            &[
-                "auth.toml:5:8: users.base: at character 7: there is no = behind the type of an attribute",
-            ],
+            &["auth.toml:5:15: users.base: there is no = behind the type of an attribute"],
         ),
         (
             format!("{SEARCH}base = \"o=x\"\nfilter = \"(uid=alice)\"\n"),
             &[
                 "auth.toml:6:10: users.filter: has neither {login} nor {local} in it: all logins would \
                be the same user",
+            ],
+        ),
+        (
+            format!("{SEARCH}base = \"o=x\"\nfilter = \"(uid=%u)\"\n"),
+            &[
+                "auth.toml:6:16: users.filter: has neither {login} nor {local} in it: all logins would \
+               be the same user: write {login} in place of %u",
             ],
         ),
         (

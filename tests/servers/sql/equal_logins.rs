@@ -112,11 +112,11 @@ fn engine() -> &'static Engine {
 fn mariadb_hands_out_nobody_else_s_mailbox_without_a_password() {
     let url = engine().url("likeness");
     for query in [
-        "SELECT password, login FROM users WHERE login = :login",
-        "SELECT password, mailbox AS login, login AS matched_login FROM users WHERE login = :login",
-        "SELECT password, login AS `Matched-Login` FROM users WHERE login = :login",
-        "SELECT password, login FROM users WHERE local = :local \
-         AND CONCAT(local, '@', :domain) = :login",
+        "SELECT password, login FROM users WHERE login = {login}",
+        "SELECT password, mailbox AS login, login AS matched_login FROM users WHERE login = {login}",
+        "SELECT password, login AS `Matched-Login` FROM users WHERE login = {login}",
+        "SELECT password, login FROM users WHERE local = {local} \
+         AND CONCAT(local, '@', {domain}) = {login}",
     ] {
         let dir = folder(&url, query, "");
         for login in ["alice@example.org", "Alice@Example.ORG"] {
@@ -152,7 +152,7 @@ fn mariadb_hands_out_nobody_else_s_mailbox_without_a_password() {
         assert!(!printed.contains("matched_login"), "{printed}");
     }
     // The domain is of no account where the statement does not ask for it.
-    let query = "SELECT password, local AS login FROM users WHERE local = :local";
+    let query = "SELECT password, local AS login FROM users WHERE local = {local}";
     let dir = folder(&url, query, "domains = [\"example.org\"]\n");
     assert_eq!(by_certificate(&dir, "alice@example.org").1, "accepted");
     let like = by_certificate(&dir, "\u{e1}lice@example.org");
@@ -168,7 +168,7 @@ fn where_the_row_does_not_say_whose_it_is_a_password_is_needed() {
          INSERT INTO users VALUES ('alice@example.org', '{PLAIN}right');",
     );
     for url in [format!("sqlite:{made}"), engine().url("likeness")] {
-        let query = "SELECT password FROM users WHERE login = :login";
+        let query = "SELECT password FROM users WHERE login = {login}";
         let dir = folder(&url, query, "");
         let login = "alice@example.org";
         assert_eq!(by_certificate(&dir, login).1, "login-not-proven");
@@ -192,7 +192,7 @@ fn where_the_row_does_not_say_whose_it_is_a_password_is_needed() {
         );
     }
     // A column that is there and says nothing says nothing.
-    let query = "SELECT password, NULL AS login FROM users WHERE login = :login";
+    let query = "SELECT password, NULL AS login FROM users WHERE login = {login}";
     let dir = folder(&engine().url("likeness"), query, "");
     assert_eq!(
         by_certificate(&dir, "bob@example.org").1,
@@ -203,8 +203,8 @@ fn where_the_row_does_not_say_whose_it_is_a_password_is_needed() {
 /// The two tables compare in different ways: the app password that is found is somebody else's.
 #[test]
 fn an_app_password_is_one_of_the_user_who_was_found() {
-    let query = "SELECT password, login FROM users WHERE login = :login";
-    let apps = "app-passwords-query = \"SELECT password, login FROM apps WHERE login = :login\"\n";
+    let query = "SELECT password, login FROM users WHERE login = {login}";
+    let apps = "app-passwords-query = \"SELECT password, login FROM apps WHERE login = {login}\"\n";
     let dir = folder(&engine().url("likeness"), query, apps);
     for (login, password, cause) in [
         ("alice@example.org", "hers", "accepted"),

@@ -11,7 +11,7 @@ use crate::support::temp_dir::TempDir;
 
 const TABLES: &str = "CREATE TABLE users (login VARCHAR(254), password VARCHAR(254)); \
                       INSERT INTO users VALUES ('alice', '{PLAIN}right');";
-const QUERY: &str = "SELECT password, login FROM users WHERE login = :login";
+const QUERY: &str = "SELECT password, login FROM users WHERE login = {login}";
 
 /// The lines that `check` prints about a store.
 fn checked(url: &str, query: &str, apps: &str) -> Vec<String> {
@@ -28,37 +28,37 @@ fn a_fault_of_a_statement_is_one_message_and_no_users() {
     let dir = TempDir::new();
     let url = format!("sqlite:{}", sqlite(&dir, TABLES));
     let apps = |columns: &str| {
-        format!("app-passwords-query = \"SELECT {columns} FROM users WHERE login = :login\"")
+        format!("app-passwords-query = \"SELECT {columns} FROM users WHERE login = {{login}}\"")
     };
     for (query, apps, message) in [
         (
-            "SELECT login FROM users WHERE login = :login",
+            "SELECT login FROM users WHERE login = {login}",
             String::new(),
             "users.query: the statement gives no column password, only login",
         ),
         (
-            "SELECT password, login AS password FROM users WHERE login = :login",
+            "SELECT password, login AS password FROM users WHERE login = {login}",
             String::new(),
             "users.query: the statement gives two columns password",
         ),
         (
-            "SELECT password, 0 AS nologin, 1 AS nologin FROM users WHERE login = :login",
+            "SELECT password, 0 AS nologin, 1 AS nologin FROM users WHERE login = {login}",
             String::new(),
             "users.query: the statement gives two columns nologin",
         ),
         (
-            "SELECT password, NULL AS allow_nets, NULL AS \"allow-nets\" FROM users WHERE login = :login",
+            "SELECT password, NULL AS allow_nets, NULL AS \"allow-nets\" FROM users WHERE login = {login}",
             String::new(),
             "users.query: the statement gives the column allow-nets twice, once as allow_nets",
         ),
         (
-            "SELECT password, login, 1 AS no_login FROM users WHERE login = :login",
+            "SELECT password, login, 1 AS no_login FROM users WHERE login = {login}",
             String::new(),
             "users.query: nothing is made of the column no_login, which looks like the limit nologin: the \
              limits of a user are nologin and allow_nets; rename the column or leave it out",
         ),
         (
-            "SELECT password FROM nobody WHERE login = :login",
+            "SELECT password FROM nobody WHERE login = {login}",
             String::new(),
             "users.query: the database refuses the statement: no such table: nobody",
         ),
@@ -90,7 +90,7 @@ fn a_column_of_app_passwords_that_means_nothing_is_warned_of() {
     let dir = TempDir::new();
     let url = format!("sqlite:{}", sqlite(&dir, TABLES));
     let apps = "app-passwords-query = \"SELECT password, login, 7 AS id, 'x' AS host FROM users \
-                WHERE login = :login\"";
+                WHERE login = {login}\"";
     let config = folder(&users(&url, QUERY, apps));
     let output = command(&config, &["check"]);
     let said = String::from_utf8(output.stderr).unwrap();
@@ -128,11 +128,11 @@ fn numbers_of_postgresql_are_read() {
                   INSERT INTO users VALUES ('alice', 143, 0), ('off', 143.00, 1);";
     engine.make_database("numbers", tables);
     let query = "SELECT '{PLAIN}right' AS password, login, '192.0.2.9' AS host, port, off AS nologin \
-                 FROM users WHERE login = :login";
-    let apps = "app-passwords-query = \"SELECT '{PLAIN}past' AS password, :login AS login, \
+                 FROM users WHERE login = {login}";
+    let apps = "app-passwords-query = \"SELECT '{PLAIN}past' AS password, {login} AS login, \
                 extract(epoch FROM timestamp '2020-01-31 12:00:00.5') AS expires UNION ALL \
-                SELECT '{PLAIN}later', :login, extract(epoch FROM timestamp '2120-01-31 12:00:00.5') \
-                UNION ALL SELECT '{PLAIN}nan', :login, 'NaN' UNION ALL SELECT '{PLAIN}null', :login, NULL\"";
+                SELECT '{PLAIN}later', {login}, extract(epoch FROM timestamp '2120-01-31 12:00:00.5') \
+                UNION ALL SELECT '{PLAIN}nan', {login}, 'NaN' UNION ALL SELECT '{PLAIN}null', {login}, NULL\"";
     let service = Service::start(&users(&engine.url("numbers"), query, apps));
     let there = "Auth-Status: OK\nAuth-Server: 192.0.2.9\nAuth-Port: 143\n";
     for (login, password, answer, cause) in [

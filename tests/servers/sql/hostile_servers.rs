@@ -11,7 +11,7 @@ use crate::support::scripted_server::{Fake, Talk};
 use crate::support::sql_service::{Ask, Service, TEMPORARY, cgi, users};
 use crate::support::temp_dir::TempDir;
 
-const QUERY: &str = "SELECT password FROM users WHERE login = :login";
+const QUERY: &str = "SELECT password FROM users WHERE login = {login}";
 
 /// PostgreSQL's "the user is who it says", and "ready".
 const TAKEN: &[u8] = b"R\0\0\0\x08\0\0\0\0Z\0\0\0\x05I";

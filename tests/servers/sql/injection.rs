@@ -70,6 +70,9 @@ fn corpus() -> Vec<Vec<u8>> {
         "{login}",
         "${login}",
         "%{user}",
+        "{local}",
+        "'{login}'",
+        "$1::text",
         "%u",
         "%s",
         "%n",
@@ -211,8 +214,8 @@ fn table(
 }
 
 /// Both halves, and all other parameters, so that none of them can break out.
-const QUERY: &str = "SELECT password FROM users WHERE login = :login AND (:local = :login OR \
-                     COALESCE(:domain, '') <> '-') AND :protocol <> '' AND :client_ip <> ''";
+const QUERY: &str = "SELECT password FROM users WHERE login = {login} AND ({local} = {login} OR \
+                     COALESCE({domain}, '') <> '-') AND {protocol} <> '' AND {client_ip} <> ''";
 
 fn is_text(login: &[u8]) -> bool {
     str::from_utf8(login).is_ok()

@@ -8,6 +8,7 @@ mod layouts;
 mod other_services;
 mod outages;
 mod own_account;
+mod placeholders;
 mod pooler;
 mod speed;
 mod sqlite_file;

@@ -82,7 +82,7 @@ fn what_is_no_database_is_a_temporary_failure_in_time() {
         Manner::Breaking(EMPTY_MYSQL),
         Manner::Breaking(SHORT_MYSQL),
     ];
-    let query = "SELECT password FROM users WHERE login = :login";
+    let query = "SELECT password FROM users WHERE login = {login}";
     let more = "timeout = 1\nconnect-timeout = 1\ntls = \"prefer\"";
     let asked: Vec<_> = manners
         .into_iter()

@@ -25,7 +25,7 @@ fn config(engine: &Engine, more: &str) -> String {
         Kind::Postgres => "CASE login WHEN 'slow' THEN pg_sleep(60)::text END",
         Kind::MariaDb => "CASE login WHEN 'slow' THEN SLEEP(60) END",
     };
-    let query = format!("SELECT password, {sleep} AS slept FROM users WHERE login = :login");
+    let query = format!("SELECT password, {sleep} AS slept FROM users WHERE login = {{login}}");
     let more = format!("timeout = 2\nconnect-timeout = 1\n{more}");
     users(&engine.url("trouble"), &query, &more)
 }
@@ -189,7 +189,7 @@ fn a_database_that_refuses_us_is_a_temporary_failure() {
     for kind in [Kind::Postgres, Kind::MariaDb] {
         let engine = Engine::shared(kind);
         engine.make_database("refusing", TABLES);
-        let query = "SELECT password FROM users WHERE login = :login";
+        let query = "SELECT password FROM users WHERE login = {login}";
         let url = engine.url("refusing");
         let wrong = url.replace("of%3Athe", "not%3Athe");
         let service = Service::start(&users(&wrong, query, ""));
@@ -209,7 +209,7 @@ fn tables_may_change_under_a_prepared_statement() {
     for kind in [Kind::Postgres, Kind::MariaDb] {
         let engine = Engine::shared(kind);
         engine.make_database("changing", TABLES);
-        let query = "SELECT * FROM users WHERE login = :login";
+        let query = "SELECT * FROM users WHERE login = {login}";
         let service = Service::start(&users(&engine.url("changing"), query, ""));
         service.ask(&alice()).must_be(OK, "accepted");
         engine.admin(
@@ -234,30 +234,30 @@ fn a_statement_that_does_not_prepare_stops_the_start() {
         let engine = Engine::shared(kind);
         engine.make_database("refused", TABLES);
         let url = engine.url("refused");
-        let good = "SELECT password FROM users WHERE login = :login";
+        let good = "SELECT password FROM users WHERE login = {login}";
         let no_rows = match kind {
-            Kind::Postgres => "DELETE FROM users WHERE login = :login",
-            Kind::MariaDb => "DO :login",
+            Kind::Postgres => "DELETE FROM users WHERE login = {login}",
+            Kind::MariaDb => "DO {login}",
         };
         let apps = |query: &str| format!("app-passwords-query = \"{query}\"");
         let faulty = [
             (
-                "SELEC password FROM users WHERE login = :login",
+                "SELEC password FROM users WHERE login = {login}",
                 String::new(),
                 "5:9: users.query: the database refuses the statement: ",
             ),
             (
-                "SELECT password FROM nobody WHERE login = :login",
+                "SELECT password FROM nobody WHERE login = {login}",
                 String::new(),
                 "5:9: users.query: the database refuses the statement: ",
             ),
             (
-                "SELECT login, password AS pass FROM users WHERE login = :login",
+                "SELECT login, password AS pass FROM users WHERE login = {login}",
                 String::new(),
                 "5:9: users.query: the statement gives no column password, only login, pass",
             ),
             (
-                "SELECT password, login AS password FROM users WHERE login = :login",
+                "SELECT password, login AS password FROM users WHERE login = {login}",
                 String::new(),
                 "5:9: users.query: the statement gives two columns password",
             ),
@@ -268,7 +268,7 @@ fn a_statement_that_does_not_prepare_stops_the_start() {
             ),
             (
                 good,
-                apps("SELECT label FROM users WHERE login = :login"),
+                apps("SELECT label FROM users WHERE login = {login}"),
                 "7:23: users.app-passwords-query: the database refuses the statement: ",
             ),
         ];
@@ -291,7 +291,7 @@ fn a_statement_that_does_not_prepare_stops_the_start() {
         // Nobody can be asked: that is no fault of the statement.
         let dir = folder(&users(
             &format!("mysql://mail@{}/x", nowhere()),
-            "SELEC :login",
+            "SELEC {login}",
             "",
         ));
         drop(Service::start_in(dir));

@@ -23,7 +23,7 @@ fn a_user_that_a_database_refuses_is_tried_once() {
         let url = engine
             .url("postgres")
             .replace("//mail:", &format!("//{user}:"));
-        let query = "SELECT 'x' AS password FROM users WHERE login = :login";
+        let query = "SELECT 'x' AS password FROM users WHERE login = {login}";
         let config = users(&url, query, "");
         let refusals = || {
             let log = fs::read_to_string(engine.path("log")).unwrap();

@@ -60,7 +60,7 @@ impl Pooler {
 }
 
 fn query(table: &str) -> String {
-    format!("SELECT password, host, kind, login FROM {table} WHERE login = :login")
+    format!("SELECT password, host, kind, login FROM {table} WHERE login = {{login}}")
 }
 
 fn through(mode: &str) {

@@ -7,7 +7,7 @@ use crate::support::sql_service::{Ask, OK, Service, cgi, users};
 use crate::support::sqlite::sqlite;
 use crate::support::temp_dir::TempDir;
 
-const QUERY: &str = "SELECT password, host, port FROM users WHERE login = :login";
+const QUERY: &str = "SELECT password, host, port FROM users WHERE login = {login}";
 const TABLES: &str = "CREATE TABLE users (login VARCHAR(99) PRIMARY KEY, password VARCHAR(99), \
                       host VARCHAR(99), port INTEGER); \
                       INSERT INTO users (login, password) VALUES ('alice', '{PLAIN}right')";

@@ -17,7 +17,7 @@ fn query(kind: Kind, encrypted: bool) -> String {
         }
     };
     let not = if encrypted { "" } else { "NOT" };
-    format!("SELECT password FROM users WHERE login = :login AND {not} {is}")
+    format!("SELECT password FROM users WHERE login = {{login}} AND {not} {is}")
 }
 
 /// The key and certificates lie beside the configuration.
@@ -87,7 +87,7 @@ fn the_password_may_lie_in_a_file() {
         let url = format!("{head}//mail@{}", tail.split_once('@').unwrap().1);
         let dir: TempDir = folder(&users(
             &url,
-            "SELECT password FROM users WHERE login = :login",
+            "SELECT password FROM users WHERE login = {login}",
             "password-file = \"db.password\"",
         ));
         dir.write("db.password", format!("{PASSWORD}\nanything\n"));

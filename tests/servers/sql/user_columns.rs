@@ -8,9 +8,9 @@ use crate::support::sql_service::{Ask, OK, REFUSED, Service, TEMPORARY, cgi, use
 use crate::support::temp_dir::TempDir;
 
 const QUERY: &str = "SELECT id, password, host, port, login_there AS login, nologin, allow_nets \
-                     FROM users WHERE login = :login";
+                     FROM users WHERE login = {login}";
 const APPS: &str = "app-passwords-query = \"SELECT password, login, label, protocols, allow_nets, expires \
-                    FROM apps WHERE login = :login ORDER BY label\"";
+                    FROM apps WHERE login = {login} ORDER BY label\"";
 
 /// Tables and users. Some types are different in each database.
 fn tables(text: &str, flag: &str, moment: &str, yes: &str) -> String {
@@ -206,9 +206,9 @@ fn columns_of_many_types_are_read() {
                   '2120-01-01'::date AS expires UNION ALL SELECT '{PLAIN}e', 'infinity';";
     postgres.make_database("types", tables);
     let query = "SELECT password, host(host) AS host, port::int8, nologin, nets AS \"allow-nets\", \
-                 who AS login, login::text AS matched_login FROM users WHERE login = :login::citext";
-    let apps = "app-passwords-query = \"SELECT *, :login AS login FROM apps UNION ALL \
-                SELECT '{PLAIN}f', at::date, login::text FROM users WHERE login = :login::citext\"";
+                 who AS login, login::text AS matched_login FROM users WHERE login = {login}::citext";
+    let apps = "app-passwords-query = \"SELECT *, {login} AS login FROM apps UNION ALL \
+                SELECT '{PLAIN}f', at::date, login::text FROM users WHERE login = {login}::citext\"";
     let service = Service::start(&users(&postgres.url("types"), query, apps));
     let there = "Auth-Status: OK\nAuth-Server: 192.0.2.9\nAuth-Port: 143\nAuth-User: robert\n";
     service
@@ -221,7 +221,7 @@ fn columns_of_many_types_are_read() {
             "{app}"
         );
     }
-    let query = "SELECT ARRAY[:login] AS password";
+    let query = "SELECT ARRAY[{login}] AS password";
     let service = Service::start(&users(&postgres.url("types"), query, ""));
     service.ask(&Ask::new("alice", "right")).must_be_trouble(
         "people: query: column password: has the type TEXT[], which is not understood: write array_to_string(password",
@@ -239,9 +239,9 @@ fn columns_of_many_types_are_read() {
                   INSERT INTO apps VALUES ('{PLAIN}e', NULL, NULL);";
     mariadb.make_database("types", tables);
     let query = "SELECT password, host, port, nologin, who AS login, login AS matched_login, small FROM users \
-                 WHERE login = :login";
-    let apps = "app-passwords-query = \"SELECT *, :login AS login FROM apps UNION ALL \
-                SELECT '{PLAIN}f', at, NULL, :login FROM apps WHERE at IS NOT NULL\"";
+                 WHERE login = {login}";
+    let apps = "app-passwords-query = \"SELECT *, {login} AS login FROM apps UNION ALL \
+                SELECT '{PLAIN}f', at, NULL, {login} FROM apps WHERE at IS NOT NULL\"";
     let service = Service::start(&users(&mariadb.url("types"), query, apps));
     service
         .ask(&Ask::new("alice", "right"))
@@ -275,7 +275,7 @@ fn a_zero_date_of_mariadb_is_no_end() {
                   ('{PLAIN}part', '2120-00-00', '2120-01-00', NULL, '2120-00-01'), \
                   ('{PLAIN}later', '2120-01-01', '2120-01-01', '2037-01-01', '2120-01-01');";
     mariadb.make_database("zero", tables);
-    let query = "SELECT password, login FROM users WHERE login = :login";
+    let query = "SELECT password, login FROM users WHERE login = {login}";
     for (column, part) in [
         ("a", "unusable-password"),
         ("b", "unusable-password"),
@@ -284,7 +284,7 @@ fn a_zero_date_of_mariadb_is_no_end() {
         ("CAST(a AS CHAR)", "unusable-password"),
     ] {
         let apps = format!(
-            "app-passwords-query = \"SELECT password, :login AS login, {column} AS expires FROM apps\""
+            "app-passwords-query = \"SELECT password, {{login}} AS login, {column} AS expires FROM apps\""
         );
         let service = Service::start(&users(&mariadb.url("zero"), query, &apps));
         for (password, cause) in [
@@ -298,7 +298,7 @@ fn a_zero_date_of_mariadb_is_no_end() {
         }
     }
     let query = "SELECT '{PLAIN}right' AS password, b AS nologin FROM apps WHERE \
-                 password = CONCAT('{PLAIN}', :login)";
+                 password = CONCAT('{PLAIN}', {login})";
     let service = Service::start(&users(&mariadb.url("zero"), query, ""));
     for (login, cause) in [("zero", "disabled"), ("null", "accepted")] {
         assert_eq!(service.ask(&Ask::new(login, "right")).cause, cause);
@@ -308,11 +308,11 @@ fn a_zero_date_of_mariadb_is_no_end() {
 /// Each parameter arrives as what it is.
 #[test]
 fn all_parameters_are_bound() {
-    let secret = "'{PLAIN}' || :login || '/' || :local || '/' || COALESCE(:domain, '-') || '/' || \
-                  :protocol || '/' || COALESCE(:client_ip, '-')";
-    let query = |secret: &str| format!("SELECT {secret} AS password, ':login' AS note");
-    let concat = "CONCAT('{PLAIN}', :login, '/', :local, '/', COALESCE(:domain, '-'), '/', \
-                  :protocol, '/', COALESCE(:client_ip, '-'))";
+    let secret = "'{PLAIN}' || {login} || '/' || {local} || '/' || COALESCE({domain}, '-') || '/' || \
+                  {protocol} || '/' || COALESCE({client_ip}, '-')";
+    let query = |secret: &str| format!("SELECT {secret} AS password, '{{1,2}}' AS note");
+    let concat = "CONCAT('{PLAIN}', {login}, '/', {local}, '/', COALESCE({domain}, '-'), '/', \
+                  {protocol}, '/', COALESCE({client_ip}, '-'))";
     let dir = TempDir::new();
     let file = sqlite(&dir, "CREATE TABLE x (y)");
     let postgres = Engine::shared(Kind::Postgres);

@@ -176,7 +176,7 @@ fn whoever_is_refused_by_a_database_costs_one_check_of_its_scheme() {
         }
         let config = format!(
             "[[users]]\nstore = \"sql\"\nurl = \"sqlite:{}\"\nallow-weak-schemes = true\n\
-             query = \"SELECT password, nologin FROM users WHERE login = :login\"\n\
+             query = \"SELECT password, nologin FROM users WHERE login = {{login}}\"\n\
              [routes]\ndefault = \"192.0.2.1\"\n",
             file.display()
         );

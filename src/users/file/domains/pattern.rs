@@ -3,8 +3,8 @@
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
-/// The placeholder for the domain in a path.
-pub const PLACEHOLDER: &str = "{domain}";
+use crate::users::placeholder::foreign::marks;
+use crate::users::placeholder::{Flaw, Placeholder, parts};
 
 /// The maximum length of a file name (NAME_MAX of Linux).
 const MAX_NAME_BYTES: usize = 255;
@@ -20,14 +20,32 @@ pub struct Pattern {
 }
 
 impl Pattern {
-    /// Reads a path that has the placeholder; paths are relative to `base`. The error says what is wrong.
-    pub fn parse(text: &str, base: &Path) -> Result<Self, String> {
-        let (start, end) = text.split_once(PLACEHOLDER).unwrap_or((text, ""));
-        if end.contains(PLACEHOLDER) {
-            return Err(format!(
-                "holds {PLACEHOLDER} twice: one file is of one domain"
-            ));
+    /// Reads a path, which is relative to `base`. `None`: it is the path of one file.
+    pub fn parse(text: &str, base: &Path) -> Result<Option<Self>, Flaw> {
+        let mut domains = Vec::new();
+        for part in parts(text)? {
+            match part.placeholder {
+                None => {}
+                Some(Placeholder::Domain) => domains.push(part),
+                Some(other) => {
+                    let what = format!("{other} cannot be in a path: {{domain}} alone can");
+                    return Err(Flaw::at(part.at, what));
+                }
+            }
         }
+        let domain = match domains.as_slice() {
+            [] => match marks(text).find(|mark| mark.meant == Some(Placeholder::Domain)) {
+                Some(mark) => return Err(mark.flaw()),
+                None => return Ok(None),
+            },
+            [domain] => domain,
+            [_, second, ..] => {
+                let what = "holds {domain} twice: one file is of one domain";
+                return Err(Flaw::at(second.at, what));
+            }
+        };
+        let (start, end) = text.split_at_checked(domain.at).unwrap_or((text, ""));
+        let end = end.strip_prefix(domain.text).unwrap_or_default();
         let (folder, before) = match start.rsplit_once('/') {
             Some(("", before)) => ("/", before),
             Some(parts) => parts,
@@ -38,12 +56,13 @@ impl Pattern {
             None => (end, None),
         };
         if below.is_some_and(|below| below.is_empty() || below.ends_with('/')) {
-            return Err("must lead to a file, and does not end in a slash".to_owned());
+            let what = "must lead to a file, and does not end in a slash";
+            return Err(Flaw::of_all(what));
         }
         if below.is_some_and(|below| below.split('/').any(|step| step == "..")) {
-            return Err(format!("must not go up by .. behind {PLACEHOLDER}"));
+            return Err(Flaw::of_all("must not go up by .. behind {domain}"));
         }
-        Ok(Self {
+        Ok(Some(Self {
             whole: base.join(text),
             folder: match folder {
                 "." => base.to_owned(),
@@ -52,7 +71,7 @@ impl Pattern {
             before: before.to_owned(),
             after: after.to_owned(),
             below: below.map(PathBuf::from),
-        })
+        }))
     }
 
     /// The path as configured.
@@ -120,6 +139,10 @@ impl Pattern {
 mod tests {
     use super::*;
 
+    fn parsed(text: &str, base: &str) -> Pattern {
+        Pattern::parse(text, Path::new(base)).unwrap().unwrap()
+    }
+
     #[test]
     fn the_placeholder_is_a_name_or_a_part_of_one() {
         for (text, domain, folder, path) in [
@@ -139,14 +162,14 @@ mod tests {
                 "/etc/x/d/a/e/passwd",
             ),
         ] {
-            let pattern = Pattern::parse(text, Path::new("/etc/x")).unwrap();
+            let pattern = parsed(text, "/etc/x");
             assert_eq!(pattern.folder(), Path::new(folder), "{text}");
             assert_eq!(pattern.path(domain), Some(PathBuf::from(path)), "{text}");
             assert_eq!(pattern.steps(domain).last(), Some(PathBuf::from(path)));
             let first = pattern.steps(domain).next().unwrap();
             assert_eq!(first.parent(), Some(Path::new(folder)));
         }
-        let pattern = Pattern::parse("u/p-{domain}.passwd", Path::new("/etc")).unwrap();
+        let pattern = parsed("u/p-{domain}.passwd", "/etc");
         assert_eq!(
             pattern.domain_in(b"p-a.example.passwd"),
             Some(&b"a.example"[..])
@@ -163,7 +186,7 @@ mod tests {
         ] {
             assert_eq!(pattern.leads_to(Path::new(file)), is_its, "{file}");
         }
-        let below = Pattern::parse("{domain}/passwd", Path::new("/etc")).unwrap();
+        let below = parsed("{domain}/passwd", "/etc");
         assert!(below.leads_to(Path::new("/etc/a/passwd")));
         assert!(!below.leads_to(Path::new("/etc/a")));
         assert!(pattern.path(&"a".repeat(246)).is_some());
@@ -172,22 +195,40 @@ mod tests {
 
     #[test]
     fn what_leads_to_no_file_of_one_domain_is_refused() {
-        for (text, what) in [
+        for (text, at, what) in [
             (
                 "{domain}/{domain}",
+                Some(9),
                 "holds {domain} twice: one file is of one domain",
             ),
             (
                 "users/{domain}/",
+                None,
                 "must lead to a file, and does not end in a slash",
             ),
             (
                 "users/{domain}/../all",
+                None,
                 "must not go up by .. behind {domain}",
             ),
+            (
+                "users/{domain}/{login}",
+                Some(15),
+                "{login} cannot be in a path: {domain} alone can",
+            ),
+            (
+                "users/{domian}",
+                Some(6),
+                "there is no {domian}; known are {login}, {local}, {domain}, {protocol} and {client_ip}",
+            ),
+            ("users/%d", Some(6), "write {domain} in place of %d"),
         ] {
             let refused = Pattern::parse(text, Path::new("/etc"));
-            assert_eq!(refused, Err(what.to_owned()), "{text}");
+            let flaw = at.map_or_else(|| Flaw::of_all(what), |at| Flaw::at(at, what));
+            assert_eq!(refused, Err(flaw), "{text}");
+        }
+        for one in ["passwd", "users/{a}/{PLAIN}", "100%", "%users"] {
+            assert_eq!(Pattern::parse(one, Path::new("/etc")), Ok(None), "{one}");
         }
     }
 }

@@ -26,7 +26,7 @@ impl Scratch {
     }
 
     fn settings(&self, path: &str) -> DomainSettings {
-        let pattern = Pattern::parse(path, &self.0).unwrap();
+        let pattern = Pattern::parse(path, &self.0).unwrap().unwrap();
         DomainSettings {
             each: Settings {
                 path: pattern.whole().to_owned(),

@@ -1,7 +1,7 @@
 //! Parses a DN (RFC 4514, 3), and tells whether one DN is below another.
 
 use crate::users::ldap::attribute;
-use crate::users::ldap::template::from_hex;
+use crate::users::ldap::escaped::from_hex;
 
 /// A parsed DN.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -6,7 +6,8 @@
 
 use super::{Comparison, Filter, Piece, Value};
 use crate::users::ldap::attribute;
-use crate::users::ldap::template::{Flaw, Part, from_hex};
+use crate::users::ldap::escaped::{from_hex, placeholder};
+use crate::users::placeholder::Flaw;
 
 /// The maximum nesting depth of filters. Usual filters have three levels.
 const MAX_DEPTH: usize = 32;
@@ -43,7 +44,7 @@ impl<'a> Parser<'a> {
     }
 
     fn flaw<T>(&self, what: impl Into<String>) -> Result<T, Flaw> {
-        Err(Flaw::at(self.text, self.at, what))
+        Err(Flaw::at(self.at, what))
     }
 
     fn expect(&mut self, byte: u8, what: &str) -> Result<(), Flaw> {
@@ -205,13 +206,13 @@ impl<'a> Parser<'a> {
                 0 => return self.flaw("a NUL in a value is written \\00"),
                 b'}' => return self.flaw("a } in a value is written \\7d"),
                 b'{' => {
-                    let read = Part::read(self.rest());
-                    let (part, length) = read.or_else(|what| self.flaw(what))?;
+                    let read = placeholder(self.rest());
+                    let placeholder = read.or_else(|what| self.flaw(what))?;
                     if !literal.is_empty() {
                         value.push(Piece::Bytes(std::mem::take(&mut literal)));
                     }
-                    value.push(Piece::Hole(part));
-                    self.at += length;
+                    value.push(Piece::Placeholder(placeholder));
+                    self.at += placeholder.len();
                 }
                 b'\\' => {
                     let digits = self.text.as_bytes().get(self.at + 1..self.at + 3);

@@ -6,7 +6,7 @@
 use super::{Comparison, Filter, FilterTemplate, Piece, Value};
 use crate::login::Likeness;
 use crate::users::ldap::message::Entry;
-use crate::users::ldap::template::{Part, Values};
+use crate::users::placeholder::Values;
 
 /// Names of the same attribute (RFC 4519, RFC 4524); a server answers with the name that it prefers.
 const ALIASES: [&[&str]; 3] = [
@@ -23,8 +23,8 @@ impl FilterTemplate {
         names
     }
 
-    /// How the login of the found entry compares with the requested login; `None` for a filter without parts
-    /// of a login.
+    /// How the login of the found entry compares with the requested login; `None` for a filter without
+    /// placeholders for parts of the login.
     pub(in crate::users::ldap) fn likeness<'a>(
         &self,
         values: impl Into<Values<'a>>,
@@ -43,13 +43,15 @@ fn compared(filter: &Filter, names: &mut Vec<String>) {
             attribute: Some(attribute),
             value,
             ..
-        } if has_hole(value) => names.push(attribute.clone()),
+        } if has_placeholder(value) => names.push(attribute.clone()),
         Filter::Substrings {
             attribute,
             initial,
             any,
             last,
-        } if initial.iter().chain(any).chain(last).any(has_hole) => names.push(attribute.clone()),
+        } if initial.iter().chain(any).chain(last).any(has_placeholder) => {
+            names.push(attribute.clone())
+        }
         Filter::Compare(..) | Filter::Extensible { .. } | Filter::Substrings { .. } => {}
     }
 }
@@ -66,7 +68,7 @@ fn likeness(filter: &Filter, asked: Values<'_>, entry: &Entry) -> Option<Likenes
         }
         // A negated condition does not tell which login the entry belongs to.
         Filter::Not(_) | Filter::Present(_) => None,
-        Filter::Compare(Comparison::Equal, attribute, value) if has_hole(value) => {
+        Filter::Compare(Comparison::Equal, attribute, value) if has_placeholder(value) => {
             let filled = filled(value, asked)?;
             let is = |value: &[u8]| value.eq_ignore_ascii_case(&filled);
             seen(entry, attribute, names_user(value), is)
@@ -75,7 +77,7 @@ fn likeness(filter: &Filter, asked: Values<'_>, entry: &Entry) -> Option<Likenes
             attribute: Some(attribute),
             value,
             ..
-        } if has_hole(value) => {
+        } if has_placeholder(value) => {
             let filled = filled(value, asked)?;
             let is = |value: &[u8]| value.eq_ignore_ascii_case(&filled);
             seen(entry, attribute, names_user(value), is)
@@ -87,7 +89,7 @@ fn likeness(filter: &Filter, asked: Values<'_>, entry: &Entry) -> Option<Likenes
             last,
         } => {
             let parts = || initial.iter().chain(any).chain(last);
-            if !parts().any(has_hole) {
+            if !parts().any(has_placeholder) {
                 return None;
             }
             let fill = |part: &Value| filled(part, asked);
@@ -99,7 +101,7 @@ fn likeness(filter: &Filter, asked: Values<'_>, entry: &Entry) -> Option<Likenes
         }
         // Conditions such as greater, less or approximate, or on any attribute, do not identify a login.
         Filter::Compare(_, _, value) | Filter::Extensible { value, .. } => {
-            has_hole(value).then_some(Likeness::Unsaid)
+            has_placeholder(value).then_some(Likeness::Unsaid)
         }
     }
 }
@@ -197,23 +199,23 @@ fn has_parts(
 }
 
 /// Whether it contains a part of the login. Protocol and client do not tell which login an entry belongs to.
-fn has_hole(value: &Value) -> bool {
-    let of_login = |piece: &Piece| matches!(piece, Piece::Hole(part) if part.is_of_login());
+fn has_placeholder(value: &Value) -> bool {
+    let of_login = |piece: &Piece| matches!(piece, Piece::Placeholder(it) if it.is_of_login());
     value.iter().any(of_login)
 }
 
 fn names_user(value: &Value) -> bool {
-    let names = |piece: &Piece| matches!(piece, Piece::Hole(part) if Part::names_a_user(*part));
+    let names = |piece: &Piece| matches!(piece, Piece::Placeholder(it) if it.names_a_user());
     value.iter().any(names)
 }
 
-/// A value with its holes filled; `None` if a part is missing.
+/// A value with its placeholders filled in; `None` if one of them has no value.
 fn filled(value: &Value, asked: Values<'_>) -> Option<Vec<u8>> {
     let mut bytes = Vec::new();
     for piece in value {
         match piece {
             Piece::Bytes(literal) => bytes.extend_from_slice(literal),
-            Piece::Hole(part) => bytes.extend_from_slice(&part.of(asked)?),
+            Piece::Placeholder(it) => bytes.extend_from_slice(&asked.filled(*it)?),
         }
     }
     Some(bytes)
