@@ -99,8 +99,7 @@ fn alternative_emails(tls: &Tls<'_>) -> Result<Option<Vec<Vec<u8>>>, Refusal> {
         return Ok(None);
     };
     let unreadable = Refusal::WrongCertificate("it cannot be read");
-    let text =
-        crate::nginx::request::decoded(escaped).ok_or(Refusal::BadEscape("Auth-SSL-Cert"))?;
+    let text = crate::net::percent::decode(escaped).ok_or(Refusal::BadEscape("Auth-SSL-Cert"))?;
     let (_, pem) = parse_x509_pem(&text).map_err(|_| unreadable.clone())?;
     let certificate = pem.parse_x509().map_err(|_| unreadable.clone())?;
     let names = certificate

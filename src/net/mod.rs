@@ -14,6 +14,7 @@ pub mod http;
 pub mod own_login;
 #[cfg(feature = "servers")]
 pub mod peer;
+pub(crate) mod percent;
 #[cfg(feature = "servers")]
 pub mod pool;
 #[cfg(feature = "servers")]

@@ -7,6 +7,7 @@ use std::net::IpAddr;
 
 use crate::front::params::{Params, Peer};
 use crate::login::{BadLogin, Login, Network, Protocol};
+use crate::net::percent;
 use crate::nginx::answer::Dialogue;
 use crate::nginx::refusal::Refusal;
 use crate::secret::{BadAnswer, BadPassword, Proof};
@@ -15,7 +16,6 @@ mod fronts;
 mod headers;
 
 pub use fronts::{AllowedFronts, Fronts, KEY_HEADER, KeyHeader, Keys};
-pub(crate) use headers::decoded;
 #[cfg(feature = "servers")]
 pub(crate) use headers::is_sent_by_nginx;
 use headers::{Header, Headers};
@@ -217,7 +217,7 @@ impl<'a> AuthRequest<'a> {
                 envelope: headers.envelope(),
             }));
         };
-        let login = decoded(headers.get(Header::AuthUser).unwrap_or_default())
+        let login = percent::decode(headers.get(Header::AuthUser).unwrap_or_default())
             .ok_or(Refusal::BadEscape("Auth-User"))?;
         Ok(Self::LogIn(LoginRequest {
             login: Login::for_protocol(login, connection.protocol)?,

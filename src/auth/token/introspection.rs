@@ -11,6 +11,7 @@ use ureq::Agent;
 use zeroize::Zeroizing;
 
 use crate::net::own_login::OwnLogin;
+use crate::net::percent;
 use crate::net::tls::CaFile;
 use crate::net::{Endpoint, Names, Trust, http};
 use crate::secret::{Password, Token};
@@ -247,13 +248,11 @@ impl From<ureq::Error> for Failed {
 
 /// Appends these bytes in the encoding of a form (`application/x-www-form-urlencoded`).
 fn encode(bytes: &[u8], out: &mut Vec<u8>) {
-    const DIGITS: &[u8; 16] = b"0123456789ABCDEF";
     for byte in bytes {
         if byte.is_ascii_alphanumeric() || b"-._*".contains(byte) {
             out.push(*byte);
         } else {
-            let digit = |half: u8| DIGITS[usize::from(half & 15)];
-            out.extend_from_slice(&[b'%', digit(byte >> 4), digit(*byte)]);
+            percent::push(out, *byte);
         }
     }
 }

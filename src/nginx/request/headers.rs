@@ -7,6 +7,7 @@ use zeroize::Zeroizing;
 use super::{Client, Envelope, Method, Protocol, Tls};
 use crate::front::params::Params;
 use crate::login::relayed::Value;
+use crate::net::percent;
 use crate::nginx::refusal::Refusal;
 use crate::secret::{Answered, Password, Proof, Token};
 
@@ -220,7 +221,9 @@ impl<'a> Headers<'a> {
     pub(super) fn proof(&self) -> Result<Option<Proof>, Refusal> {
         let pass = || {
             let pass = self.get(Header::AuthPass).unwrap_or_default();
-            decoded(pass).ok_or(Refusal::BadEscape("Auth-Pass"))
+            // nginx escapes every `%` (NGX_ESCAPE_MAIL_AUTH of `ngx_escape_uri`): one without two hexadecimal
+            // digits is not from nginx.
+            percent::decode(pass).ok_or(Refusal::BadEscape("Auth-Pass"))
         };
         let answered = || {
             let challenge = self.get(Header::AuthSalt).unwrap_or_default();
@@ -309,24 +312,4 @@ fn number<T: std::str::FromStr>(digits: &[u8]) -> Option<T> {
         return None;
     }
     std::str::from_utf8(digits).ok()?.parse().ok()
-}
-
-/// Reverses `ngx_escape_uri` with NGX_ESCAPE_MAIL_AUTH, once and byte by byte: `%XX` is a byte, `+`
-/// is a plus. nginx escapes every `%`, so one without two hexadecimal digits is not from nginx.
-pub(crate) fn decoded(escaped: &[u8]) -> Option<Vec<u8>> {
-    // It may be a password, also if decoding fails.
-    let mut bytes = Zeroizing::new(Vec::with_capacity(escaped.len()));
-    let mut rest = escaped;
-    while let Some((&first, after)) = rest.split_first() {
-        if first != b'%' {
-            bytes.push(first);
-            rest = after;
-            continue;
-        }
-        let (pair, after) = after.split_first_chunk::<2>()?;
-        let [high, low] = pair.map(|digit| char::from(digit).to_digit(16));
-        bytes.push(u8::try_from(high? * 16 + low?).ok()?);
-        rest = after;
-    }
-    Some(std::mem::take(&mut bytes))
 }

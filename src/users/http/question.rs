@@ -4,6 +4,7 @@
 use zeroize::Zeroizing;
 
 use super::Settings;
+use crate::net::percent;
 use crate::nginx::request::Tls;
 use crate::users::Question;
 
@@ -97,12 +98,10 @@ fn written(settings: &Settings, headers: &[(&str, &[u8])]) -> Zeroizing<Vec<u8>>
 /// Writes control bytes, space and `%` as `%XX`, all others unchanged (`NGX_ESCAPE_MAIL_AUTH` of
 /// `ngx_escape_uri` in ngx_string.c).
 fn escaped(value: &[u8]) -> Zeroizing<Vec<u8>> {
-    const DIGITS: &[u8; 16] = b"0123456789ABCDEF";
-    let digit = |four: u8| DIGITS.get(usize::from(four & 15)).copied().unwrap_or(b'0');
     let mut escaped = Zeroizing::new(Vec::with_capacity(value.len() * 3));
     for byte in value {
         match byte {
-            0..=b' ' | b'%' => escaped.extend([b'%', digit(byte >> 4), digit(*byte)]),
+            0..=b' ' | b'%' => percent::push(&mut escaped, *byte),
             _ => escaped.push(*byte),
         }
     }
@@ -218,19 +217,7 @@ mod tests {
         assert!(!sent.iter().any(|byte| *byte <= b' '));
         assert!(sent.starts_with(b"%00%01%02"));
         assert_eq!(sent.len(), 256 + 2 * 34);
-        let mut back = Vec::new();
-        let mut rest = sent.as_slice();
-        while let [first, tail @ ..] = rest {
-            rest = tail;
-            if *first == b'%' {
-                let (digits, tail) = rest.split_at(2);
-                let digits = std::str::from_utf8(digits).unwrap();
-                back.push(u8::from_str_radix(digits, 16).unwrap());
-                rest = tail;
-            } else {
-                back.push(*first);
-            }
-        }
+        let back = percent::decode(&sent).unwrap();
         assert_eq!(back, all);
     }
 }

@@ -1,5 +1,6 @@
 //! Bytes as DNs and filters write them: a backslash and two hexadecimal digits (RFC 4514, RFC 4515).
 
+use crate::net::percent;
 use crate::users::placeholder::{KNOWN, Placeholder};
 
 /// Reads the placeholder at the start of `text`, which begins with a brace. A brace that is text must be
@@ -25,9 +26,5 @@ pub(super) fn push_escaped(out: &mut Vec<u8>, byte: u8) {
 
 /// The byte that two hexadecimal digits stand for.
 pub(super) fn from_hex(digits: &[u8]) -> Option<u8> {
-    let digit = |byte: u8| char::from(byte).to_digit(16);
-    match digits {
-        [high, low] => u8::try_from(digit(*high)? << 4 | digit(*low)?).ok(),
-        _ => None,
-    }
+    percent::from_hex(digits.try_into().ok()?)
 }

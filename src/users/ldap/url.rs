@@ -4,7 +4,7 @@ use std::fmt;
 use std::num::NonZeroU16;
 use std::path::PathBuf;
 
-use crate::net::Endpoint;
+use crate::net::{Endpoint, percent};
 
 /// The port of `ldap://` and of StartTLS (RFC 4511, 5.2).
 const PORT: NonZeroU16 = NonZeroU16::new(389).unwrap();
@@ -81,22 +81,8 @@ fn socket_path(encoded: &str) -> Result<PathBuf, String> {
     if encoded.is_empty() {
         return Ok(PathBuf::from(SOCKET));
     }
-    let mut path = Vec::new();
-    let mut rest = encoded.as_bytes();
-    while let [byte, after @ ..] = rest {
-        rest = match (byte, after) {
-            (b'%', [high, low, after @ ..]) => {
-                let byte = super::escaped::from_hex(&[*high, *low]);
-                path.push(byte.ok_or("has a % without two hexadecimal digits behind it")?);
-                after
-            }
-            (b'%', _) => return Err("has a % without two hexadecimal digits behind it".to_owned()),
-            (byte, after) => {
-                path.push(*byte);
-                after
-            }
-        };
-    }
+    let path = percent::decode(encoded.as_bytes())
+        .ok_or("has a % without two hexadecimal digits behind it")?;
     if !path.starts_with(b"/") || path.contains(&0) {
         return Err("must name a path, with each / written %2F".to_owned());
     }

@@ -5,6 +5,8 @@
 
 use zeroize::Zeroizing;
 
+use crate::net::percent;
+
 /// A URL, parsed and decoded. No error here contains a part of its password.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Url {
@@ -270,17 +272,7 @@ fn foreign_option(name: &str, value: &str) -> String {
 
 fn decoded(text: &str, what: &str) -> Result<String, String> {
     let damaged = || format!("has a {what} with a damaged percent-encoding");
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.bytes();
-    while let Some(byte) = rest.next() {
-        if byte != b'%' {
-            bytes.push(byte);
-            continue;
-        }
-        let mut digit = || rest.next().and_then(|byte| char::from(byte).to_digit(16));
-        let (high, low) = digit().zip(digit()).ok_or_else(damaged)?;
-        bytes.push(u8::try_from(high * 16 + low).map_err(|_| damaged())?);
-    }
+    let bytes = percent::decode(text.as_bytes()).ok_or_else(damaged)?;
     if bytes.contains(&0) {
         return Err(format!("has a {what} with a NUL byte"));
     }
