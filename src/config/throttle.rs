@@ -9,6 +9,7 @@ use toml::Spanned;
 use super::Use;
 use super::checker::Checker;
 use super::source::unplaced;
+use crate::net::url::Url;
 use crate::throttle::{Place, Settings, Spans};
 
 /// `[throttle]`: counts wrong passwords and slows down guessing.
@@ -166,7 +167,7 @@ impl Checker<'_> {
         const KEY: &str = "throttle.state";
         let state = &throttle.state;
         let text = state.get_ref().as_str();
-        let scheme = text.split_once("://").map_or("", |(scheme, _)| scheme);
+        let scheme = Url::read(text).map_or("", |url| url.scheme);
         let has_sentinels = matches!(scheme, "redis-sentinel" | "rediss-sentinel");
         let is_redis = has_sentinels
             || matches!(

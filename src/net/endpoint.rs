@@ -7,6 +7,8 @@ use std::path::PathBuf;
 
 use rustls::pki_types::ServerName;
 
+use super::url::{self, BadPlace, Place};
+
 /// The maximum number of bytes that a server may send for one question, including TLS.
 pub const QUESTION_BYTES: usize = 1024 * 1024;
 
@@ -29,33 +31,18 @@ impl Endpoint {
     /// Parses `host`, `host:port`, `[address]` or `[address]:port`; the host is a DNS name or an
     /// address. The error says why the text is not valid.
     pub fn parse(authority: &str, default_port: NonZeroU16) -> Result<Self, String> {
-        let (host, port) = match authority.strip_prefix('[') {
-            Some(rest) => {
-                let (host, rest) = rest
-                    .split_once(']')
-                    .ok_or_else(|| "has no ] after the address".to_owned())?;
-                (
-                    host,
-                    rest.strip_prefix(':').or(rest.is_empty().then_some("")),
-                )
-            }
-            None => match authority.split_once(':') {
-                Some((host, port)) => (host, Some(port)),
-                None => (authority, Some("")),
-            },
+        const PORT: &str = "has no port from 1 to 65535; an IPv6 address stands in [brackets]";
+        let place = Place::read(authority).map_err(|bad| match bad {
+            BadPlace::Unclosed => "has no ] after the address",
+            BadPlace::Followed => PORT,
+        })?;
+        let port = match place.port {
+            None => default_port,
+            Some(digits) => url::port(digits).ok_or(PORT)?,
         };
-        let digits = port.filter(|port| port.bytes().all(|byte| byte.is_ascii_digit()));
-        let port = match digits {
-            Some("") if !authority.ends_with(':') => default_port,
-            digits => digits
-                .and_then(|digits| digits.parse().ok())
-                .ok_or_else(|| {
-                    "has no port from 1 to 65535; an IPv6 address stands in [brackets]".to_owned()
-                })?,
-        };
-        let bracketed = authority.starts_with('[');
+        let host = place.host;
         match ServerName::try_from(host.to_owned()) {
-            Ok(name) if bracketed == host.contains(':') => Ok(Self::Tcp { host: name, port }),
+            Ok(name) if place.bracketed == host.contains(':') => Ok(Self::Tcp { host: name, port }),
             _ => Err(format!("has no usable host: {host:?}")),
         }
     }

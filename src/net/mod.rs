@@ -25,6 +25,7 @@ mod stream;
 pub mod tls;
 #[cfg(feature = "servers")]
 mod trust;
+pub(crate) mod url;
 
 #[cfg(feature = "servers")]
 pub use dns::Names;

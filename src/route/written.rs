@@ -1,34 +1,33 @@
 //! Recognizes what administrators write in place of a host: URLs, ports, brackets.
 
 use super::Target;
+use crate::net::url::{Place, Url};
 
 /// The correction of `text`, which is neither an address nor a DNS name; `None` if it resembles neither.
 pub(crate) fn meant(text: &str) -> Option<String> {
-    let (protocol, rest) = match text.split_once("://") {
-        Some((scheme, rest)) => (protocol(scheme), rest),
-        None => (None, text),
+    let url = Url::read(text);
+    let protocol = url.and_then(|url| protocol(url.scheme));
+    let place = match url {
+        Some(url) if url.userinfo.is_none() => url.place,
+        Some(_) => return None,
+        None => text.split('/').next()?,
     };
-    let is_url = rest.len() != text.len();
-    let rest = rest.split('/').next()?;
-    let (host, port) = match rest.strip_prefix('[') {
-        Some(rest) => {
-            let (host, behind) = rest.split_once(']')?;
-            (
-                host,
-                behind.strip_prefix(':').or(behind.is_empty().then_some("")),
-            )
-        }
-        None => match rest.split_once(':') {
-            Some((host, port)) => (host, Some(port).filter(|port| !port.is_empty())),
-            None => (rest, Some("").filter(|_| is_url)),
-        },
+    let Place {
+        host,
+        bracketed,
+        port,
+    } = Place::read(place).ok()?;
+    let port = match port {
+        None if bracketed || url.is_some() => "",
+        Some("") if !bracketed => return None,
+        port => port?,
     };
-    let port = port.filter(|port| port.bytes().all(|byte| byte.is_ascii_digit()))?;
+    let port = Some(port).filter(|port| port.bytes().all(|byte| byte.is_ascii_digit()))?;
     // Only suggest a valid host.
     Target::parse(host).ok()?;
     if port.is_empty() {
-        return Some(match text.split_once("://") {
-            Some((scheme, _)) => format!("write {host:?}, without \"{scheme}://\""),
+        return Some(match url {
+            Some(Url { scheme, .. }) => format!("write {host:?}, without \"{scheme}://\""),
             None => format!("write {host:?}, without brackets"),
         });
     }

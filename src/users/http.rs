@@ -13,6 +13,7 @@ use super::{Account, Checked, Passwords, Question, StoreError, UserStore};
 use crate::login::{Login, Protocol};
 use crate::net::own_login::OwnLogin;
 use crate::net::tls::CaFile;
+use crate::net::url;
 use crate::net::{Endpoint, LineError, Names, Stream, Trust};
 use crate::nginx::request::Session;
 use crate::secret::Password;
@@ -91,46 +92,41 @@ impl Url {
         if !text.bytes().all(|byte| byte.is_ascii_graphic()) {
             return Err("must be printable ASCII without blanks".to_owned());
         }
-        let (tls, rest) = match (text.strip_prefix("https://"), text.strip_prefix("http://")) {
-            (Some(rest), _) => (true, rest),
-            (None, Some(rest)) => (false, rest),
-            (None, None) if text.starts_with("unix:") => (false, text),
-            (None, None) => return Err(FORMS.to_owned()),
-        };
-        if let Some(unix) = rest.strip_prefix("unix:") {
+        let unix = text.strip_prefix("http://").unwrap_or(text);
+        if let Some(unix) = unix.strip_prefix("unix:") {
             let (path, uri) = unix.split_once(':').unwrap_or((unix, ""));
-            if tls || !path.starts_with('/') {
+            if !path.starts_with('/') {
                 return Err(FORMS.to_owned());
             }
             return Ok(Self {
                 endpoint: Endpoint::Unix(path.into(), None),
-                tls,
+                tls: false,
                 host: "localhost".to_owned(),
                 uri: uri_of(uri),
             });
         }
-        let end = rest.find(['/', '?']).unwrap_or(rest.len());
-        let (authority, uri) = rest.split_at_checked(end).unwrap_or((rest, ""));
-        if authority.contains('@') {
+        let url = url::Url::read(text).ok_or(FORMS)?;
+        let (tls, port) = match url.scheme {
+            "http" => (false, HTTP),
+            "https" if !url.place.starts_with("unix:") => (true, HTTPS),
+            _ => return Err(FORMS.to_owned()),
+        };
+        if url.userinfo.is_some() {
             return Err("cannot hold a user or password".to_owned());
         }
-        let port = if tls { HTTPS } else { HTTP };
-        let endpoint = Endpoint::parse(authority, port)?;
-        let host = match authority.rfind([':', ']']) {
-            Some(at)
-                if authority
-                    .get(at..)
-                    .is_some_and(|rest| rest.starts_with(':')) =>
-            {
-                authority.get(..at).unwrap_or(authority)
-            }
-            _ => authority,
+        if url.behind.starts_with('#') {
+            return Err(FORMS.to_owned());
+        }
+        let endpoint = Endpoint::parse(url.place, port)?;
+        let host = match url.place.rsplit_once(':') {
+            Some((host, _)) if !url.place.ends_with(']') => host,
+            _ => url.place,
         };
         Ok(Self {
             endpoint,
             tls,
             host: host.to_owned(),
-            uri: uri_of(uri),
+            uri: uri_of(url.behind),
         })
     }
 }
@@ -407,6 +403,8 @@ mod tests {
             "unix:relative:/x",
             "https://unix:/run/x:/",
             "http://auth:0/",
+            "http://auth#x",
+            "HTTP:/auth",
         ] {
             let error = Url::parse(bad).unwrap_err();
             assert!(!error.contains("secret"), "{error}");

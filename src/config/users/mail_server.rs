@@ -7,7 +7,7 @@ use toml::Spanned;
 use {
     super::Users,
     crate::config::checker::Checker,
-    crate::net::Endpoint,
+    crate::net::{Endpoint, url},
     crate::users::server::{self, Dialect, Security, Texts},
     std::num::NonZeroU16,
     std::ops::Range,
@@ -38,29 +38,25 @@ impl Checker<'_> {
         let (dialect, schemes): (_, [Scheme; 2]) = match store.get_ref().as_str() {
             "imap" => (
                 Dialect::Imap,
-                [
-                    ("imap://", Security::None, 143),
-                    ("imaps://", Security::Tls, 993),
-                ],
+                [("imap", Security::None, 143), ("imaps", Security::Tls, 993)],
             ),
             _ => (
                 Dialect::Pop3,
-                [
-                    ("pop3://", Security::None, 110),
-                    ("pop3s://", Security::Tls, 995),
-                ],
+                [("pop3", Security::None, 110), ("pop3s", Security::Tls, 995)],
             ),
         };
         let url = self.url(span, users)?;
-        let found = schemes.iter().find_map(|(scheme, security, port)| {
-            let rest = url.get_ref().strip_prefix(scheme)?;
+        let read = url::Url::read(url.get_ref());
+        let found = read.and_then(|url| {
+            let scheme = schemes.iter().find(|(scheme, ..)| *scheme == url.scheme);
+            let (_, security, port) = scheme?;
             let port = NonZeroU16::new(*port)?;
-            Some(match rest.strip_suffix('/').unwrap_or(rest) {
-                user if user.contains('@') => Err("cannot hold a user or password".to_owned()),
-                more if more.contains(['/', '?', '#']) => {
-                    Err("must end with the host or its port: leave out what follows".to_owned())
+            Some(match url.behind {
+                _ if url.userinfo.is_some() || url.behind.contains('@') => {
+                    Err("cannot hold a user or password".to_owned())
                 }
-                authority => Endpoint::parse(authority, port).map(|place| (place, *security)),
+                "" | "/" => Endpoint::parse(url.place, port).map(|place| (place, *security)),
+                _ => Err("must end with the host or its port: leave out what follows".to_owned()),
             })
         });
         let [(plain, ..), (encrypted, ..)] = schemes;
@@ -71,7 +67,7 @@ impl Checker<'_> {
                 return None;
             }
             None => {
-                let message = format!("must be {plain}host:port or {encrypted}host:port");
+                let message = format!("must be {plain}://host:port or {encrypted}://host:port");
                 self.report(&url.span(), "users.url", message);
                 return None;
             }
@@ -80,7 +76,7 @@ impl Checker<'_> {
         let security = match starttls {
             Some(starttls) if *starttls.get_ref() && security == Security::Tls => {
                 let message =
-                    format!("is of no use with {encrypted}, which encrypts from the start");
+                    format!("is of no use with {encrypted}://, which encrypts from the start");
                 self.report(&starttls.span(), "users.starttls", message);
                 security
             }

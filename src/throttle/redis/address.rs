@@ -6,6 +6,7 @@ use rustls::pki_types::ServerName;
 
 use super::settings::Kind;
 use crate::net::Endpoint;
+use crate::net::url::Url;
 
 /// The default port of Redis and Valkey, and that of a sentinel.
 pub(super) const PORT: NonZeroU16 = NonZeroU16::new(6379).unwrap();
@@ -16,12 +17,12 @@ const MAX_SERVERS: usize = 16;
 
 /// The schemes with the topology that each means, and whether the connections are encrypted.
 pub(super) const SCHEMES: [(&str, Form, bool); 6] = [
-    ("redis://", Form::One, false),
-    ("rediss://", Form::One, true),
-    ("redis-sentinel://", Form::Sentinels, false),
-    ("rediss-sentinel://", Form::Sentinels, true),
-    ("redis-cluster://", Form::Cluster, false),
-    ("rediss-cluster://", Form::Cluster, true),
+    ("redis", Form::One, false),
+    ("rediss", Form::One, true),
+    ("redis-sentinel", Form::Sentinels, false),
+    ("rediss-sentinel", Form::Sentinels, true),
+    ("redis-cluster", Form::Cluster, false),
+    ("rediss-cluster", Form::Cluster, true),
 ];
 
 const UNIX: &str = "redis+unix:";
@@ -53,8 +54,8 @@ impl Address {
     /// Reads `redis://[user@]host[:port][/database]`, `redis+unix:path`,
     /// `redis-sentinel://[user@]host[:port],…/service[/database]` or
     /// `redis-cluster://[user@]host[:port],…`; `rediss` for TLS. The error says what is wrong with it.
-    pub fn parse(url: &str) -> Result<Self, String> {
-        if let Some(path) = url.strip_prefix(UNIX).filter(|path| !path.is_empty()) {
+    pub fn parse(text: &str) -> Result<Self, String> {
+        if let Some(path) = text.strip_prefix(UNIX).filter(|path| !path.is_empty()) {
             return Ok(Self {
                 kind: Kind::One,
                 endpoints: vec![Endpoint::Unix(path.into(), None)],
@@ -63,19 +64,24 @@ impl Address {
                 user: None,
             });
         }
-        let mut schemes = SCHEMES.iter();
-        let (rest, form, tls) = schemes
-            .find_map(|(scheme, form, tls)| Some((url.strip_prefix(scheme)?, *form, *tls)))
-            .ok_or_else(|| "is no URL of Redis".to_owned())?;
-        let (user, rest) = match rest.split_once('@') {
-            Some((user, _)) if user.is_empty() || user.contains(':') => {
-                let message = "cannot hold a password: that belongs into throttle.password-file";
-                return Err(message.to_owned());
-            }
-            Some((user, rest)) => (Some(user.to_owned()), rest),
-            None => (None, rest),
+        let known = |url: Url<'_>| {
+            SCHEMES
+                .into_iter()
+                .find(|(scheme, ..)| *scheme == url.scheme)
         };
-        let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
+        let url = Url::read(text);
+        let (Some(url), Some((_, form, tls))) = (url, url.and_then(known)) else {
+            return Err("is no URL of Redis".to_owned());
+        };
+        let user = url.userinfo.map(str::to_owned);
+        if user
+            .as_ref()
+            .is_some_and(|user| user.is_empty() || user.contains(':'))
+        {
+            let message = "cannot hold a password: that belongs into throttle.password-file";
+            return Err(message.to_owned());
+        }
+        let path = url.behind.strip_prefix('/').unwrap_or(url.behind);
         let (kind, number, port) = match form {
             Form::One => (Kind::One, path, PORT),
             Form::Cluster => (Kind::Cluster, path, PORT),
@@ -94,8 +100,8 @@ impl Address {
             return Err("names a database, but a cluster has database 0 only".to_owned());
         }
         let named: Vec<_> = match form {
-            Form::One => vec![authority],
-            Form::Sentinels | Form::Cluster => authority.split(',').collect(),
+            Form::One => vec![url.place],
+            Form::Sentinels | Form::Cluster => url.place.split(',').collect(),
         };
         if named.len() > MAX_SERVERS {
             return Err(format!("names more than {MAX_SERVERS} servers"));

@@ -48,7 +48,7 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// The prefix of the servers in a URL.
+    /// The scheme of the URL.
     fn scheme(&self) -> &'static str {
         let form = match self.kind {
             Kind::One => Form::One,
@@ -57,13 +57,13 @@ impl Settings {
         };
         let mut schemes = SCHEMES.iter();
         let found = schemes.find(|(_, of, tls)| (*of, *tls) == (form, self.tls));
-        found.map_or("redis://", |(scheme, ..)| scheme)
+        found.map_or("redis", |(scheme, ..)| scheme)
     }
 }
 
 impl fmt::Display for Settings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.scheme())?;
+        write!(f, "{}://", self.scheme())?;
         for (number, endpoint) in self.endpoints.iter().enumerate() {
             let comma = if number == 0 { "" } else { "," };
             write!(f, "{comma}{endpoint}")?;

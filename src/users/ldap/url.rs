@@ -4,7 +4,7 @@ use std::fmt;
 use std::num::NonZeroU16;
 use std::path::PathBuf;
 
-use crate::net::{Endpoint, percent};
+use crate::net::{Endpoint, percent, url};
 
 /// The port of `ldap://` and of StartTLS (RFC 4511, 5.2).
 const PORT: NonZeroU16 = NonZeroU16::new(389).unwrap();
@@ -32,20 +32,21 @@ impl Url {
     /// Parses `ldap://host:port`, `ldaps://host:port` or `ldapi://%2Fpath%2Fof%2Fsocket`. The error says what
     /// is wrong with it.
     pub fn parse(text: &str) -> Result<Self, String> {
-        let (scheme, rest) = text.split_once("://").unwrap_or_default();
-        let authority = rest.strip_suffix('/').unwrap_or(rest);
-        if authority.contains(['/', '?', '#', '@']) {
+        const SCHEMES: &str = "must begin with ldap://, ldaps:// or ldapi://";
+        let url = url::Url::read(text).ok_or(SCHEMES)?;
+        if url.userinfo.is_some() || !matches!(url.behind, "" | "/") {
             return Err(
                 "names more than a scheme, a host and a port; base, filter and the rest have keys \
                  of their own"
                     .to_owned(),
             );
         }
-        let (scheme, endpoint) = match scheme.to_ascii_lowercase().as_str() {
-            "ldap" => (Scheme::Ldap, Endpoint::parse(authority, PORT)?),
-            "ldaps" => (Scheme::Ldaps, Endpoint::parse(authority, TLS_PORT)?),
-            "ldapi" => (Scheme::Ldapi, Endpoint::Unix(socket_path(authority)?, None)),
-            _ => return Err("must begin with ldap://, ldaps:// or ldapi://".to_owned()),
+        let place = url.place;
+        let (scheme, endpoint) = match url.scheme.to_ascii_lowercase().as_str() {
+            "ldap" => (Scheme::Ldap, Endpoint::parse(place, PORT)?),
+            "ldaps" => (Scheme::Ldaps, Endpoint::parse(place, TLS_PORT)?),
+            "ldapi" => (Scheme::Ldapi, Endpoint::Unix(socket_path(place)?, None)),
+            _ => return Err(SCHEMES.to_owned()),
         };
         Ok(Self {
             text: text.to_owned(),

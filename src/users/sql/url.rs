@@ -6,6 +6,7 @@
 use zeroize::Zeroizing;
 
 use crate::net::percent;
+use crate::net::url::{self, BadPlace, Place};
 
 /// A URL, parsed and decoded. No error here contains a part of its password.
 #[derive(Debug, PartialEq, Eq)]
@@ -73,15 +74,18 @@ impl Url {
     pub fn parse(text: &str) -> Result<Self, String> {
         let forms = "must be sqlite:FILE, postgresql://USER@HOST/DATABASE or \
                      mysql://USER@HOST/DATABASE";
-        let (scheme, rest) = text.split_once(':').ok_or(forms)?;
-        let family = match scheme.to_ascii_lowercase().as_str() {
-            "sqlite" => return sqlite(rest),
+        if let Some((scheme, rest)) = text.split_once(':')
+            && scheme.eq_ignore_ascii_case("sqlite")
+        {
+            return sqlite(rest);
+        }
+        let url = url::Url::read(text).ok_or(forms)?;
+        let family = match url.scheme.to_ascii_lowercase().as_str() {
             "postgres" | "postgresql" => Family::Postgres,
             "mysql" | "mariadb" => Family::Mysql,
             _ => return Err(forms.to_owned()),
         };
-        let rest = rest.strip_prefix("//").ok_or(forms)?;
-        server(family, rest).map(Self::Server)
+        server(family, url).map(Self::Server)
     }
 }
 
@@ -103,23 +107,18 @@ fn sqlite(rest: &str) -> Result<Url, String> {
     }
 }
 
-fn server(family: Family, rest: &str) -> Result<ServerUrl, String> {
-    let (rest, query) = match rest.split_once('?') {
-        Some((rest, query)) => (rest, Some(query)),
-        None => (rest, None),
-    };
-    if rest.contains('#') || query.is_some_and(|query| query.contains('#')) {
+fn server(family: Family, url: url::Url<'_>) -> Result<ServerUrl, String> {
+    if url.fragment.is_some() {
         return Err("# must be written as %23".to_owned());
     }
-    let (authority, database) = rest.split_once('/').unwrap_or((rest, ""));
-    if !authority.contains('@') && database.contains('@') {
+    let database = url.path.strip_prefix('/').unwrap_or_default();
+    if url.userinfo.is_none() && database.contains('@') {
         return Err("has a / before its @: in a password it must be written as %2F".to_owned());
     }
     if database.contains('/') {
         return Err("a / in the database's name must be written as %2F".to_owned());
     }
-    // The last @: an @ in a password should be written as %40, but often is not.
-    let Some((user, place)) = authority.rsplit_once('@') else {
+    let Some(user) = url.userinfo else {
         return Err("names no user: write USER@ before the host".to_owned());
     };
     let (user, password) = match user.split_once(':') {
@@ -131,9 +130,9 @@ fn server(family: Family, rest: &str) -> Result<ServerUrl, String> {
         return Err("names no user: write USER@ before the host".to_owned());
     }
     let password = password.map(|password| decoded(password, "password"));
-    let (host, port) = split_port(place)?;
+    let (host, port) = split_port(url.place)?;
     let database = decoded(database, "database")?;
-    let socket = query.map(|query| socket(family, query)).transpose()?;
+    let socket = url.query.map(|query| socket(family, query)).transpose()?;
     match (&host, &socket) {
         (Some(_), Some(_)) => {
             return Err("has both a host and a socket: write no host, USER@/DATABASE".to_owned());
@@ -158,34 +157,22 @@ fn split_port(place: &str) -> Result<(Option<String>, Option<u16>), String> {
             "names several hosts: write one, or a name that has all their addresses".to_owned(),
         );
     }
-    let (host, port) = match place.strip_prefix('[') {
-        Some(rest) => {
-            let (host, rest) = rest.split_once(']').ok_or("lacks a ] behind the host")?;
-            if host.parse::<std::net::Ipv6Addr>().is_err() {
-                return Err("has no IPv6 address in its brackets".to_owned());
-            }
-            let port = match rest.strip_prefix(':') {
-                None if rest.is_empty() => None,
-                None => return Err("has something behind the ] of the host".to_owned()),
-                port => port,
-            };
-            (host.to_owned(), port)
+    let place = Place::read(place).map_err(|bad| match bad {
+        BadPlace::Unclosed => "lacks a ] behind the host",
+        BadPlace::Followed => "has something behind the ] of the host",
+    })?;
+    let host = match place.bracketed {
+        true if place.host.parse::<std::net::Ipv6Addr>().is_err() => {
+            return Err("has no IPv6 address in its brackets".to_owned());
         }
-        None => {
-            let (host, port) = match place.split_once(':') {
-                Some((host, port)) => (host, Some(port)),
-                None => (place, None),
-            };
-            (decoded(host, "host")?, port)
-        }
+        true => place.host.to_owned(),
+        false => decoded(place.host, "host")?,
     };
-    let port = match port {
+    let port = match place.port.map(url::port) {
         None => None,
-        Some(port) => match port.parse() {
-            Ok(number) if number > 0 && port.bytes().all(|b| b.is_ascii_digit()) => Some(number),
-            // An invalid port may be the end of a password.
-            _ => return Err("has a port that is not 1 to 65535".to_owned()),
-        },
+        Some(Some(port)) => Some(port.get()),
+        // An invalid port may be the end of a password.
+        Some(None) => return Err("has a port that is not 1 to 65535".to_owned()),
     };
     let sound = |host: &str| host.bytes().all(|byte| byte.is_ascii_graphic());
     match host {
