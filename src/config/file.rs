@@ -4,12 +4,11 @@
 //! check nothing else; numbers are `i64`, as TOML has them, so that the checks report one out of range.
 
 use std::collections::BTreeMap;
-use std::ops::Range;
 
 use serde::Deserialize;
 use serde::de::{self, IgnoredAny};
 use toml::Spanned;
-use toml::de::{DeString, DeTable, Deserializer, Error};
+use toml::de::{DeTable, Deserializer};
 
 use super::Config;
 use super::answers::Answers;
@@ -32,6 +31,7 @@ use super::probes::Probes;
 use super::process::Process;
 use super::routes::Routes;
 use super::throttle::Throttle;
+use super::unreadable::Unreadable;
 use super::users::{self, StoreConfig, Users, UsersConfig};
 use crate::route::Table;
 
@@ -63,36 +63,6 @@ pub(super) struct File {
     pub(super) throttle: Option<Spanned<Throttle>>,
     pub(super) process: Process,
     pub(super) log: Log,
-}
-
-/// The first fault of form that keeps a file from being read.
-#[derive(Debug)]
-pub(super) struct Unreadable {
-    /// The key or the value that has the fault.
-    pub(super) span: Range<usize>,
-    /// serde's message.
-    pub(super) message: String,
-}
-
-impl Unreadable {
-    /// In the words of serde, by which the advice knows it.
-    pub(super) fn unknown_key(key: &Spanned<DeString<'_>>, known: &[&str]) -> Self {
-        let known: Vec<_> = known.iter().map(|known| format!("`{known}`")).collect();
-        let (name, known) = (key.get_ref(), known.join(", "));
-        Self {
-            span: key.span(),
-            message: format!("unknown field `{name}`, expected one of {known}"),
-        }
-    }
-}
-
-impl From<Error> for Unreadable {
-    fn from(error: Error) -> Self {
-        Self {
-            span: error.span().unwrap_or(0..0),
-            message: error.message().to_owned(),
-        }
-    }
 }
 
 impl File {

@@ -47,6 +47,7 @@ mod routes;
 mod source;
 mod syntax;
 mod throttle;
+mod unreadable;
 mod users;
 
 pub use fastcgi::SocketConfig;

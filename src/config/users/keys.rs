@@ -8,8 +8,8 @@ use toml::de::{DeTable, DeValue, Deserializer};
 
 use super::shared::{self, Address, Connection, Secrets};
 use super::{Common, file, http, ldap, mail_server, sql};
-use crate::config::file::Unreadable;
 use crate::config::keys::names_of;
+use crate::config::unreadable::Unreadable;
 
 /// The values of `store`.
 pub(super) const STORES: [&str; 7] = ["accept", "file", "sql", "ldap", "imap", "pop3", "http"];

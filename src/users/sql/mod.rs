@@ -21,10 +21,11 @@ mod columns;
 mod database;
 mod decoy;
 mod mysql;
-pub mod network;
+mod network;
 mod postgres;
 mod relay;
 pub mod row;
+pub mod server;
 pub mod server_key;
 mod sqlite;
 pub mod statement;
@@ -32,8 +33,8 @@ pub mod url;
 
 use columns::{NO_OWNER, Purpose, says_owner};
 use database::{Database, Failure, Pooled, Rows};
-use network::Server;
 use row::{Reading, Row};
+use server::Server;
 use statement::Statement;
 
 use crate::users::placeholder::Placeholder;

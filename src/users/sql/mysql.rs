@@ -12,9 +12,10 @@ use sqlx::{
 };
 
 use super::database::{Driver, Failure, Rows};
-use super::network::{Line, Server};
+use super::network::Line;
 use super::relay::{Family, Route};
 use super::row::{Row, Value};
+use super::server::Server;
 use super::statement::Statement;
 use crate::net::Names;
 use crate::users::placeholder::Values;

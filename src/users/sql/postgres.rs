@@ -17,9 +17,10 @@ use sqlx::{
 };
 
 use super::database::{Driver, Failure, Rows};
-use super::network::{Line, Server};
+use super::network::Line;
 use super::relay::{Family, Route};
 use super::row::{Row, Value, network_text};
+use super::server::Server;
 use super::statement::Statement;
 use crate::net::Names;
 use crate::users::limits::LAST_SECOND;

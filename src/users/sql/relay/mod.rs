@@ -34,7 +34,7 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 use zeroize::Zeroizing;
 
-use super::network::{Address, Server, Tls, share};
+use super::server::{Address, Server, Tls, share};
 use crate::net::peer;
 use guard::{Guard, Proof};
 use meter::{Metered, Socket};

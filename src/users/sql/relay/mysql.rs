@@ -14,7 +14,7 @@ use zeroize::Zeroizing;
 
 use super::meter::Metered;
 use super::{Link, Plan, encrypted};
-use crate::users::sql::network::Tls;
+use crate::users::sql::server::Tls;
 
 /// The maximum length of a packet during the login. A greeting has about 100 bytes, an error 512.
 const MAX_PACKET: usize = 4096;

@@ -6,7 +6,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use super::meter::Metered;
 use super::{Link, Plan, encrypted};
-use crate::users::sql::network::Tls;
+use crate::users::sql::server::Tls;
 
 /// SSLRequest: its length, and a number in place of a protocol's version (PostgreSQL 15, 55.7).
 const SSL_REQUEST: [u8; 8] = [0, 0, 0, 8, 0x04, 0xd2, 0x16, 0x2f];

@@ -7,7 +7,7 @@ use std::thread;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use super::*;
-use crate::users::sql::network::Tls;
+use crate::users::sql::server::Tls;
 
 fn server() -> Server {
     Server {

@@ -11,7 +11,7 @@ use rustls::{
 };
 
 use crate::net::tls::System;
-use crate::users::sql::network::Tls;
+use crate::users::sql::server::Tls;
 
 /// Makes TLS connections. With [`Tls::Verify`], the certificates of the system are trusted, and those in
 /// `authorities`, in PEM form.
