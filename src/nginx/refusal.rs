@@ -1,4 +1,4 @@
-//! The reasons of refusals: in detail for the log, and as one of two texts for the client.
+//! Why a login is refused: in detail for the log, and as one of few fixed texts for the client.
 
 use std::borrow::Cow;
 use std::fmt;
