@@ -46,7 +46,7 @@ fn an_owner_that_is_not_known_is_a_problem_of_the_configuration() {
 fn a_socket_file_is_only_taken_over_from_the_dead() {
     let dir = TempDir::new();
     let path = dir.path().join("socket");
-    // Stale: whoever made it is gone.
+    // A stale socket: the process that made it has ended.
     drop(UnixListener::bind(&path).unwrap());
     let first = Listener::bind(&address(&path), SocketRights::of_mode(0o620)).unwrap();
     let file = fs::metadata(&path).unwrap();

@@ -123,7 +123,7 @@ fn a_statement_that_takes_too_long_is_ended() {
         .must_be(OK, "accepted");
 }
 
-/// Whoever fills the table is not trusted with our memory.
+/// A table can be filled by an untrusted program: what it holds is bounded before it is kept in memory.
 #[test]
 fn a_value_or_rows_of_any_size_cost_no_memory() {
     let dir = TempDir::new();

@@ -171,7 +171,7 @@ fn a_state_file_that_is_removed_is_made_anew() {
     fs::remove_file(server.dir.path().join("state.db")).unwrap();
     assert_eq!(server.log_in(HERE, "alice", "secret-right"), In);
     assert!(server.dir.path().join("state.db").exists());
-    // What the wrong ones are digested with is another one too, for whoever knew the one before.
+    // The key of the digests of wrong passwords is a new one too: the former key is of no use.
     assert_eq!(server.log_in(HERE, "bob", "secret-old-phone"), Out(0));
     let new_process = binary::output(
         program_in(&server.dir)

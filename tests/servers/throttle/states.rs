@@ -1,4 +1,4 @@
-//! Where the counts are: shared by processes, and what happens when they cannot be had.
+//! Counts that processes share, and the program while they are unavailable.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
