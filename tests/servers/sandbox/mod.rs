@@ -1,5 +1,6 @@
 //! What a sandbox denies, tried from inside as root.
 
+mod authorities;
 mod calls;
 mod resolver;
 
