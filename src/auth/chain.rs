@@ -165,7 +165,7 @@ impl Proven {
                 Some(known) if Value::AuthPass.fits_header(known.reveal()) => {
                     OwnPassword::Known(known.clone())
                 }
-                Some(_) => OwnPassword::Unsayable,
+                Some(_) => OwnPassword::CannotBeSent,
                 None => OwnPassword::Unknown,
             },
         }

@@ -14,7 +14,7 @@ use crate::users::Question;
 
 /// The error if a digest or a certificate proved the login, and nginx cannot be given the stored
 /// password.
-const UNSAYABLE: &str = "Auth-Pass cannot carry what the store has in clear: it has a blank at an end \
+const NOT_SENDABLE: &str = "Auth-Pass cannot carry what the store has in clear: it has a blank at an end \
                          or a control byte; set another, or give the host a master-login";
 
 impl Gate {
@@ -91,7 +91,9 @@ impl Gate {
                 password: None,
             },
             Err(NoPassword::Unknown) => return Err(Trouble::PasswordNeeded.into()),
-            Err(NoPassword::Unsayable) => return Err(Trouble::Answer(UNSAYABLE.to_owned()).into()),
+            Err(NoPassword::CannotBeSent) => {
+                return Err(Trouble::Answer(NOT_SENDABLE.to_owned()).into());
+            }
         };
         Ok(Admission {
             destination,

@@ -104,11 +104,11 @@ fn tell(
     let Some((rule, host)) = &way.host else {
         return Ok(());
     };
-    match &way.passage {
-        Some(passage) => writeln!(out, "route: {rule}, to {passage}")?,
+    match &way.user_move {
+        Some(user_move) => writeln!(out, "route: {rule}, to {user_move}")?,
         None => writeln!(out, "route: {rule}, to host {}", Printable(host.as_bytes()))?,
     }
-    if way.passage.is_some() && !matches!(way.outcome, Err(Trouble::Moving(_))) {
+    if way.user_move.is_some() && !matches!(way.outcome, Err(Trouble::Moving(_))) {
         writeln!(out, "host: {}", Printable(host.as_bytes()))?;
     }
     for candidate in &way.candidates {

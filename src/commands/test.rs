@@ -196,11 +196,11 @@ impl<'a, W: Write> Teller<'a, W> {
             Step::Proven => "password: right".to_owned(),
             Step::Admitted => "account: may log in from there".to_owned(),
             Step::Routed(destination) => {
-                let passage = destination.passage.as_ref();
+                let user_move = destination.user_move.as_ref();
                 format!(
                     "route: {}, {}to host {}\nmail server: {}",
                     destination.rule,
-                    passage.map_or_else(String::new, |passage| format!("{passage}, ")),
+                    user_move.map_or_else(String::new, |user_move| format!("{user_move}, ")),
                     Printable(destination.host.as_bytes()),
                     destination.upstream
                 )

@@ -12,7 +12,7 @@ use super::source::written as written_key;
 use crate::login::MAX_LOGIN_BYTES;
 use crate::route::written;
 use crate::route::{
-    self, Bad, MasterLogin, MasterUse, Ports, ProbeKind, Role, Server, State, Target,
+    self, BadRoute, MasterLogin, MasterUse, Ports, ProbeKind, Role, Server, State, Target,
 };
 use crate::secret::{BadPassword, MAX_PASSWORD_BYTES, Password};
 
@@ -213,7 +213,7 @@ impl Checker<'_> {
         let target = match address.map(Spanned::into_inner) {
             None => Err("is missing".to_owned()),
             Some(address) => Target::parse(&address).map_err(|bad| match bad {
-                Bad::HostName(name) => {
+                BadRoute::HostName(name) => {
                     let meant = written::meant(&name);
                     let meant = meant.map_or_else(String::new, |meant| format!("; {meant}"));
                     format!("{name:?} is neither an address nor a DNS name{meant}")

@@ -17,7 +17,7 @@ use super::probes::Probes;
 use super::source::unplaced;
 use super::source::written;
 use crate::login::domain;
-use crate::route::{Aim, AllowedNetworks, Bad, HostId, Table, Target};
+use crate::route::{AllowedNetworks, BadRoute, HostId, RouteTarget, Table, Target};
 
 /// `[routes]`: which host a login goes to: by exact login, else by domain, else by first letter, else the
 /// default. A host is a name of `[hosts]`, or an address or DNS name itself.
@@ -139,7 +139,7 @@ impl Checker<'_> {
         table: &mut Table,
         section: &str,
         routes: impl IntoIterator<Item = (&'r Spanned<String>, &'r Spanned<String>)>,
-        add: impl Fn(&mut Table, &str, Aim) -> Result<(), Bad>,
+        add: impl Fn(&mut Table, &str, RouteTarget) -> Result<(), BadRoute>,
     ) {
         for (what, host) in routes {
             let key = format!("routes.{section}.{}", written(what.get_ref()));
@@ -175,10 +175,15 @@ impl Checker<'_> {
     }
 
     /// The target of a route.
-    fn target(&mut self, table: &mut Table, key: String, name: &Spanned<String>) -> Option<Aim> {
+    fn target(
+        &mut self,
+        table: &mut Table,
+        key: String,
+        name: &Spanned<String>,
+    ) -> Option<RouteTarget> {
         match table.declared(name.get_ref()) {
-            Some(aim) => Some(aim),
-            None => self.host_named(table, key, name).map(Aim::Host),
+            Some(target) => Some(target),
+            None => self.host_named(table, key, name).map(RouteTarget::Host),
         }
     }
 

@@ -5,18 +5,18 @@ use std::num::NonZeroU16;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::probe::{Fault, probe};
-use super::watch::{SLACK, Watched};
+use super::monitor::{ProbeTarget, SLACK};
+use super::probe::{ProbeFailure, probe};
 use super::{
-    Aim, Destination, Health, Host, HostId, Passage, Place, Ports, Probing, Role, Routes, Rule,
-    Score, Stage, State, Whereabouts,
+    Destination, Health, Host, HostId, MovePlace, Ports, Probing, Role, RouteTarget, Routes, Rule,
+    Score, ServerAddress, Stage, State, UserMove,
 };
 use crate::login::Upstream;
 use crate::login::{Login, Protocol};
 use crate::nginx::refusal::Trouble;
 
 /// The longest time for which a request at a server process waits for the state of one of several addresses.
-const POOL_PATIENCE: Duration = Duration::from_secs(2);
+const POOL_WAIT: Duration = Duration::from_secs(2);
 
 /// The maximum number of dead addresses in one message.
 const MAX_NAMED: usize = 8;
@@ -37,13 +37,13 @@ pub struct Query<'a> {
 }
 
 /// The route of a login to a host, before a mail server is chosen.
-pub(super) struct Way {
+pub(super) struct HostChoice {
     pub(super) rule: Rule,
-    pub(super) passage: Option<Passage>,
-    pub(super) end: End,
+    pub(super) user_move: Option<UserMove>,
+    pub(super) end: HostOrAddress,
 }
 
-pub(super) enum End {
+pub(super) enum HostOrAddress {
     Host(HostId),
     /// The store names no host of `[hosts]`, but an address.
     Address(IpAddr),
@@ -56,20 +56,20 @@ impl Routes {
     /// Waits for DNS, and for mail servers whose state is unknown, until the deadline of the query. A server
     /// without time for a probe counts as alive.
     pub fn choose(&self, asked: &Query<'_>) -> Result<Destination, Trouble> {
-        let way = self.way(asked)?;
-        self.follow(&way, asked, |id, host, port| {
-            let until = self.patient_until(asked);
+        let choice = self.choose_host(asked)?;
+        self.follow(&choice, asked, |id, host, port| {
+            let until = self.wait_until(asked);
             let ranking = host.ranking(asked.login);
-            if let Probing::Background(watchman) = &self.probing {
+            if let Probing::Background(monitor) = &self.probing {
                 let known = ranking.iter().filter_map(|(index, _)| {
-                    let address = self.whereabouts(id, *index).known()?;
-                    Some(Watched::new(address, port, asked.protocol))
+                    let address = self.server_address(id, *index).known()?;
+                    Some(ProbeTarget::new(address, port, asked.protocol))
                 });
-                watchman.watch(known);
+                monitor.add(known);
             }
             first_alive(host, &ranking, |index| {
                 let address = self.find(id, index, until)?;
-                let server = Watched::new(address, port, asked.protocol);
+                let server = ProbeTarget::new(address, port, asked.protocol);
                 match self.health(server, until) {
                     Health::Dead(why) => Err(format!("{address}: {why}")),
                     Health::Alive | Health::Unknown => Ok(address),
@@ -79,31 +79,31 @@ impl Routes {
     }
 
     /// The host that the store names, else the host of the routes.
-    pub(super) fn way(&self, asked: &Query<'_>) -> Result<Way, Trouble> {
-        let (aim, rule) = match asked.host {
+    pub(super) fn choose_host(&self, asked: &Query<'_>) -> Result<HostChoice, Trouble> {
+        let (target, rule) = match asked.host {
             None => self.table.find(asked.login).ok_or(Trouble::NoRoute)?,
             Some(host) => match self.table.declared(host) {
-                Some(aim) => (aim, Rule::User),
+                Some(target) => (target, Rule::User),
                 None => {
                     let unknown = |_| {
                         let what = "neither a host of [hosts] nor an address";
                         Trouble::UnknownHost(format!("{host}: {what}"))
                     };
-                    return Ok(Way {
+                    return Ok(HostChoice {
                         rule: Rule::User,
-                        passage: None,
-                        end: End::Address(host.parse().map_err(unknown)?),
+                        user_move: None,
+                        end: HostOrAddress::Address(host.parse().map_err(unknown)?),
                     });
                 }
             },
         };
-        let (end, passage) = match aim {
-            Aim::Host(host) => (host, None),
-            Aim::Move(index) => {
+        let (end, user_move) = match target {
+            RouteTarget::Host(host) => (host, None),
+            RouteTarget::Move(index) => {
                 let users = self.table.move_at(index).ok_or(Trouble::NoRoute)?;
-                let place = Place::of(asked.login);
+                let place = MovePlace::of(asked.login);
                 let stage = users.stage(place);
-                let passage = Passage {
+                let user_move = UserMove {
                     name: Arc::clone(&users.name),
                     place,
                     stage,
@@ -112,35 +112,35 @@ impl Routes {
                     Stage::Old | Stage::Moving => users.old,
                     Stage::New => users.new,
                 };
-                (host, Some(passage))
+                (host, Some(user_move))
             }
         };
-        Ok(Way {
+        Ok(HostChoice {
             rule,
-            passage,
-            end: End::Host(end),
+            user_move,
+            end: HostOrAddress::Host(end),
         })
     }
 
     /// The mail server at the end of a route; `pick` chooses one of several addresses for a port.
     pub(super) fn follow(
         &self,
-        way: &Way,
+        choice: &HostChoice,
         asked: &Query<'_>,
         pick: impl FnOnce(HostId, &Host, NonZeroU16) -> Result<IpAddr, Trouble>,
     ) -> Result<Destination, Trouble> {
-        if let Some(passage) = &way.passage
-            && passage.stage == Stage::Moving
+        if let Some(user_move) = &choice.user_move
+            && user_move.stage == Stage::Moving
         {
-            return Err(Trouble::Moving(passage.to_string()));
+            return Err(Trouble::Moving(user_move.to_string()));
         }
         let port_of = |ports: Ports| asked.port.unwrap_or_else(|| ports.of(asked.protocol));
-        let (name, address, port, master) = match way.end {
-            End::Address(address) => {
+        let (name, address, port, master) = match choice.end {
+            HostOrAddress::Address(address) => {
                 let name = asked.host.unwrap_or_default().into();
                 (name, address, port_of(self.table.ports), None)
             }
-            End::Host(id) => {
+            HostOrAddress::Host(id) => {
                 let host = &self.table.hosts()[id.index()];
                 let name = Arc::clone(&host.name);
                 let port = port_of(host.ports);
@@ -164,24 +164,24 @@ impl Routes {
         self.table
             .allowed
             .check(address)
-            .map_err(|why| match way.end {
-                End::Address(_) => Trouble::UnknownHost(why),
-                End::Host(_) => Trouble::Host(format!("{name}: {why}")),
+            .map_err(|why| match choice.end {
+                HostOrAddress::Address(_) => Trouble::UnknownHost(why),
+                HostOrAddress::Host(_) => Trouble::Host(format!("{name}: {why}")),
             })?;
         Ok(Destination {
             host: name,
-            rule: way.rule,
-            passage: way.passage.clone(),
+            rule: choice.rule,
+            user_move: choice.user_move.clone(),
             upstream,
             master,
         })
     }
 
-    fn whereabouts(&self, host: HostId, server: usize) -> &Whereabouts {
-        let servers = self.whereabouts.get(host.index());
+    fn server_address(&self, host: HostId, server: usize) -> &ServerAddress {
+        let servers = self.server_addresses.get(host.index());
         servers
             .and_then(|servers| servers.get(server))
-            .unwrap_or(&Whereabouts::Unused)
+            .unwrap_or(&ServerAddress::Unused)
     }
 
     /// The address of a server; waits for DNS until `until`, and no longer than a look-up may take.
@@ -191,33 +191,33 @@ impl Routes {
         server: usize,
         until: Instant,
     ) -> Result<IpAddr, String> {
-        let until = until.min(Instant::now() + self.patience);
-        self.whereabouts(host, server).find(until)
+        let until = until.min(Instant::now() + self.max_wait);
+        self.server_address(host, server).find(until)
     }
 
     /// Until when the program waits for the state of one of several servers. In a server process, a name that
     /// DNS does not know counts as dead; the long wait is only for a host's single server.
-    pub(super) fn patient_until(&self, asked: &Query<'_>) -> Instant {
-        let patience = match &self.probing {
+    pub(super) fn wait_until(&self, asked: &Query<'_>) -> Instant {
+        let max_wait = match &self.probing {
             Probing::InLine => return asked.deadline,
-            Probing::Off => POOL_PATIENCE,
-            Probing::Background(_) => POOL_PATIENCE.min(self.table.probes.timeout + SLACK),
+            Probing::Off => POOL_WAIT,
+            Probing::Background(_) => POOL_WAIT.min(self.table.probes.timeout + SLACK),
         };
-        asked.deadline.min(Instant::now() + patience)
+        asked.deadline.min(Instant::now() + max_wait)
     }
 
-    pub(super) fn health(&self, server: Watched, until: Instant) -> Health {
+    pub(super) fn health(&self, server: ProbeTarget, until: Instant) -> Health {
         match &self.probing {
             Probing::Off => Health::Unknown,
-            Probing::Background(watchman) => {
-                watchman.watch([server]);
-                watchman.health(&server, until)
+            Probing::Background(monitor) => {
+                monitor.add([server]);
+                monitor.health(&server, until)
             }
             Probing::InLine => self.probe_now(server, until),
         }
     }
 
-    pub(super) fn probe_now(&self, server: Watched, until: Instant) -> Health {
+    pub(super) fn probe_now(&self, server: ProbeTarget, until: Instant) -> Health {
         let probes = self.table.probes;
         let left = until.saturating_duration_since(Instant::now());
         if left.is_zero() {
@@ -226,11 +226,11 @@ impl Routes {
         let timeout = probes.timeout.min(left);
         match probe(probes.kind, server.address, server.protocol, timeout) {
             Ok(()) => Health::Alive,
-            Err(Fault::Dead(why)) => {
+            Err(ProbeFailure::Dead(why)) => {
                 log::debug!("mail server {server} is dead: {why}");
                 Health::Dead(why.into())
             }
-            Err(Fault::Ours(why)) => {
+            Err(ProbeFailure::NotProbed(why)) => {
                 log::warn!("mail server {server} cannot be probed: {why}");
                 Health::Unknown
             }

@@ -7,13 +7,13 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 
-use super::choose::{End, first_alive};
-use super::watch::Watched;
-use super::{Destination, Health, HostId, Passage, Probing, Query, Role, Routes, Rule, Score};
+use super::choose::{HostOrAddress, first_alive};
+use super::monitor::ProbeTarget;
+use super::{Destination, Health, HostId, Probing, Query, Role, Routes, Rule, Score, UserMove};
 use crate::nginx::refusal::Trouble;
 
 /// The maximum number of servers that are probed at the same time.
-const LOOKS_AT_ONCE: usize = 8;
+const MAX_CONCURRENT_PROBES: usize = 8;
 
 /// The route of a login, with every decision on the way.
 #[derive(Clone, Debug)]
@@ -21,7 +21,7 @@ pub struct Explanation {
     /// The rule that named the host, and the host; `None` without one.
     pub host: Option<(Rule, Arc<str>)>,
     /// The move that led to the host.
-    pub passage: Option<Passage>,
+    pub user_move: Option<UserMove>,
     /// The servers of a host with several of them: the first choice first, those without users last.
     pub candidates: Vec<Candidate>,
     /// The answer to nginx.
@@ -48,25 +48,25 @@ pub struct Candidate {
 impl Routes {
     /// Explains where a login goes. For routes made by [`Routes::lazy`]; takes as long as a few probes.
     pub fn explain(&self, asked: &Query<'_>) -> Explanation {
-        let way = match self.way(asked) {
-            Ok(way) => way,
+        let choice = match self.choose_host(asked) {
+            Ok(choice) => choice,
             Err(trouble) => {
                 return Explanation {
                     host: None,
-                    passage: None,
+                    user_move: None,
                     candidates: Vec::new(),
                     outcome: Err(trouble),
                 };
             }
         };
-        let name = match way.end {
-            End::Address(address) => address.to_string().into(),
-            End::Host(id) => Arc::clone(&self.table.hosts()[id.index()].name),
+        let name = match choice.end {
+            HostOrAddress::Address(address) => address.to_string().into(),
+            HostOrAddress::Host(id) => Arc::clone(&self.table.hosts()[id.index()].name),
         };
         let mut candidates = Vec::new();
-        let outcome = self.follow(&way, asked, |id, host, port| {
+        let outcome = self.follow(&choice, asked, |id, host, port| {
             let ranking = host.ranking(asked.login);
-            let looks = self.look_at_all(id, host.servers.len(), port, asked);
+            let looks = self.probe_all(id, host.servers.len(), port, asked);
             let drained = (0..host.servers.len()).filter(|index| {
                 let ranked = |(other, _): &(usize, Score)| other == index;
                 !ranking.iter().any(ranked)
@@ -94,15 +94,15 @@ impl Routes {
             })
         });
         Explanation {
-            host: Some((way.rule, name)),
-            passage: way.passage,
+            host: Some((choice.rule, name)),
+            user_move: choice.user_move,
             candidates,
             outcome,
         }
     }
 
     /// The address and the health of each server of a host.
-    fn look_at_all(
+    fn probe_all(
         &self,
         host: HostId,
         servers: usize,
@@ -118,11 +118,11 @@ impl Routes {
                 let Some(look) = looks.get(index) else {
                     return;
                 };
-                let until = self.patient_until(asked);
+                let until = self.wait_until(asked);
                 let address = self.find(host, index, until);
                 let health = match &address {
                     Ok(address) if !matches!(self.probing, Probing::Off) => {
-                        self.probe_now(Watched::new(*address, port, asked.protocol), until)
+                        self.probe_now(ProbeTarget::new(*address, port, asked.protocol), until)
                     }
                     _ => Health::Unknown,
                 };
@@ -130,7 +130,7 @@ impl Routes {
             }
         };
         thread::scope(|scope| {
-            for _ in 1..servers.min(LOOKS_AT_ONCE) {
+            for _ in 1..servers.min(MAX_CONCURRENT_PROBES) {
                 // Without these threads the probes only take longer.
                 let _helper = thread::Builder::new().spawn_scoped(scope, work);
             }

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::num::NonZeroU16;
 use std::sync::Arc;
 
-use super::bad::Bad;
+use super::bad_route::BadRoute;
 use super::master::MasterLogin;
 use super::place::Score;
 use crate::login::Upstream;
@@ -115,20 +115,20 @@ pub enum Target {
 
 impl Target {
     /// Parses an address, or a DNS name that cannot be taken for one.
-    pub fn parse(text: &str) -> Result<Self, Bad> {
+    pub fn parse(text: &str) -> Result<Self, BadRoute> {
         if text.is_empty() {
-            return Err(Bad::Empty);
+            return Err(BadRoute::Empty);
         }
         if let Ok(address) = text.parse() {
             return match Upstream::new(address, NonZeroU16::MIN) {
                 Some(_) => Ok(Self::Address(address)),
-                None => Err(Bad::Address(address)),
+                None => Err(BadRoute::Address(address)),
             };
         }
         if is_dns_name(text) {
             Ok(Self::Name(text.into()))
         } else {
-            Err(Bad::HostName(text.to_owned()))
+            Err(BadRoute::HostName(text.to_owned()))
         }
     }
 }

@@ -36,7 +36,7 @@ pub enum OwnPassword {
     /// This password, from the store.
     Known(Password),
     /// The store has it in clear, but `Auth-Pass` cannot carry it.
-    Unsayable,
+    CannotBeSent,
     /// An unknown one: the client showed a certificate or a token, computed a digest, or sent an app password
     /// or a master's password.
     Unknown,
@@ -57,7 +57,7 @@ pub enum NoPassword {
     /// The user's own password is unknown.
     Unknown,
     /// The user's own password is known, but `Auth-Pass` cannot carry it.
-    Unsayable,
+    CannotBeSent,
 }
 
 /// The login and password for nginx to send. `login` is the login that nginx has; `user` is the login for the
@@ -73,7 +73,7 @@ pub(super) fn credentials(
 ) -> Result<Credentials, NoPassword> {
     let needed = |master: &&MasterLogin| match own {
         OwnPassword::Unchecked => false,
-        OwnPassword::Unknown | OwnPassword::Unsayable => true,
+        OwnPassword::Unknown | OwnPassword::CannotBeSent => true,
         OwnPassword::Sent | OwnPassword::Known(_) => master.usage == MasterUse::Always,
     };
     if let Some(master) = master.filter(needed) {
@@ -89,7 +89,7 @@ pub(super) fn credentials(
         OwnPassword::Sent | OwnPassword::Unchecked => None,
         OwnPassword::Known(password) => Some(password),
         OwnPassword::Unknown => return Err(NoPassword::Unknown),
-        OwnPassword::Unsayable => return Err(NoPassword::Unsayable),
+        OwnPassword::CannotBeSent => return Err(NoPassword::CannotBeSent),
     };
     Ok(Credentials { user, password })
 }
@@ -129,7 +129,7 @@ mod tests {
     #[test]
     fn who_logs_in() {
         use MasterUse::{Always, WhenNeeded};
-        use OwnPassword::{Known, Sent, Unknown, Unsayable};
+        use OwnPassword::{CannotBeSent, Known, Sent, Unknown};
         let known = || Known(password("own"));
         let master = Ok("alice*nginx master-secret");
         let robert = Ok("robert*nginx master-secret");
@@ -139,9 +139,9 @@ mod tests {
             (None, None, known(), Ok("- own")),
             (None, Some("robert"), known(), Ok("robert own")),
             (None, None, Unknown, Err(NoPassword::Unknown)),
-            (None, None, Unsayable, Err(NoPassword::Unsayable)),
-            (Some(WhenNeeded), None, Unsayable, master),
-            (Some(Always), None, Unsayable, master),
+            (None, None, CannotBeSent, Err(NoPassword::CannotBeSent)),
+            (Some(WhenNeeded), None, CannotBeSent, master),
+            (Some(Always), None, CannotBeSent, master),
             (Some(WhenNeeded), None, Sent, Ok("- -")),
             (Some(WhenNeeded), Some("robert"), known(), Ok("robert own")),
             (Some(WhenNeeded), None, Unknown, master),

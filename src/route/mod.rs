@@ -1,7 +1,7 @@
 //! Chooses the mail server of a login: login → host → address and port.
 //!
 //! The store's host for the user takes precedence over the routes of the configuration. Both name a host, or
-//! a move between two hosts, where the login's [`Place`] decides. A host is one mail server, or several that
+//! a move between two hosts, where the login's [`MovePlace`] decides. A host is one mail server, or several that
 //! share its users by their [`Score`]s; the servers that probes find dead get no users.
 
 use std::collections::HashMap;
@@ -15,60 +15,60 @@ use crate::login::Upstream;
 use crate::sys::problem::Problem;
 
 mod allowed;
-mod bad;
+mod bad_route;
 mod choose;
 mod explain;
 mod host;
 mod master;
+mod monitor;
 mod moves;
 mod place;
 mod probe;
 mod table;
-mod watch;
 pub(crate) mod written;
 
 pub use allowed::AllowedNetworks;
-pub use bad::Bad;
+pub use bad_route::BadRoute;
 pub use choose::Query;
 pub use explain::{Candidate, Explanation};
 pub use host::{Host, HostId, Ports, Role, Server, State, Target};
 pub use master::{Credentials, MasterLogin, MasterUse, NoPassword, OwnPassword};
-pub use moves::{Move, Passage, Stage};
-pub use place::{Place, Score};
+pub use monitor::Health;
+pub use moves::{Move, Stage, UserMove};
+pub use place::{MovePlace, Score};
 pub use probe::{ProbeKind, Probes};
-pub use table::{Aim, Table};
-pub use watch::Health;
+pub use table::{RouteTarget, Table};
 
 use crate::net::dns::{Name, Purpose, Resolver};
-use watch::Watchman;
+use monitor::HealthMonitor;
 
 /// How long a request waits for an unknown address.
-const PATIENCE: Duration = Duration::from_secs(5);
+const DNS_WAIT: Duration = Duration::from_secs(5);
 
 /// How long a start or a reload waits for the addresses of names. A login waits itself for the address that
 /// it needs.
-const RELOAD_PATIENCE: Duration = Duration::from_millis(300);
+const RELOAD_WAIT: Duration = Duration::from_millis(300);
 
 /// The routes in use: a [`Table`], and the addresses of its hosts.
 pub struct Routes {
     table: Table,
     /// The addresses of the servers of each host in the table.
-    whereabouts: Vec<Vec<Whereabouts>>,
+    server_addresses: Vec<Vec<ServerAddress>>,
     resolver: Resolver,
     /// How long a request waits for an unknown address.
-    patience: Duration,
+    max_wait: Duration,
     probing: Probing,
 }
 
 /// The source of a mail server's address.
-enum Whereabouts {
+enum ServerAddress {
     Fixed(IpAddr),
     Named(Arc<Name>),
     /// The server gets no users, so its address is not needed.
     Unused,
 }
 
-impl Whereabouts {
+impl ServerAddress {
     fn name(&self) -> Option<&Arc<Name>> {
         match self {
             Self::Fixed(_) | Self::Unused => None,
@@ -104,7 +104,7 @@ enum Probing {
     /// It probes them when a login needs one.
     InLine,
     /// Probes in the background have found out.
-    Background(Watchman),
+    Background(HealthMonitor),
 }
 
 /// The mail server for a login.
@@ -115,7 +115,7 @@ pub struct Destination {
     /// The rule that named the host.
     pub rule: Rule,
     /// The move that led to the host.
-    pub passage: Option<Passage>,
+    pub user_move: Option<UserMove>,
     /// The address and port of the mail server.
     pub upstream: Upstream,
     /// The login that acts for every user there.
@@ -171,24 +171,24 @@ impl Routes {
     /// the first login for the host on. `before` are the routes that these replace: names that DNS cannot
     /// resolve keep the address that they have there, and the states of mail servers are taken over.
     pub fn open(table: &Table, resolver: Resolver, before: Option<&Self>) -> Self {
-        Self::start(table.clone(), resolver, before, PATIENCE)
+        Self::start(table.clone(), resolver, before, DNS_WAIT)
     }
 
     /// For a single request: looks up only the names that the request needs, and probes only the servers that
     /// it can get, at that time.
     pub fn lazy(table: &Table, resolver: Resolver) -> Self {
-        Self::idle(table.clone(), resolver, PATIENCE)
+        Self::idle(table.clone(), resolver, DNS_WAIT)
     }
 
-    fn start(table: Table, resolver: Resolver, before: Option<&Self>, patience: Duration) -> Self {
-        let mut routes = Self::idle(table, resolver, patience);
+    fn start(table: Table, resolver: Resolver, before: Option<&Self>, max_wait: Duration) -> Self {
+        let mut routes = Self::idle(table, resolver, max_wait);
         routes.look_names_up();
         if matches!(routes.probing, Probing::InLine) {
-            let watchman = Watchman::new(routes.table.probes);
+            let monitor = HealthMonitor::new(routes.table.probes);
             if let Some(Probing::Background(old)) = before.map(|before| &before.probing) {
-                watchman.take_over(old, |address| routes.is_in_a_pool(address));
+                monitor.take_over(old, |address| routes.is_in_a_pool(address));
             }
-            routes.probing = Probing::Background(watchman);
+            routes.probing = Probing::Background(monitor);
         }
         routes
     }
@@ -196,33 +196,33 @@ impl Routes {
     /// Looks up all names, and waits for a moment if an address is unknown.
     fn look_names_up(&self) {
         self.resolver.keep_fresh(self.table.resolve_ttl);
-        let until = Instant::now() + self.patience.min(RELOAD_PATIENCE);
+        let until = Instant::now() + self.max_wait.min(RELOAD_WAIT);
         for name in self.names().filter(|name| name.first().is_none()) {
             name.wait_for_first(until);
         }
     }
 
-    fn idle(table: Table, resolver: Resolver, patience: Duration) -> Self {
+    fn idle(table: Table, resolver: Resolver, max_wait: Duration) -> Self {
         // Looks up each name once, even if several hosts have it.
         let mut names: HashMap<Arc<str>, Arc<Name>> = HashMap::new();
         let mut locate = |host: &Host, server: &Server| {
             if host.state == State::Moving || server.role == Role::Drained {
-                return Whereabouts::Unused;
+                return ServerAddress::Unused;
             }
             match &server.target {
-                Target::Address(address) => Whereabouts::Fixed(*address),
+                Target::Address(address) => ServerAddress::Fixed(*address),
                 Target::Name(name) => {
                     let known = names.entry(Arc::clone(name)).or_insert_with(|| {
                         let allowed = table.allowed.clone();
                         let usable = move |found: &[IpAddr]| allowed.among(found);
                         resolver.name(name, Purpose::MailServer, usable)
                     });
-                    Whereabouts::Named(Arc::clone(known))
+                    ServerAddress::Named(Arc::clone(known))
                 }
             }
         };
         let all = table.hosts().iter();
-        let whereabouts = all
+        let addresses = all
             .map(|host| {
                 host.servers
                     .iter()
@@ -235,21 +235,21 @@ impl Routes {
             ProbeKind::Greeting | ProbeKind::Connect => Probing::InLine,
         };
         Self {
-            whereabouts,
+            server_addresses: addresses,
             table,
             resolver,
-            patience,
+            max_wait,
             probing,
         }
     }
 
     /// The mail servers without an address at the moment, as problems of the configuration `file`.
     pub fn unresolved(&self, file: &Path) -> Vec<Problem> {
-        let hosts = self.table.hosts().iter().zip(&self.whereabouts);
-        let servers = hosts.flat_map(|(host, whereabouts)| host.servers.iter().zip(whereabouts));
+        let hosts = self.table.hosts().iter().zip(&self.server_addresses);
+        let servers = hosts.flat_map(|(host, addresses)| host.servers.iter().zip(addresses));
         servers
-            .filter_map(|(server, whereabouts)| {
-                let name = whereabouts.name()?;
+            .filter_map(|(server, address)| {
+                let name = address.name()?;
                 let trouble = format!("{}: {}", name.host(), name.trouble()?);
                 Some(Problem {
                     file: file.to_owned(),
@@ -262,14 +262,17 @@ impl Routes {
     }
 
     fn names(&self) -> impl Iterator<Item = &Arc<Name>> {
-        self.whereabouts
+        self.server_addresses
             .iter()
             .flatten()
-            .filter_map(Whereabouts::name)
+            .filter_map(ServerAddress::name)
     }
 
     fn is_in_a_pool(&self, address: IpAddr) -> bool {
-        let pools = self.whereabouts.iter().filter(|servers| servers.len() > 1);
+        let pools = self
+            .server_addresses
+            .iter()
+            .filter(|servers| servers.len() > 1);
         pools
             .flatten()
             .any(|server| server.known() == Some(address))

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::host::HostId;
-use super::place::Place;
+use super::place::MovePlace;
 use crate::login::printable::Printable;
 
 /// A move as configured. Routes can name it in place of a host.
@@ -36,7 +36,7 @@ pub enum Stage {
 impl Move {
     /// The stage of the user with this place. A larger `moved` or `moving` puts no user back to an earlier
     /// stage.
-    pub fn stage(&self, place: Place) -> Stage {
+    pub fn stage(&self, place: MovePlace) -> Stage {
         if place.is_below(self.moved) {
             Stage::New
         } else if place.is_below(self.moving) {
@@ -59,17 +59,17 @@ impl fmt::Display for Stage {
 
 /// The move on the route of a login.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Passage {
+pub struct UserMove {
     /// The name of the move.
     pub name: Arc<str>,
     /// The login's place.
-    pub place: Place,
+    pub place: MovePlace,
     /// The stage of that place.
     pub stage: Stage,
 }
 
 /// `move old-to-new: place 47.80 %, moving`.
-impl fmt::Display for Passage {
+impl fmt::Display for UserMove {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let name = Printable(self.name.as_bytes());
         write!(f, "move {name}: place {}, {}", self.place, self.stage)
@@ -92,7 +92,7 @@ mod tests {
         };
         let login = |number| Login::new(format!("user{number}").into_bytes()).unwrap();
         (0..2000)
-            .map(|number| users.stage(Place::of(&login(number))))
+            .map(|number| users.stage(MovePlace::of(&login(number))))
             .collect()
     }
 
@@ -120,7 +120,7 @@ mod tests {
     #[test]
     fn alice_by_percentages() {
         // Her place is 47.80 %.
-        let alice = Place::of(&Login::new(b"alice@example.org".to_vec()).unwrap());
+        let alice = MovePlace::of(&Login::new(b"alice@example.org".to_vec()).unwrap());
         let host = HostId::FIRST;
         for (moved, moving, stage) in [
             (0, 0, Stage::Old),

@@ -17,9 +17,9 @@ use crate::login::Login;
 ///
 /// `printf %s alice@example.org | sha256sum` begins with `7a64adf2`, and 0x7a64adf2 / 2^32 is 47.80 %.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Place(u64);
+pub struct MovePlace(u64);
 
-impl Place {
+impl MovePlace {
     /// The place of `login`.
     pub fn of(login: &Login) -> Self {
         Self(hash(login, None))
@@ -32,7 +32,7 @@ impl Place {
 }
 
 /// In percent, with two decimals, truncated rather than rounded: 29.999 % is still below 30.
-impl fmt::Display for Place {
+impl fmt::Display for MovePlace {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let hundredths = (u128::from(self.0) * 10_000) >> 64;
         write!(f, "{}.{:02} %", hundredths / 100, hundredths % 100)
@@ -155,10 +155,10 @@ mod tests {
             ("bob@example.org", "40.78 %"),
             ("b\u{fc}cher", "58.42 %"),
         ] {
-            assert_eq!(Place::of(&login(text)).to_string(), place, "{text}");
+            assert_eq!(MovePlace::of(&login(text)).to_string(), place, "{text}");
         }
         let raw = Login::new(b"\xff\xfe".to_vec()).unwrap();
-        assert_eq!(Place::of(&raw).to_string(), "70.24 %");
+        assert_eq!(MovePlace::of(&raw).to_string(), "70.24 %");
     }
 
     #[test]
@@ -172,16 +172,16 @@ mod tests {
             (1 << 63, 50, false),
             ((1 << 63) - 1, 50, true),
         ] {
-            assert_eq!(Place(hash).is_below(percent), below, "{hash} {percent}");
+            assert_eq!(MovePlace(hash).is_below(percent), below, "{hash} {percent}");
         }
-        assert_eq!(Place(u64::MAX).to_string(), "99.99 %");
-        assert_eq!(Place(0).to_string(), "0.00 %");
+        assert_eq!(MovePlace(u64::MAX).to_string(), "99.99 %");
+        assert_eq!(MovePlace(0).to_string(), "0.00 %");
     }
 
     #[test]
     fn places_are_spread_evenly_and_never_leave_what_they_were_below() {
         const COUNT: usize = 10_000;
-        let places: Vec<_> = logins(COUNT).map(|login| Place::of(&login)).collect();
+        let places: Vec<_> = logins(COUNT).map(|login| MovePlace::of(&login)).collect();
         let mut before = vec![false; COUNT];
         for percent in 0..=100 {
             let now: Vec<_> = places.iter().map(|place| place.is_below(percent)).collect();

@@ -53,11 +53,11 @@ pub enum ProbeKind {
 
 /// Why a probe did not find a mail server alive.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Fault {
+pub(super) enum ProbeFailure {
     /// The server is dead; the text says why.
     Dead(String),
     /// This machine lacks a resource, so the state of the server is unknown.
-    Ours(String),
+    NotProbed(String),
 }
 
 /// Probes one mail server; takes no longer than `timeout` and [`GOODBYE`].
@@ -66,15 +66,16 @@ pub(super) fn probe(
     address: SocketAddr,
     protocol: Protocol,
     timeout: Duration,
-) -> Result<(), Fault> {
+) -> Result<(), ProbeFailure> {
     let deadline = Instant::now() + timeout;
     if kind == ProbeKind::Off {
         return Ok(());
     }
-    let late = |what: &str| Fault::Dead(format!("no {what} within {} ms", timeout.as_millis()));
+    let late =
+        |what: &str| ProbeFailure::Dead(format!("no {what} within {} ms", timeout.as_millis()));
     // The standard library refuses a time-out of zero.
-    let patience = timeout.max(Duration::from_millis(1));
-    let mut stream = match TcpStream::connect_timeout(&address, patience) {
+    let max_wait = timeout.max(Duration::from_millis(1));
+    let mut stream = match TcpStream::connect_timeout(&address, max_wait) {
         Ok(stream) => stream,
         Err(error) if is_late(&error) => return Err(late("connection")),
         Err(error) => return Err(fault(&error)),
@@ -93,14 +94,14 @@ pub(super) fn probe(
         Protocol::Smtp => b"220",
     };
     if greeting.starts_with(good) {
-        take_leave(&mut stream, protocol);
+        say_goodbye(&mut stream, protocol);
         Ok(())
     } else if greeting.is_empty() {
-        Err(Fault::Dead("it hung up without a greeting".into()))
+        Err(ProbeFailure::Dead("it hung up without a greeting".into()))
     } else {
         let greeting = greeting.trim_ascii_end();
         let start = Printable(greeting.get(..60).unwrap_or(greeting));
-        Err(Fault::Dead(format!("its greeting is \"{start}\"")))
+        Err(ProbeFailure::Dead(format!("its greeting is \"{start}\"")))
     }
 }
 
@@ -125,7 +126,7 @@ fn greeting(stream: &mut TcpStream, deadline: Instant) -> io::Result<Vec<u8>> {
 }
 
 /// Ends the session and lets the server close the connection. Errors are ignored.
-fn take_leave(stream: &mut TcpStream, protocol: Protocol) {
+fn say_goodbye(stream: &mut TcpStream, protocol: Protocol) {
     let goodbye: &[u8] = match protocol {
         Protocol::Imap => b"a LOGOUT\r\n",
         Protocol::Pop3 | Protocol::Smtp => b"QUIT\r\n",
@@ -152,7 +153,7 @@ fn is_late(error: &io::Error) -> bool {
 
 /// Decides whether the server or this machine causes an error. If this machine lacks descriptors, memory or a
 /// free port, all servers would seem dead at once.
-fn fault(error: &io::Error) -> Fault {
+fn fault(error: &io::Error) -> ProbeFailure {
     let ours = [
         Errno::MFILE,
         Errno::NFILE,
@@ -164,8 +165,8 @@ fn fault(error: &io::Error) -> Fault {
         Errno::PERM,
     ];
     match Errno::from_io_error(error) {
-        Some(errno) if ours.contains(&errno) => Fault::Ours(error.to_string()),
-        _ => Fault::Dead(error.kind().to_string()),
+        Some(errno) if ours.contains(&errno) => ProbeFailure::NotProbed(error.to_string()),
+        _ => ProbeFailure::Dead(error.kind().to_string()),
     }
 }
 
@@ -197,12 +198,12 @@ mod tests {
         address: SocketAddr,
         protocol: Protocol,
         timeout: Duration,
-    ) -> Result<(), Fault> {
+    ) -> Result<(), ProbeFailure> {
         probe(ProbeKind::Greeting, address, protocol, timeout)
     }
 
-    fn dead(why: &str) -> Result<(), Fault> {
-        Err(Fault::Dead(why.into()))
+    fn dead(why: &str) -> Result<(), ProbeFailure> {
+        Err(ProbeFailure::Dead(why.into()))
     }
 
     #[test]
@@ -306,10 +307,16 @@ mod tests {
     fn what_we_lack_says_nothing_about_the_server() {
         let error = |errno: Errno| io::Error::from_raw_os_error(errno.raw_os_error());
         for errno in [Errno::MFILE, Errno::NFILE, Errno::NOMEM] {
-            assert!(matches!(fault(&error(errno)), Fault::Ours(_)), "{errno}");
+            assert!(
+                matches!(fault(&error(errno)), ProbeFailure::NotProbed(_)),
+                "{errno}"
+            );
         }
         for errno in [Errno::CONNREFUSED, Errno::HOSTUNREACH, Errno::CONNRESET] {
-            assert!(matches!(fault(&error(errno)), Fault::Dead(_)), "{errno}");
+            assert!(
+                matches!(fault(&error(errno)), ProbeFailure::Dead(_)),
+                "{errno}"
+            );
         }
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::Rule;
 use super::allowed::AllowedNetworks;
-use super::bad::Bad;
+use super::bad_route::BadRoute;
 use super::host::{Host, HostId, Ports, Server, State, Target};
 use super::moves::Move;
 use super::probe::Probes;
@@ -24,10 +24,10 @@ pub struct Table {
     /// Sorted by name.
     moves: Vec<Move>,
     /// Both sorted by key.
-    logins: Vec<(Box<[u8]>, Aim)>,
-    domains: Vec<(Box<[u8]>, Aim)>,
-    letters: [Option<Aim>; 128],
-    default: Option<Aim>,
+    logins: Vec<(Box<[u8]>, RouteTarget)>,
+    domains: Vec<(Box<[u8]>, RouteTarget)>,
+    letters: [Option<RouteTarget>; 128],
+    default: Option<RouteTarget>,
     /// Whether logins are compared, and stored, in lower case.
     fold_case: bool,
     /// The default ports of hosts.
@@ -42,14 +42,14 @@ pub struct Table {
 
 /// The target of a name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Aim {
+pub enum RouteTarget {
     /// A host.
     Host(HostId),
     /// One of two hosts, chosen by the login: the index of a move in its table.
     Move(u32),
 }
 
-impl From<HostId> for Aim {
+impl From<HostId> for RouteTarget {
     fn from(host: HostId) -> Self {
         Self::Host(host)
     }
@@ -93,12 +93,12 @@ impl Table {
     }
 
     /// The host of `[hosts]`, or else the move of `[moves]`, with this name.
-    pub fn declared(&self, name: &str) -> Option<Aim> {
+    pub fn declared(&self, name: &str) -> Option<RouteTarget> {
         if let Some(host) = self.declared_host(name) {
-            return Some(Aim::Host(host));
+            return Some(RouteTarget::Host(host));
         }
         let index = self.moves.binary_search_by(|known| (*known.name).cmp(name));
-        Some(Aim::Move(u32::try_from(index.ok()?).ok()?))
+        Some(RouteTarget::Move(u32::try_from(index.ok()?).ok()?))
     }
 
     fn declared_host(&self, name: &str) -> Option<HostId> {
@@ -109,15 +109,15 @@ impl Table {
 
     /// The target of a route: a name of `[hosts]` or `[moves]`, else an address or a DNS name itself, as in
     /// the original script. `place` and `key` are those of the route in the configuration.
-    pub fn aim(
+    pub fn target(
         &mut self,
         name: &str,
         place: impl FnOnce() -> (usize, usize),
         key: &str,
-    ) -> Result<Aim, Bad> {
+    ) -> Result<RouteTarget, BadRoute> {
         match self.declared(name) {
-            Some(aim) => Ok(aim),
-            None => self.host(name, place, key).map(Aim::Host),
+            Some(target) => Ok(target),
+            None => self.host(name, place, key).map(RouteTarget::Host),
         }
     }
 
@@ -127,7 +127,7 @@ impl Table {
         name: &str,
         place: impl FnOnce() -> (usize, usize),
         key: &str,
-    ) -> Result<HostId, Bad> {
+    ) -> Result<HostId, BadRoute> {
         if let Some(id) = self.declared_host(name) {
             return Ok(id);
         }
@@ -135,7 +135,7 @@ impl Table {
             return Ok(*id);
         }
         let target = Target::parse(name)?;
-        let id = HostId::at(self.hosts.len()).ok_or(Bad::TooMany)?;
+        let id = HostId::at(self.hosts.len()).ok_or(BadRoute::TooMany)?;
         let name: Arc<str> = name.into();
         self.others.insert(Arc::clone(&name), id);
         self.hosts.push(Host {
@@ -149,40 +149,44 @@ impl Table {
     }
 
     /// Adds a route for one login.
-    pub fn route_login(&mut self, login: &str, aim: Aim) -> Result<(), Bad> {
+    pub fn route_login(&mut self, login: &str, target: RouteTarget) -> Result<(), BadRoute> {
         if login.is_empty() {
-            return Err(Bad::Empty);
+            return Err(BadRoute::Empty);
         }
         if let Some(flaw) = domain::login_flaw(login, "[routes.domain]") {
-            return Err(Bad::Flaw(flaw));
+            return Err(BadRoute::Flaw(flaw));
         }
-        let checked = Login::new(login.as_bytes().to_vec()).map_err(|_| Bad::Login)?;
+        let checked = Login::new(login.as_bytes().to_vec()).map_err(|_| BadRoute::Login)?;
         let key = if self.fold_case {
             domain::folded(checked.as_bytes()).to_ascii_lowercase()
         } else {
             domain::folded(checked.as_bytes()).into_owned()
         };
-        insert(&mut self.logins, key, aim)
+        insert(&mut self.logins, key, target)
     }
 
     /// Adds a route for all logins of a domain, or of all domains below it: `*.example.org`.
-    pub fn route_domain(&mut self, domain: &str, aim: Aim) -> Result<(), Bad> {
+    pub fn route_domain(&mut self, domain: &str, target: RouteTarget) -> Result<(), BadRoute> {
         if let Some(flaw) = domain::flaw(domain, true) {
-            return Err(Bad::Flaw(flaw));
+            return Err(BadRoute::Flaw(flaw));
         }
-        insert(&mut self.domains, domain::written(domain).into_bytes(), aim)
+        insert(
+            &mut self.domains,
+            domain::written(domain).into_bytes(),
+            target,
+        )
     }
 
     /// Adds a route for all logins that start with one of `letters`: `acfg`, `a-m`, `a-cx`.
-    pub fn route_letters(&mut self, letters: &str, aim: Aim) -> Result<(), Bad> {
+    pub fn route_letters(&mut self, letters: &str, target: RouteTarget) -> Result<(), BadRoute> {
         let mut routed = self.letters;
         for letter in each_letter(letters)? {
             for letter in [letter, self.other_case(letter)] {
                 let place = &mut routed[usize::from(letter)];
                 if place.is_some() {
-                    return Err(Bad::LetterTwice(char::from(letter)));
+                    return Err(BadRoute::LetterTwice(char::from(letter)));
                 }
-                *place = Some(aim);
+                *place = Some(target);
                 if self.other_case(letter) == letter {
                     break;
                 }
@@ -193,8 +197,8 @@ impl Table {
     }
 
     /// Sets the route of all other logins.
-    pub fn route_default(&mut self, aim: Aim) {
-        self.default = Some(aim);
+    pub fn route_default(&mut self, target: RouteTarget) {
+        self.default = Some(target);
     }
 
     /// Whether there is any route.
@@ -210,13 +214,13 @@ impl Table {
         &self.hosts
     }
 
-    /// The move with this index, from an [`Aim`].
+    /// The move with this index, from a [`RouteTarget`].
     pub(super) fn move_at(&self, index: u32) -> Option<&Move> {
         self.moves.get(index as usize)
     }
 
     /// The target of a login, and the rule: exact login, else domain, else first letter, else the default.
-    pub fn find(&self, login: &Login) -> Option<(Aim, Rule)> {
+    pub fn find(&self, login: &Login) -> Option<(RouteTarget, Rule)> {
         let typed = login.as_bytes();
         // On the stack, because this runs at every request.
         let mut buffer = [0; MAX_LOGIN_BYTES];
@@ -226,21 +230,21 @@ impl Table {
         let compared = if self.fold_case { &*folded } else { typed };
         let domain = login.domain().map_or(0, <[u8]>::len);
         let domain = folded.len() - domain..;
-        if let Some(aim) = look_up(&self.logins, compared) {
-            Some((aim, Rule::Login))
-        } else if let Some(aim) = self.of_domain(folded.get_mut(domain)?) {
-            Some((aim, Rule::Domain))
-        } else if let Some(aim) = self.first_letter(typed) {
-            Some((aim, Rule::FirstLetter))
+        if let Some(target) = look_up(&self.logins, compared) {
+            Some((target, Rule::Login))
+        } else if let Some(target) = self.of_domain(folded.get_mut(domain)?) {
+            Some((target, Rule::Domain))
+        } else if let Some(target) = self.first_letter(typed) {
+            Some((target, Rule::FirstLetter))
         } else {
-            self.default.map(|aim| (aim, Rule::Default))
+            self.default.map(|target| (target, Rule::Default))
         }
     }
 
     /// The target of a domain: by its own name, else by the longest domain above it. Overwrites the name.
-    fn of_domain(&self, domain: &mut [u8]) -> Option<Aim> {
-        if let Some(aim) = look_up(&self.domains, domain) {
-            return Some(aim);
+    fn of_domain(&self, domain: &mut [u8]) -> Option<RouteTarget> {
+        if let Some(target) = look_up(&self.domains, domain) {
+            return Some(target);
         }
         // The names for all domains below another sort first, and most tables have none.
         let (first, _) = self.domains.first()?;
@@ -257,7 +261,7 @@ impl Table {
         })
     }
 
-    fn first_letter(&self, login: &[u8]) -> Option<Aim> {
+    fn first_letter(&self, login: &[u8]) -> Option<RouteTarget> {
         *self.letters.get(usize::from(*login.first()?))?
     }
 
@@ -271,27 +275,31 @@ impl Table {
     }
 }
 
-fn insert(routes: &mut Vec<(Box<[u8]>, Aim)>, key: Vec<u8>, aim: Aim) -> Result<(), Bad> {
+fn insert(
+    routes: &mut Vec<(Box<[u8]>, RouteTarget)>,
+    key: Vec<u8>,
+    target: RouteTarget,
+) -> Result<(), BadRoute> {
     match routes.binary_search_by(|(other, _)| (**other).cmp(&key)) {
-        Ok(_) => Err(Bad::Twice),
+        Ok(_) => Err(BadRoute::Twice),
         Err(place) => {
-            routes.insert(place, (key.into(), aim));
+            routes.insert(place, (key.into(), target));
             Ok(())
         }
     }
 }
 
-fn look_up(routes: &[(Box<[u8]>, Aim)], key: &[u8]) -> Option<Aim> {
+fn look_up(routes: &[(Box<[u8]>, RouteTarget)], key: &[u8]) -> Option<RouteTarget> {
     let index = routes.binary_search_by(|(other, _)| (**other).cmp(key));
     index.ok().map(|index| routes[index].1)
 }
 
 /// The letters of a set such as `a-cx`.
-fn each_letter(set: &str) -> Result<Vec<u8>, Bad> {
+fn each_letter(set: &str) -> Result<Vec<u8>, BadRoute> {
     let mut letters = Vec::new();
     let mut rest = set.chars().peekable();
     if rest.peek().is_none() {
-        return Err(Bad::Empty);
+        return Err(BadRoute::Empty);
     }
     while let Some(first) = rest.next() {
         let start = letter(first)?;
@@ -299,23 +307,23 @@ fn each_letter(set: &str) -> Result<Vec<u8>, Bad> {
             letters.push(start);
             continue;
         }
-        let last = rest.next().ok_or(Bad::Letter('-'))?;
+        let last = rest.next().ok_or(BadRoute::Letter('-'))?;
         let end = letter(last)?;
         let same_kind = start.is_ascii_digit() == end.is_ascii_digit()
             && start.is_ascii_uppercase() == end.is_ascii_uppercase();
         if start > end || !same_kind {
-            return Err(Bad::Range(first, last));
+            return Err(BadRoute::Range(first, last));
         }
         letters.extend(start..=end);
     }
     Ok(letters)
 }
 
-fn letter(letter: char) -> Result<u8, Bad> {
+fn letter(letter: char) -> Result<u8, BadRoute> {
     u8::try_from(letter)
         .ok()
         .filter(u8::is_ascii_alphanumeric)
-        .ok_or(Bad::Letter(letter))
+        .ok_or(BadRoute::Letter(letter))
 }
 
 #[cfg(test)]

@@ -13,8 +13,8 @@ use crate::login::{Login, Protocol};
 use crate::nginx::refusal::Trouble;
 
 mod lookups;
-mod patience;
 mod pools;
+mod waiting;
 
 /// What a lookup gets.
 #[derive(Clone, Copy)]
@@ -113,21 +113,21 @@ const NEVER: Duration = Duration::from_secs(3600);
 /// How patient the routes are with DNS.
 #[derive(Clone, Copy)]
 struct Timing {
-    patience: Duration,
+    max_wait: Duration,
     pause: Duration,
 }
 
 const TIMING: Timing = Timing {
-    patience: Duration::from_secs(20),
+    max_wait: Duration::from_secs(20),
     pause: NEVER,
 };
 
 fn start(table: Table, dns: &Dns, timing: Timing) -> Routes {
-    Routes::start(table, dns.asked_with(timing.pause), None, timing.patience)
+    Routes::start(table, dns.asked_with(timing.pause), None, timing.max_wait)
 }
 
 fn lazy(table: Table, dns: &Dns, timing: Timing) -> Routes {
-    Routes::idle(table, dns.asked_with(timing.pause), timing.patience)
+    Routes::idle(table, dns.asked_with(timing.pause), timing.max_wait)
 }
 
 /// A query of which the store says nothing, with time enough.
@@ -137,7 +137,7 @@ fn query(login: &Login) -> Query<'_> {
         protocol: Protocol::Imap,
         host: None,
         port: None,
-        deadline: Instant::now() + TIMING.patience,
+        deadline: Instant::now() + TIMING.max_wait,
     }
 }
 
@@ -269,7 +269,7 @@ fn mail_servers_are_in_the_allowed_networks_only() {
     let before = start(table.clone(), &dns, TIMING);
     assert!(chosen(&before, "alice").is_ok());
     table.allowed = allowed;
-    let after = Routes::start(table.clone(), dns.asked(), Some(&before), TIMING.patience);
+    let after = Routes::start(table.clone(), dns.asked(), Some(&before), TIMING.max_wait);
     for routes in [after, lazy(table, &dns, TIMING)] {
         let outside = "198.51.100.1 is in none of routes.allowed-networks";
         let trouble = Trouble::Host(format!("one.test: {outside}"));

@@ -17,15 +17,15 @@ fn table() -> Table {
     Table::new(Vec::new(), ports(), Duration::from_secs(300))
 }
 
-fn host(table: &mut Table, name: &str) -> Aim {
-    table.aim(name, || (1, 1), "routes").unwrap()
+fn host(table: &mut Table, name: &str) -> RouteTarget {
+    table.target(name, || (1, 1), "routes").unwrap()
 }
 
 fn found<'a>(table: &'a Table, login: &[u8]) -> Option<(&'a str, Rule)> {
     let login = Login::new(login.to_vec()).unwrap();
     match table.find(&login)? {
-        (Aim::Host(host), rule) => Some((&table.hosts()[host.index()].name, rule)),
-        (Aim::Move(index), rule) => Some((&table.move_at(index)?.name, rule)),
+        (RouteTarget::Host(host), rule) => Some((&table.hosts()[host.index()].name, rule)),
+        (RouteTarget::Move(index), rule) => Some((&table.move_at(index)?.name, rule)),
     }
 }
 
@@ -82,8 +82,11 @@ fn folded_logins_and_letters() {
     assert_eq!(found(&table, b"aLICE"), Some(("host", Rule::Login)));
     assert_eq!(found(&table, b"Zoe"), Some(("host", Rule::FirstLetter)));
     assert_eq!(found(&table, b"bob"), None);
-    assert_eq!(table.route_login("ALICE", id), Err(Bad::Twice));
-    assert_eq!(table.route_letters("Z", id), Err(Bad::LetterTwice('Z')));
+    assert_eq!(table.route_login("ALICE", id), Err(BadRoute::Twice));
+    assert_eq!(
+        table.route_letters("Z", id),
+        Err(BadRoute::LetterTwice('Z'))
+    );
 }
 
 #[test]
@@ -99,24 +102,30 @@ fn sets_and_ranges_of_letters() {
         assert_eq!(each_letter(set).unwrap(), letters.as_bytes(), "{set}");
     }
     for (set, bad) in [
-        ("", Bad::Empty),
-        ("c-a", Bad::Range('c', 'a')),
-        ("A-z", Bad::Range('A', 'z')),
-        ("0-a", Bad::Range('0', 'a')),
-        ("-a", Bad::Letter('-')),
-        ("a-", Bad::Letter('-')),
-        ("a b", Bad::Letter(' ')),
-        ("\u{e9}", Bad::Letter('\u{e9}')),
-        ("a-\u{e9}", Bad::Letter('\u{e9}')),
+        ("", BadRoute::Empty),
+        ("c-a", BadRoute::Range('c', 'a')),
+        ("A-z", BadRoute::Range('A', 'z')),
+        ("0-a", BadRoute::Range('0', 'a')),
+        ("-a", BadRoute::Letter('-')),
+        ("a-", BadRoute::Letter('-')),
+        ("a b", BadRoute::Letter(' ')),
+        ("\u{e9}", BadRoute::Letter('\u{e9}')),
+        ("a-\u{e9}", BadRoute::Letter('\u{e9}')),
     ] {
         assert_eq!(each_letter(set), Err(bad), "{set}");
     }
     let mut table = table();
     let id = host(&mut table, "host");
-    assert_eq!(table.route_letters("aba", id), Err(Bad::LetterTwice('a')));
+    assert_eq!(
+        table.route_letters("aba", id),
+        Err(BadRoute::LetterTwice('a'))
+    );
     assert!(!table.has_routes(), "a set counts whole or not at all");
     table.route_letters("ab", id).unwrap();
-    assert_eq!(table.route_letters("xb", id), Err(Bad::LetterTwice('b')));
+    assert_eq!(
+        table.route_letters("xb", id),
+        Err(BadRoute::LetterTwice('b'))
+    );
 }
 
 #[test]
@@ -139,7 +148,11 @@ fn addresses_and_names() {
     }
     for none in ["0.0.0.0", "::", "255.255.255.255", "224.0.0.1", "ff02::1"] {
         let address = none.parse().unwrap();
-        assert_eq!(Target::parse(none), Err(Bad::Address(address)), "{none}");
+        assert_eq!(
+            Target::parse(none),
+            Err(BadRoute::Address(address)),
+            "{none}"
+        );
     }
     for bad in [
         "mail host",
@@ -155,23 +168,30 @@ fn addresses_and_names() {
         "b\u{fc}cher.example",
         "a\r\nb",
     ] {
-        assert_eq!(Target::parse(bad), Err(Bad::HostName(bad.into())), "{bad}");
+        assert_eq!(
+            Target::parse(bad),
+            Err(BadRoute::HostName(bad.into())),
+            "{bad}"
+        );
     }
-    assert_eq!(Target::parse(""), Err(Bad::Empty));
+    assert_eq!(Target::parse(""), Err(BadRoute::Empty));
 }
 
 #[test]
 fn keys_that_no_login_or_domain_can_be() {
     let mut table = table();
     let id = host(&mut table, "host");
-    assert_eq!(table.route_login("a\nb", id), Err(Bad::Login));
-    assert_eq!(table.route_login(&"a".repeat(255), id), Err(Bad::Login));
-    assert_eq!(table.route_login("", id), Err(Bad::Empty));
-    let flaw = |what: &str| Err(Bad::Flaw(what.to_owned()));
+    assert_eq!(table.route_login("a\nb", id), Err(BadRoute::Login));
+    assert_eq!(
+        table.route_login(&"a".repeat(255), id),
+        Err(BadRoute::Login)
+    );
+    assert_eq!(table.route_login("", id), Err(BadRoute::Empty));
+    let flaw = |what: &str| Err(BadRoute::Flaw(what.to_owned()));
     let empty = flaw("must not be empty");
     assert_eq!(table.route_domain("", id), empty);
     let at = flaw("begins with an @: write \"example.org\"");
     assert_eq!(table.route_domain("@example.org", id), at);
     table.route_domain("example.org", id).unwrap();
-    assert_eq!(table.route_domain("EXAMPLE.org", id), Err(Bad::Twice));
+    assert_eq!(table.route_domain("EXAMPLE.org", id), Err(BadRoute::Twice));
 }

@@ -46,7 +46,7 @@ fn only_the_first_login_waits_for_a_lookup_and_never_more_than_eight_for_all() {
 fn reloads_begin_no_lookup_that_runs_already() {
     let dns = Dns::new(&[("one.test", Reply::Silence), ("two.test", Reply::Silence)]);
     let hasty = Timing {
-        patience: Duration::from_millis(20),
+        max_wait: Duration::from_millis(20),
         ..TIMING
     };
     let lookups = dns.asked();
@@ -57,7 +57,7 @@ fn reloads_begin_no_lookup_that_runs_already() {
             table,
             lookups.clone(),
             routes.as_ref(),
-            hasty.patience,
+            hasty.max_wait,
         ));
     }
     assert_eq!(dns.lookups(), 2);
@@ -143,13 +143,13 @@ fn routes_that_are_replaced_hand_on_their_addresses() {
     let dns = Dns::new(&[("one.test", Reply::Address("192.0.2.1"))]);
     let resolver = dns.asked();
     let routes = table("one.test", "192.0.2.2", NEVER);
-    let old = Routes::start(routes, resolver.clone(), None, TIMING.patience);
+    let old = Routes::start(routes, resolver.clone(), None, TIMING.max_wait);
     dns.set("one.test", Reply::Silence);
     let new = Routes::start(
         table("one.test", "192.0.2.2", NEVER),
         resolver,
         Some(&old),
-        TIMING.patience,
+        TIMING.max_wait,
     );
     assert_eq!(chosen(&new, "alice").unwrap(), "one default 192.0.2.1:143");
 }
@@ -161,7 +161,7 @@ fn without_an_address_the_wait_is_bounded_and_the_others_do_not_suffer() {
         ("two.test", Reply::Address("192.0.2.2")),
     ]);
     let timing = Timing {
-        patience: Duration::from_millis(50),
+        max_wait: Duration::from_millis(50),
         pause: NEVER,
     };
     let routes = start(table("one.test", "two.test", NEVER), &dns, timing);
@@ -196,7 +196,7 @@ fn a_lookup_is_waited_for_until_the_deadline_only() {
     let chosen = routes.choose(&asked);
     let trouble = Trouble::Host("one.test: no answer from DNS".into());
     assert_eq!(chosen.err(), Some(trouble));
-    assert!(started.elapsed() < TIMING.patience / 2);
+    assert!(started.elapsed() < TIMING.max_wait / 2);
 }
 
 #[test]

@@ -238,7 +238,7 @@ fn routes_that_are_replaced_hand_on_what_they_know() {
     // Nobody can be waited for.
     let mut hasty = table.clone();
     hasty.probes.timeout = Duration::ZERO;
-    let new = Routes::start(hasty, resolver, Some(&old), TIMING.patience);
+    let new = Routes::start(hasty, resolver, Some(&old), TIMING.max_wait);
     assert_eq!(lasts(&new, Protocol::Imap, 20), vec!["1"; 20]);
 }
 
@@ -440,6 +440,6 @@ fn an_explanation_ends_where_the_choice_does() {
         &Login::new(b"alice@example.org".to_vec()).unwrap(),
         Instant::now() + NEVER,
     ));
-    assert_eq!(explained.passage.unwrap().stage, Stage::Moving);
+    assert_eq!(explained.user_move.unwrap().stage, Stage::Moving);
     assert!(matches!(explained.outcome, Err(Trouble::Moving(_))));
 }

@@ -8,49 +8,64 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 const INTERVAL: Duration = Duration::from_secs(10);
 
-fn dead(why: &str) -> Result<(), Fault> {
-    Err(Fault::Dead(why.to_owned()))
+fn dead(why: &str) -> Result<(), ProbeFailure> {
+    Err(ProbeFailure::Dead(why.to_owned()))
 }
 
 #[test]
 fn what_is_learnt_from_one_probe_after_the_other() {
     let now = Instant::now();
-    let mut watch = Watch::new(now);
+    let mut monitored = Monitored::new(now);
     let alive = Health::Alive;
     let is_dead = |why: &str| Health::Dead(why.into());
     // What the probe said, what is known then, the news, and whether it is probed again at
     // once.
-    for (result, health, news, at_once) in [
+    for (result, health, change, at_once) in [
         (
-            Err(Fault::Ours("EMFILE".into())),
+            Err(ProbeFailure::NotProbed("EMFILE".into())),
             Health::Unknown,
             None,
             false,
         ),
         // Nothing is known to speak for it.
-        (dead("a"), is_dead("a"), Some(News::Dead("a".into())), false),
+        (
+            dead("a"),
+            is_dead("a"),
+            Some(HealthChange::Dead("a".into())),
+            false,
+        ),
         (dead("b"), is_dead("b"), None, false),
-        (Err(Fault::Ours("EMFILE".into())), is_dead("b"), None, false),
-        (Ok(()), alive.clone(), Some(News::AliveAgain), false),
+        (
+            Err(ProbeFailure::NotProbed("EMFILE".into())),
+            is_dead("b"),
+            None,
+            false,
+        ),
+        (Ok(()), alive.clone(), Some(HealthChange::AliveAgain), false),
         (Ok(()), alive.clone(), None, false),
         (dead("c"), alive.clone(), None, true),
         (Ok(()), alive.clone(), None, false),
         (dead("d"), alive.clone(), None, true),
         (
-            Err(Fault::Ours("EMFILE".into())),
+            Err(ProbeFailure::NotProbed("EMFILE".into())),
             alive.clone(),
             None,
             false,
         ),
-        (dead("e"), is_dead("e"), Some(News::Dead("e".into())), false),
-        (Ok(()), alive.clone(), Some(News::AliveAgain), false),
+        (
+            dead("e"),
+            is_dead("e"),
+            Some(HealthChange::Dead("e".into())),
+            false,
+        ),
+        (Ok(()), alive.clone(), Some(HealthChange::AliveAgain), false),
     ] {
         let what = format!("{result:?}");
-        assert_eq!(watch.learn(result, now, INTERVAL), news, "{what}");
-        assert_eq!(watch.health, health, "{what}");
-        assert_eq!(watch.due == now, at_once, "{what}");
+        assert_eq!(monitored.learn(result, now, INTERVAL), change, "{what}");
+        assert_eq!(monitored.health, health, "{what}");
+        assert_eq!(monitored.due == now, at_once, "{what}");
     }
-    let mut new = Watch::new(now);
+    let mut new = Monitored::new(now);
     assert_eq!(
         new.learn(Ok(()), now, INTERVAL),
         None,
@@ -61,35 +76,35 @@ fn what_is_learnt_from_one_probe_after_the_other() {
 #[test]
 fn one_probe_at_a_time_for_a_machine_and_the_longest_due_first() {
     let now = Instant::now();
-    let watched = |last: u8, protocol| {
+    let target = |last: u8, protocol| {
         let address = IpAddr::from([192, 0, 2, last]);
-        Watched::new(address, NonZeroU16::MIN, protocol)
+        ProbeTarget::new(address, NonZeroU16::MIN, protocol)
     };
-    let (one, two) = (watched(1, Protocol::Imap), watched(1, Protocol::Smtp));
-    let three = watched(2, Protocol::Imap);
-    let mut watches = Watches::default();
-    let due = |seconds| Watch {
+    let (one, two) = (target(1, Protocol::Imap), target(1, Protocol::Smtp));
+    let three = target(2, Protocol::Imap);
+    let mut state = MonitorState::default();
+    let due = |seconds| Monitored {
         due: now + Duration::from_secs(seconds),
-        ..Watch::new(now)
+        ..Monitored::new(now)
     };
-    watches.all.insert(one, due(2));
-    watches.all.insert(two, due(1));
-    watches.all.insert(three, due(3));
+    state.all.insert(one, due(2));
+    state.all.insert(two, due(1));
+    state.all.insert(three, due(3));
     let at = |seconds| now + Duration::from_secs(seconds);
-    assert_eq!(watches.next_due(now), None);
-    assert_eq!(watches.next_time(now, INTERVAL), Duration::from_secs(1));
-    assert_eq!(watches.next_due(at(9)), Some(two));
-    watches.busy.insert(two.address.ip());
-    assert_eq!(watches.next_due(at(9)), Some(three));
-    assert_eq!(watches.next_due(at(2)), None);
-    assert_eq!(watches.next_time(at(2), INTERVAL), Duration::from_secs(1));
-    watches.forget(now + FORGOTTEN);
-    assert!(watches.all.is_empty());
-    assert_eq!(watches.next_time(now, INTERVAL), INTERVAL);
+    assert_eq!(state.next_due(now), None);
+    assert_eq!(state.next_time(now, INTERVAL), Duration::from_secs(1));
+    assert_eq!(state.next_due(at(9)), Some(two));
+    state.busy.insert(two.address.ip());
+    assert_eq!(state.next_due(at(9)), Some(three));
+    assert_eq!(state.next_due(at(2)), None);
+    assert_eq!(state.next_time(at(2), INTERVAL), Duration::from_secs(1));
+    state.forget(now + FORGET_AFTER);
+    assert!(state.all.is_empty());
+    assert_eq!(state.next_time(now, INTERVAL), INTERVAL);
 }
 
 /// A server that greets, and counts whom.
-fn greeter(last: u8) -> (Watched, Arc<AtomicUsize>, TcpListener) {
+fn greeter(last: u8) -> (ProbeTarget, Arc<AtomicUsize>, TcpListener) {
     let listener = TcpListener::bind((Ipv4Addr::new(127, 0, 0, last), 0)).unwrap();
     let address = listener.local_addr().unwrap();
     let count = Arc::new(AtomicUsize::new(0));
@@ -102,7 +117,7 @@ fn greeter(last: u8) -> (Watched, Arc<AtomicUsize>, TcpListener) {
     });
     let port = NonZeroU16::new(address.port()).unwrap();
     (
-        Watched::new(address.ip(), port, Protocol::Imap),
+        ProbeTarget::new(address.ip(), port, Protocol::Imap),
         count,
         listener,
     )
@@ -131,12 +146,12 @@ fn wait_until(condition: impl Fn() -> bool) {
 #[test]
 fn the_first_who_asks_waits_and_nothing_else_is_probed() {
     let (server, count, _listener) = greeter(41);
-    let watchman = Watchman::new(probes(Duration::from_secs(3600)));
-    assert_eq!(watchman.health(&server, soon()), Health::Unknown);
-    watchman.watch([server]);
-    assert_eq!(watchman.health(&server, soon()), Health::Alive);
-    watchman.watch([server]);
-    assert_eq!(watchman.health(&server, Instant::now()), Health::Alive);
+    let monitor = HealthMonitor::new(probes(Duration::from_secs(3600)));
+    assert_eq!(monitor.health(&server, soon()), Health::Unknown);
+    monitor.add([server]);
+    assert_eq!(monitor.health(&server, soon()), Health::Alive);
+    monitor.add([server]);
+    assert_eq!(monitor.health(&server, Instant::now()), Health::Alive);
     // The greeter counts after it has greeted.
     wait_until(|| count.load(Ordering::SeqCst) > 0);
     assert_eq!(count.load(Ordering::SeqCst), 1);
@@ -147,25 +162,25 @@ fn who_asks_first_is_not_kept_longer_than_he_wants() {
     let silent = TcpListener::bind((Ipv4Addr::new(127, 0, 0, 42), 0)).unwrap();
     let port = NonZeroU16::new(silent.local_addr().unwrap().port()).unwrap();
     let address = silent.local_addr().unwrap().ip();
-    let server = Watched::new(address, port, Protocol::Imap);
-    let watchman = Watchman::new(probes(Duration::from_secs(3600)));
-    watchman.watch([server]);
+    let server = ProbeTarget::new(address, port, Protocol::Imap);
+    let monitor = HealthMonitor::new(probes(Duration::from_secs(3600)));
+    monitor.add([server]);
     let started = Instant::now();
     let until = started + Duration::from_millis(50);
-    assert_eq!(watchman.health(&server, until), Health::Unknown);
+    assert_eq!(monitor.health(&server, until), Health::Unknown);
     assert!(started.elapsed() >= Duration::from_millis(50));
     assert!(started.elapsed() < Duration::from_secs(5));
 }
 
 #[test]
-fn probing_ends_with_the_watchman_and_his_successor_knows_what_he_knew() {
+fn a_dropped_monitor_stops_probing_and_its_successor_has_the_known_states() {
     let (server, count, _listener) = greeter(43);
     let (other, other_count, _other_listener) = greeter(44);
-    let old = Watchman::new(probes(Duration::from_millis(1)));
-    old.watch([server, other]);
+    let old = HealthMonitor::new(probes(Duration::from_millis(1)));
+    old.add([server, other]);
     wait_until(|| count.load(Ordering::SeqCst) > 3 && other_count.load(Ordering::SeqCst) > 3);
     let shared = Arc::downgrade(&old.0);
-    let new = Watchman::new(probes(Duration::from_secs(3600)));
+    let new = HealthMonitor::new(probes(Duration::from_secs(3600)));
     new.take_over(&old, |address| address == server.address.ip());
     assert_eq!(new.health(&server, Instant::now()), Health::Alive);
     assert_eq!(new.health(&other, Instant::now()), Health::Unknown);
@@ -176,9 +191,9 @@ fn probing_ends_with_the_watchman_and_his_successor_knows_what_he_knew() {
 
 #[test]
 fn ports_of_single_users_cannot_fill_the_memory() {
-    let watchman = Watchman::new(Probes::OFF);
+    let monitor = HealthMonitor::new(Probes::OFF);
     let address = IpAddr::from([127, 0, 0, 1]);
     let ports = (1..=u16::MAX).filter_map(NonZeroU16::new);
-    watchman.watch(ports.map(|port| Watched::new(address, port, Protocol::Imap)));
-    assert_eq!(watchman.0.lock().all.len(), MAX_WATCHED);
+    monitor.add(ports.map(|port| ProbeTarget::new(address, port, Protocol::Imap)));
+    assert_eq!(monitor.0.lock().all.len(), MAX_MONITORED);
 }

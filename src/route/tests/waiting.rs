@@ -3,7 +3,7 @@
 use std::net::TcpListener;
 
 use super::*;
-use crate::route::watch::Watched;
+use crate::route::monitor::ProbeTarget;
 
 /// Two servers that take connections, on a port of their own.
 fn pair(network: u8) -> (u16, Vec<TcpListener>) {
@@ -51,7 +51,7 @@ fn one_of_several_is_waited_for_as_long_as_a_probe_takes_and_two_seconds_at_most
     let dns = Dns::new(&[]);
     let server = |probes| start(pool(20, 1, probes), &dns, TIMING);
     let ms = |milliseconds| Some(Duration::from_millis(milliseconds));
-    for (routes, patience) in [
+    for (routes, max_wait) in [
         (server(short), ms(600)),
         (server(long), ms(2000)),
         (server(off), ms(2000)),
@@ -65,14 +65,14 @@ fn one_of_several_is_waited_for_as_long_as_a_probe_takes_and_two_seconds_at_most
         };
         let before = Instant::now();
         let deadline = before + Duration::from_secs(30);
-        let until = routes.patient_until(&by(deadline));
+        let until = routes.wait_until(&by(deadline));
         let after = Instant::now();
-        match patience {
-            Some(patience) => assert!((before + patience..=after + patience).contains(&until)),
+        match max_wait {
+            Some(max_wait) => assert!((before + max_wait..=after + max_wait).contains(&until)),
             None => assert_eq!(until, deadline),
         }
         let soon = before + Duration::from_millis(10);
-        assert_eq!(routes.patient_until(&by(soon)), soon);
+        assert_eq!(routes.wait_until(&by(soon)), soon);
     }
 }
 
@@ -82,20 +82,20 @@ fn all_servers_of_a_host_are_probed_once_somebody_is_sent_there() {
     let (port, _listeners) = pair(21);
     let table = pool(21, port, connecting(Duration::from_secs(10)));
     let routes = start(table, &Dns::new(&[]), TIMING);
-    let Probing::Background(watchman) = &routes.probing else {
+    let Probing::Background(monitor) = &routes.probing else {
         panic!("a server probes in the background");
     };
     let servers = [1, 2].map(|last| {
         let port = NonZeroU16::new(port).unwrap();
-        Watched::new(address(21, last), port, Protocol::Imap)
+        ProbeTarget::new(address(21, last), port, Protocol::Imap)
     });
     let now = Instant::now;
     for server in &servers {
-        assert_eq!(watchman.health(server, now()), Health::Unknown);
+        assert_eq!(monitor.health(server, now()), Health::Unknown);
     }
     assert!(chosen(&routes, "alice").is_ok());
     wait_until(|| {
-        let alive = |server| watchman.health(server, now()) == Health::Alive;
+        let alive = |server| monitor.health(server, now()) == Health::Alive;
         servers.iter().all(alive)
     });
 }
@@ -113,14 +113,14 @@ fn a_server_that_nobody_has_asked_about_is_probed_when_somebody_does() {
         lazy(pool(22, port.get(), probes), &dns, TIMING),
     ] {
         let health = |last| {
-            let server = Watched::new(address(22, last), port, Protocol::Imap);
+            let server = ProbeTarget::new(address(22, last), port, Protocol::Imap);
             routes.health(server, Instant::now() + Duration::from_secs(20))
         };
         assert_eq!(health(1), Health::Alive);
         assert!(matches!(health(2), Health::Dead(_)));
     }
     let off = lazy(pool(22, port.get(), Probes::OFF), &dns, TIMING);
-    let server = Watched::new(address(22, 2), port, Protocol::Imap);
+    let server = ProbeTarget::new(address(22, 2), port, Protocol::Imap);
     let until = Instant::now() + Duration::from_secs(20);
     assert_eq!(off.health(server, until), Health::Unknown);
 }

@@ -8,7 +8,7 @@ use crate::login::MAX_LOGIN_BYTES;
 
 /// Why a key or value is not valid in a table of routes.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Bad {
+pub enum BadRoute {
     /// The value is empty.
     Empty,
     /// An address that no mail server can have, or that nginx refuses.
@@ -31,7 +31,7 @@ pub enum Bad {
     LetterTwice(char),
 }
 
-impl fmt::Display for Bad {
+impl fmt::Display for BadRoute {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Empty => f.write_str("must not be empty"),
@@ -64,4 +64,4 @@ impl fmt::Display for Bad {
     }
 }
 
-impl std::error::Error for Bad {}
+impl std::error::Error for BadRoute {}

@@ -12,30 +12,30 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::probe::{Fault, Probes, probe};
+use super::probe::{ProbeFailure, Probes, probe};
 use crate::login::Protocol;
 
 /// The maximum number of concurrent probes. Probes without an answer must not delay the others.
-const PROBES_AT_ONCE: usize = 8;
+const MAX_CONCURRENT_PROBES: usize = 8;
 
-/// The maximum number of watched servers. Further ones count as alive. A configuration has at most some
+/// The maximum number of monitored servers. Further ones count as alive. A configuration has at most some
 /// hundreds, but a store can give each user a different port.
-const MAX_WATCHED: usize = 4096;
+const MAX_MONITORED: usize = 4096;
 
-/// How long a server is watched after the last request for it.
-const FORGOTTEN: Duration = Duration::from_secs(3600);
+/// How long a server is monitored after the last request for it.
+const FORGET_AFTER: Duration = Duration::from_secs(3600);
 
 /// How much longer than a probe's time-out a request waits for its result.
 pub(super) const SLACK: Duration = Duration::from_millis(100);
 
 /// A mail server for one protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Watched {
+pub(super) struct ProbeTarget {
     pub(super) address: SocketAddr,
     pub(super) protocol: Protocol,
 }
 
-impl Watched {
+impl ProbeTarget {
     pub(super) fn new(address: IpAddr, port: NonZeroU16, protocol: Protocol) -> Self {
         Self {
             address: SocketAddr::new(address, port.get()),
@@ -45,7 +45,7 @@ impl Watched {
 }
 
 /// `192.0.2.1:143 (imap)`.
-impl fmt::Display for Watched {
+impl fmt::Display for ProbeTarget {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} ({})", self.address, self.protocol.word())
     }
@@ -72,11 +72,11 @@ impl fmt::Display for Health {
     }
 }
 
-//------------ Watch ---------------------------------------------------------
+//------------ Monitored -----------------------------------------------------
 
-/// One watched server.
+/// One monitored server.
 #[derive(Clone, Debug)]
-struct Watch {
+struct Monitored {
     health: Health,
     /// Whether the last probe failed and the one before succeeded.
     doubtful: bool,
@@ -88,12 +88,12 @@ struct Watch {
 
 /// A change that is logged.
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum News {
+enum HealthChange {
     Dead(Arc<str>),
     AliveAgain,
 }
 
-impl Watch {
+impl Monitored {
     fn new(now: Instant) -> Self {
         Self {
             health: Health::Unknown,
@@ -108,129 +108,129 @@ impl Watch {
     /// dead: a packet may be lost, and a busy server is sometimes late.
     fn learn(
         &mut self,
-        result: Result<(), Fault>,
+        result: Result<(), ProbeFailure>,
         now: Instant,
         interval: Duration,
-    ) -> Option<News> {
+    ) -> Option<HealthChange> {
         self.due = now + interval;
         match (result, &self.health) {
             (Ok(()), before) => {
                 let again = matches!(before, Health::Dead(_));
                 self.health = Health::Alive;
                 self.doubtful = false;
-                again.then_some(News::AliveAgain)
+                again.then_some(HealthChange::AliveAgain)
             }
-            (Err(Fault::Ours(_)), _) => None,
-            (Err(Fault::Dead(_)), Health::Alive) if !self.doubtful => {
+            (Err(ProbeFailure::NotProbed(_)), _) => None,
+            (Err(ProbeFailure::Dead(_)), Health::Alive) if !self.doubtful => {
                 self.doubtful = true;
                 self.due = now;
                 None
             }
-            (Err(Fault::Dead(why)), before) => {
-                let news = !matches!(before, Health::Dead(_));
+            (Err(ProbeFailure::Dead(why)), before) => {
+                let change = !matches!(before, Health::Dead(_));
                 let why: Arc<str> = why.into();
                 self.health = Health::Dead(Arc::clone(&why));
                 self.doubtful = false;
-                news.then_some(News::Dead(why))
+                change.then_some(HealthChange::Dead(why))
             }
         }
     }
 }
 
-//------------ Watchman ------------------------------------------------------
+//------------ HealthMonitor -------------------------------------------------
 
-/// Watches mail servers until it is dropped.
-pub(super) struct Watchman(Arc<Shared>);
+/// Monitors mail servers until it is dropped.
+pub(super) struct HealthMonitor(Arc<Shared>);
 
 struct Shared {
     probes: Probes,
-    watches: Mutex<Watches>,
-    /// Wakes the workers: a probe may be due, or the watchman has ended.
+    state: Mutex<MonitorState>,
+    /// Wakes the workers: a probe may be due, or the monitor has ended.
     work: Condvar,
     /// A probe has ended.
     results: Condvar,
 }
 
 #[derive(Default)]
-struct Watches {
-    all: BTreeMap<Watched, Watch>,
+struct MonitorState {
+    all: BTreeMap<ProbeTarget, Monitored>,
     /// The machines that are probed now: one probe at a time for each.
     busy: BTreeSet<IpAddr>,
     workers: usize,
     ended: bool,
 }
 
-impl Watchman {
+impl HealthMonitor {
     pub(super) fn new(probes: Probes) -> Self {
         Self(Arc::new(Shared {
             probes,
-            watches: Mutex::default(),
+            state: Mutex::default(),
             work: Condvar::new(),
             results: Condvar::new(),
         }))
     }
 
-    /// Continues to watch the servers of `before` on the machines that `still` accepts, with their known
+    /// Continues to monitor the servers of `before` on the machines that `still` accepts, with their known
     /// states.
     pub(super) fn take_over(&self, before: &Self, still: impl Fn(IpAddr) -> bool) {
         let known = before.0.lock().all.clone();
-        let mut watches = self.0.lock();
+        let mut state = self.0.lock();
         let now = Instant::now();
-        for (watched, watch) in known {
-            if still(watched.address.ip()) {
-                let due = watch.due.min(now + self.0.probes.interval);
-                let _new = watches.all.insert(watched, Watch { due, ..watch });
+        for (target, monitored) in known {
+            if still(target.address.ip()) {
+                let due = monitored.due.min(now + self.0.probes.interval);
+                let _new = state.all.insert(target, Monitored { due, ..monitored });
             }
         }
-        self.start_workers(&mut watches);
+        self.start_workers(&mut state);
     }
 
-    /// Watches these servers from now on.
-    pub(super) fn watch(&self, servers: impl IntoIterator<Item = Watched>) {
-        let mut watches = self.0.lock();
+    /// Monitors these servers from now on.
+    pub(super) fn add(&self, servers: impl IntoIterator<Item = ProbeTarget>) {
+        let mut state = self.0.lock();
         let now = Instant::now();
         let mut new = false;
         for server in servers {
-            if let Some(watch) = watches.all.get_mut(&server) {
-                watch.asked = now;
-            } else if watches.all.len() < MAX_WATCHED {
-                watches.all.insert(server, Watch::new(now));
+            if let Some(monitored) = state.all.get_mut(&server) {
+                monitored.asked = now;
+            } else if state.all.len() < MAX_MONITORED {
+                state.all.insert(server, Monitored::new(now));
                 new = true;
             }
         }
         if new {
-            self.start_workers(&mut watches);
+            self.start_workers(&mut state);
         }
     }
 
     /// The state of a server. While it is unknown, waits for the first probe: until `until`, and no longer
     /// than a probe takes.
-    pub(super) fn health(&self, server: &Watched, until: Instant) -> Health {
-        let mut watches = self.0.lock();
+    pub(super) fn health(&self, server: &ProbeTarget, until: Instant) -> Health {
+        let mut state = self.0.lock();
         loop {
-            let Some(watch) = watches.all.get(server) else {
+            let Some(monitored) = state.all.get(server) else {
                 return Health::Unknown;
             };
-            let until = until.min(watch.since + self.0.probes.timeout + SLACK);
+            let until = until.min(monitored.since + self.0.probes.timeout + SLACK);
             let left = until.saturating_duration_since(Instant::now());
-            if watch.health != Health::Unknown || left.is_zero() || watches.workers == 0 {
-                return watch.health.clone();
+            if monitored.health != Health::Unknown || left.is_zero() || state.workers == 0 {
+                return monitored.health.clone();
             }
-            let waited = self.0.results.wait_timeout(watches, left);
-            (watches, _) = waited.unwrap_or_else(PoisonError::into_inner);
+            let waited = self.0.results.wait_timeout(state, left);
+            (state, _) = waited.unwrap_or_else(PoisonError::into_inner);
         }
     }
 
-    /// Starts as many threads as can work at the same time, at most [`PROBES_AT_ONCE`].
-    fn start_workers(&self, watches: &mut Watches) {
-        while watches.workers < watches.all.len().min(PROBES_AT_ONCE) {
+    /// Starts as many threads as can work at the same time, at most [`MAX_CONCURRENT_PROBES`].
+    fn start_workers(&self, state: &mut MonitorState) {
+        while state.workers < state.all.len().min(MAX_CONCURRENT_PROBES) {
             let shared = Arc::clone(&self.0);
             let started = thread::Builder::new()
                 .name("probes".into())
                 .spawn(move || shared.work());
             match started {
-                Ok(_detached) => watches.workers += 1,
-                Err(error) if watches.workers == 0 => {
+                Ok(_detached) => state.workers += 1,
+                Err(error) if state.workers == 0 => {
                     log::error!("mail servers are not probed: no thread: {error}");
                     return;
                 }
@@ -242,7 +242,7 @@ impl Watchman {
     }
 }
 
-impl Drop for Watchman {
+impl Drop for HealthMonitor {
     fn drop(&mut self) {
         self.0.lock().ended = true;
         self.0.work.notify_all();
@@ -250,80 +250,81 @@ impl Drop for Watchman {
 }
 
 impl Shared {
-    /// Probes the servers that are due, until the watchman ends.
+    /// Probes the servers that are due, until the monitor ends.
     fn work(&self) {
-        let mut watches = self.lock();
-        while !watches.ended {
+        let mut state = self.lock();
+        while !state.ended {
             let now = Instant::now();
-            watches.forget(now);
-            let Some(watched) = watches.next_due(now) else {
-                let left = watches.next_time(now, self.probes.interval);
-                let waited = self.work.wait_timeout(watches, left);
-                (watches, _) = waited.unwrap_or_else(PoisonError::into_inner);
+            state.forget(now);
+            let Some(target) = state.next_due(now) else {
+                let left = state.next_time(now, self.probes.interval);
+                let waited = self.work.wait_timeout(state, left);
+                (state, _) = waited.unwrap_or_else(PoisonError::into_inner);
                 continue;
             };
-            let address = watched.address;
-            watches.busy.insert(address.ip());
-            drop(watches);
+            let address = target.address;
+            state.busy.insert(address.ip());
+            drop(state);
             let result = probe(
                 self.probes.kind,
                 address,
-                watched.protocol,
+                target.protocol,
                 self.probes.timeout,
             );
-            watches = self.lock();
-            watches.busy.remove(&address.ip());
-            let watch = watches.all.get_mut(&watched);
-            let news =
-                watch.and_then(|watch| watch.learn(result, Instant::now(), self.probes.interval));
+            state = self.lock();
+            state.busy.remove(&address.ip());
+            let monitored = state.all.get_mut(&target);
+            let change = monitored.and_then(|monitored| {
+                monitored.learn(result, Instant::now(), self.probes.interval)
+            });
             self.results.notify_all();
             // Another server on this machine may be due.
             self.work.notify_one();
-            if let Some(news) = news.filter(|_| !watches.ended) {
+            if let Some(change) = change.filter(|_| !state.ended) {
                 // Without the lock, because logging may block.
-                drop(watches);
-                tell(&watched, &news);
-                watches = self.lock();
+                drop(state);
+                log_change(&target, &change);
+                state = self.lock();
             }
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Watches> {
-        self.watches.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, MonitorState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Watches {
-    fn next_due(&self, now: Instant) -> Option<Watched> {
-        let free = |watched: &Watched| !self.busy.contains(&watched.address.ip());
+impl MonitorState {
+    fn next_due(&self, now: Instant) -> Option<ProbeTarget> {
+        let free = |target: &ProbeTarget| !self.busy.contains(&target.address.ip());
         let due = self
             .all
             .iter()
-            .filter(|(watched, watch)| watch.due <= now && free(watched));
-        let next = due.min_by_key(|(_, watch)| watch.due)?;
+            .filter(|(target, monitored)| monitored.due <= now && free(target));
+        let next = due.min_by_key(|(_, monitored)| monitored.due)?;
         Some(*next.0)
     }
 
     /// The time until the next probe is due; the end of a probe wakes the threads that wait for its machine.
     fn next_time(&self, now: Instant, interval: Duration) -> Duration {
-        let times = self.all.iter().filter_map(|(watched, watch)| {
-            let free = !self.busy.contains(&watched.address.ip());
-            free.then(|| watch.due.saturating_duration_since(now))
+        let times = self.all.iter().filter_map(|(target, monitored)| {
+            let free = !self.busy.contains(&target.address.ip());
+            free.then(|| monitored.due.saturating_duration_since(now))
         });
         times.min().unwrap_or(interval)
     }
 
     fn forget(&mut self, now: Instant) {
         self.all
-            .retain(|_, watch| now.saturating_duration_since(watch.asked) < FORGOTTEN);
+            .retain(|_, monitored| now.saturating_duration_since(monitored.asked) < FORGET_AFTER);
     }
 }
 
 /// Logs each change once, not each probe.
-fn tell(watched: &Watched, news: &News) {
-    match news {
-        News::Dead(why) => log::warn!("mail server {watched} is dead: {why}"),
-        News::AliveAgain => log::warn!("mail server {watched} is alive again"),
+fn log_change(target: &ProbeTarget, change: &HealthChange) {
+    match change {
+        HealthChange::Dead(why) => log::warn!("mail server {target} is dead: {why}"),
+        HealthChange::AliveAgain => log::warn!("mail server {target} is alive again"),
     }
 }
 
