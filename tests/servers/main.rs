@@ -10,6 +10,7 @@ mod support;
 
 mod cgi;
 mod client_certificates;
+mod dovecot_lua;
 mod e2e;
 mod fail2ban;
 mod fastcgi;

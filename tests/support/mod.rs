@@ -17,6 +17,7 @@ pub(crate) mod chains;
 pub(crate) mod databases;
 #[cfg(feature = "servers")]
 pub(crate) mod dovecot;
+pub(crate) mod dovecot_lua;
 pub(crate) mod fastcgi;
 pub(crate) mod fastcgi_streams;
 pub(crate) mod front_keys;
