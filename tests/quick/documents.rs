@@ -115,6 +115,20 @@ fn every_link_in_the_documents_leads_to_a_file_and_a_heading() {
     assert!(seen > 60, "only {seen} links");
 }
 
+/// Every page is in the table of contents of the book, once.
+#[test]
+fn the_book_has_every_page() {
+    let mut pages = pages();
+    let contents = pages.remove(Path::new("docs/SUMMARY.md")).unwrap();
+    let links = contents.split("](").skip(1);
+    let mut links: Vec<_> = links
+        .map(|rest| Path::new("docs").join(rest.split(')').next().unwrap()))
+        .collect();
+    links.sort();
+    let of_docs = pages.into_keys().filter(|page| page.starts_with("docs"));
+    assert_eq!(links, of_docs.collect::<Vec<_>>());
+}
+
 /// The words of `Display for Refusal`, which the log has as `cause`.
 fn causes() -> BTreeSet<String> {
     let mut folders = vec![root().join("src")];
