@@ -19,7 +19,7 @@ use nginx_mail_auth::front::fcgi::listener::{self, Listener, WebServers};
 use nginx_mail_auth::front::fcgi::server::Server;
 use nginx_mail_auth::service::OneRequest;
 use nginx_mail_auth::service::needs;
-use nginx_mail_auth::service::reload::{Live, Unusable};
+use nginx_mail_auth::service::reload::{ReloadingService, TemporaryFailureOnly};
 use nginx_mail_auth::sys::problem::Problem;
 use nginx_mail_auth::sys::{harden, logger};
 use signal_hook::consts::SIGHUP;
@@ -100,7 +100,7 @@ fn answer(file: &ConfigFile) -> Result<ExitCode, Box<dyn Error>> {
                 limits: Limits::default(),
                 web_servers: None,
             }
-            .run(Unusable)?;
+            .run(TemporaryFailureOnly)?;
             return Ok(ExitCode::SUCCESS);
         }
     };
@@ -113,7 +113,7 @@ fn answer(file: &ConfigFile) -> Result<ExitCode, Box<dyn Error>> {
         Err(_) => None,
     };
     logger::serve();
-    let live = Live::open_anyway(config, sandbox);
+    let live = ReloadingService::open_anyway(config, sandbox);
     let limits = live
         .current()
         .map_or_else(Limits::default, |service| service.config().fastcgi);
@@ -133,7 +133,7 @@ fn serve(file: &ConfigFile, addresses: &[String]) -> Result<ExitCode, Box<dyn Er
     let checked = match Config::load(config) {
         Ok(checked) => checked,
         // Including the warnings of the stores.
-        Err(_) => return Ok(complain(Live::open(config, None))),
+        Err(_) => return Ok(print_problems(ReloadingService::open(config, None))),
     };
     let inherited = listener::from_systemd()?;
     if addresses.is_empty() && inherited.is_empty() {
@@ -146,11 +146,11 @@ fn serve(file: &ConfigFile, addresses: &[String]) -> Result<ExitCode, Box<dyn Er
         Ok(Ok(live)) => live,
         failed => {
             own.iter().for_each(Listener::remove_file);
-            return failed.map(complain);
+            return failed.map(print_problems);
         }
     };
     let limits = checked.fastcgi;
-    let open_to_all = checked.fronts.are_anybody() && web_servers.is_none();
+    let open_to_all = checked.fronts.accept_everyone() && web_servers.is_none();
     // Otherwise it would stay in memory as long as the server runs.
     drop(checked);
     own.extend(inherited);
@@ -179,7 +179,7 @@ fn listen_and_load(
     config: &Config,
     addresses: &[String],
     own: &mut Vec<Listener>,
-) -> Result<Result<Live, Vec<Problem>>, Box<dyn Error>> {
+) -> Result<Result<ReloadingService, Vec<Problem>>, Box<dyn Error>> {
     let failed = |address: &String, error| format!("cannot listen on {address}: {error}");
     let rights = match config.socket_rights() {
         Ok(rights) => rights,
@@ -195,7 +195,7 @@ fn listen_and_load(
     let files = own.iter().flat_map(Listener::own_files);
     let sandbox = needs::enter(config, files.map(Path::to_path_buf).collect())?;
     logger::serve();
-    let live = match Live::open(&file.path, sandbox) {
+    let live = match ReloadingService::open(&file.path, sandbox) {
         Ok(live) => live,
         Err(problems) => return Ok(Err(problems)),
     };
@@ -206,7 +206,7 @@ fn listen_and_load(
 }
 
 /// Prints the problems of the configuration.
-fn complain<T>(loaded: Result<T, Vec<Problem>>) -> ExitCode {
+fn print_problems<T>(loaded: Result<T, Vec<Problem>>) -> ExitCode {
     for problem in loaded.err().into_iter().flatten() {
         eprintln!("{problem}");
     }

@@ -15,7 +15,7 @@ pub(crate) fn config(data: &[u8]) {
         Err(problems) => {
             assert!(!problems.is_empty());
             let lines = data.iter().filter(|byte| **byte == b'\n').count() + 1;
-            for (line, column) in problems.iter().filter_map(|problem| problem.place) {
+            for (line, column) in problems.iter().filter_map(|problem| problem.position) {
                 assert!((1..=lines).contains(&line) && column >= 1);
             }
         }

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use nginx_mail_auth::front::NoRequest;
 use nginx_mail_auth::front::fcgi::Limits;
-use nginx_mail_auth::front::fcgi::record::{Header, Kind};
+use nginx_mail_auth::front::fcgi::record::{Header, RecordKind};
 use nginx_mail_auth::front::params::Params;
 use nginx_mail_auth::nginx::answer::Messages;
 use nginx_mail_auth::nginx::refusal::{Refusal, Trouble};
@@ -159,12 +159,12 @@ fn read_records(mut bytes: &[u8]) -> usize {
         let (content, rest) = rest.split_at(header.content.into());
         bytes = rest.get(header.padding.into()..).expect("whole padding");
         match header.kind {
-            Kind::Stdout if content.is_empty() => ended = true,
-            Kind::Stdout => {
+            RecordKind::Stdout if content.is_empty() => ended = true,
+            RecordKind::Stdout => {
                 assert!(header.id != 0 && !ended);
                 stdout.extend_from_slice(content);
             }
-            Kind::End => {
+            RecordKind::End => {
                 assert!(header.id != 0 && content.len() == 8 && content[..4] == [0; 4]);
                 match content[4] {
                     // FCGI_REQUEST_COMPLETE: never without an answer.
@@ -180,7 +180,7 @@ fn read_records(mut bytes: &[u8]) -> usize {
                     status => assert!(matches!(status, 1 | 3) && stdout.is_empty() && !ended),
                 }
             }
-            Kind::GetValuesResult | Kind::UnknownType => assert_eq!(header.id, 0),
+            RecordKind::GetValuesResult | RecordKind::UnknownType => assert_eq!(header.id, 0),
             kind => panic!("{kind:?} is nothing that an application sends"),
         }
     }

@@ -110,7 +110,7 @@ pub(super) fn drive(
                 rest = later;
             }
             Event::Over => return (out, false),
-            Event::Broken(_) => return (out, true),
+            Event::Violation(_) => return (out, true),
         }
     }
 }

@@ -41,7 +41,7 @@ pub(crate) fn request(data: &[u8]) {
     };
     let keyed = Fronts {
         keys: Some(keys),
-        places: None,
+        allowed: None,
     };
     let _outline = Outline::of(&params);
     for fronts in [Fronts::default(), keyed] {

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, Once, PoisonError};
 
 use nginx_mail_auth::auth::{Chain, Gate, Pace, Source, Then};
 use nginx_mail_auth::config::Config;
-use nginx_mail_auth::front::pace::Departure;
+use nginx_mail_auth::front::pace::SendTime;
 use nginx_mail_auth::front::params::{Params, Peer};
 use nginx_mail_auth::login::Likeness;
 use nginx_mail_auth::login::Login;
@@ -229,8 +229,8 @@ impl World {
         let departure = self.service.respond(Peer::Unix, params, out);
         let said = said.lock().unwrap_or_else(PoisonError::into_inner);
         match out[start..].starts_with(b"Auth-Status: OK\n") {
-            true if departure != Departure::AtOnce => Err("it leaves as a refusal does"),
-            false if departure == Departure::AtOnce => Err("it does not leave as a refusal does"),
+            true if departure != SendTime::AtOnce => Err("it leaves as a refusal does"),
+            false if departure == SendTime::AtOnce => Err("it does not leave as a refusal does"),
             true => self.rightly(params, &said),
             false => Ok(()),
         }

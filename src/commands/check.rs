@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::path::Path;
 
-use super::{CommandError, Outcome, complain, warn};
+use super::{CommandError, Outcome, print_problems, warn};
 use crate::service::Service;
 
 /// Loads everything that `serve` loads, and resolves all names. Problems and warnings go to `err`.
@@ -14,7 +14,7 @@ pub(super) fn check(
 ) -> Result<Outcome, CommandError> {
     let looked = Service::inspect(config);
     warn(&looked.warnings, err)?;
-    complain(&looked.problems, err)?;
+    print_problems(&looked.problems, err)?;
     for found in &looked.found {
         writeln!(out, "{found}")?;
     }

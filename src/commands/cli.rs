@@ -61,7 +61,7 @@ pub enum Command {
     Check {
         /// Whose rights it has
         #[command(flatten)]
-        rights: RightsOf,
+        rights: RunAs,
     },
     /// Ask for a password, and show the answer and step by step why
     ///
@@ -79,7 +79,7 @@ pub enum Command {
         client_ip: Option<IpAddr>,
         /// Whose rights it has
         #[command(flatten)]
-        rights: RightsOf,
+        rights: RunAs,
     },
     /// Show where a login goes and why, without its password
     ///
@@ -96,7 +96,7 @@ pub enum Command {
         client_ip: Option<IpAddr>,
         /// Whose rights it has
         #[command(flatten)]
-        rights: RightsOf,
+        rights: RunAs,
     },
     /// Ask for a password, and print its hash for a password file
     ///
@@ -120,7 +120,7 @@ pub enum Command {
         command: ThrottleCommand,
         /// Whose rights it has
         #[command(flatten)]
-        rights: RightsOf,
+        rights: RunAs,
     },
     /// Print the manual page: nginx-mail-auth man | man -l -
     Man,
@@ -133,7 +133,7 @@ pub enum Command {
 
 /// Whose rights a command has.
 #[derive(Debug, Args)]
-pub struct RightsOf {
+pub struct RunAs {
     /// The user that the service runs as: the command, run by root, has its rights and no others.
     /// USER:GROUP for a number that the system does not know
     #[arg(long, global = true, value_name = "USER", value_hint = clap::ValueHint::Other)]

@@ -2,7 +2,7 @@
 
 use std::io::Write;
 
-use super::password::{Ask, ask_new};
+use super::password::{PasswordPrompt, ask_new};
 use super::{CommandError, Outcome};
 use crate::login::Login;
 use crate::secret::{Scheme, Secret};
@@ -11,7 +11,7 @@ use crate::secret::{Scheme, Secret};
 pub(super) fn hash(
     scheme: Scheme,
     login: Option<&str>,
-    ask: &mut impl Ask,
+    ask: &mut impl PasswordPrompt,
     out: &mut impl Write,
 ) -> Result<Outcome, CommandError> {
     if let Some(login) = login {

@@ -22,7 +22,7 @@ mod terminal;
 mod test;
 mod throttle;
 
-use password::{Ask, Console};
+use password::{Console, PasswordPrompt};
 
 /// How a command ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -92,7 +92,7 @@ pub fn run(command: &Command, config: &Path) -> Option<Result<Outcome, CommandEr
     {
         return Some(Err(CommandError::Input(why)));
     }
-    trusted_file::place::look_for_a_service();
+    trusted_file::path::look_for_a_service();
     // Not locked: the threads that resolve names write to the log.
     let (mut out, mut err) = (io::stdout(), io::stderr());
     let result = run_with(command, config, &mut Console::default(), &mut out, &mut err)?;
@@ -115,7 +115,7 @@ pub fn run(command: &Command, config: &Path) -> Option<Result<Outcome, CommandEr
 fn run_with(
     command: &Command,
     config: &Path,
-    ask: &mut impl Ask,
+    ask: &mut impl PasswordPrompt,
     out: &mut impl Write,
     err: &mut impl Write,
 ) -> Option<Result<Outcome, CommandError>> {
@@ -164,14 +164,14 @@ fn open(config: &Path, err: &mut impl Write) -> io::Result<Option<Service>> {
             Ok(Some(service.without_throttle()))
         }
         Err(problems) => {
-            complain(&problems, err)?;
+            print_problems(&problems, err)?;
             Ok(None)
         }
     }
 }
 
 /// Prints problems, one a line.
-fn complain(problems: &[Problem], err: &mut impl Write) -> io::Result<()> {
+fn print_problems(problems: &[Problem], err: &mut impl Write) -> io::Result<()> {
     problems
         .iter()
         .try_for_each(|problem| writeln!(err, "{problem}"))

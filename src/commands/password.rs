@@ -9,12 +9,12 @@ use super::terminal::Terminal;
 use crate::secret::{BadPassword, MAX_PASSWORD_BYTES, Password};
 
 /// The source of a password.
-pub(super) trait Ask {
+pub(super) trait PasswordPrompt {
     /// The bytes that were typed, without the end of the line.
     fn ask(&mut self, prompt: &str) -> io::Result<Zeroizing<Vec<u8>>>;
 
     /// Whether the input is hidden, so that typing errors go unnoticed.
-    fn is_blind(&self) -> bool;
+    fn hides_input(&self) -> bool;
 }
 
 /// The maximum length of a line in bytes: enough to detect that a password is too long.
@@ -26,15 +26,15 @@ pub(super) struct Console {
     terminal: Option<Terminal>,
 }
 
-impl Ask for Console {
+impl PasswordPrompt for Console {
     fn ask(&mut self, prompt: &str) -> io::Result<Zeroizing<Vec<u8>>> {
-        let mut line = if self.is_blind() {
+        let mut line = if self.hides_input() {
             let terminal = match self.terminal.take() {
                 Some(terminal) => terminal,
                 None => Terminal::open()?,
             };
             let terminal = self.terminal.insert(terminal);
-            terminal.read_unseen(prompt, MAX_LINE_BYTES)?
+            terminal.read_without_echo(prompt, MAX_LINE_BYTES)?
         } else {
             let mut line = Zeroizing::new(Vec::with_capacity(MAX_LINE_BYTES));
             io::stdin()
@@ -52,13 +52,13 @@ impl Ask for Console {
         Ok(line)
     }
 
-    fn is_blind(&self) -> bool {
+    fn hides_input(&self) -> bool {
         io::stdin().is_terminal()
     }
 }
 
 /// Asks once.
-pub(super) fn ask(ask: &mut impl Ask, prompt: &str) -> Result<Password, CommandError> {
+pub(super) fn ask(ask: &mut impl PasswordPrompt, prompt: &str) -> Result<Password, CommandError> {
     let typed = ask.ask(prompt).map_err(CommandError::ReadPassword)?;
     Password::new(typed.to_vec()).map_err(|bad| {
         CommandError::Input(match bad {
@@ -73,9 +73,9 @@ pub(super) fn ask(ask: &mut impl Ask, prompt: &str) -> Result<Password, CommandE
 }
 
 /// Asks for a new password, twice if a typing error would go unnoticed.
-pub(super) fn ask_new(whom: &mut impl Ask) -> Result<Password, CommandError> {
+pub(super) fn ask_new(whom: &mut impl PasswordPrompt) -> Result<Password, CommandError> {
     let password = ask(whom, "New password: ")?;
-    if whom.is_blind() && ask(whom, "Again: ")?.reveal() != password.reveal() {
+    if whom.hides_input() && ask(whom, "Again: ")?.reveal() != password.reveal() {
         return Err(CommandError::Input("the two passwords differ".to_owned()));
     }
     Ok(password)

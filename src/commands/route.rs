@@ -4,8 +4,8 @@ use std::io::{self, Write};
 use std::path::Path;
 use std::time::Instant;
 
-use super::test::{Attempt, Teller, tell_refusal};
-use super::throttle::foresee;
+use super::test::{Attempt, StepPrinter, print_refusal};
+use super::throttle::preview;
 use super::{CommandError, Outcome, open};
 use crate::auth::{Step, wanted};
 use crate::login::Login;
@@ -27,11 +27,11 @@ pub(super) fn route(
         return Ok(Outcome::BrokenConfig);
     };
     let login = attempt.login()?;
-    let refused = walk(&service, login.clone(), attempt, out)?;
+    let refused = print_steps(&service, login.clone(), attempt, out)?;
     if let Some(why) = &refused {
-        tell_refusal(why, out)?;
+        print_refusal(why, out)?;
     }
-    let throttled = foresee(&service, &login, attempt.client, out)?;
+    let throttled = preview(&service, &login, attempt.client, out)?;
     Ok(match refused.is_none() && throttled.is_none() {
         true => Outcome::Done,
         false => Outcome::Refused,
@@ -39,20 +39,20 @@ pub(super) fn route(
 }
 
 /// Prints each step; returns why the login has no mail server.
-fn walk(
+fn print_steps(
     service: &Service,
     typed: Login,
     attempt: &Attempt<'_>,
     out: &mut impl Write,
 ) -> io::Result<Option<Refusal>> {
     let gate = service.gate();
-    let mut teller = Teller::new(service.config(), out);
+    let mut printer = StepPrinter::new(service.config(), out);
     let login = match gate.logins.canonical(&typed) {
         Ok(login) => login,
         Err(why) => return Ok(Some(why.into())),
     };
     if login != typed {
-        teller.hear(&Step::Renamed(&login));
+        printer.print_step(&Step::Renamed(&login));
     }
     let asked = Question {
         login: &login,
@@ -62,8 +62,10 @@ fn walk(
         network: None,
         deadline: Instant::now() + gate.deadline,
     };
-    let found = gate.chain.presume(&asked, &mut |step| teller.hear(&step));
-    teller.written?;
+    let found = gate
+        .chain
+        .presume(&asked, &mut |step| printer.print_step(&step));
+    printer.written?;
     let account = match found {
         Ok(account) => account,
         Err(why) => return Ok(Some(why)),
@@ -71,12 +73,12 @@ fn walk(
     if matches!(account.passwords, Passwords::AskStore) {
         writeln!(
             out,
-            "note: only with a password does this store tell for sure whether it knows the login, \
+            "note: only with a password does this store print_route for sure whether it knows the login, \
              and where it goes"
         )?;
     }
     let way = gate.routes.explain(&wanted(&asked, &account));
-    tell(&way, &login, &account, out)?;
+    print_route(&way, &login, &account, out)?;
     let refusal = match way.outcome {
         Err(trouble) => Some(gate.chain.with_origin(trouble, &account).into()),
         Ok(_) => None,
@@ -95,7 +97,7 @@ fn refused(account: &Account, attempt: &Attempt<'_>) -> Option<Refusal> {
     (!allowed).then_some(Refusal::NetworkNotAllowed)
 }
 
-fn tell(
+fn print_route(
     way: &Explanation,
     login: &Login,
     account: &Account,

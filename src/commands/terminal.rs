@@ -56,7 +56,7 @@ impl Terminal {
             .name("terminal".to_owned())
             .spawn(move || {
                 for signal in signals.forever() {
-                    shared.give_way(signal, &terminal);
+                    shared.restore_and_raise(signal, &terminal);
                 }
             })?;
         Ok(Self { file, echo })
@@ -64,12 +64,12 @@ impl Terminal {
 
     /// Shows a prompt and reads one line of at most this many bytes without echo. The line end is
     /// not part of it; a longer line is truncated.
-    pub(super) fn read_unseen(
+    pub(super) fn read_without_echo(
         &mut self,
         prompt: &str,
         most: usize,
     ) -> io::Result<Zeroizing<Vec<u8>>> {
-        let silence = Silence::begin(self)?;
+        let echo_off = EchoOff::begin(self)?;
         (&*self.file).write_all(prompt.as_bytes())?;
         let mut line = Zeroizing::new(Vec::with_capacity(most));
         // A read from a terminal returns at most one line (termios(3), canonical mode), so the
@@ -84,15 +84,15 @@ impl Terminal {
             // The shell would execute the rest as a command.
             tcflush(&*self.file, QueueSelector::IFlush)?;
         }
-        drop(silence);
+        drop(echo_off);
         Ok(line)
     }
 }
 
 /// While this value exists, the terminal does not show the input.
-struct Silence<'a>(&'a Terminal);
+struct EchoOff<'a>(&'a Terminal);
 
-impl<'a> Silence<'a> {
+impl<'a> EchoOff<'a> {
     fn begin(terminal: &'a Terminal) -> io::Result<Self> {
         let before = tcgetattr(&*terminal.file)?;
         let mut silent = before.clone();
@@ -105,7 +105,7 @@ impl<'a> Silence<'a> {
     }
 }
 
-impl Drop for Silence<'_> {
+impl Drop for EchoOff<'_> {
     fn drop(&mut self) {
         if let Some(modes) = self.0.echo.lock().take() {
             let _gone = tcsetattr(&*self.0.file, OptionalActions::Now, &modes.before);
@@ -120,7 +120,7 @@ impl Echo {
 
     /// Does the default action of the signal, with the terminal restored. After a stop, the input
     /// is hidden again.
-    fn give_way(&self, signal: i32, terminal: &File) {
+    fn restore_and_raise(&self, signal: i32, terminal: &File) {
         // Held until the process ends or continues, so that no prompt begins in between.
         let off = self.lock();
         if let Some(modes) = &*off {

@@ -5,8 +5,8 @@ use std::net::IpAddr;
 use std::path::Path;
 use std::time::Instant;
 
-use super::password::{Ask, ask};
-use super::throttle::{Foreseen, foresee};
+use super::password::{PasswordPrompt, ask};
+use super::throttle::{Preview, preview};
 use super::{CommandError, Outcome, open};
 use crate::auth::{Step, Then};
 use crate::config::{Config, StoreConfig, UsersConfig};
@@ -39,7 +39,7 @@ impl Attempt<'_> {
 pub(super) fn test(
     config: &Path,
     attempt: &Attempt<'_>,
-    whom: &mut impl Ask,
+    whom: &mut impl PasswordPrompt,
     out: &mut impl Write,
     err: &mut impl Write,
 ) -> Result<Outcome, CommandError> {
@@ -60,12 +60,12 @@ pub(super) fn test(
         login: login.clone(),
         proof: Proof::Password(ask(whom, "Password: ")?),
     });
-    let mut teller = Teller::new(service.config(), out);
+    let mut printer = StepPrinter::new(service.config(), out);
     let mut answer = service
-        .decide(&request, &mut |step| teller.hear(&step))
+        .decide(&request, &mut |step| printer.print_step(&step))
         .answer;
-    teller.rest();
-    teller.written?;
+    printer.print_rest();
+    printer.written?;
     let (dialogue, messages) = (request.dialogue(), &service.config().messages);
     let mut headers = Vec::new();
     if let Err(unsayable) = answer.write(dialogue, messages, &mut headers) {
@@ -77,9 +77,9 @@ pub(super) fn test(
         let _texts_are_checked = answer.write(dialogue, messages, &mut headers);
     }
     if let Answer::Refuse { why, .. } = &answer {
-        tell_refusal(why, out)?;
+        print_refusal(why, out)?;
     }
-    if let Some(Foreseen { why, wait }) = foresee(&service, &login, attempt.client, out)? {
+    if let Some(Preview { why, wait }) = preview(&service, &login, attempt.client, out)? {
         // nginx would get this refusal without any store being asked. The answers of the stores are
         // useful nevertheless.
         let wait = service.gate().wait(&request).max(wait);
@@ -96,7 +96,7 @@ pub(super) fn test(
 }
 
 /// Why a login is not accepted, in one line.
-pub(super) fn tell_refusal(why: &Refusal, out: &mut impl Write) -> io::Result<()> {
+pub(super) fn print_refusal(why: &Refusal, out: &mut impl Write) -> io::Result<()> {
     let word = match why.is_temporary() {
         true => "temporary failure",
         false => "refused",
@@ -114,7 +114,7 @@ fn printable(text: &str) -> String {
 }
 
 /// Prints each step in a line, with the time it took.
-pub(super) struct Teller<'a, W> {
+pub(super) struct StepPrinter<'a, W> {
     config: &'a Config,
     last: Instant,
     out: &'a mut W,
@@ -122,7 +122,7 @@ pub(super) struct Teller<'a, W> {
     pub(super) written: io::Result<()>,
 }
 
-impl<'a, W: Write> Teller<'a, W> {
+impl<'a, W: Write> StepPrinter<'a, W> {
     pub(super) fn new(config: &'a Config, out: &'a mut W) -> Self {
         Self {
             config,
@@ -132,7 +132,7 @@ impl<'a, W: Write> Teller<'a, W> {
         }
     }
 
-    pub(super) fn hear(&mut self, step: &Step<'_>) {
+    pub(super) fn print_step(&mut self, step: &Step<'_>) {
         let took = self.last.elapsed();
         self.last = Instant::now();
         if self.written.is_ok() {
@@ -144,7 +144,7 @@ impl<'a, W: Write> Teller<'a, W> {
 
     /// Prints the time since the last step if it is significant: that of an unknown login is spent
     /// on a hash.
-    pub(super) fn rest(&mut self) {
+    pub(super) fn print_rest(&mut self) {
         let took = self.last.elapsed().as_secs_f64() * 1000.0;
         if self.written.is_ok() && took >= 1.0 {
             self.written = writeln!(self.out, "time spent all the same [{took:.3} ms]");
@@ -240,10 +240,10 @@ fn describe(account: &Account) -> String {
         Passwords::Stored(credentials) => match credentials.as_slice() {
             [] => "found, without a password".to_owned(),
             [only] => format!("found, scheme {}", only.secret.scheme()),
-            [first, rest @ ..] => format!(
+            [first, print_rest @ ..] => format!(
                 "found, scheme {}; other passwords: {}",
                 first.secret.scheme(),
-                rest.len()
+                print_rest.len()
             ),
         },
     };

@@ -16,7 +16,7 @@ struct Typist {
     blind: bool,
 }
 
-impl Ask for Typist {
+impl PasswordPrompt for Typist {
     fn ask(&mut self, _prompt: &str) -> io::Result<Zeroizing<Vec<u8>>> {
         if self.lines.is_empty() {
             return Err(io::ErrorKind::UnexpectedEof.into());
@@ -24,7 +24,7 @@ impl Ask for Typist {
         Ok(Zeroizing::new(self.lines.remove(0).as_bytes().to_vec()))
     }
 
-    fn is_blind(&self) -> bool {
+    fn hides_input(&self) -> bool {
         self.blind
     }
 }

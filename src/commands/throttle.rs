@@ -10,7 +10,7 @@ use std::time::Instant;
 
 use jiff::Timestamp;
 
-use super::{CommandError, Outcome, complain};
+use super::{CommandError, Outcome, print_problems};
 use crate::commands::cli::ThrottleCommand;
 use crate::config::Config;
 use crate::login::Login;
@@ -29,7 +29,7 @@ pub(super) fn throttle(
     let config = match Config::load(config) {
         Ok(config) => config,
         Err(problems) => {
-            complain(&problems, err)?;
+            print_problems(&problems, err)?;
             return Ok(Outcome::BrokenConfig);
         }
     };
@@ -52,7 +52,7 @@ pub(super) fn throttle(
             let keys: Vec<_> = all
                 .into_iter()
                 .map(|(key, _)| key)
-                .filter(|key| is_meant(key, *network, login.as_deref()))
+                .filter(|key| is_selected(key, *network, login.as_deref()))
                 .collect();
             throttle
                 .forget(&keys, deadline)
@@ -97,19 +97,19 @@ fn line(throttle: &Throttle, key: &Key, record: &Record, out: &mut impl Write) -
 }
 
 /// The answer that nginx gets instead of a decision.
-pub(super) struct Foreseen {
+pub(super) struct Preview {
     pub(super) why: Refusal,
     pub(super) wait: Option<NonZeroU32>,
 }
 
 /// Prints the effect of the counts on an attempt of this login, without counting it; returns the
 /// refusal that nginx would get because of them.
-pub(super) fn foresee(
+pub(super) fn preview(
     service: &Service,
     login: &Login,
     client: Option<IpAddr>,
     out: &mut impl Write,
-) -> io::Result<Option<Foreseen>> {
+) -> io::Result<Option<Preview>> {
     let config = service.config();
     let Some(settings) = config.throttle.as_ref().map(|throttle| &throttle.settings) else {
         return Ok(None);
@@ -122,7 +122,7 @@ pub(super) fn foresee(
     let Ok(counted) = service.gate().counted_login(login) else {
         return Ok(None);
     };
-    let believed = client.filter(|_| !config.fronts.are_anybody());
+    let believed = client.filter(|_| !config.fronts.accept_everyone());
     let throttle = Throttle::open(settings, Counting::Never, None);
     let look = match throttle.look(&counted, believed, Instant::now() + config.limits.deadline) {
         Ok(Some(look)) => look,
@@ -141,7 +141,7 @@ pub(super) fn foresee(
             let what_follows = "the temporary failure, if the server cannot read them either \
                                 (throttle.without-state)";
             writeln!(out, "nginx would get: {what_follows}")?;
-            return Ok(Some(Foreseen {
+            return Ok(Some(Preview {
                 why: Trouble::Throttle(what).into(),
                 wait: None,
             }));
@@ -174,7 +174,7 @@ pub(super) fn foresee(
         "nginx would get: throttled until {} ({what})",
         Time(until)
     )?;
-    Ok(Some(Foreseen {
+    Ok(Some(Preview {
         why,
         wait: look.wait,
     }))
@@ -190,7 +190,7 @@ fn rank(status: Status) -> u8 {
 }
 
 /// Whether a key is selected: all of them, unless some are named.
-fn is_meant(key: &Key, network: Option<Network>, login: Option<&OsStr>) -> bool {
+fn is_selected(key: &Key, network: Option<Network>, login: Option<&OsStr>) -> bool {
     let there = network.is_none_or(|wanted| {
         key.network()
             .is_some_and(|network| network.overlaps(&wanted.as_counted()))

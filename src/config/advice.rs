@@ -29,7 +29,7 @@ const SECONDS: [&str; 11] = [
 ];
 
 /// Tables whose keys are names that the administrator chooses.
-const NAMED: [&[&str]; 7] = [
+const FREE_NAME_TABLES: [&[&str]; 7] = [
     &["hosts"],
     &["moves"],
     &["logins", "aliases"],
@@ -40,7 +40,7 @@ const NAMED: [&[&str]; 7] = [
 ];
 
 /// An entry that cannot be parsed.
-pub(super) struct Slip<'a, 'i> {
+pub(super) struct BadEntry<'a, 'i> {
     /// The path of the entry.
     pub(super) path: &'a [Step],
     /// Its value; `None` if it was not found.
@@ -51,7 +51,7 @@ pub(super) struct Slip<'a, 'i> {
     pub(super) store: Option<&'a str>,
 }
 
-impl Slip<'_, '_> {
+impl BadEntry<'_, '_> {
     /// serde's `message` without the quoted value, and with what to write instead.
     pub(super) fn reworded(&self, message: &str) -> String {
         if let Some(name) = self.unquoted_name() {
@@ -80,8 +80,8 @@ impl Slip<'_, '_> {
             "integer" | "array" => "an",
             _ => "a",
         };
-        let remedy = self.remedy(wanted, kind).unwrap_or_default();
-        format!("must be {wanted}, not {article} {kind}{remedy}")
+        let correction = self.correction(wanted, kind).unwrap_or_default();
+        format!("must be {wanted}, not {article} {kind}{correction}")
     }
 
     fn wanted(&self, message: &str) -> Option<&'static str> {
@@ -98,14 +98,14 @@ impl Slip<'_, '_> {
         })
     }
 
-    fn remedy(&self, wanted: &str, kind: &str) -> Option<String> {
+    fn correction(&self, wanted: &str, kind: &str) -> Option<String> {
         let key = self.key();
         Some(match (wanted, kind) {
             _ if self.is(&["users"]) && kind == "table" => {
                 ": write [[users]], as there can be several".into()
             }
-            _ if self.is_name() && !self.homes(key).is_empty() => {
-                format!("; {}", belongs(key, &self.homes(key)))
+            _ if self.is_name() && !self.tables_with(key).is_empty() => {
+                format!("; {}", belongs(key, &self.tables_with(key)))
             }
             ("an integer", "string") if SECONDS.contains(&key) => {
                 ": write the seconds without quotes and unit".into()
@@ -140,7 +140,7 @@ impl Slip<'_, '_> {
 
     /// The keys, from the root of the file, that an unknown key probably means. They are not reported as
     /// missing.
-    pub(super) fn stands_for(&self, message: &str) -> Vec<String> {
+    pub(super) fn meant_keys(&self, message: &str) -> Vec<String> {
         if !message.starts_with("unknown field `") {
             return Vec::new();
         }
@@ -151,8 +151,8 @@ impl Slip<'_, '_> {
         if let Some(meant) = self.meant(&known) {
             return vec![dotted(parent) + "." + meant];
         }
-        let homes = self.home_names(key).into_iter();
-        homes.map(|table| format!("{table}.{key}")).collect()
+        let tables_with = self.table_names_with(key).into_iter();
+        tables_with.map(|table| format!("{table}.{key}")).collect()
     }
 
     /// The key of this table that the administrator probably meant.
@@ -175,9 +175,9 @@ impl Slip<'_, '_> {
             };
             return format!("unknown key; did you mean `{meant}`{file}?");
         }
-        let homes = self.homes(key);
-        if !homes.is_empty() {
-            return format!("unknown key in this table; {}", belongs(key, &homes));
+        let tables_with = self.tables_with(key);
+        if !tables_with.is_empty() {
+            return format!("unknown key in this table; {}", belongs(key, &tables_with));
         }
         match message.rfind("`, expected ") {
             Some(end) => format!("unknown key, {}", &message[end + "`, ".len()..]),
@@ -186,8 +186,8 @@ impl Slip<'_, '_> {
     }
 
     /// The other tables that have this key, as they are written in the file.
-    fn homes(&self, key: &str) -> Vec<String> {
-        let tables = self.home_names(key).into_iter();
+    fn tables_with(&self, key: &str) -> Vec<String> {
+        let tables = self.table_names_with(key).into_iter();
         tables
             .map(|table| match table {
                 "users" => "[[users]]".into(),
@@ -196,7 +196,7 @@ impl Slip<'_, '_> {
             .collect()
     }
 
-    fn home_names(&self, key: &str) -> Vec<&'static str> {
+    fn table_names_with(&self, key: &str) -> Vec<&'static str> {
         let own = self.path.first().and_then(Step::key).unwrap_or_default();
         let mut tables = keys_of("");
         tables.retain(|table| (*table != own || self.is_name()) && keys_of(table).contains(&key));
@@ -212,7 +212,7 @@ impl Slip<'_, '_> {
             table if depth == 1 => keys_of(&format!("{table}.x")).into_iter().collect(),
             _ => BTreeSet::new(),
         };
-        // A table in place of a string, or a key that hosts do not have.
+        // A table instead of a string, or a key that hosts do not have.
         let nested = match &self.path[depth..] {
             [_] => depth == 2,
             [_, key] if depth == 1 => {
@@ -265,7 +265,7 @@ impl Slip<'_, '_> {
 
     /// Whether the key is a name that the administrator chose.
     fn is_name(&self) -> bool {
-        NAMED.iter().any(|table| self.parent_is(table))
+        FREE_NAME_TABLES.iter().any(|table| self.parent_is(table))
     }
 }
 
@@ -276,7 +276,7 @@ fn is(path: &[Step], keys: &[&str]) -> bool {
 }
 
 fn named(path: &[Step]) -> bool {
-    NAMED.iter().any(|table| is(path, table))
+    FREE_NAME_TABLES.iter().any(|table| is(path, table))
 }
 
 fn belongs(key: &str, tables: &[String]) -> String {
@@ -302,14 +302,14 @@ impl KeyNames {
         self.0.binary_search(&name).ok()?;
         let keys = table.iter().copied().chain([name]);
         let path: Vec<_> = keys.map(|key| Step::Key(key.into())).collect();
-        let slip = Slip {
+        let entry = BadEntry {
             path: &path,
             value: None,
             alone: false,
             store: None,
         };
-        let homes = slip.homes(name);
-        (!homes.is_empty()).then(|| belongs(name, &homes))
+        let tables_with = entry.tables_with(name);
+        (!tables_with.is_empty()).then(|| belongs(name, &tables_with))
     }
 }
 

@@ -9,7 +9,7 @@ use toml::Spanned;
 use zeroize::Zeroizing;
 
 use super::source::Source;
-use super::{MAX_KEY_FILE_BYTES, Named, Use};
+use super::{FileUse, MAX_KEY_FILE_BYTES, NamedFile};
 use crate::login::rules::LoginRules;
 use crate::route::AllowedNetworks;
 use crate::sys::problem::Problem;
@@ -35,7 +35,7 @@ pub(super) struct Checker<'a> {
     pub(super) advice: Vec<Problem>,
     pub(super) files: Vec<(PathBuf, Fingerprint)>,
     pub(super) unfinished: Vec<PathBuf>,
-    pub(super) named: Vec<Named>,
+    pub(super) named: Vec<NamedFile>,
     /// `limits.max-hash-ms`.
     pub(super) max_hash_ms: u32,
     /// Whether the file itself has a secret.
@@ -68,7 +68,7 @@ impl Checker<'_> {
             Some(path) => {
                 let span = path.span();
                 let path = self.beside(path.get_ref());
-                self.name(key, &span, &path, Use::Read);
+                self.name(key, &span, &path, FileUse::Read);
                 return Some(path);
             }
         }
@@ -79,16 +79,16 @@ impl Checker<'_> {
     pub(super) fn folder(&mut self, key: &str, path: Option<&Spanned<String>>) -> Option<PathBuf> {
         let path = path?;
         let folder = self.path(key, &path.span(), Some(path))?;
-        self.name(key, &path.span(), &folder, Use::Write);
+        self.name(key, &path.span(), &folder, FileUse::Write);
         Some(folder)
     }
 
     /// Notes that the configuration names something, whether or not it can be used.
-    pub(super) fn name(&mut self, key: &str, span: &Range<usize>, path: &Path, usage: Use) {
-        self.named.push(Named {
+    pub(super) fn name(&mut self, key: &str, span: &Range<usize>, path: &Path, usage: FileUse) {
+        self.named.push(NamedFile {
             path: path.to_owned(),
             usage,
-            place: self.source.place(span.start),
+            position: self.source.position(span.start),
             key: key.to_owned(),
         });
     }
@@ -148,7 +148,7 @@ impl Checker<'_> {
     }
 
     /// A text that is not empty.
-    pub(super) fn filled(&mut self, key: &str, text: &Spanned<String>) -> Option<String> {
+    pub(super) fn non_empty(&mut self, key: &str, text: &Spanned<String>) -> Option<String> {
         if text.get_ref().is_empty() {
             self.report(&text.span(), key, "must not be empty");
             return None;
@@ -208,7 +208,7 @@ impl Checker<'_> {
         self.problems.push(problem);
     }
 
-    /// Reports what is wrong with a text at the place of the fault in it.
+    /// Reports what is wrong with a text at its position in the text.
     pub(super) fn report_flaw(&mut self, key: &str, text: &Spanned<String>, flaw: &Flaw) {
         let span = text.span();
         let place = match flaw.place() {

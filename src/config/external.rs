@@ -27,7 +27,7 @@ impl Checker<'_> {
         let issuer = external
             .issuer
             .as_ref()
-            .and_then(|issuer| self.filled("external.issuer", issuer));
+            .and_then(|issuer| self.non_empty("external.issuer", issuer));
         let Some(login) = &external.login else {
             if let Some(issuer) = &external.issuer {
                 self.report(&issuer.span(), "external.login", "is missing");

@@ -84,7 +84,10 @@ impl Checker<'_> {
     pub(super) fn socket(&mut self, bounds: &FastCgi) -> SocketConfig {
         let named = |name: &Option<Spanned<String>>| {
             let name = name.as_ref()?;
-            Some((name.get_ref().clone(), self.source.place(name.span().start)))
+            Some((
+                name.get_ref().clone(),
+                self.source.position(name.span().start),
+            ))
         };
         SocketConfig {
             owner: named(&bounds.socket_owner),

@@ -115,7 +115,7 @@ impl Checker<'_> {
         self.max_hash_ms = limits.max_hash_ms;
         let logins = self.logins(&file.logins);
         let fronts = self.fronts(file.nginx);
-        let vouched_for = !fronts.are_anybody();
+        let vouched_for = !fronts.accept_everyone();
         let any_users = !file.users.is_empty();
         let users = self.users(file.users);
         let routes = self.table(

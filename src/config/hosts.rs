@@ -127,14 +127,14 @@ impl Checker<'_> {
         span: Range<usize>,
         address: Option<Spanned<String>>,
     ) -> Option<Server> {
-        // An address that is written as a string has the place of the whole entry.
+        // An address that is written as a string has the position of the whole entry.
         let (span, key) = match address.as_ref().map(Spanned::span) {
             Some(own) if own.end == 0 => (span, key.to_owned()),
             Some(own) => (own, format!("{key}.address")),
             None => (span, format!("{key}.address")),
         };
         let target = self.address(&span, &key, address)?;
-        let place = matches!(target, Target::Name(_)).then(|| self.source.place(span.start));
+        let place = matches!(target, Target::Name(_)).then(|| self.source.position(span.start));
         Some(Server::only(target, place, key))
     }
 
@@ -199,7 +199,7 @@ impl Checker<'_> {
                 (false, true) => Role::Backup,
                 (false, false) => Role::Main,
             },
-            place: Some(self.source.place(span.start)),
+            place: Some(self.source.position(span.start)),
             key,
         })
     }

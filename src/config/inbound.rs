@@ -56,12 +56,12 @@ impl Checker<'_> {
             }
         }
         if inbound.domains.is_empty() {
-            let place = inbound.host.as_ref().map(Spanned::span);
-            let place = place.or(known_users_only.map(Spanned::span));
+            let position = inbound.host.as_ref().map(Spanned::span);
+            let position = position.or(known_users_only.map(Spanned::span));
             let delimiter = inbound.recipient_delimiter.as_ref();
-            if let Some(place) = place.or(delimiter.map(Spanned::span)) {
+            if let Some(position) = position.or(delimiter.map(Spanned::span)) {
                 let message = "is missing: no mail is taken";
-                self.warn(&place, "inbound.domains", message);
+                self.warn(&position, "inbound.domains", message);
             }
             return None;
         }

@@ -74,8 +74,8 @@ impl Checker<'_> {
         let remembered = &limits.remembered_logins;
         let deadline = self.number("limits.deadline", &limits.deadline, 1..=30);
         let hash_locks = limits.hash_locks.as_ref().and_then(|folder| {
-            let place = self.source.place(folder.span().start);
-            Some((self.folder("limits.hash-locks", Some(folder))?, place))
+            let position = self.source.position(folder.span().start);
+            Some((self.folder("limits.hash-locks", Some(folder))?, position))
         });
         LimitsConfig {
             max_hashes: NonZeroUsize::new(max_hashes),

@@ -14,7 +14,7 @@ use crate::login::rules::LoginRules;
 mod unreached;
 
 /// The message for a duplicate name.
-const TWICE: &str = "stands here twice, in another case or spelling";
+const DUPLICATE_NAME: &str = "stands here twice, in another case or spelling";
 
 fn bytes(aliases: &BTreeMap<String, String>) -> BTreeMap<Vec<u8>, Vec<u8>> {
     let bytes =
@@ -83,7 +83,7 @@ impl Checker<'_> {
             if let (Some(from), Some(login)) = (from, to_login)
                 && aliases.insert(from, login).is_some()
             {
-                self.report(&to.span(), &key, TWICE);
+                self.report(&to.span(), &key, DUPLICATE_NAME);
             }
         }
         self.rules.aliases = aliases;
@@ -96,19 +96,19 @@ impl Checker<'_> {
         aliases: &BTreeMap<Spanned<String>, Spanned<String>>,
     ) -> BTreeMap<String, String> {
         let mut checked = BTreeMap::new();
-        let mut places = Vec::new();
+        let mut positions = Vec::new();
         for (from, to) in aliases {
             let key = format!("logins.domain-aliases.{}", written(from.get_ref()));
             let name = self.domain(&key, from);
             let other = self.domain(&key, to);
             if let (Some(name), Some(other)) = (name, other) {
                 if checked.insert(name.clone(), other).is_some() {
-                    self.report(&from.span(), &key, TWICE);
+                    self.report(&from.span(), &key, DUPLICATE_NAME);
                 }
-                places.push((name, key, to.span()));
+                positions.push((name, key, to.span()));
             }
         }
-        for (name, key, span) in places {
+        for (name, key, span) in positions {
             let mut end = &name;
             for _ in 0..=checked.len() {
                 match checked.get(end) {

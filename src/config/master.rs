@@ -38,7 +38,7 @@ pub struct MasterConfig {
     /// Their password file.
     pub settings: Settings,
     /// Its line and column in the configuration.
-    pub place: (usize, usize),
+    pub position: (usize, usize),
 }
 
 impl Checker<'_> {
@@ -72,7 +72,7 @@ impl Checker<'_> {
                 default_scheme: None,
                 logins: LineLogins::default(),
             },
-            place: self.source.place(path.span().start),
+            position: self.source.position(path.span().start),
         })
     }
 }

@@ -14,7 +14,7 @@ use crate::login::rules::LoginRules;
 use crate::nginx::answer::Messages;
 use crate::nginx::request::Fronts;
 use crate::route::Table;
-use crate::sys::accounts::{Kind, number_of};
+use crate::sys::accounts::{AccountKind, number_of};
 use crate::sys::problem::Problem;
 use crate::sys::sandbox;
 use crate::sys::trusted_file::{Fingerprint, Secrecy, read_trusted};
@@ -38,8 +38,8 @@ mod messages;
 mod moves;
 mod nginx;
 mod oauth;
-mod places;
 mod ports;
+mod positions;
 mod probes;
 mod process;
 mod reading;
@@ -56,7 +56,7 @@ pub use location::{CONFIG_VARIABLE, ConfigFile, DEFAULT_CONFIG, NamedBy};
 pub use master::MasterConfig;
 #[cfg(feature = "servers")]
 pub use oauth::OAuthConfig;
-pub use places::Places;
+pub use positions::KeyPositions;
 use source::Source;
 pub use throttle::ThrottleConfig;
 pub use users::{StoreConfig, UsersConfig};
@@ -108,7 +108,7 @@ pub struct Config {
     /// Whether a server process enters the sandbox after its start.
     pub sandbox: sandbox::Mode,
     /// Every file and folder that the configuration names, even if it is unusable.
-    pub named: Vec<Named>,
+    pub named: Vec<NamedFile>,
     /// Every file that was read, with its version.
     pub files: Vec<(PathBuf, Fingerprint)>,
     /// Those files whose last line has no line feed, so that they may be incomplete.
@@ -123,20 +123,20 @@ pub struct Config {
 
 /// A file or folder that the configuration names.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Named {
+pub struct NamedFile {
     /// The file or folder.
     pub path: PathBuf,
     /// Its use.
-    pub usage: Use,
+    pub usage: FileUse,
     /// Its line and column in the configuration.
-    pub place: (usize, usize),
+    pub position: (usize, usize),
     /// The key.
     pub key: String,
 }
 
 /// The use of a file or folder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Use {
+pub enum FileUse {
     /// The program reads the file.
     Read,
     /// The program creates and writes files in the folder.
@@ -145,7 +145,7 @@ pub enum Use {
 
 impl Config {
     /// Reads and checks the file at `path`, and the secret files that it names. The error has all problems in
-    /// the order of their places, at least one.
+    /// the order of their positions, at least one.
     pub fn load(path: &Path) -> Result<Self, Vec<Problem>> {
         let (config, problems) = Self::salvage(path).map_err(|problem| vec![problem])?;
         if problems.is_empty() {
@@ -191,19 +191,19 @@ impl Config {
             // The text is valid up to there, so this cannot fail.
             let text = std::str::from_utf8(&bytes[..error.valid_up_to()]).unwrap_or_default();
             let mut problem = Problem::new(path, "is not UTF-8");
-            problem.place = Some(Source::new(path, text).place(text.len()));
+            problem.position = Some(Source::new(path, text).position(text.len()));
             problem
         })?;
         let mut problems = Vec::new();
         let source = Source::new(path, text);
         let read = source.read(&mut problems);
         let (mut config, problems) = reading::check(&source, read, problems);
-        config.tell_files_of_logins();
+        config.set_login_rules_of_files();
         Ok((config, problems))
     }
 
     /// A password file is asked for logins after `[logins]`.
-    fn tell_files_of_logins(&mut self) {
+    fn set_login_rules_of_files(&mut self) {
         let logins = LineLogins::under(&self.logins);
         for users in &mut self.users {
             match &mut users.store {
@@ -246,12 +246,12 @@ impl Config {
     pub fn socket_rights(&self) -> Result<SocketRights, Vec<Problem>> {
         let mut problems = Vec::new();
         let mut number = |kind, key: &str, named: &Option<(String, (usize, usize))>| {
-            let (name, place) = named.as_ref()?;
+            let (name, position) = named.as_ref()?;
             number_of(kind, name)
                 .map_err(|message| {
                     problems.push(Problem {
                         file: self.path.clone(),
-                        place: Some(*place),
+                        position: Some(*position),
                         key: Some(key.to_owned()),
                         message,
                     });
@@ -260,8 +260,16 @@ impl Config {
         };
         let rights = SocketRights {
             mode: self.socket.mode,
-            owner: number(Kind::User, "fastcgi.socket-owner", &self.socket.owner),
-            group: number(Kind::Group, "fastcgi.socket-group", &self.socket.group),
+            owner: number(
+                AccountKind::User,
+                "fastcgi.socket-owner",
+                &self.socket.owner,
+            ),
+            group: number(
+                AccountKind::Group,
+                "fastcgi.socket-group",
+                &self.socket.group,
+            ),
         };
         match problems.is_empty() {
             true => Ok(rights),

@@ -76,11 +76,11 @@ impl Checker<'_> {
             self.report(&header.span(), HEADER, rule);
             KeyHeader::default()
         });
-        let places = nginx.allowed_fronts.map(|list| self.places(&list));
+        let allowed = nginx.allowed_fronts.map(|list| self.allowed_fronts(&list));
         let keys = self.shared_keys(nginx.key, nginx.keys, nginx.key_file);
         Fronts {
             keys: keys.map(|keys| Keys { header, keys }),
-            places,
+            allowed,
         }
     }
 
@@ -205,7 +205,7 @@ impl Checker<'_> {
         }
     }
 
-    fn places(&mut self, list: &Spanned<Vec<Spanned<String>>>) -> AllowedFronts {
+    fn allowed_fronts(&mut self, list: &Spanned<Vec<Spanned<String>>>) -> AllowedFronts {
         if list.get_ref().is_empty() {
             let message = "is an empty list, and nobody could ask: leave it out to let everybody";
             self.report(&list.span(), FRONTS, message);
@@ -214,27 +214,27 @@ impl Checker<'_> {
             let message = format!("has more than {MAX_FRONTS} entries");
             self.report(&list.span(), FRONTS, message);
         }
-        let mut places = AllowedFronts::default();
-        for place in list.get_ref() {
-            if place.get_ref() == "unix" {
-                places.unix = true;
+        let mut allowed = AllowedFronts::default();
+        for entry in list.get_ref() {
+            if entry.get_ref() == "unix" {
+                allowed.unix = true;
                 continue;
             }
-            match Network::parse(place.get_ref()) {
+            match Network::parse(entry.get_ref()) {
                 Some(network) => {
-                    self.warn_of_host_bits(FRONTS, place, network);
-                    places.networks.push(network);
+                    self.warn_of_host_bits(FRONTS, entry, network);
+                    allowed.networks.push(network);
                 }
                 None => {
                     let message = format!(
                         "{:?} is neither an address, nor a network such as \"10.0.0.0/8\", nor \
                          \"unix\"",
-                        place.get_ref()
+                        entry.get_ref()
                     );
-                    self.report(&place.span(), FRONTS, message);
+                    self.report(&entry.span(), FRONTS, message);
                 }
             }
         }
-        places
+        allowed
     }
 }

@@ -1,4 +1,4 @@
-//! `[oauth]`: bearer tokens in place of passwords.
+//! `[oauth]`: bearer tokens instead of passwords.
 
 #[cfg(feature = "servers")]
 use std::num::NonZeroUsize;
@@ -7,12 +7,12 @@ use serde::Deserialize;
 use toml::Spanned;
 
 #[cfg(feature = "servers")]
-use super::Places;
+use super::KeyPositions;
 use super::checker::Checker;
 #[cfg(feature = "servers")]
 use crate::auth::token;
 
-/// `[oauth]`: bearer tokens in place of passwords (`xoauth2`, `oauthbearer`).
+/// `[oauth]`: bearer tokens instead of passwords (`xoauth2`, `oauthbearer`).
 #[derive(Default, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub(super) struct OAuth {
@@ -32,7 +32,7 @@ pub(super) struct OAuth {
     pub(super) scope: Option<Spanned<String>>,
     /// The claim that names the login. Default: "email".
     pub(super) login_claim: Option<Spanned<String>>,
-    /// Certificates that are trusted in place of the system's.
+    /// Certificates that are trusted instead of the system's.
     pub(super) ca_file: Option<Spanned<String>>,
     /// The maximum number of introspections at the same time, 1 to 10000. Default: as for a store.
     pub(super) max_questions: Option<Spanned<i64>>,
@@ -50,8 +50,8 @@ pub struct OAuthConfig {
     pub settings: token::Settings,
     /// The configured maximum number of introspections at the same time.
     pub max_questions: Option<NonZeroUsize>,
-    /// The places of the keys in the file.
-    pub places: Places,
+    /// The positions of the keys in the file.
+    pub positions: KeyPositions,
 }
 
 /// The checked `[oauth]`.
@@ -88,7 +88,7 @@ mod tokens {
 
     use super::{Checker, OAuth, OAuthConfig, Spanned, Tokens};
     use crate::auth::token::{IntrospectionSettings, Rules, Settings, sasl_error};
-    use crate::config::Places;
+    use crate::config::KeyPositions;
     use crate::net::http;
     use crate::secret::Password;
 
@@ -106,7 +106,7 @@ mod tokens {
                 .and_then(|path| self.path("oauth.jwks-file", &path.span(), Some(path)));
             let mut text = |key: &str, text: &Option<Spanned<String>>| {
                 let text = text.as_ref()?;
-                self.filled(&format!("oauth.{key}"), text)
+                self.non_empty(&format!("oauth.{key}"), text)
             };
             let rules = Rules {
                 issuer: text("issuer", &oauth.issuer),
@@ -123,10 +123,10 @@ mod tokens {
             let url = url.and_then(|url| self.web_address("oauth.configuration-url", url));
             let error = sasl_error(&rules, url.as_deref());
             if error.len() > MAX_SASL_ERROR_BYTES {
-                let place = oauth.configuration_url.as_ref().or(oauth.scope.as_ref());
+                let position = oauth.configuration_url.as_ref().or(oauth.scope.as_ref());
                 let message = "together with the scope it is too long for an answer to nginx";
-                let place = place.map_or(0..0, Spanned::span);
-                self.report(&place, "oauth.configuration-url", message);
+                let position = position.map_or(0..0, Spanned::span);
+                self.report(&position, "oauth.configuration-url", message);
             }
             if oauth.introspection_url.is_none() && oauth.jwks_file.is_none() {
                 self.without_issuer(oauth);
@@ -144,16 +144,16 @@ mod tokens {
                 ("ca-file", &oauth.ca_file),
                 ("introspection-url", &oauth.introspection_url),
             ];
-            let place = |given: &Spanned<String>| self.source.place(given.span().start);
+            let position = |given: &Spanned<String>| self.source.position(given.span().start);
             let keys: std::collections::BTreeMap<_, _> = keys
                 .into_iter()
-                .filter_map(|(key, given)| Some((key, place(given.as_ref()?))))
+                .filter_map(|(key, given)| Some((key, position(given.as_ref()?))))
                 .collect();
             Tokens {
                 config: Some(OAuthConfig {
                     settings,
                     max_questions,
-                    places: Places {
+                    positions: KeyPositions {
                         whole: keys.values().min().copied().unwrap_or_default(),
                         keys,
                     },
@@ -214,7 +214,7 @@ mod tokens {
                     None
                 }
                 (Some(id), Some(file)) => {
-                    let id = self.filled("oauth.client-id", id);
+                    let id = self.non_empty("oauth.client-id", id);
                     let line = self.first_line(FILE, file)?;
                     match Password::new(line.to_vec()) {
                         Ok(secret) if !line.is_empty() => Some((id?, secret)),

@@ -1,4 +1,4 @@
-//! Reads a configuration file, with every problem of form at once, each with its place and key, and has its
+//! Reads a configuration file, with every problem of form at once, each with its position and key, and has its
 //! tables checked.
 //!
 //! serde stops at its first error. So the entry that caused it is taken out and the rest is tried
@@ -12,7 +12,7 @@ use std::ops::{Range, RangeInclusive};
 use toml::Spanned;
 use toml::de::{DeString, DeTable, DeValue};
 
-use super::advice::{self, KeyNames, Slip};
+use super::advice::{self, BadEntry, KeyNames};
 use super::checker::{Checker, MISSING};
 use super::file::File;
 use super::source::{Source, Step, dotted};
@@ -26,7 +26,7 @@ use crate::sys::problem::Problem;
 const MAX_PROBLEMS: usize = 100;
 
 /// What could be read.
-pub(super) struct Read {
+pub(super) struct ParsedFile {
     pub(super) file: File,
     /// Whether that is all there is. If not, what seems to be missing may have been there.
     pub(super) whole: bool,
@@ -39,13 +39,13 @@ pub(super) struct Read {
 
 impl Source<'_> {
     /// Reads the file, adding what is wrong with its form to `problems`.
-    pub(super) fn read(&self, problems: &mut Vec<Problem>) -> Read {
+    pub(super) fn read(&self, problems: &mut Vec<Problem>) -> ParsedFile {
         let (table, errors) = DeTable::parse_recoverable(self.text);
         if errors.is_empty()
             && stray_array(table.get_ref()).is_none()
             && let Ok(file) = File::read(table)
         {
-            return Read {
+            return ParsedFile {
                 file,
                 whole: true,
                 broken: BrokenLines::default(),
@@ -53,24 +53,24 @@ impl Source<'_> {
             };
         }
         let mut broken = BrokenLines::default();
-        // Each costs a search through the file for its place.
+        // Each costs a search through the file for its position.
         for error in errors.iter().take(MAX_PROBLEMS) {
             let start = error.span().unwrap_or(0..0).start;
-            let place = self.place(start);
+            let position = self.position(start);
             // One slip can make several errors; the first says it best.
-            if !broken.contains(place.0) {
-                broken.add(place.0, self.text);
-                let line = |offset| self.place(offset).0;
+            if !broken.contains(position.0) {
+                broken.add(position.0, self.text);
+                let line = |offset| self.position(offset).0;
                 let (start, message) = syntax::of_syntax(error.message(), self.text, start, line);
                 problems.push(Problem {
-                    place: Some(self.place(start)),
+                    position: Some(self.position(start)),
                     ..Problem::new(self.path, message)
                 });
             }
         }
         if errors.len() > MAX_PROBLEMS {
-            problems.push(self.more());
-            return Read {
+            problems.push(self.too_many_problems());
+            return ParsedFile {
                 file: File::default(),
                 whole: false,
                 broken,
@@ -82,7 +82,7 @@ impl Source<'_> {
         let file = self.salvage(table, &mut rest, &mut meant);
         rest.retain(|problem| !broken.has(problem));
         problems.append(&mut rest);
-        Read {
+        ParsedFile {
             file,
             whole: false,
             broken,
@@ -119,13 +119,13 @@ impl Source<'_> {
             };
             let removed = remove(table.get_mut(), &path);
             let store = store_of(table.get_ref(), &path);
-            let slip = Slip {
+            let slip = BadEntry {
                 path: &path,
                 value: removed.as_ref().map(Spanned::get_ref),
                 alone: is_emptied(table.get_ref(), &path),
                 store: store.as_deref(),
             };
-            meant.extend(slip.stands_for(&error.message));
+            meant.extend(slip.meant_keys(&error.message));
             let message = slip.reworded(&error.message);
             let key = dotted(&path);
             // So that routes that lead to a host find one.
@@ -137,25 +137,25 @@ impl Source<'_> {
             }
             problems.push(self.problem(&span, Some(key), message));
         }
-        problems.push(self.more());
+        problems.push(self.too_many_problems());
         File::default()
     }
 
-    fn more(&self) -> Problem {
+    fn too_many_problems(&self) -> Problem {
         Problem::new(self.path, "has more problems, which are not shown")
     }
 }
 
 /// Checks what could be read. `problems` are those of form, found before; they come back with all
-/// others, in the order of their places. Where there are any, the configuration is not one to work
+/// others, in the order of their positions. Where there are any, the configuration is not one to work
 /// with, only one to look for more of them.
 pub(super) fn check(
     source: &Source<'_>,
-    read: Read,
+    read: ParsedFile,
     problems: Vec<Problem>,
 ) -> (Config, Vec<Problem>) {
     let form = problems.len();
-    let Read {
+    let ParsedFile {
         file,
         whole,
         broken,
@@ -190,7 +190,7 @@ pub(super) fn check(
     });
     checker.problems.append(&mut found);
     checker.warnings.retain(|warning| !broken.has(warning));
-    checker.problems.sort_by_key(|problem| problem.place);
+    checker.problems.sort_by_key(|problem| problem.position);
     let config = Config {
         warnings: checker.warnings,
         advice: checker.advice,
@@ -225,7 +225,9 @@ impl BrokenLines {
 
     /// Whether a problem is about one of them.
     pub(super) fn has(&self, problem: &Problem) -> bool {
-        problem.place.is_some_and(|(line, _)| self.contains(line))
+        problem
+            .position
+            .is_some_and(|(line, _)| self.contains(line))
     }
 }
 
@@ -235,7 +237,7 @@ type Key<'i> = Spanned<DeString<'i>>;
 type Value<'i> = Spanned<DeValue<'i>>;
 
 /// The innermost entry at `span`: one whose key or value stands exactly there, else one whose
-/// value holds that place.
+/// value holds that position.
 fn find(table: &DeTable<'_>, span: &Range<usize>) -> Option<Vec<Step>> {
     let around = |other: Range<usize>| other.start <= span.start && span.end <= other.end;
     search(table, |_, key, value| {
@@ -273,7 +275,7 @@ fn stray_array(table: &DeTable<'_>) -> Option<Vec<Step>> {
     top.or_else(one_move)
 }
 
-/// Puts a host without an address in the place of one that cannot be read.
+/// Puts a host without an address instead of one that cannot be read.
 fn keep_name(table: &mut DeTable<'_>, name: &str, span: &Range<usize>) {
     let Some(DeValue::Table(hosts)) = table.get_mut("hosts").map(Spanned::get_mut) else {
         return;

@@ -196,7 +196,7 @@ impl Checker<'_> {
     ) -> Option<HostId> {
         let (name, span, source) = (host.get_ref(), host.span(), self.source);
         let known = table.hosts().len();
-        let id = table.host(name, || source.place(span.start), &key);
+        let id = table.host(name, || source.position(span.start), &key);
         // A name without a dot is rarely found in DNS, and often a typing error.
         let new = table.hosts().get(known);
         let in_dns = new.is_some_and(|new| {

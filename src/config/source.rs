@@ -8,33 +8,33 @@ use toml::Spanned;
 
 use crate::sys::problem::Problem;
 
-/// Every so many bytes a place is kept, from which others are counted.
-const STRIDE: usize = 1024;
+/// The distance in bytes of the kept positions, from which other positions are counted.
+const MILESTONE_BYTES: usize = 1024;
 
 /// The text of a configuration file.
 pub(super) struct Source<'a> {
     pub(super) path: &'a Path,
     pub(super) text: &'a str,
-    /// The places of all bytes whose number is a multiple of [`STRIDE`], once one is asked for:
-    /// counted from the beginning each time, the places of all routes take a time that grows with
+    /// The positions of all bytes whose number is a multiple of [`MILESTONE_BYTES`], once one is asked for:
+    /// counted from the beginning each time, the positions of all routes take a time that grows with
     /// the square of their number.
-    milestones: OnceCell<Vec<Place>>,
+    milestones: OnceCell<Vec<Position>>,
 }
 
 /// How many line feeds and, behind the last of them, how many characters come before a byte.
 #[derive(Clone, Copy)]
-struct Place {
+struct Position {
     lines: usize,
     characters: usize,
 }
 
-impl Place {
+impl Position {
     const START: Self = Self {
         lines: 0,
         characters: 0,
     };
 
-    /// The place behind these bytes, which begin here.
+    /// The position after these bytes, which begin at this position.
     fn behind(self, bytes: &[u8]) -> Self {
         let lines = bytes.iter().filter(|byte| **byte == b'\n').count();
         let (before, line) = match bytes.iter().rposition(|byte| *byte == b'\n') {
@@ -60,7 +60,7 @@ impl<'a> Source<'a> {
         }
     }
 
-    /// A problem at a place of this text; what the whole lacks stands at its beginning.
+    /// A problem at a position of this text; a problem with the whole text is at its beginning.
     pub(super) fn problem(
         &self,
         span: &Range<usize>,
@@ -69,38 +69,38 @@ impl<'a> Source<'a> {
     ) -> Problem {
         Problem {
             file: self.path.to_owned(),
-            place: Some(self.place(span.start)),
+            position: Some(self.position(span.start)),
             key,
             message: message.into(),
         }
     }
 
     /// Line and column of a byte, both from 1.
-    pub(super) fn place(&self, offset: usize) -> (usize, usize) {
+    pub(super) fn position(&self, offset: usize) -> (usize, usize) {
         let before = &self.text.as_bytes()[..offset.min(self.text.len())];
-        let number = before.len() / STRIDE;
+        let number = before.len() / MILESTONE_BYTES;
         let milestone = self.milestones().get(number);
-        let place = milestone
-            .unwrap_or(&Place::START)
-            .behind(&before[number * STRIDE..]);
-        (place.lines + 1, place.characters + 1)
+        let position = milestone
+            .unwrap_or(&Position::START)
+            .behind(&before[number * MILESTONE_BYTES..]);
+        (position.lines + 1, position.characters + 1)
     }
 
     /// Where a byte of the value of the string at `span` is.
     pub(super) fn in_string(&self, span: &Range<usize>, byte: usize) -> usize {
         let written = self.text.get(span.clone()).unwrap_or_default();
-        span.start + string::place(written, byte)
+        span.start + string::position(written, byte)
     }
 
-    fn milestones(&self) -> &[Place] {
+    fn milestones(&self) -> &[Position] {
         self.milestones.get_or_init(|| {
-            let mut place = Place::START;
-            let strides = self.text.as_bytes().chunks_exact(STRIDE);
+            let mut position = Position::START;
+            let strides = self.text.as_bytes().chunks_exact(MILESTONE_BYTES);
             let others = strides.map(|bytes| {
-                place = place.behind(bytes);
-                place
+                position = position.behind(bytes);
+                position
             });
-            std::iter::once(Place::START).chain(others).collect()
+            std::iter::once(Position::START).chain(others).collect()
         })
     }
 }
@@ -123,7 +123,7 @@ impl Step {
     }
 }
 
-/// `hosts.mailhost01.port`; the elements of an array are told apart by their places.
+/// `hosts.mailhost01.port`; the elements of an array are told apart by their positions.
 pub(super) fn dotted(path: &[Step]) -> String {
     let mut dotted = String::new();
     for step in path {
@@ -147,7 +147,7 @@ pub(super) fn written(key: &str) -> String {
     }
 }
 
-/// A value that is not in the file, or whose table has the place.
+/// A value that is not in the file, or that has the position of its table.
 pub(super) fn unplaced<T>(value: T) -> Spanned<T> {
     Spanned::new(0..0, value)
 }

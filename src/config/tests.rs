@@ -48,7 +48,7 @@ fn the_full_example_has_every_default() {
         other => panic!("{other:?}"),
     };
     assert_eq!(store(&full), store(&least));
-    assert!(full.fronts.are_anybody());
+    assert!(full.fronts.accept_everyone());
     assert!(!full.routes.has_routes());
 }
 
@@ -77,7 +77,7 @@ fn the_defaults() {
                 default_scheme: None,
                 logins: Default::default(),
             }),
-            places: Places {
+            positions: KeyPositions {
                 whole: (1, 1),
                 keys: [("path", (3, 8))].into(),
             },
@@ -173,7 +173,7 @@ fn what_the_full_example_has_behind_a_hash_is_good_too() {
     let config = config.unwrap();
     assert_eq!(config.users.len(), 2);
     assert_eq!(config.routes.hosts().len(), 3);
-    assert!(!config.fronts.are_anybody());
+    assert!(!config.fronts.accept_everyone());
 }
 
 #[cfg(feature = "servers")]

@@ -6,7 +6,7 @@ use serde::Deserialize;
 use toml::Spanned;
 
 #[cfg(feature = "servers")]
-use super::Use;
+use super::FileUse;
 use super::checker::Checker;
 use super::source::unplaced;
 use crate::net::url::Url;
@@ -31,7 +31,7 @@ pub(super) struct Throttle {
     /// Redis: the user that listens on its Unix socket, by name or number. Default: root, the user of this
     /// program, or the owner of the socket's folder.
     pub(super) socket_user: Option<Spanned<String>>,
-    /// Redis: certificates that are trusted in place of the system's.
+    /// Redis: certificates that are trusted instead of the system's.
     pub(super) ca_file: Option<Spanned<String>>,
     /// The time-out of reading or changing the counts in milliseconds, 10 to 5000. Default: 300.
     pub(super) timeout_ms: Spanned<i64>,
@@ -94,7 +94,7 @@ pub struct ThrottleConfig {
     /// The settings of the throttle.
     pub settings: Settings,
     /// The line and column of the storage in the configuration.
-    pub place: (usize, usize),
+    pub position: (usize, usize),
 }
 
 impl Checker<'_> {
@@ -111,10 +111,10 @@ impl Checker<'_> {
                            nginx.allowed-fronts";
             self.warn(&whole, "throttle", message);
         }
-        let place = self.place(throttle);
+        let place = self.state_place(throttle);
         let seconds = |number: u32| Duration::from_secs(number.into());
         let settings = Settings {
-            go_on: self.go_on(&throttle.without_state),
+            go_on: self.continues_without_state(&throttle.without_state),
             timeout: Duration::from_millis(self.number(
                 "throttle.timeout-ms",
                 &throttle.timeout_ms,
@@ -122,8 +122,8 @@ impl Checker<'_> {
             )),
             free: self.number("throttle.free-failures", &throttle.free_failures, 0..=1000),
             waits: self.waits(&throttle.waits),
-            refuse_network: self.most("throttle.refuse-network", &throttle.refuse_network),
-            refuse_login: self.most("throttle.refuse-login", &throttle.refuse_login),
+            refuse_network: self.failure_limit("throttle.refuse-network", &throttle.refuse_network),
+            refuse_login: self.failure_limit("throttle.refuse-login", &throttle.refuse_login),
             spans: Spans {
                 window: seconds(self.number("throttle.window", &throttle.window, 1..=86_400)),
                 exempt: seconds(self.number("throttle.exempt", &throttle.exempt, 0..=31_536_000)),
@@ -135,12 +135,12 @@ impl Checker<'_> {
             place,
         };
         ThrottleConfig {
-            place: self.source.place(whole.start),
+            position: self.source.position(whole.start),
             settings,
         }
     }
 
-    fn go_on(&mut self, word: &Spanned<String>) -> bool {
+    fn continues_without_state(&mut self, word: &Spanned<String>) -> bool {
         let words = [("go-on", true), ("refuse", false)];
         self.word("throttle.without-state", word, &words)
             .unwrap_or(false)
@@ -158,12 +158,12 @@ impl Checker<'_> {
     }
 
     /// A number of failures; 0 means none.
-    fn most(&mut self, key: &str, most: &Spanned<i64>) -> Option<u32> {
-        let most = self.number(key, most, 0..=1_000_000);
-        (most != 0).then_some(most)
+    fn failure_limit(&mut self, key: &str, failure_limit: &Spanned<i64>) -> Option<u32> {
+        let failure_limit = self.number(key, failure_limit, 0..=1_000_000);
+        (failure_limit != 0).then_some(failure_limit)
     }
 
-    fn place(&mut self, throttle: &Throttle) -> Place {
+    fn state_place(&mut self, throttle: &Throttle) -> Place {
         const KEY: &str = "throttle.state";
         let state = &throttle.state;
         let text = state.get_ref().as_str();
@@ -218,7 +218,7 @@ impl Checker<'_> {
         }
         let path = self.beside(path);
         if let Some(folder) = path.parent() {
-            self.name("throttle.state", &state.span(), folder, Use::Write);
+            self.name("throttle.state", &state.span(), folder, FileUse::Write);
         }
         Place::Sqlite(path)
     }

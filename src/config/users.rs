@@ -6,7 +6,7 @@ use std::ops::Range;
 use serde::Deserialize;
 use toml::Spanned;
 
-use super::Places;
+use super::KeyPositions;
 use super::checker::Checker;
 use crate::auth::Then;
 
@@ -19,7 +19,7 @@ mod shared;
 mod sql;
 mod store;
 
-use keys::{STORES, has, instead, parts};
+use keys::{STORES, equivalent_key, has, parts};
 pub(super) use keys::{Users, names};
 pub use store::StoreConfig;
 
@@ -56,8 +56,8 @@ pub struct UsersConfig {
     pub max_questions: Option<NonZeroUsize>,
     /// The store itself.
     pub store: StoreConfig,
-    /// The places of the keys in the file.
-    pub places: Places,
+    /// The positions of the keys in the file.
+    pub positions: KeyPositions,
 }
 
 impl Checker<'_> {
@@ -96,21 +96,21 @@ impl Checker<'_> {
         }
         let parts = parts();
         let other = |(key, _): &&(&str, _)| !has(&parts, word, key);
-        for (key, place) in users.given.iter().filter(other) {
+        for (key, position) in users.given.iter().filter(other) {
             let is_given = |own: &str| users.given.iter().any(|(key, _)| *key == own);
-            let instead = instead(word, key).filter(|own| !is_given(own));
+            let instead = equivalent_key(word, key).filter(|own| !is_given(own));
             let message = match instead {
                 Some(own) => format!("store {word:?} has no such key; did you mean `{own}`?"),
                 None => format!("store {word:?} has no such key"),
             };
-            self.report(place, &format!("users.{key}"), message);
+            self.report(position, &format!("users.{key}"), message);
             self.meant.extend(instead.map(|own| format!("users.{own}")));
         }
-        let place = |place: &Range<usize>| self.source.place(place.start);
+        let position = |position: &Range<usize>| self.source.position(position.start);
         let given = users.given.iter();
-        let places = Places {
-            whole: place(span),
-            keys: given.map(|(key, at)| (*key, place(at))).collect(),
+        let positions = KeyPositions {
+            whole: position(span),
+            keys: given.map(|(key, at)| (*key, position(at))).collect(),
         };
         let name = match &users.common.name {
             Some(name) => self.store_name(name),
@@ -146,7 +146,7 @@ impl Checker<'_> {
             trouble,
             max_questions,
             store,
-            places,
+            positions,
         })
     }
 

@@ -1,6 +1,6 @@
 //! The interface between the transports and the part that answers requests.
 
-use super::pace::Departure;
+use super::pace::SendTime;
 use super::params::{Params, Peer};
 
 /// Answers requests for a transport. An answer is a CGI response: headers, and a blank line (RFC
@@ -12,7 +12,7 @@ pub trait Application {
     }
 
     /// Appends the answer to a whole request of this peer, and returns when it may be sent.
-    fn respond(&self, peer: Peer, params: &Params<'_>, out: &mut Vec<u8>) -> Departure;
+    fn respond(&self, peer: Peer, params: &Params<'_>, out: &mut Vec<u8>) -> SendTime;
 
     /// Appends the answer if there is no whole request. A bare END_REQUEST would reach nginx as
     /// `200 OK` through mod_proxy_fcgi.

@@ -16,21 +16,21 @@ use std::time::{Duration, Instant};
 pub const STEP: Duration = Duration::from_millis(1);
 
 /// The upper limit of the random delay after rounding.
-const BLUR: Duration = Duration::from_micros(128);
+const JITTER: Duration = Duration::from_micros(128);
 
 /// When an answer may be sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
-pub enum Departure {
+pub enum SendTime {
     /// At once: the login is accepted.
     AtOnce,
     /// A whole number of steps after its request arrived, without further delay.
-    InStep {
+    NextStep {
         /// When the request arrived.
         came: Instant,
     },
     /// The same, and not before the time that earlier answers took: no store was asked. A server
-    /// holds neither a thread nor a seat meanwhile.
+    /// holds neither a thread nor a permit meanwhile.
     Held {
         /// When the request arrived.
         came: Instant,
@@ -39,7 +39,7 @@ pub enum Departure {
     },
 }
 
-impl Departure {
+impl SendTime {
     /// Sleeps until then.
     pub fn wait(self) {
         if let Some(due) = self.due() {
@@ -51,22 +51,22 @@ impl Departure {
     pub fn due(self) -> Option<Instant> {
         let (came, least) = match self {
             Self::AtOnce => return None,
-            Self::InStep { came } => (came, Duration::ZERO),
+            Self::NextStep { came } => (came, Duration::ZERO),
             Self::Held { came, earliest } => (came, earliest.saturating_duration_since(came)),
         };
-        Some(came + whole(least.max(came.elapsed())) + blur())
+        Some(came + whole_steps(least.max(came.elapsed())) + jitter())
     }
 }
 
 /// A different delay each time.
-fn blur() -> Duration {
-    let parts = BLUR.subsec_nanos();
+fn jitter() -> Duration {
+    let parts = JITTER.subsec_nanos();
     let chance = RandomState::new().hash_one(parts) % u64::from(parts);
     Duration::from_nanos(chance)
 }
 
 /// The time in whole steps, rounded up.
-fn whole(time: Duration) -> Duration {
+fn whole_steps(time: Duration) -> Duration {
     let begun = time.subsec_nanos() % STEP.subsec_nanos();
     match begun {
         0 => time,
@@ -89,23 +89,27 @@ mod tests {
             (1_000_001, 2),
             (4_454_321_987, 4455),
         ] {
-            assert_eq!(whole(Duration::from_nanos(took)), steps * STEP, "{took}");
+            assert_eq!(
+                whole_steps(Duration::from_nanos(took)),
+                steps * STEP,
+                "{took}"
+            );
         }
     }
 
     #[test]
     fn a_refusal_leaves_in_step_and_when_it_may() {
         let came = Instant::now();
-        Departure::InStep { came }.wait();
+        SendTime::NextStep { came }.wait();
         assert!(came.elapsed() >= STEP);
         let after = |millis: u64| {
             let earliest = came + Duration::from_millis(millis);
-            let due = Departure::Held { came, earliest }.due().unwrap();
+            let due = SendTime::Held { came, earliest }.due().unwrap();
             due.duration_since(came)
         };
         let minute = Duration::from_secs(60);
-        assert!((minute..minute + BLUR).contains(&after(60_000)));
+        assert!((minute..minute + JITTER).contains(&after(60_000)));
         assert!(after(0) >= STEP, "the moment has passed");
-        assert_eq!(Departure::AtOnce.due(), None);
+        assert_eq!(SendTime::AtOnce.due(), None);
     }
 }

@@ -77,7 +77,7 @@ mod tests {
     use super::*;
     use crate::front::params::{Params, Peer};
     use crate::login::Upstream;
-    use crate::nginx::answer::{Answer, Dialogue, Messages, Unsayable};
+    use crate::nginx::answer::{Answer, Dialogue, Messages, Unwritable};
     use crate::nginx::refusal::Refusal;
     use crate::nginx::request::{AuthRequest, Fronts};
     use crate::secret::Password;
@@ -114,7 +114,7 @@ mod tests {
         protocol: Protocol,
         user: Option<Vec<u8>>,
         password: Option<Vec<u8>>,
-    ) -> Result<(), Unsayable> {
+    ) -> Result<(), Unwritable> {
         let upstream = Upstream::new([192, 0, 2, 1].into(), NonZeroU16::MIN);
         let answer = Answer::Accept {
             upstream: upstream.unwrap(),
@@ -144,7 +144,7 @@ mod tests {
             let bad = control || smtp && byte == b' ';
             let login = read(protocol, &[("HTTP_AUTH_USER", &escaped(byte))]);
             assert_eq!(login, refused_if(bad, Refusal::BadLogin), "{what}");
-            let unsayable = Err(Unsayable::Value("Auth-User"));
+            let unsayable = Err(Unwritable::Value("Auth-User"));
             let user = said(protocol, Some(around(byte)), None);
             assert_eq!(user, if bad { unsayable } else { Ok(()) }, "{what}");
 
@@ -153,7 +153,7 @@ mod tests {
             assert_eq!(pass, refused_if(bad, Refusal::BadPassword), "{what}");
             if !bad {
                 let pass = said(protocol, None, Some(around(byte)));
-                let unsayable = Err(Unsayable::Value("Auth-Pass"));
+                let unsayable = Err(Unwritable::Value("Auth-Pass"));
                 assert_eq!(pass, if control { unsayable } else { Ok(()) }, "{what}");
             }
 

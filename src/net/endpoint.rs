@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use rustls::pki_types::ServerName;
 
-use super::url::{self, BadPlace, Place};
+use super::url::{self, BadHostPort, HostPort};
 
 /// The maximum number of bytes that a server may send for one question, including TLS.
 pub const QUESTION_BYTES: usize = 1024 * 1024;
@@ -32,17 +32,19 @@ impl Endpoint {
     /// address. The error says why the text is not valid.
     pub fn parse(authority: &str, default_port: NonZeroU16) -> Result<Self, String> {
         const PORT: &str = "has no port from 1 to 65535; an IPv6 address stands in [brackets]";
-        let place = Place::read(authority).map_err(|bad| match bad {
-            BadPlace::Unclosed => "has no ] after the address",
-            BadPlace::Followed => PORT,
+        let host_port = HostPort::read(authority).map_err(|bad| match bad {
+            BadHostPort::UnclosedBracket => "has no ] after the address",
+            BadHostPort::TextAfterBracket => PORT,
         })?;
-        let port = match place.port {
+        let port = match host_port.port {
             None => default_port,
             Some(digits) => url::port(digits).ok_or(PORT)?,
         };
-        let host = place.host;
+        let host = host_port.host;
         match ServerName::try_from(host.to_owned()) {
-            Ok(name) if place.bracketed == host.contains(':') => Ok(Self::Tcp { host: name, port }),
+            Ok(name) if host_port.bracketed == host.contains(':') => {
+                Ok(Self::Tcp { host: name, port })
+            }
             _ => Err(format!("has no usable host: {host:?}")),
         }
     }

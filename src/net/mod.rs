@@ -34,7 +34,7 @@ use endpoint::address_of;
 #[cfg(feature = "servers")]
 pub use endpoint::{Endpoint, QUESTION_BYTES};
 #[cfg(feature = "servers")]
-pub use stream::{LineError, Stream, Unasked};
+pub use stream::{LineError, Stream, Unsolicited};
 #[cfg(feature = "servers")]
 pub use trust::Trust;
 

@@ -12,10 +12,10 @@ use std::sync::{Condvar, LazyLock, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 /// How long a refused password is not tried again.
-const REST: Duration = Duration::from_secs(60);
+const RETRY_INTERVAL: Duration = Duration::from_secs(60);
 
 /// The maximum number of remembered accounts. Each reload with another password adds one.
-const MOST: usize = 1000;
+const MAX_ACCOUNTS: usize = 1000;
 
 /// The accounts of this process; they stay the same when a configuration is loaded again.
 static ACCOUNTS: LazyLock<Accounts> = LazyLock::new(|| Accounts {
@@ -52,18 +52,18 @@ pub struct OwnLogin {
 
 /// Why an account is not used now.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Closed {
+pub enum Unavailable {
     /// The server refused it with this text, and it pauses.
-    Rests(String),
+    Refused(String),
     /// Another exclusive attempt did not end in time.
-    Late,
+    TimedOut,
 }
 
-impl fmt::Display for Closed {
+impl fmt::Display for Unavailable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Rests(why) => write!(f, "it was refused less than a minute ago: {why}"),
-            Self::Late => f.write_str("no answer in time"),
+            Self::Refused(why) => write!(f, "it was refused less than a minute ago: {why}"),
+            Self::TimedOut => f.write_str("no answer in time"),
         }
     }
 }
@@ -76,17 +76,17 @@ impl OwnLogin {
     }
 
     /// Allows an attempt, unless the account pauses. After the pause, one attempt is allowed.
-    pub fn attempt(&self) -> Result<Attempt<'_>, Closed> {
+    pub fn attempt(&self) -> Result<Attempt<'_>, Unavailable> {
         self.enter(&mut ACCOUNTS.lock(), false, Instant::now())
     }
 
     /// Like [`Self::attempt`], but exclusive, for a server that locks accounts: if several logins
     /// found a wrong password at once, each would count as one more failure there.
-    pub fn attempt_alone(&self, deadline: Instant) -> Result<Attempt<'_>, Closed> {
+    pub fn attempt_alone(&self, deadline: Instant) -> Result<Attempt<'_>, Unavailable> {
         let mut states = ACCOUNTS.lock();
         while states.get(&self.digest).is_some_and(|state| state.trying) {
             let left = deadline.checked_duration_since(Instant::now());
-            let left = left.ok_or(Closed::Late)?;
+            let left = left.ok_or(Unavailable::TimedOut)?;
             (states, _) = ACCOUNTS
                 .changed
                 .wait_timeout(states, left)
@@ -100,8 +100,8 @@ impl OwnLogin {
         states: &mut HashMap<u64, State>,
         alone: bool,
         now: Instant,
-    ) -> Result<Attempt<'_>, Closed> {
-        if states.len() >= MOST {
+    ) -> Result<Attempt<'_>, Unavailable> {
+        if states.len() >= MAX_ACCOUNTS {
             states.retain(|_, state| state.trying || state.refused.is_some());
         }
         if !alone && !states.contains_key(&self.digest) {
@@ -114,8 +114,8 @@ impl OwnLogin {
         let state = states.entry(self.digest).or_default();
         let mut before = None;
         if let Some((since, why)) = &mut state.refused {
-            if now.saturating_duration_since(*since) < REST {
-                return Err(Closed::Rests(why.clone()));
+            if now.saturating_duration_since(*since) < RETRY_INTERVAL {
+                return Err(Unavailable::Refused(why.clone()));
             }
             // The others wait for the result.
             before = Some(*since);
@@ -193,7 +193,7 @@ mod tests {
     fn what_was_refused_rests_until_its_password_is_another_or_a_minute_is_over() {
         let old = own("rests", "old");
         assert!(old.attempt().unwrap().refused("wrong"));
-        let rests = Err(Closed::Rests("wrong".to_owned()));
+        let rests = Err(Unavailable::Refused("wrong".to_owned()));
         for own in [&old, &own("rests", "old")] {
             assert_eq!(own.attempt().map(drop), rests);
             let soon = Instant::now() + Duration::from_secs(20);
@@ -203,7 +203,7 @@ mod tests {
             assert!(!other.attempt().unwrap().accepted());
         }
         // After the pause one attempt is allowed; if the server does not answer it, the next one.
-        let later = Instant::now() + REST;
+        let later = Instant::now() + RETRY_INTERVAL;
         let again = |now| old.enter(&mut ACCOUNTS.lock(), false, now);
         let attempt = again(later).unwrap();
         assert_eq!(again(later).map(drop), rests);
@@ -211,7 +211,7 @@ mod tests {
         let attempt = again(later).unwrap();
         assert!(!attempt.refused("still wrong"), "that is no news");
         assert!(old.attempt().is_err());
-        let attempt = again(Instant::now() + REST).unwrap();
+        let attempt = again(Instant::now() + RETRY_INTERVAL).unwrap();
         assert!(attempt.accepted());
         assert!(!old.attempt().unwrap().accepted());
     }
@@ -223,7 +223,7 @@ mod tests {
         let first = own.attempt_alone(long).unwrap();
         assert_eq!(
             own.attempt_alone(Instant::now()).map(drop),
-            Err(Closed::Late)
+            Err(Unavailable::TimedOut)
         );
         thread::scope(|scope| {
             let others: Vec<_> = (0..8)
@@ -232,7 +232,7 @@ mod tests {
             first.refused("wrong");
             for other in others {
                 let said = other.join().unwrap();
-                assert_eq!(said, Err(Closed::Rests("wrong".to_owned())));
+                assert_eq!(said, Err(Unavailable::Refused("wrong".to_owned())));
             }
         });
     }

@@ -4,17 +4,17 @@ use std::num::NonZeroUsize;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::sys::semaphore::{Claim, Permit, Semaphore};
+use crate::sys::semaphore::{Permit, Requester, Semaphore};
 
 /// A limited number of connections.
 pub struct Pool<C> {
     seats: Semaphore,
-    kept: Kept<C>,
+    kept: IdleConnections<C>,
 }
 
 /// The right to use one connection; it is released on drop.
-pub struct Seat<'a, C> {
-    kept: &'a Kept<C>,
+pub struct PooledPermit<'a, C> {
+    kept: &'a IdleConnections<C>,
     generation: u64,
     _permit: Permit<'a>,
 }
@@ -24,17 +24,17 @@ impl<C> Pool<C> {
     pub fn new(most: NonZeroUsize, idle: Duration) -> Self {
         Self {
             seats: Semaphore::new(most),
-            kept: Kept::new(most, idle),
+            kept: IdleConnections::new(most, idle),
         }
     }
 
     /// A seat, and the most recently used connection if one is kept; `None` if no seat was free by
     /// `deadline`.
-    pub fn take(&self, deadline: Instant) -> Option<(Seat<'_, C>, Option<C>)> {
-        let permit = self.seats.acquire(Claim::default(), deadline)?;
+    pub fn take(&self, deadline: Instant) -> Option<(PooledPermit<'_, C>, Option<C>)> {
+        let permit = self.seats.acquire(Requester::default(), deadline)?;
         let generation = self.kept.generation();
         let connection = self.kept.take();
-        let seat = Seat {
+        let seat = PooledPermit {
             kept: &self.kept,
             generation,
             _permit: permit,
@@ -48,7 +48,7 @@ impl<C> Pool<C> {
     }
 }
 
-impl<C> Seat<'_, C> {
+impl<C> PooledPermit<'_, C> {
     /// Returns a working connection to the pool.
     pub fn keep(self, connection: C) {
         self.kept.keep(connection, self.generation);
@@ -61,7 +61,7 @@ impl<C> Seat<'_, C> {
 }
 
 /// Idle connections; the most recently used one is taken first.
-pub struct Kept<C> {
+pub struct IdleConnections<C> {
     most: NonZeroUsize,
     idle: Duration,
     state: Mutex<State<C>>,
@@ -74,7 +74,7 @@ struct State<C> {
     generation: u64,
 }
 
-impl<C> Kept<C> {
+impl<C> IdleConnections<C> {
     /// Keeps at most `most` connections, each idle for at most `idle`.
     pub fn new(most: NonZeroUsize, idle: Duration) -> Self {
         let state = State {
@@ -194,10 +194,10 @@ mod tests {
 
     #[test]
     fn what_was_unused_for_too_long_is_closed_and_no_more_are_kept_than_may_be() {
-        let short = Kept::new(NonZeroUsize::MIN, Duration::ZERO);
+        let short = IdleConnections::new(NonZeroUsize::MIN, Duration::ZERO);
         short.keep(1, 0);
         assert_eq!(short.take(), None);
-        let long = Kept::new(NonZeroUsize::MIN, Duration::from_secs(60));
+        let long = IdleConnections::new(NonZeroUsize::MIN, Duration::from_secs(60));
         long.keep(1, 0);
         long.keep(2, 0);
         assert_eq!((long.take(), long.take()), (Some(1), None));

@@ -15,7 +15,7 @@ use super::{Endpoint, Names, address_of, remaining};
 
 mod messages;
 
-pub use messages::Unasked;
+pub use messages::Unsolicited;
 
 /// The maximum number of bytes of one read.
 const BUFFER_BYTES: usize = 4096;
@@ -74,7 +74,7 @@ impl Stream {
                     let places = addresses
                         .iter()
                         .map(|address| SocketAddr::new(*address, port.get()));
-                    any(places, deadline).inspect_err(|_| names.doubt(&name))?
+                    any(places, deadline).inspect_err(|_| names.mark_stale(&name))?
                 }
             }
         };

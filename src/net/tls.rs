@@ -62,7 +62,7 @@ impl CaFile {
 }
 
 /// The certificates that the system trusts, and their files.
-pub struct System {
+pub struct SystemCertificates {
     /// The certificates, at least one.
     pub certificates: Vec<CertificateDer<'static>>,
     /// The files and folders that were read, with their fingerprints; `None` if one did not exist.
@@ -71,20 +71,20 @@ pub struct System {
     pub complete: bool,
 }
 
-impl System {
+impl SystemCertificates {
     /// Reads them from OpenSSL's places: the files that `SSL_CERT_FILE` and `SSL_CERT_DIR` name, or
     /// else those of the distribution. A file that [`read_trusted`] rejects is skipped, and the log
     /// reports it.
     pub fn read() -> Result<Self, String> {
         let (file, folders) = paths();
-        let mut reading = Reading::default();
+        let mut reading = CertificateReader::default();
         if let Some(path) = &file {
             reading.file(path);
         }
         for path in &folders {
             reading.folder(path);
         }
-        let Reading {
+        let CertificateReader {
             mut certificates,
             seen,
             incomplete,
@@ -125,7 +125,7 @@ fn paths() -> (Option<PathBuf>, Vec<PathBuf>) {
 }
 
 #[derive(Default)]
-struct Reading {
+struct CertificateReader {
     certificates: Vec<CertificateDer<'static>>,
     seen: Vec<(PathBuf, Option<Fingerprint>)>,
     incomplete: bool,
@@ -133,7 +133,7 @@ struct Reading {
     read: HashSet<(u64, u64)>,
 }
 
-impl Reading {
+impl CertificateReader {
     fn file(&mut self, path: &Path) {
         let found = fs::metadata(path).ok();
         self.seen.push((

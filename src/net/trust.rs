@@ -6,7 +6,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use rustls::ClientConfig;
 
-use crate::net::tls::{CaFile, System};
+use crate::net::tls::{CaFile, SystemCertificates};
 use crate::sys::trusted_file::{Fingerprint, fingerprint};
 
 /// How long the files of the system count as unchanged after a check.
@@ -44,7 +44,7 @@ impl Trust {
     pub fn config(&self) -> Result<Arc<ClientConfig>, String> {
         match &self.ca_file {
             Some(file) => self.client.once(|| file.client()),
-            None => self.client.of_system(System::client),
+            None => self.client.of_system(SystemCertificates::client),
         }
     }
 }
@@ -85,7 +85,10 @@ impl<T> Fresh<T> {
 
     /// The value from the certificates of the system. Its files are checked at most once a second.
     /// While they cannot be read, the earlier value stays in use.
-    fn of_system(&self, make: impl FnOnce(&System) -> Result<T, String>) -> Result<Arc<T>, String> {
+    fn of_system(
+        &self,
+        make: impl FnOnce(&SystemCertificates) -> Result<T, String>,
+    ) -> Result<Arc<T>, String> {
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let now = Instant::now();
         if let Some(kept) = &mut *kept
@@ -96,7 +99,7 @@ impl<T> Fresh<T> {
         {
             return Ok(Arc::clone(&kept.made));
         }
-        match System::read().and_then(|system| Ok((make(&system)?, system))) {
+        match SystemCertificates::read().and_then(|system| Ok((make(&system)?, system))) {
             Ok((made, system)) => {
                 let files = Files {
                     seen: system.seen,

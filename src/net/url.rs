@@ -10,7 +10,7 @@
 #[cfg(feature = "servers")]
 use std::num::NonZeroU16;
 
-/// The parts of a URL `scheme://userinfo@place/path?query#fragment`, as written.
+/// The parts of a URL `scheme://userinfo@host_port/path?query#fragment`, as written.
 #[cfg_attr(
     not(feature = "servers"),
     allow(
@@ -24,7 +24,7 @@ pub(crate) struct Url<'a> {
     /// The part before the last `@` of the authority. An `@` in a password should be `%40`, but often is not.
     pub(crate) userinfo: Option<&'a str>,
     /// Host and port.
-    pub(crate) place: &'a str,
+    pub(crate) host_port: &'a str,
     /// With its leading `/`; can be empty.
     pub(crate) path: &'a str,
     pub(crate) query: Option<&'a str>,
@@ -41,14 +41,14 @@ impl<'a> Url<'a> {
         let (authority, behind) = rest.split_at_checked(end)?;
         let (path, fragment) = cut(behind, '#');
         let (path, query) = cut(path, '?');
-        let (userinfo, place) = match authority.rsplit_once('@') {
-            Some((userinfo, place)) => (Some(userinfo), place),
+        let (userinfo, host_port) = match authority.rsplit_once('@') {
+            Some((userinfo, host_port)) => (Some(userinfo), host_port),
             None => (None, authority),
         };
         Some(Self {
             scheme,
             userinfo,
-            place,
+            host_port,
             path,
             query,
             fragment,
@@ -66,7 +66,7 @@ fn cut(text: &str, mark: char) -> (&str, Option<&str>) {
 
 /// A host and its port, as written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Place<'a> {
+pub(crate) struct HostPort<'a> {
     /// Without the brackets of an IPv6 address.
     pub(crate) host: &'a str,
     pub(crate) bracketed: bool,
@@ -76,16 +76,16 @@ pub(crate) struct Place<'a> {
 
 /// The reason why a text is not a host with a port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum BadPlace {
+pub(crate) enum BadHostPort {
     /// The bracket of the address is not closed.
-    Unclosed,
+    UnclosedBracket,
     /// Something other than a port follows the address.
-    Followed,
+    TextAfterBracket,
 }
 
-impl<'a> Place<'a> {
+impl<'a> HostPort<'a> {
     /// Reads `host`, `host:port`, `[address]` or `[address]:port`.
-    pub(crate) fn read(text: &'a str) -> Result<Self, BadPlace> {
+    pub(crate) fn read(text: &'a str) -> Result<Self, BadHostPort> {
         let Some(rest) = text.strip_prefix('[') else {
             let (host, port) = cut(text, ':');
             return Ok(Self {
@@ -94,10 +94,10 @@ impl<'a> Place<'a> {
                 port,
             });
         };
-        let (host, behind) = rest.split_once(']').ok_or(BadPlace::Unclosed)?;
+        let (host, behind) = rest.split_once(']').ok_or(BadHostPort::UnclosedBracket)?;
         let port = behind.strip_prefix(':');
         if port.is_none() && !behind.is_empty() {
-            return Err(BadPlace::Followed);
+            return Err(BadHostPort::TextAfterBracket);
         }
         Ok(Self {
             host,
@@ -120,7 +120,7 @@ mod tests {
 
     #[test]
     fn a_url_is_split_as_written() {
-        for (text, userinfo, place, path, query, fragment) in [
+        for (text, userinfo, host_port, path, query, fragment) in [
             ("x://h", None, "h", "", None, None),
             (
                 "x://u:p@q@h:1/a/b?c=/d?e#f?g",
@@ -138,11 +138,12 @@ mod tests {
             ("x://", None, "", "", None, None),
         ] {
             let behind = text.strip_prefix("x://").unwrap();
-            let authority = userinfo.map_or(0, |userinfo: &str| userinfo.len() + 1) + place.len();
+            let authority =
+                userinfo.map_or(0, |userinfo: &str| userinfo.len() + 1) + host_port.len();
             let parts = Url {
                 scheme: "x",
                 userinfo,
-                place,
+                host_port,
                 path,
                 query,
                 fragment,
@@ -164,15 +165,15 @@ mod tests {
             ("[::1]", "::1", true, None),
             ("[::1]:25", "::1", true, Some("25")),
         ] {
-            let place = Place {
+            let host_port = HostPort {
                 host,
                 bracketed,
                 port,
             };
-            assert_eq!(Place::read(text), Ok(place), "{text}");
+            assert_eq!(HostPort::read(text), Ok(host_port), "{text}");
         }
-        assert_eq!(Place::read("[::1"), Err(BadPlace::Unclosed));
-        assert_eq!(Place::read("[::1]x"), Err(BadPlace::Followed));
+        assert_eq!(HostPort::read("[::1"), Err(BadHostPort::UnclosedBracket));
+        assert_eq!(HostPort::read("[::1]x"), Err(BadHostPort::TextAfterBracket));
         #[cfg(feature = "servers")]
         assert_eq!(port("65535").map(NonZeroU16::get), Some(65535));
         #[cfg(feature = "servers")]

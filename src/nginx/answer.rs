@@ -208,14 +208,14 @@ pub enum Answer {
 
 /// An answer would violate the protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Unsayable {
+pub enum Unwritable {
     /// A value contains a byte that is not allowed, or starts or ends with a blank.
     Value(&'static str),
     /// The answer is longer than [`MAX_ANSWER_BYTES`].
     TooLong,
 }
 
-impl fmt::Display for Unsayable {
+impl fmt::Display for Unwritable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Value(header) => write!(f, "the value of {header} cannot stand in a header"),
@@ -224,7 +224,7 @@ impl fmt::Display for Unsayable {
     }
 }
 
-impl std::error::Error for Unsayable {}
+impl std::error::Error for Unwritable {}
 
 impl Answer {
     /// Appends the headers and the blank line that ends them. On error `out` is unchanged.
@@ -233,12 +233,12 @@ impl Answer {
         dialogue: Dialogue,
         messages: &Messages,
         out: &mut Vec<u8>,
-    ) -> Result<(), Unsayable> {
+    ) -> Result<(), Unwritable> {
         let start = out.len();
         let written = self.headers(dialogue, messages, out);
         let long = out.len() - start > MAX_ANSWER_BYTES;
         let result = written.and(if long {
-            Err(Unsayable::TooLong)
+            Err(Unwritable::TooLong)
         } else {
             Ok(())
         });
@@ -253,7 +253,7 @@ impl Answer {
         dialogue: Dialogue,
         messages: &Messages,
         out: &mut Vec<u8>,
-    ) -> Result<(), Unsayable> {
+    ) -> Result<(), Unwritable> {
         match self {
             Self::Accept {
                 upstream,
@@ -299,9 +299,9 @@ fn header(
     name: &'static str,
     value: Value,
     bytes: &[u8],
-) -> Result<(), Unsayable> {
+) -> Result<(), Unwritable> {
     if !value.fits_header(bytes) {
-        return Err(Unsayable::Value(name));
+        return Err(Unwritable::Value(name));
     }
     for part in [name.as_bytes(), b": ", bytes, b"\n"] {
         out.extend_from_slice(part);

@@ -204,7 +204,7 @@ impl<'a> AuthRequest<'a> {
             protocol: headers.protocol(),
             attempt: headers.attempt(),
             client: Client {
-                vouched_for: !fronts.are_anybody(),
+                vouched_for: !fronts.accept_everyone(),
                 ..headers.client()
             },
             tls: headers.tls(),

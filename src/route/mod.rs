@@ -253,7 +253,7 @@ impl Routes {
                 let trouble = format!("{}: {}", name.host(), name.trouble()?);
                 Some(Problem {
                     file: file.to_owned(),
-                    place: server.place,
+                    position: server.place,
                     key: Some(server.key.clone()),
                     message: format!("cannot resolve {trouble}"),
                 })

@@ -1,22 +1,22 @@
 //! Recognizes what administrators write in place of a host: URLs, ports, brackets.
 
 use super::Target;
-use crate::net::url::{Place, Url};
+use crate::net::url::{HostPort, Url};
 
 /// The correction of `text`, which is neither an address nor a DNS name; `None` if it resembles neither.
 pub(crate) fn meant(text: &str) -> Option<String> {
     let url = Url::read(text);
     let protocol = url.and_then(|url| protocol(url.scheme));
-    let place = match url {
-        Some(url) if url.userinfo.is_none() => url.place,
+    let host_port = match url {
+        Some(url) if url.userinfo.is_none() => url.host_port,
         Some(_) => return None,
         None => text.split('/').next()?,
     };
-    let Place {
+    let HostPort {
         host,
         bracketed,
         port,
-    } = Place::read(place).ok()?;
+    } = HostPort::read(host_port).ok()?;
     let port = match port {
         None if bracketed || url.is_some() => "",
         Some("") if !bracketed => return None,

@@ -11,7 +11,7 @@ use super::Service;
 use super::decision::Decision;
 use crate::auth::{Admission, Step, incoming_mail};
 use crate::front::NoRequest;
-use crate::front::pace::Departure;
+use crate::front::pace::SendTime;
 use crate::front::params::{Params, Peer};
 use crate::nginx::answer::{Answer, Dialogue, Messages};
 use crate::nginx::refusal::{Refusal, Trouble};
@@ -75,7 +75,7 @@ impl<'a> Asked<'a> {
 impl Service {
     /// Appends the answer to one request, logs the decision, and returns when the answer may be
     /// sent.
-    pub fn respond(&self, peer: Peer, params: &Params<'_>, out: &mut Vec<u8>) -> Departure {
+    pub fn respond(&self, peer: Peer, params: &Params<'_>, out: &mut Vec<u8>) -> SendTime {
         let arrived = Instant::now();
         let start = out.len();
         let answered = catch_unwind(AssertUnwindSafe(|| self.answer(peer, params, arrived, out)));
@@ -98,7 +98,7 @@ impl Service {
         params: &Params<'_>,
         arrived: Instant,
         out: &mut Vec<u8>,
-    ) -> Departure {
+    ) -> SendTime {
         let messages = &self.config.messages;
         let request = match AuthRequest::from_params(params, peer, &self.config.fronts) {
             Ok(request) => request,
@@ -138,7 +138,7 @@ impl Service {
         params: &Params<'_>,
         arrived: Instant,
         out: &mut Vec<u8>,
-    ) -> Departure {
+    ) -> SendTime {
         let outline = Outline::of(params);
         let wait = outline
             .method
@@ -195,7 +195,7 @@ pub fn refuse(
     messages: &Messages,
     arrived: Instant,
     out: &mut Vec<u8>,
-) -> Departure {
+) -> SendTime {
     let asked = Asked::in_outline(outline, arrived);
     finish(Decided::refused(why, None), &asked, messages, out)
 }
@@ -211,12 +211,7 @@ pub(super) fn cause_of(none: NoRequest) -> Refusal {
 }
 
 /// Appends an answer, and writes its log line.
-fn finish(
-    decided: Decided,
-    asked: &Asked<'_>,
-    messages: &Messages,
-    out: &mut Vec<u8>,
-) -> Departure {
+fn finish(decided: Decided, asked: &Asked<'_>, messages: &Messages, out: &mut Vec<u8>) -> SendTime {
     let mut answer = decided.answer;
     if let Err(unsayable) = answer.write(asked.dialogue, messages, out) {
         answer = Answer::Refuse {
@@ -250,8 +245,8 @@ fn finish(
     .log();
     let came = asked.arrived;
     match (refusal, decided.earliest) {
-        (None, _) => Departure::AtOnce,
-        (Some(_), None) => Departure::InStep { came },
-        (Some(_), Some(earliest)) => Departure::Held { came, earliest },
+        (None, _) => SendTime::AtOnce,
+        (Some(_), None) => SendTime::NextStep { came },
+        (Some(_), Some(earliest)) => SendTime::Held { came, earliest },
     }
 }

@@ -69,7 +69,11 @@ impl Service {
         let message = self.gate.throttle.as_ref()?.test(deadline).err()?;
         Some(Problem {
             file: self.config.path.clone(),
-            place: self.config.throttle.as_ref().map(|throttle| throttle.place),
+            position: self
+                .config
+                .throttle
+                .as_ref()
+                .map(|throttle| throttle.position),
             key: Some("throttle.state".to_owned()),
             message,
         })

@@ -6,7 +6,7 @@ use crate::auth::token;
 use crate::config::Config;
 use crate::sys::Lifetime;
 use crate::sys::problem::Problem;
-use crate::sys::trusted_file::Watched;
+use crate::sys::trusted_file::ObservedFiles;
 
 /// Opens the methods of the configuration, and adds their files to `watched`.
 #[cfg_attr(
@@ -16,7 +16,7 @@ use crate::sys::trusted_file::Watched;
 pub fn open(
     config: &Config,
     lifetime: Lifetime,
-    watched: &mut Watched,
+    watched: &mut ObservedFiles,
     problems: &mut Vec<Problem>,
     warnings: &mut Vec<Problem>,
 ) -> Methods {
@@ -29,7 +29,7 @@ pub fn open(
             let opened = token::Tokens::open(&oauth.settings, most, lifetime, watched);
             let problem = |key: &str, message| Problem {
                 file: config.path.clone(),
-                place: Some(oauth.places.of(key)),
+                position: Some(oauth.positions.of(key)),
                 key: Some(format!("oauth.{key}")),
                 message,
             };
@@ -61,7 +61,7 @@ pub(super) fn try_tokens(methods: &Methods, config: &Config) -> Vec<Problem> {
     let faults = tokens.test(std::time::Instant::now() + config.limits.deadline);
     let problem = |message| Problem {
         file: config.path.clone(),
-        place: Some(oauth.places.of("introspection-url")),
+        position: Some(oauth.positions.of("introspection-url")),
         key: Some("oauth.introspection-url".to_owned()),
         message,
     };

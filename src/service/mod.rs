@@ -14,7 +14,7 @@ use crate::sys::Lifetime;
 use crate::sys::problem::Problem;
 use crate::sys::sandbox::Sandbox;
 use crate::sys::semaphore::machine::MachineSemaphore;
-use crate::sys::trusted_file::{Watched, fingerprint};
+use crate::sys::trusted_file::{ObservedFiles, fingerprint};
 use crate::users::file::UsersFile;
 use crate::users::file::domains::DomainFiles;
 
@@ -34,7 +34,7 @@ pub use answer::{Decided, refuse};
 pub use decision::Decision;
 pub use inspect::Inspection;
 pub use one_request::OneRequest;
-use parts::{throttle, unread, whole};
+use parts::{throttle, unread, without_problems};
 
 /// The configuration and everything that it opened. It never changes: a reload makes a new one.
 pub struct Service {
@@ -55,11 +55,11 @@ impl Service {
         path: &Path,
         lifetime: Lifetime,
         before: Option<&Self>,
-        watched: &mut Watched,
+        watched: &mut ObservedFiles,
     ) -> Result<Self, Vec<Problem>> {
         let anything = |_: &Config| Vec::new();
         let unfinished = &mut Vec::new();
-        whole(Self::assemble(
+        without_problems(Self::assemble(
             path, lifetime, before, watched, unfinished, anything,
         ))
     }
@@ -73,11 +73,11 @@ impl Service {
         sandbox: Option<&Sandbox>,
         path: &Path,
         before: Option<&Self>,
-        watched: &mut Watched,
+        watched: &mut ObservedFiles,
         unfinished: &mut Vec<PathBuf>,
     ) -> Result<Self, Vec<Problem>> {
         let possible = |config: &Config| needs::denied(sandbox, config);
-        whole(Self::assemble(
+        without_problems(Self::assemble(
             path,
             Lifetime::Server,
             before,
@@ -94,7 +94,7 @@ impl Service {
         path: &Path,
         lifetime: Lifetime,
         before: Option<&Self>,
-        watched: &mut Watched,
+        watched: &mut ObservedFiles,
         unfinished: &mut Vec<PathBuf>,
         impossible: impl FnOnce(&Config) -> Vec<Problem>,
     ) -> (Option<Self>, Vec<Problem>) {
@@ -124,7 +124,7 @@ impl Service {
         }
         let opened = open_after(&config, lifetime, before);
         watched.extend(opened.watched);
-        problems.extend(parts::unsaid(opened.problems, &problems));
+        problems.extend(parts::unreported(opened.problems, &problems));
         let mut warnings = config.warnings.clone();
         warnings.extend(opened.warnings);
         let methods = methods::open(&config, lifetime, watched, &mut problems, &mut warnings);
@@ -143,13 +143,13 @@ impl Service {
         };
         let hashing = match &config.limits.hash_locks {
             None => MachineSemaphore::new(hashes),
-            Some((folder, place)) => {
+            Some((folder, position)) => {
                 MachineSemaphore::shared(config.limits.max_hashes(), folder).unwrap_or_else(
                     |error| {
                         // Logins continue: the semaphore only limits work.
                         warnings.push(Problem {
                             file: config.path.clone(),
-                            place: Some(*place),
+                            position: Some(*position),
                             key: Some("limits.hash-locks".to_owned()),
                             message: format!("{error}; each process counts its own hashes"),
                         });

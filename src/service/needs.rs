@@ -2,16 +2,16 @@
 
 use std::path::PathBuf;
 
-use crate::config::{Config, Use};
+use crate::config::{Config, FileUse};
 use crate::sys::problem::Problem;
-use crate::sys::sandbox::{Mode, Need, Sandbox, Unavailable, What};
+use crate::sys::sandbox::{Access, Mode, Need, Sandbox, Unavailable};
 
 /// Puts this process into the sandbox that `config` asks for. `own_files` are the sockets that it
 /// removes at its end. Call it before the process has further threads.
 pub fn enter(config: &Config, own_files: Vec<PathBuf>) -> Result<Option<Sandbox>, Unavailable> {
     let remove = own_files.into_iter().map(|file| Need {
-        what: What::Remove(file),
-        place: None,
+        what: Access::Remove(file),
+        position: None,
         key: None,
     });
     let needs: Vec<_> = needs(config).into_iter().chain(remove).collect();
@@ -26,7 +26,7 @@ pub(super) fn denied(sandbox: Option<&Sandbox>, config: &Config) -> Vec<Problem>
     if config.sandbox == Mode::Required && !sandbox.is_some_and(Sandbox::is_whole) {
         problems.push(Problem {
             file: config.path.clone(),
-            place: None,
+            position: None,
             key: Some("process.sandbox".to_owned()),
             message: "is \"required\", and this process has none: restart the program".to_owned(),
         });
@@ -37,16 +37,16 @@ pub(super) fn denied(sandbox: Option<&Sandbox>, config: &Config) -> Vec<Problem>
 /// The files and folders that a configuration names.
 fn needs(config: &Config) -> Vec<Need> {
     let own = Need {
-        what: What::Read(config.path.clone()),
-        place: None,
+        what: Access::Read(config.path.clone()),
+        position: None,
         key: None,
     };
     let named = config.named.iter().map(|named| Need {
         what: match named.usage {
-            Use::Read => What::Read(named.path.clone()),
-            Use::Write => What::Write(named.path.clone()),
+            FileUse::Read => Access::Read(named.path.clone()),
+            FileUse::Write => Access::Write(named.path.clone()),
         },
-        place: Some(named.place),
+        position: Some(named.position),
         key: Some(named.key.clone()),
     });
     [own].into_iter().chain(named).collect()

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use super::{Service, cause_of, refuse};
 use crate::config::ConfigFile;
-use crate::front::pace::Departure;
+use crate::front::pace::SendTime;
 use crate::front::params::{Params, Peer};
 use crate::front::{Application, NoRequest};
 use crate::nginx::answer::Messages;
@@ -21,7 +21,7 @@ pub struct OneRequest<'a> {
 }
 
 impl Application for OneRequest<'_> {
-    fn respond(&self, peer: Peer, params: &Params<'_>, out: &mut Vec<u8>) -> Departure {
+    fn respond(&self, peer: Peer, params: &Params<'_>, out: &mut Vec<u8>) -> SendTime {
         let arrived = Instant::now();
         let loaded = catch_unwind(AssertUnwindSafe(|| {
             Service::open(&self.file.path, Lifetime::OneRequest, None, &mut Vec::new())
@@ -43,7 +43,7 @@ impl Application for OneRequest<'_> {
         };
         let (why, outline) = (Refusal::Temporary(trouble), Outline::of(params));
         let _at_once = refuse(why, &outline, &Messages::default(), arrived, out);
-        Departure::AtOnce
+        SendTime::AtOnce
     }
 
     fn respond_without_request(&self, why: NoRequest, out: &mut Vec<u8>) {

@@ -7,11 +7,11 @@ use std::time::{Duration, Instant};
 use super::Service;
 use super::probe::Probes;
 use crate::auth::{Masters, Pace, Source};
-use crate::config::{Config, Places, StoreConfig, UsersConfig};
+use crate::config::{Config, KeyPositions, StoreConfig, UsersConfig};
 use crate::sys::Lifetime;
 use crate::sys::problem::Fault;
 use crate::sys::problem::Problem;
-use crate::sys::trusted_file::Watched;
+use crate::sys::trusted_file::ObservedFiles;
 use crate::users::UserStore;
 use crate::users::accept::AcceptStore;
 use crate::users::bound::Bound;
@@ -35,7 +35,7 @@ pub struct Opened {
     /// The folders with a file for each domain.
     pub domain_files: Vec<Arc<DomainFiles>>,
     /// The password files that were read, with or without success.
-    pub watched: Watched,
+    pub watched: ObservedFiles,
 }
 
 /// How long a start and a reload wait for databases to check their queries; the users of the other
@@ -63,7 +63,7 @@ pub fn open_after(config: &Config, lifetime: Lifetime, before: Option<&Service>)
     opening.masters();
     let probes = opening.probes;
     opened.problems.extend(probes.problems(PATIENCE));
-    opened.pass_remarks_on(config);
+    opened.report_remarks(config);
     if takes_logins_without_password(config) {
         opened.warn_of_unlike(config);
     }
@@ -72,13 +72,13 @@ pub fn open_after(config: &Config, lifetime: Lifetime, before: Option<&Service>)
 
 impl Opened {
     /// Warns about values of stores that have no effect.
-    fn pass_remarks_on(&mut self, config: &Config) {
+    fn report_remarks(&mut self, config: &Config) {
         for source in &self.sources {
-            let place = config.users.get(source.table);
+            let position = config.users.get(source.table);
             let remarks = source.store.remarks().into_iter();
             self.warnings.extend(remarks.map(|remark| Problem {
                 file: config.path.clone(),
-                place: place.map(|users| users.places.whole),
+                position: position.map(|users| users.positions.whole),
                 key: Some("users".to_owned()),
                 message: format!("store {}: {remark}", source.name),
             }));
@@ -91,10 +91,10 @@ impl Opened {
             let Some(lack) = source.store.lacks_likeness() else {
                 continue;
             };
-            let place = config.users.get(source.table);
+            let position = config.users.get(source.table);
             self.warnings.push(Problem {
                 file: config.path.clone(),
-                place: place.map(|users| users.places.whole),
+                position: position.map(|users| users.positions.whole),
                 key: Some("users".to_owned()),
                 message: format!(
                     "store {}: {lack}: its users cannot log in without a password (certificates, \
@@ -127,17 +127,20 @@ pub fn try_all(
     let mut problems = Vec::new();
     for source in sources {
         let users = config.users.get(source.table);
-        if users.is_some_and(|users| said.iter().any(|problem| users.places.reach(problem))) {
+        if users.is_some_and(|users| {
+            said.iter()
+                .any(|problem| users.positions.concerns_connection(problem))
+        }) {
             continue;
         }
         let faults = source.store.test(Instant::now() + patience);
-        let place = config
+        let position = config
             .users
             .get(source.table)
-            .map(|users| users.places.whole);
+            .map(|users| users.positions.whole);
         problems.extend(faults.into_iter().map(|message| Problem {
             file: config.path.clone(),
-            place,
+            position,
             key: Some("users".to_owned()),
             message: format!("store {}: {message}", source.name),
         }));
@@ -148,11 +151,11 @@ pub fn try_all(
 impl<'a> Opening<'a> {
     fn sources(&mut self) {
         for (table, users) in self.config.users.iter().enumerate() {
-            let (store, bound, cache) = match self.kept(users) {
-                Some(kept) => (
-                    Arc::clone(&kept.store),
-                    kept.bound.clone(),
-                    kept.cache.clone(),
+            let (store, bound, cache) = match self.reusable_source(users) {
+                Some(reusable_source) => (
+                    Arc::clone(&reusable_source.store),
+                    reusable_source.bound.clone(),
+                    reusable_source.cache.clone(),
                 ),
                 None => match self.store(users) {
                     Some(store) => (store, self.bound(users), cache(&users.store)),
@@ -182,7 +185,7 @@ impl<'a> Opening<'a> {
         let Some(master) = &self.config.master else {
             return;
         };
-        let users = self.file(&master.settings, "master.path", master.place);
+        let users = self.file(&master.settings, "master.path", master.position);
         self.opened.masters = users.map(|users| Masters {
             separator: master.separator.clone(),
             users,
@@ -191,7 +194,7 @@ impl<'a> Opening<'a> {
 
     /// The source of the earlier service whose store has the same settings, including the content
     /// of certificate files.
-    fn kept(&self, users: &UsersConfig) -> Option<&'a Source> {
+    fn reusable_source(&self, users: &UsersConfig) -> Option<&'a Source> {
         if matches!(users.store, StoreConfig::File(_) | StoreConfig::Domains(_)) {
             return None;
         }
@@ -237,7 +240,7 @@ impl<'a> Opening<'a> {
         let opened: Result<Arc<dyn UserStore>, Vec<Fault>> = match &users.store {
             StoreConfig::Accept => Ok(Arc::new(AcceptStore)),
             StoreConfig::File(settings) => {
-                let store = self.file(settings, "users.path", users.places.of("path"))?;
+                let store = self.file(settings, "users.path", users.positions.of("path"))?;
                 if let Some(current) = store.current() {
                     let unknown = unknown_hosts(self.config, settings, &current);
                     self.opened.warnings.extend(unknown);
@@ -271,7 +274,7 @@ impl<'a> Opening<'a> {
             .map_err(|faults| {
                 let problems = faults.into_iter();
                 let problems =
-                    problems.map(|fault| fault.problem(&self.config.path, &users.places));
+                    problems.map(|fault| fault.problem(&self.config.path, &users.positions));
                 self.opened.problems.extend(problems);
             })
             .ok()
@@ -284,10 +287,10 @@ impl<'a> Opening<'a> {
     ) -> Option<Arc<DomainFiles>> {
         let before = self.before.map_or(&[][..], Service::domain_files);
         let mut known = before.iter().chain(&self.opened.domain_files);
-        if let Some(kept) = known.find(|files| files.settings() == settings) {
-            let kept = Arc::clone(kept);
-            self.opened.domain_files.push(Arc::clone(&kept));
-            return Some(kept);
+        if let Some(reusable_source) = known.find(|files| files.settings() == settings) {
+            let reusable_source = Arc::clone(reusable_source);
+            self.opened.domain_files.push(Arc::clone(&reusable_source));
+            return Some(reusable_source);
         }
         match DomainFiles::open(settings, self.lifetime) {
             Ok(files) => {
@@ -307,8 +310,8 @@ impl<'a> Opening<'a> {
                 Some(files)
             }
             Err(problem) => {
-                let place = users.places.of("path");
-                let problem = named_in(&self.config.path, "users.path", place, problem);
+                let position = users.positions.of("path");
+                let problem = named_in(&self.config.path, "users.path", position, problem);
                 self.opened.problems.push(problem);
                 None
             }
@@ -319,15 +322,15 @@ impl<'a> Opening<'a> {
         &mut self,
         settings: &file::Settings,
         key: &str,
-        place: (usize, usize),
+        position: (usize, usize),
     ) -> Option<Arc<UsersFile>> {
         let before = self.before.map_or(&[][..], Service::users_files);
         let opened = self.opened.files.iter();
         let mut known = before.iter().chain(opened);
-        if let Some(kept) = known.find(|file| file.settings() == settings) {
-            let kept = Arc::clone(kept);
-            self.opened.files.push(Arc::clone(&kept));
-            return Some(kept);
+        if let Some(reusable_source) = known.find(|file| file.settings() == settings) {
+            let reusable_source = Arc::clone(reusable_source);
+            self.opened.files.push(Arc::clone(&reusable_source));
+            return Some(reusable_source);
         }
         let reading = Reading::of(settings, self.lifetime);
         self.opened.watched.extend_from_slice(&reading.files);
@@ -346,7 +349,7 @@ impl<'a> Opening<'a> {
                 Some(file)
             }
             Err(problems) => {
-                let named = |problem| named_in(&self.config.path, key, place, problem);
+                let named = |problem| named_in(&self.config.path, key, position, problem);
                 let problems = problems.into_iter().map(named);
                 self.opened.problems.extend(problems);
                 None
@@ -357,10 +360,10 @@ impl<'a> Opening<'a> {
 
 impl Fault {
     /// The same, at the position of the store in the configuration.
-    pub(super) fn problem(self, config: &Path, places: &Places) -> Problem {
+    pub(super) fn problem(self, config: &Path, positions: &KeyPositions) -> Problem {
         Problem {
             file: config.to_owned(),
-            place: Some(places.of(self.key)),
+            position: Some(positions.of(self.key)),
             key: Some(format!("users.{}", self.key)),
             message: self.message,
         }
@@ -414,7 +417,7 @@ pub fn unknown_hosts(
     let more = names.len().saturating_sub(MAX_PROBLEMS);
     let problem = |(host, line): (&String, &usize)| Problem {
         file: settings.path.clone(),
-        place: Some((*line, 1)),
+        position: Some((*line, 1)),
         key: None,
         message: format!(
             "host={host} is neither in [hosts] nor an address: its users get the temporary failure"
@@ -427,13 +430,13 @@ pub fn unknown_hosts(
 }
 
 /// A problem with a whole file is reported at the position that names the file.
-fn named_in(config: &Path, key: &str, place: (usize, usize), problem: Problem) -> Problem {
-    if problem.place.is_some() {
+fn named_in(config: &Path, key: &str, position: (usize, usize), problem: Problem) -> Problem {
+    if problem.position.is_some() {
         return problem;
     }
     Problem {
         file: config.to_owned(),
-        place: Some(place),
+        position: Some(position),
         key: Some(key.to_owned()),
         message: format!("{}: {}", problem.file.display(), problem.message),
     }

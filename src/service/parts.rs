@@ -3,18 +3,18 @@
 use std::path::Path;
 
 use super::Service;
-use crate::config::{Config, DNS_IS_ASKED, Use};
+use crate::config::{Config, DNS_IS_ASKED, FileUse};
 use crate::sys::Lifetime;
 use crate::sys::problem::Problem;
-use crate::sys::trusted_file::{Watched, fingerprint};
+use crate::sys::trusted_file::{ObservedFiles, fingerprint};
 use crate::throttle::{self, Counting, Throttle};
 
 /// The files that the configuration names but that were not read with it, with their current
 /// fingerprints.
-pub(super) fn unread(config: &Config) -> Watched {
+pub(super) fn unread(config: &Config) -> ObservedFiles {
     let was_read = |path: &Path| config.files.iter().any(|(read, _)| read == path);
     let named = config.named.iter();
-    let unread = named.filter(|named| named.usage == Use::Read && !was_read(&named.path));
+    let unread = named.filter(|named| named.usage == FileUse::Read && !was_read(&named.path));
     unread
         .map(|named| (named.path.clone(), fingerprint(&named.path).ok()))
         .collect()
@@ -37,7 +37,7 @@ pub(super) fn throttle(
 }
 
 /// The result, if there is no problem.
-pub(super) fn whole(
+pub(super) fn without_problems(
     (service, problems): (Option<Service>, Vec<Problem>),
 ) -> Result<Service, Vec<Problem>> {
     match service {
@@ -53,9 +53,9 @@ pub(super) fn whole(
 }
 
 /// The further problems at positions without an earlier problem: each fault is reported once.
-pub(super) fn unsaid(further: Vec<Problem>, said: &[Problem]) -> Vec<Problem> {
-    let line = |problem: &Problem| Some((problem.file.clone(), problem.place?.0));
-    let lines: Vec<_> = said.iter().filter_map(line).collect();
+pub(super) fn unreported(further: Vec<Problem>, reported: &[Problem]) -> Vec<Problem> {
+    let line = |problem: &Problem| Some((problem.file.clone(), problem.position?.0));
+    let lines: Vec<_> = reported.iter().filter_map(line).collect();
     let is_said = |problem: &Problem| line(problem).is_some_and(|line| lines.contains(&line));
     further
         .into_iter()
@@ -68,13 +68,13 @@ pub(super) fn unsaid(further: Vec<Problem>, said: &[Problem]) -> Vec<Problem> {
 /// reported.
 pub(super) fn merge(
     unresolved: Vec<Problem>,
-    said: &[Problem],
+    reported: &[Problem],
     warnings: &mut Vec<Problem>,
 ) -> Vec<Problem> {
-    let mut merged = unsaid(unresolved, said);
+    let mut merged = unreported(unresolved, reported);
     merged.retain_mut(|problem| {
         let same = |warning: &Problem| {
-            (&warning.place, &warning.key) == (&problem.place, &problem.key)
+            (&warning.position, &warning.key) == (&problem.position, &problem.key)
                 && warning.message.ends_with(DNS_IS_ASKED)
         };
         let Some(at) = warnings.iter().position(same) else {
@@ -83,7 +83,7 @@ pub(super) fn merge(
         let warning = warnings.remove(at);
         let what = warning.message.trim_end_matches(DNS_IS_ASKED);
         problem.message = format!("{what}, and the program {}", problem.message);
-        said.is_empty()
+        reported.is_empty()
     });
     merged
 }

@@ -28,10 +28,12 @@ impl Probes {
         ask: impl FnOnce() -> Result<(), Vec<Fault>> + Send + 'static,
     ) {
         let (done, answer) = channel();
-        let (path, places) = (config.path.clone(), users.places.clone());
+        let (path, positions) = (config.path.clone(), users.positions.clone());
         let probe = move || {
             let faults = ask().err().into_iter().flatten();
-            let problems = faults.map(|fault| fault.problem(&path, &places)).collect();
+            let problems = faults
+                .map(|fault| fault.problem(&path, &positions))
+                .collect();
             // A late answer is discarded.
             if let Err(late) = done.send(problems) {
                 for problem in late.0 {

@@ -3,8 +3,8 @@
 //! mod_fcgid sends no signal when a file changes, so each request checks the files, at most once a
 //! second. A broken version is reported once, and the previous one stays in use.
 //!
-//! Each unit that is loaded as a whole has a `Lane`: the configuration with its keys and
-//! certificates, and each password file with its app passwords. No lane waits for another.
+//! Each unit that is loaded as a whole has a `Loader`: the configuration with its keys and
+//! certificates, and each password file with its app passwords. No loader waits for another.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
@@ -14,7 +14,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, TryLockError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::front::pace::Departure;
+use crate::front::pace::SendTime;
 use crate::front::params::{Params, Peer};
 use crate::front::{Application, NoRequest};
 use crate::nginx::answer::Messages;
@@ -23,19 +23,19 @@ use crate::nginx::request::Outline;
 use crate::service::{Service, cause_of, refuse};
 use crate::sys::problem::Problem;
 use crate::sys::sandbox::Sandbox;
-use crate::sys::trusted_file::Watched;
+use crate::sys::trusted_file::ObservedFiles;
 use crate::sys::trusted_file::fingerprint;
 use crate::users::file::domains::DomainFiles;
 
 mod domains;
 mod folders;
 mod freshness;
-mod lane;
+mod loader;
 mod users;
 
-use domains::FolderLane;
-use lane::{Lane, Outcome, Turn};
-use users::UsersLane;
+use domains::FolderLoader;
+use loader::{LoadRun, Loader, Outcome};
+use users::UsersLoader;
 
 /// How long the files count as unchanged after a check.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
@@ -58,7 +58,7 @@ const SIGNAL: Duration = Duration::from_secs(8);
 const KEPT: &str = "the version before stays in force";
 
 /// The current service, if there is one, with the state for reloading it.
-pub struct Live(Arc<Inner>);
+pub struct ReloadingService(Arc<Inner>);
 
 struct Inner {
     path: PathBuf,
@@ -68,14 +68,14 @@ struct Inner {
     looked: Mutex<Instant>,
     /// Whether to check again soon.
     soon: AtomicBool,
-    configuration: Lane,
-    /// The lanes of the current service's password files.
-    users: Mutex<Vec<Arc<UsersLane>>>,
-    /// The lanes of the folders with a file for each domain.
-    folders: Mutex<Vec<Arc<FolderLane>>>,
+    configuration: Loader,
+    /// The loaders of the current service's password files.
+    users: Mutex<Vec<Arc<UsersLoader>>>,
+    /// The loaders of the folders with a file for each domain.
+    folders: Mutex<Vec<Arc<FolderLoader>>>,
 }
 
-impl Live {
+impl ReloadingService {
     /// Loads the configuration at `path`, in the sandbox that this process is in.
     pub fn open(path: &Path, sandbox: Option<Sandbox>) -> Result<Self, Vec<Problem>> {
         let inner = Inner::empty(path, sandbox);
@@ -103,27 +103,27 @@ impl Live {
     /// Checks the files, at most once a second, and loads those that changed. Databases, DNS and
     /// slow disks can make that slow, so all other requests use the current version, and only this
     /// one waits, with a time-out.
-    fn look(&self) {
+    fn check_files(&self) {
         if !self.0.is_time_to_look() {
             return;
         }
         let patience = self.current().map_or(FIRST_LOAD, |_| LOAD);
-        let _in_time_or_not = self.round().recv_timeout(patience);
+        let _in_time_or_not = self.spawn_check().recv_timeout(patience);
     }
 
     /// Checks the files and loads those that changed, in a separate thread: a file system that
     /// hangs blocks only that thread. The channel closes when it is done.
-    fn round(&self) -> Receiver<()> {
+    fn spawn_check(&self) -> Receiver<()> {
         let (done, over) = channel();
         let inner = Arc::clone(&self.0);
         let started = thread::Builder::new()
             .name("reload".to_owned())
             .spawn(move || {
-                inner.look_safely();
+                inner.check_files_unwinding();
                 drop(done);
             });
         if started.is_err() {
-            self.0.look_safely();
+            self.0.check_files_unwinding();
         }
         over
     }
@@ -137,7 +137,7 @@ impl Inner {
             current: RwLock::new(None),
             looked: Mutex::new(Instant::now()),
             soon: AtomicBool::new(false),
-            configuration: Lane::new(path.to_path_buf(), Vec::new()),
+            configuration: Loader::new(path.to_path_buf(), Vec::new()),
             users: Mutex::default(),
             folders: Mutex::default(),
         }
@@ -150,19 +150,19 @@ impl Inner {
             .clone()
     }
 
-    fn users(&self) -> MutexGuard<'_, Vec<Arc<UsersLane>>> {
+    fn users(&self) -> MutexGuard<'_, Vec<Arc<UsersLoader>>> {
         self.users.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn folders(&self) -> MutexGuard<'_, Vec<Arc<FolderLane>>> {
+    fn folders(&self) -> MutexGuard<'_, Vec<Arc<FolderLoader>>> {
         self.folders.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether a lane has work soon or is working.
+    /// Whether a loader has work soon or is working.
     fn is_busy(&self) -> bool {
         let (users, folders) = (self.users().clone(), self.folders().clone());
         self.configuration.is_busy()
-            || users.iter().any(|users| users.lane.is_busy())
+            || users.iter().any(|users| users.loader.is_busy())
             || folders.iter().any(|folder| folder.is_busy())
     }
 
@@ -183,8 +183,8 @@ impl Inner {
         due
     }
 
-    fn look_safely(&self) {
-        let look = || {
+    fn check_files_unwinding(&self) {
+        let check_files = || {
             // Users first: a removed user must not stay accepted while a database is slow.
             let users = self.users().clone();
             users.iter().for_each(|users| self.look_at_users(users));
@@ -192,7 +192,7 @@ impl Inner {
             folders.iter().for_each(|folder| self.load_domains(folder));
             self.load_configuration();
         };
-        if catch_unwind(AssertUnwindSafe(look)).is_err() {
+        if catch_unwind(AssertUnwindSafe(check_files)).is_err() {
             log::error!("looking for changed files failed by a bug");
         }
         self.soon.store(self.is_busy(), Ordering::Relaxed);
@@ -202,35 +202,35 @@ impl Inner {
     fn open_now(&self) -> Option<Outcome> {
         self.configuration.ask();
         match self.configuration.enter() {
-            Some(turn) if turn.is_due() => self.load(&turn),
+            Some(run) if run.is_due() => self.load(&run),
             Some(_) | None => None,
         }
     }
 
     fn load_configuration(&self) {
-        let Some(turn) = self.configuration.enter() else {
+        let Some(run) = self.configuration.enter() else {
             return;
         };
-        if !turn.is_due() {
+        if !run.is_due() {
             return;
         }
-        let Some(outcome) = self.load(&turn) else {
+        let Some(outcome) = self.load(&run) else {
             return;
         };
         let nothing = "every login gets the temporary failure";
-        turn.report(outcome, self.current().map_or(nothing, |_| KEPT));
+        run.report(outcome, self.current().map_or(nothing, |_| KEPT));
     }
 
     /// Makes a new service the current one, if it is valid and its files are complete.
-    fn load(&self, turn: &Turn<'_>) -> Option<Outcome> {
+    fn load(&self, run: &LoadRun<'_>) -> Option<Outcome> {
         let before = self.current();
         // A failed load may not know all its files: those of the current version are the ones that
         // are likely to be repaired.
         let before_files = before.iter().flat_map(|before| &before.config().files);
-        let known: Watched = before_files
+        let known: ObservedFiles = before_files
             .map(|(path, _)| (path.clone(), fingerprint(path).ok()))
             .collect();
-        let (mut files, mut unfinished) = (Watched::new(), Vec::new());
+        let (mut files, mut unfinished) = (ObservedFiles::new(), Vec::new());
         let opened = Service::open_in(
             self.sandbox.as_ref(),
             &self.path,
@@ -238,34 +238,34 @@ impl Inner {
             &mut files,
             &mut unfinished,
         );
-        if !turn.is_wanted() {
+        if !run.is_wanted() {
             return None;
         }
         // If there is no current service, the new one is used as it is.
         if before.is_some() {
-            unfinished = turn.still_unfinished(unfinished);
+            unfinished = run.still_unfinished(unfinished);
             if !unfinished.is_empty() {
-                turn.watch(files);
+                run.watch(files);
                 return Some(Outcome::Unfinished(unfinished));
             }
         }
         match opened {
             Ok(service) => {
                 let read = service.config().files.iter();
-                if !turn.were_seen(read.map(|(path, version)| (&**path, version))) {
+                if !run.match_last_check(read.map(|(path, version)| (&**path, version))) {
                     return None;
                 }
                 crate::sys::logger::set_level(service.config().log_level);
                 for warning in service.warnings() {
                     log::warn!("{warning}");
                 }
-                turn.watch(files);
+                run.watch(files);
                 self.put_in_force(service);
                 Some(Outcome::Loaded)
             }
             Err(problems) => {
                 files.extend(known);
-                turn.watch(files);
+                run.watch(files);
                 Some(Outcome::Failed(problems))
             }
         }
@@ -273,27 +273,27 @@ impl Inner {
 
     fn put_in_force(&self, service: Service) {
         let service = Arc::new(service);
-        let mut lanes = self.users();
-        let mut new: Vec<Arc<UsersLane>> = Vec::new();
+        let mut loaders = self.users();
+        let mut new: Vec<Arc<UsersLoader>> = Vec::new();
         for file in service.users_files() {
-            let is_its = |users: &&Arc<UsersLane>| Arc::ptr_eq(&users.file, file);
+            let is_its = |users: &&Arc<UsersLoader>| Arc::ptr_eq(&users.file, file);
             if new.iter().any(|users| is_its(&users)) {
                 continue;
             }
-            let kept = lanes.iter().find(is_its).cloned();
-            new.push(kept.unwrap_or_else(|| Arc::new(UsersLane::new(file))));
+            let kept = loaders.iter().find(is_its).cloned();
+            new.push(kept.unwrap_or_else(|| Arc::new(UsersLoader::new(file))));
         }
-        *lanes = new;
-        drop(lanes);
-        let mut lanes = self.folders();
+        *loaders = new;
+        drop(loaders);
+        let mut loaders = self.folders();
         let folder = |store: &Arc<DomainFiles>| {
-            let is_its = |folder: &&Arc<FolderLane>| Arc::ptr_eq(&folder.store, store);
-            let kept = lanes.iter().find(is_its).cloned();
-            kept.unwrap_or_else(|| Arc::new(FolderLane::new(store)))
+            let is_its = |folder: &&Arc<FolderLoader>| Arc::ptr_eq(&folder.store, store);
+            let kept = loaders.iter().find(is_its).cloned();
+            kept.unwrap_or_else(|| Arc::new(FolderLoader::new(store)))
         };
         let new = service.domain_files().iter().map(folder).collect();
-        *lanes = new;
-        drop(lanes);
+        *loaders = new;
+        drop(loaders);
         let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
         let old = current.replace(service);
         drop(current);
@@ -311,7 +311,7 @@ impl Inner {
     }
 }
 
-impl Application for Live {
+impl Application for ReloadingService {
     fn admits(&self, peer: Peer) -> bool {
         let admitted = || {
             let service = self.current();
@@ -321,18 +321,18 @@ impl Application for Live {
             return true;
         }
         // If every connection is refused, no request triggers a check of the files.
-        self.look();
+        self.check_files();
         admitted()
     }
 
-    fn respond(&self, peer: Peer, params: &Params<'_>, out: &mut Vec<u8>) -> Departure {
-        self.look();
+    fn respond(&self, peer: Peer, params: &Params<'_>, out: &mut Vec<u8>) -> SendTime {
+        self.check_files();
         match self.current() {
             Some(service) => service.respond(peer, params, out),
             None => {
                 let why = Refusal::Temporary(Trouble::NoConfiguration);
                 self.0.refuse(why, &Outline::of(params), out);
-                Departure::AtOnce
+                SendTime::AtOnce
             }
         }
     }
@@ -349,12 +349,12 @@ impl Application for Live {
         let users = self.0.users().clone();
         users
             .iter()
-            .for_each(|users| users.lane.ask_if_in_trouble());
+            .for_each(|users| users.loader.ask_if_in_trouble());
         let folders = self.0.folders().clone();
         folders.iter().for_each(|folder| folder.ask_if_in_trouble());
         let started = Instant::now();
         loop {
-            let _in_time_or_not = self.round().recv_timeout(LOAD);
+            let _in_time_or_not = self.spawn_check().recv_timeout(LOAD);
             if !self.0.is_busy() || started.elapsed() >= SIGNAL {
                 return;
             }
@@ -365,12 +365,12 @@ impl Application for Live {
 
 /// Answers every login with the temporary failure: for a process that a web server starts and that
 /// cannot work.
-pub struct Unusable;
+pub struct TemporaryFailureOnly;
 
-impl Application for Unusable {
-    fn respond(&self, _: Peer, params: &Params<'_>, out: &mut Vec<u8>) -> Departure {
+impl Application for TemporaryFailureOnly {
+    fn respond(&self, _: Peer, params: &Params<'_>, out: &mut Vec<u8>) -> SendTime {
         unusable(&Outline::of(params), out);
-        Departure::AtOnce
+        SendTime::AtOnce
     }
 
     fn respond_without_request(&self, _: NoRequest, out: &mut Vec<u8>) {

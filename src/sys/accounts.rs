@@ -7,14 +7,14 @@ use nix::unistd::{Group, Uid, User, getgrouplist};
 
 /// Whether a name is that of a user or a group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum AccountKind {
     /// A user.
     User,
     /// A group.
     Group,
 }
 
-impl Kind {
+impl AccountKind {
     fn word(self) -> &'static str {
         match self {
             Self::User => "user",
@@ -49,7 +49,7 @@ fn found<T>(entry: Result<Option<T>, Errno>) -> Result<Option<T>, Errno> {
 }
 
 /// The number of a user or group given by name or number. The error says what to do.
-pub fn number_of(kind: Kind, name: &str) -> Result<u32, String> {
+pub fn number_of(kind: AccountKind, name: &str) -> Result<u32, String> {
     let word = kind.word();
     if is_number(name) {
         // The greatest number means "unchanged" (chown(2)).
@@ -91,14 +91,14 @@ pub struct Rights {
 /// `USER:GROUP`. The error says what to do.
 pub fn rights_of(user: &str) -> Result<Rights, String> {
     if let Some((user, group)) = user.split_once(':') {
-        let group = number_of(Kind::Group, group)?;
+        let group = number_of(AccountKind::Group, group)?;
         return Ok(Rights {
-            user: number_of(Kind::User, user)?,
+            user: number_of(AccountKind::User, user)?,
             group,
             groups: vec![group],
         });
     }
-    let number = number_of(Kind::User, user)?;
+    let number = number_of(AccountKind::User, user)?;
     let entry = match is_number(user) {
         true => User::from_uid(Uid::from_raw(number)),
         false => User::from_name(user),
@@ -122,15 +122,15 @@ mod tests {
 
     #[test]
     fn a_name_or_a_number() {
-        assert_eq!(number_of(Kind::User, "root"), Ok(0));
-        assert_eq!(number_of(Kind::Group, "root"), Ok(0));
-        assert_eq!(number_of(Kind::User, "12345"), Ok(12345));
+        assert_eq!(number_of(AccountKind::User, "root"), Ok(0));
+        assert_eq!(number_of(AccountKind::Group, "root"), Ok(0));
+        assert_eq!(number_of(AccountKind::User, "12345"), Ok(12345));
         assert_eq!(
-            number_of(Kind::Group, "no such").unwrap_err(),
+            number_of(AccountKind::Group, "no such").unwrap_err(),
             "this system knows no group \"no such\": write a name that `getent group` lists, or a number"
         );
         for bad in ["", "root\0", "4294967295", "99999999999"] {
-            assert!(number_of(Kind::User, bad).is_err(), "{bad}");
+            assert!(number_of(AccountKind::User, bad).is_err(), "{bad}");
         }
     }
 

@@ -12,17 +12,17 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::sys::outage::Outage;
-use crate::sys::semaphore::{Claim, Permit, Semaphore, Taken};
+use crate::sys::semaphore::{NoPermit, Permit, Requester, Semaphore};
 
 /// A question that fails sooner does not count, because it delays no other.
-const SLOW: Duration = Duration::from_millis(500);
+const SLOW_FAILURE: Duration = Duration::from_millis(500);
 
 /// How many questions in a row must fail before the circuit opens. A single login alone can be
 /// slow: its statement may take long, while others are quick.
-const IN_A_ROW: u32 = 3;
+const FAILURES_TO_OPEN: u32 = 3;
 
 /// The probe interval while the circuit is open.
-const PROBE: Duration = Duration::from_secs(1);
+const PROBE_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Limits the questions that wait for one store or service.
 #[derive(Debug)]
@@ -46,32 +46,34 @@ struct State {
 }
 
 impl State {
-    fn hangs(&self, now: Instant) -> bool {
-        self.unanswered >= IN_A_ROW && self.until.is_some_and(|until| now < until)
+    fn is_open(&self, now: Instant) -> bool {
+        self.unanswered >= FAILURES_TO_OPEN && self.until.is_some_and(|until| now < until)
     }
 }
 
 /// Why a question is rejected without being asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Closed {
+pub enum Rejection {
     /// This many questions wait already.
-    Full(NonZeroUsize),
+    AllTaken(NonZeroUsize),
     /// This login or this network already has its share of this many.
-    Share(NonZeroUsize),
+    ShareTaken(NonZeroUsize),
     /// The circuit is open.
-    Hangs,
+    CircuitOpen,
 }
 
-impl fmt::Display for Closed {
+impl fmt::Display for Rejection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Full(most) => write!(f, "{most} questions wait for it already (max-questions)"),
-            Self::Share(most) => write!(
+            Self::AllTaken(most) => {
+                write!(f, "{most} questions wait for it already (max-questions)")
+            }
+            Self::ShareTaken(most) => write!(
                 f,
                 "this login, or its network, has its share of the {most} questions that may wait for \
                  it (max-questions)"
             ),
-            Self::Hangs => f.write_str("it hangs, and is asked only once a second"),
+            Self::CircuitOpen => f.write_str("it hangs, and is asked only once a second"),
         }
     }
 }
@@ -79,7 +81,7 @@ impl fmt::Display for Closed {
 /// An admitted question. It counts until it is dropped.
 #[derive(Debug)]
 #[must_use]
-pub struct Asking<'a> {
+pub struct AdmittedQuestion<'a> {
     breaker: &'a CircuitBreaker,
     since: Instant,
     _permit: Permit<'a>,
@@ -98,30 +100,34 @@ impl CircuitBreaker {
     }
 
     /// Admits a question, or returns at once why not.
-    pub fn enter(&self, claim: Claim<'_>) -> Result<Asking<'_>, Closed> {
-        self.enter_for(claim, Instant::now())
+    pub fn enter(&self, requester: Requester<'_>) -> Result<AdmittedQuestion<'_>, Rejection> {
+        self.enter_for(requester, Instant::now())
     }
 
     #[cfg(test)]
-    fn enter_at(&self, now: Instant) -> Result<Asking<'_>, Closed> {
-        self.enter_for(Claim::default(), now)
+    fn enter_at(&self, now: Instant) -> Result<AdmittedQuestion<'_>, Rejection> {
+        self.enter_for(Requester::default(), now)
     }
 
-    fn enter_for(&self, claim: Claim<'_>, now: Instant) -> Result<Asking<'_>, Closed> {
+    fn enter_for(
+        &self,
+        requester: Requester<'_>,
+        now: Instant,
+    ) -> Result<AdmittedQuestion<'_>, Rejection> {
         let mut state = self.lock();
-        let due = |at: Instant| now.saturating_duration_since(at) >= PROBE;
-        if state.hangs(now) && !state.let_in.is_none_or(due) {
-            return Err(Closed::Hangs);
+        let due = |at: Instant| now.saturating_duration_since(at) >= PROBE_INTERVAL;
+        if state.is_open(now) && !state.let_in.is_none_or(due) {
+            return Err(Rejection::CircuitOpen);
         }
         let permit = self
             .semaphore
-            .try_acquire(claim)
+            .try_acquire(requester)
             .map_err(|taken| match taken {
-                Taken::All => Closed::Full(self.most),
-                Taken::Share => Closed::Share(self.most),
+                NoPermit::AllTaken => Rejection::AllTaken(self.most),
+                NoPermit::ShareTaken => Rejection::ShareTaken(self.most),
             })?;
         state.let_in = Some(now);
-        Ok(Asking {
+        Ok(AdmittedQuestion {
             breaker: self,
             since: now,
             _permit: permit,
@@ -133,7 +139,7 @@ impl CircuitBreaker {
     }
 }
 
-impl Asking<'_> {
+impl AdmittedQuestion<'_> {
     /// Notes an answer, whatever it says.
     pub fn answered(self) {
         let mut state = self.breaker.lock();
@@ -152,18 +158,18 @@ impl Asking<'_> {
 
     fn unanswered_at(self, now: Instant) {
         let took = now.saturating_duration_since(self.since);
-        if took < SLOW {
+        if took < SLOW_FAILURE {
             return;
         }
         let mut state = self.breaker.lock();
         state.unanswered = state.unanswered.saturating_add(1);
         // By then, a question that is admitted now has ended.
-        state.until = Some(now + took + PROBE * 2);
-        let hangs = state.hangs(now);
+        state.until = Some(now + took + PROBE_INTERVAL * 2);
+        let is_open = state.is_open(now);
         drop(state);
-        if hangs && self.breaker.outage.begins() {
+        if is_open && self.breaker.outage.begins() {
             log::warn!(
-                "{}: {IN_A_ROW} questions in a row were not answered in time; until one is, it is \
+                "{}: {FAILURES_TO_OPEN} questions in a row were not answered in time; until one is, it is \
                  asked only once a second",
                 self.breaker.name
             );
@@ -184,9 +190,9 @@ mod tests {
         Duration::from_secs(seconds)
     }
 
-    /// Makes `IN_A_ROW` questions fail, each after `took`; returns the time after that.
+    /// Makes `FAILURES_TO_OPEN` questions fail, each after `took`; returns the time after that.
     fn unanswered(breaker: &CircuitBreaker, start: Instant, took: Duration) -> Instant {
-        let asking: Vec<_> = (0..IN_A_ROW)
+        let asking: Vec<_> = (0..FAILURES_TO_OPEN)
             .map(|_| breaker.enter_at(start).unwrap())
             .collect();
         for asking in asking {
@@ -199,13 +205,13 @@ mod tests {
     fn so_many_are_let_in_at_once_and_each_makes_room_when_it_goes() {
         let breaker = breaker(2);
         let most = breaker.most;
-        let enter = || breaker.enter(Claim::default());
+        let enter = || breaker.enter(Requester::default());
         let one = enter().unwrap();
         let two = enter().unwrap();
-        assert_eq!(enter().unwrap_err(), Closed::Full(most));
+        assert_eq!(enter().unwrap_err(), Rejection::AllTaken(most));
         one.answered();
         let three = enter().unwrap();
-        assert_eq!(enter().unwrap_err(), Closed::Full(most));
+        assert_eq!(enter().unwrap_err(), Rejection::AllTaken(most));
         two.unanswered();
         drop(three);
         let _both = [enter().unwrap(), enter().unwrap()];
@@ -214,17 +220,17 @@ mod tests {
     #[test]
     fn one_login_or_network_leaves_some_questions_to_others() {
         let breaker = breaker(4);
-        let claim = |login: &'static [u8]| Claim {
+        let requester = |login: &'static [u8]| Requester {
             login: Some(login),
             network: Network::parse("192.0.2.1"),
         };
         let logins: [&[u8]; 3] = [b"a", b"b", b"c"];
-        let _asking = logins.map(|login| breaker.enter(claim(login)).unwrap());
-        let closed = breaker.enter(claim(b"d")).unwrap_err();
-        assert_eq!(closed, Closed::Share(breaker.most));
-        let other = Claim {
+        let _asking = logins.map(|login| breaker.enter(requester(login)).unwrap());
+        let closed = breaker.enter(requester(b"d")).unwrap_err();
+        assert_eq!(closed, Rejection::ShareTaken(breaker.most));
+        let other = Requester {
             network: None,
-            ..claim(b"d")
+            ..requester(b"d")
         };
         let _other = breaker.enter(other).unwrap();
     }
@@ -235,13 +241,13 @@ mod tests {
         let now = unanswered(&breaker, Instant::now(), seconds(4));
         let first = breaker.enter_at(now).unwrap();
         for at in [now, now + seconds(1) - Duration::from_millis(1)] {
-            assert_eq!(breaker.enter_at(at).unwrap_err(), Closed::Hangs);
+            assert_eq!(breaker.enter_at(at).unwrap_err(), Rejection::CircuitOpen);
         }
         let second = breaker.enter_at(now + seconds(1)).unwrap();
         first.unanswered_at(now + seconds(4));
         let third = breaker.enter_at(now + seconds(4)).unwrap();
         let at = now + seconds(4);
-        assert_eq!(breaker.enter_at(at).unwrap_err(), Closed::Hangs);
+        assert_eq!(breaker.enter_at(at).unwrap_err(), Rejection::CircuitOpen);
         second.answered();
         drop(third);
         let _all: Vec<_> = (0..9).map(|_| breaker.enter_at(at).unwrap()).collect();
@@ -258,11 +264,11 @@ mod tests {
     #[test]
     fn who_fails_soon_or_only_for_some_is_asked_as_ever() {
         let quick = breaker(9);
-        let now = unanswered(&quick, Instant::now(), SLOW / 2);
+        let now = unanswered(&quick, Instant::now(), SLOW_FAILURE / 2);
         let _all: Vec<_> = (0..9).map(|_| quick.enter_at(now).unwrap()).collect();
         let sometimes = breaker(9);
         let start = Instant::now();
-        for _ in 0..IN_A_ROW * 3 {
+        for _ in 0..FAILURES_TO_OPEN * 3 {
             let (slow, fine) = (sometimes.enter_at(start), sometimes.enter_at(start));
             slow.unwrap().unanswered_at(start + seconds(4));
             fine.unwrap().answered();

@@ -14,7 +14,7 @@ use log::LevelFilter;
 mod queue;
 mod sink;
 
-use queue::{Entry, Queue};
+use queue::{LineWriter, Queue};
 
 /// The environment variable that sets the level; it overrides `[log] level`.
 pub const LEVEL_VARIABLE: &str = "NGINX_MAIL_AUTH_LOG";
@@ -32,7 +32,7 @@ pub fn start() {
     let mut builder = env_logger::Builder::new();
     // `set_level` sets the level, also later, when the configuration is known.
     builder.filter_module("nginx_mail_auth", LevelFilter::Trace);
-    builder.target(Target::Pipe(Box::new(Entry(Arc::clone(queue)))));
+    builder.target(Target::Pipe(Box::new(LineWriter(Arc::clone(queue)))));
     builder.format(|out, record| {
         let (time, level) = (out.timestamp(), record.level());
         writeln!(

@@ -11,7 +11,7 @@ pub struct Problem {
     /// The file.
     pub file: PathBuf,
     /// Line and column, both from 1; columns count characters, in a password file bytes.
-    pub place: Option<(usize, usize)>,
+    pub position: Option<(usize, usize)>,
     /// The key, from the root of the file: `hosts.mailhost01.port`.
     pub key: Option<String>,
     /// The message.
@@ -23,7 +23,7 @@ impl Problem {
     pub fn new(file: impl Into<PathBuf>, message: impl Into<String>) -> Self {
         Self {
             file: file.into(),
-            place: None,
+            position: None,
             key: None,
             message: message.into(),
         }
@@ -45,7 +45,7 @@ impl Problem {
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.file.display())?;
-        if let Some((line, column)) = self.place {
+        if let Some((line, column)) = self.position {
             write!(f, ":{line}:{column}")?;
         }
         if let Some(key) = &self.key {
@@ -81,7 +81,7 @@ mod tests {
     fn absent_parts_are_left_out() {
         let mut problem = Problem::new("auth.toml", "is empty");
         assert_eq!(problem.to_string(), "auth.toml: is empty");
-        problem.place = Some((3, 7));
+        problem.position = Some((3, 7));
         assert_eq!(problem.to_string(), "auth.toml:3:7: is empty");
         problem.key = Some("ports.imap".into());
         assert_eq!(problem.to_string(), "auth.toml:3:7: ports.imap: is empty");

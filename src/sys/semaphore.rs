@@ -21,14 +21,14 @@ const REMEMBERED: u64 = 512;
 
 /// The login and network that the work is for. An unknown one counts for none.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Claim<'a> {
+pub struct Requester<'a> {
     /// The login.
     pub login: Option<&'a [u8]>,
     /// The network of the client, only if its address can be trusted.
     pub network: Option<Network>,
 }
 
-/// The stored form of a [`Claim`]: logins with the same hash share.
+/// The stored form of a [`Requester`]: logins with the same hash share.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Owner {
     login: Option<u64>,
@@ -47,7 +47,7 @@ pub struct Semaphore {
 struct State {
     held: Vec<Owner>,
     /// In the order of arrival.
-    waiting: Vec<Waiting>,
+    waiting: Vec<Waiter>,
     /// The numbers of the waiters that have been given a permit.
     given: Vec<u64>,
     came: u64,
@@ -58,7 +58,7 @@ struct State {
 }
 
 #[derive(Debug)]
-struct Waiting {
+struct Waiter {
     number: u64,
     owner: Owner,
     thread: Thread,
@@ -74,11 +74,11 @@ pub struct Permit<'a> {
 
 /// Why no permit is available at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Taken {
+pub enum NoPermit {
     /// All permits are taken.
-    All,
+    AllTaken,
     /// This login or this network holds its maximum.
-    Share,
+    ShareTaken,
 }
 
 impl Semaphore {
@@ -94,11 +94,11 @@ impl Semaphore {
     /// Takes a permit without waiting. One login, or one network, leaves a quarter of the permits
     /// to others (if there are two or more). If other networks hold permits, a network gets at most
     /// half of what they leave, rounded up.
-    pub fn try_acquire(&self, claim: Claim<'_>) -> Result<Permit<'_>, Taken> {
-        let owner = self.owner(claim);
+    pub fn try_acquire(&self, requester: Requester<'_>) -> Result<Permit<'_>, NoPermit> {
+        let owner = self.owner(requester);
         let mut state = self.lock();
         if state.held.len() >= self.most.get() {
-            return Err(Taken::All);
+            return Err(NoPermit::AllTaken);
         }
         let of_network = state.of_network(owner);
         let own = match self.most.get() - state.of_other_networks(owner) {
@@ -106,7 +106,7 @@ impl Semaphore {
             left => left.div_ceil(2),
         };
         if state.of_login(owner) >= self.own() || of_network >= own {
-            return Err(Taken::Share);
+            return Err(NoPermit::ShareTaken);
         }
         Ok(self.give(&mut state, owner))
     }
@@ -116,8 +116,8 @@ impl Semaphore {
     /// One login leaves a quarter of the permits to others (if there are two or more). The next
     /// waiter is the one whose network holds the fewest permits and had its last turn longest ago;
     /// among equals, the same rule applies to the login.
-    pub fn acquire(&self, claim: Claim<'_>, deadline: Instant) -> Option<Permit<'_>> {
-        let owner = self.owner(claim);
+    pub fn acquire(&self, requester: Requester<'_>, deadline: Instant) -> Option<Permit<'_>> {
+        let owner = self.owner(requester);
         let mut state = self.lock();
         // No waiter could take this permit: it would have been given away.
         if state.held.len() < self.most.get() && state.of_login(owner) < self.own() {
@@ -125,14 +125,14 @@ impl Semaphore {
         }
         let number = state.came;
         state.came += 1;
-        state.waiting.push(Waiting {
+        state.waiting.push(Waiter {
             number,
             owner,
             thread: thread::current(),
         });
         loop {
-            if let Some(place) = state.given.iter().position(|given| *given == number) {
-                state.given.swap_remove(place);
+            if let Some(index) = state.given.iter().position(|given| *given == number) {
+                state.given.swap_remove(index);
                 return Some(Permit {
                     semaphore: self,
                     owner,
@@ -165,10 +165,10 @@ impl Semaphore {
         }
     }
 
-    fn owner(&self, claim: Claim<'_>) -> Owner {
+    fn owner(&self, requester: Requester<'_>) -> Owner {
         Owner {
-            login: claim.login.map(|login| self.key.hash_one(login)),
-            network: claim.network,
+            login: requester.login.map(|login| self.key.hash_one(login)),
+            network: requester.network,
         }
     }
 
@@ -200,7 +200,7 @@ impl State {
     /// Gives the free permits to waiters.
     fn pass_on(&mut self, most: usize, own: usize) {
         while self.held.len() < most {
-            let may = |waiting: &&Waiting| self.of_login(waiting.owner) < own;
+            let may = |waiting: &&Waiter| self.of_login(waiting.owner) < own;
             let mut able = self.waiting.iter().filter(may);
             let next = match self.turns % OLDEST_EVERY {
                 0 => able.next(),
@@ -209,8 +209,8 @@ impl State {
             let Some(number) = next.map(|next| next.number) else {
                 return;
             };
-            let place = self.waiting.iter().position(|it| it.number == number);
-            let Some(Waiting { owner, thread, .. }) = place.map(|place| self.waiting.remove(place))
+            let index = self.waiting.iter().position(|it| it.number == number);
+            let Some(Waiter { owner, thread, .. }) = index.map(|index| self.waiting.remove(index))
             else {
                 return;
             };
@@ -259,8 +259,8 @@ impl Drop for Permit<'_> {
     fn drop(&mut self) {
         let semaphore = self.semaphore;
         let mut state = semaphore.lock();
-        if let Some(place) = state.held.iter().position(|held| *held == self.owner) {
-            state.held.swap_remove(place);
+        if let Some(index) = state.held.iter().position(|held| *held == self.owner) {
+            state.held.swap_remove(index);
         }
         state.pass_on(semaphore.most.get(), semaphore.own());
     }
@@ -277,8 +277,8 @@ mod tests {
         Semaphore::new(NonZeroUsize::new(most).unwrap())
     }
 
-    fn claim(login: &'static str, network: &str) -> Claim<'static> {
-        Claim {
+    fn requester(login: &'static str, network: &str) -> Requester<'static> {
+        Requester {
             login: Some(login.as_bytes()),
             network: Network::parse(network),
         }
@@ -289,7 +289,7 @@ mod tests {
     }
 
     /// As many logins and networks as the test asks for.
-    fn taken(most: usize, claims: &[Claim<'_>]) -> (usize, Taken) {
+    fn taken(most: usize, claims: &[Requester<'_>]) -> (usize, NoPermit) {
         let shares = shares(most);
         let mut held = Vec::new();
         loop {
@@ -303,18 +303,22 @@ mod tests {
     #[test]
     fn one_login_or_network_leaves_some_to_others() {
         let x = "192.0.2.1";
-        let of_login = [claim("a", x), claim("a", "203.0.113.1"), claim("a", "")];
-        let of_network = [claim("a", x), claim("b", x), claim("c", x)];
+        let of_login = [
+            requester("a", x),
+            requester("a", "203.0.113.1"),
+            requester("a", ""),
+        ];
+        let of_network = [requester("a", x), requester("b", x), requester("c", x)];
         for (most, own) in [(2, 1), (3, 2), (4, 3), (8, 6), (16, 12)] {
             for claims in [of_login, of_network] {
-                assert_eq!(taken(most, &claims), (own, Taken::Share), "{most}");
+                assert_eq!(taken(most, &claims), (own, NoPermit::ShareTaken), "{most}");
             }
-            let nobody = [Claim::default()];
-            assert_eq!(taken(most, &nobody), (most, Taken::All));
-            let two = [claim("a", x), claim("b", "")];
-            assert_eq!(taken(most, &two), (most, Taken::All));
+            let nobody = [Requester::default()];
+            assert_eq!(taken(most, &nobody), (most, NoPermit::AllTaken));
+            let two = [requester("a", x), requester("b", "")];
+            assert_eq!(taken(most, &two), (most, NoPermit::AllTaken));
         }
-        assert_eq!(taken(1, &of_login), (1, Taken::All));
+        assert_eq!(taken(1, &of_login), (1, NoPermit::AllTaken));
     }
 
     #[test]
@@ -328,28 +332,28 @@ mod tests {
             ("192.0.2.4", 1),
         ] {
             let before = held.len();
-            while let Ok(share) = shares.try_acquire(Claim {
+            while let Ok(share) = shares.try_acquire(Requester {
                 login: None,
-                ..claim("", network)
+                ..requester("", network)
             }) {
                 held.push(share);
             }
             assert_eq!(held.len() - before, own, "{network}");
         }
-        assert!(shares.try_acquire(claim("a", "192.0.2.5")).is_ok());
+        assert!(shares.try_acquire(requester("a", "192.0.2.5")).is_ok());
     }
 
     /// The waiters, in the order of their turns.
     fn order(claims: &[(&'static str, &str)], after: u64) -> Vec<usize> {
         let shares = shares(1);
         shares.lock().turns = after;
-        let first = shares.acquire(claim("first", "198.51.100.1"), minute());
+        let first = shares.acquire(requester("first", "198.51.100.1"), minute());
         let (done, turns) = channel();
         thread::scope(|scope| {
             for (number, &(login, network)) in claims.iter().enumerate() {
-                let (claim, done, shares) = (claim(login, network), done.clone(), &shares);
+                let (requester, done, shares) = (requester(login, network), done.clone(), &shares);
                 scope.spawn(move || {
-                    let _turn = shares.acquire(claim, minute()).unwrap();
+                    let _turn = shares.acquire(requester, minute()).unwrap();
                     done.send(number).unwrap();
                 });
                 while shares.lock().waiting.len() <= number {
@@ -388,16 +392,22 @@ mod tests {
     #[test]
     fn one_login_never_holds_all_and_gives_up_in_time() {
         let shares = shares(2);
-        let (a, b) = (claim("a", ""), claim("b", ""));
+        let (a, b) = (requester("a", ""), requester("b", ""));
         let first = shares.acquire(a, minute()).unwrap();
         let soon = Instant::now() + Duration::from_millis(10);
         assert!(shares.acquire(a, soon).is_none());
         let other = shares.acquire(b, Instant::now()).unwrap();
-        assert!(shares.acquire(Claim::default(), Instant::now()).is_none());
+        assert!(
+            shares
+                .acquire(Requester::default(), Instant::now())
+                .is_none()
+        );
         drop(first);
         let _a = shares.acquire(a, Instant::now()).unwrap();
         drop(other);
-        let _nobody = shares.acquire(Claim::default(), Instant::now()).unwrap();
+        let _nobody = shares
+            .acquire(Requester::default(), Instant::now())
+            .unwrap();
         let state = shares.lock();
         assert_eq!(
             (state.held.len(), state.waiting.len(), state.given.len()),

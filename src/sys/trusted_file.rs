@@ -14,9 +14,9 @@ use crate::sys::sandbox;
 
 #[cfg(feature = "servers")]
 pub mod database;
-pub mod place;
+pub mod path;
 
-use place::{Fault, Place};
+use path::{PathError, TrustedPath};
 
 /// Identifies one version of a file: times of change, inode, device, size.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -93,7 +93,7 @@ const TRIES: usize = 3;
 
 /// Reads a regular file of at most `max` bytes. It must belong to root or to the user that the
 /// process runs as, and no other user may be able to change or replace it: neither the file nor a
-/// folder on the way to it ([`place`]). A file that keeps changing while it is read is an error, so
+/// folder on the way to it ([`trusted`]). A file that keeps changing while it is read is an error, so
 /// that a half-written file is never used. A FIFO or a device in its place does not block.
 pub fn read_trusted(path: &Path, max: u64, secrecy: Secrecy) -> Result<Trusted, Problem> {
     for _ in 0..TRIES {
@@ -108,9 +108,9 @@ pub fn read_trusted(path: &Path, max: u64, secrecy: Secrecy) -> Result<Trusted, 
 fn read_once(path: &Path, max: u64, secrecy: Secrecy) -> Result<Option<Trusted>, Problem> {
     let problem = |message: String| Problem::new(path, message);
     let unreadable = |error: io::Error| unreadable(path, &error);
-    let (place, found) = locate(path)?;
+    let (trusted, found) = locate(path)?;
     // The type is checked before opening, because opening some devices has an effect.
-    if let Some(reason) = place.distrust(&place.path, &found) {
+    if let Some(reason) = trusted.distrust(&trusted.path, &found) {
         return Err(problem(reason));
     }
     // Opening must not block on a FIFO that has just replaced the file.
@@ -118,14 +118,14 @@ fn read_once(path: &Path, max: u64, secrecy: Secrecy) -> Result<Option<Trusted>,
     let mut file = match OpenOptions::new()
         .read(true)
         .custom_flags(flags.bits().cast_signed())
-        .open(&place.path)
+        .open(&trusted.path)
     {
         // A link has replaced the file in between.
         Err(error) if Errno::from_io_error(&error) == Some(Errno::LOOP) => return Ok(None),
         opened => opened.map_err(unreadable)?,
     };
     let before = file.metadata().map_err(unreadable)?;
-    if let Some(reason) = place.distrust(&place.path, &before) {
+    if let Some(reason) = trusted.distrust(&trusted.path, &before) {
         return Err(problem(reason));
     }
     let too_large = || problem(format!("is larger than {max} bytes"));
@@ -145,23 +145,23 @@ fn read_once(path: &Path, max: u64, secrecy: Secrecy) -> Result<Option<Trusted>,
         bytes,
         fingerprint,
         exposure: exposure(path, &before, secrecy),
-        service: service(path, &place),
+        service: service(path, &trusted),
     }))
 }
 
-/// The place of a file, and its metadata.
-fn locate(path: &Path) -> Result<(Place, Metadata), Problem> {
-    let place = Place::of_file(path).map_err(|fault| unlocated(path, fault))?;
-    match place.metadata.clone() {
-        Some(metadata) => Ok((place, metadata)),
+/// The trusted path of a file, and its metadata.
+fn locate(path: &Path) -> Result<(TrustedPath, Metadata), Problem> {
+    let trusted = TrustedPath::of_file(path).map_err(|fault| unlocated(path, fault))?;
+    match trusted.metadata.clone() {
+        Some(metadata) => Ok((trusted, metadata)),
         None => Err(unreadable(path, &Errno::NOENT.into())),
     }
 }
 
-pub(crate) fn unlocated(path: &Path, fault: Fault) -> Problem {
+pub(crate) fn unlocated(path: &Path, fault: PathError) -> Problem {
     match fault {
-        Fault::Io(error) => unreadable(path, &error),
-        Fault::Distrusted(reason) => Problem::new(path, reason),
+        PathError::Io(error) => unreadable(path, &error),
+        PathError::Distrusted(reason) => Problem::new(path, reason),
     }
 }
 
@@ -173,9 +173,12 @@ pub(crate) fn unreadable(path: &Path, error: &io::Error) -> Problem {
 /// Warnings about a file with secrets that a library is going to read.
 pub fn warnings_of_secret(path: &Path) -> Vec<Problem> {
     let located = locate(path).ok();
-    located.map_or_else(Vec::new, |(place, found)| {
+    located.map_or_else(Vec::new, |(trusted, found)| {
         let exposure = exposure(path, &found, Secrecy::Secret);
-        exposure.into_iter().chain(service(path, &place)).collect()
+        exposure
+            .into_iter()
+            .chain(service(path, &trusted))
+            .collect()
     })
 }
 
@@ -189,8 +192,8 @@ fn exposure(path: &Path, file: &Metadata, secrecy: Secrecy) -> Option<Problem> {
     })
 }
 
-fn service(path: &Path, place: &Place) -> Option<Problem> {
-    place.service().map(|user| {
+fn service(path: &Path, trusted: &TrustedPath) -> Option<Problem> {
+    trusted.service().map(|user| {
         let message = format!(
             "user {user} can change it: the service refuses it unless it runs as that user"
         );
@@ -232,7 +235,7 @@ fn read(file: &mut File, expected: u64, max: u64) -> io::Result<Vec<u8>> {
 }
 
 /// The files that a load read or looked for; without a fingerprint, the file did not exist.
-pub type Watched = Vec<(PathBuf, Option<Fingerprint>)>;
+pub type ObservedFiles = Vec<(PathBuf, Option<Fingerprint>)>;
 
 #[cfg(test)]
 mod tests;

@@ -10,7 +10,7 @@ use zeroize::Zeroizing;
 use super::key::Key;
 use super::record::{Record, Spans};
 use super::state::{Change, MAX_KEYS, State, TagKey, Unchanged, new_tag_key};
-use crate::sys::semaphore::{Claim, Semaphore};
+use crate::sys::semaphore::{Requester, Semaphore};
 
 mod address;
 mod advice;
@@ -151,7 +151,7 @@ impl State for Redis {
         // One thread of this process at a time: concurrent threads would only conflict with each other.
         let _turn = self
             .turns
-            .acquire(Claim::default(), deadline)
+            .acquire(Requester::default(), deadline)
             .ok_or(Unchanged::Contended)?;
         loop {
             let (old, now) = self.values(&names, deadline)?;

@@ -17,8 +17,8 @@ use super::key::Key;
 use super::record::{Record, Spans};
 use super::state::{Change, Counting, MAX_KEYS, State, TagKey, Unchanged, new_tag_key, now};
 use crate::sys::sandbox;
-use crate::sys::semaphore::{Claim, Semaphore};
-use crate::sys::trusted_file::place::Place;
+use crate::sys::semaphore::{Requester, Semaphore};
+use crate::sys::trusted_file::path::TrustedPath;
 use crate::sys::trusted_file::{Identity, database, identify};
 
 /// The version of the file's tables, in `PRAGMA user_version`.
@@ -56,7 +56,7 @@ pub(super) struct Sqlite {
 /// An open file, and its identity.
 struct Opened {
     connection: Connection,
-    place: Place,
+    place: TrustedPath,
     identity: Identity,
 }
 
@@ -80,7 +80,7 @@ impl Sqlite {
         let named = |what: &dyn std::fmt::Display| format!("{}: {what}", self.path.display());
         let _turn = self
             .turns
-            .acquire(Claim::default(), deadline)
+            .acquire(Requester::default(), deadline)
             .ok_or_else(|| named(&"it takes too long"))?;
         let mut opened = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
         let left = deadline.saturating_duration_since(Instant::now());

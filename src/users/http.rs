@@ -108,7 +108,7 @@ impl Url {
         let url = url::Url::read(text).ok_or(FORMS)?;
         let (tls, port) = match url.scheme {
             "http" => (false, HTTP),
-            "https" if !url.place.starts_with("unix:") => (true, HTTPS),
+            "https" if !url.host_port.starts_with("unix:") => (true, HTTPS),
             _ => return Err(FORMS.to_owned()),
         };
         if url.userinfo.is_some() {
@@ -117,10 +117,10 @@ impl Url {
         if url.behind.starts_with('#') {
             return Err(FORMS.to_owned());
         }
-        let endpoint = Endpoint::parse(url.place, port)?;
-        let host = match url.place.rsplit_once(':') {
-            Some((host, _)) if !url.place.ends_with(']') => host,
-            _ => url.place,
+        let endpoint = Endpoint::parse(url.host_port, port)?;
+        let host = match url.host_port.rsplit_once(':') {
+            Some((host, _)) if !url.host_port.ends_with(']') => host,
+            _ => url.host_port,
         };
         Ok(Self {
             endpoint,

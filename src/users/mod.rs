@@ -9,7 +9,7 @@ use crate::login::{Likeness, Login, Network, Protocol};
 use crate::nginx::refusal::Trouble;
 use crate::nginx::request::Session;
 use crate::secret::{Password, Secret};
-use crate::sys::semaphore::Claim;
+use crate::sys::semaphore::Requester;
 
 pub mod accept;
 #[cfg(feature = "servers")]
@@ -65,8 +65,8 @@ pub struct Question<'a> {
 
 impl Question<'_> {
     /// The network that the work of the answer is charged to.
-    pub fn claim(&self) -> Claim<'_> {
-        Claim {
+    pub fn claim(&self) -> Requester<'_> {
+        Requester {
             login: Some(self.login.as_bytes()),
             network: self.network,
         }

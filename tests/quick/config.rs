@@ -111,7 +111,7 @@ fn keys_come_from_the_file_or_from_another() {
     let warnings = |config: &Config| lines(&config.warnings, folder.path());
 
     let config = load("key = \"hunter2-hunter2-hunter2\"", 0o600).unwrap();
-    assert!(config.fronts.know_key(b"hunter2-hunter2-hunter2"));
+    assert!(config.fronts.accept_key(b"hunter2-hunter2-hunter2"));
     assert_eq!(warnings(&config), "");
     assert_eq!(
         warnings(&load("key = \"hunter2-hunter2-hunter2\"", 0o644).unwrap()),
@@ -125,7 +125,7 @@ fn keys_come_from_the_file_or_from_another() {
         0o640,
     );
     let config = load("key-file = \"key\"", 0o644).unwrap();
-    assert!(config.fronts.know_key(b"hunter2-hunter2-hunter2"));
+    assert!(config.fronts.accept_key(b"hunter2-hunter2-hunter2"));
     assert_eq!(warnings(&config), "");
     let files: Vec<_> = config.files.iter().map(|(path, _)| path.clone()).collect();
     assert_eq!(
@@ -359,23 +359,23 @@ fn web_servers_that_are_no_text_are_an_error() {
 fn a_key_file_that_is_there_again_is_soon_seen() {
     use nginx_mail_auth::front::Application as _;
     use nginx_mail_auth::front::params::{Params, Peer};
-    use nginx_mail_auth::service::reload::Live;
+    use nginx_mail_auth::service::reload::ReloadingService;
     let folder = TempDir::new();
     let content = "[nginx]\nkey-file = \"key\"\n[[users]]\nstore = \"accept\"\n\
                    [routes]\ndefault = \"192.0.2.1\"\n";
     let config = write(&folder, "auth.toml", content, 0o600);
     let key = write(&folder, "key", "hunter2", 0o600);
-    let live = Live::open(&config, None).ok().unwrap();
+    let live = ReloadingService::open(&config, None).ok().unwrap();
     let look = || {
         thread::sleep(Duration::from_millis(1100));
         let _ = live.respond(Peer::Unix, &Params::bounded(0), &mut Vec::new());
         live.current().unwrap().config().fronts.clone()
     };
     fs::remove_file(&key).unwrap();
-    assert!(look().know_key(b"hunter2"));
+    assert!(look().accept_key(b"hunter2"));
     write(&folder, "key", "hunter3", 0o600);
     // It is loaded beside the requests, which may take a moment.
-    let seen = (0..20).any(|_| look().know_key(b"hunter3"));
+    let seen = (0..20).any(|_| look().accept_key(b"hunter3"));
     assert!(seen);
 }
 

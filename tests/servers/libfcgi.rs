@@ -175,7 +175,7 @@ fn ours(stream: &[u8]) -> (Vec<u8>, Vec<NoRequest>) {
                 room.extend_from_slice(now);
                 rest = later;
             }
-            Event::Over | Event::Broken(_) => return (out, none),
+            Event::Over | Event::Violation(_) => return (out, none),
         }
     }
 }

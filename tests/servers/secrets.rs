@@ -326,7 +326,7 @@ fn whatever_is_printed_of_a_value_in_the_program_shows_none() {
             header: KeyHeader::new("X-Auth-Key").unwrap(),
             keys: vec![key.clone()],
         }),
-        places: None,
+        allowed: None,
     };
     let request = AuthRequest::from_params(&params, Peer::Unix, &fronts).unwrap();
     let answer = Answer::Accept {

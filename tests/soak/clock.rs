@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use nginx_mail_auth::front::fcgi::Limits;
 use nginx_mail_auth::front::fcgi::listener::inherited_on_fd0;
 use nginx_mail_auth::front::fcgi::server::Server;
-use nginx_mail_auth::service::reload::Live;
+use nginx_mail_auth::service::reload::ReloadingService;
 
 use crate::support::process::wait_until;
 use crate::support::soak::load;
@@ -35,7 +35,7 @@ fn serve() {
     nginx_mail_auth::sys::logger::start();
     let config = PathBuf::from(std::env::var_os("SOAK_CONFIG").unwrap());
     let listeners = vec![inherited_on_fd0().unwrap()];
-    let live = Live::open(&config, None).unwrap();
+    let live = ReloadingService::open(&config, None).unwrap();
     let server = Server {
         listeners,
         limits: Limits::default(),

@@ -13,7 +13,7 @@ use std::{env, thread};
 use nginx_mail_auth::front::fcgi::Limits;
 use nginx_mail_auth::front::fcgi::listener::{self, Listener, SocketRights, WebServers};
 use nginx_mail_auth::front::fcgi::server::Server;
-use nginx_mail_auth::front::pace::Departure;
+use nginx_mail_auth::front::pace::SendTime;
 use nginx_mail_auth::front::params::{Params, Peer};
 use nginx_mail_auth::front::{Application, NoRequest};
 use rustix::process::{Pid, Signal, kill_process};
@@ -27,9 +27,9 @@ pub(crate) struct App {
 }
 
 impl Application for App {
-    fn respond(&self, _: Peer, params: &Params<'_>, out: &mut Vec<u8>) -> Departure {
+    fn respond(&self, _: Peer, params: &Params<'_>, out: &mut Vec<u8>) -> SendTime {
         let came = Instant::now();
-        let mut departure = Departure::AtOnce;
+        let mut departure = SendTime::AtOnce;
         let mut user = String::new();
         for (name, value) in params.iter() {
             let value = String::from_utf8_lossy(value);
@@ -40,7 +40,7 @@ impl Application for App {
                 b"RELOADS" => user = self.reloads.load(Ordering::SeqCst).to_string(),
                 b"HOLD_MS" => {
                     let earliest = came + Duration::from_millis(value.parse().unwrap());
-                    departure = Departure::Held { came, earliest };
+                    departure = SendTime::Held { came, earliest };
                 }
                 b"PANIC" => panic!("as the request asks"),
                 _ => {}

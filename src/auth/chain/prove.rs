@@ -8,7 +8,7 @@ use super::{Chain, Proven, Source};
 use crate::login::Network;
 use crate::nginx::refusal::{Refusal, Trouble};
 use crate::secret::{OutOfMemory, Proof, Secret};
-use crate::sys::semaphore::machine::Turn;
+use crate::sys::semaphore::machine::MachinePermit;
 use crate::users::MAX_CREDENTIALS;
 use crate::users::{Account, Checked, Credential, Decoy, Passwords, Question, StoreError};
 
@@ -251,7 +251,7 @@ impl Chain {
         })
     }
 
-    pub(super) fn turn(&self, asked: &Question<'_>) -> Result<Turn<'_>, Trouble> {
+    pub(super) fn turn(&self, asked: &Question<'_>) -> Result<MachinePermit<'_>, Trouble> {
         // This also stops a login with several hashes that take too long in sequence.
         if Instant::now() >= asked.deadline {
             return Err(Trouble::Busy);

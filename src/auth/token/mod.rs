@@ -14,7 +14,7 @@ use crate::secret::Token;
 use crate::sys::Lifetime;
 use crate::sys::circuit_breaker::CircuitBreaker;
 use crate::sys::problem::Fault;
-use crate::sys::trusted_file::Watched;
+use crate::sys::trusted_file::ObservedFiles;
 use crate::sys::trusted_file::{Secrecy, fingerprint, read_trusted};
 use crate::users::Question;
 
@@ -90,7 +90,7 @@ impl Tokens {
         settings: &Settings,
         max_questions: NonZeroUsize,
         lifetime: Lifetime,
-        watched: &mut Watched,
+        watched: &mut ObservedFiles,
     ) -> Result<Self, Fault> {
         let fault = |key| move |message| Fault { key, message };
         let keys = settings.jwks_file.as_ref().map(|path| {

@@ -7,7 +7,7 @@ use toml::Spanned;
 
 use super::Checker;
 #[cfg(feature = "servers")]
-use crate::sys::accounts::{Kind, number_of};
+use crate::sys::accounts::{AccountKind, number_of};
 
 /// The first port that any user may listen on (ip_unprivileged_port_start, ip(7)).
 fn first_free_port() -> u16 {
@@ -22,7 +22,7 @@ impl Checker<'_> {
     /// The uid of a user.
     #[cfg(feature = "servers")]
     pub(in crate::config) fn user(&mut self, key: &str, user: &Spanned<String>) -> Option<u32> {
-        number_of(Kind::User, user.get_ref())
+        number_of(AccountKind::User, user.get_ref())
             .map_err(|what| self.report(&user.span(), key, what))
             .ok()
     }
@@ -40,7 +40,7 @@ impl Checker<'_> {
         };
         let message = format!(
             "any user of this machine can listen on port {port} while the server is down, and answer \
-             in its place: use its Unix socket, or TLS with a certificate that is checked"
+             in its position: use its Unix socket, or TLS with a certificate that is checked"
         );
         self.advise(span, key, message);
     }

@@ -16,7 +16,7 @@ pub(in crate::config) struct HostEntry(pub(in crate::config) Host);
 /// One of a host's `addresses`: a table, or just the address as a string.
 pub(in crate::config) struct AddressEntry(pub(in crate::config) Address);
 
-/// Implemented by hand, because serde's untagged enums lose the places of errors.
+/// Implemented by hand, because serde's untagged enums lose the positions of errors.
 struct StringOrTable<T>(PhantomData<T>);
 
 /// Types that can be written as a string with only the address.

@@ -141,7 +141,7 @@ mod tests {
     use crate::config::Config;
     use crate::config::source::written;
 
-    /// The warnings about names, without their places, of `[logins]`, `[routes]` and domains of a store.
+    /// The warnings about names, without their positions, of `[logins]`, `[routes]` and domains of a store.
     fn warnings(logins: &str, routes: &str, domains: &str) -> Vec<String> {
         let text = format!(
             "[[users]]\nstore = \"file\"\npath = \"users\"\ndomains = [{domains}]\n\

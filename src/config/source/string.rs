@@ -1,7 +1,7 @@
 //! Places in a string of TOML: which byte of the file a byte of the value comes from.
 
-/// The place in `written`, a string with its quotes, of a byte of its value.
-pub(super) fn place(written: &str, byte: usize) -> usize {
+/// The position in `written`, a string with its quotes, of a byte of its value.
+pub(super) fn position(written: &str, byte: usize) -> usize {
     let quotes = ["\"\"\"", "'''", "\"", "'"];
     let Some(quote) = quotes.into_iter().find(|quote| written.starts_with(quote)) else {
         return 0;
@@ -57,7 +57,7 @@ fn escape(text: &str) -> (usize, usize) {
 
 #[cfg(test)]
 mod tests {
-    use super::place;
+    use super::position;
 
     #[test]
     fn a_byte_of_a_value_is_found_in_the_file() {
@@ -77,7 +77,7 @@ mod tests {
             let value = read["key"].as_str().unwrap();
             let byte = value.find('X').unwrap();
             assert_eq!(
-                place(written, byte),
+                position(written, byte),
                 written.find('X').unwrap(),
                 "{written}"
             );
@@ -86,7 +86,7 @@ mod tests {
 
     #[test]
     fn what_is_no_string_is_one_place() {
-        assert_eq!(place("3", 5), 0);
-        assert_eq!(place("\"a\\", 9), 4);
+        assert_eq!(position("3", 5), 0);
+        assert_eq!(position("\"a\\", 9), 4);
     }
 }

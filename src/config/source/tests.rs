@@ -13,14 +13,14 @@ fn places_are_those_that_counting_finds() {
     for text in [
         String::new(),
         "\n".to_owned(),
-        "x".repeat(STRIDE - 1) + "\n" + &"y".repeat(3 * STRIDE),
-        "\n".repeat(2 * STRIDE),
+        "x".repeat(MILESTONE_BYTES - 1) + "\n" + &"y".repeat(3 * MILESTONE_BYTES),
+        "\n".repeat(2 * MILESTONE_BYTES),
         lines.repeat(5),
     ] {
         let source = Source::new(Path::new("file"), &text);
         for (offset, _) in text.char_indices().chain([(text.len(), ' ')]) {
-            assert_eq!(source.place(offset), counted(&text, offset), "{offset}");
+            assert_eq!(source.position(offset), counted(&text, offset), "{offset}");
         }
-        assert_eq!(source.place(usize::MAX), counted(&text, text.len()));
+        assert_eq!(source.position(usize::MAX), counted(&text, text.len()));
     }
 }

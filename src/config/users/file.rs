@@ -7,7 +7,7 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::{StoreConfig, Users};
-use crate::config::Use;
+use crate::config::FileUse;
 use crate::config::checker::Checker;
 use crate::users::file::domains::{DomainSettings, Pattern};
 use crate::users::file::{LineLogins, Settings};
@@ -76,7 +76,7 @@ impl Checker<'_> {
     ) -> StoreConfig {
         // The program reads every file in the folder, now and later.
         let any = pattern.folder().join(Placeholder::Domain.to_string());
-        self.name("users.path", &path.span(), &any, Use::Read);
+        self.name("users.path", &path.span(), &any, FileUse::Read);
         let each = self.each_file(pattern.whole().to_owned(), None, users);
         StoreConfig::Domains(DomainSettings { pattern, each })
     }

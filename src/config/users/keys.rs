@@ -30,22 +30,22 @@ pub(in crate::config) struct Users {
     pub(super) ldap: ldap::Keys,
     pub(super) http: http::Keys,
     pub(super) mail_server: mail_server::Keys,
-    /// The present keys, except those of all stores, and the places of their values.
+    /// The present keys, except those of all stores, and the positions of their values.
     pub(super) given: Vec<(&'static str, Range<usize>)>,
 }
 
 /// Some keys of `[[users]]`.
-pub(super) struct Part {
+pub(super) struct KeyGroup {
     keys: &'static [&'static str],
     /// The stores that have one of them.
     stores: fn(&str) -> &'static [&'static str],
 }
 
 /// All keys, in the order of the message about an unknown key.
-pub(super) fn parts() -> [Part; 9] {
-    fn part<T: DeserializeOwned>(stores: fn(&str) -> &'static [&'static str]) -> Part {
+pub(super) fn parts() -> [KeyGroup; 9] {
+    fn part<T: DeserializeOwned>(stores: fn(&str) -> &'static [&'static str]) -> KeyGroup {
         let keys = names_of::<T>();
-        Part { keys, stores }
+        KeyGroup { keys, stores }
     }
     [
         part::<Common>(|_| &STORES),
@@ -65,7 +65,7 @@ pub(in crate::config) fn names() -> Vec<&'static str> {
     names_in(&parts())
 }
 
-fn names_in(parts: &[Part]) -> Vec<&'static str> {
+fn names_in(parts: &[KeyGroup]) -> Vec<&'static str> {
     let mut names = Vec::new();
     for name in parts.iter().flat_map(|part| part.keys) {
         if !names.contains(name) {
@@ -76,13 +76,13 @@ fn names_in(parts: &[Part]) -> Vec<&'static str> {
 }
 
 /// Whether a store has a key of this name.
-pub(super) fn has(parts: &[Part], store: &str, key: &str) -> bool {
-    let has = |part: &Part| part.keys.contains(&key) && (part.stores)(key).contains(&store);
+pub(super) fn has(parts: &[KeyGroup], store: &str, key: &str) -> bool {
+    let has = |part: &KeyGroup| part.keys.contains(&key) && (part.stores)(key).contains(&store);
     parts.iter().any(has)
 }
 
 /// The key of a store with the same purpose as `key` of another store.
-pub(super) fn instead(store: &str, key: &str) -> Option<&'static str> {
+pub(super) fn equivalent_key(store: &str, key: &str) -> Option<&'static str> {
     Some(match (store, key) {
         ("ldap", "url" | "path") => "urls",
         ("sql" | "imap" | "pop3" | "http", "urls" | "path") => "url",
@@ -124,7 +124,7 @@ impl Users {
         table: &DeTable<'_>,
         span: &Range<usize>,
         names: &[&'static str],
-        common: &Part,
+        common: &KeyGroup,
     ) -> Result<Self, Unreadable> {
         let mut given = Vec::new();
         for (key, value) in table {

@@ -170,14 +170,14 @@ impl Checker<'_> {
     }
 
     fn auth(&mut self, span: &Range<usize>, users: &Users, mode: Mode) -> Option<Auth> {
-        let only = |this: &mut Self, key: &str, place: Option<Range<usize>>, whose: &str| {
-            if let Some(place) = place {
-                this.report(&place, key, format!("is for auth = {whose:?} only"));
+        let only = |this: &mut Self, key: &str, position: Option<Range<usize>>, whose: &str| {
+            if let Some(position) = position {
+                this.report(&position, key, format!("is for auth = {whose:?} only"));
             }
         };
         if mode != Mode::Bind {
-            let place = users.ldap.user_dn.as_ref().map(Spanned::span);
-            only(self, "users.user-dn", place, "bind");
+            let position = users.ldap.user_dn.as_ref().map(Spanned::span);
+            only(self, "users.user-dn", position, "bind");
         }
         if mode != Mode::Compare {
             let attribute = users.ldap.password_attribute.as_ref().map(Spanned::span);

@@ -55,7 +55,9 @@ impl Checker<'_> {
                 _ if url.userinfo.is_some() || url.behind.contains('@') => {
                     Err("cannot hold a user or password".to_owned())
                 }
-                "" | "/" => Endpoint::parse(url.place, port).map(|place| (place, *security)),
+                "" | "/" => {
+                    Endpoint::parse(url.host_port, port).map(|host_port| (host_port, *security))
+                }
                 _ => Err("must end with the host or its port: leave out what follows".to_owned()),
             })
         });

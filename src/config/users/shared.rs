@@ -46,7 +46,7 @@ pub(super) struct Connection {
     pub(super) socket_user: Option<Spanned<String>>,
     /// Whether an unencrypted connection is upgraded to TLS before it is used. Default: false.
     pub(super) starttls: Option<Spanned<bool>>,
-    /// Certificates, in PEM form, that are trusted in place of the system's; `sql`: in addition to them.
+    /// Certificates, in PEM form, that are trusted instead of the system's; `sql`: in addition to them.
     pub(super) ca_file: Option<Spanned<String>>,
     /// The maximum number of connections, 1 to 1000. Default: 4.
     pub(super) connections: Option<Spanned<i64>>,

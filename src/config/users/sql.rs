@@ -6,7 +6,7 @@ use toml::Spanned;
 #[cfg(feature = "servers")]
 use {
     super::Users,
-    crate::config::Use,
+    crate::config::FileUse,
     crate::config::checker::Checker,
     crate::sys::trusted_file::{Secrecy, read_trusted, warnings_of_secret},
     crate::users::placeholder::Placeholder,
@@ -148,16 +148,16 @@ impl Checker<'_> {
                 users.connection.connect_timeout.as_ref().map(Spanned::span),
             ),
         ];
-        for (key, place) in network {
-            if let Some(place) = place {
-                self.report(&place, &format!("users.{key}"), "SQLite has no such key");
+        for (key, position) in network {
+            if let Some(position) = position {
+                self.report(&position, &format!("users.{key}"), "SQLite has no such key");
             }
         }
         let path = self.beside(path);
-        self.name("users.url", &url.span(), &path, Use::Read);
+        self.name("users.url", &url.span(), &path, FileUse::Read);
         // In WAL mode, reading also writes the -shm file beside the database.
         if let Some(folder) = path.parent() {
-            self.name("users.url", &url.span(), folder, Use::Write);
+            self.name("users.url", &url.span(), folder, FileUse::Write);
         }
         self.warnings.extend(warnings_of_secret(&path));
         path
@@ -209,9 +209,9 @@ impl Checker<'_> {
             .and_then(|file| self.server_key(file, of_use));
         let socket_user = self.socket_user(users, matches!(address, Address::Unix(..)));
         if matches!(tls, Tls::Off | Tls::Prefer) && !here {
-            let place = users.sql.tls.as_ref().map_or(url.span(), Spanned::span);
+            let position = users.sql.tls.as_ref().map_or(url.span(), Spanned::span);
             let message = "password hashes travel over the network, to be read on the way";
-            self.warn(&place, "users.tls", message);
+            self.warn(&position, "users.tls", message);
         }
         // PostgreSQL's SCRAM proves that the server knows the password.
         let shows_itself = tls == Tls::Verify

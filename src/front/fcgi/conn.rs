@@ -10,7 +10,7 @@ use std::ops::Range;
 use zeroize::Zeroize as _;
 
 use super::Limits;
-use super::record::{self, Begin, Ended, Header, Kind};
+use super::record::{self, Begin, EndStatus, Header, RecordKind};
 use crate::front::NoRequest;
 use crate::front::params::Params;
 
@@ -34,12 +34,12 @@ pub struct Connection {
     /// copy if they came in one record.
     params: Range<usize>,
     /// The remaining bytes of the current record.
-    rest: Rest,
+    rest: RecordRemainder,
     state: State,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
-struct Rest {
+struct RecordRemainder {
     is_params: bool,
     content: usize,
     padding: usize,
@@ -81,7 +81,7 @@ pub enum Event {
     Over,
     /// Close: the peer broke the protocol, so that the position or the meaning of the next record
     /// is unknown.
-    Broken(Broken),
+    Violation(Violation),
 }
 
 /// The part of a request that the missing bytes belong to.
@@ -97,7 +97,7 @@ pub enum Want {
 
 /// How a peer breaks the protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Broken {
+pub enum Violation {
     /// A record of another version than 1.
     Version,
     /// BEGIN_REQUEST with less than 8 bytes.
@@ -108,7 +108,7 @@ pub enum Broken {
     NullId,
 }
 
-impl std::fmt::Display for Broken {
+impl std::fmt::Display for Violation {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
             Self::Version => "a record is not of FastCGI version 1",
@@ -127,7 +127,7 @@ impl Connection {
             input: Vec::with_capacity(BUFFER),
             taken: 0,
             params: 0..0,
-            rest: Rest::default(),
+            rest: RecordRemainder::default(),
             state: State::Idle,
         }
     }
@@ -139,7 +139,7 @@ impl Connection {
         self.input.shrink_to(BUFFER);
         self.taken = 0;
         self.params = 0..0;
-        self.rest = Rest::default();
+        self.rest = RecordRemainder::default();
         self.state = State::Idle;
     }
 
@@ -184,7 +184,7 @@ impl Connection {
                 Ok(false) => return Event::More(self.want()),
                 Err(broken) => {
                     self.state = State::Over;
-                    return Event::Broken(broken);
+                    return Event::Violation(broken);
                 }
             }
         }
@@ -273,23 +273,23 @@ impl Connection {
 
     /// Reads a header, and the content of a record that is processed as a whole; false if they have
     /// not arrived.
-    fn take_record(&mut self, out: &mut Vec<u8>) -> Result<bool, Broken> {
+    fn take_record(&mut self, out: &mut Vec<u8>) -> Result<bool, Violation> {
         let unread = self.input.get(self.taken..).unwrap_or_default();
         let Some((head, body)) = unread.split_first_chunk() else {
             return Ok(false);
         };
-        let header = Header::decode(*head).ok_or(Broken::Version)?;
+        let header = Header::decode(*head).ok_or(Violation::Version)?;
         let content = usize::from(header.content);
         let looked_at = match header.kind {
-            Kind::Begin if content < Begin::LEN => return Err(Broken::ShortBegin),
-            Kind::Begin => Begin::LEN,
-            Kind::GetValues if header.id == 0 => content,
+            RecordKind::Begin if content < Begin::LEN => return Err(Violation::ShortBegin),
+            RecordKind::Begin => Begin::LEN,
+            RecordKind::GetValues if header.id == 0 => content,
             _ => 0,
         };
         let Some(body) = body.get(..looked_at) else {
             return Ok(false);
         };
-        let rest = Rest {
+        let rest = RecordRemainder {
             is_params: false,
             content: content - looked_at,
             padding: header.padding.into(),
@@ -297,12 +297,12 @@ impl Connection {
         let taken = self.taken + Header::LEN + looked_at;
         if let State::Draining { id, wasted } = &mut self.state {
             *wasted += content;
-            if (header.kind, header.id, content) == (Kind::Stdin, *id, 0) {
+            if (header.kind, header.id, content) == (RecordKind::Stdin, *id, 0) {
                 self.state = State::Over;
             }
         } else if header.id == 0 {
             manage(header, body, self.limits.connections, out)?;
-        } else if let (Kind::Begin, Some(body)) = (header.kind, body.first_chunk()) {
+        } else if let (RecordKind::Begin, Some(body)) = (header.kind, body.first_chunk()) {
             self.begin(header.id, Begin::decode(*body), out)?;
         } else {
             self.rest = rest;
@@ -315,7 +315,7 @@ impl Connection {
         Ok(true)
     }
 
-    fn begin(&mut self, id: u16, begin: Begin, out: &mut Vec<u8>) -> Result<(), Broken> {
+    fn begin(&mut self, id: u16, begin: Begin, out: &mut Vec<u8>) -> Result<(), Violation> {
         let active = Active {
             id,
             keep: begin.keep,
@@ -324,10 +324,10 @@ impl Connection {
             too_large: false,
         };
         match self.state {
-            State::Arriving(active) if active.id == id => return Err(Broken::ActiveId),
-            State::Arriving(_) => record::write_end(out, id, Ended::CantMultiplex),
+            State::Arriving(active) if active.id == id => return Err(Violation::ActiveId),
+            State::Arriving(_) => record::write_end(out, id, EndStatus::CantMultiplex),
             _ if begin.role != Begin::RESPONDER => {
-                record::write_end(out, id, Ended::UnknownRole);
+                record::write_end(out, id, EndStatus::UnknownRole);
                 self.state = after(active);
             }
             _ => self.state = State::Arriving(active),
@@ -346,11 +346,11 @@ impl Connection {
         }
         let content = usize::from(header.content);
         match header.kind {
-            Kind::Params if content == 0 => {
+            RecordKind::Params if content == 0 => {
                 let why = active.too_large.then_some(NoRequest::TooLarge);
                 return self.due(active, why);
             }
-            Kind::Params => {
+            RecordKind::Params => {
                 active.too_large |= self.params.len() + content > self.limits.params_bytes;
                 if active.too_large {
                     active.wasted += content;
@@ -362,8 +362,8 @@ impl Connection {
                     }
                 }
             }
-            Kind::Stdin => active.stdin_ended |= content == 0,
-            Kind::Abort => return self.due(active, Some(NoRequest::Aborted)),
+            RecordKind::Stdin => active.stdin_ended |= content == 0,
+            RecordKind::Abort => return self.due(active, Some(NoRequest::Aborted)),
             _ => {}
         }
         self.state = State::Arriving(active);
@@ -414,15 +414,23 @@ fn manage(
     content: &[u8],
     connections: usize,
     out: &mut Vec<u8>,
-) -> Result<(), Broken> {
+) -> Result<(), Violation> {
     match header.kind {
-        Kind::GetValues => record::write_values(out, content, connections),
-        Kind::Other(_) => record::write_unknown_type(out, header.kind),
-        Kind::Begin | Kind::Abort | Kind::Params | Kind::Stdin | Kind::Data => {
-            return Err(Broken::NullId);
+        RecordKind::GetValues => record::write_values(out, content, connections),
+        RecordKind::Other(_) => record::write_unknown_type(out, header.kind),
+        RecordKind::Begin
+        | RecordKind::Abort
+        | RecordKind::Params
+        | RecordKind::Stdin
+        | RecordKind::Data => {
+            return Err(Violation::NullId);
         }
         // Only applications send these.
-        Kind::End | Kind::Stdout | Kind::Stderr | Kind::GetValuesResult | Kind::UnknownType => {}
+        RecordKind::End
+        | RecordKind::Stdout
+        | RecordKind::Stderr
+        | RecordKind::GetValuesResult
+        | RecordKind::UnknownType => {}
     }
     Ok(())
 }

@@ -12,10 +12,10 @@ use rustix::net::{RecvFlags, SendFlags, Shutdown, recv, send, shutdown};
 use zeroize::Zeroize as _;
 
 use super::Limits;
-use super::conn::{Broken, Connection, Event, Want};
-use super::held::Parked;
+use super::conn::{Connection, Event, Violation, Want};
+use super::delay_queue::DelayedAnswer;
 use super::slots::{Phase, Slot, Stay};
-use crate::front::pace::Departure;
+use crate::front::pace::SendTime;
 use crate::front::params::Peer;
 use crate::front::{Application, NoRequest};
 
@@ -24,22 +24,22 @@ const DRAIN: Duration = Duration::from_secs(1);
 
 /// Whether the connection is served.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Admission {
+pub(super) enum ServeMode {
     /// It is served.
-    Served,
+    Serve,
     /// It continues after a held answer.
-    Resumed,
-    /// All seats are busy: its request is read and answered with [`NoRequest::Overloaded`].
-    Turned,
+    Resume,
+    /// All permits are taken: its request is read and answered with [`NoRequest::Overloaded`].
+    TurnAway,
 }
 
 /// The state in which a connection is left.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Left {
+pub(super) enum AfterServing {
     /// It must be closed.
-    Over,
+    Close,
     /// `out` has an answer that must be sent at this time.
-    Held(Instant),
+    Delay(Instant),
 }
 
 /// A connection, its socket and the phase that other threads see.
@@ -57,13 +57,13 @@ pub(super) struct Link<'a> {
 }
 
 /// Sending has failed.
-struct Lost;
+struct SendFailed;
 
 enum Read {
     Bytes,
     End,
     TimedOut,
-    Lost,
+    Failed,
 }
 
 impl<'a> Link<'a> {
@@ -102,37 +102,39 @@ impl<'a> Link<'a> {
         conn: &mut Connection,
         out: &mut Vec<u8>,
         app: &impl Application,
-        admission: Admission,
+        admission: ServeMode,
         stopping: &AtomicBool,
-    ) -> Result<Left, Broken> {
+    ) -> Result<AfterServing, Violation> {
         loop {
             match conn.next(out) {
                 Event::Answer => {
                     let stay = self.enter(Phase::Deciding);
-                    let turned = admission == Admission::Turned;
+                    let turned = admission == ServeMode::TurnAway;
                     if stay == Stay::Evicted || turned || stopping.load(Relaxed) {
                         conn.finish();
                     }
-                    let mut departure = Departure::AtOnce;
+                    let mut send_time = SendTime::AtOnce;
                     conn.answer(out, |request, out| match request {
                         Ok(_) if turned => app.respond_without_request(NoRequest::Overloaded, out),
-                        Ok(params) => departure = app.respond(self.peer, params, out),
+                        Ok(params) => send_time = app.respond(self.peer, params, out),
                         Err(why) => app.respond_without_request(why, out),
                     });
-                    match departure {
-                        Departure::Held { .. } => {
-                            return Ok(departure.due().map_or(Left::Over, Left::Held));
+                    match send_time {
+                        SendTime::Held { .. } => {
+                            return Ok(send_time
+                                .due()
+                                .map_or(AfterServing::Close, AfterServing::Delay));
                         }
-                        Departure::AtOnce | Departure::InStep { .. } => departure.wait(),
+                        SendTime::AtOnce | SendTime::NextStep { .. } => send_time.wait(),
                     }
                     // Reallocating would leave a copy of the content.
                     if out.len() > out.capacity() / 2 && self.send(out).is_err() {
-                        return Ok(Left::Over);
+                        return Ok(AfterServing::Close);
                     }
                 }
                 Event::More(want) => {
                     if self.send(out).is_err() {
-                        return Ok(Left::Over);
+                        return Ok(AfterServing::Close);
                     }
                     self.wait_for(want);
                     match self.read(conn.room()) {
@@ -140,19 +142,21 @@ impl<'a> Link<'a> {
                         Read::TimedOut if conn.give_up(NoRequest::TooSlow) => {}
                         Read::End if self.slot.stay() == Stay::Evicted => {
                             if !conn.give_up(NoRequest::TooSlow) {
-                                return Ok(Left::Over);
+                                return Ok(AfterServing::Close);
                             }
                         }
                         Read::End if conn.give_up(NoRequest::Aborted) => {}
-                        Read::End | Read::TimedOut | Read::Lost => return Ok(Left::Over),
+                        Read::End | Read::TimedOut | Read::Failed => {
+                            return Ok(AfterServing::Close);
+                        }
                     }
                 }
                 // If the peer has closed, this ends the connection as well.
                 Event::Over => {
                     let _ = self.send(out);
-                    return Ok(Left::Over);
+                    return Ok(AfterServing::Close);
                 }
-                Event::Broken(broken) => {
+                Event::Violation(broken) => {
                     let _ = self.send(out);
                     return Err(broken);
                 }
@@ -215,7 +219,7 @@ impl<'a> Link<'a> {
                 }
                 if self.timeout != Some(left) {
                     if set_socket_timeout(self.socket, Timeout::Recv, Some(left)).is_err() {
-                        return Read::Lost;
+                        return Read::Failed;
                     }
                     self.timeout = Some(left);
                 }
@@ -233,13 +237,13 @@ impl<'a> Link<'a> {
                 }
                 Err(Errno::AGAIN) => flags = RecvFlags::empty(),
                 Err(Errno::INTR) => {}
-                Err(_) => return Read::Lost,
+                Err(_) => return Read::Failed,
             }
         }
     }
 
     /// Sends all of `out`; the peer has as long as a request may take to arrive.
-    fn send(&mut self, out: &mut Vec<u8>) -> Result<(), Lost> {
+    fn send(&mut self, out: &mut Vec<u8>) -> Result<(), SendFailed> {
         let mut rest = out.as_slice();
         let mut deadline = None;
         while !rest.is_empty() {
@@ -254,16 +258,16 @@ impl<'a> Link<'a> {
                     });
                     let left = deadline.saturating_duration_since(Instant::now());
                     if left.is_zero() {
-                        return Err(Lost);
+                        return Err(SendFailed);
                     }
-                    let left = Timespec::try_from(left).map_err(|_| Lost)?;
+                    let left = Timespec::try_from(left).map_err(|_| SendFailed)?;
                     let mut sockets = [PollFd::new(self.socket, PollFlags::OUT)];
                     match poll(&mut sockets, Some(&left)) {
                         Ok(_) | Err(Errno::INTR) => {}
-                        Err(_) => return Err(Lost),
+                        Err(_) => return Err(SendFailed),
                     }
                 }
-                Err(_) => return Err(Lost),
+                Err(_) => return Err(SendFailed),
             }
         }
         // An answer may hold a password.
@@ -274,10 +278,10 @@ impl<'a> Link<'a> {
 
 /// Sends a due answer, as far as that does not block. True if its connection only needs to be
 /// closed. The error is the peer's violation of the protocol.
-pub(super) fn depart(parked: &mut Parked) -> Result<bool, Broken> {
-    let Parked {
+pub(super) fn depart(delayed: &mut DelayedAnswer) -> Result<bool, Violation> {
+    let DelayedAnswer {
         socket, conn, out, ..
-    } = parked;
+    } = delayed;
     while !out.is_empty() {
         match send(&*socket, out, SendFlags::NOSIGNAL | SendFlags::DONTWAIT) {
             Ok(sent) => drop(out.drain(..sent)),
@@ -298,7 +302,7 @@ pub(super) fn depart(parked: &mut Parked) -> Result<bool, Broken> {
     }
     match event {
         Event::Over => Ok(out.is_empty()),
-        Event::Broken(broken) => Err(broken),
+        Event::Violation(broken) => Err(broken),
         Event::Answer | Event::More(_) => Ok(false),
     }
 }

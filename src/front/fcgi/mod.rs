@@ -8,12 +8,12 @@
 use std::time::Duration;
 
 pub mod conn;
-mod held;
+mod connection_limit;
+mod delay_queue;
 mod link;
 pub mod listener;
+mod log_rate_limit;
 pub mod record;
-mod repeats;
-mod seats;
 pub mod server;
 mod slots;
 

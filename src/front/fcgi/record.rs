@@ -2,7 +2,7 @@
 
 /// The type of a record (FastCGI 1.0, 8).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum RecordKind {
     /// FCGI_BEGIN_REQUEST
     Begin,
     /// FCGI_ABORT_REQUEST
@@ -29,7 +29,7 @@ pub enum Kind {
     Other(u8),
 }
 
-impl Kind {
+impl RecordKind {
     const fn from_wire(byte: u8) -> Self {
         match byte {
             1 => Self::Begin,
@@ -69,7 +69,7 @@ impl Kind {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Header {
     /// The type of the record.
-    pub kind: Kind,
+    pub kind: RecordKind,
     /// The request that it belongs to; 0 in management records.
     pub id: u16,
     /// Bytes of content after the header.
@@ -87,7 +87,7 @@ impl Header {
     pub fn decode(bytes: [u8; Self::LEN]) -> Option<Self> {
         let [version, kind, i1, i0, c1, c0, padding, _reserved] = bytes;
         (version == Self::VERSION).then(|| Self {
-            kind: Kind::from_wire(kind),
+            kind: RecordKind::from_wire(kind),
             id: u16::from_be_bytes([i1, i0]),
             content: u16::from_be_bytes([c1, c0]),
             padding,
@@ -130,7 +130,7 @@ impl Begin {
 
 /// How a request ended, for the protocol (FastCGI 1.0, 5.5).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ended {
+pub enum EndStatus {
     /// FCGI_REQUEST_COMPLETE
     Complete,
     /// FCGI_CANT_MPX_CONN: another request is active on this connection.
@@ -195,7 +195,7 @@ fn length(bytes: &[u8]) -> Option<(usize, &[u8])> {
 pub fn write_answer(out: &mut Vec<u8>, id: u16, write: impl FnOnce(&mut Vec<u8>)) {
     let start = out.len();
     let stdout = |content| Header {
-        kind: Kind::Stdout,
+        kind: RecordKind::Stdout,
         id,
         content,
         padding: 0,
@@ -223,18 +223,18 @@ pub fn write_answer(out: &mut Vec<u8>, id: u16, write: impl FnOnce(&mut Vec<u8>)
         }
     }
     out.extend_from_slice(&stdout(0).encode());
-    write_end(out, id, Ended::Complete);
+    write_end(out, id, EndStatus::Complete);
 }
 
 /// Appends END_REQUEST with appStatus 0 (FastCGI 1.0, 5.5).
-pub fn write_end(out: &mut Vec<u8>, id: u16, ended: Ended) {
+pub fn write_end(out: &mut Vec<u8>, id: u16, ended: EndStatus) {
     let status = match ended {
-        Ended::Complete => 0,
-        Ended::CantMultiplex => 1,
-        Ended::UnknownRole => 3,
+        EndStatus::Complete => 0,
+        EndStatus::CantMultiplex => 1,
+        EndStatus::UnknownRole => 3,
     };
     let header = Header {
-        kind: Kind::End,
+        kind: RecordKind::End,
         id,
         content: 8,
         padding: 0,
@@ -244,9 +244,9 @@ pub fn write_end(out: &mut Vec<u8>, id: u16, ended: Ended) {
 }
 
 /// Appends UNKNOWN_TYPE, the answer to a management record of an unknown type (FastCGI 1.0, 4.2).
-pub fn write_unknown_type(out: &mut Vec<u8>, kind: Kind) {
+pub fn write_unknown_type(out: &mut Vec<u8>, kind: RecordKind) {
     let header = Header {
-        kind: Kind::UnknownType,
+        kind: RecordKind::UnknownType,
         id: 0,
         content: 8,
         padding: 0,
@@ -274,7 +274,7 @@ pub fn write_values(out: &mut Vec<u8>, asked: &[u8], connections: usize) {
         }
     }
     let header = Header {
-        kind: Kind::GetValuesResult,
+        kind: RecordKind::GetValuesResult,
         id: 0,
         content: content.len() as u16,
         padding: 0,

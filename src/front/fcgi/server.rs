@@ -20,37 +20,37 @@ use signal_hook::iterator::Signals;
 use zeroize::Zeroize as _;
 
 use super::Limits;
-use super::conn::{Broken, Connection};
-use super::held::{Held, Parked};
-use super::link::{self, Admission, Left, Link};
+use super::conn::{Connection, Violation};
+use super::connection_limit::{ConnectionLimit, GRACE};
+use super::delay_queue::{DelayQueue, DelayedAnswer};
+use super::link::{self, AfterServing, Link, ServeMode};
 use super::listener::{Listener, WebServers};
-use super::repeats::Repeats;
-use super::seats::{GRACE, Seats};
+use super::log_rate_limit::LogRateLimit;
 use super::slots::{Phase, Slot, Slots};
 use crate::front::Application;
 use crate::front::params::Peer;
 
 /// The maximum number of threads that wait in `accept` on one listener. Each listener also gets
 /// this many threads above the limit of connections, to evict connections or turn new ones away.
-const SPARE: usize = 4;
+const SPARE_THREADS: usize = 4;
 /// The stack size of a thread. Only touched pages cost memory. Name resolution in glibc takes 64
 /// KiB; password hashes use the heap.
-const STACK: usize = 512 * 1024;
+const STACK_BYTES: usize = 512 * 1024;
 /// How long `accept` pauses when descriptors or memory are short.
 const PAUSE: Duration = Duration::from_millis(100);
 /// The time-out for the arrival of a request that is turned away in any case.
-const TURNED: Duration = Duration::from_secs(1);
+const TURN_AWAY_TIMEOUT: Duration = Duration::from_secs(1);
 /// How often a stopping server checks its state.
 const TICK: Duration = Duration::from_millis(5);
 /// How long a stopping server must be without activity to count as idle: a connection that has just
 /// been accepted is not counted yet.
-const QUIET: Duration = Duration::from_millis(15);
+const IDLE_BEFORE_STOP: Duration = Duration::from_millis(15);
 /// How long a stopping server waits for a connection on which no bytes arrive.
-const SILENT: Duration = Duration::from_millis(100);
+const SILENCE_BEFORE_STOP: Duration = Duration::from_millis(100);
 /// When a stopping server gives up arriving requests; answers are still sent.
-const LAST_CALL: Duration = Duration::from_secs(6);
+const STOP_READING_AFTER: Duration = Duration::from_secs(6);
 /// When a stopping server returns in any case: mod_fcgid kills after 8 seconds.
-const DEADLINE: Duration = Duration::from_millis(6500);
+const STOP_DEADLINE: Duration = Duration::from_millis(6500);
 
 /// A FastCGI server that has not started.
 #[derive(Debug)]
@@ -77,8 +77,8 @@ impl Server {
         // Before the first accept, so that a signal cannot end the process during a request.
         let mut signals = Signals::new([SIGHUP, SIGTERM, SIGINT, SIGUSR1])?;
         let shared = Arc::new(Shared::new(self, app));
-        for door in 0..shared.doors.len() {
-            shared.spawn(door)?;
+        for shared_listener in 0..shared.listeners.len() {
+            shared.spawn(shared_listener)?;
         }
         let releasing = Arc::clone(&shared);
         thread::Builder::new()
@@ -102,60 +102,64 @@ impl Server {
 }
 
 /// A listener and how many threads wait in its `accept`.
-struct Door {
+struct SharedListener {
     listener: Listener,
     waiting: AtomicUsize,
 }
 
 struct Shared<A> {
     app: A,
-    doors: Vec<Door>,
+    listeners: Vec<SharedListener>,
     limits: Limits,
     web_servers: Option<WebServers>,
     slots: Slots,
-    seats: Seats,
-    held: Held,
+    connection_limit: ConnectionLimit,
+    delayed: DelayQueue,
     threads: AtomicUsize,
     /// Connections that are accepted and not closed.
     connections: AtomicUsize,
     stopping: AtomicBool,
-    broken: Repeats,
-    failing: Repeats,
-    crowded: Repeats,
-    strange: Repeats,
+    broken: LogRateLimit,
+    failing: LogRateLimit,
+    crowded: LogRateLimit,
+    strange: LogRateLimit,
 }
 
 impl<A: Application + Send + Sync + 'static> Shared<A> {
     fn new(server: Server, app: A) -> Self {
-        let doors = server.listeners.into_iter().map(|listener| Door {
+        let listeners = server.listeners.into_iter().map(|listener| SharedListener {
             listener,
             waiting: AtomicUsize::new(0),
         });
         Self {
             app,
-            doors: doors.collect(),
+            listeners: listeners.collect(),
             limits: server.limits,
             web_servers: server.web_servers,
             slots: Slots::default(),
-            seats: Seats::new(server.limits.connections),
-            held: Held::default(),
+            connection_limit: ConnectionLimit::new(server.limits.connections),
+            delayed: DelayQueue::default(),
             threads: AtomicUsize::new(0),
             connections: AtomicUsize::new(0),
             stopping: AtomicBool::new(false),
-            broken: Repeats::default(),
-            failing: Repeats::default(),
-            crowded: Repeats::default(),
-            strange: Repeats::default(),
+            broken: LogRateLimit::default(),
+            failing: LogRateLimit::default(),
+            crowded: LogRateLimit::default(),
+            strange: LogRateLimit::default(),
         }
     }
 
     /// Starts a thread for a listener, if the bound allows one more.
-    fn spawn(self: &Arc<Self>, door: usize) -> io::Result<()> {
-        let Some(waiting) = self.doors.get(door).map(|door| &door.waiting) else {
+    fn spawn(self: &Arc<Self>, shared_listener: usize) -> io::Result<()> {
+        let Some(waiting) = self
+            .listeners
+            .get(shared_listener)
+            .map(|shared_listener| &shared_listener.waiting)
+        else {
             return Ok(());
         };
         waiting.fetch_add(1, SeqCst);
-        let started = self.start(0, move |shared| shared.work(door));
+        let started = self.start(0, move |shared| shared.work(shared_listener));
         if !matches!(started, Ok(true)) {
             waiting.fetch_sub(1, SeqCst);
         }
@@ -168,7 +172,7 @@ impl<A: Application + Send + Sync + 'static> Shared<A> {
         beyond: usize,
         work: impl FnOnce(&Arc<Self>) + Send + 'static,
     ) -> io::Result<bool> {
-        let bound = self.limits.connections + SPARE * self.doors.len() + beyond;
+        let bound = self.limits.connections + SPARE_THREADS * self.listeners.len() + beyond;
         if self.threads.fetch_add(1, SeqCst) >= bound {
             self.threads.fetch_sub(1, SeqCst);
             return Ok(false);
@@ -176,7 +180,7 @@ impl<A: Application + Send + Sync + 'static> Shared<A> {
         let shared = Arc::clone(self);
         let thread = thread::Builder::new()
             .name("fcgi".to_owned())
-            .stack_size(STACK)
+            .stack_size(STACK_BYTES)
             .spawn(move || {
                 work(&shared);
                 shared.threads.fetch_sub(1, SeqCst);
@@ -195,13 +199,13 @@ impl<A: Application + Send + Sync + 'static> Shared<A> {
         let mut out = Vec::with_capacity(1024);
         let mut next = Some(first);
         while let Some(index) = next
-            && let Some(door) = self.doors.get(index)
+            && let Some(shared_listener) = self.listeners.get(index)
         {
-            let accepted = door.listener.accept(|peer| self.admits(peer));
+            let accepted = shared_listener.listener.accept(|peer| self.admits(peer));
             if let Err(error) = &accepted {
                 self.pause(*error);
             }
-            let others = door.waiting.fetch_sub(1, SeqCst) - 1;
+            let others = shared_listener.waiting.fetch_sub(1, SeqCst) - 1;
             if let Ok((socket, peer)) = accepted {
                 self.connections.fetch_add(1, SeqCst);
                 if others == 0
@@ -210,13 +214,13 @@ impl<A: Application + Send + Sync + 'static> Shared<A> {
                     self.failing
                         .warn(format_args!("cannot start a thread: {error}"));
                 }
-                let mut admission = Admission::Served;
-                if !self.seats.take(&self.slots) {
+                let mut admission = ServeMode::Serve;
+                if !self.connection_limit.take(&self.slots) {
                     let bound = self.limits.connections;
                     self.crowded.warn(format_args!(
                         "all {bound} connections are busy: turned a request away"
                     ));
-                    admission = Admission::Turned;
+                    admission = ServeMode::TurnAway;
                 }
                 let peer = (Arc::new(socket), peer);
                 self.attend(peer, &slot, &mut conn, &mut out, admission);
@@ -224,41 +228,41 @@ impl<A: Application + Send + Sync + 'static> Shared<A> {
                 out.zeroize();
                 out.shrink_to(1024);
             }
-            next = self.next_door(index);
+            next = self.next_listener(index);
         }
         self.slots.remove(&slot);
     }
 
-    /// Serves a connection, and releases its seat if it has one.
+    /// Serves a connection, and releases its permit if it has one.
     fn attend(
         self: &Arc<Self>,
         (socket, peer): (Arc<OwnedFd>, Peer),
         slot: &Slot,
         conn: &mut Connection,
         out: &mut Vec<u8>,
-        admission: Admission,
+        admission: ServeMode,
     ) {
         let serve = || self.serve((&socket, peer), slot, conn, out, admission);
         let left = catch_unwind(AssertUnwindSafe(serve)).unwrap_or_else(|_| {
             log::error!("a request failed by a bug; its connection is closed");
-            Left::Over
+            AfterServing::Close
         });
         // The connection is uncounted before it is closed: a peer that has seen the close may
-        // connect again at once, and must find a free seat.
-        if admission != Admission::Turned {
-            self.seats.leave();
+        // connect again at once, and must find a free permit.
+        if admission != ServeMode::TurnAway {
+            self.connection_limit.leave();
         }
-        if let Left::Held(due) = left {
+        if let AfterServing::Delay(due) = left {
             slot.clear();
             // Overwrites the request, which holds a password.
             conn.room();
-            let parked = Box::new(Parked {
+            let delayed = Box::new(DelayedAnswer {
                 socket,
                 peer,
                 conn: std::mem::replace(conn, Connection::new(self.limits)),
                 out: std::mem::replace(out, Vec::with_capacity(1024)),
             });
-            if let Err(mut too_many) = self.held.keep(due, parked) {
+            if let Err(mut too_many) = self.delayed.keep(due, delayed) {
                 too_many.conn.finish();
                 self.depart(too_many);
             }
@@ -271,21 +275,21 @@ impl<A: Application + Send + Sync + 'static> Shared<A> {
     /// Sends the answers that are due.
     fn release(self: &Arc<Self>) {
         loop {
-            let parked = self.held.next();
-            if catch_unwind(AssertUnwindSafe(|| self.depart(parked))).is_err() {
+            let delayed = self.delayed.next();
+            if catch_unwind(AssertUnwindSafe(|| self.depart(delayed))).is_err() {
                 log::error!("an answer that was due failed by a bug");
             }
         }
     }
 
     /// Sends a due answer. A connection that stays open continues in a thread.
-    fn depart(self: &Arc<Self>, mut parked: Box<Parked>) {
+    fn depart(self: &Arc<Self>, mut delayed: Box<DelayedAnswer>) {
         if self.stopping.load(SeqCst) {
-            parked.conn.finish();
+            delayed.conn.finish();
         }
-        match link::depart(&mut parked) {
+        match link::depart(&mut delayed) {
             Ok(true) => {}
-            Ok(false) => match self.start(SPARE, move |shared| shared.resume(*parked)) {
+            Ok(false) => match self.start(SPARE_THREADS, move |shared| shared.resume(*delayed)) {
                 Ok(true) => return,
                 // Like an evicted one.
                 Ok(false) => {}
@@ -299,17 +303,17 @@ impl<A: Application + Send + Sync + 'static> Shared<A> {
     }
 
     /// Continues with a connection whose answer was held.
-    fn resume(self: &Arc<Self>, parked: Parked) {
-        let Parked {
+    fn resume(self: &Arc<Self>, delayed: DelayedAnswer) {
+        let DelayedAnswer {
             socket,
             peer,
             mut conn,
             mut out,
-        } = parked;
+        } = delayed;
         let slot = self.slots.add();
-        if self.seats.take(&self.slots) {
+        if self.connection_limit.take(&self.slots) {
             let peer = (socket, peer);
-            self.attend(peer, &slot, &mut conn, &mut out, Admission::Resumed);
+            self.attend(peer, &slot, &mut conn, &mut out, ServeMode::Resume);
         } else {
             self.connections.fetch_sub(1, SeqCst);
         }
@@ -319,16 +323,17 @@ impl<A: Application + Send + Sync + 'static> Shared<A> {
     }
 
     /// The listener that a thread waits on after a connection; `None` if the thread must end.
-    fn next_door(&self, own: usize) -> Option<usize> {
-        if self.doors.len() > 1 {
-            let deserted = |door: &Door| door.waiting.load(SeqCst) == 0;
-            if let Some(index) = self.doors.iter().position(deserted) {
-                self.doors.get(index)?.waiting.fetch_add(1, SeqCst);
+    fn next_listener(&self, own: usize) -> Option<usize> {
+        if self.listeners.len() > 1 {
+            let deserted =
+                |shared_listener: &SharedListener| shared_listener.waiting.load(SeqCst) == 0;
+            if let Some(index) = self.listeners.iter().position(deserted) {
+                self.listeners.get(index)?.waiting.fetch_add(1, SeqCst);
                 return Some(index);
             }
         }
-        let waiting = &self.doors.get(own)?.waiting;
-        if waiting.fetch_add(1, SeqCst) < SPARE {
+        let waiting = &self.listeners.get(own)?.waiting;
+        if waiting.fetch_add(1, SeqCst) < SPARE_THREADS {
             return Some(own);
         }
         waiting.fetch_sub(1, SeqCst);
@@ -341,25 +346,25 @@ impl<A: Application + Send + Sync + 'static> Shared<A> {
         slot: &Slot,
         conn: &mut Connection,
         out: &mut Vec<u8>,
-        admission: Admission,
-    ) -> Left {
+        admission: ServeMode,
+    ) -> AfterServing {
         let mut limits = self.limits;
-        if admission == Admission::Turned {
-            limits.read_timeout = limits.read_timeout.min(TURNED);
+        if admission == ServeMode::TurnAway {
+            limits.read_timeout = limits.read_timeout.min(TURN_AWAY_TIMEOUT);
         }
         let since = slot.fill(Arc::clone(socket));
         let mut link = Link::new((socket, peer), slot, &limits, since);
-        if admission == Admission::Resumed {
+        if admission == ServeMode::Resume {
             link = link.resumed();
         }
         let served = link.serve(conn, out, &self.app, admission, &self.stopping);
         served.unwrap_or_else(|broken| {
             self.complain(broken);
-            Left::Over
+            AfterServing::Close
         })
     }
 
-    fn complain(&self, broken: Broken) {
+    fn complain(&self, broken: Violation) {
         self.broken
             .warn(format_args!("closed a FastCGI connection: {broken}"));
     }
@@ -385,7 +390,7 @@ impl<A: Application + Send + Sync + 'static> Shared<A> {
     fn pause(&self, error: Errno) {
         self.failing
             .warn(format_args!("cannot accept a connection: {error}"));
-        // Frees a descriptor by evicting, as if a seat were needed: otherwise silent or slow
+        // Frees a descriptor by evicting, as if a permit were needed: otherwise silent or slow
         // clients would block all others for as long as a request may take to arrive.
         self.slots.evict_one(GRACE);
         thread::sleep(PAUSE);
@@ -405,20 +410,24 @@ impl<A: Application + Send + Sync + 'static> Shared<A> {
     /// backlog would be lost.
     fn stop(&self) {
         self.stopping.store(true, SeqCst);
-        self.held.hurry();
-        for door in &self.doors {
-            door.listener.remove_file();
+        self.delayed.hurry();
+        for shared_listener in &self.listeners {
+            shared_listener.listener.remove_file();
         }
         let start = Instant::now();
         let mut busy = start;
-        while start.elapsed() < DEADLINE && busy.elapsed() < QUIET {
+        while start.elapsed() < STOP_DEADLINE && busy.elapsed() < IDLE_BEFORE_STOP {
             self.slots.evict_all(&[Phase::Idle], Duration::ZERO);
-            self.slots.evict_all(&[Phase::Fresh], SILENT);
-            if start.elapsed() >= LAST_CALL {
+            self.slots.evict_all(&[Phase::Fresh], SILENCE_BEFORE_STOP);
+            if start.elapsed() >= STOP_READING_AFTER {
                 self.slots.evict_all(&[Phase::Reading], Duration::ZERO);
             }
             thread::sleep(TICK);
-            let backlog = || self.doors.iter().any(|door| door.listener.has_backlog());
+            let backlog = || {
+                self.listeners
+                    .iter()
+                    .any(|shared_listener| shared_listener.listener.has_backlog())
+            };
             if self.connections.load(SeqCst) > 0 || backlog() {
                 busy = Instant::now();
             }

@@ -25,10 +25,10 @@ pub(super) enum Phase {
 
 /// The slot of one thread's connection.
 #[derive(Debug, Default)]
-pub(super) struct Slot(Mutex<Option<Held>>);
+pub(super) struct Slot(Mutex<Option<OpenConnection>>);
 
 #[derive(Debug)]
-struct Held {
+struct OpenConnection {
     socket: Arc<OwnedFd>,
     phase: Phase,
     since: Instant,
@@ -40,7 +40,7 @@ struct Held {
 pub(super) enum Stay {
     /// It may stay open.
     Granted,
-    /// Its seat is needed: it closes after the current request.
+    /// Its permit is needed: it closes after the current request.
     Evicted,
 }
 
@@ -52,14 +52,14 @@ pub(super) enum Eviction {
     /// One was evicted before, and its thread has not run since.
     UnderWay,
     /// There is none to evict.
-    Nobody,
+    NoCandidate,
 }
 
 impl Slot {
     /// Puts a new connection into the slot.
     pub(super) fn fill(&self, socket: Arc<OwnedFd>) -> Instant {
         let since = Instant::now();
-        *self.lock() = Some(Held {
+        *self.lock() = Some(OpenConnection {
             socket,
             phase: Phase::Fresh,
             since,
@@ -82,7 +82,9 @@ impl Slot {
 
     /// Whether the connection may stay open.
     pub(super) fn stay(&self) -> Stay {
-        self.lock().as_ref().map_or(Stay::Evicted, Held::stay)
+        self.lock()
+            .as_ref()
+            .map_or(Stay::Evicted, OpenConnection::stay)
     }
 
     /// Releases the connection.
@@ -92,12 +94,12 @@ impl Slot {
         drop(held);
     }
 
-    fn lock(&self) -> MutexGuard<'_, Option<Held>> {
+    fn lock(&self) -> MutexGuard<'_, Option<OpenConnection>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Held {
+impl OpenConnection {
     fn stay(&self) -> Stay {
         if self.evicted {
             Stay::Evicted
@@ -150,7 +152,7 @@ impl Slots {
         let mut best: Option<(u8, Instant, &Slot)> = None;
         for slot in slots.iter() {
             let slot_now = slot.lock();
-            if slot_now.as_ref().is_some_and(Held::leaves) {
+            if slot_now.as_ref().is_some_and(OpenConnection::leaves) {
                 return Eviction::UnderWay;
             }
             let Some((rank, since)) = slot_now.as_ref().and_then(|held| {
@@ -170,7 +172,7 @@ impl Slots {
             }
         }
         let Some((_, since, slot)) = best else {
-            return Eviction::Nobody;
+            return Eviction::NoCandidate;
         };
         // Its phase may have changed since; then it is not the one that was chosen.
         match slot.lock().as_mut() {
@@ -244,7 +246,7 @@ mod tests {
             let eviction = all.evict_one(patience);
             let expected = match goes {
                 Some(_) => Eviction::Begun,
-                None => Eviction::Nobody,
+                None => Eviction::NoCandidate,
             };
             assert_eq!(eviction, expected, "{phases:?}");
             assert_eq!(evicted(&each), Vec::from_iter(goes), "{phases:?}");

@@ -44,14 +44,14 @@ pub enum Purpose {
 
 /// Why a name has no address.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Failure {
+pub enum LookupFailure {
     /// The lookup did not end in time.
     NoAnswer,
     /// The lookup failed or could not start.
     Failed(String),
 }
 
-impl fmt::Display for Failure {
+impl fmt::Display for LookupFailure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NoAnswer => f.write_str("no answer from DNS"),
@@ -201,19 +201,19 @@ impl Resolver {
     }
 
     /// A permit to wait for a lookup; `None` while too many logins wait.
-    fn wait(&self) -> Option<Waiting<'_>> {
+    fn wait(&self) -> Option<WaitPermit<'_>> {
         let mut state = self.0.lock();
         (state.waiting < MAX_WAITING).then(|| {
             state.waiting += 1;
-            Waiting(&self.0)
+            WaitPermit(&self.0)
         })
     }
 }
 
 /// The permit of a login that waits for a lookup.
-struct Waiting<'a>(&'a Shared);
+struct WaitPermit<'a>(&'a Shared);
 
-impl Drop for Waiting<'_> {
+impl Drop for WaitPermit<'_> {
     fn drop(&mut self) {
         self.0.lock().waiting -= 1;
     }

@@ -4,17 +4,17 @@ use std::net::IpAddr;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::{Failure, Found, Purpose, Resolver};
+use super::{Found, LookupFailure, Purpose, Resolver};
 
 /// Selects the addresses that can be used.
-type Usable = dyn Fn(&[IpAddr]) -> Found + Send + Sync;
+type AddressFilter = dyn Fn(&[IpAddr]) -> Found + Send + Sync;
 
 /// A host name and its last good addresses.
 pub struct Name {
     resolver: Resolver,
     host: Arc<str>,
     purpose: Purpose,
-    usable: Box<Usable>,
+    usable: Box<AddressFilter>,
     known: Mutex<Known>,
     ended: Condvar,
 }
@@ -37,7 +37,7 @@ impl Name {
         resolver: Resolver,
         host: Arc<str>,
         purpose: Purpose,
-        usable: Box<Usable>,
+        usable: Box<AddressFilter>,
         addresses: Vec<IpAddr>,
     ) -> Self {
         let known = Known {
@@ -73,16 +73,16 @@ impl Name {
     }
 
     /// The first of [`Self::addresses`].
-    pub fn address(self: &Arc<Self>, deadline: Instant) -> Result<IpAddr, Failure> {
+    pub fn address(self: &Arc<Self>, deadline: Instant) -> Result<IpAddr, LookupFailure> {
         if let Some(address) = self.first() {
             return Ok(address);
         }
         let addresses = self.addresses(deadline)?;
-        addresses.first().copied().ok_or(Failure::NoAnswer)
+        addresses.first().copied().ok_or(LookupFailure::NoAnswer)
     }
 
     /// The last good addresses at once; if there are none, those of a lookup, by the deadline.
-    pub fn addresses(self: &Arc<Self>, deadline: Instant) -> Result<Vec<IpAddr>, Failure> {
+    pub fn addresses(self: &Arc<Self>, deadline: Instant) -> Result<Vec<IpAddr>, LookupFailure> {
         let mut known = self.lock();
         if !known.addresses.is_empty() {
             if known.looked_up.is_none() && !self.is_paused(&known) {
@@ -93,26 +93,26 @@ impl Name {
         if let Some((_, why)) = &known.failed
             && self.is_paused(&known)
         {
-            return Err(Failure::Failed(why.clone()));
+            return Err(LookupFailure::Failed(why.clone()));
         }
         let _place = match self.purpose {
             Purpose::Store => None,
             Purpose::MailServer if known.running && known.waited_for => {
-                return Err(Failure::NoAnswer);
+                return Err(LookupFailure::NoAnswer);
             }
             Purpose::MailServer => Some(self.resolver.wait().ok_or_else(|| {
-                Failure::Failed("too many names are waited for already".to_owned())
+                LookupFailure::Failed("too many names are waited for already".to_owned())
             })?),
         };
         if !known.running {
-            self.begin(&mut known).map_err(Failure::Failed)?;
+            self.begin(&mut known).map_err(LookupFailure::Failed)?;
         }
         known.waited_for = true;
         let known = self.until(deadline, known, |known| known.running);
         match &known.failed {
             _ if !known.addresses.is_empty() => Ok(known.addresses.clone()),
-            Some((_, why)) if !known.running => Err(Failure::Failed(why.clone())),
-            _ => Err(Failure::NoAnswer),
+            Some((_, why)) if !known.running => Err(LookupFailure::Failed(why.clone())),
+            _ => Err(LookupFailure::NoAnswer),
         }
     }
 
@@ -123,17 +123,17 @@ impl Name {
     }
 
     /// Causes a new lookup at the next question: no server answered at the addresses.
-    pub fn doubt(&self) {
+    pub fn mark_stale(&self) {
         self.lock().looked_up = None;
     }
 
     /// Why there is no good address.
-    pub fn trouble(&self) -> Option<Failure> {
+    pub fn trouble(&self) -> Option<LookupFailure> {
         let known = self.lock();
         match &known.failed {
             _ if !known.addresses.is_empty() => None,
-            Some((_, why)) => Some(Failure::Failed(why.clone())),
-            None => Some(Failure::NoAnswer),
+            Some((_, why)) => Some(LookupFailure::Failed(why.clone())),
+            None => Some(LookupFailure::NoAnswer),
         }
     }
 

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
-use super::{Failure, Name, Purpose, Resolver};
+use super::{LookupFailure, Name, Purpose, Resolver};
 
 /// The maximum number of names that are kept: a store has a handful.
 const MAX_NAMES: usize = 64;
@@ -39,16 +39,18 @@ impl Names {
         self.name(host)
             .addresses(deadline)
             .map_err(|failure| match failure {
-                Failure::NoAnswer => io::Error::new(io::ErrorKind::TimedOut, "no answer in time"),
-                Failure::Failed(why) => {
+                LookupFailure::NoAnswer => {
+                    io::Error::new(io::ErrorKind::TimedOut, "no answer in time")
+                }
+                LookupFailure::Failed(why) => {
                     io::Error::other(format!("the name cannot be looked up: {why}"))
                 }
             })
     }
 
     /// Causes a new lookup at the next question: no server answered at the addresses.
-    pub fn doubt(&self, host: &str) {
-        self.name(host).doubt();
+    pub fn mark_stale(&self, host: &str) {
+        self.name(host).mark_stale();
     }
 
     fn name(&self, host: &str) -> Arc<Name> {

@@ -103,12 +103,12 @@ fn a_lookup_that_hangs_costs_no_more_than_the_deadline_and_one_thread() {
     let hangs = name(&resolver, "a.test", Purpose::Store);
     for _ in 0..3 {
         let deadline = Instant::now() + Duration::from_millis(50);
-        assert_eq!(hangs.addresses(deadline), Err(Failure::NoAnswer));
+        assert_eq!(hangs.addresses(deadline), Err(LookupFailure::NoAnswer));
         assert!(Instant::now() >= deadline);
     }
     assert_eq!(count.load(Ordering::SeqCst), 1);
     drop(stop);
-    let stopped = Failure::Failed("stopped".to_owned());
+    let stopped = LookupFailure::Failed("stopped".to_owned());
     assert_eq!(hangs.addresses(soon()), Err(stopped.clone()));
     // For a while after that nobody asks again.
     assert_eq!(hangs.addresses(soon()), Err(stopped));
@@ -124,13 +124,13 @@ fn a_name_in_doubt_is_looked_up_again_while_its_last_address_serves() {
         assert_eq!(name.addresses(soon()), Ok(vec![address(1)]));
     }
     assert_eq!(count.load(Ordering::SeqCst), 1);
-    name.doubt();
+    name.mark_stale();
     assert_eq!(name.addresses(soon()), Ok(vec![address(1)]));
     answer.send(2).unwrap();
     wait_until(|| name.first() == Some(address(2)));
     // What finds nothing takes nothing away.
     for finds_none in [0, 255] {
-        name.doubt();
+        name.mark_stale();
         name.look_up().unwrap();
         answer.send(finds_none).unwrap();
         wait_until(|| name.due_in(NEVER).is_some_and(|left| left > Duration::ZERO));

@@ -49,21 +49,21 @@ impl Stream {
 
     /// Unsolicited input. Never blocks. Under TLS only application data in a complete record
     /// counts; session tickets do not.
-    pub fn unasked(&mut self) -> Option<Unasked> {
+    pub fn unasked(&mut self) -> Option<Unsolicited> {
         if !self.received().is_empty() {
-            return Some(Unasked::Data);
+            return Some(Unsolicited::Data);
         }
         match &mut self.link {
             Link::Plain(socket) => {
                 let flags = RecvFlags::PEEK | RecvFlags::DONTWAIT;
                 match recv(socket.as_fd(), &mut [0u8; 1], flags) {
                     Err(Errno::AGAIN) => None,
-                    Ok((_, 1..)) => Some(Unasked::Data),
-                    Ok(_) | Err(_) => Some(Unasked::End),
+                    Ok((_, 1..)) => Some(Unsolicited::Data),
+                    Ok(_) | Err(_) => Some(Unsolicited::End),
                 }
             }
             Link::Tls(tls) => within(&mut tls.conn, tls.sock.as_fd()),
-            Link::Broken => Some(Unasked::End),
+            Link::Broken => Some(Unsolicited::End),
         }
     }
 
@@ -86,14 +86,14 @@ impl Stream {
 
 /// Unsolicited input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Unasked {
+pub enum Unsolicited {
     /// Data.
     Data,
     /// The end of the connection, or an error.
     End,
 }
 
-impl fmt::Display for Unasked {
+impl fmt::Display for Unsolicited {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Data => "it sent data that it was not asked for",
@@ -103,28 +103,28 @@ impl fmt::Display for Unasked {
 }
 
 /// Unsolicited input of a TLS connection.
-fn within(connection: &mut ClientConnection, socket: BorrowedFd<'_>) -> Option<Unasked> {
+fn within(connection: &mut ClientConnection, socket: BorrowedFd<'_>) -> Option<Unsolicited> {
     /// The maximum number of reads for records without data.
     const MOST_READS: usize = 16;
     for _ in 0..MOST_READS {
         match connection.process_new_packets() {
-            Ok(state) if state.plaintext_bytes_to_read() > 0 => return Some(Unasked::Data),
+            Ok(state) if state.plaintext_bytes_to_read() > 0 => return Some(Unsolicited::Data),
             Ok(state) if !state.peer_has_closed() => {}
-            Ok(_) | Err(_) => return Some(Unasked::End),
+            Ok(_) | Err(_) => return Some(Unsolicited::End),
         }
-        match connection.read_tls(&mut AtOnce(socket)) {
+        match connection.read_tls(&mut NonBlocking(socket)) {
             Ok(1..) => {}
             Err(error) if error.kind() == ErrorKind::WouldBlock => return None,
-            Ok(_) | Err(_) => return Some(Unasked::End),
+            Ok(_) | Err(_) => return Some(Unsolicited::End),
         }
     }
-    Some(Unasked::Data)
+    Some(Unsolicited::Data)
 }
 
 /// Reads the available bytes and never blocks.
-struct AtOnce<'a>(BorrowedFd<'a>);
+struct NonBlocking<'a>(BorrowedFd<'a>);
 
-impl io::Read for AtOnce<'_> {
+impl io::Read for NonBlocking<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let (read, _) = recv(self.0, buffer, RecvFlags::DONTWAIT)?;
         Ok(read)
@@ -180,7 +180,7 @@ mod tests {
         while stream.is_quiet() {
             thread::yield_now();
         }
-        assert_eq!(stream.unasked(), Some(Unasked::End));
+        assert_eq!(stream.unasked(), Some(Unsolicited::End));
         assert_eq!(stream.receive().unwrap(), 0);
         assert!(matches!(stream.skip(1), Err(LineError::Closed)));
     }

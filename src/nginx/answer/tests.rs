@@ -24,7 +24,7 @@ fn refuse(why: Refusal, wait: u32) -> Answer {
     }
 }
 
-fn said(answer: &Answer, dialogue: Dialogue, messages: &Messages) -> Result<String, Unsayable> {
+fn said(answer: &Answer, dialogue: Dialogue, messages: &Messages) -> Result<String, Unwritable> {
     let mut out = b"before".to_vec();
     let result = answer.write(dialogue, messages, &mut out);
     let written = out.strip_prefix(b"before").unwrap();
@@ -32,7 +32,7 @@ fn said(answer: &Answer, dialogue: Dialogue, messages: &Messages) -> Result<Stri
     result.map(|()| String::from_utf8(written.to_vec()).unwrap())
 }
 
-fn in_imap(answer: &Answer) -> Result<String, Unsayable> {
+fn in_imap(answer: &Answer) -> Result<String, Unwritable> {
     let login = Dialogue::Login(Protocol::Imap);
     said(answer, login, &Messages::default())
 }
@@ -149,14 +149,18 @@ fn what_nginx_would_not_read_as_it_is_becomes_an_error() {
         (Some(b"a b"), Some(b" "), "Auth-Pass"),
     ] {
         let said = in_imap(&accept(user, password));
-        assert_eq!(said, Err(Unsayable::Value(header)), "{user:?} {password:?}");
+        assert_eq!(
+            said,
+            Err(Unwritable::Value(header)),
+            "{user:?} {password:?}"
+        );
     }
     assert!(in_imap(&accept(Some(b"a b"), Some(b"a b"))).is_ok());
     // By the protocol: XCLIENT has no blanks.
     let smtp = Dialogue::Login(Protocol::Smtp);
     let said = said(&accept(Some(b"a b"), None), smtp, &Messages::default());
-    assert_eq!(said, Err(Unsayable::Value("Auth-User")));
-    let text = Unsayable::Value("Auth-User").to_string();
+    assert_eq!(said, Err(Unwritable::Value("Auth-User")));
+    let text = Unwritable::Value("Auth-User").to_string();
     assert_eq!(text, "the value of Auth-User cannot stand in a header");
 }
 
@@ -166,9 +170,9 @@ fn an_answer_has_800_bytes_at_most() {
     let fixed = with(1).unwrap().len() - 1;
     let longest = with(800 - fixed).unwrap();
     assert_eq!(longest.len(), 800);
-    assert_eq!(with(801 - fixed), Err(Unsayable::TooLong));
-    assert_eq!(with(512), Err(Unsayable::TooLong));
-    let text = Unsayable::TooLong.to_string();
+    assert_eq!(with(801 - fixed), Err(Unwritable::TooLong));
+    assert_eq!(with(512), Err(Unwritable::TooLong));
+    let text = Unwritable::TooLong.to_string();
     assert_eq!(text, "the answer would be over 800 bytes long");
 }
 

@@ -130,17 +130,17 @@ pub struct Fronts {
     /// `None`: no key is required.
     pub keys: Option<Keys>,
     /// `None`: requests may come from anywhere.
-    pub places: Option<AllowedFronts>,
+    pub allowed: Option<AllowedFronts>,
 }
 
 impl Fronts {
     /// Whether every request is accepted.
-    pub fn are_anybody(&self) -> bool {
-        self.keys.is_none() && self.places.is_none()
+    pub fn accept_everyone(&self) -> bool {
+        self.keys.is_none() && self.allowed.is_none()
     }
 
     /// Whether this is one of the keys; false if no key is required.
-    pub fn know_key(&self, offered: &[u8]) -> bool {
+    pub fn accept_key(&self, offered: &[u8]) -> bool {
         let keys = self.keys.as_ref();
         keys.is_some_and(|keys| SharedKey::any_matches(&keys.keys, offered))
     }
@@ -148,19 +148,19 @@ impl Fronts {
     /// Whether a connection of this peer is served at all. For the web server that started this
     /// process, that is only known from the request.
     pub fn may_connect(&self, peer: Peer) -> bool {
-        match (&self.places, peer) {
+        match (&self.allowed, peer) {
             (None, _) | (_, Peer::WebServer) => true,
-            (Some(places), Peer::Tcp(address)) => places.have(address),
-            (Some(places), Peer::Unix) => places.unix,
+            (Some(allowed), Peer::Tcp(address)) => allowed.have(address),
+            (Some(allowed), Peer::Unix) => allowed.unix,
         }
     }
 
     /// Whether the request has an allowed origin and the key, as far as they are required. Then it
-    /// is from nginx, unless [`Fronts::are_anybody`], and its data about the client is trusted.
+    /// is from nginx, unless [`Fronts::accept_everyone`], and its data about the client is trusted.
     pub(super) fn admit(&self, params: &Params<'_>, peer: Peer) -> Result<(), Refusal> {
-        let from_there = match (&self.places, peer) {
-            (Some(places), Peer::WebServer) => {
-                asker(params).is_some_and(|address| places.have(address))
+        let from_there = match (&self.allowed, peer) {
+            (Some(allowed), Peer::WebServer) => {
+                asker(params).is_some_and(|address| allowed.have(address))
             }
             // Checked again: the connection may be older than the configuration.
             _ => self.may_connect(peer),
@@ -173,7 +173,7 @@ impl Fronts {
         };
         // Two headers can become the same variable; then it is unknown which one is nginx's.
         match only(params, &keys.header.variable) {
-            Some(offered) if self.know_key(offered) => Ok(()),
+            Some(offered) if self.accept_key(offered) => Ok(()),
             _ => Err(Refusal::WrongKey),
         }
     }
@@ -181,9 +181,9 @@ impl Fronts {
     /// The address to log for a request that is not admitted: one that the sender cannot forge.
     pub fn stranger(&self, params: &Params<'_>, peer: Peer) -> Option<IpAddr> {
         let listed = |address| {
-            self.places
+            self.allowed
                 .as_ref()
-                .is_some_and(|places| places.have(address))
+                .is_some_and(|allowed| allowed.have(address))
         };
         match peer {
             Peer::Tcp(address) if !listed(address) => Some(address),

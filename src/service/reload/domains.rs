@@ -1,6 +1,6 @@
 //! Reloads the password files of domains while a server runs: new, changed and removed ones.
 //!
-//! Each file has its own lane, like other password files. There may be thousands, so a check of the
+//! Each file has its own loader, like other password files. There may be thousands, so a check of the
 //! folder makes one system call for each; only files that changed, or that have a problem, are
 //! checked further.
 
@@ -9,15 +9,15 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use super::freshness::SETTLED;
-use super::lane::{Lane, News};
-use super::{Inner, UsersLane};
+use super::loader::{LoadLog, Loader};
+use super::{Inner, UsersLoader};
 use crate::sys::problem::Problem;
 use crate::users::file::domains::{DomainFiles, Listing, Version, first_of};
 
-/// The lane of a folder with a file for each domain.
-pub(super) struct FolderLane {
+/// The loader of a folder with a file for each domain.
+pub(super) struct FolderLoader {
     pub(super) store: Arc<DomainFiles>,
-    lane: Lane,
+    loader: Loader,
     state: Mutex<State>,
 }
 
@@ -25,19 +25,19 @@ pub(super) struct FolderLane {
 struct State {
     files: BTreeMap<Box<str>, Tracked>,
     /// The last messages about the folder.
-    said: Vec<Problem>,
+    reported: Vec<Problem>,
     /// The last messages about skipped names.
-    odd: Vec<Problem>,
+    ignored: Vec<Problem>,
 }
 
 struct Tracked {
-    users: Arc<UsersLane>,
+    users: Arc<UsersLoader>,
     seen: Version,
     /// Since when it is missing.
     missing: Option<Instant>,
 }
 
-impl FolderLane {
+impl FolderLoader {
     pub(super) fn new(store: &Arc<DomainFiles>) -> Self {
         let mut state = State::default();
         for (domain, file) in store.all() {
@@ -46,10 +46,10 @@ impl FolderLane {
                 file: opened.and_then(|(_, version)| version.clone()),
                 ..Version::default()
             };
-            let users = Arc::new(UsersLane::new(&file));
+            let users = Arc::new(UsersLoader::new(&file));
             if file.current().is_none() {
                 // It is loaded again, and problems are reported if it has changed.
-                users.lane.ask();
+                users.loader.ask();
             }
             let tracked = Tracked {
                 users,
@@ -59,7 +59,7 @@ impl FolderLane {
             state.files.insert(domain, tracked);
         }
         Self {
-            lane: Lane::new(store.settings().pattern.whole().to_owned(), Vec::new()),
+            loader: Loader::new(store.settings().pattern.whole().to_owned(), Vec::new()),
             store: Arc::clone(store),
             state: Mutex::new(state),
         }
@@ -68,15 +68,15 @@ impl FolderLane {
     /// Whether it has work soon or is working.
     pub(super) fn is_busy(&self) -> bool {
         let state = self.state();
-        let busy = |file: &Tracked| file.missing.is_some() || file.users.lane.is_busy();
-        self.lane.is_busy() || state.files.values().any(busy)
+        let busy = |file: &Tracked| file.missing.is_some() || file.users.loader.is_busy();
+        self.loader.is_busy() || state.files.values().any(busy)
     }
 
     pub(super) fn ask_if_in_trouble(&self) {
         let mut state = self.state();
-        state.said.clear();
+        state.reported.clear();
         let files = state.files.values();
-        files.for_each(|file| file.users.lane.ask_if_in_trouble());
+        files.for_each(|file| file.users.loader.ask_if_in_trouble());
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -84,13 +84,13 @@ impl FolderLane {
     }
 
     /// Records the content of the folder; returns the files that need a further check.
-    fn note(&self, listing: Listing) -> Vec<Arc<UsersLane>> {
+    fn note(&self, listing: Listing) -> Vec<Arc<UsersLoader>> {
         let mut due = Vec::new();
         let mut state = self.state();
-        let State { files, odd, .. } = &mut *state;
-        if listing.odd != *odd {
+        let State { files, ignored, .. } = &mut *state;
+        if listing.odd != *ignored {
             listing.odd.iter().for_each(|name| log::warn!("{name}"));
-            *odd = listing.odd;
+            *ignored = listing.odd;
         }
         for (domain, file) in &mut *files {
             if listing.files.contains_key(domain) {
@@ -106,14 +106,14 @@ impl FolderLane {
             if let Some(file) = files.get_mut(&domain) {
                 let moved = !file.seen.folders.is_empty() && file.seen.folders != version.folders;
                 if moved {
-                    file.users.lane.ask();
+                    file.users.loader.ask();
                 }
-                if version.unsure || version != file.seen || !file.users.lane.is_quiet() {
+                if version.unsure || version != file.seen || !file.users.loader.is_quiet() {
                     file.seen = version;
                     due.push(Arc::clone(&file.users));
                 }
             } else if let Some(file) = self.store.add(&domain) {
-                let users = Arc::new(UsersLane::new(&file));
+                let users = Arc::new(UsersLoader::new(&file));
                 due.push(Arc::clone(&users));
                 let tracked = Tracked {
                     users,
@@ -137,12 +137,12 @@ impl FolderLane {
 
 impl Inner {
     /// Checks a folder with files of domains, and loads those that changed.
-    pub(super) fn load_domains(&self, folder: &FolderLane) {
-        let Some(turn) = folder.lane.enter() else {
+    pub(super) fn load_domains(&self, folder: &FolderLoader) {
+        let Some(run) = folder.loader.enter() else {
             return;
         };
         let listed = folder.store.list();
-        if !turn.is_last() {
+        if !run.is_last() {
             return;
         }
         let listing = match listed {
@@ -150,16 +150,16 @@ impl Inner {
             Err(problem) => {
                 let problems = vec![problem];
                 let mut state = folder.state();
-                if state.said != problems {
+                if state.reported != problems {
                     let kept = "the files of its domains stay in force as they are";
                     problems.iter().for_each(|it| log::error!("{it}; {kept}"));
-                    state.said = problems;
+                    state.reported = problems;
                 }
                 return;
             }
         };
-        folder.state().said.clear();
-        let mut all = News::default();
+        folder.state().reported.clear();
+        let mut all = LoadLog::default();
         let mut warnings = Vec::new();
         for users in folder.note(listing) {
             if let Some(news) = self.load_users(&users, &mut warnings) {

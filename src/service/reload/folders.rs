@@ -8,7 +8,7 @@ use std::sync::{Mutex, PoisonError};
 
 use crate::sys::trusted_file::{Identity, identify};
 
-/// The folders on the way to the files of one lane.
+/// The folders on the way to the files of one loader.
 #[derive(Default)]
 pub(super) struct Folders {
     /// Their state at the last check; `None` for one that could not be read.

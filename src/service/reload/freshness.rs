@@ -22,13 +22,13 @@ pub(super) const COMPLETE: Duration = Duration::from_secs(10);
 /// A file with its observed states.
 pub(super) struct WatchedFile {
     path: PathBuf,
-    seen: Mutex<Seen>,
+    seen: Mutex<Observed>,
     /// Whether a check is in progress: a file system may never answer.
     looking: AtomicBool,
 }
 
 #[derive(Clone)]
-struct Seen {
+struct Observed {
     /// Its state when it was last loaded, with or without success; `None` if it did not exist.
     loaded: Option<Fingerprint>,
     /// Its state at the last check.
@@ -60,7 +60,7 @@ impl WatchedFile {
         Self {
             path,
             looking: AtomicBool::new(false),
-            seen: Mutex::new(Seen {
+            seen: Mutex::new(Observed {
                 last: loaded.clone(),
                 in_force: loaded.clone(),
                 loaded,
@@ -139,12 +139,12 @@ impl WatchedFile {
             || seen.has_content_in_force()
     }
 
-    fn seen(&self) -> MutexGuard<'_, Seen> {
+    fn seen(&self) -> MutexGuard<'_, Observed> {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Seen {
+impl Observed {
     fn has_content_in_force(&self) -> bool {
         let both = self.last.as_ref().zip(self.in_force.as_ref());
         both.is_some_and(|(last, in_force)| last.has_content_of(in_force))
@@ -204,7 +204,7 @@ mod tests {
         fs::write(&path, "two and more\n").unwrap();
         let two = fingerprint(&path).ok();
         let (start, clock) = (Instant::now(), SystemTime::now());
-        let mut seen = Seen {
+        let mut seen = Observed {
             loaded: one.clone(),
             last: one.clone(),
             changed: None,
@@ -242,7 +242,7 @@ mod tests {
         let [one, same_size, longer] = [("one", 1), ("two", 2), ("three", 3)].map(version);
         let start = Instant::now();
         let after = |seconds| start + Duration::from_secs(seconds);
-        let mut seen = Seen {
+        let mut seen = Observed {
             loaded: one.clone(),
             last: one.clone(),
             changed: None,

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::lane::{Lane, News, Outcome};
+use super::loader::{LoadLog, Loader, Outcome};
 use super::{Inner, KEPT};
 use crate::service::open::unknown_hosts;
 use crate::sys::Lifetime;
@@ -16,16 +16,16 @@ const APPS_KEPT: &str = "the app passwords before stay in force, the users are l
 /// The text in the log about a file of which no version could be loaded yet.
 const NOTHING: &str = "its logins get the temporary failure";
 
-/// The lane of one password file.
-pub(super) struct UsersLane {
+/// The loader of one password file.
+pub(super) struct UsersLoader {
     pub(super) file: Arc<UsersFile>,
-    pub(super) lane: Lane,
+    pub(super) loader: Loader,
 }
 
-impl UsersLane {
+impl UsersLoader {
     pub(super) fn new(file: &Arc<UsersFile>) -> Self {
         Self {
-            lane: Lane::new(file.settings().path.clone(), file.opened().to_vec()),
+            loader: Loader::new(file.settings().path.clone(), file.opened().to_vec()),
             file: Arc::clone(file),
         }
     }
@@ -34,7 +34,7 @@ impl UsersLane {
 impl Inner {
     /// Makes a new version of a password file current, if the file changed and is valid and
     /// complete.
-    pub(super) fn look_at_users(&self, users: &UsersLane) {
+    pub(super) fn look_at_users(&self, users: &UsersLoader) {
         let mut warnings = Vec::new();
         let news = self.load_users(users, &mut warnings);
         warnings.iter().for_each(|warning| log::warn!("{warning}"));
@@ -46,32 +46,32 @@ impl Inner {
     /// The same without logging: returns the news, and the messages about its lines.
     pub(super) fn load_users(
         &self,
-        users: &UsersLane,
+        users: &UsersLoader,
         warnings: &mut Vec<Problem>,
-    ) -> Option<News> {
-        let turn = users.lane.enter()?;
-        if !turn.is_due() {
+    ) -> Option<LoadLog> {
+        let run = users.loader.enter()?;
+        if !run.is_due() {
             return None;
         }
         let settings = users.file.settings();
         let mut reading = Reading::of(settings, Lifetime::Server);
         let read = reading.files.iter();
         let read = read.filter_map(|(path, version)| Some((&**path, version.as_ref()?)));
-        if !turn.is_wanted() || !turn.were_seen(read) {
+        if !run.is_wanted() || !run.match_last_check(read) {
             return None;
         }
-        reading.unfinished = turn.still_unfinished(reading.unfinished);
-        turn.watch(std::mem::take(&mut reading.files));
+        reading.unfinished = run.still_unfinished(reading.unfinished);
+        run.watch(std::mem::take(&mut reading.files));
         let current = users.file.current();
         let kept = current.as_ref().map_or(NOTHING, |_| KEPT);
         if reading.has_unfinished_users(settings) {
-            return Some(turn.news(Outcome::Unfinished(reading.unfinished), kept));
+            return Some(run.news(Outcome::Unfinished(reading.unfinished), kept));
         }
         let mut store = match reading.users {
             Ok(store) => store,
             Err(mut problems) => {
                 problems.extend(reading.apps);
-                return Some(turn.news(Outcome::Failed(problems), kept));
+                return Some(run.news(Outcome::Failed(problems), kept));
             }
         };
         let whole = reading.apps.is_empty() && reading.unfinished.is_empty();
@@ -93,6 +93,6 @@ impl Inner {
             problems if problems.is_empty() => Outcome::Unfinished(reading.unfinished),
             problems => Outcome::Failed(problems),
         };
-        Some(turn.news(outcome, APPS_KEPT))
+        Some(run.news(outcome, APPS_KEPT))
     }
 }

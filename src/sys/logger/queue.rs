@@ -18,16 +18,16 @@ use super::sink::Sink;
 
 /// The time-out for a slow reader while no login waits. After it, lines are dropped at once until
 /// the reader takes one again.
-const PATIENCE: Duration = Duration::from_secs(1);
+const WRITE_TIMEOUT: Duration = Duration::from_secs(1);
 /// The maximum number of bytes in the queue. The thread can hold as many again.
-const ROOM: usize = 256 * 1024;
+const MAX_QUEUE_BYTES: usize = 256 * 1024;
 /// How long the thread collects lines after a write: under load it writes many at once, and logins
 /// do not have to wake it.
-const PAUSE: Duration = Duration::from_millis(1);
+const COLLECT_TIME: Duration = Duration::from_millis(1);
 /// The time-out for the last lines at the end.
-const LAST: Duration = Duration::from_millis(500);
+const FINAL_TIMEOUT: Duration = Duration::from_millis(500);
 /// The stack size of the thread, which uses little of it.
-const STACK: usize = 64 * 1024;
+const STACK_BYTES: usize = 64 * 1024;
 
 /// The log of a process.
 pub(super) struct Queue<F> {
@@ -40,13 +40,13 @@ struct State<F> {
     sink: Arc<Sink<F>>,
     phase: Phase,
     thread: Thread,
-    waiting: Vec<Lines>,
+    waiting: Vec<Batch>,
     /// The length of the lines in bytes.
     bytes: usize,
     /// The number of lines that were dropped since the last one in the queue.
     dropped: u64,
     /// The output and its state. The thread holds it while it works.
-    losses: Losses,
+    losses: MissingLines,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -69,7 +69,7 @@ enum Thread {
 }
 
 /// The waiting lines.
-struct Lines {
+struct Batch {
     /// How many lines were dropped before them.
     dropped: u64,
     text: Vec<u8>,
@@ -77,7 +77,7 @@ struct Lines {
 
 /// The lines that are missing from the log.
 #[derive(Clone, Copy, Default)]
-struct Losses {
+struct MissingLines {
     /// Lines dropped since the last successful write.
     lost: u64,
     /// The last line was written only in part.
@@ -94,7 +94,7 @@ impl<F: AsFd + Send + Sync + 'static> Queue<F> {
                 waiting: Vec::new(),
                 bytes: 0,
                 dropped: 0,
-                losses: Losses::default(),
+                losses: MissingLines::default(),
             }),
             changed: Condvar::new(),
         }
@@ -158,7 +158,7 @@ impl<F: AsFd + Send + Sync + 'static> Queue<F> {
             }
             return;
         }
-        let end = Instant::now() + LAST;
+        let end = Instant::now() + FINAL_TIMEOUT;
         while state.thread == Thread::Busy {
             let left = end.saturating_duration_since(Instant::now());
             if left.is_zero() {
@@ -174,7 +174,7 @@ impl<F: AsFd + Send + Sync + 'static> Queue<F> {
         let queue = Arc::clone(self);
         let thread = thread::Builder::new()
             .name("log".to_owned())
-            .stack_size(STACK);
+            .stack_size(STACK_BYTES);
         thread.spawn(move || queue.write_on()).is_ok()
     }
 
@@ -195,18 +195,18 @@ impl<F: AsFd + Send + Sync + 'static> Queue<F> {
             drop(state);
             for lines in waiting {
                 losses.lost += lines.dropped;
-                let (told, text) = losses.with_gap(&lines.text);
+                let (notice, text) = losses.with_notice(&lines.text);
                 let (done, _) = sink.all(&text, None);
-                losses.note(&text, told, done);
+                losses.note(&text, notice, done);
             }
             self.lock().losses = losses;
-            thread::sleep(PAUSE);
+            thread::sleep(COLLECT_TIME);
         }
     }
 }
 
 impl<F: AsFd> State<F> {
-    fn take(&mut self) -> Vec<Lines> {
+    fn take(&mut self) -> Vec<Batch> {
         self.bytes = 0;
         std::mem::take(&mut self.waiting)
     }
@@ -214,23 +214,23 @@ impl<F: AsFd> State<F> {
     /// Writes lines. It waits for a slow reader, except after a dropped line.
     fn write(&mut self, lines: &[u8]) {
         let patience = match self.losses.lost {
-            0 => PATIENCE,
+            0 => WRITE_TIMEOUT,
             _ => Duration::ZERO,
         };
-        let (told, text) = self.losses.with_gap(lines);
+        let (notice, text) = self.losses.with_notice(lines);
         let (done, _) = self.sink.all(&text, Some(patience));
-        self.losses.note(&text, told, done);
+        self.losses.note(&text, notice, done);
     }
 
     /// Writes a line if that does not block; otherwise queues it. Returns whether nothing is
     /// queued.
     fn write_at_once(&mut self, line: &[u8]) -> bool {
         self.losses.lost += std::mem::take(&mut self.dropped);
-        let (told, text) = self.losses.with_gap(line);
+        let (notice, text) = self.losses.with_notice(line);
         match self.sink.at_once(&text) {
             // A part was written, so the rest must not be dropped.
             Some((done, Err(Errno::AGAIN))) if done > 0 => {
-                self.losses = Losses::default();
+                self.losses = MissingLines::default();
                 self.keep(text.get(done..).unwrap_or_default());
                 false
             }
@@ -239,7 +239,7 @@ impl<F: AsFd> State<F> {
                 false
             }
             Some((done, _)) => {
-                self.losses.note(&text, told, done);
+                self.losses.note(&text, notice, done);
                 true
             }
         }
@@ -247,14 +247,14 @@ impl<F: AsFd> State<F> {
 
     /// Queues a line if there is room.
     fn keep(&mut self, line: &[u8]) {
-        if self.bytes + line.len() > ROOM {
+        if self.bytes + line.len() > MAX_QUEUE_BYTES {
             self.dropped += 1;
             return;
         }
         self.bytes += line.len();
         match self.waiting.last_mut() {
             Some(lines) if self.dropped == 0 => lines.text.extend_from_slice(line),
-            _ => self.waiting.push(Lines {
+            _ => self.waiting.push(Batch {
                 dropped: std::mem::take(&mut self.dropped),
                 text: line.to_vec(),
             }),
@@ -262,10 +262,10 @@ impl<F: AsFd> State<F> {
     }
 }
 
-impl Losses {
+impl MissingLines {
     /// The lines, preceded by a line about dropped lines if there are any; and the length of that
     /// line.
-    fn with_gap<'a>(&self, lines: &'a [u8]) -> (usize, Cow<'a, [u8]>) {
+    fn with_notice<'a>(&self, lines: &'a [u8]) -> (usize, Cow<'a, [u8]>) {
         if self.lost == 0 {
             return (0, Cow::Borrowed(lines));
         }
@@ -279,30 +279,30 @@ impl Losses {
             self.lost
         )
         .into_bytes();
-        let told = text.len();
+        let notice = text.len();
         text.extend_from_slice(lines);
-        (told, Cow::Owned(text))
+        (notice, Cow::Owned(text))
     }
 
     /// Counts the lines of a text that are missing after this many bytes were written.
-    fn note(&mut self, text: &[u8], told: usize, done: usize) {
-        if done >= told {
+    fn note(&mut self, text: &[u8], notice: usize, done: usize) {
+        if done >= notice {
             self.lost = 0;
         }
         let (written, _) = text.split_at_checked(done).unwrap_or((text, &[]));
         if let Some(last) = written.last() {
             self.torn = *last != b'\n';
         }
-        let missing = text.get(done.max(told)..).unwrap_or_default();
+        let missing = text.get(done.max(notice)..).unwrap_or_default();
         let ends = missing.iter().filter(|byte| **byte == b'\n').count();
         self.lost += u64::try_from(ends).unwrap_or(u64::MAX);
     }
 }
 
 /// Each call passes one whole line.
-pub(super) struct Entry<F>(pub(super) Arc<Queue<F>>);
+pub(super) struct LineWriter<F>(pub(super) Arc<Queue<F>>);
 
-impl<F: AsFd + Send + Sync + 'static> Write for Entry<F> {
+impl<F: AsFd + Send + Sync + 'static> Write for LineWriter<F> {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         self.0.take(line);
         Ok(line.len())

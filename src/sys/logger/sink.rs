@@ -9,12 +9,12 @@ use rustix::io::Errno;
 use rustix::net::{SendFlags, send};
 
 /// The maximum number of bytes that a pipe takes completely or not at all (PIPE_BUF, pipe(7)).
-const MOST_AT_ONCE: usize = 4096;
+const PIPE_BUF: usize = 4096;
 
 /// A file, pipe, socket or terminal.
 pub(super) struct Sink<F> {
     file: F,
-    kind: Kind,
+    kind: OutputKind,
     /// The same pipe or terminal, opened again with O_NONBLOCK: so the flags of other processes
     /// that share stderr do not change.
     again: Option<OwnedFd>,
@@ -22,7 +22,7 @@ pub(super) struct Sink<F> {
 
 /// The kind of the output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(super) enum OutputKind {
     /// A file: it accepts everything, but a write can take long.
     File,
     /// A socket, such as the journal's.
@@ -37,9 +37,9 @@ pub(super) type Written = (usize, Result<(), Errno>);
 impl<F: AsFd> Sink<F> {
     pub(super) fn new(file: F) -> Self {
         let kind = match fstat(&file).map(|stat| FileType::from_raw_mode(stat.st_mode)) {
-            Ok(FileType::RegularFile) => Kind::File,
-            Ok(FileType::Socket) => Kind::Socket,
-            _ => Kind::Pipe,
+            Ok(FileType::RegularFile) => OutputKind::File,
+            Ok(FileType::Socket) => OutputKind::Socket,
+            _ => OutputKind::Pipe,
         };
         Self {
             file,
@@ -50,14 +50,14 @@ impl<F: AsFd> Sink<F> {
 
     /// The kind of the output.
     #[cfg(test)]
-    pub(super) fn kind(&self) -> Kind {
+    pub(super) fn kind(&self) -> OutputKind {
         self.kind
     }
 
     /// Prepares a pipe or terminal for [`Sink::at_once`], if it can be opened again: that fails for
     /// one of another user.
     pub(super) fn open_again(&mut self) {
-        if self.kind == Kind::Pipe {
+        if self.kind == OutputKind::Pipe {
             let path = format!("/proc/self/fd/{}", self.file.as_fd().as_raw_fd());
             let flags = OFlags::WRONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
             self.again = open(path, flags, Mode::empty()).ok();
@@ -67,8 +67,10 @@ impl<F: AsFd> Sink<F> {
     /// Writes what the output accepts without blocking; `None` if that cannot be known in advance.
     pub(super) fn at_once(&self, bytes: &[u8]) -> Option<Written> {
         match (self.kind, &self.again) {
-            (Kind::Socket, _) | (_, Some(_)) => Some(self.parts(bytes, |part| self.write(part))),
-            (Kind::File | Kind::Pipe, None) => None,
+            (OutputKind::Socket, _) | (_, Some(_)) => {
+                Some(self.parts(bytes, |part| self.write(part)))
+            }
+            (OutputKind::File | OutputKind::Pipe, None) => None,
         }
     }
 
@@ -103,19 +105,19 @@ impl<F: AsFd> Sink<F> {
 
     fn write(&self, part: &[u8]) -> Result<usize, Errno> {
         match (self.kind, &self.again) {
-            (Kind::Socket, _) => {
+            (OutputKind::Socket, _) => {
                 let flags = SendFlags::NOSIGNAL | SendFlags::DONTWAIT;
                 send(&self.file, part, flags)
             }
             (_, Some(again)) => rustix::io::write(again, part),
-            (Kind::File | Kind::Pipe, None) => rustix::io::write(&self.file, part),
+            (OutputKind::File | OutputKind::Pipe, None) => rustix::io::write(&self.file, part),
         }
     }
 }
 
 /// As many whole lines as can be written at once. A longer line is written in parts.
 fn first_part(bytes: &[u8]) -> &[u8] {
-    let Some(part) = bytes.get(..MOST_AT_ONCE) else {
+    let Some(part) = bytes.get(..PIPE_BUF) else {
         return bytes;
     };
     let end = part.iter().rposition(|byte| *byte == b'\n');

@@ -20,20 +20,20 @@ use crate::sys::problem::Problem;
 mod calls;
 mod objects;
 
-/// One access that the configuration needs in the sandbox, and the place that asks for it.
+/// One access that the configuration needs in the sandbox, and the position of the key that needs it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Need {
     /// The access.
-    pub what: What,
+    pub what: Access,
     /// Line and column, both from 1.
-    pub place: Option<(usize, usize)>,
+    pub position: Option<(usize, usize)>,
     /// The key.
     pub key: Option<String>,
 }
 
 /// A kind of access.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum What {
+pub enum Access {
     /// Read a file, also after it was replaced.
     Read(PathBuf),
     /// Create and write files in a folder.
@@ -68,14 +68,14 @@ impl std::error::Error for Unavailable {}
 /// The sandbox of this process, with what it allows.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sandbox {
-    granted: Granted,
+    granted: GrantedPaths,
     landlock: Option<&'static str>,
     seccomp: bool,
 }
 
 /// Folders and single files of the system, by the access that is granted to them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-struct Granted {
+struct GrantedPaths {
     read: BTreeSet<PathBuf>,
     /// Files can be created and written, too.
     written: BTreeSet<PathBuf>,
@@ -89,7 +89,7 @@ impl Sandbox {
     /// Only threads that start later are restricted completely. Restrictions that the kernel does
     /// not support are left out. An error if it supports none, or if the call fails.
     pub fn enter(needs: &[Need]) -> Result<Self, Unavailable> {
-        let granted = Granted::new(needs);
+        let granted = GrantedPaths::new(needs);
         let landlock = objects::restrict(&granted)?;
         ENTERED.store(landlock.is_some(), Ordering::Relaxed);
         // SQLite creates its journals with the mode of the database, and the sandbox denies
@@ -149,7 +149,7 @@ impl Sandbox {
             let message = self.granted.denial(&need.what, &home)?;
             Some(Problem {
                 file: file.to_path_buf(),
-                place: need.place,
+                position: need.position,
                 key: need.key,
                 message,
             })
@@ -162,7 +162,7 @@ impl Sandbox {
 static ENTERED: AtomicBool = AtomicBool::new(false);
 
 /// A hint for a file error that the sandbox may have caused: a folder that was replaced since the
-/// start, or is now reached by a link to another place, is not granted.
+/// start, or is now reached by a link to another path, is not granted.
 pub fn hint(error: &io::Error) -> &'static str {
     let denied = error.kind() == io::ErrorKind::PermissionDenied;
     match denied && ENTERED.load(Ordering::Relaxed) {
@@ -188,7 +188,7 @@ impl fmt::Display for Sandbox {
     }
 }
 
-impl Granted {
+impl GrantedPaths {
     fn new(needs: &[Need]) -> Self {
         let mut granted = Self {
             read: objects::of_the_system(),
@@ -196,9 +196,9 @@ impl Granted {
         };
         for need in needs {
             match &need.what {
-                What::Read(file) => granted.read.extend(folders_of(file)),
-                What::Write(folder) => granted.written.extend(real(folder)),
-                What::Remove(file) => granted.cleared.extend(folder_of(file)),
+                Access::Read(file) => granted.read.extend(folders_of(file)),
+                Access::Write(folder) => granted.written.extend(real(folder)),
+                Access::Remove(file) => granted.cleared.extend(folder_of(file)),
             }
         }
         granted
@@ -206,12 +206,12 @@ impl Granted {
 
     /// Why an access is denied, and what to do; `None` if it is allowed. `home` is the folder of
     /// the configuration, which is granted.
-    fn denial(&self, what: &What, home: &Path) -> Option<String> {
+    fn denial(&self, what: &Access, home: &Path) -> Option<String> {
         let below = |path: &Path, folders: &BTreeSet<PathBuf>| {
             folders.iter().any(|folder| path.starts_with(folder))
         };
         match what {
-            What::Read(file) => {
+            Access::Read(file) => {
                 // A path that does not exist or cannot be reached is reported as such.
                 let path = file.canonicalize().ok().or_else(|| folder_of(file))?;
                 let granted = below(&path, &self.read) || below(&path, &self.written);
@@ -229,7 +229,7 @@ impl Granted {
                     )
                 })
             }
-            What::Write(folder) => {
+            Access::Write(folder) => {
                 let path = real(folder)?;
                 (!below(&path, &self.written)).then(|| {
                     format!(
@@ -240,7 +240,7 @@ impl Granted {
                 })
             }
             // Only the start of a server needs it.
-            What::Remove(_) => None,
+            Access::Remove(_) => None,
         }
     }
 }
@@ -272,10 +272,10 @@ mod tests {
 
     use super::*;
 
-    fn need(what: What) -> Need {
+    fn need(what: Access) -> Need {
         Need {
             what,
-            place: None,
+            position: None,
             key: None,
         }
     }
@@ -293,11 +293,11 @@ mod tests {
         symlink("../srv/users", base.join("etc/users")).unwrap();
         symlink("../else/users", base.join("etc/other")).unwrap();
         let home = base.join("etc");
-        let read = |name: &str| What::Read(base.join(name));
-        let granted = Granted::new(&[
+        let read = |name: &str| Access::Read(base.join(name));
+        let granted = GrantedPaths::new(&[
             need(read("etc/auth.toml")),
             need(read("etc/users")),
-            need(What::Write(base.join("else"))),
+            need(Access::Write(base.join("else"))),
         ]);
         for (what, yes) in [
             (read("etc/auth.toml"), true),
@@ -307,14 +307,14 @@ mod tests {
             (read("nowhere/at/all"), true),
             (read("etc/other"), true),
             (read("etc/../auth.toml"), false),
-            (What::Read(PathBuf::from("/etc/ssl/certs/any.pem")), true),
-            (What::Write(base.join("else")), true),
-            (What::Write(base.join("etc")), false),
-            (What::Write(PathBuf::from("/etc")), false),
+            (Access::Read(PathBuf::from("/etc/ssl/certs/any.pem")), true),
+            (Access::Write(base.join("else")), true),
+            (Access::Write(base.join("etc")), false),
+            (Access::Write(PathBuf::from("/etc")), false),
         ] {
             assert_eq!(granted.denial(&what, &home).is_none(), yes, "{what:?}");
         }
-        let elsewhere = Granted::new(&[need(read("etc/auth.toml"))]);
+        let elsewhere = GrantedPaths::new(&[need(read("etc/auth.toml"))]);
         // The folder contains the link, but not the file.
         assert_eq!(
             elsewhere.denial(&read("etc/other"), &home).unwrap(),

@@ -9,7 +9,7 @@ use landlock::{
     RulesetAttr as _, RulesetCreated, RulesetCreatedAttr as _, RulesetError, RulesetStatus, Scope,
 };
 
-use super::{Granted, Unavailable, folders_of};
+use super::{GrantedPaths, Unavailable, folders_of};
 
 /// The Landlock version whose rules are used; older kernels enforce the part that they know.
 const KNOWN: ABI = ABI::V6;
@@ -65,7 +65,7 @@ pub(super) fn of_the_system() -> BTreeSet<PathBuf> {
 
 /// Denies everything that is not granted, to this thread and the threads that it starts. Returns
 /// what is enforced; `None` if the kernel has no Landlock.
-pub(super) fn restrict(granted: &Granted) -> Result<Option<&'static str>, Unavailable> {
+pub(super) fn restrict(granted: &GrantedPaths) -> Result<Option<&'static str>, Unavailable> {
     let status = rules(granted)
         .and_then(RulesetCreated::restrict_self)
         .map_err(|error| Unavailable(format!("Landlock: {error}")))?;
@@ -82,7 +82,7 @@ pub(super) fn restrict(granted: &Granted) -> Result<Option<&'static str>, Unavai
     }))
 }
 
-fn rules(granted: &Granted) -> Result<RulesetCreated, RulesetError> {
+fn rules(granted: &GrantedPaths) -> Result<RulesetCreated, RulesetError> {
     let read = AccessFs::ReadFile | AccessFs::ReadDir;
     // Journals of SQLite and our lock files: create, write, truncate, remove. No folders, devices
     // or links.

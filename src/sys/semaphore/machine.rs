@@ -14,8 +14,8 @@ use std::time::{Duration, Instant};
 use rustix::fs::{FlockOperation, OFlags, flock};
 use rustix::io::Errno;
 
-use super::{Claim, Permit, Semaphore};
-use crate::sys::trusted_file::place::{Fault, Holder, Place as Where};
+use super::{Permit, Requester, Semaphore};
+use crate::sys::trusted_file::path::{FolderRule, PathError, TrustedPath};
 
 /// The interval between two attempts to lock. The kernel cannot wake a process that waits for one
 /// of several locks.
@@ -27,19 +27,19 @@ const LOOK_AGAIN: Duration = Duration::from_millis(4);
 pub struct MachineSemaphore {
     threads: Semaphore,
     /// One file for each permit, if all processes of this machine share them.
-    shared: Vec<Place>,
+    shared: Vec<SharedPermit>,
 }
 
 /// A permit that all processes of this machine share.
 #[derive(Debug)]
-struct Place {
+struct SharedPermit {
     file: File,
     /// Whether a thread of this process holds it or tries to. The kernel distinguishes processes,
     /// not threads.
     taken: AtomicBool,
 }
 
-impl Place {
+impl SharedPermit {
     /// `Ok(false)`: another thread or process holds it.
     fn take(&self) -> Result<bool, Errno> {
         if self.taken.swap(true, Ordering::Acquire) {
@@ -64,7 +64,7 @@ impl Place {
 
 /// Creates or opens the file of a permit; the error says why it cannot be used. It does not block
 /// on a FIFO, and does not follow a link.
-fn open_lock(place: &Where, path: &Path) -> Result<File, String> {
+fn open_lock(place: &TrustedPath, path: &Path) -> Result<File, String> {
     let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY;
     let said = |error: io::Error| match Errno::from_io_error(&error) {
         Some(Errno::LOOP) => "is a symbolic link".to_owned(),
@@ -98,8 +98,8 @@ fn open_lock(place: &Where, path: &Path) -> Result<File, String> {
 /// A permit, given back on drop.
 #[derive(Debug)]
 #[must_use]
-pub struct Turn<'a> {
-    place: Option<&'a Place>,
+pub struct MachinePermit<'a> {
+    place: Option<&'a SharedPermit>,
     /// Given back after the shared permit.
     _permit: Permit<'a>,
 }
@@ -122,17 +122,18 @@ impl MachineSemaphore {
     /// a service, the files are created with the rights of its user. The error names the file.
     pub fn shared(places: NonZeroUsize, folder: &Path) -> Result<Self, String> {
         let named = |path: &Path, what: &dyn fmt::Display| format!("{}: {what}", path.display());
-        let place = Where::of_folder(folder, Holder::Private).map_err(|fault| match fault {
-            Fault::Io(error) => named(folder, &error),
-            Fault::Distrusted(reason) => named(folder, &reason),
-        })?;
+        let place =
+            TrustedPath::of_folder(folder, FolderRule::Private).map_err(|fault| match fault {
+                PathError::Io(error) => named(folder, &error),
+                PathError::Distrusted(reason) => named(folder, &reason),
+            })?;
         let _acting = place.act().map_err(|error| named(folder, &error))?;
         let open = |number: usize| {
             let name = format!("hash-{number}.lock");
             let path = place.path.join(&name);
             let file = open_lock(&place, &path);
             let file = file.map_err(|reason| named(&folder.join(&name), &reason))?;
-            Ok(Place {
+            Ok(SharedPermit {
                 file,
                 taken: AtomicBool::new(false),
             })
@@ -146,19 +147,23 @@ impl MachineSemaphore {
 
     /// Takes a permit; `None` if none was available by `deadline`. Waiters of this process take
     /// [turns](Semaphore::acquire); between processes there is no fixed order.
-    pub fn acquire(&self, claim: Claim<'_>, deadline: Instant) -> Option<Turn<'_>> {
-        let permit = self.threads.acquire(claim, deadline)?;
+    pub fn acquire(
+        &self,
+        requester: Requester<'_>,
+        deadline: Instant,
+    ) -> Option<MachinePermit<'_>> {
+        let permit = self.threads.acquire(requester, deadline)?;
         let place = match self.shared.is_empty() {
             true => None,
             false => Some(self.shared_place(deadline)?),
         };
-        Some(Turn {
+        Some(MachinePermit {
             place,
             _permit: permit,
         })
     }
 
-    fn shared_place(&self, deadline: Instant) -> Option<&Place> {
+    fn shared_place(&self, deadline: Instant) -> Option<&SharedPermit> {
         // Each process starts at another file, so that not all try the same one first.
         let start = std::process::id() as usize % self.shared.len();
         let (before, after) = self.shared.split_at_checked(start)?;
@@ -182,7 +187,7 @@ impl MachineSemaphore {
     }
 }
 
-impl Drop for Turn<'_> {
+impl Drop for MachinePermit<'_> {
     fn drop(&mut self) {
         if let Some(place) = self.place {
             place.leave();
@@ -203,11 +208,11 @@ mod tests {
     #[test]
     fn places_are_bounded_and_come_back() {
         let semaphore = MachineSemaphore::new(NonZeroUsize::new(2).unwrap());
-        let first = semaphore.acquire(Claim::default(), at_once()).unwrap();
-        let _second = semaphore.acquire(Claim::default(), at_once()).unwrap();
-        assert!(semaphore.acquire(Claim::default(), at_once()).is_none());
+        let first = semaphore.acquire(Requester::default(), at_once()).unwrap();
+        let _second = semaphore.acquire(Requester::default(), at_once()).unwrap();
+        assert!(semaphore.acquire(Requester::default(), at_once()).is_none());
         drop(first);
-        assert!(semaphore.acquire(Claim::default(), at_once()).is_some());
+        assert!(semaphore.acquire(Requester::default(), at_once()).is_some());
     }
 
     #[test]
@@ -215,8 +220,9 @@ mod tests {
         let semaphore = MachineSemaphore::new(NonZeroUsize::MIN);
         let patient = Instant::now() + Duration::from_secs(60);
         thread::scope(|scope| {
-            let first = semaphore.acquire(Claim::default(), at_once()).unwrap();
-            let waiting = scope.spawn(|| semaphore.acquire(Claim::default(), patient).is_some());
+            let first = semaphore.acquire(Requester::default(), at_once()).unwrap();
+            let waiting =
+                scope.spawn(|| semaphore.acquire(Requester::default(), patient).is_some());
             drop(first);
             assert!(waiting.join().unwrap());
         });
@@ -231,13 +237,13 @@ mod tests {
         let two = NonZeroUsize::new(2).unwrap();
         let one = MachineSemaphore::shared(two, &folder).unwrap();
         let other = MachineSemaphore::shared(two, &folder).unwrap();
-        let first = one.acquire(Claim::default(), at_once()).unwrap();
-        let _second = other.acquire(Claim::default(), at_once()).unwrap();
-        assert!(one.acquire(Claim::default(), at_once()).is_none());
-        assert!(other.acquire(Claim::default(), at_once()).is_none());
+        let first = one.acquire(Requester::default(), at_once()).unwrap();
+        let _second = other.acquire(Requester::default(), at_once()).unwrap();
+        assert!(one.acquire(Requester::default(), at_once()).is_none());
+        assert!(other.acquire(Requester::default(), at_once()).is_none());
         let patient = Instant::now() + Duration::from_secs(60);
         thread::scope(|scope| {
-            let waiting = scope.spawn(|| other.acquire(Claim::default(), patient).is_some());
+            let waiting = scope.spawn(|| other.acquire(Requester::default(), patient).is_some());
             drop(first);
             assert!(waiting.join().unwrap());
         });

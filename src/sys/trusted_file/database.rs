@@ -9,24 +9,24 @@ use std::io;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
-use super::place::Place;
+use super::path::TrustedPath;
 use super::unlocated;
 use crate::sys::problem::Problem;
 
 /// The files that SQLite looks for beside a database.
 const COMPANIONS: [&str; 3] = ["-wal", "-shm", "-journal"];
 
-/// The place of a database, which does not have to exist. The database, the files beside it and the
+/// The trusted path of a database, which does not have to exist. The database, the files beside it and the
 /// way to it are checked as in [`read_trusted`](super::read_trusted).
-pub fn locate(path: &Path) -> Result<Place, Problem> {
-    let place = Place::of_file(path).map_err(|fault| unlocated(path, fault))?;
-    let database = place.metadata.as_ref();
-    if let Some(reason) = database.and_then(|found| place.distrust(&place.path, found)) {
+pub fn locate(path: &Path) -> Result<TrustedPath, Problem> {
+    let trusted = TrustedPath::of_file(path).map_err(|fault| unlocated(path, fault))?;
+    let database = trusted.metadata.as_ref();
+    if let Some(reason) = database.and_then(|found| trusted.distrust(&trusted.path, found)) {
         return Err(Problem::new(path, reason));
     }
     for suffix in COMPANIONS {
         // SQLite follows links before it looks beside the database.
-        let companion = beside(&place.path, suffix);
+        let companion = beside(&trusted.path, suffix);
         let reason = match symlink_metadata(&companion) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
             Err(error) => Some(format!("cannot be looked at: {error}")),
@@ -35,13 +35,13 @@ pub fn locate(path: &Path) -> Result<Place, Problem> {
                 "has {} hard links: stop what uses the database, and remove it",
                 found.nlink()
             )),
-            Ok(found) => place.distrust(&companion, &found),
+            Ok(found) => trusted.distrust(&companion, &found),
         };
         if let Some(reason) = reason {
             return Err(Problem::new(beside(path, suffix), reason));
         }
     }
-    Ok(place)
+    Ok(trusted)
 }
 
 fn beside(database: &Path, suffix: &str) -> PathBuf {

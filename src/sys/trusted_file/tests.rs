@@ -3,7 +3,7 @@ use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 
-use super::place::CREDENTIALS;
+use super::path::CREDENTIALS;
 
 struct Scratch(PathBuf);
 

@@ -100,8 +100,8 @@ impl Address {
             return Err("names a database, but a cluster has database 0 only".to_owned());
         }
         let named: Vec<_> = match form {
-            Form::One => vec![url.place],
-            Form::Sentinels | Form::Cluster => url.place.split(',').collect(),
+            Form::One => vec![url.host_port],
+            Form::Sentinels | Form::Cluster => url.host_port.split(',').collect(),
         };
         if named.len() > MAX_SERVERS {
             return Err(format!("names more than {MAX_SERVERS} servers"));

@@ -18,7 +18,7 @@ use crate::login::domain;
 use crate::secret::Secret;
 use crate::sys::Lifetime;
 use crate::sys::problem::Problem;
-use crate::sys::trusted_file::place::{Holder, Place};
+use crate::sys::trusted_file::path::{FolderRule, TrustedPath};
 use crate::sys::trusted_file::{Fingerprint, Identity, unlocated, unreadable};
 use crate::users::{Account, Decoy, Question, StoreError, UserStore};
 
@@ -232,8 +232,8 @@ impl DomainFiles {
     fn names(&self) -> Result<Names, Problem> {
         let pattern = &self.settings.pattern;
         let folder = pattern.folder();
-        let place =
-            Place::of_folder(folder, Holder::Private).map_err(|fault| unlocated(folder, fault))?;
+        let place = TrustedPath::of_folder(folder, FolderRule::Private)
+            .map_err(|fault| unlocated(folder, fault))?;
         let failed = |error: io::Error| unreadable(folder, &error);
         let mut names = Names::default();
         for entry in read_dir(&place.path).map_err(failed)? {

@@ -33,7 +33,7 @@ impl Flaws {
         };
         list.add(|| Problem {
             file: path.to_owned(),
-            place: Some((line, flaw.at + 1)),
+            position: Some((line, flaw.at + 1)),
             key: None,
             message: flaw.kind.to_string(),
         });
@@ -49,7 +49,7 @@ impl Flaws {
         if let Some(message) = why {
             self.unasked.add(|| Problem {
                 file: path.to_owned(),
-                place: Some((line, 1)),
+                position: Some((line, 1)),
                 key: None,
                 message,
             });
@@ -62,7 +62,7 @@ impl Flaws {
         for network in networks.filter_map(Network::without_host_bits) {
             self.host_bits.add(|| Problem {
                 file: path.to_owned(),
-                place: Some((line, 1)),
+                position: Some((line, 1)),
                 key: None,
                 message: format!(
                     "a network of allow_nets has bits of a host behind its prefix and stands for \
@@ -89,14 +89,14 @@ impl Flaws {
         all.append(&mut self.refused.finish(path));
         all.append(&mut self.unasked.finish(path));
         all.append(&mut self.host_bits.finish(path));
-        let field = |(name, (place, number)): (Vec<u8>, ((usize, usize), usize))| {
+        let field = |(name, (position, number)): (Vec<u8>, ((usize, usize), usize))| {
             let more = match number {
                 1 => String::new(),
                 _ => format!(", and in {} more places", number - 1),
             };
             Problem {
                 file: path.to_owned(),
-                place: Some(place),
+                position: Some(position),
                 key: None,
                 message: format!(
                     "the extra field {} means nothing here{more}",
@@ -105,7 +105,7 @@ impl Flaws {
             }
         };
         let mut fields: Vec<Problem> = self.unknown.into_iter().map(field).collect();
-        fields.sort_by_key(|problem| problem.place);
+        fields.sort_by_key(|problem| problem.position);
         all.append(&mut fields);
         all
     }
@@ -128,7 +128,7 @@ impl Problems {
     }
 
     fn finish(mut self, path: &Path) -> Vec<Problem> {
-        self.list.sort_by_key(|problem| problem.place);
+        self.list.sort_by_key(|problem| problem.position);
         self.list.extend(and_more(path, self.more));
         self.list
     }

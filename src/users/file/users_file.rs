@@ -8,7 +8,7 @@ use crate::login::Login;
 use crate::secret::Secret;
 use crate::sys::Lifetime;
 use crate::sys::problem::Problem;
-use crate::sys::trusted_file::Watched;
+use crate::sys::trusted_file::ObservedFiles;
 use crate::sys::trusted_file::{Secrecy, fingerprint, read_trusted};
 use crate::users::{Account, Decoy, Question, StoreError, UserStore};
 
@@ -18,7 +18,7 @@ const MAX_USERS_FILE_BYTES: u64 = 2 << 30;
 /// A password file and its app passwords. A new version can replace the loaded one.
 pub struct UsersFile {
     settings: Settings,
-    opened: Watched,
+    opened: ObservedFiles,
     /// Why no version was loaded when it was opened.
     lack: String,
     current: RwLock<Option<Arc<FileStore>>>,
@@ -27,7 +27,7 @@ pub struct UsersFile {
 /// The result of reading a password file and its app passwords.
 pub struct Reading {
     /// The identity and version of the files when they were read; `None` for a missing file.
-    pub files: Watched,
+    pub files: ObservedFiles,
     /// The files that may be incomplete: those whose last line has no line feed, and an empty password file.
     pub unfinished: Vec<PathBuf>,
     /// The users, with their app passwords if these are usable; or all problems.
@@ -144,7 +144,7 @@ pub fn is_unfinished(bytes: &[u8]) -> bool {
 
 impl UsersFile {
     /// A file with this content, in this state of the files.
-    pub fn new(settings: &Settings, store: FileStore, files: Watched) -> Self {
+    pub fn new(settings: &Settings, store: FileStore, files: ObservedFiles) -> Self {
         Self {
             settings: settings.clone(),
             opened: files,
@@ -154,7 +154,7 @@ impl UsersFile {
     }
 
     /// A file that was unusable for this reason, in this state of the files.
-    pub fn unusable(settings: &Settings, files: Watched, why: String) -> Self {
+    pub fn unusable(settings: &Settings, files: ObservedFiles, why: String) -> Self {
         Self {
             settings: settings.clone(),
             opened: files,
@@ -169,7 +169,7 @@ impl UsersFile {
     }
 
     /// The state of the files when it was opened.
-    pub fn opened(&self) -> &Watched {
+    pub fn opened(&self) -> &ObservedFiles {
         &self.opened
     }
 

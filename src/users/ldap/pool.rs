@@ -10,11 +10,11 @@ use super::connection::{Access, Connection, Fault};
 use super::filter::FilledFilter;
 use super::message::{Scope, Search};
 use super::url::Url;
-use crate::net::own_login::{Closed, OwnLogin};
-use crate::net::pool::Kept;
+use crate::net::own_login::{OwnLogin, Unavailable};
+use crate::net::pool::IdleConnections;
 use crate::secret::Password;
 use crate::sys::outage::Outage;
-use crate::sys::semaphore::{Claim, Semaphore};
+use crate::sys::semaphore::{Requester, Semaphore};
 use crate::users::StoreError;
 use crate::users::alive::SIGN_OF_LIFE;
 
@@ -51,7 +51,7 @@ impl Searcher {
     fn bind(&self, connection: &mut Connection, deadline: Instant) -> Result<(), Fault> {
         let attempt = match self.own.attempt_alone(deadline) {
             Ok(attempt) => attempt,
-            Err(Closed::Late) => return Err(Fault::TimedOut),
+            Err(Unavailable::TimedOut) => return Err(Fault::TimedOut),
             Err(closed) => {
                 let (why, news) = (closed.to_string(), false);
                 return Err(Fault::BindDn { why, news });
@@ -95,8 +95,8 @@ pub(super) struct Pool {
 
 pub(super) struct Server {
     pub(super) url: Url,
-    searching: Kept<Connection>,
-    binding: Kept<Connection>,
+    searching: IdleConnections<Connection>,
+    binding: IdleConnections<Connection>,
     /// The time of the last failure, until the server works again.
     failed: Mutex<Option<Instant>>,
     outage: Outage,
@@ -112,8 +112,8 @@ impl Pool {
     ) -> Self {
         let server = |url| Server {
             url,
-            searching: Kept::new(connections, KEPT),
-            binding: Kept::new(connections, KEPT),
+            searching: IdleConnections::new(connections, KEPT),
+            binding: IdleConnections::new(connections, KEPT),
             failed: Mutex::default(),
             outage: Outage::default(),
         };
@@ -145,7 +145,7 @@ impl Pool {
         life: Instant,
         mut question: impl FnMut(&mut Connection) -> Result<T, Fault>,
     ) -> Result<T, StoreError> {
-        let Some(_seat) = self.seats.acquire(Claim::default(), deadline) else {
+        let Some(_seat) = self.seats.acquire(Requester::default(), deadline) else {
             let what = "all connections are in use, and none came free in time";
             return Err(StoreError::Unavailable(what.to_owned()));
         };
@@ -230,7 +230,7 @@ impl Pool {
         deadline: Instant,
         mut question: impl FnMut(&mut Connection) -> Result<T, Fault>,
     ) -> Option<T> {
-        let _seat = self.seats.acquire(Claim::default(), deadline)?;
+        let _seat = self.seats.acquire(Requester::default(), deadline)?;
         let (number, _) = self.order().into_iter().next()?;
         let server = self.servers.get(number)?;
         self.ask_one(server, role, deadline, &mut question).ok()
@@ -296,7 +296,7 @@ impl Pool {
 }
 
 impl Server {
-    fn kept(&self, role: Role) -> &Kept<Connection> {
+    fn kept(&self, role: Role) -> &IdleConnections<Connection> {
         match role {
             Role::Search => &self.searching,
             Role::Bind => &self.binding,

@@ -41,11 +41,11 @@ impl Url {
                     .to_owned(),
             );
         }
-        let place = url.place;
+        let host_port = url.host_port;
         let (scheme, endpoint) = match url.scheme.to_ascii_lowercase().as_str() {
-            "ldap" => (Scheme::Ldap, Endpoint::parse(place, PORT)?),
-            "ldaps" => (Scheme::Ldaps, Endpoint::parse(place, TLS_PORT)?),
-            "ldapi" => (Scheme::Ldapi, Endpoint::Unix(socket_path(place)?, None)),
+            "ldap" => (Scheme::Ldap, Endpoint::parse(host_port, PORT)?),
+            "ldaps" => (Scheme::Ldaps, Endpoint::parse(host_port, TLS_PORT)?),
+            "ldapi" => (Scheme::Ldapi, Endpoint::Unix(socket_path(host_port)?, None)),
             _ => return Err(SCHEMES.to_owned()),
         };
         Ok(Self {

@@ -13,7 +13,7 @@ use super::database::{Driver, Failure, Rows};
 use super::row::{Row, Value};
 use super::statement::Statement;
 use crate::net::QUESTION_BYTES;
-use crate::sys::trusted_file::place::{Acting, Place};
+use crate::sys::trusted_file::path::{ActingAsService, TrustedPath};
 use crate::sys::trusted_file::{Identity, database, identify};
 use crate::users::placeholder::Values;
 
@@ -41,7 +41,7 @@ pub(super) struct Sqlite {
 /// An open file, and its identity.
 pub(super) struct Opened {
     connection: Connection,
-    place: Place,
+    place: TrustedPath,
     identity: Identity,
     /// The end of the running statement, in milliseconds from the start.
     until: Arc<AtomicU64>,
@@ -89,7 +89,7 @@ impl Sqlite {
 
 /// SQLite creates the `-shm` file beside a database, and as root changes its owner. So if root opens the
 /// database of a service, this runs with the rights of the service's user.
-fn act(place: &Place) -> Result<Acting, Failure> {
+fn act(place: &TrustedPath) -> Result<ActingAsService, Failure> {
     let failed = |error| {
         Failure::lost(format_args!(
             "{}: cannot work with the rights of its owner: {error}",

@@ -6,7 +6,7 @@
 use zeroize::Zeroizing;
 
 use crate::net::percent;
-use crate::net::url::{self, BadPlace, Place};
+use crate::net::url::{self, BadHostPort, HostPort};
 
 /// A URL, parsed and decoded. No error here contains a part of its password.
 #[derive(Debug, PartialEq, Eq)]
@@ -130,7 +130,7 @@ fn server(family: Family, url: url::Url<'_>) -> Result<ServerUrl, String> {
         return Err("names no user: write USER@ before the host".to_owned());
     }
     let password = password.map(|password| decoded(password, "password"));
-    let (host, port) = split_port(url.place)?;
+    let (host, port) = split_port(url.host_port)?;
     let database = decoded(database, "database")?;
     let socket = url.query.map(|query| socket(family, query)).transpose()?;
     match (&host, &socket) {
@@ -151,24 +151,24 @@ fn server(family: Family, url: url::Url<'_>) -> Result<ServerUrl, String> {
     })
 }
 
-fn split_port(place: &str) -> Result<(Option<String>, Option<u16>), String> {
-    if place.contains(',') {
+fn split_port(host_port: &str) -> Result<(Option<String>, Option<u16>), String> {
+    if host_port.contains(',') {
         return Err(
             "names several hosts: write one, or a name that has all their addresses".to_owned(),
         );
     }
-    let place = Place::read(place).map_err(|bad| match bad {
-        BadPlace::Unclosed => "lacks a ] behind the host",
-        BadPlace::Followed => "has something behind the ] of the host",
+    let host_port = HostPort::read(host_port).map_err(|bad| match bad {
+        BadHostPort::UnclosedBracket => "lacks a ] behind the host",
+        BadHostPort::TextAfterBracket => "has something behind the ] of the host",
     })?;
-    let host = match place.bracketed {
-        true if place.host.parse::<std::net::Ipv6Addr>().is_err() => {
+    let host = match host_port.bracketed {
+        true if host_port.host.parse::<std::net::Ipv6Addr>().is_err() => {
             return Err("has no IPv6 address in its brackets".to_owned());
         }
-        true => place.host.to_owned(),
-        false => decoded(place.host, "host")?,
+        true => host_port.host.to_owned(),
+        false => decoded(host_port.host, "host")?,
     };
-    let port = match place.port.map(url::port) {
+    let port = match host_port.port.map(url::port) {
         None => None,
         Some(Some(port)) => Some(port.get()),
         // An invalid port may be the end of a password.

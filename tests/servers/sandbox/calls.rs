@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use libc::{ENOSYS, EPERM, c_long};
-use nginx_mail_auth::sys::sandbox::{Need, Sandbox, What};
+use nginx_mail_auth::sys::sandbox::{Access, Need, Sandbox};
 
 use crate::support::system_calls::{World, call, denied};
 use crate::support::temp_dir::TempDir;
@@ -92,8 +92,8 @@ fn inside(what: &str, folder: &Path) {
         }
     }
     let config = Need {
-        what: What::Read(folder.join("etc/auth.toml")),
-        place: None,
+        what: Access::Read(folder.join("etc/auth.toml")),
+        position: None,
         key: None,
     };
     let sandbox = Sandbox::enter(&[config]).unwrap();

@@ -5,7 +5,7 @@ mod calls;
 mod resolver;
 
 use crate::support::temp_dir::TempDir;
-use nginx_mail_auth::sys::sandbox::{Need, Sandbox, What};
+use nginx_mail_auth::sys::sandbox::{Access, Need, Sandbox};
 use rustix::process::{Pid, test_kill_process};
 use std::fs::{self, File};
 use std::io;
@@ -92,7 +92,7 @@ fn inside(outside: &Outside) {
     let at = |name: &str| outside.folder.join(name);
     let need = |what| Need {
         what,
-        place: None,
+        position: None,
         key: None,
     };
     let all_of_it = || {
@@ -152,9 +152,9 @@ fn inside(outside: &Outside) {
     }
     fs::write(at("read/file"), "before").unwrap();
     let needs = [
-        need(What::Read(at("read/file"))),
-        need(What::Write(at("written"))),
-        need(What::Remove(at("run/socket"))),
+        need(Access::Read(at("read/file"))),
+        need(Access::Write(at("written"))),
+        need(Access::Remove(at("run/socket"))),
     ];
     let sandbox = Sandbox::enter(&needs).unwrap();
     assert!(sandbox.is_whole(), "this test needs Landlock and seccomp");

@@ -86,7 +86,7 @@ fn crumbled(mut bytes: &[u8]) -> Option<Vec<u8>> {
         let (content, rest) = rest.split_at_checked(header.content.into())?;
         bytes = rest.get(header.padding.into()..)?;
         let size = match header.kind {
-            Kind::Params | Kind::Stdin if !content.is_empty() => 1,
+            RecordKind::Params | RecordKind::Stdin if !content.is_empty() => 1,
             _ => content.len().max(1),
         };
         for part in content
@@ -433,5 +433,5 @@ type BrokenRow = (
     &'static str,
     &'static [&'static [u8]],
     &'static [&'static [u8]],
-    Broken,
+    Violation,
 );

@@ -13,7 +13,7 @@ use rustix::fs::{FlockOperation, Mode, OFlags, fchmod, flock};
 use rustix::io::Errno;
 use rustix::net::{self, AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 
-use crate::sys::trusted_file::place::{Fault, Holder, Place};
+use crate::sys::trusted_file::path::{FolderRule, PathError, TrustedPath};
 
 /// How often locking is tried again if the lock file was removed in between.
 const TRIES: usize = 100;
@@ -102,10 +102,10 @@ fn folder_of(path: &Path) -> &Path {
 
 /// A user who can replace the file could pose as this program, and receive the passwords.
 fn check_folder(folder: &Path) -> io::Result<()> {
-    match Place::of_folder(folder, Holder::Sticky) {
+    match TrustedPath::of_folder(folder, FolderRule::Sticky) {
         Ok(_) => Ok(()),
-        Err(Fault::Io(error)) => Err(error),
-        Err(Fault::Distrusted(why)) => Err(Error::new(ErrorKind::PermissionDenied, why)),
+        Err(PathError::Io(error)) => Err(error),
+        Err(PathError::Distrusted(why)) => Err(Error::new(ErrorKind::PermissionDenied, why)),
     }
 }
 

@@ -11,14 +11,14 @@ fn headers_are_read_and_written_alike() {
     }
     let header = Header::decode(*b"\x01\x04\x01\x02\x03\x04\x05\x06").unwrap();
     let expected = Header {
-        kind: Kind::Params,
+        kind: RecordKind::Params,
         id: 0x0102,
         content: 0x0304,
         padding: 5,
     };
     assert_eq!(header, expected);
     for byte in 0..=255 {
-        assert_eq!(Kind::from_wire(byte).to_wire(), byte);
+        assert_eq!(RecordKind::from_wire(byte).to_wire(), byte);
         let decoded = Header::decode([byte, 1, 0, 1, 0, 0, 0, 0]);
         assert_eq!(decoded.is_some(), byte == 1, "version {byte}");
     }
@@ -106,9 +106,9 @@ fn long_pairs_have_their_length_in_four_bytes() {
 #[test]
 fn a_request_ends_with_its_status() {
     for (ended, status) in [
-        (Ended::Complete, 0),
-        (Ended::CantMultiplex, 1),
-        (Ended::UnknownRole, 3),
+        (EndStatus::Complete, 0),
+        (EndStatus::CantMultiplex, 1),
+        (EndStatus::UnknownRole, 3),
     ] {
         let mut out = Vec::new();
         write_end(&mut out, 0x102, ended);
@@ -158,6 +158,6 @@ fn only_known_values_are_answered_each_once() {
 #[test]
 fn an_unknown_type_is_named() {
     let mut out = Vec::new();
-    write_unknown_type(&mut out, Kind::Other(200));
+    write_unknown_type(&mut out, RecordKind::Other(200));
     assert_eq!(out, b"\x01\x0b\0\0\0\x08\0\0\xc8\0\0\0\0\0\0\0");
 }

@@ -21,17 +21,17 @@ fn keyed(header: &str, keys: &[&str]) -> Fronts {
             header: KeyHeader::new(header).unwrap(),
             keys: keys.filter_map(SharedKey::new).collect(),
         }),
-        places: None,
+        allowed: None,
     }
 }
 
-fn from(places: &[&str]) -> Fronts {
-    let networks = places.iter().filter_map(|place| Network::parse(place));
+fn from(allowed: &[&str]) -> Fronts {
+    let networks = allowed.iter().filter_map(|place| Network::parse(place));
     Fronts {
         keys: None,
-        places: Some(AllowedFronts {
+        allowed: Some(AllowedFronts {
             networks: networks.collect(),
-            unix: places.contains(&"unix"),
+            unix: allowed.contains(&"unix"),
         }),
     }
 }

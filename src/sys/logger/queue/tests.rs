@@ -2,7 +2,7 @@ use std::fs::File;
 use std::io::Read;
 use std::os::unix::net::UnixStream;
 
-use super::super::sink::Kind;
+use super::super::sink::OutputKind;
 use super::*;
 
 /// Line number so and so.
@@ -10,7 +10,7 @@ fn line(number: u64) -> Vec<u8> {
     format!("2026-01-31T00:00:00Z INFO nginx-mail-auth[1]: login=\"{number:0100}\"\n").into()
 }
 
-fn queue<F: AsFd + Send + Sync + 'static>(file: F, kind: Kind) -> Arc<Queue<F>> {
+fn queue<F: AsFd + Send + Sync + 'static>(file: F, kind: OutputKind) -> Arc<Queue<F>> {
     let queue = Arc::new(Queue::new(file));
     assert_eq!(queue.lock().sink.kind(), kind);
     queue
@@ -69,10 +69,13 @@ where
         start.elapsed()
     });
     let slowest = slowest.max().unwrap();
-    assert!(slowest < PATIENCE / 2, "one has waited: {slowest:?}");
+    assert!(slowest < WRITE_TIMEOUT / 2, "one has waited: {slowest:?}");
     let start = Instant::now();
     queue.finish();
-    assert!(start.elapsed() < LAST * 10, "it ends, though nobody reads");
+    assert!(
+        start.elapsed() < FINAL_TIMEOUT * 10,
+        "it ends, though nobody reads"
+    );
     let text = reading(reader);
     wait_until("all that waits to be read", || {
         let state = queue.lock();
@@ -89,7 +92,7 @@ where
 #[test]
 fn nobody_reads_the_pipe() {
     let (reader, writer) = io::pipe().unwrap();
-    let queue = queue(writer, Kind::Pipe);
+    let queue = queue(writer, OutputKind::Pipe);
     queue.get_ready();
     nobody_reads(&queue, reader);
 }
@@ -98,19 +101,19 @@ fn nobody_reads_the_pipe() {
 #[test]
 fn whoever_writes_has_to_wait() {
     let (reader, writer) = io::pipe().unwrap();
-    nobody_reads(&queue(writer, Kind::Pipe), reader);
+    nobody_reads(&queue(writer, OutputKind::Pipe), reader);
 }
 
 #[test]
 fn nobody_reads_the_socket() {
     let (reader, writer) = UnixStream::pair().unwrap();
-    nobody_reads(&queue(writer, Kind::Socket), reader);
+    nobody_reads(&queue(writer, OutputKind::Socket), reader);
 }
 
 #[test]
 fn a_line_that_is_taken_is_there_at_once_and_needs_no_thread() {
     let (mut reader, writer) = io::pipe().unwrap();
-    let queue = queue(writer, Kind::Pipe);
+    let queue = queue(writer, OutputKind::Pipe);
     queue.get_ready();
     queue.serve();
     queue.take(&line(0));
@@ -123,7 +126,7 @@ fn a_line_that_is_taken_is_there_at_once_and_needs_no_thread() {
 #[test]
 fn lines_that_are_held_are_written_at_the_end() {
     let (mut reader, writer) = io::pipe().unwrap();
-    let queue = queue(writer, Kind::Pipe);
+    let queue = queue(writer, OutputKind::Pipe);
     queue.hold();
     for number in 0..3 {
         queue.take(&line(number));
@@ -141,7 +144,7 @@ fn lines_that_are_held_are_written_at_the_end() {
 fn whoever_read_is_gone() {
     let (reader, writer) = io::pipe().unwrap();
     drop(reader);
-    let queue = queue(writer, Kind::Pipe);
+    let queue = queue(writer, OutputKind::Pipe);
     queue.take(&line(0));
     assert_eq!(queue.lock().losses.lost, 1);
     queue.get_ready();
@@ -153,7 +156,7 @@ fn whoever_read_is_gone() {
 #[test]
 fn the_disk_is_full() {
     let full = || File::options().write(true).open("/dev/full").unwrap();
-    let queue = queue(full(), Kind::Pipe);
+    let queue = queue(full(), OutputKind::Pipe);
     for phase in [Phase::Start, Phase::Served] {
         queue.lock().phase = phase;
         queue.take(&line(0));
@@ -164,13 +167,13 @@ fn the_disk_is_full() {
 
 #[test]
 fn what_was_torn_off_ends_its_line() {
-    let mut losses = Losses::default();
+    let mut losses = MissingLines::default();
     let text = [line(0), line(1)].concat();
-    let (told, first) = losses.with_gap(&text);
+    let (told, first) = losses.with_notice(&text);
     losses.note(&first, told, 200);
     assert_eq!((losses.lost, losses.torn), (1, true));
     let third = line(2);
-    let (told, second) = losses.with_gap(&third);
+    let (told, second) = losses.with_notice(&third);
     assert!(second.starts_with(b"\n2026-01-31T00:00:00Z WARN nginx-mail-auth["));
     losses.note(&second, told, 3);
     assert_eq!((losses.lost, losses.torn), (2, true));

@@ -10,7 +10,7 @@ use rustls::{
     ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme, WantsVerifier,
 };
 
-use crate::net::tls::System;
+use crate::net::tls::SystemCertificates;
 use crate::users::sql::server::Tls;
 
 /// Makes TLS connections. With [`Tls::Verify`], the certificates of the system are trusted, and those in
@@ -41,7 +41,7 @@ fn verifying(
             .map_err(|error| format!("ca-file: {error}"))?
             .map_err(|error| format!("ca-file: {error}"))?;
     }
-    match System::read() {
+    match SystemCertificates::read() {
         Ok(system) => drop(roots.add_parsable_certificates(system.certificates)),
         // A system without certificates can use those of the configuration.
         Err(_) if !roots.is_empty() => {}

@@ -7,7 +7,7 @@ fn params(content: &[u8], padding: u8) -> Vec<u8> {
     let mut bytes = Vec::new();
     for part in content.chunks(65_535) {
         let header = Header {
-            kind: Kind::Params,
+            kind: RecordKind::Params,
             id: 1,
             content: part.len() as u16,
             padding,
@@ -60,7 +60,7 @@ fn longer_params_are_thrown_away_and_answered() {
 fn stdin_is_drained_up_to_a_bound() {
     let stdin = |size: usize| {
         let header = |content| Header {
-            kind: Kind::Stdin,
+            kind: RecordKind::Stdin,
             id: 1,
             content,
             padding: 0,
@@ -145,8 +145,8 @@ fn random_bytes_are_survived() {
         }
         for _ in 0..random(4) {
             if !input.is_empty() {
-                let place = random(input.len());
-                input[place] = random(256) as u8;
+                let index = random(input.len());
+                input[index] = random(256) as u8;
             }
         }
         let whole = replay([&*input]);

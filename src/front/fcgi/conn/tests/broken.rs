@@ -9,47 +9,52 @@ fn a_broken_protocol_ends_the_connection() {
             "version 0",
             &[b"\0\x01\0\x01\0\x08\0\0"],
             &[],
-            Broken::Version,
+            Violation::Version,
         ),
         (
             "version 2 after a request",
             &[BEGIN_KEEP, PARAMS, PARAMS_END, b"\x02\x05\0\x01\0\0\0\0"],
             &[A_IS_BC, END],
-            Broken::Version,
+            Violation::Version,
         ),
-        ("http", &[b"GET / HTTP/1.0\r\n\r\n"], &[], Broken::Version),
+        (
+            "http",
+            &[b"GET / HTTP/1.0\r\n\r\n"],
+            &[],
+            Violation::Version,
+        ),
         (
             "a short begin",
             &[b"\x01\x01\0\x01\0\x07\0\0\0\x01\0\0\0\0\0"],
             &[],
-            Broken::ShortBegin,
+            Violation::ShortBegin,
         ),
         (
             "begin twice",
             &[BEGIN, PARAMS, BEGIN],
             &[],
-            Broken::ActiveId,
+            Violation::ActiveId,
         ),
         (
             "begin with id 0",
             &[b"\x01\x01\0\0\0\x08\0\0\0\x01\0\0\0\0\0\0"],
             &[],
-            Broken::NullId,
+            Violation::NullId,
         ),
         (
             "params with id 0",
             &[BEGIN, b"\x01\x04\0\0\0\0\0\0"],
             &[],
-            Broken::NullId,
+            Violation::NullId,
         ),
         (
             "stdin with id 0",
             &[b"\x01\x05\0\0\0\0\0\0"],
             &[],
-            Broken::NullId,
+            Violation::NullId,
         ),
     ];
     for (name, input, expected, broken) in rows {
-        check(name, input, expected, Event::Broken(broken));
+        check(name, input, expected, Event::Violation(broken));
     }
 }

@@ -30,7 +30,7 @@ impl Scratch {
 
     /// Why a file is refused; empty if it is not.
     fn refusal(&self, name: &str) -> String {
-        told(Place::of_file(&self.at(name)))
+        told(TrustedPath::of_file(&self.at(name)))
     }
 }
 
@@ -40,11 +40,11 @@ impl Drop for Scratch {
     }
 }
 
-fn told(place: Result<Place, Fault>) -> String {
-    match place {
+fn told(trusted: Result<TrustedPath, PathError>) -> String {
+    match trusted {
         Ok(_) => String::new(),
-        Err(Fault::Io(error)) => error.to_string(),
-        Err(Fault::Distrusted(why)) => why,
+        Err(PathError::Io(error)) => error.to_string(),
+        Err(PathError::Distrusted(why)) => why,
     }
 }
 
@@ -98,9 +98,12 @@ fn a_folder_that_others_can_write_to_holds_no_trusted_file() {
             };
             assert_eq!(refusal, expected, "{name} {file}");
         }
-        let folder = told(Place::of_folder(&scratch.at("a"), Holder::Private));
+        let folder = told(TrustedPath::of_folder(
+            &scratch.at("a"),
+            FolderRule::Private,
+        ));
         assert_eq!(folder.is_empty(), holds.is_empty(), "{name}: {folder}");
-        let folder = told(Place::of_folder(&scratch.at("a"), Holder::Sticky));
+        let folder = told(TrustedPath::of_folder(&scratch.at("a"), FolderRule::Sticky));
         assert_eq!(folder.is_empty(), leads.is_empty(), "{name}: {folder}");
     }
 }
@@ -136,9 +139,9 @@ fn each_link_on_the_way_is_in_a_private_folder() {
         "to-file",
         "sticky/inner/fine",
     ] {
-        let place = Place::of_file(&scratch.at(name)).unwrap();
-        assert_eq!(place.path, file.canonicalize().unwrap(), "{name}");
-        assert!(place.metadata.is_some_and(|found| found.is_file()));
+        let trusted = TrustedPath::of_file(&scratch.at(name)).unwrap();
+        assert_eq!(trusted.path, file.canonicalize().unwrap(), "{name}");
+        assert!(trusted.metadata.is_some_and(|found| found.is_file()));
     }
     for name in ["sticky/planted", "sticky/folder/file", "through"] {
         let refusal = scratch.refusal(name);
@@ -155,7 +158,7 @@ fn each_link_on_the_way_is_in_a_private_folder() {
     ] {
         assert_eq!(scratch.refusal(name), expected, "{name}");
     }
-    let dangling = Place::of_file(&scratch.at("dangling")).unwrap();
+    let dangling = TrustedPath::of_file(&scratch.at("dangling")).unwrap();
     assert!(dangling.metadata.is_none());
     assert_eq!(dangling.path, scratch.at("nowhere"));
 }
@@ -192,13 +195,13 @@ fn the_folders_of_the_system_pass() {
         "/usr/bin/env",
         "/proc/version",
     ] {
-        let place = Place::of_file(Path::new(path));
-        assert!(place.is_ok(), "{path}: {}", told(place));
+        let trusted = TrustedPath::of_file(Path::new(path));
+        assert!(trusted.is_ok(), "{path}: {}", told(trusted));
     }
     for certificate in fs::read_dir("/etc/ssl/certs").into_iter().flatten() {
         let path = certificate.unwrap().path();
-        let place = Place::of_file(&path);
-        assert!(place.is_ok(), "{path:?}: {}", told(place));
+        let trusted = TrustedPath::of_file(&path);
+        assert!(trusted.is_ok(), "{path:?}: {}", told(trusted));
     }
 }
 

@@ -8,9 +8,9 @@ const INTERVAL: Duration = Duration::from_secs(1);
 
 /// When a line was last logged, and how many have been suppressed since.
 #[derive(Debug, Default)]
-pub(super) struct Repeats(Mutex<(Option<Instant>, u64)>);
+pub(super) struct LogRateLimit(Mutex<(Option<Instant>, u64)>);
 
-impl Repeats {
+impl LogRateLimit {
     /// Logs a warning, or counts it for the next line.
     pub(super) fn warn(&self, what: fmt::Arguments<'_>) {
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);

@@ -35,24 +35,24 @@ const MAX_LINKS: usize = 40;
 pub(super) const CREDENTIALS: &str = "/run/credentials";
 
 /// Whether root checks the files of a service of another user.
-static LOOKING: AtomicBool = AtomicBool::new(false);
+static INSPECTING: AtomicBool = AtomicBool::new(false);
 
 /// From now on, root trusts the user that owns a file's folder: for commands of administrators,
 /// which open for root what the service opens for its own user. No effect for other users.
 pub fn look_for_a_service() {
-    LOOKING.store(true, Ordering::Relaxed);
+    INSPECTING.store(true, Ordering::Relaxed);
 }
 
 /// Why a file is rejected.
 #[derive(Debug)]
-pub enum Fault {
+pub enum PathError {
     /// The way to the file, or the file, cannot be read.
     Io(io::Error),
     /// An untrusted user could have put it there; the text explains how.
     Distrusted(String),
 }
 
-impl From<io::Error> for Fault {
+impl From<io::Error> for PathError {
     fn from(error: io::Error) -> Self {
         Self::Io(error)
     }
@@ -60,7 +60,7 @@ impl From<io::Error> for Fault {
 
 /// Whether the folder of a file may be one where all users can create files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Holder {
+pub enum FolderRule {
     /// Only root and the user that the process runs as can create files in it.
     Private,
     /// Others can too, but they cannot replace the files of another user: the folder has the sticky
@@ -68,32 +68,32 @@ pub enum Holder {
     Sticky,
 }
 
-/// The place of a file, by a path without links that no untrusted user can change.
+/// The path of a file without links, in folders that no untrusted user can change.
 #[derive(Debug)]
-pub struct Place {
+pub struct TrustedPath {
     /// The path.
     pub path: PathBuf,
     /// The metadata of the file there; `None` if there is none.
     pub metadata: Option<Metadata>,
-    trust: Trust,
+    trust: TrustedUsers,
 }
 
-impl Place {
+impl TrustedPath {
     /// Follows the way to a file, which does not have to exist.
-    pub fn of_file(path: &Path) -> Result<Self, Fault> {
+    pub fn of_file(path: &Path) -> Result<Self, PathError> {
         follow(path, None)
     }
 
     /// Follows the way to a folder, which must exist and in which files are created.
-    pub fn of_folder(path: &Path, holder: Holder) -> Result<Self, Fault> {
-        let place = follow(path, Some(holder))?;
-        match place.metadata.as_ref().is_some_and(Metadata::is_dir) {
-            true => Ok(place),
-            false => Err(Fault::Io(Errno::NOTDIR.into())),
+    pub fn of_folder(path: &Path, holder: FolderRule) -> Result<Self, PathError> {
+        let trusted = follow(path, Some(holder))?;
+        match trusted.metadata.as_ref().is_some_and(Metadata::is_dir) {
+            true => Ok(trusted),
+            false => Err(PathError::Io(Errno::NOTDIR.into())),
         }
     }
 
-    /// Why a file at this place cannot be trusted; `None` if it can.
+    /// Why a file at this path cannot be trusted; `None` if it can.
     pub fn distrust(&self, path: &Path, metadata: &Metadata) -> Option<String> {
         let mode = metadata.mode() & 0o7777;
         if !metadata.is_file() {
@@ -117,12 +117,12 @@ impl Place {
     /// If root checks the files of a service: works with the rights of the service's user until the
     /// result is dropped. New files then belong to that user, and a link of that user cannot
     /// redirect root.
-    pub fn act(&self) -> io::Result<Acting> {
+    pub fn act(&self) -> io::Result<ActingAsService> {
         let Some((user, group)) = self.trust.service else {
-            return Ok(Acting(false));
+            return Ok(ActingAsService(false));
         };
         set_thread_res_gid(None::<Gid>, Gid::from_raw(group), None::<Gid>)?;
-        let acting = Acting(true);
+        let acting = ActingAsService(true);
         set_thread_res_uid(None::<Uid>, Uid::from_raw(user), None::<Uid>)?;
         Ok(acting)
     }
@@ -131,9 +131,9 @@ impl Place {
 /// The rights of another user in this thread, until the value is dropped.
 #[must_use]
 #[derive(Debug)]
-pub struct Acting(bool);
+pub struct ActingAsService(bool);
 
-impl Drop for Acting {
+impl Drop for ActingAsService {
     fn drop(&mut self) {
         if !self.0 {
             return;
@@ -150,7 +150,7 @@ impl Drop for Acting {
 
 /// The trusted users.
 #[derive(Clone, Copy, Debug)]
-struct Trust {
+struct TrustedUsers {
     ours: u32,
     looking: bool,
     /// The advice about a folder that others can write to.
@@ -159,7 +159,7 @@ struct Trust {
     service: Option<(u32, u32)>,
 }
 
-impl Trust {
+impl TrustedUsers {
     fn owner(&self, path: &Path, user: u32) -> bool {
         let lent = || self.ours == 0 && path.starts_with(CREDENTIALS);
         let serves = |(service, _)| service == user;
@@ -174,11 +174,11 @@ impl Trust {
     }
 
     /// Checks a folder on the way.
-    fn enter(&mut self, path: &Path, folder: &Metadata) -> Result<(), Fault> {
+    fn enter(&mut self, path: &Path, folder: &Metadata) -> Result<(), PathError> {
         let (user, mode) = (folder.uid(), folder.mode() & 0o7777);
         if !self.owner(path, user) {
             if !self.looking || self.service.is_some() {
-                return Err(Fault::Distrusted(format!(
+                return Err(PathError::Distrusted(format!(
                     "the folder {} {} (mode {mode:04o}): chown it, or use another folder",
                     path.display(),
                     self.stranger(user)
@@ -193,7 +193,7 @@ impl Trust {
     }
 
     /// Checks a folder that holds the file or a link to it.
-    fn hold(path: &Path, folder: &Metadata) -> Result<(), Fault> {
+    fn hold(path: &Path, folder: &Metadata) -> Result<(), PathError> {
         if folder.mode() & 0o022 == 0 {
             return Ok(());
         }
@@ -203,8 +203,8 @@ impl Trust {
     }
 }
 
-fn writable(path: &Path, folder: &Metadata, remedy: &str) -> Fault {
-    Fault::Distrusted(format!(
+fn writable(path: &Path, folder: &Metadata, remedy: &str) -> PathError {
+    PathError::Distrusted(format!(
         "the folder {} may be written by others (mode {:04o}, owner {}): {remedy}",
         path.display(),
         folder.mode() & 0o7777,
@@ -222,14 +222,14 @@ fn plan(steps: &mut Vec<OsString>, path: &Path) {
 }
 
 /// Follows a path from `/`. `holder`: the path leads to a folder that will hold files.
-fn follow(path: &Path, holder: Option<Holder>) -> Result<Place, Fault> {
+fn follow(path: &Path, holder: Option<FolderRule>) -> Result<TrustedPath, PathError> {
     let ours = geteuid().as_raw();
-    let mut trust = Trust {
+    let mut trust = TrustedUsers {
         ours,
-        looking: ours == 0 && LOOKING.load(Ordering::Relaxed),
+        looking: ours == 0 && INSPECTING.load(Ordering::Relaxed),
         remedy: match holder {
-            Some(Holder::Sticky) => "chmod go-w, or +t",
-            Some(Holder::Private) | None => "chmod go-w",
+            Some(FolderRule::Sticky) => "chmod go-w, or +t",
+            Some(FolderRule::Private) | None => "chmod go-w",
         },
         service: None,
     };
@@ -252,10 +252,10 @@ fn follow(path: &Path, holder: Option<Holder>) -> Result<Place, Fault> {
         };
         match found {
             Some(found) if found.is_symlink() => {
-                Trust::hold(&real, &folder)?;
+                TrustedUsers::hold(&real, &folder)?;
                 links += 1;
                 if links > MAX_LINKS {
-                    return Err(Fault::Io(Errno::LOOP.into()));
+                    return Err(PathError::Io(Errno::LOOP.into()));
                 }
                 let target = read_link(&next)?;
                 if target.is_absolute() {
@@ -268,11 +268,11 @@ fn follow(path: &Path, holder: Option<Holder>) -> Result<Place, Fault> {
                 trust.enter(&next, &found)?;
                 (real, folder) = (next, found);
             }
-            Some(_) if !steps.is_empty() => return Err(Fault::Io(Errno::NOTDIR.into())),
-            None if holder.is_some() => return Err(Fault::Io(Errno::NOENT.into())),
+            Some(_) if !steps.is_empty() => return Err(PathError::Io(Errno::NOTDIR.into())),
+            None if holder.is_some() => return Err(PathError::Io(Errno::NOENT.into())),
             metadata => {
-                Trust::hold(&real, &folder)?;
-                return Ok(Place {
+                TrustedUsers::hold(&real, &folder)?;
+                return Ok(TrustedPath {
                     path: next,
                     metadata,
                     trust,
@@ -280,10 +280,10 @@ fn follow(path: &Path, holder: Option<Holder>) -> Result<Place, Fault> {
             }
         }
     }
-    if holder == Some(Holder::Private) {
-        Trust::hold(&real, &folder)?;
+    if holder == Some(FolderRule::Private) {
+        TrustedUsers::hold(&real, &folder)?;
     }
-    Ok(Place {
+    Ok(TrustedPath {
         path: real,
         metadata: Some(folder),
         trust,

@@ -1,4 +1,4 @@
-//! Limits the connections that are served at once, and queues those that wait for a seat.
+//! Limits the connections that are served at once, and queues those that wait for a permit.
 
 use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
@@ -11,13 +11,13 @@ use super::slots::{Eviction, Slots};
 pub(super) const GRACE: Duration = Duration::from_millis(50);
 /// The interval between two attempts to evict a connection.
 const TICK: Duration = Duration::from_millis(5);
-/// How long a connection waits for a seat.
+/// How long a connection waits for a permit.
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// The limit on connections. In a short burst connections wait in a queue, first come first served;
 /// in a long overload they are turned away quickly.
 #[derive(Debug)]
-pub(super) struct Seats {
+pub(super) struct ConnectionLimit {
     bound: usize,
     state: Mutex<State>,
     moved: Condvar,
@@ -33,8 +33,8 @@ struct State {
     in_vain: Option<Instant>,
 }
 
-impl Seats {
-    /// A limit of this many seats.
+impl ConnectionLimit {
+    /// A limit of this many connections.
     pub(super) fn new(bound: usize) -> Self {
         Self {
             bound,
@@ -43,7 +43,7 @@ impl Seats {
         }
     }
 
-    /// Takes a seat, if necessary by evicting another connection. False if all are busy and stay
+    /// Takes a permit, if necessary by evicting another connection. False if all are busy and stay
     /// so.
     pub(super) fn take(&self, slots: &Slots) -> bool {
         let mut state = self.lock();
@@ -64,7 +64,7 @@ impl Seats {
             let wait = match first && !seated {
                 true => match slots.evict_one(GRACE) {
                     Eviction::Begun => GRACE,
-                    Eviction::UnderWay | Eviction::Nobody => TICK.min(left),
+                    Eviction::UnderWay | Eviction::NoCandidate => TICK.min(left),
                 },
                 false => left,
             };
@@ -83,7 +83,7 @@ impl Seats {
         }
     }
 
-    /// Releases a seat.
+    /// Releases a permit.
     pub(super) fn leave(&self) {
         let mut state = self.lock();
         state.taken -= 1;

@@ -1,8 +1,8 @@
-//! A lane: a unit that is loaded as a whole, either the configuration with its keys or a password
+//! A loader: a unit that is loaded as a whole, either the configuration with its keys or a password
 //! file with its app passwords.
 //!
-//! Each lane has its own version and is loaded independently: a database that does not answer, a
-//! file system that hangs or a file that keeps changing delays only its own lane.
+//! Each loader has its own version and is loaded independently: a database that does not answer, a
+//! file system that hangs or a file that keeps changing delays only its own loader.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -21,11 +21,11 @@ const TRY_AGAIN: Duration = Duration::from_secs(10);
 /// After how long a slow load is logged, and another may begin.
 const SLOW: Duration = Duration::from_secs(5);
 
-/// The maximum number of hanging loads of one lane. Each has a thread.
+/// The maximum number of hanging loads of one loader. Each has a thread.
 const MAX_HANGING: usize = 4;
 
-/// The files of one lane, and the state of loading them.
-pub(super) struct Lane {
+/// The files of one loader, and the state of loading them.
+pub(super) struct Loader {
     /// Its name in the log.
     name: PathBuf,
     folders: Folders,
@@ -58,8 +58,8 @@ struct Attempt {
 }
 
 /// A check, and possibly a load, in progress. It ends on drop.
-pub(super) struct Turn<'a> {
-    lane: &'a Lane,
+pub(super) struct LoadRun<'a> {
+    loader: &'a Loader,
     number: u64,
 }
 
@@ -73,8 +73,8 @@ pub(super) enum Outcome {
     Failed(Vec<Problem>),
 }
 
-impl Lane {
-    /// A lane with these loaded files.
+impl Loader {
+    /// A loader with these loaded files.
     pub(super) fn new(name: PathBuf, files: Vec<(PathBuf, Option<Fingerprint>)>) -> Self {
         let now = Instant::now();
         let watched = |(path, seen)| Arc::new(WatchedFile::new(path, seen, now));
@@ -131,9 +131,9 @@ impl Lane {
 
     /// Begins a check; `None` while another is in progress. One that hangs is logged, and no longer
     /// waited for.
-    pub(super) fn enter(&self) -> Option<Turn<'_>> {
+    pub(super) fn enter(&self) -> Option<LoadRun<'_>> {
         let mut slow = false;
-        let turn = {
+        let run = {
             let mut state = self.state();
             for attempt in &mut state.attempts {
                 if attempt.since.elapsed() >= SLOW && !attempt.reported {
@@ -150,7 +150,10 @@ impl Lane {
                     since: Instant::now(),
                     reported: false,
                 });
-                Turn { lane: self, number }
+                LoadRun {
+                    loader: self,
+                    number,
+                }
             })
         };
         if slow {
@@ -161,7 +164,7 @@ impl Lane {
                 SLOW.as_secs()
             );
         }
-        turn
+        run
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -169,14 +172,17 @@ impl Lane {
     }
 }
 
-impl Turn<'_> {
+impl LoadRun<'_> {
     /// Checks the files; returns whether they must be loaded now.
     pub(super) fn is_due(&self) -> bool {
         // A check may never end, so no lock is held.
-        let files = self.lane.state().files.clone();
+        let files = self.loader.state().files.clone();
         let looks: Vec<_> = files.iter().map(|file| file.look()).collect();
-        let moved = self.lane.folders.look(files.iter().map(|file| file.path()));
-        let mut state = self.lane.state();
+        let moved = self
+            .loader
+            .folders
+            .look(files.iter().map(|file| file.path()));
+        let mut state = self.loader.state();
         // Incomplete files count once they have not changed for a while.
         let complete = |path: &PathBuf| {
             let mut files = files.iter();
@@ -202,7 +208,7 @@ impl Turn<'_> {
 
     /// Whether one of these files may be half-written.
     pub(super) fn still_unfinished(&self, unfinished: Vec<PathBuf>) -> Vec<PathBuf> {
-        let files = self.lane.state().files.clone();
+        let files = self.loader.state().files.clone();
         let complete = |path: &PathBuf| {
             let known = files.iter().find(|file| file.path() == path);
             match known {
@@ -218,11 +224,11 @@ impl Turn<'_> {
 
     /// Whether these are the versions of the last check; if not, they may be half-written and are
     /// checked again.
-    pub(super) fn were_seen<'a>(
+    pub(super) fn match_last_check<'a>(
         &self,
         read: impl Iterator<Item = (&'a Path, &'a Fingerprint)>,
     ) -> bool {
-        let mut state = self.lane.state();
+        let mut state = self.loader.state();
         let mut all = true;
         for (path, version) in read {
             let file = state.files.iter().find(|file| file.path() == path);
@@ -237,15 +243,15 @@ impl Turn<'_> {
 
     /// Whether its result is still needed: no other turn has begun to load since.
     pub(super) fn is_wanted(&self) -> bool {
-        self.lane.state().loading == self.number
+        self.loader.state().loading == self.number
     }
 
     /// Sets its files.
     pub(super) fn watch(&self, files: Vec<(PathBuf, Option<Fingerprint>)>) {
         let folders = files.iter().map(|(path, _)| path.as_path());
-        self.lane.folders.add(folders);
+        self.loader.folders.add(folders);
         let now = Instant::now();
-        let mut state = self.lane.state();
+        let mut state = self.loader.state();
         let mut watched: Vec<Arc<WatchedFile>> = Vec::new();
         for (path, seen) in files {
             if watched.iter().any(|file| file.path() == path) {
@@ -269,9 +275,9 @@ impl Turn<'_> {
     }
 
     /// Records the result of a load; returns the news about it.
-    pub(super) fn news(&self, outcome: Outcome, kept: &str) -> News {
-        let mut news = News::default();
-        let mut state = self.lane.state();
+    pub(super) fn news(&self, outcome: Outcome, kept: &str) -> LoadLog {
+        let mut news = LoadLog::default();
+        let mut state = self.loader.state();
         let (problems, unfinished) = match outcome {
             Outcome::Loaded => {
                 state.files.iter().for_each(|file| file.accept());
@@ -296,7 +302,7 @@ impl Turn<'_> {
         }
         (state.problems, state.unfinished) = (problems, unfinished);
         if state.problems.is_empty() && state.unfinished.is_empty() {
-            let name = self.lane.name.display();
+            let name = self.loader.name.display();
             news.loaded.push(format!("{name}: loaded"));
         }
         news
@@ -304,19 +310,19 @@ impl Turn<'_> {
 
     /// Whether no other check has begun since.
     pub(super) fn is_last(&self) -> bool {
-        self.lane.state().last == self.number
+        self.loader.state().last == self.number
     }
 }
 
 /// News about loads, for the log.
 #[derive(Default)]
-pub(super) struct News {
+pub(super) struct LoadLog {
     errors: Vec<String>,
     warnings: Vec<String>,
     loaded: Vec<String>,
 }
 
-impl News {
+impl LoadLog {
     /// Adds other news.
     pub(super) fn add(&mut self, mut other: Self) {
         self.errors.append(&mut other.errors);
@@ -344,20 +350,20 @@ impl News {
     }
 }
 
-impl Drop for Turn<'_> {
+impl Drop for LoadRun<'_> {
     fn drop(&mut self) {
-        let mut state = self.lane.state();
+        let mut state = self.loader.state();
         let number = self.number;
-        let place = state
+        let position = state
             .attempts
             .iter()
             .position(|attempt| attempt.number == number);
-        let attempt = place.map(|place| state.attempts.remove(place));
+        let attempt = position.map(|position| state.attempts.remove(position));
         drop(state);
         if let Some(attempt) = attempt.filter(|attempt| attempt.reported) {
             log::warn!(
                 "{}: a load that hung is over, after {} s",
-                self.lane.name.display(),
+                self.loader.name.display(),
                 attempt.since.elapsed().as_secs()
             );
         }
@@ -368,7 +374,7 @@ impl Drop for Turn<'_> {
 mod tests {
     use super::*;
 
-    impl Lane {
+    impl Loader {
         /// Moves the start of all attempts back by this time.
         fn age(&self, by: Duration) {
             for attempt in &mut self.state().attempts {
@@ -377,39 +383,39 @@ mod tests {
         }
     }
 
-    fn lane() -> Lane {
-        let lane = Lane::new("auth.toml".into(), Vec::new());
-        lane.ask();
-        lane
+    fn loader() -> Loader {
+        let loader = Loader::new("auth.toml".into(), Vec::new());
+        loader.ask();
+        loader
     }
 
     #[test]
     fn one_load_at_a_time() {
-        let lane = lane();
-        let turn = lane.enter().unwrap();
-        assert!(turn.is_due());
-        assert!(lane.enter().is_none());
-        assert!(lane.is_busy());
-        drop(turn);
-        assert!(!lane.is_busy());
-        assert!(!lane.enter().unwrap().is_due());
+        let loader = loader();
+        let run = loader.enter().unwrap();
+        assert!(run.is_due());
+        assert!(loader.enter().is_none());
+        assert!(loader.is_busy());
+        drop(run);
+        assert!(!loader.is_busy());
+        assert!(!loader.enter().unwrap().is_due());
     }
 
     #[test]
     fn a_load_that_hangs_is_reported_and_passed_by() {
-        let lane = lane();
-        let first = lane.enter().unwrap();
+        let loader = loader();
+        let first = loader.enter().unwrap();
         assert!(first.is_due() && first.is_wanted());
-        lane.age(SLOW);
-        assert!(!lane.is_busy());
+        loader.age(SLOW);
+        assert!(!loader.is_busy());
         // Nothing has changed, so the next attempt does not repeat it.
-        let second = lane.enter().unwrap();
-        assert!(lane.state().attempts[0].reported);
+        let second = loader.enter().unwrap();
+        assert!(loader.state().attempts[0].reported);
         assert!(!second.is_due());
         assert!(first.is_wanted());
         drop(second);
-        lane.ask();
-        let third = lane.enter().unwrap();
+        loader.ask();
+        let third = loader.enter().unwrap();
         assert!(third.is_due());
         // A late result is not used.
         assert!(third.is_wanted() && !first.is_wanted());
@@ -417,26 +423,26 @@ mod tests {
 
     #[test]
     fn loads_that_hang_are_few() {
-        let lane = lane();
+        let loader = loader();
         let mut hanging = Vec::new();
-        while let Some(turn) = lane.enter() {
-            hanging.push(turn);
-            lane.age(SLOW);
+        while let Some(run) = loader.enter() {
+            hanging.push(run);
+            loader.age(SLOW);
         }
         assert_eq!(hanging.len(), MAX_HANGING);
         hanging.pop();
-        assert!(lane.enter().is_some());
+        assert!(loader.enter().is_some());
     }
 
     #[test]
     fn a_file_that_failed_is_tried_again_after_a_while() {
-        let lane = lane();
-        let turn = lane.enter().unwrap();
-        assert!(turn.is_due());
+        let loader = loader();
+        let run = loader.enter().unwrap();
+        assert!(run.is_due());
         let problem = Problem::new("key", "cannot be read");
-        turn.report(Outcome::Failed(vec![problem]), "");
-        assert!(!turn.is_due());
-        lane.state().tried -= TRY_AGAIN;
-        assert!(turn.is_due());
+        run.report(Outcome::Failed(vec![problem]), "");
+        assert!(!run.is_due());
+        loader.state().tried -= TRY_AGAIN;
+        assert!(run.is_due());
     }
 }

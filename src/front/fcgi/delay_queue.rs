@@ -1,4 +1,4 @@
-//! Holds delayed answers with their connections: they occupy neither a thread nor a seat while they
+//! Holds delayed answers with their connections: they occupy neither a thread nor a permit while they
 //! wait.
 //!
 //! One thread sends them, each when it is due and only one per step: refusals that need no work
@@ -15,11 +15,11 @@ use crate::front::pace::STEP;
 use crate::front::params::Peer;
 
 /// The maximum number of held answers. Each takes a file descriptor and about 10 KiB.
-const MOST: usize = 256;
+const MAX_DELAYED: usize = 256;
 
 /// A connection whose answer is ready but not sent.
 #[derive(Debug)]
-pub(super) struct Parked {
+pub(super) struct DelayedAnswer {
     pub socket: Arc<OwnedFd>,
     pub peer: Peer,
     pub conn: Connection,
@@ -29,7 +29,7 @@ pub(super) struct Parked {
 
 /// The connections with held answers.
 #[derive(Debug, Default)]
-pub(super) struct Held {
+pub(super) struct DelayQueue {
     state: Mutex<State>,
     changed: Condvar,
 }
@@ -50,15 +50,19 @@ struct Entry {
     due: Instant,
     /// If several are due at the same time, in the order of arrival.
     number: u64,
-    parked: Box<Parked>,
+    answer: Box<DelayedAnswer>,
 }
 
-impl Held {
+impl DelayQueue {
     /// Holds a connection until its answer is due; returns it if there are too many.
-    pub(super) fn keep(&self, due: Instant, parked: Box<Parked>) -> Result<(), Box<Parked>> {
+    pub(super) fn keep(
+        &self,
+        due: Instant,
+        answer: Box<DelayedAnswer>,
+    ) -> Result<(), Box<DelayedAnswer>> {
         let mut state = self.lock();
-        if state.waiting.len() >= MOST {
-            return Err(parked);
+        if state.waiting.len() >= MAX_DELAYED {
+            return Err(answer);
         }
         let first = state.waiting.peek().is_none_or(|first| due < first.0.due);
         let number = state.count;
@@ -66,7 +70,7 @@ impl Held {
         state.waiting.push(Reverse(Entry {
             due,
             number,
-            parked,
+            answer,
         }));
         if first {
             self.changed.notify_one();
@@ -75,7 +79,7 @@ impl Held {
     }
 
     /// Waits for the next due answer. Only one thread calls this.
-    pub(super) fn next(&self) -> Box<Parked> {
+    pub(super) fn next(&self) -> Box<DelayedAnswer> {
         let mut state = self.lock();
         loop {
             let now = Instant::now();
@@ -93,7 +97,7 @@ impl Held {
                 && let Some(Reverse(entry)) = state.waiting.pop()
             {
                 state.last = Some(now);
-                return entry.parked;
+                return entry.answer;
             }
             let waited = self.changed.wait_timeout(state, left);
             (state, _) = waited.unwrap_or_else(PoisonError::into_inner);
@@ -139,9 +143,9 @@ mod tests {
     use super::*;
     use crate::front::fcgi::Limits;
 
-    fn parked(name: u8) -> Box<Parked> {
+    fn answer(name: u8) -> Box<DelayedAnswer> {
         let (socket, _) = UnixStream::pair().unwrap();
-        Box::new(Parked {
+        Box::new(DelayedAnswer {
             socket: Arc::new(socket.into()),
             peer: Peer::WebServer,
             conn: Connection::new(Limits::default()),
@@ -151,11 +155,11 @@ mod tests {
 
     #[test]
     fn each_leaves_when_it_is_due_and_no_two_in_a_step() {
-        let held = Held::default();
+        let held = DelayQueue::default();
         let start = Instant::now();
         let after = |millis| start + Duration::from_millis(millis);
         for (millis, name) in [(20, 3), (5, 1), (20, 4), (10, 2)] {
-            held.keep(after(millis), parked(name)).unwrap();
+            held.keep(after(millis), answer(name)).unwrap();
         }
         let mut last = None;
         for (name, due) in [(1, 5), (2, 10), (3, 20), (4, 21)] {
@@ -168,17 +172,17 @@ mod tests {
 
     #[test]
     fn they_are_bounded_and_a_server_that_stops_waits_for_none() {
-        let held = Held::default();
+        let held = DelayQueue::default();
         let never = Instant::now() + Duration::from_secs(3600);
-        for _ in 0..MOST {
-            held.keep(never, parked(0)).unwrap();
+        for _ in 0..MAX_DELAYED {
+            held.keep(never, answer(0)).unwrap();
         }
-        assert_eq!(held.keep(never, parked(7)).unwrap_err().out, [7]);
+        assert_eq!(held.keep(never, answer(7)).unwrap_err().out, [7]);
         held.hurry();
-        for _ in 0..MOST {
+        for _ in 0..MAX_DELAYED {
             held.next();
         }
-        held.keep(never, parked(8)).unwrap();
+        held.keep(never, answer(8)).unwrap();
         assert_eq!(held.next().out, [8]);
     }
 }
