@@ -73,7 +73,7 @@ fn print_steps(
     if matches!(account.passwords, Passwords::AskStore) {
         writeln!(
             out,
-            "note: only with a password does this store print_route for sure whether it knows the login, \
+            "note: only with a password does this store tell for sure whether it knows the login, \
              and where it goes"
         )?;
     }

@@ -40,7 +40,7 @@ impl Checker<'_> {
         };
         let message = format!(
             "any user of this machine can listen on port {port} while the server is down, and answer \
-             in its position: use its Unix socket, or TLS with a certificate that is checked"
+             in its place: use its Unix socket, or TLS with a certificate that is checked"
         );
         self.advise(span, key, message);
     }
