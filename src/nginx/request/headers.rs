@@ -1,5 +1,6 @@
 //! Reads the headers of one request: each header's raw value, and the checked type that it becomes.
 
+use std::cell::Cell;
 use std::net::IpAddr;
 
 use zeroize::Zeroizing;
@@ -42,9 +43,6 @@ pub(super) enum Header {
 }
 
 impl Header {
-    /// The number of headers.
-    const COUNT: usize = Self::XAuthKey as usize + 1;
-
     /// The header that a CGI variable contains.
     pub(super) fn from_variable(variable: &[u8]) -> Option<Self> {
         Some(match variable.strip_prefix(b"HTTP_")? {
@@ -117,33 +115,94 @@ pub(crate) fn is_sent_by_nginx(name: &str) -> bool {
     header.is_some_and(|header| header != Header::XAuthKey)
 }
 
+/// The value of each header.
+#[derive(Default)]
+struct Values<'a> {
+    auth_method: Cell<Option<&'a [u8]>>,
+    auth_user: Cell<Option<&'a [u8]>>,
+    auth_pass: Cell<Option<&'a [u8]>>,
+    auth_salt: Cell<Option<&'a [u8]>>,
+    auth_protocol: Cell<Option<&'a [u8]>>,
+    auth_login_attempt: Cell<Option<&'a [u8]>>,
+    client_ip: Cell<Option<&'a [u8]>>,
+    client_host: Cell<Option<&'a [u8]>>,
+    proxy_protocol_addr: Cell<Option<&'a [u8]>>,
+    proxy_protocol_port: Cell<Option<&'a [u8]>>,
+    proxy_protocol_server_addr: Cell<Option<&'a [u8]>>,
+    proxy_protocol_server_port: Cell<Option<&'a [u8]>>,
+    auth_smtp_helo: Cell<Option<&'a [u8]>>,
+    auth_smtp_from: Cell<Option<&'a [u8]>>,
+    auth_smtp_to: Cell<Option<&'a [u8]>>,
+    auth_ssl: Cell<Option<&'a [u8]>>,
+    auth_ssl_protocol: Cell<Option<&'a [u8]>>,
+    auth_ssl_cipher: Cell<Option<&'a [u8]>>,
+    auth_ssl_verify: Cell<Option<&'a [u8]>>,
+    auth_ssl_subject: Cell<Option<&'a [u8]>>,
+    auth_ssl_issuer: Cell<Option<&'a [u8]>>,
+    auth_ssl_serial: Cell<Option<&'a [u8]>>,
+    auth_ssl_fingerprint: Cell<Option<&'a [u8]>>,
+    auth_ssl_cert: Cell<Option<&'a [u8]>>,
+    xauth_key: Cell<Option<&'a [u8]>>,
+}
+
+impl<'a> Values<'a> {
+    /// Where the value of a header is kept. A new header does not compile without its arm here.
+    fn of(&self, header: Header) -> &Cell<Option<&'a [u8]>> {
+        match header {
+            Header::AuthMethod => &self.auth_method,
+            Header::AuthUser => &self.auth_user,
+            Header::AuthPass => &self.auth_pass,
+            Header::AuthSalt => &self.auth_salt,
+            Header::AuthProtocol => &self.auth_protocol,
+            Header::AuthLoginAttempt => &self.auth_login_attempt,
+            Header::ClientIp => &self.client_ip,
+            Header::ClientHost => &self.client_host,
+            Header::ProxyProtocolAddr => &self.proxy_protocol_addr,
+            Header::ProxyProtocolPort => &self.proxy_protocol_port,
+            Header::ProxyProtocolServerAddr => &self.proxy_protocol_server_addr,
+            Header::ProxyProtocolServerPort => &self.proxy_protocol_server_port,
+            Header::AuthSmtpHelo => &self.auth_smtp_helo,
+            Header::AuthSmtpFrom => &self.auth_smtp_from,
+            Header::AuthSmtpTo => &self.auth_smtp_to,
+            Header::AuthSsl => &self.auth_ssl,
+            Header::AuthSslProtocol => &self.auth_ssl_protocol,
+            Header::AuthSslCipher => &self.auth_ssl_cipher,
+            Header::AuthSslVerify => &self.auth_ssl_verify,
+            Header::AuthSslSubject => &self.auth_ssl_subject,
+            Header::AuthSslIssuer => &self.auth_ssl_issuer,
+            Header::AuthSslSerial => &self.auth_ssl_serial,
+            Header::AuthSslFingerprint => &self.auth_ssl_fingerprint,
+            Header::AuthSslCert => &self.auth_ssl_cert,
+            Header::XAuthKey => &self.xauth_key,
+        }
+    }
+}
+
 /// The headers of one request, raw.
 pub(super) struct Headers<'a> {
-    values: [Option<&'a [u8]>; Header::COUNT],
+    values: Values<'a>,
     twice: Option<Header>,
 }
 
 impl<'a> Headers<'a> {
     pub(super) fn collect(params: &Params<'a>) -> Self {
         let mut headers = Self {
-            values: [None; Header::COUNT],
+            values: Values::default(),
             twice: None,
         };
         for (name, value) in params.iter() {
             let Some(header) = Header::from_variable(name) else {
                 continue;
             };
-            let place = &mut headers.values[header as usize];
-            if place.is_some() {
+            if headers.values.of(header).replace(Some(value)).is_some() {
                 headers.twice = Some(header);
             }
-            *place = Some(value);
         }
         headers
     }
 
     pub(super) fn get(&self, header: Header) -> Option<&'a [u8]> {
-        self.values[header as usize]
+        self.values.of(header).get()
     }
 
     /// Some fronts let their own HTTP client add a header that becomes the same CGI variable as one
@@ -161,11 +220,11 @@ impl<'a> Headers<'a> {
     /// both with every method, but some fronts omit a header with an empty value, as lighttpd does
     /// (`http_request_parse_headers` in request.c).
     pub(super) fn has_credentials(&self) -> Result<(), Refusal> {
-        let goes_by_them = !matches!(self.method(), Some(Method::External | Method::None));
+        let needs_them = !matches!(self.method(), Some(Method::External | Method::None));
         let missing = [Header::AuthUser, Header::AuthPass]
             .iter()
             .any(|header| self.get(*header).is_none());
-        match goes_by_them && missing {
+        match needs_them && missing {
             true => Err(Refusal::MissingCredentials),
             false => Ok(()),
         }
