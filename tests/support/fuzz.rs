@@ -9,7 +9,44 @@ use crate::support::random::Random;
 #[path = "../../fuzz/targets/mod.rs"]
 pub(crate) mod targets;
 
-/// Gives a target its seeds, and so many that were changed.
+/// Makes one test for each target, over this many changed seeds.
+macro_rules! test_each_target {
+    ($mutations:expr) => {
+        crate::support::fuzz::test_each_target! {
+            $mutations;
+            always: records pairs connection conversation whole request credentials recipient
+                certificate log answer config password_file app_passwords secret;
+            servers: statement row directory addresses ldap ldap_login imap pop3 http redis token
+                keys introspection
+        }
+    };
+    ($mutations:expr; always: $($always:ident)*; servers: $($servers:ident)*) => {
+        $(
+            #[test]
+            fn $always() {
+                crate::support::fuzz::run(stringify!($always), $mutations);
+            }
+        )*
+        $(
+            #[cfg(feature = "servers")]
+            #[test]
+            fn $servers() {
+                crate::support::fuzz::run(stringify!($servers), $mutations);
+            }
+        )*
+
+        #[test]
+        fn every_target_is_here() {
+            let here = [$(stringify!($always),)* $(stringify!($servers)),*];
+            for (name, _) in crate::support::fuzz::targets::ALL {
+                assert!(here.contains(name), "{name}");
+            }
+        }
+    };
+}
+pub(crate) use test_each_target;
+
+/// Gives a target its seeds, and this many mutations of them.
 pub(crate) fn run(name: &str, mutations: u64) {
     let target = targets::named(name);
     let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -25,6 +62,12 @@ pub(crate) fn run(name: &str, mutations: u64) {
     for seed in &seeds {
         target(seed);
     }
+    // This target writes each input to a file.
+    let mutations = if name == "keys" {
+        mutations / 5
+    } else {
+        mutations
+    };
     let random = &mut Random::seeded(14);
     for _ in 0..mutations {
         let mut data = random.pick(&seeds).clone();

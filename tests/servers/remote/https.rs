@@ -9,10 +9,8 @@ use crate::support::temp_dir::TempDir;
 use std::fs;
 use std::process::Command;
 
-#[test]
-fn over_https_its_certificate_must_be_right() {
-    let certificates = Certificates::made_for("DNS:localhost");
-    let folder = TempDir::new();
+/// An `auth_http` service with this certificate, which accepts every login.
+fn openssl_server(folder: &TempDir, certificates: &Certificates) -> (u16, Server) {
     let answer = "HTTP/1.0 200 OK\r\nAuth-Status: OK\r\nAuth-Server: 192.0.2.1\r\n\
         Auth-Port: 143\r\n\r\n";
     fs::write(folder.path().join("auth"), answer).unwrap();
@@ -27,6 +25,14 @@ fn over_https_its_certificate_must_be_right() {
         folder.path().join("out"),
     );
     server.wait_for_port(LOCALHOST, port);
+    (port, server)
+}
+
+#[test]
+fn over_https_its_certificate_must_be_right() {
+    let certificates = Certificates::made_for("DNS:localhost");
+    let folder = TempDir::new();
+    let (port, _server) = openssl_server(&folder, &certificates);
     let keys = |host: &str, ca: &str| {
         format!("store = \"http\"\nurl = \"https://{host}:{port}/auth\"\n{ca}")
     };
@@ -42,7 +48,7 @@ fn over_https_its_certificate_must_be_right() {
     }
 }
 
-/// The certificates of the system change, and nobody restarts the program.
+/// The certificates of the system change while the program runs.
 #[test]
 fn the_certificates_of_the_system_are_read_again() {
     let (ours, others) = (
@@ -50,20 +56,7 @@ fn the_certificates_of_the_system_are_read_again() {
         Certificates::made_for("DNS:localhost"),
     );
     let folder = TempDir::new();
-    let answer = "HTTP/1.0 200 OK\r\nAuth-Status: OK\r\nAuth-Server: 192.0.2.1\r\n\
-        Auth-Port: 143\r\n\r\n";
-    fs::write(folder.path().join("auth"), answer).unwrap();
-    let port = free_port(LOCALHOST);
-    let mut server = Server::start(
-        Command::new(program("openssl", "openssl"))
-            .current_dir(folder.path())
-            .args(["s_server", "-HTTP", "-accept", &port.to_string(), "-cert"])
-            .arg(ours.certificate())
-            .arg("-key")
-            .arg(ours.key()),
-        folder.path().join("out"),
-    );
-    server.wait_for_port(LOCALHOST, port);
+    let (port, _server) = openssl_server(&folder, &ours);
     let keys = format!("store = \"http\"\nurl = \"https://localhost:{port}/auth\"\n");
     let bundle = folder.path().join("bundle.pem");
     let trust = |certificates: &Certificates| {
@@ -78,17 +71,17 @@ fn the_certificates_of_the_system_are_read_again() {
     assert_eq!(program.ask(LOGIN, PASSWORD), TEMPORARY, "{}", program.log());
     trust(&ours);
     wait_until("the new ones", || program.ask(LOGIN, PASSWORD) == ACCEPTED);
-    // While they cannot be read, or are not trusted, the ones before stay in force.
+    // While they are unreadable or empty, the previous certificates stay in force.
     fs::remove_file(&bundle).unwrap();
     fs::write(&bundle, "").unwrap();
-    program_said(&program, "the system has no trusted certificates");
+    wait_for_log_of_requests(&program, "the system has no trusted certificates");
     assert_eq!(program.ask(LOGIN, PASSWORD), ACCEPTED, "{}", program.log());
     trust(&others);
     wait_until("the others", || program.ask(LOGIN, PASSWORD) == TEMPORARY);
 }
 
-/// Asks until the log has this.
-fn program_said(program: &Program, part: &str) {
+/// Sends requests until the log contains this text.
+fn wait_for_log_of_requests(program: &Program, part: &str) {
     wait_until(part, || {
         program.ask(LOGIN, PASSWORD);
         program.log().contains(part)
