@@ -50,7 +50,7 @@ fn run() -> Result<ExitCode, Box<dyn Error>> {
         let config = ConfigFile::find(None);
         if arguments {
             log::warn!(
-                "arguments are not looked at under CGI, as a client can write them (RFC 3875, 4.4); \
+                "arguments are ignored under CGI, as a client can write them (RFC 3875, 4.4); \
                  {config}; to name another, set {CONFIG_VARIABLE}"
             );
         }
@@ -137,7 +137,9 @@ fn serve(file: &ConfigFile, addresses: &[String]) -> Result<ExitCode, Box<dyn Er
     };
     let inherited = listener::from_systemd()?;
     if addresses.is_empty() && inherited.is_empty() {
-        return Err("nowhere to listen: give --listen ADDRESS, or a socket from systemd".into());
+        return Err(
+            "no address to listen on: give --listen ADDRESS, or a socket from systemd".into(),
+        );
     }
     let web_servers = web_servers()?;
     let mut own = Vec::new();
@@ -157,7 +159,7 @@ fn serve(file: &ConfigFile, addresses: &[String]) -> Result<ExitCode, Box<dyn Er
     if open_to_all {
         for address in own.iter().filter_map(Listener::tcp_address) {
             log::warn!(
-                "whoever can connect to {address} can guess passwords: set [nginx] key or \
+                "anyone who can connect to {address} can guess passwords: set [nginx] key or \
                  allowed-fronts"
             );
         }
@@ -229,7 +231,7 @@ fn web_servers() -> Result<Option<WebServers>, String> {
     match WebServers::parse(&list.to_string_lossy()) {
         Ok(servers) => Ok(Some(servers)),
         Err(error) => Err(format!(
-            "FCGI_WEB_SERVER_ADDRS is no list of addresses: {error}"
+            "FCGI_WEB_SERVER_ADDRS is not a list of addresses: {error}"
         )),
     }
 }

@@ -233,7 +233,7 @@ fn one(lab: &Lab, place: Place, hash: &str, rounds: usize) -> Outcome<(Vec<f64>,
             ask_with(&login(THROTTLED, n), password)?;
         }
     }
-    // The right one is of no use any more.
+    // The right one has no effect any more.
     ask_with(&login(THROTTLED, 0), RIGHT)?;
     let starts = ["user"].into_iter().chain(CASES.map(|(_, start, _)| start));
     let mut all: Vec<_> = starts.map(|start| (start, Vec::new())).collect();

@@ -68,7 +68,7 @@ pub(crate) fn credentials(data: &[u8]) {
         .position(|byte| *byte == b'\n')
         .unwrap_or(data.len());
     let (user, pass) = (&data[..at], data.get(at + 1..).unwrap_or_default());
-    // As it came: whoever wrote it may not have been nginx.
+    // Unchanged: it may not be from nginx.
     check_credentials(user, pass, undo(user), undo(pass));
     // As nginx would write these bytes.
     let (user, pass) = (user.to_vec(), pass.to_vec());
@@ -132,7 +132,7 @@ pub(super) fn undo(escaped: &[u8]) -> Option<Vec<u8>> {
     Some(bytes)
 }
 
-/// The RCPT command of another mail server: whoever it is for is of our domain, at most once.
+/// The RCPT command of another mail server: its recipient is in our domain, and there is one at most.
 pub(crate) fn recipient(data: &[u8]) {
     let settings = incoming_mail::Settings {
         domains: vec!["example.org".to_owned()],

@@ -242,7 +242,7 @@ impl World {
         rules.canonical(&Login::new(typed.to_vec()).ok()?).ok()
     }
 
-    /// Why this request may not be let in by what the stores said of it.
+    /// Why this request must be refused after these answers of the stores.
     fn rightly(&self, params: &Params<'_>, said: &[Word]) -> Result<(), &'static str> {
         let asked = |name: &[u8]| {
             let mut values = params.iter().filter(|(n, _)| *n == name);

@@ -14,19 +14,19 @@ use crate::secret::Scheme;
 
 /// The hint for a user who starts the program at a terminal without a request.
 pub const HINT: &str = "
-nginx-mail-auth answers the auth_http requests of NGINX's mail proxy, and there is none in the
-environment. A web server starts it as CGI or FastCGI program. By hand:
+nginx-mail-auth answers the auth_http requests of NGINX's mail proxy. There is no request in the
+environment: a web server starts the program by CGI or FastCGI. By hand:
   HTTP_AUTH_USER=alice HTTP_AUTH_PASS=secret HTTP_AUTH_PROTOCOL=imap nginx-mail-auth
-  nginx-mail-auth test alice     asks for the password and tells step by step why
-  nginx-mail-auth route alice    tells where alice goes and why
-  nginx-mail-auth check          looks at the configuration
-  nginx-mail-auth help           all commands
+  nginx-mail-auth test alice     try a login and show each step of the decision
+  nginx-mail-auth route alice    show the mail server of a login, without a password
+  nginx-mail-auth check          check the configuration and everything that it names
+  nginx-mail-auth help           list all commands
 ";
 
 /// Answers the auth_http requests of NGINX's mail proxy
 ///
-/// Without a command it answers as a web server asks: FastCGI if descriptor 0 is a listening
-/// socket, else one CGI request from the environment.
+/// Without a command, it serves FastCGI if descriptor 0 is a listening socket. Otherwise it answers
+/// one CGI request from the environment.
 #[derive(Debug, Parser)]
 #[command(name = "nginx-mail-auth", version, max_term_width = 100)]
 pub struct Cli {
@@ -35,7 +35,7 @@ pub struct Cli {
     #[arg(long, global = true, value_name = "FILE")]
     pub config: Option<PathBuf>,
 
-    /// What to do; to answer, if nothing is asked for.
+    /// The command; without one, the program answers requests.
     #[command(subcommand)]
     pub command: Option<Command>,
 }
@@ -45,103 +45,106 @@ pub struct Cli {
 pub enum Command {
     /// Serve FastCGI in the foreground
     ///
-    /// Also on sockets that systemd passes. SIGHUP looks at the configuration again, SIGTERM ends
-    /// it.
+    /// Listens on the addresses of --listen and on sockets that systemd passes. SIGHUP checks for a
+    /// changed configuration at once. SIGTERM stops the server after the requests in progress.
     Serve {
-        /// Where to listen: unix:/run/x.sock or 127.0.0.1:9000; may be given several times
+        /// Listen on this address, unix:/run/x.sock or 127.0.0.1:9000. Can be repeated
         #[arg(long, value_name = "ADDRESS")]
         listen: Vec<String>,
     },
-    /// Load everything as serve would, and name all that is wrong
+    /// Check the configuration, the stores and all files that it names
     ///
-    /// Opens the stores and resolves the names. Exit status 0, or 78 if there is a problem.
+    /// Loads everything that serve loads, opens the stores, resolves host names, and prints all
+    /// problems. Exit status: 0 without problems, 78 with problems.
     ///
-    /// root may read more than the user that the service runs as: --user finds what that user may
-    /// not.
+    /// root can read files that the user of the service cannot. Use --user to check with the
+    /// permissions of that user.
     Check {
-        /// Whose rights it has
+        /// The user whose permissions the command has
         #[command(flatten)]
         rights: RunAs,
     },
-    /// Ask for a password, and show the answer and step by step why
+    /// Try a login with its password, and show each step of the decision
     ///
-    /// The password is asked for at the terminal, or read from the first line of the input.
-    /// Counts nothing; where `[throttle]` would have the login refused, it says until when.
-    /// Exit status 0 if nginx would let the login in, 1 if not, 78 if the configuration is broken.
+    /// Prompts for the password at a terminal, otherwise reads it from the first line of the input.
+    /// The attempt is not counted. If `[throttle]` refuses the login, prints until when. Exit
+    /// status: 0 if the login is accepted, 1 if it is refused, 78 if the configuration is invalid.
     Test {
-        /// The login, as a user types it
+        /// The login, as the user types it
         login: String,
         /// The mail protocol
         #[arg(long, default_value = "imap")]
         protocol: ProtocolWord,
-        /// The address that the mail client comes from
+        /// The address of the mail client
         #[arg(long, value_name = "ADDRESS")]
         client_ip: Option<IpAddr>,
-        /// Whose rights it has
+        /// The user whose permissions the command has
         #[command(flatten)]
         rights: RunAs,
     },
-    /// Show where a login goes and why, without its password
+    /// Show the mail server of a login and the rule that selects it, without a password
     ///
-    /// Probes the mail servers of a host that has several. Exit status 0 if it goes somewhere, 1
-    /// if it would be refused or gets nowhere at the moment, 78 if the configuration is broken.
+    /// Probes the mail servers of a host that has several. Exit status: 0 if there is a mail
+    /// server, 1 if the login is refused or no mail server is available, 78 if the configuration is
+    /// invalid.
     Route {
-        /// The login, as a user types it
+        /// The login, as the user types it
         login: String,
         /// The mail protocol
         #[arg(long, default_value = "imap")]
         protocol: ProtocolWord,
-        /// The address that the mail client comes from
+        /// The address of the mail client
         #[arg(long, value_name = "ADDRESS")]
         client_ip: Option<IpAddr>,
-        /// Whose rights it has
+        /// The user whose permissions the command has
         #[command(flatten)]
         rights: RunAs,
     },
-    /// Ask for a password, and print its hash for a password file
+    /// Hash a password for a password file
     ///
-    /// The password is asked for twice at the terminal, or read from the first line of the input.
+    /// Prompts twice for the password at a terminal, otherwise reads it from the first line of the
+    /// input.
     Hash {
-        /// How to hash it: argon2id, argon2i, yescrypt, blf-crypt, sha512-crypt, sha256-crypt,
+        /// The hash scheme: argon2id, argon2i, yescrypt, blf-crypt, sha512-crypt, sha256-crypt,
         /// pbkdf2, scram-sha-256 or ssha512
         #[arg(long, default_value = "argon2id", value_parser = MadeScheme, hide_possible_values = true)]
         scheme: Scheme,
-        /// Whose it is: makes it a whole line, LOGIN:HASH
+        /// Print a whole line for this login, LOGIN:HASH
         login: Option<String>,
     },
-    /// Look at who is slowed down or refused for wrong passwords, or forgive them
+    /// List or clear the failure counts of networks and logins
     ///
-    /// Of counts that processes share: throttle.state = "sqlite:…" or "redis://…". Those in the
-    /// memory of a server end with it. Exit status 0, 1 if there are none that can be read, 78 if the
-    /// configuration is broken.
+    /// Needs a throttle state that processes share: throttle.state = "sqlite:…" or "redis://…".
+    /// Counts in the memory of a server cannot be read. Exit status: 0 on success, 1 if the counts
+    /// are unavailable, 78 if the configuration is invalid.
     Throttle {
-        /// What to do
+        /// The action
         #[command(subcommand)]
         command: ThrottleCommand,
-        /// Whose rights it has
+        /// The user whose permissions the command has
         #[command(flatten)]
         rights: RunAs,
     },
-    /// Print the manual page: nginx-mail-auth man | man -l -
+    /// Print the manual page. To read it: nginx-mail-auth man | man -l -
     Man,
-    /// Print what makes a shell complete commands and options
+    /// Print a completion script for a shell
     Completions {
         /// The shell
         shell: Shell,
     },
 }
 
-/// Whose rights a command has.
+/// The user whose permissions a command has.
 #[derive(Debug, Args)]
 pub struct RunAs {
-    /// The user that the service runs as: the command, run by root, has its rights and no others.
-    /// USER:GROUP for a number that the system does not know
+    /// Run with the permissions of this user, normally the user of the service. Needs root. Write
+    /// USER:GROUP for a user number that the system does not know
     #[arg(long, global = true, value_name = "USER", value_hint = clap::ValueHint::Other)]
     pub user: Option<String>,
 }
 
 impl Command {
-    /// The user whose rights the command is to have.
+    /// The user whose permissions the command has.
     pub fn user(&self) -> Option<&str> {
         match self {
             Self::Check { rights }
@@ -153,17 +156,17 @@ impl Command {
     }
 }
 
-/// What `throttle` does.
+/// The actions of `throttle`.
 #[derive(Debug, Subcommand)]
 pub enum ThrottleCommand {
-    /// Print what is counted, those who are refused first
+    /// List all counts, refused networks and logins first
     List,
-    /// Forget what is counted: all of it, or of one network, one login, or one from the other
+    /// Clear all counts, or those of a network, of a login, or of a login from a network
     Clear {
-        /// The network, as it is listed, or an address in it
+        /// Clear only counts of this network, written as in the list or as an address in it
         #[arg(long, value_name = "NETWORK", value_parser = network)]
         network: Option<Network>,
-        /// The login
+        /// Clear only counts of this login
         #[arg(long)]
         login: Option<OsString>,
     },
@@ -259,7 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn the_option_stands_before_or_behind_the_command() {
+    fn options_are_allowed_before_and_after_the_command() {
         for line in [["--config", "x", "check"], ["check", "--config", "x"]] {
             let cli = Cli::try_parse_from(["nginx-mail-auth"].into_iter().chain(line)).unwrap();
             assert_eq!(cli.config, Some("x".into()));

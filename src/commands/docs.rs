@@ -108,12 +108,10 @@ fn commands(command: &clap::Command, roff: &mut Roff) {
 fn environment(roff: &mut Roff) {
     roff.control("SH", ["ENVIRONMENT"]);
     entry(roff, vec![bold(CONFIG_VARIABLE)]);
-    roff.text([roman(
-        "The configuration file, where --config does not name it.",
-    )]);
+    roff.text([roman("The configuration file, if --config is not given.")]);
     entry(roff, vec![bold(LEVEL_VARIABLE)]);
     roff.text([roman(
-        "What is logged (error, warn, info, debug, trace), before what the configuration says.",
+        "The log level (error, warn, info, debug, trace). It overrides the configuration.",
     )]);
     entry(
         roff,
@@ -125,7 +123,7 @@ fn environment(roff: &mut Roff) {
         ],
     );
     roff.text([roman(
-        "The request, when started as a CGI program: the headers that nginx sends (RFC 3875).",
+        "The request of a CGI program: the headers that nginx sends (RFC 3875).",
     )]);
 }
 
@@ -134,7 +132,7 @@ fn files(roff: &mut Roff) {
     entry(roff, vec![italic(DEFAULT_CONFIG)]);
     roff.text([roman(
         "The configuration, in TOML. It and the files that it names must belong to root or to the \
-         user that the program runs as, and nobody else may be able to write them.",
+         user of the program, and must not be writable by others.",
     )]);
 }
 
@@ -143,19 +141,19 @@ fn exit_status(roff: &mut Roff) {
     for (status, meaning) in [
         (
             "0",
-            "Success; test: nginx would let the login in; route: it goes somewhere. A request under CGI \
-             that is refused, or that gets the temporary failure, is a success too.",
+            "Success. test: the login is accepted. route: there is a mail server. A CGI request that is \
+             refused or gets the temporary failure is also a success.",
         ),
         (
             "1",
-            "test: nginx would not let the login in; route: it would be refused or gets nowhere. Any \
-             command: it failed.",
+            "test: the login is refused. route: the login is refused, or no mail server is available. \
+             Other commands: failure.",
         ),
-        ("2", "The command line is wrong."),
+        ("2", "The command line is invalid."),
         (
             "78",
-            "serve, check, test, route: the configuration, or what it names, cannot be used; throttle: \
-             the configuration cannot be used.",
+            "The configuration is invalid. serve, check, test, route: also if a file or store that it \
+             names cannot be used.",
         ),
     ] {
         entry(roff, vec![bold(status)]);

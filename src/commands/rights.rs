@@ -28,9 +28,7 @@ pub(super) fn take(user: &str) -> Result<(), String> {
     // The kernel removes the capabilities with the last user id of root (capabilities(7)).
     let root_again = || set_thread_res_uid(None::<Uid>, Uid::ROOT, None::<Uid>).is_ok();
     match rights.user != 0 && root_again() {
-        true => Err(format!(
-            "--user {user}: the rights of root cannot be given up"
-        )),
+        true => Err(format!("--user {user}: cannot give up the rights of root")),
         false => Ok(()),
     }
 }

@@ -73,8 +73,8 @@ fn print_steps(
     if matches!(account.passwords, Passwords::AskStore) {
         writeln!(
             out,
-            "note: only with a password does this store tell for sure whether it knows the login, \
-             and where it goes"
+            "note: without a password, this store cannot say for certain whether it knows the login, \
+             nor its mail server"
         )?;
     }
     let way = gate.routes.explain(&wanted(&asked, &account));
@@ -124,7 +124,7 @@ fn print_route(
         let user = account.user.as_deref().unwrap_or(login.as_bytes());
         let when = match master.usage {
             MasterUse::Always => "always",
-            MasterUse::WhenNeeded => "where the user's own password is not known",
+            MasterUse::WhenNeeded => "if the user's own password is unknown",
         };
         writeln!(
             out,

@@ -147,7 +147,7 @@ impl<'a, W: Write> StepPrinter<'a, W> {
     pub(super) fn print_rest(&mut self) {
         let took = self.last.elapsed().as_secs_f64() * 1000.0;
         if self.written.is_ok() && took >= 1.0 {
-            self.written = writeln!(self.out, "time spent all the same [{took:.3} ms]");
+            self.written = writeln!(self.out, "decoy work [{took:.3} ms]");
         }
     }
 
@@ -161,7 +161,7 @@ impl<'a, W: Write> StepPrinter<'a, W> {
                 format!("store {}: not asked about this domain", self.store(*number))
             }
             Step::CannotTell(number) => format!(
-                "store {}: not asked, as it cannot tell without a password",
+                "store {}: not asked: it cannot answer without a password",
                 self.store(*number)
             ),
             Step::NotIn(number) => format!("store {}: no such login", self.store(*number)),
@@ -193,8 +193,8 @@ impl<'a, W: Write> StepPrinter<'a, W> {
                     self.then(*number, |users| users.trouble)
                 )
             }
-            Step::Proven => "password: right".to_owned(),
-            Step::Admitted => "account: may log in from there".to_owned(),
+            Step::Proven => "password: correct".to_owned(),
+            Step::Admitted => "account: allowed from this network and protocol".to_owned(),
             Step::Routed(destination) => {
                 let user_move = destination.user_move.as_ref();
                 format!(
@@ -254,10 +254,10 @@ fn describe(account: &Account) -> String {
         ));
     }
     if let Some(what) = &account.unusable {
-        words.push_str(&format!(", cannot be let in: {}", printable(what)));
+        words.push_str(&format!(", unusable: {}", printable(what)));
     }
     if account.disabled {
-        words.push_str(", switched off (nologin)");
+        words.push_str(", disabled (nologin)");
     }
     if account.allow_nets.is_some() {
         words.push_str(", only from some networks (allow_nets)");

@@ -186,8 +186,8 @@ fn test_tells_step_by_step_why() {
         untimed(&out),
         "store file users: found, scheme plain\n\
          store file users: password fits\n\
-         password: right\n\
-         account: may log in from there\n\
+         password: correct\n\
+         account: allowed from this network and protocol\n\
          route: first-letter, to host mailhost01\n\
          mail server: 192.168.1.22:110\n\
          \n\
@@ -238,7 +238,7 @@ fn test_with_a_broken_configuration_asks_for_nothing() {
     folder.write("auth.toml", "");
     let (out, err, outcome) = folder.run(&["test", "alice"], &[]);
     assert_eq!(out, "");
-    assert!(err.contains("no [[users]]: nobody could log in"));
+    assert!(err.contains("there is no [[users]]: every login would be refused"));
     assert_eq!(outcome, Outcome::BrokenConfig);
 }
 

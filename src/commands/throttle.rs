@@ -38,7 +38,7 @@ pub(super) fn throttle(
     };
     if settings.place == Place::Memory {
         let what = "the counts are in the memory of the server: a restart forgets them; with \
-                    throttle.state = \"sqlite:PATH\" or \"redis://…\" they can be looked at";
+                    throttle.state = \"sqlite:PATH\" or \"redis://…\" this command can read them";
         return Err(CommandError::Input(what.to_owned()));
     }
     let throttle = Throttle::open(settings, Counting::ForLong, None);
@@ -57,7 +57,7 @@ pub(super) fn throttle(
             throttle
                 .forget(&keys, deadline)
                 .map_err(CommandError::Input)?;
-            writeln!(out, "forgotten: {}", keys.len())?;
+            writeln!(out, "cleared: {}", keys.len())?;
         }
     }
     Ok(Outcome::Done)
@@ -129,12 +129,12 @@ pub(super) fn preview(
         Ok(None) => {
             writeln!(
                 out,
-                "throttle: nothing is counted from there (always-allow)"
+                "throttle: failures of this client are not counted (always-allow)"
             )?;
             return Ok(None);
         }
         Err(what) => {
-            writeln!(out, "throttle: the counts cannot be read: {what}")?;
+            writeln!(out, "throttle: the counts are unavailable: {what}")?;
             if settings.go_on {
                 return Ok(None);
             }
@@ -150,11 +150,11 @@ pub(super) fn preview(
     match (client, believed) {
         (None, _) => writeln!(
             out,
-            "throttle: without --client-ip, only what is counted of the login from anywhere:"
+            "throttle: without --client-ip, only the counts of the login:"
         )?,
         (Some(_), None) => writeln!(
             out,
-            "throttle: only the login is counted, as nothing shows that a Client-IP comes from nginx:"
+            "throttle: only the login is counted, because a Client-IP without nginx.key or allowed-fronts is not trusted:"
         )?,
         (Some(_), Some(_)) => {}
     }

@@ -127,7 +127,11 @@ impl Checker<'_> {
         );
         let inbound = self.inbound(&file.inbound, &users, &routes);
         if whole && !any_users {
-            self.report(&(0..0), "users", "no [[users]]: nobody could log in");
+            self.report(
+                &(0..0),
+                "users",
+                "there is no [[users]]: every login would be refused",
+            );
         }
         if whole {
             self.complete(&users, &routes);
@@ -181,7 +185,7 @@ impl Checker<'_> {
             self.report(
                 &(0..0),
                 "routes",
-                "no route: nobody would get to a mail server",
+                "there is no route: no login would get a mail server",
             );
         }
     }

@@ -160,7 +160,7 @@ impl Checker<'_> {
             };
             let twice = servers.iter().any(|other| other.target == server.target);
             if twice {
-                self.report(&span, key, format!("{} stands here twice", server.target));
+                self.report(&span, key, format!("{} is listed twice", server.target));
             }
             servers.push(server);
         }
@@ -241,7 +241,7 @@ impl Checker<'_> {
             ];
             for (word, value) in stray {
                 if let Some(value) = value {
-                    let message = format!("means nothing without {key}.master-login");
+                    let message = format!("has no effect without {key}.master-login");
                     self.report(&value.span(), &format!("{key}.{word}"), message);
                 }
             }

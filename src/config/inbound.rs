@@ -36,8 +36,8 @@ impl Checker<'_> {
         if let Some(only) = known_users_only {
             for users in users.iter().filter(|users| !users.store.knows_its_users()) {
                 let what = match users.store {
-                    StoreConfig::Accept => "takes all recipients for users",
-                    _ => "cannot tell who is a user, and is not asked",
+                    StoreConfig::Accept => "accepts every recipient as a user",
+                    _ => "cannot tell whether a recipient exists, and is not asked",
                 };
                 let message = format!("store {} {what}", users.name);
                 self.warn(&only.span(), "inbound.known-users-only", message);
@@ -60,7 +60,7 @@ impl Checker<'_> {
             let position = position.or(known_users_only.map(Spanned::span));
             let delimiter = inbound.recipient_delimiter.as_ref();
             if let Some(position) = position.or(delimiter.map(Spanned::span)) {
-                let message = "is missing: no mail is taken";
+                let message = "is missing: all incoming mail is refused";
                 self.warn(&position, "inbound.domains", message);
             }
             return None;
@@ -84,7 +84,7 @@ impl Checker<'_> {
         let (text, span) = (delimiters.get_ref(), delimiters.span());
         let fits = |byte: u8| b"!#$&'*+-/=?^_`{|}~.".contains(&byte);
         if text.is_empty() || text.len() > 8 || !text.bytes().all(fits) {
-            let message = "must be 1 to 8 of the characters that can part a user from a tag, such as \"+\" or \"+-\"; \
+            let message = "must be 1 to 8 of the characters that can separate a user from a tag, such as \"+\" or \"+-\"; \
                            letters and digits cannot";
             self.report(&span, "inbound.recipient-delimiter", message);
         }
@@ -98,7 +98,7 @@ impl Checker<'_> {
         let fits = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | 0x80..);
         let label = |label: &str| !label.is_empty() && label.bytes().all(fits);
         if !name.trim_start_matches("*.").split('.').all(label) {
-            let message = "no recipient can be there: not of the form of a domain name";
+            let message = "is not a domain name, so no recipient can be there";
             self.report(&domain.span(), KEY, message);
             return None;
         }

@@ -34,7 +34,7 @@ impl Checker<'_> {
             "trace" => LevelFilter::Trace,
             other => {
                 let message = format!(
-                    "there is no level {other:?}; known levels: \"off\", \"error\", \"warn\", \
+                    "unknown level {other:?}; known levels: \"off\", \"error\", \"warn\", \
                      \"info\", \"debug\", \"trace\""
                 );
                 self.report(&log.level.span(), "log.level", message);

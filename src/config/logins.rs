@@ -14,7 +14,7 @@ use crate::login::rules::LoginRules;
 mod unreached;
 
 /// The message for a duplicate name.
-const DUPLICATE_NAME: &str = "stands here twice, in another case or spelling";
+const DUPLICATE_NAME: &str = "is listed twice, in another case or spelling";
 
 fn bytes(aliases: &BTreeMap<String, String>) -> BTreeMap<Vec<u8>, Vec<u8>> {
     let bytes =
@@ -53,7 +53,8 @@ impl Checker<'_> {
             let checked = self.domain("logins.default-domain", domain)?;
             let stripped = |strip: &String| domain::covers(strip.as_bytes(), checked.as_bytes());
             if strip_domains.iter().any(stripped) {
-                let message = "is one of strip-domains too: logins would lose and get it again";
+                let message =
+                    "is one of strip-domains too: the domain would be removed and added again";
                 self.warn(&domain.span(), "logins.default-domain", message);
             }
             Some(checked)
@@ -117,7 +118,11 @@ impl Checker<'_> {
                 }
             }
             if checked.contains_key(end) {
-                self.report(&span, &key, "is an alias of itself, maybe by others");
+                self.report(
+                    &span,
+                    &key,
+                    "is an alias of itself, directly or through others",
+                );
             } else if checked.get(&name).is_some_and(|next| next != end) {
                 let message = format!("is an alias too, and is not looked up again: write {end:?}");
                 self.report(&span, &key, message);

@@ -68,7 +68,7 @@ pub const MAX_FILE_BYTES: u64 = 1024 * 1024;
 pub const MAX_KEY_FILE_BYTES: u64 = 64 * 1024;
 
 /// The consequence for a host name without a dot that `[hosts]` does not have.
-pub(crate) const DNS_IS_ASKED: &str = ", so DNS is asked for it";
+pub(crate) const DNS_IS_ASKED: &str = ", so it is looked up in DNS";
 
 /// A checked configuration. Only its own files have been opened.
 pub struct Config {

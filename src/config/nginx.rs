@@ -116,7 +116,7 @@ impl Checker<'_> {
                 self.report(
                     &span,
                     KEYS,
-                    "is an empty list: leave it out to ask for no key",
+                    "is an empty list: leave it out to require no key",
                 );
             }
             self.few_keys(&span, KEYS, keys.len());
@@ -207,7 +207,7 @@ impl Checker<'_> {
 
     fn allowed_fronts(&mut self, list: &Spanned<Vec<Spanned<String>>>) -> AllowedFronts {
         if list.get_ref().is_empty() {
-            let message = "is an empty list, and nobody could ask: leave it out to let everybody";
+            let message = "is an empty list, and no front could connect: leave it out to allow all";
             self.report(&list.span(), FRONTS, message);
         }
         if list.get_ref().len() > MAX_FRONTS {

@@ -174,7 +174,7 @@ mod tokens {
                 &oauth.configuration_url,
             ];
             if let Some(given) = given.into_iter().flatten().next() {
-                let message = "is missing, and so is jwks-file: no token would be taken";
+                let message = "is missing, and so is jwks-file: no token would be accepted";
                 self.report(&given.span(), URL, message);
             }
         }
@@ -247,7 +247,7 @@ mod tokens {
                     }
                     return Some(text.clone());
                 }
-                Some("http") if whole => "must start with https://: others could read along",
+                Some("http") if whole => "must start with https://: others could read the traffic",
                 _ => "must be of the form https://host/path",
             };
             self.report(&url.span(), key, message);

@@ -114,7 +114,7 @@ impl Source<'_> {
             };
             let span = error.span;
             let Some(path) = find(table.get_ref(), &span) else {
-                problems.push(self.problem(&span, None, "cannot be understood"));
+                problems.push(self.problem(&span, None, "cannot be parsed"));
                 return File::default();
             };
             let removed = remove(table.get_mut(), &path);

@@ -211,7 +211,7 @@ impl Checker<'_> {
             self.report(&span, &key, why);
         }
         if in_dns && !name.contains('.') {
-            let message = format!("{name:?} is none of [hosts]{DNS_IS_ASKED}");
+            let message = format!("{name:?} is not in [hosts]{DNS_IS_ASKED}");
             self.warn(&span, &key, message);
         }
         id.map_err(|bad| self.report(&span, &key, bad.to_string()))

@@ -28,12 +28,12 @@ pub(super) fn of_syntax(
                 .iter()
                 .any(|mark| line.starts_with(mark)) =>
             {
-                "is left of a merge: keep one of the two versions, and delete such lines"
+                "is a conflict marker of a merge: keep one of the two versions, and delete such lines"
             }
             line if line.starts_with([';', '/', '!', '-', '\'', '%']) => {
-                "is no line of TOML; a comment begins with #"
+                "is not a line of TOML; a comment begins with #"
             }
-            _ => "is no line of TOML: write KEY = VALUE, and # before a comment",
+            _ => "is not a line of TOML: write KEY = VALUE, and # before a comment",
         };
         return (first, what.into());
     }
@@ -132,18 +132,18 @@ fn of_duplicate(text: &str, start: usize, line: impl Fn(usize) -> usize) -> Stri
 /// The correction of a line that toml refuses; `rest` begins at the error.
 fn in_words(message: &str, rest: &str) -> Option<&'static str> {
     let number = rest.starts_with(|first: char| first.is_ascii_digit());
-    let mode = "a number has no leading zero; a file mode stands in quotes, \"0660\"";
-    let address = "an address needs quotes, and a number holds digits only";
+    let mode = "a number cannot start with 0: write a file mode in quotes, such as \"0660\"";
+    let address = "write an address in quotes, and a number with digits only";
     Some(match message {
         _ if message.starts_with("invalid unquoted key") => {
-            "a name with other characters than letters, digits, `-` and `_` needs quotes"
+            "write a name in quotes if it has other characters than letters, digits, `-` and `_`"
         }
-        "key with no value, expected `=`" => "is no line of TOML: write KEY = VALUE",
+        "key with no value, expected `=`" => "is not a line of TOML: write KEY = VALUE",
         "string values must be quoted, expected literal string" if number => {
-            "a number has no unit, and everything else needs quotes"
+            "write a number without a unit, and a text in quotes"
         }
         "string values must be quoted, expected literal string" => {
-            "a text needs quotes; what is switched on or off is true or false, without"
+            "write a text in quotes, and true or false without quotes"
         }
         _ if message.starts_with("invalid boolean") => "write true or false, in small letters",
         _ if message.starts_with("unexpected leading zero") => mode,

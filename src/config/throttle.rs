@@ -279,7 +279,7 @@ impl Checker<'_> {
                     Kind::Sentinels(_) => "rediss-sentinel",
                     Kind::Cluster => "rediss-cluster",
                 };
-                let message = format!("what goes there is not encrypted: use {scheme}://");
+                let message = format!("the connection is not encrypted: use {scheme}://");
                 self.warn(&span, KEY, message);
             }
             let port = address.endpoints.iter().find_map(Endpoint::local_port);

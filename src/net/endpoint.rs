@@ -31,7 +31,7 @@ impl Endpoint {
     /// Parses `host`, `host:port`, `[address]` or `[address]:port`; the host is a DNS name or an
     /// address. The error says why the text is not valid.
     pub fn parse(authority: &str, default_port: NonZeroU16) -> Result<Self, String> {
-        const PORT: &str = "has no port from 1 to 65535; an IPv6 address stands in [brackets]";
+        const PORT: &str = "has no port from 1 to 65535; write an IPv6 address in [brackets]";
         let host_port = HostPort::read(authority).map_err(|bad| match bad {
             BadHostPort::UnclosedBracket => "has no ] after the address",
             BadHostPort::TextAfterBracket => PORT,

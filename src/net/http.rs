@@ -29,7 +29,7 @@ const LONGEST: Duration = Duration::from_secs(60);
 pub fn endpoint_of(url: &str) -> Result<Endpoint, String> {
     const HTTP: NonZeroU16 = NonZeroU16::new(80).unwrap();
     const HTTPS: NonZeroU16 = NonZeroU16::new(443).unwrap();
-    let uri: Uri = url.parse().map_err(|_| "is no URL".to_owned())?;
+    let uri: Uri = url.parse().map_err(|_| "is not a URL".to_owned())?;
     let usual = match uri.scheme_str() {
         Some("https") => HTTPS,
         _ => HTTP,

@@ -23,7 +23,7 @@ pub fn check(path: &Path, listener: u32, expected: Option<u32>) -> io::Result<()
     Err(io::Error::new(
         io::ErrorKind::PermissionDenied,
         format!(
-            "{}: user {listener} listens there, who must not: if this is the server, name its user \
+            "{}: user {listener} listens there, which is not allowed: if this is the server, name its user \
              in socket-user",
             path.display()
         ),

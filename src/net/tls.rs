@@ -44,7 +44,7 @@ impl CaFile {
             .collect::<Result<Vec<_>, _>>()
             .map_err(|error| named(&error))?;
         if certificates.is_empty() {
-            return Err(named(&"there is no certificate in it"));
+            return Err(named(&"it contains no certificate"));
         }
         Ok(certificates)
     }

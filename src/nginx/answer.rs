@@ -218,7 +218,7 @@ pub enum Unwritable {
 impl fmt::Display for Unwritable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Value(header) => write!(f, "the value of {header} cannot stand in a header"),
+            Self::Value(header) => write!(f, "the value of {header} cannot be written in a header"),
             Self::TooLong => write!(f, "the answer would be over {MAX_ANSWER_BYTES} bytes long"),
         }
     }

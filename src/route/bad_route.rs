@@ -51,7 +51,7 @@ impl fmt::Display for BadRoute {
                 "a login has at most {MAX_LOGIN_BYTES} bytes and no control characters"
             ),
             Self::Flaw(flaw) => f.write_str(flaw),
-            Self::Twice => f.write_str("stands here twice, in another case or spelling"),
+            Self::Twice => f.write_str("is listed twice, in another case or spelling"),
             Self::Letter(letter) => write!(
                 f,
                 "{letter:?} is neither an ASCII letter nor a digit; write sets and ranges such as \

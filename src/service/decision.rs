@@ -158,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn who_got_in_as_whom_and_by_what() {
+    fn the_login_master_and_method_are_logged() {
         let line = Decision {
             user: Some(b"alice@example.org"),
             app_password: Some("old \"phone\""),
@@ -169,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_said_of_a_store_is_escaped_once() {
+    fn the_detail_of_a_store_is_escaped_once() {
         let said = Refusal::Temporary(Trouble::Store("the attribute's \"value\"".to_owned()));
         let line = decision(b"o'brien", Some(&said)).to_string();
         assert!(line.contains(r#"login="o'brien" "#), "{line}");

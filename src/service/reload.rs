@@ -55,7 +55,7 @@ const LOAD: Duration = Duration::from_secs(1);
 const SIGNAL: Duration = Duration::from_secs(8);
 
 /// The text in the log about a version that is not used.
-const KEPT: &str = "the version before stays in force";
+const KEPT: &str = "the previous version stays in force";
 
 /// The current service, if there is one, with the state for reloading it.
 pub struct ReloadingService(Arc<Inner>);
@@ -193,7 +193,7 @@ impl Inner {
             self.load_configuration();
         };
         if catch_unwind(AssertUnwindSafe(check_files)).is_err() {
-            log::error!("looking for changed files failed by a bug");
+            log::error!("this is a bug: checking for changed files panicked");
         }
         self.soon.store(self.is_busy(), Ordering::Relaxed);
     }

@@ -202,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn so_many_are_let_in_at_once_and_each_makes_room_when_it_goes() {
+    fn the_limit_admits_as_many_questions_as_it_has_permits() {
         let breaker = breaker(2);
         let most = breaker.most;
         let enter = || breaker.enter(Requester::default());
@@ -236,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn one_that_hangs_is_asked_once_a_second_until_it_answers() {
+    fn an_open_circuit_probes_once_a_second_until_an_answer() {
         let breaker = breaker(9);
         let now = unanswered(&breaker, Instant::now(), seconds(4));
         let first = breaker.enter_at(now).unwrap();
@@ -254,7 +254,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_long_ago_counts_no_more() {
+    fn old_failures_do_not_count() {
         let breaker = breaker(9);
         let now = unanswered(&breaker, Instant::now(), seconds(4));
         let later = now + seconds(6);
@@ -262,7 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn who_fails_soon_or_only_for_some_is_asked_as_ever() {
+    fn fast_or_single_failures_do_not_open_the_circuit() {
         let quick = breaker(9);
         let now = unanswered(&quick, Instant::now(), SLOW_FAILURE / 2);
         let _all: Vec<_> = (0..9).map(|_| quick.enter_at(now).unwrap()).collect();

@@ -47,7 +47,7 @@ pub fn start() {
         let named = std::env::var_os(LEVEL_VARIABLE).filter(|word| !word.is_empty());
         if let (Some(word), None) = (named, named_level()) {
             log::warn!(
-                "{LEVEL_VARIABLE}: there is no level {word:?}; known levels: off, error, warn, info, \
+                "{LEVEL_VARIABLE}: unknown level {word:?}; known levels: off, error, warn, info, \
                  debug, trace; it is ignored"
             );
         }

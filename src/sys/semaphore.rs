@@ -12,7 +12,7 @@ use crate::login::Network;
 
 pub mod machine;
 
-/// Every so many turns, the longest waiter is next: new networks and logins must not delay the
+/// After this many permits, the longest waiter is next: new networks and logins must not delay the
 /// others forever.
 const OLDEST_EVERY: u64 = 4;
 

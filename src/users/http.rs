@@ -112,7 +112,7 @@ impl Url {
             _ => return Err(FORMS.to_owned()),
         };
         if url.userinfo.is_some() {
-            return Err("cannot hold a user or password".to_owned());
+            return Err("must not contain a user or password".to_owned());
         }
         if url.behind.starts_with('#') {
             return Err(FORMS.to_owned());

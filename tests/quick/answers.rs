@@ -1,5 +1,5 @@
 //! No request and no data of a store whatsoever makes an answer that nginx would misread, and
-//! nobody gets in whom no store let in.
+//! no login is accepted that no store accepted.
 
 use nginx_mail_auth::front::params::Params;
 use nginx_mail_auth::secret::Password;
@@ -14,7 +14,7 @@ const CASES: u64 = 1_000_000;
 const KEY: &str = "the key of a test, long enough for one";
 
 #[test]
-fn answers_obey_all_rules_and_ok_means_that_a_store_said_yes() {
+fn answers_obey_all_rules_and_ok_means_that_a_store_accepted() {
     std::thread::scope(|scope| {
         let worlds = [
             (20_260_101, None, Codes::Few),
@@ -159,7 +159,7 @@ impl UserStore for Buggy {
         self.reaches(Step::Find);
         let account = Account {
             passwords: Passwords::AskStore,
-            // Of a host that nobody knows the log says where the store has it.
+            // For an unknown host, the log names where the store has it.
             host: (self.0 == Step::HostField).then(|| "nowhere".to_owned()),
             ..Account::default()
         };

@@ -108,9 +108,9 @@ fn arguments_are_not_looked_at_under_cgi() {
             stdout(&output).starts_with("Auth-Status: OK\n"),
             "{argument}"
         );
-        // The log tells the administrator which file counts in its place.
+        // The log names the file that is used instead.
         let said = format!(
-            " WARN nginx-mail-auth[PID]: arguments are not looked at under CGI, as a client can write \
+            " WARN nginx-mail-auth[PID]: arguments are ignored under CGI, as a client can write \
              them (RFC 3875, 4.4); configuration: {}/examples/php-script.toml (named by \
              NGINX_MAIL_AUTH_CONFIG); to name another, set NGINX_MAIL_AUTH_CONFIG\n",
             env!("CARGO_MANIFEST_DIR")
@@ -152,7 +152,7 @@ fn the_log_says_which_configuration_counts_and_why() {
     let variable = "NGINX_MAIL_AUTH_CONFIG";
     let debug = |said: &str| format!(" DEBUG nginx-mail-auth[PID]: {said}");
     let error = |said: &str| format!(" ERROR nginx-mail-auth[PID]: {said}");
-    // Of each request it is said only on demand, of one that fails always.
+    // It is logged for each request only on demand, and always for one that fails.
     let found = without_pid(&log(program().env(variable, &good).env(level, "debug")));
     assert!(found.contains(&debug(&by_variable(&good))), "{found}");
     let found = without_pid(&log(program()
@@ -241,7 +241,7 @@ fn any_descriptor_0_that_does_not_listen_is_cgi() {
 }
 
 #[test]
-fn a_large_body_that_nobody_reads_does_not_hold_the_answer_up() {
+fn a_large_unread_body_does_not_delay_the_answer() {
     let mut child = with_example()
         .envs(ALICE)
         .stdin(Stdio::piped())

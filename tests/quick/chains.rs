@@ -20,12 +20,12 @@ fn the_rules_make_one_login_of_many() {
         );
         assert_eq!(login(&dir, typed, "Secret"), refused("wrong-password"));
     }
-    // As it is already, nginx need not be told.
+    // It is unchanged, so nginx gets no Auth-User.
     assert_eq!(
         login(&dir, "alice@example.org", "secret"),
         (OK.to_owned(), "accepted".to_owned())
     );
-    // What the store says goes before the rules.
+    // The answer of the store overrides the rules.
     assert_eq!(login(&dir, "BOB", "secret"), accepted("robert"));
     assert_eq!(
         login(&dir, &"a".repeat(250), "secret"),
@@ -34,7 +34,7 @@ fn the_rules_make_one_login_of_many() {
 }
 
 #[test]
-fn a_master_logs_in_as_somebody_else_and_nobody_else_does() {
+fn only_a_master_logs_in_as_another_user() {
     let users = "alice:{PLAIN}secret\noff:{PLAIN}secret::::::nologin\n\
                  office:{PLAIN}secret::::::allow_nets=198.51.100.0/24\nodd*name:{PLAIN}secret\n";
     let dir = folder(
@@ -146,7 +146,7 @@ fn app_passwords_work_within_their_limits() {
 }
 
 #[test]
-fn a_chain_goes_on_where_it_is_told_to() {
+fn a_chain_asks_the_next_store_as_configured() {
     let dir = TempDir::new();
     dir.write("first", "alice:{PLAIN}secret-one\nbad:{ROT13}x\n");
     dir.write("second", "alice:{PLAIN}secret-two\nbad:{PLAIN}secret-two\n");
@@ -181,9 +181,9 @@ fn a_chain_goes_on_where_it_is_told_to() {
     assert_eq!(login(&dir, "alice", "secret-two"), ok);
 }
 
-/// Whoever checks nothing leaves that to the mail server, which must see what was typed.
+/// A store that checks no password leaves that to the mail server, which must get what was typed.
 #[test]
-fn a_master_login_is_never_used_for_a_password_that_nobody_has_checked() {
+fn a_master_login_is_never_used_for_an_unchecked_password() {
     let dir = TempDir::new();
     dir.write("master", "secret-of-master\n");
     dir.write(
@@ -218,7 +218,7 @@ fn hashes_are_counted_across_processes() {
     dir.write("users", format!("alice:{hash}\n"));
     let ok = (OK.to_owned(), "accepted".to_owned());
     assert_eq!(login(&dir, "alice", "secret"), ok);
-    // Somebody else is in the only place, and stays.
+    // Another login has the only permit, and keeps it.
     let lock = std::fs::File::open(dir.path().join("locks/hash-0.lock")).unwrap();
     rustix::fs::flock(&lock, rustix::fs::FlockOperation::LockExclusive).unwrap();
     let busy = (TEMPORARY.to_owned(), "busy".to_owned());

@@ -132,9 +132,9 @@ fn files_that_come_change_and_go_count_in_a_server_that_runs() {
     fs::remove_file(&path).unwrap();
     until("alice@new.example", "third", REFUSED);
     assert_eq!(server.ask("alice@example.org", "secret"), yes);
-    let gone = "it is gone, and with it the users of the domain";
+    let gone = "the file was removed, and with it the users of the domain";
     assert_eq!(server.log().matches(gone).count(), 1);
-    // A folder that cannot be trusted is no reason to forget anybody, or to take anything.
+    // An untrusted folder neither removes users nor adds any.
     let folder = server.dir.path().join("domains");
     fs::set_permissions(&folder, Permissions::from_mode(0o777)).unwrap();
     wait_until("it is said", || {
@@ -179,7 +179,7 @@ fn a_broken_file_costs_its_own_domain_only() {
 
 #[test]
 fn files_that_come_later_can_be_read_in_the_sandbox() {
-    // A server shuts itself in unless it is told not to.
+    // A server enters the sandbox unless it is configured not to.
     let config = CONFIG.replace("domains/{domain}", "domains/{domain}/passwd");
     let dir = folder();
     fs::create_dir_all(dir.path().join("domains/below.example")).unwrap();

@@ -143,10 +143,7 @@ fn one_login_in_two_spellings_is_there_twice() {
     dir.write("auth.toml", [CONFIG, twice].concat());
     let (text, code) = check(&dir);
     assert_eq!(code, Some(78));
-    assert!(
-        text.contains("carol.Example\": stands here twice"),
-        "{text}"
-    );
+    assert!(text.contains("carol.Example\": is listed twice"), "{text}");
 }
 
 #[cfg(feature = "servers")]
@@ -244,7 +241,7 @@ fn names_that_match_nobody_are_errors_that_say_what_to_write() {
         (
             "\"*.Example.org\" =",
             "\"/^a.*/\" =",
-            "routes.domain.\"/^a.*/\": is a pattern, which is not understood",
+            "routes.domain.\"/^a.*/\": is a pattern, and patterns are not supported",
         ),
         (
             "[routes.domain]",
@@ -254,7 +251,7 @@ fn names_that_match_nobody_are_errors_that_say_what_to_write() {
         (
             "[routes.domain]",
             "[routes.login]\n\"*@a.example\" = \"192.0.2.5\"\n[routes.domain]",
-            "is no login: for all of a domain write \"a.example\" in [routes.domain]",
+            "is not a login: for all logins of a domain write \"a.example\" in [routes.domain]",
         ),
         (
             "[routes.domain]",
@@ -279,7 +276,7 @@ fn names_that_match_nobody_are_errors_that_say_what_to_write() {
         (
             "[routes]",
             "\"a.example.org\" = \"alias.example\"\n[routes]",
-            "is an alias of itself, maybe by others",
+            "is an alias of itself, directly or through others",
         ),
         (
             "[routes]",
@@ -289,7 +286,7 @@ fn names_that_match_nobody_are_errors_that_say_what_to_write() {
         (
             "[routes]",
             "[logins.aliases]\n\"@a.example\" = \"bob\"\n[routes]",
-            "for all of a domain write \"a.example\" in [logins.domain-aliases]",
+            "for all logins of a domain write \"a.example\" in [logins.domain-aliases]",
         ),
     ] {
         let dir = TempDir::new();
@@ -329,7 +326,7 @@ fn what_counts_otherwise_than_it_looks_is_a_warning() {
         (
             "[routes]\n",
             "[inbound]\nrecipient-delimiter = \"+\"\n[routes]\n",
-            "inbound.domains: is missing: no mail is taken",
+            "inbound.domains: is missing: all incoming mail is refused",
         ),
     ] {
         let dir = TempDir::new();

@@ -34,7 +34,7 @@ fn each_command_ends_with_the_status_that_the_manual_page_names() {
         (&["route", "nobody"], 1, 78, 78),
         // Without a password it fails.
         (&["test", "alice"], 1, 78, 78),
-        // It has nowhere to listen, and says so first.
+        // It has no address to listen on, which is reported first.
         (&["serve"], 1, 78, 1),
         // It needs no stores: the counts of a server cannot be read.
         (&["throttle", "list"], 1, 78, 1),

@@ -1,4 +1,4 @@
-//! Who may ask: keys, fronts, and what everybody else gets.
+//! Allowed fronts and keys, and the answers to all other requests.
 
 use crate::support::front_keys::*;
 use std::io::Read as _;
@@ -46,7 +46,7 @@ fn cgi(config: &str, variables: &[(&str, &str)]) -> (String, String) {
 }
 
 #[test]
-fn under_cgi_who_may_not_ask_gets_the_answer_to_a_wrong_password() {
+fn under_cgi_a_front_that_is_not_allowed_gets_the_answer_to_a_wrong_password() {
     let both = "keys = [\"new-marker\", \"old-marker\"]\nkey-header = \"X-Mail-Front\"\n\
                 allowed-fronts = [\"127.0.0.0/8\", \"2001:db8::/64\"]";
     let key = |key| ("HTTP_X_MAIL_FRONT", key);
@@ -104,7 +104,7 @@ fn under_cgi_who_may_not_ask_gets_the_answer_to_a_wrong_password() {
 }
 
 #[test]
-fn over_tcp_who_may_not_ask_is_closed_at_once_and_named() {
+fn over_tcp_a_front_that_is_not_allowed_is_closed_at_once_and_logged() {
     let (serving, address) = over_tcp("allowed-fronts = [\"127.0.0.1\", \"127.0.1.0/24\"]", &[]);
     for (source, served) in [
         ([127, 0, 0, 1], true),
@@ -112,7 +112,7 @@ fn over_tcp_who_may_not_ask_is_closed_at_once_and_named() {
         ([127, 0, 2, 1], false),
         ([127, 0, 0, 2], false),
     ] {
-        // What it says of itself does not count.
+        // Its own claims are not trusted.
         let asked = ask_from(
             source.into(),
             address,
@@ -122,7 +122,7 @@ fn over_tcp_who_may_not_ask_is_closed_at_once_and_named() {
         assert_eq!(asked, expected, "{source:?}");
     }
     let line = " WARN nginx-mail-auth[";
-    let what = "closed a connection from 127.0.2.1, which may not ask";
+    let what = "closed a connection from 127.0.2.1, which is not allowed";
     wait_until("it is logged", || {
         let log = serving.log();
         log.lines()
@@ -152,7 +152,7 @@ fn a_list_of_web_servers_in_the_environment_must_allow_as_well() {
 }
 
 #[test]
-fn the_list_is_reloaded_even_where_nobody_gets_through() {
+fn the_list_is_reloaded_even_if_it_refuses_all_fronts() {
     let (serving, address) = over_tcp("allowed-fronts = [\"127.0.0.9\"]", &[]);
     assert_eq!(
         ask_from([127, 0, 0, 1].into(), address, &login(&[])),
@@ -179,7 +179,7 @@ fn the_list_is_reloaded_even_where_nobody_gets_through() {
 #[test]
 fn a_socket_of_our_own_is_a_front_if_it_is_listed() {
     let listed = Serving::listening(&config("allowed-fronts = [\"unix\"]"), USERS);
-    // Whoever may write to it is believed, whatever it says of who asked.
+    // A process that can write to it is trusted, whatever it says about the client.
     let variables = login(&[("REMOTE_ADDR", "192.0.2.66")]);
     assert_eq!(listed.answer(&variables), ACCEPTED);
     let others = Serving::listening(&config("allowed-fronts = [\"127.0.0.1\"]"), USERS);
@@ -188,12 +188,12 @@ fn a_socket_of_our_own_is_a_front_if_it_is_listed() {
     let mut answer = Vec::new();
     let _ = client.read_to_end(&mut answer);
     assert_eq!(answer, b"");
-    let what = "closed a connection from a Unix socket, which may not ask";
+    let what = "closed a connection from a Unix socket, which is not allowed";
     wait_until("it is logged", || others.log().contains(what));
 }
 
 #[test]
-fn on_a_socket_of_the_web_server_it_says_who_asked() {
+fn on_a_socket_of_the_web_server_it_names_the_peer() {
     let serving = Serving::inheriting(&config("allowed-fronts = [\"127.0.0.1\", \"unix\"]"));
     serving.dir.write("users", USERS);
     wait_until("the users", || {
@@ -209,7 +209,7 @@ fn on_a_socket_of_the_web_server_it_says_who_asked() {
 }
 
 #[test]
-fn who_connects_over_tcp_without_the_key_is_named_by_its_own_address() {
+fn a_front_without_the_key_is_logged_by_its_own_address() {
     let (serving, address) = over_tcp("key = \"marker-key\"", &[]);
     let variables = login(&[("REMOTE_ADDR", "192.0.2.66")]);
     let asked = ask_from([127, 0, 0, 5].into(), address, &variables);
@@ -220,7 +220,7 @@ fn who_connects_over_tcp_without_the_key_is_named_by_its_own_address() {
 }
 
 #[test]
-fn serve_says_so_where_anybody_may_ask() {
+fn serve_warns_if_all_fronts_are_accepted() {
     let hint = |serving: &Serving| {
         serving
             .log()
@@ -251,7 +251,7 @@ fn on_descriptor_0_an_unusable_list_of_web_servers_is_the_temporary_failure() {
     }
     assert_eq!(serving.ended(), None);
     let log = serving.log();
-    let line = "FCGI_WEB_SERVER_ADDRS is no list of addresses";
+    let line = "FCGI_WEB_SERVER_ADDRS is not a list of addresses";
     assert_eq!(log.matches(line).count(), 1, "{log}");
     assert!(
         log.contains("every login gets the temporary failure"),
@@ -286,7 +286,7 @@ fn a_listener_on_descriptor_0_is_asked_for_its_peers_too() {
 
 #[cfg(feature = "servers")]
 #[test]
-fn no_store_is_asked_for_who_may_not_ask() {
+fn no_store_is_asked_for_a_front_that_is_not_allowed() {
     let store = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     store.set_nonblocking(true).unwrap();
     let url = format!("imap://{}", store.local_addr().unwrap());

@@ -1,4 +1,4 @@
-//! Holes that others had, tried here. SECURITY.md says which, and names the test of each.
+//! Attacks that worked against other programs. SECURITY.md lists them with their tests.
 
 use std::fs;
 use std::os::unix::net::UnixStream;
@@ -190,7 +190,7 @@ fn no_secret_is_compared_by_an_ordinary_comparison() {
     let mut looked_at = 0;
     for path in sources(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src")) {
         let text = fs::read_to_string(&path).unwrap();
-        // Tests stand last, and have no secrets.
+        // Tests are at the end of a file, and have no secrets.
         let code = text.split("#[cfg(test)]").next().unwrap();
         for (number, line) in code.lines().enumerate() {
             let revealed = line.contains("reveal()") || line.contains("expected_digest");
@@ -211,7 +211,7 @@ fn sources(folder: &Path) -> Vec<std::path::PathBuf> {
     let mut all = Vec::new();
     for entry in fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
-        // Whoever runs a command typed the secret.
+        // The user of a command typed the secret.
         let left_out = ["tests.rs", "tests", "commands"];
         if left_out.iter().any(|name| path.ends_with(name)) {
             continue;

@@ -66,7 +66,7 @@ const SOON: Duration = Duration::from_secs(3);
 
 #[cfg(feature = "servers")]
 #[test]
-fn who_was_taken_out_waits_for_no_database_no_name_and_no_other_file() {
+fn a_removal_waits_for_no_database_no_name_and_no_other_file() {
     let silent = Silent::new(3);
     let config = format!(
         "{}{CONFIG}[hosts]\nlost = {{ address = \"no-such-host.invalid\" }}\n",
@@ -114,7 +114,7 @@ fn a_store_that_has_not_changed_is_kept_and_a_new_one_is_hardly_waited_for() {
     assert!(took < SOON, "{took:?}");
     assert_eq!(silent.connections.load(Ordering::SeqCst), connections);
 
-    // Other databases, which do not answer either: the rest counts all the same.
+    // Other databases, which do not answer either: the rest is still loaded.
     server.replace("auth.toml", &config(&others, "192.0.2.3"));
     let took = until(&server, "alice", "one", &accepted("192.0.2.3"));
     assert!(took < SOON + Duration::from_secs(1), "{took:?}");
@@ -154,11 +154,11 @@ fn a_broken_file_holds_up_no_other_one() {
         assert_eq!(server.ask("bob", "two"), accepted(HOST));
         server
             .log()
-            .matches("the version before stays in force")
+            .matches("the previous version stays in force")
             .count()
             >= 2
     });
-    // Mended one after the other.
+    // Corrected one after the other.
     server.replace("more", "carol:{PLAIN}four\n");
     until(&server, "carol", "four", &accepted(HOST));
     server.replace(
@@ -212,7 +212,7 @@ fn a_fifo_in_the_place_of_a_file_holds_up_no_other_one() {
     wait_until("alice is out", || ask("alice", "one") == REFUSED);
 }
 
-/// Writes half a file in its place, asks for as long as somebody may pause, and writes the rest.
+/// Writes half a file in place, sends requests during a pause, and writes the rest.
 #[track_caller]
 fn in_halves(server: &Serving, name: &str, [first, rest]: [&str; 2], mut meanwhile: impl FnMut()) {
     let mut file = File::create(server.dir.path().join(name)).unwrap();
@@ -241,7 +241,7 @@ fn half_a_line_is_never_in_force() {
     });
     let log = server.log();
     assert!(
-        log.contains("users: no line feed at the end of its last line"),
+        log.contains("users: its last line has no line feed"),
         "{log}"
     );
     wait_until("the whole", || {
@@ -325,7 +325,7 @@ fn soon(what: &str, so: impl FnMut() -> bool) {
     assert!(took < NOTICED, "{what}: {took:?}");
 }
 
-/// Who can write a file, or a folder on the way to it, decides who gets in.
+/// A user who can write a file, or a folder on the way to it, could accept any login.
 #[test]
 fn a_changed_owner_or_mode_of_a_file_or_a_folder_counts_within_a_second() {
     let config = CONFIG.replace("\"users\"", "\"more/folder/users\"");
@@ -392,7 +392,7 @@ fn a_changed_owner_or_mode_of_a_file_or_a_folder_counts_within_a_second() {
     }
 }
 
-/// At the start nothing was read of a file that was refused; it is watched all the same.
+/// A file that was refused at the start is watched like the others.
 #[test]
 fn what_keeps_a_server_from_its_first_configuration_is_watched() {
     let config = format!("{CONFIG}[nginx]\nkey-file = \"more/key\"\n");

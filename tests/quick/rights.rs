@@ -38,7 +38,7 @@ fn program(folder: &TempDir, words: &[&str]) -> Command {
     command
 }
 
-/// Exit code, and what it says without the folder.
+/// The exit code, and the output without the folder.
 fn run(folder: &TempDir, words: &[&str]) -> (i32, String) {
     let Output {
         status,
@@ -84,7 +84,7 @@ fn a_file_that_the_service_may_not_read_is_found_by_root() {
         (0, "auth.toml: ok\n".to_owned())
     );
     assert_eq!(run(&folder, &["route", "alice", "--user=nobody"]).0, 0);
-    // Root has said whose rights it means.
+    // Root has named the user.
     assert_eq!(
         run(&folder, &["check", "--user", "root"]),
         (0, "auth.toml: ok\n".to_owned())

@@ -133,7 +133,7 @@ fn a_new_file_in_another_folder_is_refused_and_the_version_before_stays() {
     ] {
         let before = server.log().len();
         server.replace("auth.toml", &config);
-        let expected = format!("{place}{what}; the version before stays in force");
+        let expected = format!("{place}{what}; the previous version stays in force");
         wait_until(&expected, || {
             old();
             server.log()[before..].contains(" ERROR ")

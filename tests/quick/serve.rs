@@ -41,7 +41,7 @@ fn a_changed_password_file_counts_without_a_signal() {
 }
 
 #[test]
-fn who_was_taken_out_is_not_let_in_once_more() {
+fn a_removed_user_is_never_accepted_again() {
     let server = Serving::listening(CONFIG, "alice:{PLAIN}one\nbob:{PLAIN}two\n");
     assert_eq!(server.ask("alice", "one"), accepted("192.0.2.1"));
     server.replace("users", "bob:{PLAIN}two\n");
@@ -102,7 +102,7 @@ fn a_broken_version_is_reported_once_with_its_place_and_the_old_one_stays() {
             assert_eq!(server.ask("alice", "one"), accepted("192.0.2.1"));
             !reports().is_empty()
         });
-        // Another look finds the same and says nothing.
+        // Another check finds the same and logs nothing.
         let looked = Instant::now();
         wait_until("some looks", || {
             assert_eq!(server.ask("alice", "one"), accepted("192.0.2.1"));
@@ -112,7 +112,7 @@ fn a_broken_version_is_reported_once_with_its_place_and_the_old_one_stays() {
         assert_eq!(reports.len(), 1, "{reports:?}");
         assert!(reports[0].contains(place), "{place}: {reports:?}");
         assert!(
-            reports[0].ends_with("the version before stays in force"),
+            reports[0].ends_with("the previous version stays in force"),
             "{reports:?}"
         );
     }
@@ -133,7 +133,7 @@ fn a_file_that_others_may_write_is_not_taken() {
 }
 
 /// Both versions let alice in with one password and bob with another; an answer that mixed them
-/// would let somebody in with the other's, or lead to the other's host.
+/// would accept a login with the password of the other, or choose the host of the other.
 #[test]
 fn no_answer_mixes_versions_and_no_request_fails_while_files_change() {
     let server = Serving::listening(CONFIG, "alice:{PLAIN}one:::::: host=192.0.2.11\n");
@@ -223,7 +223,7 @@ fn it_ends_with_0_and_removes_its_socket() {
 }
 
 #[test]
-fn who_does_not_show_the_key_is_refused_and_named() {
+fn a_request_without_the_key_is_refused_and_logged() {
     let config = format!("[nginx]\nkey = \"marker-key\"\n{CONFIG}");
     let server = Serving::listening(&config, "alice:{PLAIN}one\n");
     let with_key = |key: &str| {

@@ -167,7 +167,7 @@ fn all_tests() -> Vec<(String, Vec<String>)> {
     .concat()
 }
 
-/// What stands between backquotes.
+/// The text between backquotes.
 fn code_spans(text: &str) -> impl Iterator<Item = &str> {
     text.lines()
         .flat_map(|line| line.split('`').skip(1).step_by(2))

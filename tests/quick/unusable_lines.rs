@@ -1,4 +1,4 @@
-//! Lines of a password file that cannot be used, and locks: whom they keep out, and what is said.
+//! Unusable and locked lines of a password file: the logins that they refuse, and the messages.
 
 use std::fs::{self, File};
 use std::os::unix::fs::PermissionsExt as _;
@@ -18,7 +18,7 @@ const ROUTES: &str = "[routes]\ndefault = \"192.0.2.1\"\n";
 const HASH: &str = "$6$saltstring$IRIIqqH3Y5kPxzhBnkkWaBDMdJzSMQFuVI0eV7HjlPR4nSuudaQjfExPFPBLIRNxtuVDmJ\
                     .qQe6HkWmBH8vfC.";
 
-/// Logins that nobody may use any longer, with what became of the lines. `secret` was the password of each.
+/// Logins that must be refused, with the lines that do it. `secret` was the password of each.
 fn locked() -> Vec<(String, String)> {
     let fields = [
         format!("{{CRYPT}}!{HASH}"),
@@ -65,7 +65,7 @@ fn config() -> String {
 }
 
 #[test]
-fn a_user_who_was_locked_in_any_way_is_out_though_other_lines_are_broken() {
+fn a_locked_user_is_refused_even_if_other_lines_are_broken() {
     let locked = locked();
     let mut users = "alice:{PLAIN}secret\ntwice:{PLAIN}secret\nbare:{PLAIN}secret\n".to_owned();
     for (login, _) in &locked {
@@ -104,7 +104,7 @@ fn a_user_who_was_locked_in_any_way_is_out_though_other_lines_are_broken() {
 }
 
 #[test]
-fn the_last_user_who_is_taken_out_is_out() {
+fn the_last_user_of_a_file_can_be_removed() {
     let server = Serving::listening(&config(), "alice:{PLAIN}secret\n");
     assert_eq!(server.ask("alice", "secret"), accepted(HOST));
     server.replace("users", "# alice:{PLAIN}secret\n");
@@ -211,7 +211,7 @@ fn no_later_store_lets_a_login_in_whose_line_is_broken() {
     }
 }
 
-/// As above; what the log says is no wrong password either.
+/// As above; the log does not name a wrong password either.
 #[test]
 fn app_passwords_beside_a_broken_line_let_in_and_open_no_later_store() {
     let dir = TempDir::new();
@@ -306,7 +306,7 @@ fn users_do_not_wait_for_app_passwords_that_cannot_be_used() {
         assert_eq!(server.ask("alice", "phone"), accepted(HOST), "{broken}");
         assert_eq!(server.ask("alice", "ph"), REFUSED, "{broken}");
     }
-    let kept = "the app passwords before stay in force, the users are loaded";
+    let kept = "the previous app passwords stay in force, the users are loaded";
     assert!(server.log().contains(kept), "{}", server.log());
 }
 

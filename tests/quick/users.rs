@@ -1,4 +1,4 @@
-//! Who gets in by a password file, and what the others are told and the log says.
+//! Logins of a password file: the answers to accepted and refused logins, and the log.
 
 use std::process::Stdio;
 

@@ -274,7 +274,7 @@ fn strangers_are_found_by_the_second_jail_only() {
     }
     let dir = TempDir::new();
     let closed = "2026-11-24T23:57:08Z WARN nginx-mail-auth[7]: closed a connection from \
-                  192.0.2.9, which may not ask (and 3 more times before)\n";
+                  192.0.2.9, which is not allowed (and 3 more times before)\n";
     assert_eq!(
         found_in(&dir, closed, "strangers"),
         [IpAddr::from([192, 0, 2, 9])]

@@ -6,7 +6,7 @@ use std::process::Command;
 
 /// A folder that cannot be used bounds nothing, and keeps nobody out.
 #[test]
-fn the_files_of_the_places_belong_to_whoever_the_folder_belongs_to() {
+fn the_lock_files_belong_to_the_owner_of_the_folder() {
     use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown};
     let dir = folder(
         "[limits]\nmax-hashes = 2\nhash-locks = \"locks\"",

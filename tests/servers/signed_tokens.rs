@@ -154,7 +154,7 @@ fn new_keys_count_without_a_restart_and_broken_ones_never() {
     assert_ne!(status(&old), "Auth-Status: OK");
 }
 
-/// Providers publish such sets; `check` says which key of them is of no use.
+/// Providers publish such sets; `check` says which key of them has no effect.
 #[test]
 fn a_key_that_is_of_no_use_costs_itself_only() {
     let dir = TempDir::new();

@@ -80,7 +80,7 @@ fn a_stopped_prompt_gives_the_echo_back_and_takes_it_again() {
 }
 
 #[test]
-fn the_rest_of_a_password_that_is_too_long_is_left_to_nobody() {
+fn the_rest_of_a_too_long_password_is_discarded() {
     let told = at_a_terminal(&format!("type:{}", "x".repeat(2000)), HASH);
     assert!(
         told.starts_with("ended 1\nmodes as before\nleft 0\n"),

@@ -34,7 +34,7 @@ fn busy_it_finishes_what_it_has_in_hand() {
         for _ in 0..20 {
             std::mem::forget(silent.accept().unwrap());
         }
-        // Whoever asks for the bounds of the server is not kept waiting.
+        // A request for the limits of the server (FCGI_GET_VALUES) is answered at once.
         let start = Instant::now();
         let mut stream = UnixStream::connect(&socket).unwrap();
         let values = b"\x01\x09\0\0\0\x10\0\0\x0e\0FCGI_MAX_CONNS";

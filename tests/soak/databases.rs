@@ -19,7 +19,7 @@ use crate::support::temp_dir::TempDir;
 /// A decision ends by then; what a busy machine needs comes on top.
 const DEADLINE: Duration = Duration::from_secs(5);
 const SLACK: Duration = Duration::from_secs(3);
-/// So soon is a store in use again that is back.
+/// The time until a restarted store is used again.
 const RECOVERY: Duration = Duration::from_secs(5);
 
 /// What is done to the server.
@@ -225,7 +225,7 @@ fn slapd() {
     suffers("slapd", &slapd.keys(Mode::SearchBind), &slapd);
 }
 
-/// Somebody who writes holds the file: who cannot read in time is put off.
+/// A writer locks the file: a request that cannot read in time gets the temporary failure.
 #[test]
 fn sqlite_locked() {
     let folder = TempDir::new();

@@ -1,4 +1,4 @@
-//! Nowhere to log to: the disk is full, or nobody reads. Logins are answered all the same.
+//! The log cannot be written: the disk is full, or nothing reads the pipe. Logins are still answered.
 
 use std::fs::{self, File};
 use std::io::{self, Read as _};
@@ -48,9 +48,9 @@ fn a_device_that_is_always_full() {
     assert!(victim.is_alive());
 }
 
-/// What was lost is counted, and told when there is room again.
+/// Dropped lines are counted, and their number is logged when there is room again.
 #[test]
-fn a_pipe_that_nobody_reads() {
+fn a_pipe_without_a_reader() {
     let (mut reader, writer) = io::pipe().unwrap();
     let mut victim = Start::new(&with_file(""), USERS)
         .logging_to(writer)
@@ -64,7 +64,7 @@ fn a_pipe_that_nobody_reads() {
         let count = reader.read(&mut read).unwrap();
         text += &String::from_utf8_lossy(&read[..count]);
         assert_eq!(caller.ask("alice", "right").unwrap(), ACCEPTED);
-        text.contains("lines of this log were lost")
+        text.contains("log lines were dropped")
     });
     let whole = |line: &str| line.starts_with("20") && line.contains(" nginx-mail-auth[");
     let lines: Vec<_> = text.lines().collect();
@@ -114,12 +114,12 @@ fn a_reader_that_is_slow() {
     let most = times[LOGINS * 98 / 100];
     assert!(most < Duration::from_millis(100), "{most:?}");
     let lost = text.lines().filter_map(|line| {
-        let (line, rest) = line.split_once(" lines of this log were lost")?;
+        let (line, rest) = line.split_once(" log lines were dropped")?;
         assert_eq!(rest, ": nobody took them");
         line.rsplit_once(' ')?.1.parse::<usize>().ok()
     });
     let written = text.matches(" cause=accepted ").count();
-    // The last ones may be lost without another line that tells.
+    // The last lines can be dropped without a line that counts them.
     let lost: usize = lost.sum();
     assert!(
         written + lost <= LOGINS && written > 1_500,

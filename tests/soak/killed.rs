@@ -1,4 +1,4 @@
-//! Processes that are killed under load, and started again by whoever watches over them.
+//! Processes that are killed under load, and restarted by their supervisor.
 
 use std::fs;
 use std::net::Ipv4Addr;
@@ -237,7 +237,7 @@ impl Drop for Supervisor {
     }
 }
 
-/// Whoever connects meanwhile waits in the backlog of the socket, which stays.
+/// New connections wait meanwhile in the backlog of the socket, which stays open.
 #[test]
 fn a_supervisor_that_keeps_the_socket_loses_only_what_was_in_hand() {
     const CLIENTS: usize = 4;

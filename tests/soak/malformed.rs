@@ -14,7 +14,7 @@ use crate::support::soak::load;
 use crate::support::soak::load::{ACCEPTED, Caller, question};
 use crate::support::soak::victim::{Start, USERS, Usage, Victim, with_file};
 
-/// Who misbehaves at the same time.
+/// The peers that break the protocol at the same time.
 const CLIENTS: u64 = 8;
 
 /// Memory that may stay with the allocator.
@@ -81,7 +81,7 @@ fn misdeed(random: &mut Random) -> (Vec<u8>, Vec<u8>) {
         // Taken back, anywhere.
         8 => once([&good[..somewhere], &record(ABORT, b"", 0)].concat()),
         9 => once([begin(1, 1), record(ABORT, b"", 0), good].concat()),
-        // Another role, unknown types, records that nobody asked for.
+        // Another role, unknown types, unsolicited records.
         10 => once([begin(random.next() as u8, 1), good].concat()),
         11 => once([record(random.next() as u8, &random.bytes(600), 3), good].concat()),
         // No FastCGI at all.
@@ -112,7 +112,7 @@ fn misbehave(random: &mut Random, address: SocketAddr) {
     match random.below(3) {
         // Reset (socket(7), SO_LINGER).
         0 => set_socket_linger(&stream, Some(Duration::ZERO)).unwrap(),
-        // Waits a moment for what is said to that.
+        // Waits a moment for the reply.
         1 => {
             let mut answer = [0; 512];
             match stream.read(&mut answer).map_err(|error| error.kind()) {

@@ -34,7 +34,7 @@ fn new_ones_beside(victim: &Victim) -> load::Outcome {
     good
 }
 
-/// With as many seats as by default: whoever is idle gives way.
+/// With the default limit of connections: idle connections are evicted.
 #[test]
 fn idle_connections_make_room_for_new_ones() {
     let victim = Start::new(&with_file(""), USERS).listening();
@@ -100,7 +100,7 @@ fn a_thousand_idle_connections_keep_their_seats_beyond_descriptor_1024() {
 
 /// A byte every 100 ms, there or back: on as many connections as there are seats.
 #[test]
-fn peers_that_write_or_read_slowly_hold_nobody_up() {
+fn slow_peers_delay_no_other_request() {
     let victim = Start::new(&with_file("[fastcgi]\nread-timeout = 3\n"), USERS).listening();
     let before = victim.usage();
     let done = AtomicBool::new(false);
@@ -132,13 +132,13 @@ fn peers_that_write_or_read_slowly_hold_nobody_up() {
         format_args!("slowest {:.0} ms", good.slowest.as_secs_f64() * 1e3),
     );
     assert_eq!(good.failed, 0, "{:?}\n{}", good.wrong, victim.log());
-    // A request that is being decided is finished, so nobody waits for longer than to be let in.
+    // A request that is being decided is finished, so new connections wait only for a permit.
     assert!(good.slowest < Duration::from_secs(4), "{good:?}");
 }
 
 const SLOWLY: Duration = Duration::from_millis(100);
 
-/// Until the program has had enough of it.
+/// Until the program closes the connection.
 fn write_slowly(victim: &Victim, done: &AtomicBool) {
     let mut stream = UnixStream::connect(victim.socket()).unwrap();
     for byte in question("alice", "right", true) {

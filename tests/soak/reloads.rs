@@ -104,7 +104,7 @@ fn no_request_fails_and_every_answer_comes_from_one_version() {
     let sockets = TempDir::new();
     let socket = sockets.path().join("socket");
     let listener = UnixListener::bind(&socket).unwrap();
-    // As somebody to whom a file can be unreadable.
+    // As a user who cannot read every file.
     let victim = Start::new(&config(0), &users(0))
         .under(&[
             "setpriv",
@@ -135,7 +135,7 @@ fn no_request_fails_and_every_answer_comes_from_one_version() {
                 broken += 1;
                 wait_until("it to be reported, and requests", || {
                     let log = victim.log().split_off(said);
-                    let reported = log.contains("version before stays in force");
+                    let reported = log.contains("previous version stays in force");
                     reported && asked.load(Ordering::Relaxed) > before + 20
                 });
             }

@@ -1,4 +1,4 @@
-//! Too few descriptors, too little memory: worse, but not dead, and as good as before afterwards.
+//! Too few descriptors, too little memory: the program answers less, goes on, and recovers completely.
 
 use std::os::unix::net::UnixStream;
 use std::thread;
@@ -40,7 +40,7 @@ fn with_32_descriptors_it_is_slow_but_not_dead() {
             victim.log().contains("cannot accept a connection")
         });
         worst = worst.max(share(&victim));
-        // Those that wait in front of it get their turn, and so does it.
+        // The connections that wait before it are served, and then this one.
         let answer = Caller::new(&victim.socket()).ask("alice", "right");
         assert_eq!(answer.unwrap(), ACCEPTED);
         drop(silent);
@@ -94,7 +94,7 @@ fn starve(setting: Option<&str>) {
         .under(&["env", setting.unwrap_or("A=b"), "prlimit", "--as=536870912"])
         .listening();
     let (mut accepted, mut put_off) = (0, 0);
-    // Who is not known costs as much as a hash.
+    // An unknown login costs as much as a hash.
     let known = [("alice", "right", ACCEPTED), ("alice", "wrong", REFUSED)];
     let pause = Duration::from_millis(2);
     let ((), good) = load::beside_with(&known, &victim.socket(), 4, pause, |_| {

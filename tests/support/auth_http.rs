@@ -1,4 +1,4 @@
-//! Another `auth_http` service that says what the test wants.
+//! Another `auth_http` service, scripted by the test.
 
 use crate::support::scripted_server::{Fake, Talk};
 
@@ -7,7 +7,7 @@ pub(crate) fn keys(fake: &Fake) -> String {
     format!("store = \"http\"\nurl = \"http://127.0.0.1:{port}/auth\"\ntimeout = 1\n")
 }
 
-/// Says this when it has heard the question.
+/// Sends this after it has read the question.
 pub(crate) fn saying(answer: &'static str) -> Fake {
     Fake::start(move |talk| {
         hear(talk);

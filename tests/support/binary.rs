@@ -37,7 +37,7 @@ const NOT_IN_PASSWORDS: [&str; 5] = [
     "client-secret-file",
     "is the URL right?",
     "for the right syntax to use near",
-    // What somebody typed as a login.
+    // Text that was typed as a login.
     "login=\"alice sesame1",
     r#"login="alice\" \"sesame1"#,
 ];

@@ -29,7 +29,7 @@ pub(crate) fn ask(dir: &TempDir, variables: &[(&str, &str)]) -> (String, String)
     (text(output.stdout), text(output.stderr))
 }
 
-/// What `check` says of the configuration in the folder, and its exit code.
+/// The output of `check` for the configuration in the folder, and its exit code.
 pub(crate) fn check(dir: &TempDir) -> (String, Option<i32>) {
     let mut command = binary::command();
     command.arg("--config").arg(dir.path().join("auth.toml"));

@@ -73,7 +73,7 @@ impl Way {
     }
 }
 
-/// Somebody with a mailbox, or without.
+/// A user, with or without a mailbox.
 pub(crate) struct User {
     pub(crate) login: &'static [u8],
     pub(crate) password: Vec<u8>,

@@ -53,7 +53,7 @@ pub(crate) fn ask_from(
     }
 }
 
-/// What a whole FastCGI answer says.
+/// The content of a whole FastCGI answer.
 pub(crate) fn content(answer: &[u8]) -> String {
     let text = String::from_utf8_lossy(answer);
     let start = text.find("Auth-Status").expect(&text);

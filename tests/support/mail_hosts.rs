@@ -133,7 +133,7 @@ impl MailHost {
             }
         }
         let group = ids_of("dovecot", "dovecot-core").1;
-        // The second is somebody who may log in for everybody.
+        // The second is a master who can log in as every user.
         let masters = b"proxy:{PLAIN}of-proxy::::::\n".to_vec();
         for (name, content) in [("users", users), ("masters", masters)] {
             let file = home.join(name);

@@ -1,4 +1,4 @@
-//! Real mail servers: Dovecot with a few users, and a master who may act for them.
+//! Real mail servers: Dovecot with a few users, and a master who can log in as them.
 
 use std::fs;
 use std::io::{BufRead as _, BufReader, Write as _};

@@ -27,7 +27,7 @@ pub(crate) fn pop3() -> Way {
     Way::PLAIN[1]
 }
 
-/// What the fake server says in turn, and what the client gets.
+/// The replies of the scripted server in their order, and the answer to the client.
 pub(crate) type Case = (&'static [&'static str], &'static str);
 
 pub(crate) fn says(way: Way, cases: &[Case]) {

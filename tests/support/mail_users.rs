@@ -1,6 +1,6 @@
-//! The mail users of the tests, and who tries to get in without being one.
+//! The mail users of the tests, and logins that must be refused.
 
-/// Somebody with a mailbox.
+/// A user with a mailbox.
 pub(crate) struct Person {
     pub(crate) login: &'static [u8],
     pub(crate) password: &'static [u8],
@@ -8,7 +8,7 @@ pub(crate) struct Person {
     pub(crate) at: usize,
     /// The Dovecot scheme that the password is stored in.
     pub(crate) scheme: &'static str,
-    /// What the program's password file says after the hash.
+    /// The fields after the hash in the program's password file.
     pub(crate) extra: &'static str,
 }
 
@@ -46,13 +46,13 @@ pub(crate) const PEOPLE: [Person; 11] = [
     },
 ];
 
-/// Let in by the program, but sent to the mail server whose user she is not.
+/// Accepted by the program, but sent to a mail server that does not have this user.
 pub(crate) const MISROUTED: Person = Person {
     extra: "host=mailhost01",
     ..person(b"zoe", b"sesame1", 1, "SSHA256")
 };
 
-/// Logins and passwords that are nobody's, many of them nearly somebody's.
+/// Invalid pairs of login and password, many of them close to valid ones.
 pub(crate) const STRANGERS: [(&[u8], &[u8]); 17] = [
     (b"alice", b"Sesame1"),
     (b"alice", b"sesame1 "),

@@ -66,7 +66,7 @@ pub(crate) fn free_port(address: Ipv4Addr) -> u16 {
     }
 }
 
-/// Waits until something is so, and says what it waited for if it never is.
+/// Waits for a condition, and panics with its name after the time-out.
 pub(crate) fn wait_until(what: &str, mut so: impl FnMut() -> bool) {
     let start = Instant::now();
     while !so() {

@@ -60,7 +60,7 @@ impl Redis {
         format!("state = \"redis://127.0.0.1:{port}\"\npassword-file = {file:?}\n")
     }
 
-    /// What a command comes to.
+    /// The result of a command.
     pub(crate) fn command(&self, words: &[&str]) -> String {
         let output = Command::new(program("redis-cli", "redis-tools"))
             .env("REDISCLI_AUTH", Self::PASSWORD)

@@ -18,7 +18,7 @@ use crate::support::throttled::{Asked, Said};
 /// Wrong passwords of one login from one network after which it is refused, by [`BOUND_KEYS`].
 pub(crate) const BOUND: usize = 400;
 
-/// Nobody is let in without the counts, and what follows from them can be told from the answer.
+/// No login is accepted without the counts, and the answer shows the effect of the counts.
 pub(crate) const BOUND_KEYS: &str = "without-state = \"refuse\"\nfree-failures = 399\nwaits = [1]\n\
                                      refuse-network = 100000\n";
 
@@ -132,7 +132,7 @@ impl Cluster {
         Self::start_with(4, String::new)
     }
 
-    /// So many nodes, each with more lines of configuration.
+    /// This many nodes, each with more lines of configuration.
     pub(crate) fn start_with(count: usize, lines: impl Fn() -> String) -> Self {
         let nodes: Vec<_> = (0..count)
             .map(|_| {

@@ -45,7 +45,7 @@ impl Fake {
         Self { port, heard }
     }
 
-    /// Says the first line at once and each other one after a line of the client.
+    /// Sends the first line at once and each other one after a line of the client.
     pub(crate) fn saying(lines: &'static [&'static str]) -> Self {
         Self::start(|talk| talk.take_turns(lines, |talk, line| talk.say(line)))
     }
@@ -59,7 +59,7 @@ impl Fake {
         })
     }
 
-    /// All that clients have said.
+    /// Everything that clients have sent.
     pub(crate) fn heard(&self) -> Vec<u8> {
         self.heard.lock().unwrap().clone()
     }
@@ -104,7 +104,7 @@ impl Talk {
         (read > 0).then_some(line)
     }
 
-    /// So many bytes.
+    /// This many bytes.
     pub(crate) fn bytes(&mut self, count: usize) -> Vec<u8> {
         let mut bytes = vec![0; count];
         self.stream.read_exact(&mut bytes).unwrap();

@@ -88,7 +88,7 @@ impl Serving {
         })
     }
 
-    /// Started as the caller says, with its configuration and log in this folder.
+    /// Started with the caller's command, with its configuration and log in this folder.
     pub(crate) fn started(dir: TempDir, how: impl FnOnce(&mut Command)) -> Self {
         let mut command = Self::command(&dir);
         let (log, writer) = Log::to(dir.path().join("log"));

@@ -20,7 +20,7 @@ const SSHA: &str = "{SSHA}VRnVVuh+V5b2fbnvIY1G2RD/l45zYWx0c2FsdA==";
 const CRYPT: &str = "{CRYPT}$6$saltsalt$gzY3OAolfMFSB9Ld7iMdOQlViFqO3IOPeU0zkHsD.58tcMxRAFD0Qjfi2\
                      sjus3i.8aqWarEvFPREqzp18Jm291";
 
-/// The DN of who searches, whose password is `finder`.
+/// The DN of the searching account, with the password `finder`.
 pub(crate) const SEARCH_DN: &str = "cn=search,dc=example,dc=org";
 pub(crate) const SEARCH_PASSWORD: &str = "finder";
 pub(crate) const PEOPLE: &str = "ou=people,dc=example,dc=org";
@@ -203,7 +203,7 @@ access to * by * read
         self.certificates.as_ref().unwrap().ca()
     }
 
-    /// A file with the password of who searches.
+    /// A file with the password of the searching account.
     pub(crate) fn password_file(&self) -> PathBuf {
         let file = self.folder.write("password", SEARCH_PASSWORD);
         std::fs::set_permissions(&file, Permissions::from_mode(0o600)).unwrap();
@@ -319,7 +319,7 @@ fn people() -> String {
     ldif
 }
 
-/// A policy, and users that it keeps out and lets in.
+/// A policy, and users that it refuses and accepts.
 fn people_of_policy() -> String {
     let mut ldif = format!(
         "\ndn: {POLICY}\nobjectClass: device\nobjectClass: pwdPolicy\ncn: policy\n\

@@ -110,7 +110,7 @@ pub(crate) fn nginx_config(folder: &Path, snippet: &str) -> PathBuf {
     file
 }
 
-/// What stands around examples/nginx-fastcgi.conf in Debian's nginx.conf, as far as it matters.
+/// The lines around examples/nginx-fastcgi.conf in Debian's nginx.conf, as far as it matters.
 pub(crate) fn in_http_block(folder: &Path, snippet: &str) -> String {
     let folder = folder.display();
     let places: String = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]

@@ -19,10 +19,10 @@ pub(crate) const OK: &str = "Auth-Status: OK\nAuth-Server: 192.0.2.1\nAuth-Port:
 pub(crate) const REFUSED: &str = "Auth-Status: Invalid login or password\n";
 pub(crate) const TEMPORARY: &str = "Auth-Status: Temporary server problem, try again later\n";
 
-/// What everybody's mail server is who has no other.
+/// The mail server of users without one of their own.
 pub(crate) const ROUTES: &str = "\n[routes]\ndefault = \"192.0.2.1\"\n";
 
-/// An answer, and what the log says of it.
+/// An answer, and its log line.
 #[derive(Debug)]
 pub(crate) struct Reply {
     /// Without its blank line.

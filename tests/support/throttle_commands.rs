@@ -58,11 +58,11 @@ pub(crate) fn lists_and_clears(cgi: &Cgi) {
     assert!(refused.starts_with("refused until=20"), "{refused}");
     // One login is forgiven, whichever way it is written; its networks are not.
     let (code, said, _) = run(&cgi.0, &["throttle", "clear", "--login", "Alice"]);
-    assert_eq!((code, said.as_str()), (0, "forgotten: 3\n"));
+    assert_eq!((code, said.as_str()), (0, "cleared: 3\n"));
     assert_eq!(cgi.log_in("192.0.2.10", "alice", "secret-right"), Said::In);
     // One network, by any of its addresses.
     let (_, said, _) = run(&cgi.0, &["throttle", "clear", "--network", "2001:db8::9"]);
-    assert_eq!(said, "forgotten: 2\n");
+    assert_eq!(said, "cleared: 2\n");
     let words = [
         "throttle",
         "clear",
@@ -72,7 +72,7 @@ pub(crate) fn lists_and_clears(cgi: &Cgi) {
         "--login",
         " Bob",
     ];
-    assert_eq!(run(&cgi.0, &words).1, "forgotten: 1\n");
+    assert_eq!(run(&cgi.0, &words).1, "cleared: 1\n");
     // Everything.
     assert_eq!(run(&cgi.0, &["throttle", "clear"]).0, 0);
     assert_eq!(run(&cgi.0, &["throttle", "list"]).1, "");

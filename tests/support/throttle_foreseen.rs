@@ -6,7 +6,7 @@ use std::process::Stdio;
 use crate::support::temp_dir::TempDir;
 use crate::support::throttled::*;
 
-/// `test` or `route`, with this password: exit code and what it says.
+/// `test` or `route`, with this password: exit code and output.
 pub(crate) fn run(folder: &TempDir, words: &[&str], password: &str) -> (i32, String) {
     let mut child = program_in(folder)
         .args(words)
@@ -48,7 +48,7 @@ pub(crate) fn is_foreseen(state: &str) {
         &test("alice", &from("192.0.2.10"), "secret-right"),
         0,
         &[
-            "password: right",
+            "password: correct",
             "throttle: no failures are counted\n",
             "Auth-Status: OK\n",
         ],
@@ -133,11 +133,11 @@ pub(crate) fn is_foreseen(state: &str) {
         &test("alice", &from("192.0.2.10"), "secret-right"),
         0,
         &[
-            "throttle: nothing is counted from there (always-allow)",
+            "throttle: failures of this client are not counted (always-allow)",
             "Auth-Status: OK\n",
         ],
     );
-    // Nothing shows that it is nginx who says where clients come from.
+    // Nothing proves that the client addresses are from nginx.
     let open = config(state).replace(&format!("[nginx]\nkey = \"{KEY}\"\n"), "");
     cgi.0.write("auth.toml", open);
     says(

@@ -22,11 +22,11 @@ pub(crate) fn config(keys: &str) -> String {
     )
 }
 
-/// What an answer comes to.
+/// The result that an answer means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Said {
     In,
-    /// With so many seconds to wait.
+    /// With this many seconds to wait.
     Out(u32),
     Temporary,
 }
@@ -41,7 +41,7 @@ impl Said {
             .strip_suffix("\n\n")
             .unwrap_or_else(|| panic!("{answer:?}"));
         let rest = format!("{rest}\n");
-        // With a wait where it was a guess all the same.
+        // With a wait if it was still a guess.
         if rest.starts_with(TEMPORARY) {
             return Self::Temporary;
         }
@@ -58,7 +58,7 @@ impl Said {
     }
 }
 
-/// Whoever answers: a server, or a process for each request.
+/// The program that answers: a server, or a process for each request.
 pub(crate) trait Asked {
     fn answer(&self, variables: &[(&str, &str)]) -> String;
 
@@ -74,7 +74,7 @@ pub(crate) trait Asked {
         ]))
     }
 
-    /// So many different wrong passwords.
+    /// This many different wrong passwords.
     #[track_caller]
     fn fail(&self, address: &str, login: &str, times: u32) -> Vec<Said> {
         let password = |number| format!("secret-wrong-{address}-{number}");

@@ -25,7 +25,7 @@ impl Checker<'_> {
         self.warnings.extend(trusted.service);
         let mark = b"-----BEGIN CERTIFICATE-----";
         if !trusted.bytes.windows(mark.len()).any(|text| text == mark) {
-            let message = format!("{}: there is no certificate in it", path.display());
+            let message = format!("{}: it contains no certificate", path.display());
             self.report(&file.span(), key, message);
             return None;
         }

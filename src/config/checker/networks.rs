@@ -22,7 +22,7 @@ impl Checker<'_> {
                     let text = network.get_ref();
                     let message = match text.contains([',', ';', ' ']) {
                         true => format!(
-                            "{text:?} is several in one string: write each in quotes of its own"
+                            "{text:?} is a list in one string: write each entry in its own quotes"
                         ),
                         false => format!("{text:?} is neither an address nor a network"),
                     };

@@ -106,8 +106,9 @@ impl Checker<'_> {
             return;
         }
         let made = String::from_utf8_lossy(made.as_bytes()).into_owned();
-        let message =
-            format!("no login is this one here, as [logins] make {made:?} of it: write that");
+        let message = format!(
+            "no login has this form here, because [logins] makes {made:?} of it: write that"
+        );
         self.warn(&at.span(), key, message);
     }
 
@@ -128,7 +129,8 @@ impl Checker<'_> {
             && !self.rules.aliases.values().any(of_alias)
         {
             let made = letters.to_ascii_lowercase();
-            let message = format!("no login begins so here, by logins.lower-case: write {made:?}");
+            let message =
+                format!("no login begins like this after logins.lower-case: write {made:?}");
             self.warn(&at.span(), key, message);
         }
     }
@@ -159,7 +161,9 @@ mod tests {
     #[test]
     fn names_that_no_login_has_are_told_with_what_to_write() {
         let made = |made: &str| {
-            format!("no login is this one here, as [logins] make {made:?} of it: write that")
+            format!(
+                "no login has this form here, because [logins] makes {made:?} of it: write that"
+            )
         };
         let stripped = |domain: &str, instead: &str| {
             format!(
@@ -214,7 +218,7 @@ mod tests {
                 lower,
                 "routes.first-letter.",
                 "A-M",
-                Some("no login begins so here, by logins.lower-case: write \"a-m\"".to_owned()),
+                Some("no login begins like this after logins.lower-case: write \"a-m\"".to_owned()),
             ),
             (lower, "routes.first-letter.", "a-m", None),
             ("", "routes.first-letter.", "A-M", None),
@@ -278,7 +282,7 @@ mod tests {
         let aliases = "[logins.aliases]\n\"A@example.org\" = \"b\"";
         let made = |made: &str| {
             vec![format!(
-                "logins.aliases.\"A@example.org\": no login is this one here, as [logins] make {made:?} of it: \
+                "logins.aliases.\"A@example.org\": no login has this form here, because [logins] makes {made:?} of it: \
                  write that"
             )]
         };
@@ -298,7 +302,7 @@ mod tests {
         // A login that is an alias is another one by the time routes are looked at.
         let route = "[routes.login]\n\"A@example.org\" = \"192.0.2.2\"";
         let found = warnings(aliases, route, "\"example.edu\"");
-        let what = "no login is this one here, as [logins] make \"b\" of it: write that";
+        let what = "no login has this form here, because [logins] makes \"b\" of it: write that";
         assert_eq!(found, [format!("routes.login.\"A@example.org\": {what}")]);
     }
 }

@@ -35,7 +35,7 @@ impl Checker<'_> {
             && let Some(pattern) = self.pattern(path)?
         {
             if let Some(apps) = apps {
-                let message = "cannot stand beside a path with {domain}: files of domains have no \
+                let message = "cannot be used with a path that has {domain}: files of domains have no \
                                app passwords";
                 self.report(&apps.span(), "users.app-passwords-path", message);
             }

@@ -48,7 +48,7 @@ impl Checker<'_> {
             }
         };
         if !parsed.tls && !parsed.endpoint.is_local() {
-            let message = "passwords go there unencrypted: use https";
+            let message = "passwords are sent there unencrypted: use https";
             self.warn(&url.span(), "users.url", message);
         }
         if !parsed.tls {
@@ -97,16 +97,16 @@ impl Checker<'_> {
             let is = |known: &str| name.get_ref().eq_ignore_ascii_case(known);
             let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
             if name.get_ref().is_empty() || !name.get_ref().bytes().all(plain) {
-                let message = "is no name for a header: letters, digits and hyphens";
+                let message = "is not a header name: letters, digits and hyphens";
                 self.report(&name.span(), &full, message);
             } else if is("Host") || is_sent_by_nginx(name.get_ref()) {
-                let message = "is sent anyway, with what is to be asked";
+                let message = "is always sent by the program: leave it out";
                 self.report(&name.span(), &full, message);
             } else if key.is_some() && is(KEY_HEADER) {
                 let message = "comes from key-file already: only one of the two";
                 self.report(&name.span(), &full, message);
             } else if sent.iter().any(|(other, _)| is(other)) {
-                let message = "is there twice: names of headers have no case";
+                let message = "is set twice: header names are compared without case";
                 self.report(&name.span(), &full, message);
             }
             let text = value.get_ref();

@@ -82,14 +82,14 @@ impl Checker<'_> {
         if let (Some(Auth::Bind(BindName::Name(_))), None) = (&auth, &lookup)
             && attributes != Attributes::default()
         {
-            let message = "is needed, with filter: of a user-dn that is no DN, no entry is known \
-                           that attributes could be read from";
+            let message = "is missing, and so is filter: a user-dn that is not a DN names no \
+                           entry to read attributes from";
             self.report(span, "users.base", message);
         }
         if let (Some(search_as), None) = (&users.ldap.bind_dn, &lookup)
             && self.problems.len() == before
         {
-            let message = "is of no use without base and filter: nothing is searched";
+            let message = "has no effect without base and filter: nothing is searched";
             self.report(&search_as.span(), "users.bind-dn", message);
         }
         self.warn_of_domains(users, auth.as_ref(), lookup.as_ref());
@@ -227,7 +227,7 @@ impl Checker<'_> {
             (Some(base), Some(filter)) => (base, filter),
             (None, None) if mode == Mode::Bind => {
                 if let Some(scope) = &users.ldap.scope {
-                    let message = "is of no use without base and filter";
+                    let message = "has no effect without base and filter";
                     self.report(&scope.span(), "users.scope", message);
                 }
                 return None;
@@ -251,7 +251,7 @@ impl Checker<'_> {
         self.must_name_a_user("users.filter", filter, named);
         if let Some(part) = parsed.finds_others() {
             let message = format!(
-                "{part} must not stand beside a *, nor behind >=, <=, ~= or a rule for parts of values: \
+                "{part} must not be combined with *, nor follow >=, <=, ~= or a rule for parts of values: \
                  the login o would find the entry of ok"
             );
             self.report(&filter.span(), "users.filter", &message);
@@ -312,7 +312,7 @@ impl Checker<'_> {
         match (&users.ldap.bind_dn, &users.ldap.bind_password_file) {
             (None, None) => None,
             (None, Some(file)) => {
-                self.report(&file.span(), FILE, "is of no use without bind-dn");
+                self.report(&file.span(), FILE, "has no effect without bind-dn");
                 None
             }
             (Some(dn), None) => {
@@ -363,7 +363,7 @@ impl Checker<'_> {
     fn attribute(&mut self, key: &str, name: Option<&Spanned<String>>) -> Option<String> {
         let name = name?;
         if !attribute::is_description(name.get_ref()) {
-            self.report(&name.span(), key, "is no name of an attribute");
+            self.report(&name.span(), key, "is not an attribute name");
         }
         Some(name.get_ref().clone())
     }

@@ -53,7 +53,7 @@ impl Checker<'_> {
             let port = NonZeroU16::new(*port)?;
             Some(match url.behind {
                 _ if url.userinfo.is_some() || url.behind.contains('@') => {
-                    Err("cannot hold a user or password".to_owned())
+                    Err("must not contain a user or password".to_owned())
                 }
                 "" | "/" => {
                     Endpoint::parse(url.host_port, port).map(|host_port| (host_port, *security))
@@ -78,7 +78,7 @@ impl Checker<'_> {
         let security = match starttls {
             Some(starttls) if *starttls.get_ref() && security == Security::Tls => {
                 let message =
-                    format!("is of no use with {encrypted}://, which encrypts from the start");
+                    format!("has no effect with {encrypted}://, which encrypts from the start");
                 self.report(&starttls.span(), "users.starttls", message);
                 security
             }
@@ -87,7 +87,7 @@ impl Checker<'_> {
         };
         let encrypted = security != Security::None;
         if !encrypted && !endpoint.is_local() {
-            let message = "passwords go there unencrypted: use starttls, or a URL with s";
+            let message = "passwords are sent there unencrypted: use starttls, or a URL with s";
             self.warn(&url.span(), "users.url", message);
         }
         if !encrypted {

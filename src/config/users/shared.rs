@@ -177,7 +177,7 @@ impl Checker<'_> {
         const KEY: &str = "users.ca-file";
         let file = users.connection.ca_file.as_ref()?;
         if !encrypted {
-            let message = "is of no use: the connection is not encrypted";
+            let message = "has no effect: the connection is not encrypted";
             self.warn(&file.span(), KEY, message);
         }
         self.authorities(KEY, file)
@@ -189,7 +189,7 @@ impl Checker<'_> {
         const KEY: &str = "users.socket-user";
         let user = users.connection.socket_user.as_ref()?;
         if !is_unix {
-            self.report(&user.span(), KEY, "is of use only with a Unix socket");
+            self.report(&user.span(), KEY, "has an effect only with a Unix socket");
             return None;
         }
         self.user(KEY, user)

@@ -198,7 +198,7 @@ impl Checker<'_> {
         if let Some(file) = &users.connection.ca_file
             && tls != Tls::Verify
         {
-            let message = "is of use only with tls = \"verify\"";
+            let message = "has an effect only with tls = \"verify\"";
             self.report(&file.span(), "users.ca-file", message);
         }
         let of_use = family == Family::Mysql && tls == Tls::Off;
@@ -210,7 +210,7 @@ impl Checker<'_> {
         let socket_user = self.socket_user(users, matches!(address, Address::Unix(..)));
         if matches!(tls, Tls::Off | Tls::Prefer) && !here {
             let position = users.sql.tls.as_ref().map_or(url.span(), Spanned::span);
-            let message = "password hashes travel over the network, to be read on the way";
+            let message = "password hashes are sent over the network unencrypted";
             self.warn(&position, "users.tls", message);
         }
         // PostgreSQL's SCRAM proves that the server knows the password.
@@ -243,7 +243,7 @@ impl Checker<'_> {
         const KEY: &str = "users.server-public-key-file";
         const MAX_BYTES: u64 = 16 * 1024;
         if !of_use {
-            let message = "is of use only with MySQL and with tls = \"off\"";
+            let message = "has an effect only with MySQL and with tls = \"off\"";
             self.report(&file.span(), KEY, message);
             return None;
         }

@@ -218,7 +218,7 @@ impl<A: Application + Send + Sync + 'static> Shared<A> {
                 if !self.connection_limit.take(&self.slots) {
                     let bound = self.limits.connections;
                     self.crowded.warn(format_args!(
-                        "all {bound} connections are busy: turned a request away"
+                        "all {bound} connections are busy: refused a request"
                     ));
                     admission = ServeMode::TurnAway;
                 }
@@ -244,7 +244,7 @@ impl<A: Application + Send + Sync + 'static> Shared<A> {
     ) {
         let serve = || self.serve((&socket, peer), slot, conn, out, admission);
         let left = catch_unwind(AssertUnwindSafe(serve)).unwrap_or_else(|_| {
-            log::error!("a request failed by a bug; its connection is closed");
+            log::error!("this is a bug: a request panicked; its connection is closed");
             AfterServing::Close
         });
         // The connection is uncounted before it is closed: a peer that has seen the close may
@@ -277,7 +277,7 @@ impl<A: Application + Send + Sync + 'static> Shared<A> {
         loop {
             let delayed = self.delayed.next();
             if catch_unwind(AssertUnwindSafe(|| self.depart(delayed))).is_err() {
-                log::error!("an answer that was due failed by a bug");
+                log::error!("this is a bug: sending a delayed answer panicked");
             }
         }
     }
@@ -375,12 +375,12 @@ impl<A: Application + Send + Sync + 'static> Shared<A> {
         let listed = servers.is_none_or(|servers| servers.contain(peer));
         let admitted = listed
             && catch_unwind(AssertUnwindSafe(|| self.app.admits(peer))).unwrap_or_else(|_| {
-                log::error!("deciding who may connect failed by a bug");
+                log::error!("this is a bug: checking whether a peer may connect panicked");
                 false
             });
         if !admitted {
             self.strange.warn(format_args!(
-                "closed a connection from {peer}, which may not ask"
+                "closed a connection from {peer}, which is not allowed"
             ));
         }
         admitted
@@ -399,7 +399,7 @@ impl<A: Application + Send + Sync + 'static> Shared<A> {
     fn reload(&self, asked: Receiver<()>) {
         for () in asked {
             if catch_unwind(AssertUnwindSafe(|| self.app.reload())).is_err() {
-                log::error!("reloading failed by a bug");
+                log::error!("this is a bug: reloading panicked");
             }
         }
     }

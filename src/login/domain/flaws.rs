@@ -10,7 +10,7 @@ pub fn flaw(written: &str, below: bool) -> Option<String> {
     let name = match written.strip_prefix("*.") {
         Some(above) if !below && flaw(above, false).is_none() => {
             return Some(format!(
-                "must be one domain, such as {above:?}: all below one cannot stand here"
+                "must be one domain, such as {above:?}: a wildcard is not allowed here"
             ));
         }
         Some(above) => above,
@@ -25,13 +25,15 @@ pub fn flaw(written: &str, below: bool) -> Option<String> {
     } else if let Some(bare) = name.strip_prefix('@') {
         Some(format!("begins with an @: write {bare:?}"))
     } else if written.contains([',', ';', ' ']) {
-        Some("is several domains in one string: write each in quotes of its own".to_owned())
+        Some("is a list of domains in one string: write each domain in its own quotes".to_owned())
     } else if is_pattern(name) {
         let allowed = match below {
             true => "write whole domains, or \"*.example.org\" for all below example.org",
             false => "write whole domains",
         };
-        Some(format!("is a pattern, which is not understood: {allowed}"))
+        Some(format!(
+            "is a pattern, and patterns are not supported: {allowed}"
+        ))
     } else if name.starts_with('.') && !bare.is_empty() {
         Some(match below {
             true => format!("begins with a dot: write \"*.{bare}\" for all domains below {bare}"),
@@ -40,14 +42,12 @@ pub fn flaw(written: &str, below: bool) -> Option<String> {
     } else if name.ends_with('.') && !bare.is_empty() {
         let length = written.trim_end_matches('.').len();
         let without = written.get(..length).unwrap_or(bare);
-        Some(format!(
-            "ends with a dot, as no login does: write {without:?}"
-        ))
+        Some(format!("ends with a dot: write {without:?}"))
     } else if name.len() > 253
         || name.split('.').any(str::is_empty)
         || !name.bytes().all(is_of_domain)
     {
-        let what = "is no domain: one has 1 to 253 bytes: letters, digits, hyphens, underscores and single dots";
+        let what = "is not a domain: a domain has 1 to 253 bytes: letters, digits, hyphens, underscores and single dots";
         Some(what.to_owned())
     } else {
         flaw_of_mapped(name, written, below)
@@ -63,9 +63,7 @@ fn flaw_of_mapped(name: &str, written: &str, below: bool) -> Option<String> {
     let mapped = idna::domain_to_ascii_cow(name.as_bytes(), idna::AsciiDenyList::EMPTY);
     let mapped = mapped.ok().filter(|mapped| !mapped.is_empty());
     let Some(mapped) = mapped else {
-        return Some(
-            "is no domain: a label has characters that none can have (RFC 5892)".to_owned(),
-        );
+        return Some("is not a domain: a label has forbidden characters (RFC 5892)".to_owned());
     };
     let before = written.strip_suffix(name).unwrap_or_default();
     let mapped = format!("{before}{mapped}");
@@ -95,18 +93,18 @@ pub fn login_flaw(written: &str, domains: &str) -> Option<String> {
     if trimmed != written {
         Some(format!("begins or ends with a blank: write {trimmed:?}"))
     } else if written.starts_with('/') && written.ends_with('/') && written.len() > 1 {
-        let what = "is a pattern, which is not understood: write whole logins";
+        let what = "is a pattern, and patterns are not supported: write whole logins";
         Some(format!("{what}, or domains in {domains}"))
     } else if written.starts_with(['@', '.']) || written.starts_with("*@") {
         Some(format!(
-            "is no login: for all of a domain write {domain:?} in {domains}"
+            "is not a login: for all logins of a domain write {domain:?} in {domains}"
         ))
     } else if written.starts_with("*.") {
-        let what = "is no login: for all below a domain write";
+        let what = "is not a login: for all logins below a domain write";
         Some(format!("{what} {written:?} in {domains}"))
     } else if written.starts_with('*') || written.ends_with('*') || written.contains("*@") {
         Some(format!(
-            "is a pattern, which is not understood: write whole logins, or domains in {domains}"
+            "is a pattern, and patterns are not supported: write whole logins, or domains in {domains}"
         ))
     } else {
         let (_, domain) = written.rsplit_once('@')?;

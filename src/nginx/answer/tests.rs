@@ -161,7 +161,7 @@ fn what_nginx_would_not_read_as_it_is_becomes_an_error() {
     let said = said(&accept(Some(b"a b"), None), smtp, &Messages::default());
     assert_eq!(said, Err(Unwritable::Value("Auth-User")));
     let text = Unwritable::Value("Auth-User").to_string();
-    assert_eq!(text, "the value of Auth-User cannot stand in a header");
+    assert_eq!(text, "the value of Auth-User cannot be written in a header");
 }
 
 #[test]

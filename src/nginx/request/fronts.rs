@@ -60,7 +60,7 @@ impl KeyHeader {
         let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
         if name.is_empty() || !name.bytes().all(plain) {
             // Apache makes no variable from other characters, in particular not from "_".
-            return Err("is no name for a header: letters, digits and hyphens");
+            return Err("is not a header name: letters, digits and hyphens");
         }
         if name.len() > 100 {
             return Err("must be at most 100 bytes long");

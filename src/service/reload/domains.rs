@@ -128,7 +128,7 @@ impl FolderLoader {
             self.store.remove(domain);
             if number < crate::users::file::MAX_PROBLEMS {
                 let path = file.users.file.settings().path.display();
-                log::info!("{path}: it is gone, and with it the users of the domain");
+                log::info!("{path}: the file was removed, and with it the users of the domain");
             }
         }
         due

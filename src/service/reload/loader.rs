@@ -158,7 +158,7 @@ impl Loader {
         };
         if slow {
             log::error!(
-                "{}: to load it takes longer than {} s; the version before stays in force, and \
+                "{}: loading takes longer than {} s; the previous version stays in force, and \
                  other files are loaded meanwhile",
                 self.name.display(),
                 SLOW.as_secs()
@@ -293,8 +293,8 @@ impl LoadRun<'_> {
         if unfinished != state.unfinished {
             let unfinished = unfinished.iter().map(|path| {
                 format!(
-                    "{}: no line feed at the end of its last line, or no line at all, so it may \
-                     still be written: it counts when it has kept its size for 10 s; {kept}",
+                    "{}: its last line has no line feed, or it is empty, so it may still be \
+                     being written: it is loaded when its size has not changed for 10 s; {kept}",
                     path.display()
                 )
             });
@@ -362,7 +362,7 @@ impl Drop for LoadRun<'_> {
         drop(state);
         if let Some(attempt) = attempt.filter(|attempt| attempt.reported) {
             log::warn!(
-                "{}: a load that hung is over, after {} s",
+                "{}: a load that hung has ended after {} s",
                 self.loader.name.display(),
                 attempt.since.elapsed().as_secs()
             );

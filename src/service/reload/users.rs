@@ -11,7 +11,7 @@ use crate::users::file::{FileStore, Reading, UsersFile};
 
 /// The text in the log about app passwords that are not used. The new ones may be meant to lock a
 /// user out, but so may the new users, which do not wait for them.
-const APPS_KEPT: &str = "the app passwords before stay in force, the users are loaded";
+const APPS_KEPT: &str = "the previous app passwords stay in force, the users are loaded";
 
 /// The text in the log about a file of which no version could be loaded yet.
 const NOTHING: &str = "its logins get the temporary failure";

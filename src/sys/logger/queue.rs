@@ -273,7 +273,7 @@ impl MissingLines {
         let end = lines.iter().position(|byte| *byte == b' ').unwrap_or(0);
         let time = String::from_utf8_lossy(lines.get(..end).unwrap_or_default());
         let mut text = format!(
-            "{}{time} WARN nginx-mail-auth[{}]: {} lines of this log were lost: nobody took them\n",
+            "{}{time} WARN nginx-mail-auth[{}]: {} log lines were dropped: the reader of the log did not keep up\n",
             if self.torn { "\n" } else { "" },
             std::process::id(),
             self.lost

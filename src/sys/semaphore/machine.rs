@@ -56,7 +56,7 @@ impl SharedPermit {
 
     fn leave(&self) {
         if let Err(error) = flock(&self.file, FlockOperation::Unlock) {
-            log::error!("cannot give a place for a password hash back: {error}");
+            log::error!("cannot release a permit for a password hash: {error}");
         }
         self.taken.store(false, Ordering::Release);
     }
@@ -173,7 +173,7 @@ impl MachineSemaphore {
                     Ok(true) => return Some(place),
                     Ok(false) => {}
                     Err(error) => {
-                        log::warn!("cannot lock a place for a password hash: {error}");
+                        log::warn!("cannot lock a permit for a password hash: {error}");
                         return None;
                     }
                 }
@@ -206,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn places_are_bounded_and_come_back() {
+    fn permits_are_bounded_and_given_back() {
         let semaphore = MachineSemaphore::new(NonZeroUsize::new(2).unwrap());
         let first = semaphore.acquire(Requester::default(), at_once()).unwrap();
         let _second = semaphore.acquire(Requester::default(), at_once()).unwrap();
@@ -216,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn who_waits_gets_the_place_that_comes_free() {
+    fn a_waiter_gets_the_permit_that_is_given_back() {
         let semaphore = MachineSemaphore::new(NonZeroUsize::MIN);
         let patient = Instant::now() + Duration::from_secs(60);
         thread::scope(|scope| {
@@ -230,7 +230,7 @@ mod tests {
 
     /// Two semaphores open their own files, as two processes do.
     #[test]
-    fn places_are_shared_through_a_folder() {
+    fn permits_are_shared_through_a_folder() {
         let folder = std::env::temp_dir().join(format!("nma-machine-{}", std::process::id()));
         fs::create_dir_all(&folder).unwrap();
         fs::set_permissions(&folder, Permissions::from_mode(0o700)).unwrap();

@@ -29,7 +29,7 @@ pub fn locate(path: &Path) -> Result<TrustedPath, Problem> {
         let companion = beside(&trusted.path, suffix);
         let reason = match symlink_metadata(&companion) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
-            Err(error) => Some(format!("cannot be looked at: {error}")),
+            Err(error) => Some(format!("cannot be examined: {error}")),
             // SQLite writes to it, and run by root it gives the file to the owner of the database.
             Ok(found) if found.is_file() && found.nlink() != 1 => Some(format!(
                 "has {} hard links: stop what uses the database, and remove it",

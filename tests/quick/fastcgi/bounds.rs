@@ -48,7 +48,7 @@ fn silent_connections_and_half_requests_give_way() {
     for _ in 0..10 {
         is_served(&toy);
     }
-    // Whoever had begun gets an answer, never a bare end.
+    // A request that had begun gets an answer, never only an end of the connection.
     for (index, mut client) in clients.into_iter().enumerate().take(36) {
         if index < 20 {
             assert_eq!(client.rest(), b"");

@@ -1,4 +1,4 @@
-//! Unix sockets that the program makes: whose they are, and that none is taken from anybody.
+//! Unix sockets that the program makes: their owner, and that the socket of another program is never replaced.
 
 use crate::support::sockets::*;
 use std::fs::{self};
@@ -99,7 +99,7 @@ fn a_socket_of_another_program_is_left_to_it() {
 fn what_is_no_socket_is_left_alone() {
     let dir = TempDir::new();
     let path = dir.write("socket", "text");
-    assert_eq!(refusal(&path), "the file exists and is no socket");
+    assert_eq!(refusal(&path), "the file exists and is not a socket");
     assert_eq!(fs::read(&path).unwrap(), b"text");
     fs::remove_file(&path).unwrap();
     // Neither what a link leads to nor the link itself; also one that leads nowhere.
@@ -114,7 +114,7 @@ fn what_is_no_socket_is_left_alone() {
     assert!(stale.exists());
     assert!(!dir.path().join("nowhere").exists());
     fs::create_dir(&path).unwrap();
-    assert_eq!(refusal(&path), "the file exists and is no socket");
+    assert_eq!(refusal(&path), "the file exists and is not a socket");
 }
 
 #[test]
@@ -123,7 +123,7 @@ fn of_two_that_start_at_once_one_serves_and_the_other_says_why_not() {
     dir.write("auth.toml", CONFIG);
     let socket: PathBuf = dir.path().join("socket");
     for round in 0..15 {
-        // Both find a socket that nobody serves.
+        // Both find a stale socket.
         if round % 3 > 0 {
             drop(UnixListener::bind(&socket).unwrap());
         }

@@ -1,4 +1,4 @@
-//! Every example configuration: its answers to fixed requests, and what `check` says of it.
+//! Every example configuration: its answers to fixed requests, and the output of `check`.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -253,7 +253,7 @@ fn every_example_answers_as_before() {
 }
 
 #[test]
-fn check_says_of_every_example_what_it_said_before() {
+fn check_prints_the_recorded_output_for_every_example() {
     let texts: Vec<_> = examples()
         .iter()
         .map(|(name, config)| {

@@ -149,7 +149,7 @@ fn what_cannot_be_checked_says_why() {
     }
 }
 
-/// Who or what made it, the password, and what was stored: with perl's `crypt` of libxcrypt 4.4.33
+/// The program that made it, the password, and the stored text: with perl's `crypt` of libxcrypt 4.4.33
 /// those of libxcrypt and crypt_blowfish, with 2.3.1 of 389 Directory Server, 1.7.4 of passlib,
 /// 2.3.19 of Dovecot, 15 of PostgreSQL.
 #[rustfmt::skip]

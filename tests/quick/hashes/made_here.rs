@@ -12,7 +12,7 @@ fn every_hash_is_salted_anew() {
 }
 
 #[test]
-fn what_cannot_be_hashed_is_said() {
+fn a_password_that_cannot_be_hashed_is_reported() {
     let hash = |scheme, password: &[u8]| Secret::hash(scheme, &secret_word(password));
     assert!(hash(Scheme::BlfCrypt, &[b'a'; 72]).is_ok());
     assert!(matches!(

@@ -1,4 +1,4 @@
-//! Users whom a directory knows and does not let in.
+//! Users that a directory has and refuses.
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -9,7 +9,7 @@ use crate::support::scripted_directory::{Act, Fake, bound};
 /// A user who cannot log in answers as one who is not there: text, codes and time. The directory says so at
 /// once, where for others it computes a hash.
 #[test]
-fn a_user_who_is_kept_out_is_refused_like_an_unknown_one() {
+fn a_disabled_user_is_refused_like_an_unknown_one() {
     let fake = Fake::answering(|request| {
         let has = |name: &[u8]| request.content.windows(name.len()).any(|part| part == name);
         let (code, words) = match () {

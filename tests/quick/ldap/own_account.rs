@@ -76,7 +76,7 @@ fn another_password_is_tried_at_once() {
     let program = Program::serve(&with_store(&keys(&[&fake], &password)));
     assert_eq!(program.ask(b"alice", b"x"), TEMPORARY);
     code.store(0, Ordering::SeqCst);
-    // It is right now, and rests all the same.
+    // It is correct now, and is still not tried.
     assert_eq!(program.ask(b"alice", b"x"), TEMPORARY);
     assert_eq!(fake.count(BIND), 1);
     folder.write("password", "renewed");

@@ -1,4 +1,4 @@
-//! Servers that lie, stammer or hang: never is anybody let in for it, and never later than asked.
+//! Servers with wrong, partial or missing replies: no login is accepted, and each answer is in time.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -36,7 +36,7 @@ fn bind_keys(fake: &Fake) -> String {
     )
 }
 
-/// Finds alice, and says yes to every bind.
+/// Finds alice, and accepts every bind.
 fn accept_all(request: &Request) -> Act {
     Act::Send(match request.tag {
         BIND => bound(request.id, 0, ""),
@@ -60,9 +60,9 @@ fn an_empty_password_costs_no_connection() {
     assert_eq!(fake.count(BIND), 1);
 }
 
-/// The store refuses it by itself, whoever asks: also one whose name would be empty.
+/// The store refuses it without a question to the server, also for an empty name.
 #[test]
-fn the_store_itself_binds_nobody_without_a_password() {
+fn the_store_never_binds_without_a_password() {
     let fake = Fake::answering(accept_all);
     for keys in [bind_keys(&fake), keys(&fake)] {
         let config = Config::parse(Path::new("auth.toml"), with_store(&keys).as_bytes()).unwrap();
@@ -202,7 +202,7 @@ fn no_bind_but_a_successful_one_lets_anybody_in() {
         (32, "", REFUSED, "cause=wrong-password"),
         (10, "", TEMPORARY, "referral (10)"),
         (14, "", TEMPORARY, "saslBindInProgress (14)"),
-        // Who is locked, has no password or is switched off is refused like an unknown login.
+        // A user who is locked, disabled or without a password is refused like an unknown login.
         (
             19,
             "too often",
@@ -254,7 +254,7 @@ fn no_bind_but_a_successful_one_lets_anybody_in() {
 }
 
 #[test]
-fn why_active_directory_refuses_is_told_at_level_debug() {
+fn the_reason_of_active_directory_is_logged_at_level_debug() {
     let words =
         "80090308: LdapErr: DSID-0C09044E, comment: AcceptSecurityContext error, data 533, v2580\0";
     let fake = Fake::answering(move |request| Act::Send(bound(request.id, 49, words)));

@@ -124,7 +124,7 @@ fn digests_of_passwords() {
     }
 }
 
-/// nginx needs no password to be let in with SMTP.
+/// nginx needs no password for SMTP.
 #[test]
 fn smtp_goes_without_a_password() {
     let dir = folder();
@@ -185,7 +185,7 @@ fn challenges_that_nginx_did_not_make_prove_nothing() {
         (Some("x"), "bad-challenge"),
         (Some(CHALLENGE), "bad-digest"),
     ] {
-        // Of an empty challenge, which anybody could have recorded.
+        // For an empty challenge, which anyone could have recorded.
         let mut mac = Hmac::<Md5>::new_from_slice(b"pass word").unwrap();
         mac.update(salt.unwrap_or_default().as_bytes());
         let mut digest = hex(&mac.finalize().into_bytes());

@@ -81,7 +81,7 @@ fn the_recipient_decides() {
         ("bob@other.example", ok("192.0.2.2"), "accepted"),
         ("alice@example.com", ok("192.0.2.3"), "accepted"),
         ("Alice@Example.com", ok("192.0.2.3"), "accepted"),
-        // Whoever may not log in gets mail all the same.
+        // A user who must not log in still gets mail.
         ("off@example.com", ok("192.0.2.1"), "accepted"),
         ("bob@elsewhere.example", DENIED.to_owned(), "relay-denied"),
         (
@@ -187,7 +187,7 @@ fn a_tag_is_no_part_of_a_user_unless_a_store_has_it_so() {
 }
 
 #[test]
-fn nobody_sends_mail_where_none_is_configured_or_with_another_protocol() {
+fn incoming_mail_needs_its_table_and_smtp() {
     let dir = TempDir::new();
     dir.write("users", USERS);
     let without = CONFIG.split("[inbound]").next().unwrap();
@@ -234,21 +234,18 @@ fn settings_that_cannot_work_or_do_too_much() {
     for (domain, message) in [
         (
             "[192.0.2.1]",
-            "\"[192.0.2.1]\" is no domain: one has 1 to 253 bytes",
+            "\"[192.0.2.1]\" is not a domain: a domain has 1 to 253 bytes",
         ),
-        ("a..b", "\"a..b\" is no domain: one has 1 to 253 bytes"),
         (
-            "x_y",
-            "no recipient can be there: not of the form of a domain name",
+            "a..b",
+            "\"a..b\" is not a domain: a domain has 1 to 253 bytes",
         ),
+        ("x_y", "is not a domain name, so no recipient can be there"),
         (
             ".a",
             "\".a\" begins with a dot: write \"*.a\" for all domains below a",
         ),
-        (
-            "a.",
-            "\"a.\" ends with a dot, as no login does: write \"a\"",
-        ),
+        ("a.", "\"a.\" ends with a dot: write \"a\""),
     ] {
         let dir = folder("");
         dir.write(
@@ -269,12 +266,12 @@ fn settings_that_cannot_work_or_do_too_much() {
         CONFIG.replace("[logins]", accept) + "known-users-only = true\n" + ROUTES,
     );
     let (text, status) = check(&dir);
-    let message = "inbound.known-users-only: store accept takes all recipients for users";
+    let message = "inbound.known-users-only: store accept accepts every recipient as a user";
     assert!(text.contains(message) && status == Some(0), "{text}");
 }
 
 #[test]
-fn hostile_lines_get_nobody_a_relay() {
+fn hostile_recipients_never_make_a_relay() {
     let settings = Settings {
         domains: vec!["example.com".to_owned(), "bücher.example".to_owned()],
         host: None,
@@ -390,7 +387,7 @@ fn hostile(random: &mut Random) -> Vec<u8> {
 }
 
 /// Another reading of RFC 5321, stricter where that is simpler: what it takes is for our domain,
-/// whoever reads it.
+/// every reader.
 fn surely_ours(line: &[u8]) -> bool {
     let Ok(line) = std::str::from_utf8(line) else {
         return false;

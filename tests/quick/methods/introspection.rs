@@ -104,7 +104,7 @@ fn a_client_that_the_service_refuses_is_tried_once() {
     }
 }
 
-/// Then nobody is let in, and nobody told that the token is wrong.
+/// Then no login is accepted, and no client is told that its token is wrong.
 #[test]
 fn a_service_that_cannot_say_is_the_temporary_failure() {
     let dir = TempDir::new();
@@ -216,7 +216,7 @@ fn settings_that_cannot_work() {
     for (settings, message) in [
         (
             "introspection-url = \"http://id.example/\"",
-            "9:21: oauth.introspection-url: must start with https://: others could read along",
+            "9:21: oauth.introspection-url: must start with https://: others could read the traffic",
         ),
         (
             "introspection-url = \"id.example\"",
@@ -228,7 +228,7 @@ fn settings_that_cannot_work() {
         ),
         (
             "introspection-url = \"https://id.example:0/\"",
-            "9:21: oauth.introspection-url: has no port from 1 to 65535; an IPv6 address stands in \
+            "9:21: oauth.introspection-url: has no port from 1 to 65535; write an IPv6 address in \
              [brackets]",
         ),
         (
@@ -238,7 +238,7 @@ fn settings_that_cannot_work() {
         (
             "issuer = \"https://id.example\"",
             "9:10: oauth.introspection-url: is missing, and so is jwks-file: no token would be \
-             taken",
+             accepted",
         ),
         (
             "introspection-url = \"https://id.example/\"\nclient-id = \"x\"",
@@ -275,7 +275,7 @@ fn settings_that_cannot_work() {
     }
 }
 
-/// `check` asks the service about a token that nobody issued.
+/// `check` asks the service about an invented token.
 #[test]
 fn check_asks_the_service() {
     let dir = TempDir::new();

@@ -51,7 +51,7 @@ fn bad_values_are_named_with_their_place() {
         ),
         (
             "store = \"imap\"\nurl = \"imaps://mail:0\"",
-            &["3:7: users.url: has no port from 1 to 65535; an IPv6 address stands in [brackets]"],
+            &["3:7: users.url: has no port from 1 to 65535; write an IPv6 address in [brackets]"],
         ),
         (
             "store = \"imap\"\nurl = \"imaps://\"",
@@ -59,7 +59,7 @@ fn bad_values_are_named_with_their_place() {
         ),
         (
             "store = \"imap\"\nurl = \"imaps://joe:marker@mail\"",
-            &["3:7: users.url: cannot hold a user or password"],
+            &["3:7: users.url: must not contain a user or password"],
         ),
         (
             "store = \"imap\"\nurl = \"imaps://mail/inbox\"",
@@ -67,7 +67,7 @@ fn bad_values_are_named_with_their_place() {
         ),
         (
             "store = \"imap\"\nurl = \"imaps://mail\"\nstarttls = true",
-            &["4:12: users.starttls: is of no use with imaps://, which encrypts from the start"],
+            &["4:12: users.starttls: has no effect with imaps://, which encrypts from the start"],
         ),
         (
             "store = \"pop3\"\nurl = \"pop3s://mail\"\ntimeout = 0\nconnect-timeout = 61\ncache = -1",
@@ -93,7 +93,7 @@ fn bad_values_are_named_with_their_place() {
         ),
         (
             "store = \"http\"\nurl = \"http://joe:marker@auth/\"",
-            &["3:7: users.url: cannot hold a user or password"],
+            &["3:7: users.url: must not contain a user or password"],
         ),
         (
             "store = \"http\"\nurl = \"https://auth/\"\nkey-file = \"empty-key\"",
@@ -104,11 +104,11 @@ fn bad_values_are_named_with_their_place() {
              headers = { x-auth-key = \"a\", Auth-User = \"b\", a_b = \"c\", X = \"d\\n\", x = \"e\" }",
             &[
                 "5:13: users.headers.x-auth-key: comes from key-file already: only one of the two",
-                "5:31: users.headers.Auth-User: is sent anyway, with what is to be asked",
-                "5:48: users.headers.a_b: is no name for a header: letters, digits and hyphens",
+                "5:31: users.headers.Auth-User: is always sent by the program: leave it out",
+                "5:48: users.headers.a_b: is not a header name: letters, digits and hyphens",
                 "5:63: users.headers.X: must be one line without control characters, and no blank \
                  at either end",
-                "5:70: users.headers.x: is there twice: names of headers have no case",
+                "5:70: users.headers.x: is set twice: header names are compared without case",
             ],
         ),
         (
@@ -124,8 +124,8 @@ fn bad_values_are_named_with_their_place() {
 
 #[test]
 fn a_password_in_the_clear_is_warned_of_unless_it_stays_on_this_machine() {
-    const SERVER: &str = "passwords go there unencrypted: use starttls, or a URL with s";
-    const HTTP: &str = "passwords go there unencrypted: use https";
+    const SERVER: &str = "passwords are sent there unencrypted: use starttls, or a URL with s";
+    const HTTP: &str = "passwords are sent there unencrypted: use https";
     for (keys, warning) in [
         ("store = \"imap\"\nurl = \"imap://mail\"", Some(SERVER)),
         ("store = \"pop3\"\nurl = \"pop3://192.0.2.1\"", Some(SERVER)),
@@ -156,7 +156,7 @@ fn a_password_in_the_clear_is_warned_of_unless_it_stays_on_this_machine() {
 fn a_ca_file_that_cannot_be_used_is_named() {
     for (content, message) in [
         (None, "No such file or directory"),
-        (Some(""), "there is no certificate in it"),
+        (Some(""), "it contains no certificate"),
         (
             Some("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"),
             "",

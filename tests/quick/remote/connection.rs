@@ -1,12 +1,12 @@
-//! What another `auth_http` service is told of the client's connection.
+//! The headers about the client's connection that another `auth_http` service gets.
 
 use crate::support::auth_http::{keys, saying, to};
 use crate::support::program::{Program, REFUSED, with_store};
 use crate::support::scripted_server::Fake;
 
-/// What nginx says of the client's connection goes on in the same words, and nothing that it did not say.
+/// The headers of nginx about the client's connection are passed on unchanged, and no others are added.
 #[test]
-fn it_is_told_what_nginx_says_of_the_connection() {
+fn it_gets_the_headers_of_nginx_about_the_connection() {
     const OK: &str = "Auth-Status: OK\r\nAuth-Server: 192.0.2.9\r\nAuth-Port: 1143\r\n\r\n";
     let fake = saying(OK);
     let program = Program::serve(&with_store(&keys(&fake)));
@@ -39,7 +39,7 @@ fn it_is_told_what_nginx_says_of_the_connection() {
         Auth-SSL-Protocol: TLSv1.3\r\nAuth-SSL-Verify: SUCCESS\r\nAuth-SSL-Subject: CN=alice,O=Example\r\n\
         Auth-SSL-Cert: -----BEGIN%20CERTIFICATE-----%0A\r\n\r\n";
     assert!(heard.ends_with(wanted), "{heard}");
-    // Without TLS nothing of it is said, whatever came.
+    // Without TLS no header about it is sent, whatever the request had.
     let (_, heard) = ask(&[("HTTP_AUTH_SSL_VERIFY", "SUCCESS")]);
     assert!(heard.ends_with("Client-IP: 192.0.2.7\r\n\r\n"), "{heard}");
     // No value can begin a header of its own.
@@ -57,7 +57,7 @@ fn it_is_told_what_nginx_says_of_the_connection() {
     }
 }
 
-/// A service may let somebody in only where the connection is encrypted.
+/// A service can accept a login only if its connection is encrypted.
 #[test]
 fn a_yes_to_an_encrypted_connection_is_none_to_another() {
     let fake = Fake::start(|talk| {

@@ -83,7 +83,7 @@ fn a_handshake_that_stalls_is_given_up_in_time() {
     }
 }
 
-/// A server that says goodbye slowly has given its answer all the same.
+/// The answer of a server that closes slowly is used.
 #[test]
 fn a_farewell_is_not_waited_for_in_vain() {
     let fake = Fake::start(|talk| {

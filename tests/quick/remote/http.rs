@@ -1,4 +1,4 @@
-//! The http store with a service that says whatever the test wants.
+//! The http store with a scripted service.
 
 use crate::support::auth_http::*;
 use std::io::{Read as _, Write as _};
@@ -13,7 +13,7 @@ use crate::support::temp_dir::TempDir;
 /// Longer than the `timeout` of [`keys`], by what a busy machine may need.
 const LIMIT: Duration = Duration::from_secs(5);
 
-/// What the service says, and what the client gets.
+/// The reply of the service, and the answer to the client.
 #[test]
 fn what_the_service_says() {
     let yes = to("192.0.2.9", 1143, "");
@@ -155,7 +155,7 @@ fn it_is_asked_in_nginxs_words() {
         fake.heard().escape_ascii().to_string(),
         wanted.escape_ascii().to_string()
     );
-    // An empty password is nobody's, and nobody is asked.
+    // An empty password is refused without a question.
     assert_eq!(program.ask(LOGIN, b""), REFUSED);
     assert_eq!(fake.heard(), wanted);
 }

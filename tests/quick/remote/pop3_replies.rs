@@ -1,4 +1,4 @@
-//! What a POP3 server says, and what it comes to.
+//! Replies of a POP3 server, and the results of the store.
 
 use crate::support::mail_store::pop3;
 use crate::support::mail_store::*;

@@ -1,11 +1,11 @@
-//! What the words of a mail server's refusal come to: a wrong password, or the temporary failure.
+//! How the text of a mail server's refusal is read: as a wrong password, or as the temporary failure.
 
 use crate::support::at_once::at_once;
 use crate::support::mail_store::{LOGIN, PASSWORD, asking};
 use crate::support::program::{ACCEPTED, Program, REFUSED, TEMPORARY, check, with_store};
 use crate::support::scripted_server::Fake;
 
-/// An IMAP server that answers each login with these words; one login is right all the same.
+/// An IMAP server that answers each login with these words; one login is correct.
 fn imap(words: &'static str) -> Fake {
     Fake::start(move |talk| {
         talk.say(b"* OK [CAPABILITY IMAP4rev1 AUTH=PLAIN SASL-IR] hi\r\n");
@@ -36,7 +36,7 @@ fn store(kind: &str, fake: &Fake, more: &str) -> String {
 }
 
 #[test]
-fn only_a_refusal_that_says_so_is_a_wrong_password() {
+fn only_an_explicit_refusal_is_a_wrong_password() {
     const OWN: &str = "refused = [\"Anmeldung fehlgeschlagen\"]\ntemporary = [\"bitte warten\"]\n";
     const IMAP: [(&str, &str, &str); 10] = [
         ("c NO Login failed.\r\n", "", REFUSED),
@@ -119,7 +119,7 @@ fn a_refusal_that_says_neither_is_counted_as_a_guess() {
     });
 }
 
-/// What the server says helps to find words for `refused` and `temporary`; it may repeat a password.
+/// The text of the server helps to find texts for `refused` and `temporary`; it can repeat a password.
 #[test]
 fn the_words_of_a_refusal_are_in_the_log_at_level_debug_only() {
     const SAID: &str = "answers a login with NO \"[ALERT] Feierabend \\x1b[1m\"";
@@ -158,7 +158,7 @@ fn the_words_of_a_refusal_are_in_the_log_at_level_debug_only() {
 }
 
 #[test]
-fn a_server_that_takes_nobody_is_an_outage() {
+fn a_server_that_refuses_all_connections_is_an_outage() {
     for (way, greeting, said) in [
         (
             crate::support::mail_store::imap(),

@@ -85,7 +85,7 @@ fn moves_and_what_led_there() {
         )
     );
     let dave = format!(
-        "{found}, switched off (nologin), only from some networks (allow_nets), host old, \
+        "{found}, disabled (nologin), only from some networks (allow_nets), host old, \
          user david\nroute: user, to host old\nmail server: 192.0.2.1:143\nrefused: disabled\n"
     );
     assert_eq!(
@@ -111,7 +111,7 @@ fn networks_and_master_logins() {
     secret(&dir, "proxy", "secret-of-proxy\n");
     let way = "store file users: found, scheme plain, only from some networks (allow_nets), \
                user al\nroute: default, to host one\nmail server: 192.0.2.1:143\n\
-               logs in there as: al*proxy, where the user's own password is not known\n";
+               logs in there as: al*proxy, if the user's own password is unknown\n";
     let inside = route(&dir, &["alice", "--client-ip", "192.0.2.9"]);
     assert_eq!(inside, (Some(0), way.to_owned()));
     assert_eq!(route(&dir, &["alice"]), (Some(0), way.to_owned()));

@@ -19,7 +19,7 @@ fn config(default: &str, moved: u8, moving: u8) -> String {
 }
 
 #[test]
-fn step_by_step_everybody_arrives_and_nobody_goes_back() {
+fn a_move_in_steps_moves_each_user_once() {
     let serving = Routed::start(&config("spring", 0, 0));
     let [old, new] = [OLD, NEW].map(|host| Some(host.parse::<IpAddr>().unwrap()));
     let stage = |way: Option<IpAddr>| [old, None, new].iter().position(|at| *at == way).unwrap();
@@ -41,7 +41,7 @@ fn step_by_step_everybody_arrives_and_nobody_goes_back() {
 }
 
 #[test]
-fn who_is_on_the_way_gets_the_temporary_failure_and_no_password_dialog() {
+fn a_moving_user_gets_the_temporary_failure_and_no_password_dialog() {
     let dir = TempDir::new();
     for default in ["limbo", "spring"] {
         dir.write("auth.toml", config(default, 0, 100));

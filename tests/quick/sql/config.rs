@@ -1,4 +1,4 @@
-//! What is said of a configuration that cannot be: the key, its place, and no secret.
+//! The messages about an invalid configuration name the key and its position, and no secret.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -102,11 +102,11 @@ fn each_problem_names_its_key_and_place() {
         ),
         (
             postgres("ca-file = \"empty\""),
-            "auth.toml:5:11: users.ca-file: empty: there is no certificate in it",
+            "auth.toml:5:11: users.ca-file: empty: it contains no certificate",
         ),
         (
             postgres("tls = \"require\"\nca-file = \"nowhere\""),
-            "auth.toml:6:11: users.ca-file: is of use only with tls = \"verify\"",
+            "auth.toml:6:11: users.ca-file: has an effect only with tls = \"verify\"",
         ),
         (
             postgres("password-file = \"nowhere\""),
@@ -164,7 +164,7 @@ fn a_secret_that_everybody_may_read_is_warned_of() {
     }
 }
 
-/// Hashes that travel unencrypted are worth a word, unless they stay on this machine.
+/// Hashes that are sent unencrypted get a warning, unless they stay on this machine.
 #[test]
 fn an_unencrypted_network_is_warned_of() {
     for (url, tls, warned) in [
@@ -180,7 +180,7 @@ fn an_unencrypted_network_is_warned_of() {
         ));
         let output = command(&dir, &["check"]);
         let printed = String::from_utf8(output.stderr).unwrap();
-        let warning = "password hashes travel over the network";
+        let warning = "password hashes are sent over the network";
         assert_eq!(printed.contains(warning), warned, "{printed}");
     }
 }

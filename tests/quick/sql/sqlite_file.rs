@@ -1,4 +1,4 @@
-//! The file of SQLite: whose it is, who holds it, how long a statement may take.
+//! The file of SQLite: its owner, its locks, and the time-out of a statement.
 
 use crate::support::sqlite::*;
 use std::fs::{self};

@@ -10,7 +10,7 @@ fn of_an_sqlite_file() {
 }
 
 #[test]
-fn what_cannot_be_listed_is_said() {
+fn a_failed_list_is_reported() {
     let memory = Cgi::new(&config(""));
     let (code, _, said) = run(&memory.0, &["throttle", "list"]);
     assert_eq!(code, 1);

@@ -12,7 +12,7 @@ fn digests_that_cannot_be_compared_are_no_guesses() {
         &config(""),
         "alice:$5$saltsalt$sYjnFN8kv7EXmsYiMg0QEeE0KHqIVTEVkTkrbTKGZ/D\n",
     );
-    // Nor are those of an unknown login, or the waits would tell who exists.
+    // Nor are those of an unknown login, or the waits would reveal which logins exist.
     for login in ["alice", "nobody"].repeat(40) {
         let answer = server.answer(&[
             ("HTTP_AUTH_METHOD", "cram-md5"),
@@ -90,7 +90,7 @@ fn a_digest_counts_where_any_store_of_the_login_could_compare_it() {
         let waits = [0, 0, 0, 0, 2, 4, 8, 15, 15].map(Out);
         assert_eq!(said, waits, "{login} {}", server.log());
     }
-    // Who gets in by a password from there may go on to try a digest first.
+    // A client that was accepted with a password can still try a digest first.
     assert_eq!(server.log_in(HERE, "carol", "secret-right"), In);
     for number in 0..150 {
         assert_eq!(digest(HERE, "carol", number), Out(0));

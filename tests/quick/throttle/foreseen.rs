@@ -30,16 +30,16 @@ fn nothing_is_made_or_removed_by_a_look() {
     says(
         &run(&cgi.0, &["route", "alice"], ""),
         0,
-        &["throttle: the counts cannot be read: ", "throttle.db: "],
+        &["throttle: the counts are unavailable: ", "throttle.db: "],
     );
     assert_eq!(std::fs::read(&file).unwrap(), damaged);
 }
 
 #[test]
-fn counts_that_cannot_be_read_are_said() {
+fn unavailable_counts_are_reported() {
     let port = crate::support::process::free_port(std::net::Ipv4Addr::LOCALHOST);
     let state = format!("state = \"redis://127.0.0.1:{port}\"\n");
-    let cannot = "throttle: the counts cannot be read: redis://127.0.0.1:";
+    let cannot = "throttle: the counts are unavailable: redis://127.0.0.1:";
     let cgi = Cgi::new(&config(&state));
     says(
         &run(&cgi.0, &["test", "alice"], "secret-right"),

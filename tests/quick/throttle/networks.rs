@@ -74,7 +74,7 @@ fn clients_are_counted_by_the_ipv4_address_inside() {
         assert_eq!(server.log_in(same, "alice", "secret-right"), Out(15));
         assert_eq!(server.log_in(other, "alice", "secret-right"), In);
     }
-    // Who is let through unchecked is written as the front says it.
+    // An unchecked address is logged as the front sent it.
     let lenient = server("always-allow = [\"192.0.2.0/24\"]");
     lenient.fail("64:ff9b::192.0.2.1", "alice", 8);
     let refused = lenient.log_in("64:ff9b::192.0.2.1", "alice", "secret-right");
@@ -82,7 +82,7 @@ fn clients_are_counted_by_the_ipv4_address_inside() {
 }
 
 #[test]
-fn who_is_always_allowed_is_neither_slowed_nor_counted() {
+fn a_network_of_always_allow_is_neither_slowed_nor_counted() {
     let server = server("always-allow = [\"192.0.2.0/24\", \"2001:db8::1\"]");
     assert_eq!(server.fail(HERE, "alice", 40), vec![Out(0); 40]);
     assert_eq!(server.fail("2001:db8::1", "alice", 40), vec![Out(0); 40]);
@@ -90,9 +90,9 @@ fn who_is_always_allowed_is_neither_slowed_nor_counted() {
     assert_eq!(server.log_in(THERE, "alice", "secret-wrong"), Out(0));
 }
 
-/// Without a key anybody could name any address: a guesser another one each time, or a user's own.
+/// Without a key, any client could send any address: a guesser a new one each time, or that of a user.
 #[test]
-fn an_address_that_nobody_vouches_for_is_not_counted_by() {
+fn an_untrusted_client_address_is_not_counted() {
     let config = config("").replace(&format!("key = \"{KEY}\"\n"), "");
     let server = Serving::listening(&config, USERS);
     let ask = |address: &str, password: &str| {
@@ -111,7 +111,7 @@ fn an_address_that_nobody_vouches_for_is_not_counted_by() {
         })
         .collect();
     assert_eq!(said[3..9], [0, 2, 4, 8, 15, 15].map(Out));
-    // The login is slowed; nobody is locked out.
+    // The login is slowed, and not refused.
     assert_eq!(ask("203.0.113.1", "secret-right"), In);
     assert!(
         !server.log().contains("throttle: network"),

@@ -10,7 +10,7 @@ use std::os::unix::net::UnixStream;
 use Said::{In, Out};
 
 #[test]
-fn waits_grow_and_then_nobody_is_asked_any_more() {
+fn waits_grow_and_then_no_store_is_asked() {
     let server = server("");
     let mut expected = [0, 0, 0, 0, 2, 4, 8, 15].map(Out).to_vec();
     assert_eq!(server.fail(HERE, "alice", 8), expected);
@@ -67,7 +67,7 @@ fn a_network_with_a_success_is_exempt_for_that_login_only() {
     }
     assert_eq!(server.log_in(HERE, "bob", "secret-right"), Out(15));
     assert_eq!(server.log_in(HERE, "alice", "secret-right"), In);
-    // It is no way to guess without end all the same, also beside its owner who goes on logging in.
+    // It still does not allow unlimited guesses, even while its owner logs in.
     for round in 0..4 {
         for number in 0..20 {
             let password = format!("secret-more-{round}-{number}");
@@ -98,7 +98,7 @@ fn masters_are_counted_apart_from_users_of_the_same_name() {
 /// What is wrong for one store counts, also where another could not say and the answer is that.
 #[cfg(feature = "servers")]
 #[test]
-fn a_guess_counts_also_where_another_store_is_in_trouble() {
+fn a_guess_counts_even_if_another_store_fails() {
     let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let port = nobody.local_addr().unwrap().port();
     drop(nobody);
@@ -111,7 +111,7 @@ fn a_guess_counts_also_where_another_store_is_in_trouble() {
     let said = server.fail(HERE, "alice", 8);
     assert_eq!(said, [Said::Temporary; 8]);
     assert_eq!(server.log_in(HERE, "alice", "secret-right"), Out(15));
-    // Who is in no store that could say has not been tried.
+    // A login that no available store has was not tried.
     assert_eq!(server.fail(THERE, "nobody", 20), [Said::Temporary; 20]);
 }
 
@@ -119,7 +119,7 @@ fn a_guess_counts_also_where_another_store_is_in_trouble() {
 /// also in a new process.
 #[cfg(feature = "servers")]
 #[test]
-fn who_is_refused_unasked_waits_as_long_as_for_the_server() {
+fn a_refusal_without_a_question_waits_as_long_as_for_the_server() {
     use crate::support::scripted_server::Fake;
     use std::thread::sleep;
     use std::time::{Duration, Instant};
@@ -165,7 +165,7 @@ fn who_is_refused_unasked_waits_as_long_as_for_the_server() {
 
 /// What the hash of a wrong password costs is spent on those that are looked at only.
 #[test]
-fn who_is_refused_unasked_costs_no_hash() {
+fn a_refusal_without_a_question_costs_no_hash() {
     let users = "alice:$2y$10$DurtMI4l48MQup4.Oj2JLez39QorPl/aEGGfPE9eZac3n8KuzY0t.\n";
     let server = Serving::listening(&config("free-failures = 3\nwaits = [1]"), users);
     // In hundredths of a second (proc_pid_stat(5)).
@@ -233,7 +233,7 @@ fn refusals_of_every_kind_count_and_temporary_failures_do_not() {
     {
         let address = format!("203.0.113.{number}");
         let first = match *login {
-            // The right password of somebody who is kept out looks as a wrong one.
+            // The correct password of a throttled login gets the same answer as a wrong one.
             "off" | "nets" => server.log_in(&address, login, "secret-right"),
             _ => server.log_in(&address, login, "secret-first"),
         };

@@ -1,4 +1,4 @@
-//! Servers that are slow to say no: a guess is one all the same, and keeps nobody else out.
+//! Servers that refuse slowly: a guess still counts, and delays no other login.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -114,7 +114,7 @@ fn guesses_count_and_keep_nobody_out(keys: &str) {
         "{}",
         server.log()
     );
-    // For nobody else: the store is used as before.
+    // Only for this login: for others the store is used normally.
     assert_eq!(server.log_in(HERE, "alice", "secret-right"), In);
     let log = server.log();
     assert!(!log.contains("not answered in time;"), "{log}");

@@ -61,7 +61,7 @@ fn many_processes_at_once_lose_no_count() {
 }
 
 #[test]
-fn without_the_counts_nobody_gets_in_where_that_is_wanted() {
+fn without_the_counts_all_logins_are_refused_if_configured() {
     {
         let port = free_port(Ipv4Addr::LOCALHOST);
         let keys = format!("state = \"redis://127.0.0.1:{port}\"\nwithout-state = \"refuse\"");
@@ -148,7 +148,7 @@ fn another_database_is_not_taken_for_the_state() {
     assert_eq!(tables, 1);
 }
 
-/// Counting has its part of the time that a decision may take, and no more.
+/// Counting takes only its share of the deadline of a decision.
 #[test]
 fn counts_that_cannot_be_written_do_not_move_the_deadline() {
     let text = config("state = \"sqlite:state.db\"\ntimeout-ms = 5000");
@@ -171,7 +171,7 @@ fn a_state_file_that_is_removed_is_made_anew() {
     fs::remove_file(server.dir.path().join("state.db")).unwrap();
     assert_eq!(server.log_in(HERE, "alice", "secret-right"), In);
     assert!(server.dir.path().join("state.db").exists());
-    // The key of the digests of wrong passwords is a new one too: the former key is of no use.
+    // The key of the digests of wrong passwords is a new one too: the former key has no effect.
     assert_eq!(server.log_in(HERE, "bob", "secret-old-phone"), Out(0));
     let new_process = binary::output(
         program_in(&server.dir)

@@ -1,4 +1,4 @@
-//! Each way from mail client to mail server: who is let in, to which mailbox, and who is not.
+//! Each way from mail client to mail server: which logins are accepted, with which mailbox, and which are refused.
 
 use crate::support::mail_hosts::{KEY, files};
 use std::fs;

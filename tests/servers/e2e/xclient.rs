@@ -162,7 +162,7 @@ fn no_login_adds_words_to_xclient() {
         (
             "carol@x",
             temporary,
-            "cause=bad-answer detail=\"the value of Auth-User cannot stand in a header\"",
+            "cause=bad-answer detail=\"the value of Auth-User cannot be written in a header\"",
         ),
     ] {
         assert_eq!(log_in(port, login, "pw"), answer, "{login:?}");

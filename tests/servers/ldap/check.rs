@@ -102,7 +102,7 @@ fn each_broken_key_is_named_with_its_place() {
         (
             format!("{BIND}{user}bind-dn = \"cn=x\"\nbind-password-file = \"password\"\n"),
             &[
-                "auth.toml:6:11: users.bind-dn: is of no use without base and filter: nothing is searched",
+                "auth.toml:6:11: users.bind-dn: has no effect without base and filter: nothing is searched",
             ],
         ),
         (
@@ -115,7 +115,7 @@ fn each_broken_key_is_named_with_its_place() {
                      allow-weak-schemes = true\n"
             ),
             &[
-                "auth.toml:6:9: users.scope: is of no use without base and filter",
+                "auth.toml:6:9: users.scope: has no effect without base and filter",
                 "auth.toml:7:22: users.password-attribute: is for auth = \"compare\" only",
                 "auth.toml:8:18: users.default-scheme: is for auth = \"compare\" only",
                 "auth.toml:9:22: users.allow-weak-schemes: is for auth = \"compare\" only",
@@ -124,8 +124,8 @@ fn each_broken_key_is_named_with_its_place() {
         (
             format!("{BIND}user-dn = \"{{login}}\"\nhost-attribute = \"x\"\n"),
             &[
-                "auth.toml:1:1: users.base: is needed, with filter: of a user-dn that is no DN, no entry \
-               is known that attributes could be read from",
+                "auth.toml:1:1: users.base: is missing, and so is filter: a user-dn that is not a DN names \
+               no entry to read attributes from",
             ],
         ),
         (
@@ -167,7 +167,7 @@ fn each_broken_key_is_named_with_its_place() {
         (
             format!("{SEARCH}base = \"o=x\"\nfilter = \"(uid={{login}}*)\"\n"),
             &[
-                "auth.toml:6:10: users.filter: {login} must not stand beside a *, nor behind >=, <=, ~= or a \
+                "auth.toml:6:10: users.filter: {login} must not be combined with *, nor follow >=, <=, ~= or a \
                rule for parts of values: the login o would find the entry of ok",
             ],
         ),
@@ -177,7 +177,7 @@ fn each_broken_key_is_named_with_its_place() {
         ),
         (
             format!("{SEARCH}{lookup}bind-password-file = \"password\"\n"),
-            &["auth.toml:7:22: users.bind-password-file: is of no use without bind-dn"],
+            &["auth.toml:7:22: users.bind-password-file: has no effect without bind-dn"],
         ),
         (
             format!("{SEARCH}{lookup}bind-dn = \"\"\nbind-password-file = \"empty\"\n"),
@@ -192,7 +192,7 @@ fn each_broken_key_is_named_with_its_place() {
             ),
             &[
                 "auth.toml:7:9: users.scope: must be one of \"base\", \"one\", \"sub\", not \"all\"",
-                "auth.toml:8:18: users.host-attribute: is no name of an attribute",
+                "auth.toml:8:18: users.host-attribute: is not an attribute name",
                 "auth.toml:9:15: users.connections: must be from 1 to 1000, not 0",
                 "auth.toml:10:11: users.timeout: must be from 1 to 60, not 61",
             ],

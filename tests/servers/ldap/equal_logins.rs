@@ -29,7 +29,7 @@ const LIKE_ALICE: [(&str, &str); 3] = [
 ];
 
 #[test]
-fn slapd_hands_out_nobody_else_s_mailbox_without_a_password() {
+fn slapd_never_accepts_an_equal_login_without_a_password() {
     let slapd = Slapd::started();
     let by_base = |scope: &str| {
         let keys = slapd.keys(Mode::SearchBind);

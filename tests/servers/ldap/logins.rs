@@ -189,7 +189,7 @@ fn a_user_who_binds_by_a_template_can_be_looked_up_before() {
     }
 }
 
-/// Whoever comes with such a login is nobody: neither somebody else, nor our trouble.
+/// Such a login is unknown: it is not another user, and not a temporary failure.
 #[test]
 fn no_login_is_more_than_a_name() {
     let slapd = Slapd::started();
@@ -288,7 +288,7 @@ fn an_unknown_login_takes_about_as_long() {
             times.sort_unstable_by_key(of);
             of(&times[times.len() / 2])
         };
-        // bob has {CRYPT}: a millisecond for whoever checks it.
+        // bob has {CRYPT}, which takes a millisecond to check.
         let (known, unknown) = (middle(|pair| pair.0), middle(|pair| pair.1));
         assert!(
             unknown * 3 > known && known * 3 > unknown,

@@ -137,7 +137,7 @@ fn an_attribute_names_the_networks_of_a_user() {
     let keys = slapd.keys(Mode::Compare) + "allow-nets-attribute = \"mail nets\"\n";
     let (_, said) = check(&with_store(&keys));
     assert!(
-        said.contains("users.allow-nets-attribute: is no name of an attribute"),
+        said.contains("users.allow-nets-attribute: is not an attribute name"),
         "{said}"
     );
 }

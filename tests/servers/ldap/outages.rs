@@ -171,7 +171,7 @@ fn no_more_are_asked_about_at_once_than_there_may_be() {
 
 /// The same at a server that does not answer: who waits for a turn waits no longer than others.
 #[test]
-fn who_gets_no_connection_in_time_is_not_kept_waiting() {
+fn a_request_without_a_connection_in_time_fails_in_time() {
     let fake = Fake::answering(|_| Act::Silence);
     let keys = two_connections(&fake) + "timeout = 1\n";
     let program = Program::serve(&with_store(&keys));

@@ -6,7 +6,7 @@ use crate::support::slapd::{Mode, Slapd};
 use crate::support::temp_dir::TempDir;
 
 #[test]
-fn openldap_keeps_out_who_must_change_the_password_and_lets_in_who_has_grace() {
+fn openldap_refuses_a_user_who_must_change_the_password_and_accepts_one_with_grace() {
     let slapd = Slapd::with_policy();
     for mode in [Mode::Bind, Mode::SearchBind] {
         let program = Program::serve(&with_store(&slapd.keys(mode)));

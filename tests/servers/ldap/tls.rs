@@ -82,7 +82,7 @@ fn a_server_without_starttls_is_not_used_in_clear() {
 }
 
 #[test]
-fn a_file_without_certificates_is_told_of_at_the_start() {
+fn a_file_without_certificates_is_reported_at_the_start() {
     let slapd = Slapd::with_tls();
     let keys = slapd.keys_at(Mode::Bind, &[slapd.tls_url("localhost")]);
     let config = with_store(&format!("{keys}ca-file = \"auth.toml\"\n"));

@@ -84,7 +84,7 @@ fn another_service_decides_about_its_domains() {
 
 /// The other service says the same of a wrong key as of a wrong password, so nobody gets in.
 #[test]
-fn with_another_key_nobody_gets_in() {
+fn another_key_accepts_no_login() {
     let existing = existing();
     let folder = TempDir::new();
     let program = Program::serve(&config(&existing, "a wrong key", &folder));

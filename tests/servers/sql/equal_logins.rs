@@ -109,7 +109,7 @@ fn engine() -> &'static Engine {
 }
 
 #[test]
-fn mariadb_hands_out_nobody_else_s_mailbox_without_a_password() {
+fn mariadb_never_accepts_an_equal_login_without_a_password() {
     let url = engine().url("likeness");
     for query in [
         "SELECT password, login FROM users WHERE login = {login}",
@@ -202,7 +202,7 @@ fn where_the_row_does_not_say_whose_it_is_a_password_is_needed() {
 
 /// The two tables compare in different ways: the app password that is found is somebody else's.
 #[test]
-fn an_app_password_is_one_of_the_user_who_was_found() {
+fn an_app_password_belongs_to_the_user_who_was_found() {
     let query = "SELECT password, login FROM users WHERE login = {login}";
     let apps = "app-passwords-query = \"SELECT password, login FROM apps WHERE login = {login}\"\n";
     let dir = folder(&engine().url("likeness"), query, apps);

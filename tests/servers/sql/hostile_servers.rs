@@ -162,7 +162,7 @@ fn hostile_servers_cost_neither_memory_nor_time() {
 }
 
 #[test]
-fn a_password_is_kept_from_who_does_not_show_who_it_is() {
+fn a_password_is_not_sent_to_an_unverified_server() {
     const PASSWORD: &str = "hush-hush";
     let table: [(&str, &str, Serve, &str); 9] = [
         (
@@ -299,7 +299,7 @@ impl Drop for Listener {
 }
 
 #[test]
-fn a_unix_socket_is_believed_only_if_who_listens_may() {
+fn a_unix_socket_is_trusted_only_if_its_listener_is_allowed() {
     need_root();
     let dir = TempDir::new();
     fs::set_permissions(dir.path(), Permissions::from_mode(0o1777)).unwrap();
@@ -322,7 +322,7 @@ fn a_unix_socket_is_believed_only_if_who_listens_may() {
         let ask = Ask::new("alice", "right");
         let service = Service::start(&users(""));
         for reply in [service.ask(&ask), cgi(service.dir(), &ask)] {
-            reply.must_be_trouble("user 65534 listens there, who must not");
+            reply.must_be_trouble("user 65534 listens there, which is not allowed");
         }
         // The MySQL server speaks first; it says nothing.
         let said = fs::read(&heard).unwrap_or_default();

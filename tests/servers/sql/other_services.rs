@@ -47,7 +47,7 @@ fn peer(manner: Manner) -> u16 {
 }
 
 fn treat(mut stream: TcpStream, manner: Manner) {
-    // Whoever we treat badly may go at any moment.
+    // A peer of a broken exchange can close at any moment.
     let _ = match manner {
         Manner::Silent => stream.read_to_end(&mut Vec::new()).map(drop),
         Manner::Closing => Ok(()),

@@ -12,7 +12,7 @@ const TABLES: &str = "CREATE TABLE users (login VARCHAR(99) PRIMARY KEY, passwor
                       host VARCHAR(99), port INTEGER); \
                       INSERT INTO users (login, password) VALUES ('alice', '{PLAIN}right')";
 
-/// The median of so many.
+/// The median of this many times.
 fn median(times: usize, mut one: impl FnMut() -> Duration) -> Duration {
     let mut all: Vec<Duration> = (0..times).map(|_| one()).collect();
     all.sort_unstable();

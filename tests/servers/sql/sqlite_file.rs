@@ -161,7 +161,7 @@ fn a_lock_that_is_held_too_long_is_a_temporary_failure() {
 
 /// A writer that is at work all the time, in either journal mode, keeps nobody out.
 #[test]
-fn a_busy_writer_keeps_nobody_out() {
+fn a_busy_writer_blocks_no_login() {
     for mode in ["delete", "wal"] {
         let service = {
             let dir = folder(&users("sqlite:users.db", QUERY, ""));

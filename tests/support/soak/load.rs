@@ -110,7 +110,7 @@ pub(crate) fn output(mut bytes: &[u8]) -> String {
     String::from_utf8_lossy(&text).into_owned()
 }
 
-/// Logins, and what is said of them.
+/// Logins, and the expected answers.
 pub(crate) const LOGINS: [(&str, &str, &str); 4] = [
     ("alice", "right", ACCEPTED),
     ("alice", "wrong", REFUSED),

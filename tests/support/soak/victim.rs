@@ -187,7 +187,7 @@ impl Victim {
         usage(&self.proc())
     }
 
-    /// Waits until it has no more descriptors and threads than before, and says what it has.
+    /// Waits until it has no more descriptors and threads than before, and returns their numbers.
     pub(crate) fn calms_down_to(&self, before: Usage) -> Usage {
         let mut now = self.usage();
         wait_until(&format!("no more than {before:?}, {now:?}"), || {
@@ -211,7 +211,7 @@ impl Victim {
     }
 }
 
-/// That nothing in a file of counts has come to harm.
+/// Checks that a file of counts is undamaged.
 #[cfg(feature = "servers")]
 pub(crate) fn is_whole(counts: &Path) {
     let state = rusqlite::Connection::open(counts).unwrap();

@@ -66,7 +66,7 @@ pub(crate) fn now() -> u64 {
         .as_secs()
 }
 
-/// What a good token says.
+/// The claims of a good token.
 pub(crate) fn good_claims() -> Value {
     json!({
         "iss": "https://id.example", "aud": ["mail"], "scope": "openid imap",
@@ -74,7 +74,7 @@ pub(crate) fn good_claims() -> Value {
     })
 }
 
-/// What the service says of one.
+/// The answer of the service about a token.
 pub(crate) fn active() -> Value {
     json!({"active": true, "email": "alice@example.com", "scope": "imap", "exp": now() + 60})
 }

@@ -18,7 +18,7 @@ pub(crate) enum Does {
     Sends(&'static [u8]),
     /// Answers, keeps the connection, and closes it when it feels like it.
     SaysAndLeaves(String),
-    /// Takes the connection and says nothing.
+    /// Accepts the connection and sends nothing.
     Stalls,
     /// Sends a byte now and then.
     Drips,

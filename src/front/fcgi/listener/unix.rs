@@ -125,7 +125,7 @@ fn remove_stale(path: &Path) -> io::Result<()> {
         return in_use("the file is a symbolic link");
     }
     if !kind.is_socket() {
-        return in_use("the file exists and is no socket");
+        return in_use("the file exists and is not a socket");
     }
     // Without blocking: a server with a full backlog counts as a server.
     let socket = stream_socket(SocketFlags::NONBLOCK)?;
@@ -209,7 +209,7 @@ impl Lock {
                 _ => {}
             }
         }
-        let what = format!("{} changes all the time", path.display());
+        let what = format!("{} keeps changing", path.display());
         Err(Error::new(ErrorKind::AddrInUse, what))
     }
 

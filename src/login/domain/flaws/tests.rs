@@ -1,7 +1,7 @@
 use super::*;
 
 #[test]
-fn what_no_domain_can_be_is_told_with_what_to_write() {
+fn a_bad_domain_is_reported_with_what_to_write() {
     for good in [
         "example.org",
         "EXAMPLE",
@@ -11,9 +11,9 @@ fn what_no_domain_can_be_is_told_with_what_to_write() {
     ] {
         assert_eq!(flaw(good, true), None, "{good}");
     }
-    let pattern = "is a pattern, which is not understood: write whole domains, or \
+    let pattern = "is a pattern, and patterns are not supported: write whole domains, or \
                    \"*.example.org\" for all below example.org";
-    let form = "is no domain: one has 1 to 253 bytes: letters, digits, hyphens, underscores and single dots";
+    let form = "is not a domain: a domain has 1 to 253 bytes: letters, digits, hyphens, underscores and single dots";
     for (bad, what) in [
         ("", "must not be empty"),
         (
@@ -29,14 +29,8 @@ fn what_no_domain_can_be_is_told_with_what_to_write() {
             ".a.example",
             "begins with a dot: write \"*.a.example\" for all domains below a.example",
         ),
-        (
-            "a.example.",
-            "ends with a dot, as no login does: write \"a.example\"",
-        ),
-        (
-            "*.a.example.",
-            "ends with a dot, as no login does: write \"*.a.example\"",
-        ),
+        ("a.example.", "ends with a dot: write \"a.example\""),
+        ("*.a.example.", "ends with a dot: write \"*.a.example\""),
         ("*", pattern),
         ("*example.org", pattern),
         ("a.*.example", pattern),
@@ -48,7 +42,7 @@ fn what_no_domain_can_be_is_told_with_what_to_write() {
         ("a..b", form),
         (
             "a b",
-            "is several domains in one string: write each in quotes of its own",
+            "is a list of domains in one string: write each domain in its own quotes",
         ),
         ("bob@a.example", form),
         ("[192.0.2.1]", form),
@@ -58,12 +52,12 @@ fn what_no_domain_can_be_is_told_with_what_to_write() {
     for (bad, what) in [
         (
             "*.a.example",
-            "must be one domain, such as \"a.example\": all below one cannot stand here",
+            "must be one domain, such as \"a.example\": a wildcard is not allowed here",
         ),
         (".a.example", "begins with a dot: write \"a.example\""),
         (
             "*",
-            "is a pattern, which is not understood: write whole domains",
+            "is a pattern, and patterns are not supported: write whole domains",
         ),
     ] {
         assert_eq!(flaw(bad, false).as_deref(), Some(what), "{bad}");
@@ -72,7 +66,7 @@ fn what_no_domain_can_be_is_told_with_what_to_write() {
 }
 
 #[test]
-fn what_no_login_can_be_is_told_with_what_to_write() {
+fn a_bad_login_is_reported_with_what_to_write() {
     for good in [
         "alice",
         "alice@example.org",
@@ -84,8 +78,9 @@ fn what_no_login_can_be_is_told_with_what_to_write() {
     ] {
         assert_eq!(login_flaw(good, "[d]"), None, "{good}");
     }
-    let pattern = "is a pattern, which is not understood: write whole logins, or domains in [d]";
-    let all = "is no login: for all of a domain write \"a.example\" in [d]";
+    let pattern =
+        "is a pattern, and patterns are not supported: write whole logins, or domains in [d]";
+    let all = "is not a login: for all logins of a domain write \"a.example\" in [d]";
     for (bad, what) in [
         (" bob", "begins or ends with a blank: write \"bob\""),
         ("/^a.*/", pattern),
@@ -97,11 +92,11 @@ fn what_no_login_can_be_is_told_with_what_to_write() {
         (".a.example", all),
         (
             "*.a.example",
-            "is no login: for all below a domain write \"*.a.example\" in [d]",
+            "is not a login: for all logins below a domain write \"*.a.example\" in [d]",
         ),
         (
             "bob@a.example.",
-            "its domain \"a.example.\" ends with a dot, as no login does: write \"a.example\"",
+            "its domain \"a.example.\" ends with a dot: write \"a.example\"",
         ),
     ] {
         assert_eq!(login_flaw(bad, "[d]").as_deref(), Some(what), "{bad}");
@@ -123,8 +118,8 @@ fn what_a_name_in_other_scripts_becomes_is_checked_too() {
             None
         );
     }
-    let form = "is no domain: one has 1 to 253 bytes: letters, digits, hyphens, underscores and single dots";
-    let none = "is no domain: a label has characters that none can have (RFC 5892)";
+    let form = "is not a domain: a domain has 1 to 253 bytes: letters, digits, hyphens, underscores and single dots";
+    let none = "is not a domain: a label has forbidden characters (RFC 5892)";
     for (bad, what) in [
         (
             "＊.example.org",
@@ -132,13 +127,13 @@ fn what_a_name_in_other_scripts_becomes_is_checked_too() {
         ),
         (
             "*.a＊.example",
-            "is read as \"*.a*.example\": is a pattern, which is not understood: write whole \
+            "is read as \"*.a*.example\": is a pattern, and patterns are not supported: write whole \
              domains, or \"*.example.org\" for all below example.org"
                 .to_owned(),
         ),
         (
             "ü.example。",
-            "is read as \"xn--tda.example.\": ends with a dot, as no login does: write \
+            "is read as \"xn--tda.example.\": ends with a dot: write \
              \"xn--tda.example\""
                 .to_owned(),
         ),

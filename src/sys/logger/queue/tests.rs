@@ -24,7 +24,10 @@ fn read(text: &str) -> (u64, u64) {
         if let Some((_, rest)) = part.split_once(" WARN nginx-mail-auth[") {
             let (_, rest) = rest.split_once("]: ").unwrap();
             let (lost, rest) = rest.split_once(' ').unwrap();
-            assert_eq!(rest, "lines of this log were lost: nobody took them");
+            assert_eq!(
+                rest,
+                "log lines were dropped: the reader of the log did not keep up"
+            );
             next += lost.parse::<u64>().unwrap();
         } else {
             assert_eq!(part.as_bytes(), line(next).trim_ascii_end());
@@ -99,7 +102,7 @@ fn nobody_reads_the_pipe() {
 
 /// As a file on a slow disk, or a pipe of another user.
 #[test]
-fn whoever_writes_has_to_wait() {
+fn a_writer_waits_for_a_slow_reader() {
     let (reader, writer) = io::pipe().unwrap();
     nobody_reads(&queue(writer, OutputKind::Pipe), reader);
 }
@@ -141,7 +144,7 @@ fn lines_that_are_held_are_written_at_the_end() {
 }
 
 #[test]
-fn whoever_read_is_gone() {
+fn the_reader_has_gone() {
     let (reader, writer) = io::pipe().unwrap();
     drop(reader);
     let queue = queue(writer, OutputKind::Pipe);

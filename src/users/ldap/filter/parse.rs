@@ -182,7 +182,7 @@ impl<'a> Parser<'a> {
             return Ok(None);
         }
         if !attribute::is_description(name) {
-            return self.flaw("this is no name of an attribute or of a rule");
+            return self.flaw("this is not an attribute name or of a rule");
         }
         let name = name.to_owned();
         self.at += length;
