@@ -2,5 +2,6 @@
 //! nginx sends, and writes every header that nginx receives.
 
 pub mod answer;
+pub mod cause;
 pub mod refusal;
 pub mod request;

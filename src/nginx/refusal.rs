@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
+use super::cause::Cause;
 use crate::login::Likeness;
 
 /// The reason of a refusal. [`fmt::Display`] gives the stable word of `cause` in the log.
@@ -131,6 +132,62 @@ impl Refusal {
         matches!(self, Self::WrongKey | Self::WrongFront)
     }
 
+    /// Its cause.
+    pub fn cause(&self) -> Cause {
+        match self {
+            Self::MissingCredentials => Cause::MissingCredentials,
+            Self::WrongKey => Cause::WrongKey,
+            Self::WrongFront => Cause::WrongFront,
+            Self::DuplicateHeader(_) => Cause::DuplicateHeader,
+            Self::BadEscape(_) => Cause::BadEscape,
+            Self::BadHeader(_) => Cause::BadHeader,
+            Self::BadLogin => Cause::BadLogin,
+            Self::LoginTooLong => Cause::LoginTooLong,
+            Self::BadPassword => Cause::BadPassword,
+            Self::PasswordTooLong => Cause::PasswordTooLong,
+            Self::BadChallenge => Cause::BadChallenge,
+            Self::BadDigest => Cause::BadDigest,
+            Self::UnsupportedMethod(_) => Cause::UnsupportedMethod,
+            Self::UnknownMethod => Cause::UnknownMethod,
+            Self::TooLarge => Cause::TooLarge,
+            Self::Malformed => Cause::Malformed,
+            Self::UnknownUser => Cause::UnknownUser,
+            Self::WrongPassword => Cause::WrongPassword,
+            Self::NoPassword => Cause::NoPassword,
+            Self::UnusablePassword(_) => Cause::UnusablePassword,
+            Self::UnusableEntry(_) => Cause::UnusableEntry,
+            Self::PasswordExpired => Cause::PasswordExpired,
+            Self::ProtocolNotAllowed => Cause::ProtocolNotAllowed,
+            Self::DigestNotPossible => Cause::DigestNotPossible,
+            Self::LoginNotProven(_) => Cause::LoginNotProven,
+            Self::NoCertificate(_) => Cause::NoCertificate,
+            Self::WrongCertificate(_) => Cause::WrongCertificate,
+            Self::BadToken(_) => Cause::BadToken,
+            Self::RelayDenied(_) => Cause::RelayDenied,
+            Self::UnknownRecipient => Cause::UnknownRecipient,
+            Self::Throttled(_) => Cause::Throttled,
+            Self::Disabled => Cause::Disabled,
+            Self::AccountRefused(_) => Cause::AccountRefused,
+            Self::NetworkNotAllowed => Cause::NetworkNotAllowed,
+            Self::Temporary(trouble) => match trouble {
+                Trouble::NoConfiguration => Cause::NoConfiguration,
+                Trouble::Store(_) => Cause::Store,
+                Trouble::NoRoute => Cause::NoRoute,
+                Trouble::Host(_) | Trouble::UnknownHost(_) => Cause::Host,
+                Trouble::Moving(_) => Cause::Moving,
+                Trouble::Busy => Cause::Busy,
+                Trouble::Memory => Cause::Memory,
+                Trouble::Tokens(_) => Cause::Tokens,
+                Trouble::Throttle(_) => Cause::Throttle,
+                Trouble::PasswordNeeded => Cause::PasswordNeeded,
+                Trouble::Answer(_) => Cause::Answer,
+                Trouble::Overloaded => Cause::Overloaded,
+                Trouble::Aborted => Cause::Aborted,
+                Trouble::Panic => Cause::Panic,
+            },
+        }
+    }
+
     /// Details for the log besides the word.
     pub fn detail(&self) -> Option<Cow<'_, str>> {
         match self {
@@ -168,60 +225,10 @@ impl Refusal {
     }
 }
 
+/// The word of its cause.
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::MissingCredentials => "missing-credentials",
-            Self::WrongKey => "wrong-key",
-            Self::WrongFront => "wrong-front",
-            Self::DuplicateHeader(_) => "duplicate-header",
-            Self::BadEscape(_) => "bad-escape",
-            Self::BadHeader(_) => "bad-header",
-            Self::BadLogin => "bad-login",
-            Self::LoginTooLong => "login-too-long",
-            Self::BadPassword => "bad-password",
-            Self::PasswordTooLong => "password-too-long",
-            Self::BadChallenge => "bad-challenge",
-            Self::BadDigest => "bad-digest",
-            Self::UnsupportedMethod(_) => "unsupported-method",
-            Self::UnknownMethod => "unknown-method",
-            Self::TooLarge => "request-too-large",
-            Self::Malformed => "malformed-request",
-            Self::UnknownUser => "unknown-user",
-            Self::WrongPassword => "wrong-password",
-            Self::NoPassword => "no-password",
-            Self::UnusablePassword(_) => "unusable-password",
-            Self::UnusableEntry(_) => "unusable-entry",
-            Self::PasswordExpired => "password-expired",
-            Self::ProtocolNotAllowed => "protocol-not-allowed",
-            Self::DigestNotPossible => "digest-not-possible",
-            Self::LoginNotProven(_) => "login-not-proven",
-            Self::NoCertificate(_) => "no-certificate",
-            Self::WrongCertificate(_) => "wrong-certificate",
-            Self::BadToken(_) => "bad-token",
-            Self::RelayDenied(_) => "relay-denied",
-            Self::UnknownRecipient => "unknown-recipient",
-            Self::Throttled(_) => "throttled",
-            Self::Disabled => "disabled",
-            Self::AccountRefused(_) => "account-refused",
-            Self::NetworkNotAllowed => "network-not-allowed",
-            Self::Temporary(trouble) => match trouble {
-                Trouble::NoConfiguration => "no-configuration",
-                Trouble::Store(_) => "store-trouble",
-                Trouble::NoRoute => "no-route",
-                Trouble::Host(_) | Trouble::UnknownHost(_) => "host-trouble",
-                Trouble::Moving(_) => "moving",
-                Trouble::Busy => "busy",
-                Trouble::Memory => "out-of-memory",
-                Trouble::Tokens(_) => "token-trouble",
-                Trouble::Throttle(_) => "throttle-trouble",
-                Trouble::PasswordNeeded => "password-needed",
-                Trouble::Answer(_) => "bad-answer",
-                Trouble::Overloaded => "overloaded",
-                Trouble::Aborted => "aborted",
-                Trouble::Panic => "panic",
-            },
-        })
+        f.write_str(self.cause().word())
     }
 }
 
