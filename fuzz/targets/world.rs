@@ -171,6 +171,7 @@ impl World {
             wrong: Then::Stop,
             trouble: Then::Stop,
             pace: Pace::default(),
+            told: Arc::default(),
             app_passwords: false,
         };
         let overheard = |source: Source| Source {

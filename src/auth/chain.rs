@@ -2,7 +2,7 @@
 
 use std::num::NonZeroUsize;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::login::Likeness;
 use crate::login::Login;
@@ -15,6 +15,7 @@ use crate::secret::{Password, Proof};
 use crate::sys::semaphore::machine::MachineSemaphore;
 use crate::users::bound::Bound;
 use crate::users::cache::Cache;
+use crate::users::tally::Tally as Told;
 use crate::users::{Account, Checked, Passwords, Question, StoreError, UserStore};
 
 use super::Step;
@@ -47,6 +48,8 @@ pub struct Source {
     pub trouble: Then,
     /// The time that it takes to check passwords, if it checks them itself or has app passwords.
     pub pace: Pace,
+    /// What it answered so far. A reload keeps it.
+    pub told: Arc<Told>,
     /// Whether a user may have several passwords: then the time of a refusal would reveal their
     /// number.
     pub app_passwords: bool,
@@ -73,8 +76,12 @@ impl Source {
     fn find(&self, asked: &Question<'_>) -> Result<Option<Account>, Trouble> {
         // A store that needs the password to look a login up asks no server here.
         let found = match &self.bound {
-            Some(bound) if self.store.knows_users() => bound.ask(asked, || self.store.find(asked)),
-            _ => self.store.find(asked),
+            Some(bound) if self.store.knows_users() => {
+                bound.ask(asked, || self.timed(|| self.store.find(asked)))
+            }
+            // It answers without a question to a server.
+            Some(_) => self.store.find(asked),
+            None => self.timed(|| self.store.find(asked)),
         };
         found.map_err(|error| self.trouble_of(&error))
     }
@@ -88,7 +95,7 @@ impl Source {
         password: &Password,
     ) -> Result<Checked, StoreError> {
         let verify = |account: &mut Account| {
-            let mut verify = || self.store.verify(asked, account, password);
+            let mut verify = || self.timed(|| self.store.verify(asked, account, password));
             match &self.bound {
                 Some(bound) => bound.ask(asked, verify),
                 None => verify(),
@@ -98,6 +105,14 @@ impl Source {
             Some(cache) => cache.verify(asked, account, password, verify),
             None => verify(account),
         }
+    }
+
+    /// Notes how long a question took.
+    fn timed<T>(&self, question: impl FnOnce() -> T) -> T {
+        let started = Instant::now();
+        let answer = question();
+        self.told.took.observe(started.elapsed());
+        answer
     }
 
     fn trouble_of(&self, error: &StoreError) -> Trouble {
@@ -198,6 +213,11 @@ impl Chain {
             self.verified = Arc::clone(&before.verified);
         }
         self
+    }
+
+    /// The limit on password hashes.
+    pub fn hashing(&self) -> &MachineSemaphore {
+        &self.hashing
     }
 
     /// The stores.
@@ -332,6 +352,13 @@ impl Chain {
                 },
                 other => other,
             };
+            match &said {
+                Said::Yes(_) => &source.told.yes,
+                Said::Unknown => &source.told.unknown,
+                Said::No(..) | Said::Never(..) => &source.told.no,
+                Said::Cannot(..) => &source.told.trouble,
+            }
+            .add_one();
             kept_out |= matches!(said, Said::Never(..));
             let then = match said {
                 Said::Yes(proven) if !kept_out => return Ok(*proven),

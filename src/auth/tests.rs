@@ -122,6 +122,7 @@ fn counting(
         wrong: Then::Stop,
         trouble: Then::Stop,
         pace: Pace::default(),
+        told: Arc::default(),
         app_passwords: false,
     };
     let gate = Gate {

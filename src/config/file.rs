@@ -30,6 +30,7 @@ use super::ports::Ports;
 use super::probes::Probes;
 use super::process::Process;
 use super::routes::Routes;
+use super::status::Status;
 use super::throttle::Throttle;
 use super::unreadable::Unreadable;
 use super::users::{self, StoreConfig, Users, UsersConfig};
@@ -61,6 +62,7 @@ pub(super) struct File {
     pub(super) limits: Limits,
     /// Without it passwords can be guessed as fast as the stores answer.
     pub(super) throttle: Option<Spanned<Throttle>>,
+    pub(super) status: Status,
     pub(super) process: Process,
     pub(super) log: Log,
 }
@@ -101,6 +103,7 @@ pub(super) fn keys_of(table: &str) -> Vec<&'static str> {
         "probes" => names_of::<Probes>(),
         "process" => names_of::<Process>(),
         "routes" => names_of::<Routes>(),
+        "status" => names_of::<Status>(),
         "throttle" => names_of::<Throttle>(),
         "users" => return users::names(),
         _ => &[],
@@ -156,6 +159,7 @@ impl Checker<'_> {
             inbound,
             #[cfg(feature = "servers")]
             oauth: oauth.config,
+            status: self.status(&file.status),
             log_level: self.level(&file.log),
             fastcgi: self.fastcgi(&file.fastcgi),
             socket: self.socket(&file.fastcgi),

@@ -45,6 +45,7 @@ mod process;
 mod reading;
 mod routes;
 mod source;
+mod status;
 mod syntax;
 mod throttle;
 mod unreadable;
@@ -58,6 +59,7 @@ pub use master::MasterConfig;
 pub use oauth::OAuthConfig;
 pub use positions::KeyPositions;
 use source::Source;
+pub use status::StatusConfig;
 pub use throttle::ThrottleConfig;
 pub use users::{StoreConfig, UsersConfig};
 
@@ -97,6 +99,8 @@ pub struct Config {
     pub retry: Option<Retry>,
     /// The limits of password guessing.
     pub throttle: Option<ThrottleConfig>,
+    /// The status page.
+    pub status: StatusConfig,
     /// The log level.
     pub log_level: LevelFilter,
     /// The limits of the FastCGI server.

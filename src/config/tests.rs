@@ -29,6 +29,7 @@ fn settled(config: &Config) -> impl PartialEq + std::fmt::Debug + use<> {
         config.limits.clone(),
         (config.routes.ports, config.routes.resolve_ttl),
         config.routes.probes,
+        config.status.clone(),
     )
 }
 

@@ -1,11 +1,17 @@
 //! The interface between the transports and the part that answers requests.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+
 use super::pace::SendTime;
 use super::params::{Params, Peer};
 
 /// Answers requests for a transport. An answer is a CGI response: headers, and a blank line (RFC
 /// 3875, 6.2).
 pub trait Application {
+    /// Receives the load of the server before the first request.
+    fn attach(&self, _load: Arc<Load>) {}
+
     /// Whether a connection of this peer is served; if not, it is closed without an answer.
     fn admits(&self, _peer: Peer) -> bool {
         true
@@ -21,6 +27,44 @@ pub trait Application {
     /// Checks the configuration for changes (SIGHUP). An application that answers a single request
     /// does nothing.
     fn reload(&self) {}
+}
+
+/// How many connections a server has now.
+#[derive(Debug)]
+pub struct Load {
+    connections: AtomicUsize,
+    most: usize,
+}
+
+impl Load {
+    /// No connections, of at most this many.
+    pub fn new(most: usize) -> Self {
+        Self {
+            connections: AtomicUsize::new(0),
+            most,
+        }
+    }
+
+    /// Connections that are accepted and not closed. Those that are turned away and those whose answer is
+    /// held count too, so there can be more than the maximum.
+    pub fn connections(&self) -> usize {
+        self.connections.load(SeqCst)
+    }
+
+    /// The maximum number of connections that are served at once.
+    pub fn most(&self) -> usize {
+        self.most
+    }
+
+    /// A connection is accepted.
+    pub(super) fn accepted(&self) {
+        self.connections.fetch_add(1, SeqCst);
+    }
+
+    /// A connection is closed.
+    pub(super) fn closed(&self) {
+        self.connections.fetch_sub(1, SeqCst);
+    }
 }
 
 /// Why there is no whole request.

@@ -26,14 +26,25 @@ pub fn run(app: &impl Application) -> io::Result<()> {
     stdout.flush()
 }
 
-/// Whether a variable is a header or names the host that sent the request; also under the name that
-/// Apache gives it after a redirect. The rest of an environment can be large and is not part of the
-/// request.
+/// The variables of a request that are not headers (RFC 3875, 4.1): the sender, the method and the
+/// URL. `DOCUMENT_URI` and `REQUEST_URI` are extensions of web servers.
+const OF_REQUEST: [&[u8]; 7] = [
+    b"DOCUMENT_URI",
+    b"PATH_INFO",
+    b"QUERY_STRING",
+    b"REMOTE_ADDR",
+    b"REQUEST_METHOD",
+    b"REQUEST_URI",
+    b"SCRIPT_NAME",
+];
+
+/// Whether a variable is a header or another one of the request; also under the name that Apache gives
+/// it after a redirect. The rest of an environment can be large and is not part of the request.
 fn is_of_request(mut name: &[u8]) -> bool {
     while let Some(original) = name.strip_prefix(b"REDIRECT_") {
         name = original;
     }
-    name.starts_with(b"HTTP_") || name == b"REMOTE_ADDR"
+    name.starts_with(b"HTTP_") || OF_REQUEST.contains(&name)
 }
 
 fn params(environment: &[Variable]) -> Result<Params<'_>, TooManyPairs> {

@@ -10,4 +10,4 @@ pub mod fcgi;
 pub mod pace;
 pub mod params;
 
-pub use application::{Application, NoRequest};
+pub use application::{Application, Load, NoRequest};

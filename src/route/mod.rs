@@ -24,6 +24,7 @@ mod monitor;
 mod moves;
 mod place;
 mod probe;
+mod standing;
 mod table;
 pub(crate) mod written;
 
@@ -37,6 +38,7 @@ pub use monitor::Health;
 pub use moves::{Move, Stage, UserMove};
 pub use place::{MovePlace, Score};
 pub use probe::{ProbeKind, Probes};
+pub use standing::{Probed, ServerStanding};
 pub use table::{RouteTarget, Table};
 
 use crate::net::dns::{Name, Purpose, Resolver};

@@ -78,6 +78,8 @@ impl fmt::Display for Health {
 #[derive(Clone, Debug)]
 struct Monitored {
     health: Health,
+    /// When the health last changed.
+    changed: Instant,
     /// Whether the last probe failed and the one before succeeded.
     doubtful: bool,
     /// The time of the next probe.
@@ -97,6 +99,7 @@ impl Monitored {
     fn new(now: Instant) -> Self {
         Self {
             health: Health::Unknown,
+            changed: now,
             doubtful: false,
             due: now,
             since: now,
@@ -116,6 +119,9 @@ impl Monitored {
         match (result, &self.health) {
             (Ok(()), before) => {
                 let again = matches!(before, Health::Dead(_));
+                if *before != Health::Alive {
+                    self.changed = now;
+                }
                 self.health = Health::Alive;
                 self.doubtful = false;
                 again.then_some(HealthChange::AliveAgain)
@@ -128,6 +134,9 @@ impl Monitored {
             }
             (Err(ProbeFailure::Dead(why)), before) => {
                 let change = !matches!(before, Health::Dead(_));
+                if change {
+                    self.changed = now;
+                }
                 let why: Arc<str> = why.into();
                 self.health = Health::Dead(Arc::clone(&why));
                 self.doubtful = false;
@@ -219,6 +228,13 @@ impl HealthMonitor {
             let waited = self.0.results.wait_timeout(state, left);
             (state, _) = waited.unwrap_or_else(PoisonError::into_inner);
         }
+    }
+
+    /// The state of a server as it is known now, and since when; `None` if it is not monitored.
+    pub(super) fn known(&self, server: &ProbeTarget) -> Option<(Health, Instant)> {
+        let state = self.0.lock();
+        let known = state.all.get(server)?;
+        Some((known.health.clone(), known.changed))
     }
 
     /// Starts as many threads as can work at the same time, at most [`MAX_CONCURRENT_PROBES`].

@@ -214,7 +214,17 @@ impl Table {
         &self.hosts
     }
 
-    /// The move with this index, from a [`RouteTarget`].
+    /// A host of this table.
+    pub fn host_of(&self, id: HostId) -> &Host {
+        &self.hosts[id.index()]
+    }
+
+    /// The moves, sorted by name.
+    pub fn moves(&self) -> &[Move] {
+        &self.moves
+    }
+
+    /// The move with this index, from an [`RouteTarget`].
     pub(super) fn move_at(&self, index: u32) -> Option<&Move> {
         self.moves.get(index as usize)
     }

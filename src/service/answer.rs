@@ -9,13 +9,17 @@ use std::time::Instant;
 
 use super::Service;
 use super::decision::Decision;
+use super::status::HostCounts;
+use super::status::counts::COUNTS;
 use crate::auth::{Admission, Step, incoming_mail};
 use crate::front::NoRequest;
 use crate::front::pace::SendTime;
 use crate::front::params::{Params, Peer};
+use crate::login::Protocol;
 use crate::nginx::answer::{Answer, Dialogue, Messages};
+use crate::nginx::cause::Cause;
 use crate::nginx::refusal::{Refusal, Trouble};
-use crate::nginx::request::{AuthRequest, Outline};
+use crate::nginx::request::{AuthRequest, Method, Outline};
 
 /// An answer, and its data for the log.
 pub struct Decided {
@@ -44,7 +48,9 @@ impl Decided {
 /// The data of a request for the answer and the log, besides the decision.
 struct Asked<'a> {
     dialogue: Dialogue,
-    protocol: &'static str,
+    protocol: Protocol,
+    /// `None` if it is unknown or not trusted.
+    method: Option<Method>,
     /// The login, or the part of it that could be read and is trusted.
     login: Option<&'a [u8]>,
     client: Option<IpAddr>,
@@ -54,6 +60,8 @@ struct Asked<'a> {
     /// Seconds that nginx delays a refusal which replaces an answer that cannot be written.
     wait: Option<NonZeroU32>,
     arrived: Instant,
+    /// Counts an accepted login of a host.
+    hosts: Option<&'a HostCounts>,
 }
 
 impl<'a> Asked<'a> {
@@ -61,13 +69,15 @@ impl<'a> Asked<'a> {
     fn in_outline(outline: &Outline<'a>, arrived: Instant) -> Self {
         Self {
             dialogue: outline.dialogue(),
-            protocol: outline.protocol.word(),
+            protocol: outline.protocol,
+            method: outline.method,
             login: outline.user,
             client: outline.client,
             recipient: None,
             peer: None,
             wait: None,
             arrived,
+            hosts: None,
         }
     }
 }
@@ -118,13 +128,15 @@ impl Service {
         };
         let asked = Asked {
             dialogue: request.dialogue(),
-            protocol: connection.protocol.word(),
+            protocol: connection.protocol,
+            method: Some(request.method()),
             login: Some(login),
             client: connection.client.address,
             recipient,
             peer: None,
             wait: self.gate.wait(&request),
             arrived,
+            hosts: Some(&self.hosts),
         };
         finish(decided, &asked, messages, out)
     }
@@ -146,6 +158,7 @@ impl Service {
         let asked = Asked {
             login: None,
             client: None,
+            method: None,
             peer: self.config.fronts.stranger(params, peer),
             ..Asked::in_outline(&outline, arrived)
         };
@@ -230,9 +243,15 @@ fn finish(decided: Decided, asked: &Asked<'_>, messages: &Messages, out: &mut Ve
         Answer::Accept { user, .. } => (user.as_deref(), None),
         Answer::Refuse { why, .. } => (None, Some(why)),
     };
+    let took = asked.arrived.elapsed();
+    let cause = refusal.map_or(Cause::Accepted, Refusal::cause);
+    COUNTS.note(cause, asked.protocol, asked.method, took);
+    if let (None, Some(hosts), Some(host)) = (refusal, asked.hosts, &decided.host) {
+        hosts.note(host, asked.protocol);
+    }
     Decision {
         login: asked.login,
-        protocol: asked.protocol,
+        protocol: asked.protocol.word(),
         client: asked.client,
         recipient: asked.recipient.as_deref(),
         host: decided.host.as_deref(),
@@ -240,7 +259,7 @@ fn finish(decided: Decided, asked: &Asked<'_>, messages: &Messages, out: &mut Ve
         app_password: decided.app_password.as_deref(),
         refusal,
         peer: asked.peer,
-        took: asked.arrived.elapsed(),
+        took,
     }
     .log();
     let came = asked.arrived;

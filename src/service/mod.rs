@@ -4,6 +4,7 @@
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Instant;
 
 use crate::auth::{Chain, Gate};
 use crate::config::Config;
@@ -28,6 +29,7 @@ pub mod open;
 mod parts;
 mod probe;
 pub mod reload;
+pub mod status;
 
 use answer::cause_of;
 pub use answer::{Decided, refuse};
@@ -35,6 +37,7 @@ pub use decision::Decision;
 pub use inspect::Inspection;
 pub use one_request::OneRequest;
 use parts::{throttle, unread, without_problems};
+use status::HostCounts;
 
 /// The configuration and everything that it opened. It never changes: a reload makes a new one.
 pub struct Service {
@@ -43,6 +46,9 @@ pub struct Service {
     files: Vec<Arc<UsersFile>>,
     domain_files: Vec<Arc<DomainFiles>>,
     warnings: Vec<Problem>,
+    /// When it was loaded.
+    loaded: Instant,
+    hosts: HostCounts,
 }
 
 impl Service {
@@ -169,7 +175,9 @@ impl Service {
             throttle: throttle(&config, lifetime, before),
             deadline: config.limits.deadline,
         };
+        let hosts = HostCounts::new(&gate.routes, before.map(|before| &before.hosts));
         let service = Self {
+            hosts,
             warnings,
             files: opened.files,
             domain_files: opened.domain_files,
@@ -182,10 +190,12 @@ impl Service {
     pub fn new(config: Config, gate: Gate) -> Self {
         Self {
             config,
-            gate,
             files: Vec::new(),
             domain_files: Vec::new(),
             warnings: Vec::new(),
+            loaded: Instant::now(),
+            hosts: HostCounts::new(&gate.routes, None),
+            gate,
         }
     }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::Service;
+use super::parts::told;
 use super::probe::Probes;
 use crate::auth::{Masters, Pace, Source};
 use crate::config::{Config, KeyPositions, StoreConfig, UsersConfig};
@@ -166,6 +167,7 @@ impl<'a> Opening<'a> {
                 let bytes = |domain: &String| domain.clone().into_bytes().into_boxed_slice();
                 domains.iter().map(bytes).collect()
             });
+            let told = told(&users.name, &self.opened.sources, self.before);
             self.opened.sources.push(Source {
                 table,
                 name: users.name.clone(),
@@ -176,6 +178,7 @@ impl<'a> Opening<'a> {
                 wrong: users.wrong,
                 trouble: users.trouble,
                 pace: Pace::default(),
+                told,
                 app_passwords: users.store.has_app_passwords(),
             });
         }

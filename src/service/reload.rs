@@ -10,17 +10,18 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, channel};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, TryLockError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock, TryLockError};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::config::StatusConfig;
 use crate::front::pace::SendTime;
 use crate::front::params::{Params, Peer};
-use crate::front::{Application, NoRequest};
+use crate::front::{Application, Load, NoRequest};
 use crate::nginx::answer::Messages;
 use crate::nginx::refusal::{Refusal, Trouble};
 use crate::nginx::request::Outline;
-use crate::service::{Service, cause_of, refuse};
+use crate::service::{Service, cause_of, refuse, status};
 use crate::sys::problem::Problem;
 use crate::sys::sandbox::Sandbox;
 use crate::sys::trusted_file::ObservedFiles;
@@ -31,6 +32,7 @@ mod domains;
 mod folders;
 mod freshness;
 mod loader;
+mod standing;
 mod users;
 
 use domains::FolderLoader;
@@ -63,6 +65,10 @@ pub struct ReloadingService(Arc<Inner>);
 struct Inner {
     path: PathBuf,
     sandbox: Option<Sandbox>,
+    /// The load of the server, once it has started.
+    load: OnceLock<Arc<Load>>,
+    /// `[status]` of a configuration that could not be loaded; used while there is no other.
+    status: Mutex<StatusConfig>,
     /// `None` until a configuration has been loaded: every login gets the temporary failure.
     current: RwLock<Option<Arc<Service>>>,
     looked: Mutex<Instant>,
@@ -131,9 +137,12 @@ impl ReloadingService {
 
 impl Inner {
     fn empty(path: &Path, sandbox: Option<Sandbox>) -> Self {
+        status::start();
         Self {
             path: path.to_path_buf(),
             sandbox,
+            load: OnceLock::new(),
+            status: Mutex::default(),
             current: RwLock::new(None),
             looked: Mutex::new(Instant::now()),
             soon: AtomicBool::new(false),
@@ -264,6 +273,9 @@ impl Inner {
                 Some(Outcome::Loaded)
             }
             Err(problems) => {
+                if before.is_none() {
+                    self.keep_status();
+                }
                 files.extend(known);
                 run.watch(files);
                 Some(Outcome::Failed(problems))
@@ -312,6 +324,10 @@ impl Inner {
 }
 
 impl Application for ReloadingService {
+    fn attach(&self, load: Arc<Load>) {
+        let _only_once = self.0.load.set(load);
+    }
+
     fn admits(&self, peer: Peer) -> bool {
         let admitted = || {
             let service = self.current();
@@ -327,7 +343,11 @@ impl Application for ReloadingService {
 
     fn respond(&self, peer: Peer, params: &Params<'_>, out: &mut Vec<u8>) -> SendTime {
         self.check_files();
-        match self.current() {
+        let service = self.current();
+        if self.0.shows_status(service.as_deref(), peer, params, out) {
+            return SendTime::AtOnce;
+        }
+        match service {
             Some(service) => service.respond(peer, params, out),
             None => {
                 let why = Refusal::Temporary(Trouble::NoConfiguration);
@@ -369,6 +389,10 @@ pub struct TemporaryFailureOnly;
 
 impl Application for TemporaryFailureOnly {
     fn respond(&self, _: Peer, params: &Params<'_>, out: &mut Vec<u8>) -> SendTime {
+        if status::is_of_a_browser(params) {
+            status::unavailable(out);
+            return SendTime::AtOnce;
+        }
         unusable(&Outline::of(params), out);
         SendTime::AtOnce
     }

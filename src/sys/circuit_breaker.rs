@@ -43,6 +43,21 @@ struct State {
     until: Option<Instant>,
     /// When the last question was admitted.
     let_in: Option<Instant>,
+    /// When the circuit last opened or closed.
+    changed: Option<Instant>,
+}
+
+/// The state of a circuit, for the status page.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Circuit {
+    /// Whether it is open: the store is asked once a second.
+    pub open: bool,
+    /// When it last opened or closed; `None`: it has always been closed.
+    pub since: Option<Instant>,
+    /// The questions that wait for an answer.
+    pub waiting: usize,
+    /// The maximum number of them.
+    pub most: NonZeroUsize,
 }
 
 impl State {
@@ -134,6 +149,24 @@ impl CircuitBreaker {
         })
     }
 
+    /// Its state now.
+    pub fn circuit(&self) -> Circuit {
+        let (waiting, _) = self.semaphore.load();
+        let now = Instant::now();
+        let state = self.lock();
+        let open = state.is_open(now);
+        // It also closes without an answer, after some time without a question.
+        let expired = state.until.filter(|until| !open && *until <= now);
+        Circuit {
+            open,
+            since: expired
+                .filter(|_| state.unanswered >= FAILURES_TO_OPEN)
+                .or(state.changed),
+            waiting,
+            most: self.most,
+        }
+    }
+
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -143,6 +176,9 @@ impl AdmittedQuestion<'_> {
     /// Notes an answer, whatever it says.
     pub fn answered(self) {
         let mut state = self.breaker.lock();
+        if state.unanswered >= FAILURES_TO_OPEN {
+            state.changed = Some(Instant::now());
+        }
         state.unanswered = 0;
         state.until = None;
         drop(state);
@@ -162,10 +198,14 @@ impl AdmittedQuestion<'_> {
             return;
         }
         let mut state = self.breaker.lock();
+        let was_open = state.is_open(now);
         state.unanswered = state.unanswered.saturating_add(1);
         // By then, a question that is admitted now has ended.
         state.until = Some(now + took + PROBE_INTERVAL * 2);
         let is_open = state.is_open(now);
+        if is_open && !was_open {
+            state.changed = Some(now);
+        }
         drop(state);
         if is_open && self.breaker.outage.begins() {
             log::warn!(
@@ -239,6 +279,7 @@ mod tests {
     fn an_open_circuit_probes_once_a_second_until_an_answer() {
         let breaker = breaker(9);
         let now = unanswered(&breaker, Instant::now(), seconds(4));
+        assert_eq!(breaker.circuit().since, Some(now));
         let first = breaker.enter_at(now).unwrap();
         for at in [now, now + seconds(1) - Duration::from_millis(1)] {
             assert_eq!(breaker.enter_at(at).unwrap_err(), Rejection::CircuitOpen);
@@ -248,7 +289,10 @@ mod tests {
         let third = breaker.enter_at(now + seconds(4)).unwrap();
         let at = now + seconds(4);
         assert_eq!(breaker.enter_at(at).unwrap_err(), Rejection::CircuitOpen);
+        assert_eq!(breaker.circuit().since, Some(now));
         second.answered();
+        let circuit = breaker.circuit();
+        assert!(!circuit.open && circuit.since.is_some_and(|since| since != now));
         drop(third);
         let _all: Vec<_> = (0..9).map(|_| breaker.enter_at(at).unwrap()).collect();
     }

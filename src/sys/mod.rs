@@ -3,6 +3,7 @@
 
 pub mod accounts;
 pub mod circuit_breaker;
+pub mod count;
 pub mod harden;
 mod lifetime;
 pub mod logger;

@@ -7,6 +7,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 pub struct Outage(AtomicBool);
 
 impl Outage {
+    /// It works.
+    pub const fn new() -> Self {
+        Self(AtomicBool::new(false))
+    }
+
     /// Notes a failure. Returns whether the outage starts with it.
     pub fn begins(&self) -> bool {
         !self.0.swap(true, Ordering::Relaxed)

@@ -149,6 +149,12 @@ impl Semaphore {
         }
     }
 
+    /// How many permits are held, and how many threads wait for one.
+    pub fn load(&self) -> (usize, usize) {
+        let state = self.lock();
+        (state.held.len(), state.waiting.len())
+    }
+
     fn give(&self, state: &mut State, owner: Owner) -> Permit<'_> {
         state.note(owner);
         Permit {

@@ -110,6 +110,13 @@ impl State for Memory {
             .collect())
     }
 
+    fn each(&self, look: &mut dyn FnMut(&Key, &Record, u64)) {
+        let now = self.now();
+        for (key, record) in &*self.lock() {
+            look(key, record, now);
+        }
+    }
+
     fn forget(&self, keys: &[Key], _: Instant) -> Result<(), String> {
         let mut records = self.lock();
         for key in keys {

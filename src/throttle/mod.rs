@@ -23,6 +23,7 @@ mod place;
 mod record;
 #[cfg(feature = "servers")]
 pub mod redis;
+mod refused;
 mod shared;
 #[cfg(feature = "servers")]
 mod sqlite;
@@ -35,9 +36,11 @@ pub use key::Key;
 pub use look::Look;
 pub use place::Place;
 pub use record::{Record, Spans};
+pub use refused::{Refused, Refusing};
 pub use state::Counting;
 pub use visit::{Counted, Visit};
 
+use refused::Looks;
 use shared::{Shared, Source};
 
 /// Which counts are kept, and their consequences.
@@ -75,6 +78,8 @@ pub struct Settings {
 pub struct Throttle {
     settings: Settings,
     counts: Shared,
+    /// For the status page.
+    looks: Looks,
 }
 
 /// How long the answer to an attempt is delayed.
@@ -145,6 +150,7 @@ impl Throttle {
         Self {
             counts: Shared::open(settings, counting, before.map(|before| &before.counts)),
             settings: settings.clone(),
+            looks: Looks::default(),
         }
     }
 

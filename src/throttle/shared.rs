@@ -154,6 +154,11 @@ impl Shared {
         self.main().state.list(deadline)
     }
 
+    /// Reads the counts of this process one after the other.
+    pub(super) fn each(&self, look: &mut dyn FnMut(&Key, &Record, u64)) {
+        self.own.state.each(look);
+    }
+
     pub(super) fn forget(&self, keys: &[Key], deadline: Instant) -> Result<(), String> {
         self.main().state.forget(keys, deadline)
     }

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use rusqlite::{
     Connection, ErrorCode, OpenFlags, OptionalExtension as _, Transaction, TransactionBehavior,
+    params,
 };
 use zeroize::Zeroizing;
 
@@ -32,6 +33,9 @@ const TABLES: &str = "
     CREATE TABLE tag_key (key BLOB NOT NULL);
     PRAGMA user_version = 1;
 ";
+
+/// The rows that are read at a time: less than a millisecond of work.
+const PAGE: i64 = 250;
 
 /// One change in this many removes expired records.
 const TIDY_EVERY: u32 = 256;
@@ -357,27 +361,32 @@ impl State for Sqlite {
         .map_err(Unchanged::words)
     }
 
+    /// Reads some rows at a time: a change waits until a read has ended.
     fn list(&self, deadline: Instant) -> Result<Vec<(Key, Record)>, String> {
         let now = now();
-        let bound = i64::try_from(MAX_KEYS).unwrap_or(i64::MAX);
-        self.with(deadline, |connection| {
-            let mut all = connection
-                .prepare("SELECT key, record FROM record ORDER BY until DESC LIMIT ?1")?;
-            let rows = all.query_map([bound], |row| {
-                Ok((row.get::<_, Vec<u8>>(0)?, row.get::<_, Vec<u8>>(1)?))
-            })?;
-            let mut list = Vec::new();
-            for row in rows {
-                let (key, record) = row?;
-                if let (Some(key), Some(mut record)) = (Key::decode(&key), Record::decode(&record))
-                {
+        let (mut list, mut last) = (Vec::new(), Vec::new());
+        loop {
+            let page = self.with(deadline, |connection| {
+                let mut some = connection.prepare_cached(
+                    "SELECT key, record FROM record WHERE key > ?1 ORDER BY key LIMIT ?2",
+                )?;
+                let rows = some.query_map(params![last, PAGE], |row| {
+                    Ok((row.get::<_, Vec<u8>>(0)?, row.get::<_, Vec<u8>>(1)?))
+                })?;
+                rows.collect::<Result<Vec<_>, _>>()
+            });
+            let page = page.map_err(Unchanged::words)?;
+            for (key, record) in &page {
+                if let (Some(key), Some(mut record)) = (Key::decode(key), Record::decode(record)) {
                     record.settle(now, self.spans);
                     list.push((key, record));
                 }
             }
-            Ok(list)
-        })
-        .map_err(Unchanged::words)
+            match page.into_iter().next_back() {
+                Some((key, _)) if list.len() < MAX_KEYS => last = key,
+                _ => return Ok(list),
+            }
+        }
     }
 
     fn forget(&self, keys: &[Key], deadline: Instant) -> Result<(), String> {

@@ -77,12 +77,15 @@ pub(super) trait State: Send + Sync {
     /// All that is remembered, in no order; no more than [`MAX_KEYS`].
     fn list(&self, deadline: Instant) -> Result<Vec<(Key, Record)>, String>;
 
+    /// Reads all records of counts in memory, without a copy of them, and with the time of their clock.
+    /// Other counts have none.
+    fn each(&self, _look: &mut dyn FnMut(&Key, &Record, u64)) {}
+
     /// Forgets these keys.
     fn forget(&self, keys: &[Key], deadline: Instant) -> Result<(), String>;
 }
 
 /// Seconds since 1970: one clock for all processes of a machine.
-#[cfg(feature = "servers")]
 pub(super) fn now() -> u64 {
     let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
     since.unwrap_or_default().as_secs()

@@ -98,6 +98,7 @@ fn sharing(settings: &Settings) -> (Throttle, Arc<Faults>) {
     let throttle = Throttle {
         settings: settings.clone(),
         counts: Shared::with(settings, Counting::ForLong, Box::new(counts)),
+        looks: Looks::default(),
     };
     (throttle, faults)
 }

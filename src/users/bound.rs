@@ -4,7 +4,7 @@ use std::num::NonZeroUsize;
 use std::time::Instant;
 
 use super::{Question, StoreError};
-use crate::sys::circuit_breaker::CircuitBreaker;
+use crate::sys::circuit_breaker::{Circuit, CircuitBreaker};
 
 /// Keeps a store that does not answer from blocking the others. A question is not put to the store if it
 /// exceeds the limit, if its time is over, or while the circuit breaker is open.
@@ -14,6 +14,11 @@ impl Bound {
     /// At most `most` questions at the same time; the log calls the store `name`.
     pub fn new(name: &str, most: NonZeroUsize) -> Self {
         Self(CircuitBreaker::new(format!("store {name}"), most))
+    }
+
+    /// The state of the circuit breaker.
+    pub fn circuit(&self) -> Circuit {
+        self.0.circuit()
     }
 
     /// Puts a question to the store, unless the limit is reached.

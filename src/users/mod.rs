@@ -33,6 +33,7 @@ pub mod placeholder;
 pub mod server;
 #[cfg(feature = "servers")]
 pub mod sql;
+pub mod tally;
 #[cfg(feature = "servers")]
 mod texts;
 #[cfg(feature = "servers")]

@@ -79,6 +79,8 @@ fn only_these_files_connect_to_a_server() {
     assert_eq!(
         connecting,
         [
+            // The command that asks a running server.
+            "src/front/fcgi/client.rs",
             // Whether another program serves our own socket.
             "src/front/fcgi/listener/unix.rs",
             "src/net/socket.rs",

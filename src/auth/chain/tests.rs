@@ -81,6 +81,7 @@ fn source(says: Says, wrong: Then, trouble: Then) -> Source {
         wrong,
         trouble,
         pace: Pace::default(),
+        told: Arc::default(),
         app_passwords: false,
     }
 }

@@ -183,6 +183,7 @@ fn what_is_owed_is_held_back_with_counts_and_without() {
             wrong: Then::Stop,
             trouble: Then::Stop,
             pace: Pace::default(),
+            told: Arc::default(),
             app_passwords: false,
         };
         let chain = Chain::new(vec![source], MachineSemaphore::new(NonZeroUsize::MIN), 10);

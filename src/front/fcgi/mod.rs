@@ -7,6 +7,7 @@
 
 use std::time::Duration;
 
+pub mod client;
 pub mod conn;
 mod connection_limit;
 mod delay_queue;

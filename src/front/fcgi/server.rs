@@ -27,8 +27,8 @@ use super::link::{self, AfterServing, Link, ServeMode};
 use super::listener::{Listener, WebServers};
 use super::log_rate_limit::LogRateLimit;
 use super::slots::{Phase, Slot, Slots};
-use crate::front::Application;
 use crate::front::params::Peer;
+use crate::front::{Application, Load};
 
 /// The maximum number of threads that wait in `accept` on one listener. Each listener also gets
 /// this many threads above the limit of connections, to evict connections or turn new ones away.
@@ -77,6 +77,7 @@ impl Server {
         // Before the first accept, so that a signal cannot end the process during a request.
         let mut signals = Signals::new([SIGHUP, SIGTERM, SIGINT, SIGUSR1])?;
         let shared = Arc::new(Shared::new(self, app));
+        shared.app.attach(Arc::clone(&shared.load));
         for shared_listener in 0..shared.listeners.len() {
             shared.spawn(shared_listener)?;
         }
@@ -116,8 +117,7 @@ struct Shared<A> {
     connection_limit: ConnectionLimit,
     delayed: DelayQueue,
     threads: AtomicUsize,
-    /// Connections that are accepted and not closed.
-    connections: AtomicUsize,
+    load: Arc<Load>,
     stopping: AtomicBool,
     broken: LogRateLimit,
     failing: LogRateLimit,
@@ -140,7 +140,7 @@ impl<A: Application + Send + Sync + 'static> Shared<A> {
             connection_limit: ConnectionLimit::new(server.limits.connections),
             delayed: DelayQueue::default(),
             threads: AtomicUsize::new(0),
-            connections: AtomicUsize::new(0),
+            load: Arc::new(Load::new(server.limits.connections)),
             stopping: AtomicBool::new(false),
             broken: LogRateLimit::default(),
             failing: LogRateLimit::default(),
@@ -207,7 +207,7 @@ impl<A: Application + Send + Sync + 'static> Shared<A> {
             }
             let others = shared_listener.waiting.fetch_sub(1, SeqCst) - 1;
             if let Ok((socket, peer)) = accepted {
-                self.connections.fetch_add(1, SeqCst);
+                self.load.accepted();
                 if others == 0
                     && let Err(error) = self.spawn(index)
                 {
@@ -267,7 +267,7 @@ impl<A: Application + Send + Sync + 'static> Shared<A> {
                 self.depart(too_many);
             }
         } else {
-            self.connections.fetch_sub(1, SeqCst);
+            self.load.closed();
             slot.clear();
         }
     }
@@ -299,7 +299,7 @@ impl<A: Application + Send + Sync + 'static> Shared<A> {
             },
             Err(broken) => self.complain(broken),
         }
-        self.connections.fetch_sub(1, SeqCst);
+        self.load.closed();
     }
 
     /// Continues with a connection whose answer was held.
@@ -315,7 +315,7 @@ impl<A: Application + Send + Sync + 'static> Shared<A> {
             let peer = (socket, peer);
             self.attend(peer, &slot, &mut conn, &mut out, ServeMode::Resume);
         } else {
-            self.connections.fetch_sub(1, SeqCst);
+            self.load.closed();
         }
         self.slots.remove(&slot);
         conn.reset();
@@ -428,7 +428,7 @@ impl<A: Application + Send + Sync + 'static> Shared<A> {
                     .iter()
                     .any(|shared_listener| shared_listener.listener.has_backlog())
             };
-            if self.connections.load(SeqCst) > 0 || backlog() {
+            if self.load.connections() > 0 || backlog() {
                 busy = Instant::now();
             }
         }

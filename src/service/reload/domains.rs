@@ -72,6 +72,23 @@ impl FolderLoader {
         self.loader.is_busy() || state.files.values().any(busy)
     }
 
+    /// The problems of its files.
+    pub(super) fn problems(&self) -> Vec<Problem> {
+        let state = self.state();
+        let files = state.files.values();
+        let of_files = files.flat_map(|file| file.users.loader.problems());
+        state.reported.iter().cloned().chain(of_files).collect()
+    }
+
+    /// The latest problem of its files, and when it was found.
+    pub(super) fn last_error(&self) -> Option<(Instant, String)> {
+        let state = self.state();
+        let files = state.files.values();
+        files
+            .filter_map(|file| file.users.loader.last_error())
+            .max()
+    }
+
     pub(super) fn ask_if_in_trouble(&self) {
         let mut state = self.state();
         state.reported.clear();

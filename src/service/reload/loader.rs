@@ -47,6 +47,8 @@ struct State {
     /// A load is due although nothing has changed.
     asked: bool,
     problems: Vec<Problem>,
+    /// The first of the latest problems, also if they are repaired, and when it was found.
+    last_error: Option<(Instant, String)>,
     /// The files that have been reported as incomplete.
     unfinished: Vec<PathBuf>,
 }
@@ -90,6 +92,7 @@ impl Loader {
                 waiting: false,
                 asked: false,
                 problems: Vec::new(),
+                last_error: None,
                 unfinished: Vec::new(),
             }),
         }
@@ -127,6 +130,16 @@ impl Loader {
         let state = self.state();
         let in_trouble = !state.problems.is_empty() || !state.unfinished.is_empty();
         !in_trouble && !state.waiting && !state.asked && state.attempts.is_empty()
+    }
+
+    /// The problems of the last load.
+    pub(super) fn problems(&self) -> Vec<Problem> {
+        self.state().problems.clone()
+    }
+
+    /// The latest problem, also if it is repaired, and when it was found.
+    pub(super) fn last_error(&self) -> Option<(Instant, String)> {
+        self.state().last_error.clone()
     }
 
     /// Begins a check; `None` while another is in progress. One that hangs is logged, and no longer
@@ -286,6 +299,9 @@ impl LoadRun<'_> {
             Outcome::Unfinished(files) => (Vec::new(), files),
             Outcome::Failed(problems) => (problems, Vec::new()),
         };
+        if let Some(first) = problems.first() {
+            state.last_error = Some((Instant::now(), first.to_string()));
+        }
         if problems != state.problems {
             news.errors
                 .extend(problems.iter().map(|it| format!("{it}; {kept}")));

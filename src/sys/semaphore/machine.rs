@@ -145,6 +145,13 @@ impl MachineSemaphore {
         })
     }
 
+    /// How many permits the threads of this process hold or wait for a file lock with, how many threads wait
+    /// for one, and the maximum.
+    pub fn load(&self) -> (usize, usize, NonZeroUsize) {
+        let (held, waiting) = self.threads.load();
+        (held, waiting, self.threads.most)
+    }
+
     /// Takes a permit; `None` if none was available by `deadline`. Waiters of this process take
     /// [turns](Semaphore::acquire); between processes there is no fixed order.
     pub fn acquire(
