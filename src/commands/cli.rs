@@ -12,6 +12,10 @@ use crate::login::Network;
 use crate::login::Protocol;
 use crate::secret::Scheme;
 
+mod probe;
+
+pub use probe::{MethodWord, ProbeArgs};
+
 /// The hint for a user who starts the program at a terminal without a request.
 pub const HINT: &str = "
 nginx-mail-auth answers the auth_http requests of NGINX's mail proxy. There is no request in the
@@ -100,6 +104,15 @@ pub enum Command {
         #[command(flatten)]
         rights: RunAs,
     },
+    /// Ask an auth_http URL as nginx does, and show what nginx would do with the answer
+    ///
+    /// Works with any auth_http service. Prompts for the password at a terminal, otherwise reads it from the first
+    /// line of the input; a wrong password counts as a guess there. Sends the key of the configuration, if there is
+    /// one, or that of --key-file.
+    ///
+    /// Exit status: 0 if nginx would accept the login, 1 if it would refuse it, 69 if the URL cannot be asked, 75 for
+    /// a temporary failure, 76 if nginx cannot use the answer, 78 if the configuration is invalid.
+    Probe(Box<ProbeArgs>),
     /// Hash a password for a password file
     ///
     /// Prompts twice for the password at a terminal, otherwise reads it from the first line of the
@@ -151,7 +164,11 @@ impl Command {
             | Self::Test { rights, .. }
             | Self::Route { rights, .. }
             | Self::Throttle { rights, .. } => rights.user.as_deref(),
-            Self::Serve { .. } | Self::Hash { .. } | Self::Man | Self::Completions { .. } => None,
+            Self::Serve { .. }
+            | Self::Probe(_)
+            | Self::Hash { .. }
+            | Self::Man
+            | Self::Completions { .. } => None,
         }
     }
 }

@@ -141,18 +141,27 @@ fn exit_status(roff: &mut Roff) {
     for (status, meaning) in [
         (
             "0",
-            "Success. test: the login is accepted. route: there is a mail server. A CGI request that is \
+            "Success. test, probe: the login is accepted. route: there is a mail server. A CGI request that is \
              refused or gets the temporary failure is also a success.",
         ),
         (
             "1",
-            "test: the login is refused. route: the login is refused, or no mail server is available. \
+            "test, probe: the login is refused. route: the login is refused, or no mail server is available. \
              Other commands: failure.",
         ),
         ("2", "The command line is invalid."),
         (
+            "69",
+            "probe: the URL could not be asked: no connection, or no answer in time.",
+        ),
+        (
+            "75",
+            "probe: a temporary failure, or nginx would wait and ask again.",
+        ),
+        ("76", "probe: nginx cannot use the answer."),
+        (
             "78",
-            "The configuration is invalid. serve, check, test, route: also if a file or store that it \
+            "The configuration is invalid. serve, check, test, route, probe: also if a file or store that it \
              names cannot be used.",
         ),
     ] {

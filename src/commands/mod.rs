@@ -16,6 +16,7 @@ pub mod cli;
 mod docs;
 mod hash;
 mod password;
+mod probe;
 mod rights;
 mod route;
 mod terminal;
@@ -33,6 +34,14 @@ pub enum Outcome {
     Refused,
     /// The configuration, or a file or server that it names, cannot be used.
     BrokenConfig,
+    /// The arguments do not fit together.
+    BadCommandLine,
+    /// `probe`: the URL could not be asked.
+    NotAsked,
+    /// `probe`: a temporary failure.
+    Temporary,
+    /// `probe`: nginx cannot use the answer.
+    UnusableAnswer,
 }
 
 impl From<Outcome> for ExitCode {
@@ -41,12 +50,25 @@ impl From<Outcome> for ExitCode {
             Outcome::Done => 0,
             Outcome::Refused => 1,
             Outcome::BrokenConfig => EX_CONFIG,
+            Outcome::BadCommandLine => BAD_COMMAND_LINE,
+            Outcome::NotAsked => EX_UNAVAILABLE,
+            Outcome::Temporary => EX_TEMPFAIL,
+            Outcome::UnusableAnswer => EX_PROTOCOL,
         })
     }
 }
 
 /// "Something was found in an unconfigured or misconfigured state" (sysexits.h).
 pub const EX_CONFIG: u8 = 78;
+
+/// "A service is unavailable" (sysexits.h).
+const EX_UNAVAILABLE: u8 = 69;
+/// "Temporary failure, indicating something that is not really an error" (sysexits.h).
+const EX_TEMPFAIL: u8 = 75;
+/// "The remote system returned something that was not possible" (sysexits.h).
+const EX_PROTOCOL: u8 = 76;
+/// What clap ends with.
+const BAD_COMMAND_LINE: u8 = 2;
 
 /// Why a command failed.
 #[derive(Debug)]
@@ -95,7 +117,11 @@ pub fn run(command: &Command, config: &Path) -> Option<Result<Outcome, CommandEr
     trusted_file::path::look_for_a_service();
     // Not locked: the threads that resolve names write to the log.
     let (mut out, mut err) = (io::stdout(), io::stderr());
-    let result = run_with(command, config, &mut Console::default(), &mut out, &mut err)?;
+    let mut console = match command {
+        Command::Probe(_) => Console::of_lines(probe::MAX_SECRET_BYTES),
+        _ => Console::default(),
+    };
+    let result = run_with(command, config, &mut console, &mut out, &mut err)?;
     let result = result.and_then(|outcome| {
         if matches!(command, Command::Check { .. }) && outcome == Outcome::Done {
             rights::hint(command.user(), &mut err)?;
@@ -148,6 +174,7 @@ fn run_with(
             };
             route::route(config, &attempt, out, err)
         }
+        Command::Probe(arguments) => probe::probe(config, arguments, ask, out, err),
         Command::Hash { scheme, login } => hash::hash(*scheme, login.as_deref(), ask, out),
         Command::Throttle { command, .. } => throttle::throttle(config, command, out, err),
         Command::Man => docs::man(out),

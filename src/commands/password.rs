@@ -17,13 +17,27 @@ pub(super) trait PasswordPrompt {
     fn hides_input(&self) -> bool;
 }
 
-/// The maximum length of a line in bytes: enough to detect that a password is too long.
-const MAX_LINE_BYTES: usize = MAX_PASSWORD_BYTES + 3;
-
 /// The terminal that the program runs at, or its input.
-#[derive(Default)]
 pub(super) struct Console {
     terminal: Option<Terminal>,
+    /// The maximum number of bytes that are read of a line.
+    most: usize,
+}
+
+impl Console {
+    /// For passwords of this length, and enough of a longer one to detect it.
+    pub(super) fn of_lines(bytes: usize) -> Self {
+        Self {
+            terminal: None,
+            most: bytes + 3,
+        }
+    }
+}
+
+impl Default for Console {
+    fn default() -> Self {
+        Self::of_lines(MAX_PASSWORD_BYTES)
+    }
 }
 
 impl PasswordPrompt for Console {
@@ -34,12 +48,12 @@ impl PasswordPrompt for Console {
                 None => Terminal::open()?,
             };
             let terminal = self.terminal.insert(terminal);
-            terminal.read_without_echo(prompt, MAX_LINE_BYTES)?
+            terminal.read_without_echo(prompt, self.most)?
         } else {
-            let mut line = Zeroizing::new(Vec::with_capacity(MAX_LINE_BYTES));
+            let mut line = Zeroizing::new(Vec::with_capacity(self.most));
             io::stdin()
                 .lock()
-                .take(MAX_LINE_BYTES as u64)
+                .take(self.most as u64)
                 .read_until(b'\n', &mut line)?;
             line
         };

@@ -9,9 +9,6 @@ use rustls::pki_types::ServerName;
 
 use super::url::{self, BadHostPort, HostPort};
 
-/// The maximum number of bytes that a server may send for one question, including TLS.
-pub const QUESTION_BYTES: usize = 1024 * 1024;
-
 /// The address of a server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Endpoint {

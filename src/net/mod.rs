@@ -1,9 +1,7 @@
 //! Connections to other servers: to a host or a Unix socket, with or without TLS, and with a
 //! deadline that the other side cannot extend.
 
-#[cfg(feature = "servers")]
 use std::io;
-#[cfg(feature = "servers")]
 use std::time::Instant;
 
 pub mod dns;
@@ -17,8 +15,7 @@ pub mod peer;
 pub(crate) mod percent;
 #[cfg(feature = "servers")]
 pub mod pool;
-#[cfg(feature = "servers")]
-mod socket;
+pub(crate) mod socket;
 #[cfg(feature = "servers")]
 mod stream;
 #[cfg(feature = "servers")]
@@ -30,15 +27,17 @@ pub(crate) mod url;
 #[cfg(feature = "servers")]
 pub use dns::Names;
 #[cfg(feature = "servers")]
-use endpoint::address_of;
+pub use endpoint::Endpoint;
 #[cfg(feature = "servers")]
-pub use endpoint::{Endpoint, QUESTION_BYTES};
+use endpoint::address_of;
 #[cfg(feature = "servers")]
 pub use stream::{LineError, Stream, Unsolicited};
 #[cfg(feature = "servers")]
 pub use trust::Trust;
 
-#[cfg(feature = "servers")]
+/// The maximum number of bytes that a server may send for one question, including TLS.
+pub const QUESTION_BYTES: usize = 1024 * 1024;
+
 /// The remaining time, or the error of a deadline that has passed.
 fn remaining(deadline: Instant) -> io::Result<std::time::Duration> {
     let left = deadline.saturating_duration_since(Instant::now());
@@ -48,7 +47,6 @@ fn remaining(deadline: Instant) -> io::Result<std::time::Duration> {
     Ok(left)
 }
 
-#[cfg(feature = "servers")]
 fn timed_out() -> io::Error {
     io::Error::new(io::ErrorKind::TimedOut, "no answer in time")
 }

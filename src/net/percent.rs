@@ -20,7 +20,6 @@ pub(crate) fn decode(encoded: &[u8]) -> Option<Vec<u8>> {
     Some(std::mem::take(&mut bytes))
 }
 
-#[cfg(feature = "servers")]
 /// Appends the encoded form of a byte.
 pub(crate) fn push(out: &mut Vec<u8>, byte: u8) {
     const DIGITS: &[u8; 16] = b"0123456789ABCDEF";
@@ -38,7 +37,6 @@ pub(crate) fn from_hex(digits: [u8; 2]) -> Option<u8> {
 mod tests {
     use super::*;
 
-    #[cfg(feature = "servers")]
     #[test]
     fn every_byte_comes_back() {
         let all: Vec<u8> = (0..=255).collect();

@@ -2,22 +2,26 @@
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::Instant;
 
-use rustix::net::sockopt::{Timeout, set_socket_timeout, socket_peercred};
+#[cfg(feature = "servers")]
+use rustix::net::sockopt::socket_peercred;
+use rustix::net::sockopt::{Timeout, set_socket_timeout};
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with};
 
-use super::{QUESTION_BYTES, peer, remaining, timed_out};
+#[cfg(feature = "servers")]
+use super::peer;
+use super::{QUESTION_BYTES, remaining, timed_out};
 
 /// A connected socket. A call that has not ended by the deadline fails with
 /// [`ErrorKind::TimedOut`]. Reading more than [`QUESTION_BYTES`] fails with
 /// [`ErrorKind::InvalidData`].
-pub(super) struct Socket {
+pub(crate) struct Socket {
     kind: Kind,
-    pub(super) deadline: Instant,
+    pub(crate) deadline: Instant,
     /// Bytes that may still be read.
     room: usize,
 }
@@ -28,7 +32,8 @@ enum Kind {
 }
 
 impl Socket {
-    pub(super) fn tcp(address: SocketAddr, deadline: Instant) -> io::Result<Self> {
+    /// Connects to a port.
+    pub(crate) fn tcp(address: SocketAddr, deadline: Instant) -> io::Result<Self> {
         let stream = TcpStream::connect_timeout(&address, remaining(deadline)?)?;
         // Short questions and answers alternate: Nagle's algorithm would only add delay.
         stream.set_nodelay(true)?;
@@ -40,26 +45,29 @@ impl Socket {
     }
 
     /// The user that listens there is checked before anything is sent; see [`peer::check`].
+    #[cfg(feature = "servers")]
     pub(super) fn unix(path: &Path, listener: Option<u32>, deadline: Instant) -> io::Result<Self> {
-        let socket = socket_with(
-            AddressFamily::UNIX,
-            SocketType::STREAM,
-            SocketFlags::CLOEXEC,
-            None,
-        )?;
-        // If the backlog is full, connecting blocks for as long as the time-out for sending.
-        set_socket_timeout(&socket, Timeout::Send, Some(remaining(deadline)?))?;
-        connect(&socket, &SocketAddrUnix::new(path)?).map_err(|error| too_late(error.into()))?;
+        let socket = unix(path, deadline)?;
         let credentials = socket_peercred(&socket)?;
         peer::check(path, credentials.uid.as_raw(), listener)?;
-        Ok(Self {
+        Ok(Self::of_unix(socket, deadline))
+    }
+
+    /// The same for a socket of any user, as nginx connects to it.
+    pub(crate) fn unix_of_anybody(path: &Path, deadline: Instant) -> io::Result<Self> {
+        Ok(Self::of_unix(unix(path, deadline)?, deadline))
+    }
+
+    fn of_unix(socket: OwnedFd, deadline: Instant) -> Self {
+        Self {
             kind: Kind::Unix(UnixStream::from(socket)),
             deadline,
             room: QUESTION_BYTES,
-        })
+        }
     }
 
     /// Starts a new question.
+    #[cfg(feature = "servers")]
     pub(super) fn begin(&mut self, deadline: Instant) {
         self.deadline = deadline;
         self.room = QUESTION_BYTES;
@@ -79,6 +87,20 @@ impl Socket {
             }
         }
     }
+}
+
+/// A connected Unix socket.
+fn unix(path: &Path, deadline: Instant) -> io::Result<OwnedFd> {
+    let socket = socket_with(
+        AddressFamily::UNIX,
+        SocketType::STREAM,
+        SocketFlags::CLOEXEC,
+        None,
+    )?;
+    // If the backlog is full, connecting blocks for as long as the time-out for sending.
+    set_socket_timeout(&socket, Timeout::Send, Some(remaining(deadline)?))?;
+    connect(&socket, &SocketAddrUnix::new(path)?).map_err(|error| too_late(error.into()))?;
+    Ok(socket)
 }
 
 /// A time-out of a socket is reported as "would block" (socket(7)).
@@ -147,7 +169,7 @@ mod tests {
         let mut waiting = Vec::new();
         let error = loop {
             let start = Instant::now();
-            let socket = Socket::unix(&folder, None, start + Duration::from_millis(100));
+            let socket = Socket::unix_of_anybody(&folder, start + Duration::from_millis(100));
             assert!(start.elapsed() < Duration::from_secs(2));
             match socket {
                 Ok(socket) => waiting.push(socket),

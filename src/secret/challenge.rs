@@ -2,8 +2,10 @@
 
 use std::fmt;
 
+use md5::{Digest as _, Md5};
 use zeroize::Zeroizing;
 
+use super::cram_md5::CramMd5;
 use super::encoding::from_hex;
 
 /// The maximum length of a challenge: two numbers, and a host name of maximum length (RFC 1035,
@@ -61,6 +63,25 @@ impl fmt::Debug for Answered {
     }
 }
 
+/// The answer of a client to a challenge of `cram-md5` (RFC 2195), in hexadecimal digits.
+pub fn cram_md5_answer(challenge: &[u8], password: &[u8]) -> Zeroizing<String> {
+    hex(&CramMd5::of(password).digest(challenge))
+}
+
+/// The answer of a client to a challenge of `apop` (RFC 1939, 7), in hexadecimal digits.
+pub fn apop_answer(challenge: &[u8], password: &[u8]) -> Zeroizing<String> {
+    let digest = Md5::new()
+        .chain_update(challenge)
+        .chain_update(password)
+        .finalize();
+    hex(&digest)
+}
+
+fn hex(digest: &[u8]) -> Zeroizing<String> {
+    let digits = digest.iter().map(|byte| format!("{byte:02x}"));
+    Zeroizing::new(digits.collect())
+}
+
 /// `<%ul.%T@%V>`: a random number, the time, the `server_name` (`ngx_mail_salt` in
 /// ngx_mail_handler.c).
 fn is_nginx_challenge(challenge: &[u8]) -> bool {
@@ -87,6 +108,17 @@ mod tests {
     use crate::secret::{Proof, Secret, WeakSchemes};
 
     const DIGEST: &[u8] = b"b913a602c7eda7a495b4e6e7334d3890";
+
+    #[test]
+    fn a_client_answers_as_in_the_examples_of_the_rfcs() {
+        let answer = cram_md5_answer(
+            b"<1896.697170952@postoffice.reston.mci.net>",
+            b"tanstaaftanstaaf",
+        );
+        assert_eq!(answer.as_bytes(), DIGEST);
+        let answer = apop_answer(b"<1896.697170952@dbc.mtview.ca.us>", b"tanstaaf");
+        assert_eq!(*answer, "c4c9334bac560ecc979e58001b3e22fb");
+    }
 
     #[test]
     fn only_challenges_of_nginx_are_taken() {

@@ -30,7 +30,7 @@ mod token;
 mod unix64;
 mod yescrypt;
 
-pub use challenge::{Answered, BadAnswer};
+pub use challenge::{Answered, BadAnswer, apop_answer, cram_md5_answer};
 pub use cost::{Accepted, MAX_HASH_MS};
 pub use error::{OutOfMemory, SecretError};
 pub use hashing::HashError;
@@ -122,6 +122,11 @@ impl SharedKey {
     /// A key of at least one byte.
     pub fn new(bytes: Vec<u8>) -> Option<Self> {
         (!bytes.is_empty()).then(|| Self(Zeroizing::new(bytes)))
+    }
+
+    /// The key itself, for a request in the form of nginx.
+    pub fn reveal(&self) -> &[u8] {
+        &self.0
     }
 
     /// Compares in a time that does not depend on where the two differ.

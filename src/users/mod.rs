@@ -40,6 +40,9 @@ mod texts;
 mod trouble;
 mod variable;
 
+#[cfg(feature = "servers")]
+pub(crate) use texts::is_temporary;
+
 /// The maximum number of secrets of one user: checking each may take a tenth of a second.
 pub const MAX_CREDENTIALS: usize = 32;
 

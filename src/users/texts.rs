@@ -3,6 +3,8 @@
 //! The lists are in docs/stores/mail-server.md; a test compares them. Texts are compared in lower case. A
 //! phrase can be anywhere in a text, because servers add their name, the time, or advice to the user.
 
+use super::codes::cannot_say;
+
 /// Phrases that mean that the server or the mailbox is not able to answer. No known server uses them for a
 /// wrong password. Each has several words: a server may repeat the login, and `alice+outage@example.org` must
 /// not match a phrase.
@@ -184,6 +186,11 @@ pub(super) enum Says {
     Temporary,
     /// Unknown or ambiguous.
     Neither,
+}
+
+/// Whether a text, or the code before it, means that the server cannot decide.
+pub(crate) fn is_temporary(text: &[u8]) -> bool {
+    cannot_say(text).is_some() || says(text) == Says::Temporary
 }
 
 /// Interprets a text.

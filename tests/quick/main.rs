@@ -27,6 +27,7 @@ mod hashes;
 mod ldap;
 mod linking;
 mod methods;
+mod probe;
 mod regressions;
 mod reload;
 #[cfg(feature = "servers")]

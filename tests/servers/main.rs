@@ -23,6 +23,7 @@ mod ldap;
 mod libfcgi;
 mod php_script;
 mod pool;
+mod probe;
 mod remote;
 mod sandbox;
 mod secrets;

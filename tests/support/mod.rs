@@ -27,12 +27,17 @@ pub(crate) mod golden;
 pub(crate) mod guesses;
 pub(crate) mod hashes;
 pub(crate) mod log;
+#[cfg(feature = "servers")]
+pub(crate) mod mail_backends;
 pub(crate) mod mail_clients;
 pub(crate) mod mail_hosts;
 pub(crate) mod mail_pool;
 #[cfg(feature = "servers")]
+pub(crate) mod mail_proxy;
+#[cfg(feature = "servers")]
 pub(crate) mod mail_store;
 pub(crate) mod mail_users;
+pub(crate) mod probe;
 pub(crate) mod process;
 pub(crate) mod program;
 pub(crate) mod random;

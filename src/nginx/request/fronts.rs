@@ -46,11 +46,18 @@ const PROXIES_HAVE: &[&str] = &["x-forwarded-"];
 /// The header with the key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeyHeader {
+    /// The name, as configured.
+    name: String,
     /// The CGI variable that it becomes (RFC 3875, 4.1.18).
     variable: Vec<u8>,
 }
 
 impl KeyHeader {
+    /// The name, as configured.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
     /// Checks the name; the error says which rule it breaks.
     pub fn new(name: &str) -> Result<Self, &'static str> {
         let begins = |starts: &[&str]| {
@@ -80,7 +87,10 @@ impl KeyHeader {
                 "nginx has such headers of its own, and sends them with a login: take another",
             );
         }
-        Ok(Self { variable })
+        Ok(Self {
+            name: name.to_owned(),
+            variable,
+        })
     }
 }
 
@@ -88,6 +98,7 @@ impl KeyHeader {
 impl Default for KeyHeader {
     fn default() -> Self {
         Self {
+            name: KEY_HEADER.to_owned(),
             variable: b"HTTP_X_AUTH_KEY".to_vec(),
         }
     }

@@ -7,8 +7,7 @@ use std::num::NonZeroU16;
 use crate::login::Upstream;
 use crate::login::printable::Printable;
 use crate::secret::Password;
-use crate::users::codes::cannot_say;
-use crate::users::texts::{Says, says};
+use crate::users::texts::is_temporary;
 use crate::users::trouble::Trouble;
 
 /// The meaning of an answer.
@@ -133,8 +132,7 @@ impl Reply {
             }
             Some(Status::Error(text)) => {
                 let listed = temporary.iter().any(|known| known.as_bytes() == text);
-                let said = cannot_say(text).is_some() || says(text) == Says::Temporary;
-                if listed || error_code.starts_with(b"4") || said {
+                if listed || error_code.starts_with(b"4") || is_temporary(text) {
                     Err(Trouble::Login("says that it cannot say now".to_owned()))
                 } else {
                     Ok(Verdict::No)

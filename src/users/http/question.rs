@@ -1,111 +1,57 @@
-//! The request to another service, in the form that nginx sends (`ngx_mail_auth_http_create_request` in
-//! ngx_mail_auth_http_module.c).
+//! The request to another service: the one that nginx sends.
+
+use std::net::SocketAddr;
 
 use zeroize::Zeroizing;
 
 use super::Settings;
-use crate::net::percent;
-use crate::nginx::request::Tls;
+use crate::nginx::mail_proxy::{ProxyProtocol, Request, written};
 use crate::users::Question;
 
-/// The whole request. The buffer is allocated before the first byte is written: a buffer that grows would
-/// leave copies of the password behind.
+/// The whole request.
 pub(super) fn question(
     settings: &Settings,
     asked: &Question<'_>,
     password: &[u8],
 ) -> Zeroizing<Vec<u8>> {
-    let user = escaped(asked.login.as_bytes());
-    let pass = escaped(password);
-    // nginx sends "unix:" for a client without an address.
-    let client = asked
-        .client
-        .map_or_else(|| "unix:".to_owned(), |address| address.to_string());
     let session = &asked.session;
-    let attempt = session.attempt.unwrap_or(1).to_string();
-    let mut headers: Vec<(&str, &[u8])> = vec![
-        ("Auth-Method", b"plain"),
-        ("Auth-User", &user),
-        ("Auth-Pass", &pass),
-        ("Auth-Protocol", asked.protocol.word().as_bytes()),
-        ("Auth-Login-Attempt", attempt.as_bytes()),
-        ("Client-IP", client.as_bytes()),
-    ];
-    headers.extend(session.host.map(|host| ("Client-Host", host)));
-    let ends = [session.proxied_from, session.proxied_to]
-        .map(|end| end.map(|(address, port)| (address.to_string(), port.to_string())));
-    let names = [
-        ("Proxy-Protocol-Addr", "Proxy-Protocol-Port"),
-        ("Proxy-Protocol-Server-Addr", "Proxy-Protocol-Server-Port"),
-    ];
-    for (end, (address_name, port_name)) in ends.iter().zip(names) {
-        if let Some((address, port)) = end {
-            headers.extend([
-                (address_name, address.as_bytes()),
-                (port_name, port.as_bytes()),
-            ]);
-        }
-    }
-    headers.extend(session.tls.iter().flat_map(tls));
-    written(settings, &headers)
-}
-
-/// `Auth-SSL` and its related headers, as they arrived: the certificate is still escaped.
-fn tls<'a>(tls: &Tls<'a>) -> impl Iterator<Item = (&'static str, &'a [u8])> + use<'a> {
-    let all = [
-        ("Auth-SSL", Some(b"on".as_slice())),
-        ("Auth-SSL-Protocol", tls.protocol),
-        ("Auth-SSL-Cipher", tls.cipher),
-        ("Auth-SSL-Verify", tls.verify),
-        ("Auth-SSL-Subject", tls.subject),
-        ("Auth-SSL-Issuer", tls.issuer),
-        ("Auth-SSL-Serial", tls.serial),
-        ("Auth-SSL-Fingerprint", tls.fingerprint),
-        ("Auth-SSL-Cert", tls.cert),
-    ];
-    all.into_iter()
-        .filter_map(|(name, value)| Some((name, value?)))
+    let request = Request {
+        host: &settings.url.host,
+        uri: &settings.url.uri,
+        method: "plain",
+        user: asked.login.as_bytes(),
+        pass: password,
+        salt: None,
+        protocol: asked.protocol,
+        attempt: session.attempt.unwrap_or(1),
+        client: asked.client,
+        client_host: session.host,
+        proxied: ProxyProtocol {
+            from: session.proxied_from.map(SocketAddr::from),
+            to: session.proxied_to.map(SocketAddr::from),
+        },
+        envelope: None,
+        tls: session.tls,
+        more: &own_headers(settings),
+    };
+    request.bytes()
 }
 
 /// The same without login and password, so that the service can answer it quickly.
 pub(super) fn sign_of_life(settings: &Settings) -> Zeroizing<Vec<u8>> {
-    written(settings, &[])
+    let mut headers = vec![("Host", settings.url.host.as_bytes())];
+    headers.extend(own_headers(settings));
+    written(&settings.url.uri, &headers)
 }
 
-fn written(settings: &Settings, headers: &[(&str, &[u8])]) -> Zeroizing<Vec<u8>> {
-    let key = settings.key.as_ref().map(|key| key.0.as_slice());
+/// The configured headers, and the key.
+fn own_headers(settings: &Settings) -> Vec<(&str, &[u8])> {
     let own = settings
         .headers
         .iter()
         .map(|(name, value)| (name.as_str(), value.as_bytes()));
-    let host = ("Host", settings.url.host.as_bytes());
-    let parts: Vec<&[u8]> = ["GET ", settings.url.uri.as_str(), " HTTP/1.0\r\n"]
-        .iter()
-        .map(|part| part.as_bytes())
-        .chain(
-            [host]
-                .into_iter()
-                .chain(headers.iter().copied())
-                .chain(own)
-                .chain(key.map(|key| ("X-Auth-Key", key)))
-                .flat_map(|(name, value)| [name.as_bytes(), b": ", value, b"\r\n"]),
-        )
-        .chain([b"\r\n".as_slice()])
-        .collect();
-    Zeroizing::new(parts.concat())
-}
-
-/// Writes control bytes, space and `%` as `%XX`, all others unchanged (`NGX_ESCAPE_MAIL_AUTH` of
-/// `ngx_escape_uri` in ngx_string.c).
-fn escaped(value: &[u8]) -> Zeroizing<Vec<u8>> {
-    let mut escaped = Zeroizing::new(Vec::with_capacity(value.len() * 3));
-    for byte in value {
-        match byte {
-            0..=b' ' | b'%' => percent::push(&mut escaped, *byte),
-            _ => escaped.push(*byte),
-        }
-    }
-    escaped
+    let key = settings.key.as_ref().map(|key| key.0.as_slice());
+    own.chain(key.map(|key| ("X-Auth-Key", key))).collect()
 }
 
 #[cfg(test)]
@@ -114,7 +60,7 @@ mod tests {
 
     use super::*;
     use crate::login::{Login, Protocol};
-    use crate::nginx::request::Session;
+    use crate::nginx::request::{Session, Tls};
     use crate::users::http::{Key, Url};
 
     fn settings() -> Settings {
@@ -208,16 +154,5 @@ mod tests {
         assert!(text.contains("Auth-User: \r\nAuth-Pass: \r\n"), "{text}");
         let end = "Client-IP: unix:\r\nX-Site: one two\r\nX-Auth-Key: marker key\r\n\r\n";
         assert!(text.ends_with(end), "{text}");
-    }
-
-    #[test]
-    fn every_byte_comes_back() {
-        let all: Vec<u8> = (0..=255).collect();
-        let sent = escaped(&all);
-        assert!(!sent.iter().any(|byte| *byte <= b' '));
-        assert!(sent.starts_with(b"%00%01%02"));
-        assert_eq!(sent.len(), 256 + 2 * 34);
-        let back = percent::decode(&sent).unwrap();
-        assert_eq!(back, all);
     }
 }
