@@ -143,8 +143,8 @@ fn what_a_name_in_other_scripts_becomes_is_checked_too() {
         ),
         (
             "a\u{3000}b.example",
-            "is read as \"a b.example\": is several domains in one string: write each in quotes \
-             of its own"
+            "is read as \"a b.example\": is a list of domains in one string: write each domain \
+             in its own quotes"
                 .to_owned(),
         ),
         ("\u{300}a.example", none.to_owned()),
