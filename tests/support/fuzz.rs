@@ -44,6 +44,7 @@ macro_rules! test_each_target {
         }
     };
 }
+#[allow(unused_imports, reason = "the servers target runs no fuzz targets")]
 pub(crate) use test_each_target;
 
 /// Gives a target its seeds, and this many mutations of them.
