@@ -10,6 +10,7 @@ use crate::support::random::Random;
 pub(crate) mod targets;
 
 /// Makes one test for each target, over this many changed seeds.
+#[allow(unused_macros, reason = "the servers target runs no fuzz targets")]
 macro_rules! test_each_target {
     ($mutations:expr) => {
         crate::support::fuzz::test_each_target! {
