@@ -13,8 +13,10 @@ use crate::login::Protocol;
 use crate::secret::Scheme;
 
 mod probe;
+mod user;
 
 pub use probe::{MethodWord, ProbeArgs};
+pub use user::{AppCommand, ChangeCommand, HashOptions, NewPassword, UserCommand, WhichFile, Who};
 
 /// The hint for a user who starts the program at a terminal without a request.
 pub const HINT: &str = "
@@ -118,12 +120,31 @@ pub enum Command {
     /// Prompts twice for the password at a terminal, otherwise reads it from the first line of the
     /// input.
     Hash {
-        /// The hash scheme: argon2id, argon2i, yescrypt, blf-crypt, sha512-crypt, sha256-crypt,
-        /// pbkdf2, scram-sha-256 or ssha512
-        #[arg(long, default_value = "argon2id", value_parser = MadeScheme, hide_possible_values = true)]
-        scheme: Scheme,
+        /// The scheme and its costs
+        #[command(flatten)]
+        options: HashOptions,
+        /// Check a password against the stored one in the first line of FILE, or of the input for
+        /// "-" (the password is in the next line). With LOGIN, FILE is a password file. Exit status
+        /// 0 if it matches, 1 if not
+        #[arg(long, value_name = "FILE", conflicts_with_all = ["scheme", "memory", "rounds", "lanes", "cost"])]
+        verify: Option<PathBuf>,
+        /// List all schemes: whether each is weak, and the costs of new hashes
+        #[arg(long, conflicts_with_all = ["verify", "login", "scheme", "memory", "rounds", "lanes", "cost"])]
+        list: bool,
         /// Print a whole line for this login, LOGIN:HASH
         login: Option<String>,
+    },
+    /// Manage the users of password files
+    ///
+    /// A running server notices the changes by itself. Exit status 0, 1 if it failed or there is no
+    /// such user, 78 if the configuration is broken.
+    User {
+        /// The action
+        #[command(subcommand)]
+        command: UserCommand,
+        /// The password file
+        #[command(flatten)]
+        which: WhichFile,
     },
     /// List or clear the failure counts of networks and logins
     ///
@@ -167,6 +188,7 @@ impl Command {
             Self::Serve { .. }
             | Self::Probe(_)
             | Self::Hash { .. }
+            | Self::User { .. }
             | Self::Man
             | Self::Completions { .. } => None,
         }
@@ -252,7 +274,10 @@ mod tests {
 
     #[test]
     fn no_command_takes_a_password() {
-        for command in Cli::command().get_subcommands() {
+        let cli = Cli::command();
+        let mut commands: Vec<_> = cli.get_subcommands().collect();
+        while let Some(command) = commands.pop() {
+            commands.extend(command.get_subcommands());
             for argument in command.get_arguments() {
                 assert!(!argument.get_id().as_str().contains("pass"), "{argument}");
             }

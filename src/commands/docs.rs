@@ -69,12 +69,19 @@ fn with_one_name(script: Vec<u8>) -> Vec<u8> {
 
 fn commands(command: &clap::Command, roff: &mut Roff) {
     roff.control("SH", ["COMMANDS"]);
+    each_command(command, "", roff);
+}
+
+/// The subcommands of a command, and theirs; `above` is the name of the command.
+fn each_command(command: &clap::Command, above: &str, roff: &mut Roff) {
     for command in command.get_subcommands() {
+        let name = format!("{above}{}", command.get_name());
         let own = |argument: &&Arg| {
             let id = argument.get_id();
-            id != "help" && id != "config" && id != "version"
+            let is_global = argument.is_global_set() && !above.is_empty();
+            id != "help" && id != "config" && id != "version" && !is_global
         };
-        let mut usage = vec![bold(command.get_name())];
+        let mut usage = vec![bold(&name)];
         for argument in command.get_arguments().filter(own) {
             usage.push(roman(format!(" {argument}")));
         }
@@ -94,14 +101,16 @@ fn commands(command: &clap::Command, roff: &mut Roff) {
                 .map(ToString::to_string)
                 .unwrap_or_default();
             let mut line = vec![italic(argument.to_string()), roman(format!(": {help}"))];
+            let valued = argument.get_action().takes_values();
             let defaults = argument.get_default_values();
-            if let Some(default) = defaults.first() {
+            if let (true, Some(default)) = (valued, defaults.first()) {
                 line.push(roman(format!("; default {}", default.to_string_lossy())));
             }
             line.push(roman("."));
             roff.control("br", []);
             roff.text(line);
         }
+        each_command(command, &format!("{name} "), roff);
     }
 }
 
@@ -147,7 +156,8 @@ fn exit_status(roff: &mut Roff) {
         (
             "1",
             "test, probe: the login is refused. route: the login is refused, or no mail server is available. \
-             Other commands: failure.",
+             hash --verify: the password does not match. user: there is no such user. Other commands: \
+             failure.",
         ),
         ("2", "The command line is invalid."),
         (

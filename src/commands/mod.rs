@@ -22,6 +22,7 @@ mod route;
 mod terminal;
 mod test;
 mod throttle;
+mod user;
 
 use password::{Console, PasswordPrompt};
 
@@ -175,7 +176,14 @@ fn run_with(
             route::route(config, &attempt, out, err)
         }
         Command::Probe(arguments) => probe::probe(config, arguments, ask, out, err),
-        Command::Hash { scheme, login } => hash::hash(*scheme, login.as_deref(), ask, out),
+        Command::Hash { list: true, .. } => hash::list(out),
+        Command::Hash {
+            verify: Some(file),
+            login,
+            ..
+        } => hash::verify(file, login.as_deref(), ask, out, err),
+        Command::Hash { options, login, .. } => hash::hash(options, login.as_deref(), ask, out),
+        Command::User { command, which } => user::user(config, which, command, ask, out, err),
         Command::Throttle { command, .. } => throttle::throttle(config, command, out, err),
         Command::Man => docs::man(out),
         Command::Completions { shell } => docs::completions(*shell, out),

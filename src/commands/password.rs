@@ -13,6 +13,9 @@ pub(super) trait PasswordPrompt {
     /// The bytes that were typed, without the end of the line.
     fn ask(&mut self, prompt: &str) -> io::Result<Zeroizing<Vec<u8>>>;
 
+    /// The whole input, of at most this many bytes.
+    fn all(&mut self, most: u64) -> io::Result<Zeroizing<Vec<u8>>>;
+
     /// Whether the input is hidden, so that typing errors go unnoticed.
     fn hides_input(&self) -> bool;
 }
@@ -66,6 +69,16 @@ impl PasswordPrompt for Console {
         Ok(line)
     }
 
+    fn all(&mut self, most: u64) -> io::Result<Zeroizing<Vec<u8>>> {
+        let mut all = Zeroizing::new(Vec::new());
+        let taken = most.saturating_add(1);
+        io::stdin().lock().take(taken).read_to_end(&mut all)?;
+        match all.len() as u64 > most {
+            true => Err(io::ErrorKind::FileTooLarge.into()),
+            false => Ok(all),
+        }
+    }
+
     fn hides_input(&self) -> bool {
         io::stdin().is_terminal()
     }
@@ -74,15 +87,18 @@ impl PasswordPrompt for Console {
 /// Asks once.
 pub(super) fn ask(ask: &mut impl PasswordPrompt, prompt: &str) -> Result<Password, CommandError> {
     let typed = ask.ask(prompt).map_err(CommandError::ReadPassword)?;
-    Password::new(typed.to_vec()).map_err(|bad| {
-        CommandError::Input(match bad {
-            BadPassword::ControlByte => {
-                "a password that holds NUL, CR or LF is always refused".to_owned()
-            }
-            BadPassword::TooLong => {
-                format!("a password of more than {MAX_PASSWORD_BYTES} bytes is always refused")
-            }
-        })
+    password(&typed).map_err(CommandError::Input)
+}
+
+/// Checks the bytes of a password.
+pub(super) fn password(typed: &[u8]) -> Result<Password, String> {
+    Password::new(typed.to_vec()).map_err(|bad| match bad {
+        BadPassword::ControlByte => {
+            "a password that holds NUL, CR or LF is always refused".to_owned()
+        }
+        BadPassword::TooLong => {
+            format!("a password of more than {MAX_PASSWORD_BYTES} bytes is always refused")
+        }
     })
 }
 

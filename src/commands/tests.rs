@@ -24,6 +24,11 @@ impl PasswordPrompt for Typist {
         Ok(Zeroizing::new(self.lines.remove(0).as_bytes().to_vec()))
     }
 
+    fn all(&mut self, _most: u64) -> io::Result<Zeroizing<Vec<u8>>> {
+        let all = self.lines.drain(..).map(|line| format!("{line}\n"));
+        Ok(Zeroizing::new(all.collect::<String>().into_bytes()))
+    }
+
     fn hides_input(&self) -> bool {
         self.blind
     }
@@ -287,7 +292,7 @@ fn bad_passwords_and_logins_get_no_hash() {
             &["hash", "a:b"],
             vec!["secret"],
             false,
-            "\"a:b\" cannot be a login of a password file",
+            "\"a:b\" cannot be a login of a password file: it holds a colon, which ends the login on its line",
         ),
         (&["hash"], vec![], false, "cannot read a password"),
     ] {

@@ -8,6 +8,7 @@ use subtle::ConstantTimeEq;
 use super::encoding::number;
 use super::error::OutOfMemory;
 use super::error::SecretError;
+use super::recipe::Recipe;
 
 /// The maximum accepted memory, in KiB. The crate would try to use a stored 4 GiB.
 const MAX_MEMORY_KIB: u32 = 256 << 10;
@@ -98,11 +99,15 @@ impl Stored {
     }
 }
 
-/// A new hash, as text, at the crate's default cost, which is OWASP's first choice: 19 MiB, two
-/// passes, one lane.
-pub(super) fn make(algorithm: Algorithm, salt: &[u8], password: &[u8]) -> Option<String> {
-    let params = Params::default();
-    let (m, t, p) = (params.m_cost(), params.t_cost(), params.p_cost());
+/// A new hash, as text.
+pub(super) fn make(
+    algorithm: Algorithm,
+    recipe: &Recipe,
+    salt: &[u8],
+    password: &[u8],
+) -> Option<String> {
+    let ((m, p), t) = (recipe.memory(), recipe.rounds());
+    let params = Params::new(m, t, p, None).ok()?;
     let mut digest = [0; 32];
     Argon2::new(algorithm, Version::V0x13, params)
         .hash_password_into(password, salt, &mut digest)

@@ -6,50 +6,44 @@ use std::io;
 use ::argon2::Algorithm;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use rustix::rand::{GetRandomFlags, getrandom};
 use sha2::Sha512;
 
 use super::digest::digest;
+use super::random::random;
+use super::recipe::Recipe;
 use super::scheme::Scheme;
 use super::sha_crypt::Size;
 use super::{Password, Secret, argon2, bcrypt, pbkdf2, scram, sha_crypt, unix64, yescrypt};
 
-/// bcrypt's cost: OWASP recommends at least 10.
-const BCRYPT_COST: u32 = 11;
-/// The rounds of SHA-crypt. Its default of 5000 dates from 2007 and takes a millisecond today.
-const SHA_CRYPT_ROUNDS: u32 = 100_000;
-/// The rounds of PBKDF2, also in SCRAM: they take as long here as the other schemes. OWASP
-/// recommends 1,300,000 with SHA-1; Dovecot, which may read the same file, takes two seconds for
-/// those.
-const PBKDF2_ROUNDS: u32 = 200_000;
-
 impl Secret {
     /// Hashes a password with fresh salt. The result is the text after the login in a password
     /// file, `{SCHEME}…`, in a form that Dovecot reads too.
-    pub fn hash(scheme: Scheme, password: &Password) -> Result<String, HashError> {
+    pub fn hash(recipe: impl Into<Recipe>, password: &Password) -> Result<String, HashError> {
+        let recipe = recipe.into();
+        let scheme = recipe.scheme();
         let password = password.reveal();
         if password.is_empty() {
             return Err(HashError::EmptyPassword);
         }
-        let salt = fresh_salt().map_err(HashError::Random)?;
+        let salt: [u8; 16] = random().map_err(HashError::Random)?;
         // Twelve bytes become sixteen of these characters, the maximum of SHA-crypt.
         let letters = unix64::encode(&salt[..12]);
         let text = match scheme {
-            Scheme::Argon2id => argon2::make(Algorithm::Argon2id, &salt, password),
-            Scheme::Argon2i => argon2::make(Algorithm::Argon2i, &salt, password),
-            Scheme::Yescrypt => yescrypt::make(&salt, password),
+            Scheme::Argon2id => argon2::make(Algorithm::Argon2id, &recipe, &salt, password),
+            Scheme::Argon2i => argon2::make(Algorithm::Argon2i, &recipe, &salt, password),
+            Scheme::Yescrypt => yescrypt::make(recipe.cost(), &salt, password),
             Scheme::BlfCrypt if password.len() > bcrypt::MAX_PASSWORD_BYTES => {
                 return Err(HashError::TooLongForBcrypt);
             }
-            Scheme::BlfCrypt => bcrypt::make(BCRYPT_COST, salt, password),
+            Scheme::BlfCrypt => bcrypt::make(recipe.cost(), salt, password),
             Scheme::Sha512Crypt => {
-                sha_crypt::make(Size::Sha512, SHA_CRYPT_ROUNDS, &letters, password)
+                sha_crypt::make(Size::Sha512, recipe.rounds(), &letters, password)
             }
             Scheme::Sha256Crypt => {
-                sha_crypt::make(Size::Sha256, SHA_CRYPT_ROUNDS, &letters, password)
+                sha_crypt::make(Size::Sha256, recipe.rounds(), &letters, password)
             }
-            Scheme::Pbkdf2 => Some(pbkdf2::make(PBKDF2_ROUNDS, &letters, password)),
-            Scheme::ScramSha256 => scram::make(PBKDF2_ROUNDS, &salt, password),
+            Scheme::Pbkdf2 => Some(pbkdf2::make(recipe.rounds(), &letters, password)),
+            Scheme::ScramSha256 => scram::make(recipe.rounds(), &salt, password),
             Scheme::Ssha512 => {
                 let digest = digest::<Sha512>(&[password, &salt]);
                 Some(STANDARD.encode([digest.as_slice(), &salt].concat()))
@@ -66,15 +60,6 @@ fn dovecot_name(scheme: Scheme) -> String {
     match scheme {
         Scheme::Yescrypt => "CRYPT".to_owned(),
         _ => scheme.name().to_ascii_uppercase(),
-    }
-}
-
-fn fresh_salt() -> io::Result<[u8; 16]> {
-    let mut salt = [0; 16];
-    // Up to 256 bytes are never returned in part (getrandom(2)).
-    match getrandom(&mut salt, GetRandomFlags::empty())? {
-        16 => Ok(salt),
-        _ => Err(io::ErrorKind::UnexpectedEof.into()),
     }
 }
 

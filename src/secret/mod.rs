@@ -22,6 +22,8 @@ mod hashing;
 pub mod keyed_digest;
 mod md5_crypt;
 mod pbkdf2;
+mod random;
+mod recipe;
 mod scheme;
 mod scram;
 mod sha_crypt;
@@ -34,6 +36,7 @@ pub use challenge::{Answered, BadAnswer, apop_answer, cram_md5_answer};
 pub use cost::{Accepted, MAX_HASH_MS};
 pub use error::{OutOfMemory, SecretError};
 pub use hashing::HashError;
+pub use recipe::{BadCost, Costs, Recipe};
 pub use scheme::{NotMade, Scheme, WeakSchemes};
 pub use stored::Secret;
 #[cfg(test)]

@@ -75,6 +75,37 @@ pub enum WeakSchemes {
 }
 
 impl Scheme {
+    /// All schemes, those with a fixed cost first.
+    pub const ALL: [Self; 27] = [
+        Self::Plain,
+        Self::Md5,
+        Self::Smd5,
+        Self::Sha1,
+        Self::Ssha1,
+        Self::Sha256,
+        Self::Ssha256,
+        Self::Sha384,
+        Self::Ssha384,
+        Self::Sha512,
+        Self::Ssha512,
+        Self::CramMd5,
+        Self::Md5Crypt,
+        Self::Apr1,
+        Self::Sha256Crypt,
+        Self::Sha512Crypt,
+        Self::BlfCrypt,
+        Self::BcryptSha256,
+        Self::Yescrypt,
+        Self::Pbkdf2,
+        Self::Pbkdf2Sha256,
+        Self::Pbkdf2Sha512,
+        Self::ScramSha1,
+        Self::ScramSha256,
+        Self::ScramSha512,
+        Self::Argon2i,
+        Self::Argon2id,
+    ];
+
     /// The schemes that [`Secret::hash`](super::Secret::hash) can make, the default first.
     pub const MADE: [Self; 9] = [
         Self::Argon2id,

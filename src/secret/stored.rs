@@ -188,6 +188,11 @@ impl Secret {
         self.scheme
     }
 
+    /// The estimated milliseconds of a check.
+    pub fn takes_ms(&self) -> u32 {
+        self.form.takes_ms()
+    }
+
     /// Whether a check takes a millisecond or more, or megabytes of memory: the number of such
     /// checks at once is limited.
     pub fn is_heavy(&self) -> bool {

@@ -72,9 +72,14 @@ impl Yescrypt {
     }
 }
 
-/// A new hash, as text, at the crate's default cost, which is crypt(3)'s: 16 MiB.
-pub(super) fn make(salt: &[u8], password: &[u8]) -> Option<String> {
-    let params = Params::default();
+/// A new hash, as text.
+pub(super) fn make(cost: u32, salt: &[u8], password: &[u8]) -> Option<String> {
+    // As crypt_gensalt(3) chooses them by its count.
+    let (log2_n, r) = match cost {
+        0..=2 => (cost + 9, 8),
+        _ => (cost + 7, 32),
+    };
+    let params = Params::new(Mode::default(), 1 << log2_n, r, 1).ok()?;
     let digest = unix64::encode(&compute(&params, salt, password)?);
     Some(format!("$y${params}${}${digest}", unix64::encode(salt)))
 }

@@ -21,7 +21,7 @@ use rustix::io::Errno;
 use zeroize::Zeroizing;
 
 use crate::sys::problem::Problem;
-use crate::sys::trusted_file::place::{Acting, Place};
+use crate::sys::trusted_file::path::{ActingAsService, TrustedPath};
 use crate::sys::trusted_file::{Fingerprint, unlocated, unreadable};
 
 mod attributes;
@@ -113,20 +113,20 @@ enum Replaced {
 
 /// A locked file and its content.
 struct Locked {
-    place: Place,
+    place: TrustedPath,
     /// Has the lock, which ends with it.
     file: File,
     before: Metadata,
     bytes: Zeroizing<Vec<u8>>,
     created: bool,
     /// The rights of the service's user, if root changes a file in a folder of that user.
-    _acting: Acting,
+    _acting: ActingAsService,
 }
 
 impl Locked {
     /// Opens, locks and reads the file. `None`: it was replaced or changed meanwhile.
     fn open(path: &Path, manner: Manner, until: Instant) -> Result<Option<Self>, Problem> {
-        let place = Place::of_file(path).map_err(|fault| unlocated(path, fault))?;
+        let place = TrustedPath::of_file(path).map_err(|fault| unlocated(path, fault))?;
         let failed = |error: io::Error| unreadable(path, &error);
         let acting = place.act().map_err(failed)?;
         let opened = options(OpenOptions::new().read(true)).open(&place.path);
@@ -274,7 +274,7 @@ fn options(options: &mut OpenOptions) -> &mut OpenOptions {
 }
 
 /// An empty file at the place, for the owner and the group of its folder.
-fn create(place: &Place) -> io::Result<File> {
+fn create(place: &TrustedPath) -> io::Result<File> {
     let folder = symlink_metadata(folder_of(&place.path))?;
     let mut new = OpenOptions::new();
     let file =
@@ -315,7 +315,7 @@ fn lock(path: &Path, file: &File, until: Instant) -> Result<(), Problem> {
 }
 
 /// Why a file must not be replaced.
-fn unchangeable(place: &Place, file: &Metadata) -> Option<String> {
+fn unchangeable(place: &TrustedPath, file: &Metadata) -> Option<String> {
     if let Some(reason) = place.distrust(&place.path, file) {
         return Some(reason);
     }

@@ -21,8 +21,11 @@ use crate::login::domain;
 use crate::secret::Secret;
 use crate::sys::problem::Problem;
 
+pub mod app_edit;
 mod apps;
 pub mod domains;
+pub mod edit;
+pub mod entries;
 mod index;
 mod line;
 mod line_logins;
@@ -36,7 +39,9 @@ pub use line::PasswordRules;
 pub use line_logins::LineLogins;
 pub(crate) use problems::{MAX_PROBLEMS, and_more};
 pub use settings::Settings;
-pub use users_file::{NO_LINE_FEED, NO_USER, Reading, UsersFile, is_unfinished};
+pub use users_file::{
+    MAX_USERS_FILE_BYTES, NO_LINE_FEED, NO_USER, Reading, UsersFile, is_unfinished,
+};
 
 /// The maximum size of the file, because lines are found by offsets of 32 bits: 4 GiB, about 30 million
 /// logins.

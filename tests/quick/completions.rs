@@ -43,6 +43,14 @@ fn bash_completes_every_word() {
             &["argon2id", "yescrypt", "sha512-crypt"],
         ),
         (&["hash", "--scheme", "pb"], &["pbkdf2"]),
+        (
+            &["user", ""],
+            &[
+                "add", "passwd", "lock", "unlock", "delete", "list", "show", "app",
+            ],
+        ),
+        (&["user", "app", "r"], &["revoke"]),
+        (&["user", "add", "--sch"], &["--scheme"]),
         // No file: nothing but what is typed.
         (&["check", "--user", "R"], &["R"]),
         (&["test", "--client"], &["--client-ip"]),

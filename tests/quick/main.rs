@@ -42,4 +42,5 @@ mod sql;
 mod structure;
 mod throttle;
 mod unusable_lines;
+mod user_command;
 mod users;

@@ -34,3 +34,4 @@ mod terminal;
 mod throttle;
 mod trusted_files;
 mod unit_file;
+mod user_command;

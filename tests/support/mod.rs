@@ -72,3 +72,4 @@ pub(crate) mod throttled;
 #[cfg(feature = "servers")]
 pub(crate) mod tokens;
 pub(crate) mod toy;
+pub(crate) mod user_command;

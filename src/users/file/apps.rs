@@ -19,7 +19,7 @@ use crate::users::MAX_APP_PASSWORDS;
 use crate::users::{Credential, limits};
 
 /// The maximum length of a label.
-const MAX_LABEL_BYTES: usize = 64;
+pub(super) const MAX_LABEL_BYTES: usize = 64;
 
 /// The problem of the line that makes all app passwords of its login invalid.
 const TOO_MANY: Flaw = Flaw {
@@ -193,7 +193,10 @@ impl AppPasswords {
 }
 
 /// Parses a line; `Ok(None)` if its password field is locked.
-fn credential(line: &Line<'_>, rules: &PasswordRules) -> Result<Option<Credential>, Flaw> {
+pub(super) fn credential(
+    line: &Line<'_>,
+    rules: &PasswordRules,
+) -> Result<Option<Credential>, Flaw> {
     let rest = line.checked_rest()?;
     let start = line.login.len() + 1;
     let structure = |at, what| Flaw {

@@ -52,6 +52,44 @@ impl DomainSettings {
         })
     }
 
+    /// The file of a login as a user types it, whether it exists or not; or why there can be none.
+    pub fn file_of(&self, typed: &[u8]) -> Result<Settings, String> {
+        let path = self.pattern.whole().display();
+        let login = self.each.logins.meant(typed);
+        let at = login.iter().rposition(|byte| *byte == b'@');
+        let domain = at.map(|at| &login[at + 1..]).unwrap_or_default();
+        let plain = str::from_utf8(domain).ok();
+        match plain.filter(|plain| domain::is_plain(plain.as_bytes())) {
+            Some(domain) => {
+                let too_long = || format!("{path}: the domain is too long for the name of a file");
+                self.of(domain).ok_or_else(too_long)
+            }
+            None => Err(format!(
+                "{path} has files for domains, and the login has none"
+            )),
+        }
+    }
+
+    /// The present files, by their domains.
+    pub fn present(&self) -> Result<Vec<Settings>, Problem> {
+        let files = DomainFiles::unread(self, Lifetime::Server);
+        let mut domains = files.names()?.domains;
+        domains.sort_unstable();
+        let present = domains
+            .iter()
+            .filter(|domain| files.version(domain).is_some());
+        Ok(present.filter_map(|domain| self.of(domain)).collect())
+    }
+
+    /// The settings of a file, if it is one of these.
+    pub fn settings_of(&self, file: &Path) -> Option<Settings> {
+        self.pattern.leads_to(file).then_some(())?;
+        let name = file.strip_prefix(self.pattern.folder()).ok()?;
+        let name = name.components().next()?;
+        let domain = self.domain_of(name.as_os_str().as_bytes()).ok()?;
+        self.of(domain)
+    }
+
     /// The domain of a name in the folder, or why no login can belong to it.
     fn domain_of<'a>(&self, name: &'a [u8]) -> Result<&'a str, String> {
         let written = self.pattern.domain_in(name).unwrap_or_default();
@@ -115,17 +153,21 @@ impl DomainFiles {
     /// Lists the folder and reads all files, for a server. An unusable file affects its own domain only.
     /// Under CGI, nothing is read before a login is looked up.
     pub fn open(settings: &DomainSettings, lifetime: Lifetime) -> Result<Self, Problem> {
-        let mut files = Self {
+        let mut files = Self::unread(settings, lifetime);
+        if lifetime == Lifetime::Server {
+            files.read_all()?;
+        }
+        Ok(files)
+    }
+
+    fn unread(settings: &DomainSettings, lifetime: Lifetime) -> Self {
+        Self {
             settings: settings.clone(),
             lifetime,
             files: RwLock::default(),
             warnings: Vec::new(),
             broken: Vec::new(),
-        };
-        if lifetime == Lifetime::Server {
-            files.read_all()?;
         }
-        Ok(files)
     }
 
     fn read_all(&mut self) -> Result<(), Problem> {

@@ -102,14 +102,51 @@ impl<'a> Line<'a> {
         rest.split(|byte| *byte == b':').next().unwrap_or_default()
     }
 
+    /// The extra fields.
+    pub(super) fn extra(&self) -> &'a [u8] {
+        self.fields_from(FIELDS_BEFORE_EXTRA - 1)
+    }
+
+    /// The field behind the login with this number, from 0; empty if there is none.
+    pub(super) fn field(&self, number: usize) -> &'a [u8] {
+        let fields = self.fields_from(number);
+        fields
+            .split(|byte| *byte == b':')
+            .next()
+            .unwrap_or_default()
+    }
+
+    /// The text from this field on.
+    pub(super) fn fields_from(&self, number: usize) -> &'a [u8] {
+        let mut rest = self.rest.unwrap_or_default();
+        for _ in 0..number {
+            let Some(colon) = rest.iter().position(|byte| *byte == b':') else {
+                return &[];
+            };
+            rest = &rest[colon + 1..];
+        }
+        rest
+    }
+
     /// The secret of the password field.
     pub(super) fn secret(&self, rules: &PasswordRules) -> Result<Option<Secret>, SecretError> {
         if self.stored().starts_with(b"SCRAM-SHA-256$") {
             return Err(CUT_SCRAM);
         }
+        Self::parse(self.stored(), rules)
+    }
+
+    /// The secret behind the `!` that `user lock` writes beside `nologin`. Such a user is always refused; a
+    /// device that goes on with the right password is not counted as guessing.
+    fn behind_lock(&self, rules: &PasswordRules) -> Option<Secret> {
+        let stored = self.stored().strip_prefix(b"!")?;
+        Self::parse(stored, rules).ok().flatten()
+    }
+
+    fn parse(stored: &[u8], rules: &PasswordRules) -> Result<Option<Secret>, SecretError> {
         match &rules.default_scheme {
-            Some(scheme) => Secret::parse_as(self.stored(), scheme, rules.accepted),
-            None => Secret::parse(self.stored(), rules.accepted),
+            Some(scheme) => Secret::parse_as(stored, scheme, rules.accepted),
+            None => Secret::parse(stored, rules.accepted),
         }
     }
 
@@ -180,7 +217,8 @@ impl<'a> Line<'a> {
         });
         match self.secret(rules) {
             Ok(secret) => {
-                let secret = secret.filter(|_| usable);
+                let behind_lock = || account.disabled.then(|| self.behind_lock(rules)).flatten();
+                let secret = secret.or_else(behind_lock).filter(|_| usable);
                 let credentials = secret.into_iter().map(Credential::from);
                 account.passwords = Passwords::Stored(credentials.collect());
             }

@@ -67,6 +67,29 @@ impl LineLogins {
         }
     }
 
+    /// The login that the store is asked for when a client sends `typed`, or one that leads to it.
+    /// Aliases are not followed.
+    pub fn meant(&self, typed: &[u8]) -> Vec<u8> {
+        self.asked(typed).into_owned()
+    }
+
+    /// Why no client can have a login that [`Self::meant`] returned.
+    pub fn unreachable(&self, meant: &[u8]) -> Option<String> {
+        self.unasked(meant, &self.asked(meant))
+    }
+
+    /// A login for a new line: in a file of one domain without that domain, if the last line (`like`) is
+    /// without it too.
+    pub(super) fn written_like<'a>(&self, like: Option<&[u8]>, login: &'a [u8]) -> &'a [u8] {
+        let is_short = |login: &[u8]| !login.contains(&b'@');
+        self.domain
+            .as_ref()
+            .filter(|_| like.is_some_and(is_short))
+            .and_then(|domain| login.strip_suffix(&**domain)?.strip_suffix(b"@"))
+            .filter(|local| is_short(local) && !local.is_empty())
+            .unwrap_or(login)
+    }
+
     /// The login by which a line with this one is found.
     pub(super) fn asked<'a>(&self, login: &'a [u8]) -> Cow<'a, [u8]> {
         let written = self.written(login);

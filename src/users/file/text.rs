@@ -12,7 +12,7 @@ use super::line::Line;
 use crate::sys::problem::Problem;
 
 /// The byte order mark that some editors put before the text (U+FEFF in UTF-8).
-const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+pub(super) const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 /// The number of lines that become part of the hash key.
 const KEY_LINES: usize = 8;
 

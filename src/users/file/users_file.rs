@@ -13,7 +13,7 @@ use crate::sys::trusted_file::{Secrecy, fingerprint, read_trusted};
 use crate::users::{Account, Decoy, Question, StoreError, UserStore};
 
 /// The maximum size of a password file in bytes: ten million users with long hashes.
-const MAX_USERS_FILE_BYTES: u64 = 2 << 30;
+pub const MAX_USERS_FILE_BYTES: u64 = 2 << 30;
 
 /// A password file and its app passwords. A new version can replace the loaded one.
 pub struct UsersFile {
