@@ -12,7 +12,7 @@ use crate::peers;
 use crate::process::{pin, unpin};
 use crate::race::{Ratio, median, quantile};
 use crate::report::{Table, Target};
-use crate::requests::{CASES, Case, PASSWORD};
+use crate::requests::{CASES, Case, Front, PASSWORD};
 
 /// A program that ours is compared with.
 struct Rival {
@@ -118,7 +118,7 @@ fn once(lab: &Lab, program: &Path, level: Level, case: &Case) -> Outcome<f64> {
     let mut command = Command::new(program);
     command
         .env_clear()
-        .envs(case.variables(Some(PASSWORD), &script).0)
+        .envs(case.variables(Front::Apache, Some(PASSWORD), &script).0)
         .env(CONFIG, lab.config(level))
         // Without it, php-cgi runs no script (cgi.force_redirect in php.ini).
         .env("REDIRECT_STATUS", "200")

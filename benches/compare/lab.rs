@@ -290,6 +290,14 @@ impl Server {
             .sum()
     }
 
+    /// CPU time of the threads that all its processes have now, exactly.
+    pub(crate) fn exact_cpu(&self) -> Outcome<Duration> {
+        self.children
+            .iter()
+            .map(|child| process::exact_cpu(child.id()))
+            .sum()
+    }
+
     /// The process, of a server that has one.
     pub(crate) fn pid(&self) -> u32 {
         self.children.first().map(Child::id).unwrap_or_default()

@@ -3,7 +3,7 @@
 use crate::Outcome;
 use crate::lab::{Lab, Level, Program};
 use crate::process::memory;
-use crate::requests::Connection;
+use crate::requests::{Connection, Front};
 use crate::socket::Load;
 
 /// Resident memory must stay below.
@@ -19,8 +19,8 @@ pub(crate) fn compare(lab: &Lab) -> Outcome<()> {
         &[10_000, 100_000, 1_000_000]
     };
     let server = lab.serve(Program::Ours(Level::Warn), 1)?;
-    let mut new = Load::new(lab, &server, Connection::New)?;
-    let mut kept = Load::new(lab, &server, Connection::Kept)?;
+    let mut new = Load::new(lab, &server, Front::Apache, Connection::New)?;
+    let mut kept = Load::new(lab, &server, Front::Apache, Connection::Kept)?;
     println!("\n### Memory, half of the requests on new connections, half on a kept one\n");
     println!("| requests | resident | peak |\n|---|---|---|");
     let mut asked = 0;

@@ -72,6 +72,19 @@ pub(crate) fn cpu(root: u32) -> Outcome<Duration> {
     Ok(tree(root)?.iter().map(|stat| stat.cpu).sum())
 }
 
+/// CPU time of all threads that the process and its descendants have now, in nanoseconds
+/// (/proc/PID/task/TID/schedstat).
+pub(crate) fn exact_cpu(root: u32) -> Outcome<Duration> {
+    let mut nanos = 0;
+    for stat in tree(root)? {
+        for thread in fs::read_dir(format!("/proc/{}/task", stat.pid))? {
+            let line = fs::read_to_string(thread?.path().join("schedstat"))?;
+            nanos += line.split(' ').next().unwrap_or_default().parse::<u64>()?;
+        }
+    }
+    Ok(Duration::from_nanos(nanos))
+}
+
 /// CPU time of those descendants that run `program`, as long as they live.
 pub(crate) fn cpu_of_program(root: u32, program: &Path) -> Outcome<Duration> {
     let runs = |stat: &Stat| {

@@ -13,6 +13,8 @@ pub(crate) struct Round {
     pub(crate) longest: Duration,
     /// How many took 0.9 s or more, where that was measured.
     pub(crate) slow: u64,
+    /// The CPU time of the server; [`race`] fills it in.
+    pub(crate) cpu: Duration,
 }
 
 /// Somebody who takes part.
@@ -50,7 +52,7 @@ pub(crate) struct Series {
 
 /// Runs `rounds` rounds, everybody once in each (A B C A B C …), after one that does not count.
 ///
-/// CPU time is taken once over all rounds, not in each: the kernel shows it in steps of 10 ms.
+/// CPU time is taken in each round, and once over all rounds: some of it is known in steps of 10 ms only.
 pub(crate) fn race(contestants: &mut [Contestant<'_>], rounds: usize) -> Outcome<Vec<Series>> {
     let mut all = Vec::new();
     for contestant in contestants.iter_mut() {
@@ -59,7 +61,10 @@ pub(crate) fn race(contestants: &mut [Contestant<'_>], rounds: usize) -> Outcome
     }
     for _ in 0..rounds {
         for (contestant, (series, ..)) in contestants.iter_mut().zip(&mut all) {
-            series.push((contestant.load)()?);
+            let before = (contestant.cpu)()?;
+            let round = (contestant.load)()?;
+            let cpu = (contestant.cpu)()?.saturating_sub(before);
+            series.push(Round { cpu, ..round });
         }
     }
     contestants
@@ -101,7 +106,23 @@ impl Series {
         Ratio::of(pairs.map(|(ours, theirs)| ours / theirs).collect())
     }
 
-    /// Microseconds of the server's CPU per request.
+    fn cpus(&self) -> Vec<f64> {
+        let cpu = |round: &Round| round.cpu.as_secs_f64() * 1e6 / round.requests.max(1) as f64;
+        self.rounds.iter().map(cpu).collect()
+    }
+
+    /// Microseconds of the server's CPU per request: the median of the rounds.
+    pub(crate) fn cpu_of_rounds(&self) -> f64 {
+        median(&self.cpus())
+    }
+
+    /// How the CPU per request compares with the other's of the same round.
+    pub(crate) fn cpu_ratio(&self, other: &Self) -> Ratio {
+        let pairs = self.cpus().into_iter().zip(other.cpus());
+        Ratio::of(pairs.map(|(ours, theirs)| ours / theirs).collect())
+    }
+
+    /// Microseconds of the server's CPU per request, over all rounds at once.
     pub(crate) fn cpu(&self) -> f64 {
         self.cpu.as_secs_f64() * 1e6 / self.requests().max(1) as f64
     }

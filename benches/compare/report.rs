@@ -74,7 +74,24 @@ impl Table {
         );
     }
 
-    /// Server CPU per request of two series.
+    /// Server CPU per request of two series, compared in each round: for CPU times that are exact.
+    pub(crate) fn cpu_by_round(
+        &mut self,
+        what: &str,
+        ours: &Series,
+        peer: &Series,
+        target: Target,
+    ) {
+        self.row(
+            &format!("{what}: CPU per request to {}", peer.name),
+            &ours.cpu_ratio(peer),
+            target,
+            &format!("{:.2} µs", ours.cpu_of_rounds()),
+            &format!("{:.2} µs", peer.cpu_of_rounds()),
+        );
+    }
+
+    /// Server CPU per request of two series, over all rounds at once.
     pub(crate) fn cpu(&mut self, what: &str, ours: &Series, peer: &Series, target: Target) {
         self.row(
             &format!("{what}: CPU per request to {}", peer.name),

@@ -7,16 +7,18 @@ use crate::lab::{Lab, Level, Program, Server};
 use crate::process::{pin, unpin};
 use crate::race::{Contestant, Round, race};
 use crate::report::{Table, Target};
-use crate::requests::{CASES, Connection, PASSWORD, check_refusal};
+use crate::requests::{CASES, Connection, Front, PASSWORD, check_refusal};
 use crate::wire::{Checked, Client};
 
-/// Ours first, at both log levels; each is compared with all others.
-const PROGRAMS: [Program; 5] = [
-    Program::Ours(Level::Warn),
-    Program::Ours(Level::Info),
-    Program::Libfcgi,
-    Program::FastcgiCrate,
-    Program::PhpFpm,
+const OURS: [Program; 2] = [Program::Ours(Level::Warn), Program::Ours(Level::Info)];
+
+/// Each front with the peers. nginx's parameters name no script, so PHP-FPM cannot answer them.
+const RACES: [(Front, &[Program]); 2] = [
+    (
+        Front::Apache,
+        &[Program::Libfcgi, Program::FastcgiCrate, Program::PhpFpm],
+    ),
+    (Front::Nginx, &[Program::Libfcgi]),
 ];
 
 /// Requests between two looks at the clock.
@@ -26,8 +28,10 @@ pub(crate) fn compare(lab: &Lab) -> Outcome<()> {
     lab.build_crate_peer()?;
     pin(&lab.options.cpu.to_string())?;
     let mut table = Table::new();
-    for connection in [Connection::New, Connection::Kept] {
-        one(lab, connection, &mut table)?;
+    for (front, peers) in RACES {
+        for connection in [Connection::New, Connection::Kept] {
+            one(lab, front, peers, connection, &mut table)?;
+        }
     }
     table.print(&format!(
         "On the socket ({}), client and server on one CPU",
@@ -36,27 +40,40 @@ pub(crate) fn compare(lab: &Lab) -> Outcome<()> {
     unpin()
 }
 
-fn one(lab: &Lab, connection: Connection, table: &mut Table) -> Outcome<()> {
-    let servers = PROGRAMS
+/// Compares ours at each log level with each peer.
+fn one(
+    lab: &Lab,
+    front: Front,
+    peers: &[Program],
+    connection: Connection,
+    table: &mut Table,
+) -> Outcome<()> {
+    let programs = [&OURS, peers].concat();
+    let servers = programs
         .iter()
         .map(|program| lab.serve(*program, 1))
         .collect::<Outcome<Vec<Server>>>()?;
-    let (rounds, time) = lab.options.rounds(31, Duration::from_millis(300));
+    let (rounds, time) = lab.options.rounds(31, Duration::from_millis(250));
     let mut contestants = Vec::new();
-    for (program, server) in PROGRAMS.iter().zip(&servers) {
-        let mut load = Load::new(lab, server, connection)
+    for (program, server) in programs.iter().zip(&servers) {
+        let mut load = Load::new(lab, server, front, connection)
             .map_err(|error| format!("{}: {error}", program.name()))?;
         contestants.push(Contestant {
             name: program.name(),
             load: Box::new(move || load.round(time)),
-            cpu: Box::new(|| server.cpu()),
+            cpu: Box::new(|| server.exact_cpu()),
         });
     }
     let series = race(&mut contestants, rounds)?;
-    let (ours, peers) = series.split_at(Level::ALL.len());
+    let (ours, theirs) = series.split_at(OURS.len());
     for (ours, level) in ours.iter().zip(Level::ALL) {
-        let what = format!("{}, {}", connection.name(), level.name());
-        for (peer, program) in peers.iter().zip(PROGRAMS.iter().skip(Level::ALL.len())) {
+        let what = format!(
+            "{} variables, {}, {}",
+            front.variables(),
+            connection.name(),
+            level.name()
+        );
+        for (peer, program) in theirs.iter().zip(peers) {
             // libfcgi logs nothing.
             let (rate, cpu) = if *program == Program::Libfcgi && level == Level::Warn {
                 (Target::AtLeast(1.0), Target::AtMost(0.9))
@@ -64,7 +81,7 @@ fn one(lab: &Lab, connection: Connection, table: &mut Table) -> Outcome<()> {
                 (Target::Open, Target::Open)
             };
             table.rate(&what, ours, peer, rate);
-            table.cpu(&what, ours, peer, cpu);
+            table.cpu_by_round(&what, ours, peer, cpu);
         }
     }
     Ok(())
@@ -77,18 +94,25 @@ pub(crate) struct Load {
 }
 
 impl Load {
-    pub(crate) fn new(lab: &Lab, server: &Server, connection: Connection) -> Outcome<Self> {
+    pub(crate) fn new(
+        lab: &Lab,
+        server: &Server,
+        front: Front,
+        connection: Connection,
+    ) -> Outcome<Self> {
         let mut client = Client::new(server.address.clone(), connection);
         let script = lab.path("mail-auth.php").display().to_string();
         let mut requests = Vec::new();
         for case in CASES {
-            let request = case
-                .variables(Some(PASSWORD), &script)
-                .fastcgi(connection)?;
+            let variables = case.variables(front, Some(PASSWORD), &script);
+            if variables.0.len() != front.variables() {
+                return Err(format!("{} variables", variables.0.len()).into());
+            }
+            let request = variables.fastcgi(connection)?;
             let check = move |answer: &[u8]| case.check(answer);
             requests.push(Checked::new(&mut client, request, check)?);
             // Accepting everything is not enough.
-            let without_password = case.variables(None, &script).fastcgi(connection)?;
+            let without_password = case.variables(front, None, &script).fastcgi(connection)?;
             Checked::new(&mut client, without_password, check_refusal)?;
         }
         Ok(Self { client, requests })

@@ -16,7 +16,7 @@ use crate::Outcome;
 use crate::lab::{Lab, Level, Program};
 use crate::process::{pin, unpin};
 use crate::race::{median, quantile, welch};
-use crate::requests::{Connection, Variables, check_refusal};
+use crate::requests::{Connection, Front, Variables, check_refusal};
 use crate::wire::{Client, output};
 
 /// The right password of every user; the requests bring another.
@@ -219,8 +219,8 @@ fn one(lab: &Lab, place: Place, hash: &str, rounds: usize) -> Outcome<(Vec<f64>,
     let server = lab.serve(Program::Ours(Level::Warn), 1)?;
     let mut client = Client::new(server.address.clone(), Connection::Kept);
     let mut ask_with = |login: &str, password: &str| -> Outcome<f64> {
-        let request =
-            Variables::new(login, "imap", Some(password), "").fastcgi(Connection::Kept)?;
+        let variables = Variables::new(Front::Apache, login, "imap", Some(password), "");
+        let request = variables.fastcgi(Connection::Kept)?;
         let start = Instant::now();
         let answer = client.ask(&request)?.to_vec();
         let time = start.elapsed().as_secs_f64() * 1e6;
