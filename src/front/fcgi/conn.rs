@@ -7,10 +7,9 @@
 
 use std::ops::Range;
 
-use zeroize::Zeroize as _;
-
 use super::Limits;
 use super::record::{self, Begin, EndStatus, Header, RecordKind};
+use super::wipe::{wipe, wipe_content};
 use crate::front::NoRequest;
 use crate::front::params::Params;
 
@@ -134,8 +133,8 @@ impl Connection {
 
     /// Resets it to a new connection, and keeps the buffer.
     pub fn reset(&mut self) {
-        // Its whole capacity, including old content.
-        self.input.zeroize();
+        // [`Connection::room`] has overwritten everything after the received bytes.
+        wipe_content(&mut self.input);
         self.input.shrink_to(BUFFER);
         self.taken = 0;
         self.params = 0..0;
@@ -164,7 +163,7 @@ impl Connection {
             // Grown explicitly: a buffer that reallocates would leave its old content unwiped.
             let mut larger = Vec::with_capacity(self.input.len() + GROWTH);
             larger.extend_from_slice(&self.input);
-            self.input.zeroize();
+            wipe(&mut self.input);
             self.input = larger;
         }
         &mut self.input

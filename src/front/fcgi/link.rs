@@ -9,12 +9,12 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::net::sockopt::{Timeout, set_socket_timeout};
 use rustix::net::{RecvFlags, SendFlags, Shutdown, recv, send, shutdown};
-use zeroize::Zeroize as _;
 
 use super::Limits;
 use super::conn::{Connection, Event, Violation, Want};
 use super::delay_queue::DelayedAnswer;
 use super::slots::{Phase, Slot, Stay};
+use super::wipe::wipe;
 use crate::front::pace::SendTime;
 use crate::front::params::Peer;
 use crate::front::{Application, NoRequest};
@@ -271,7 +271,7 @@ impl<'a> Link<'a> {
             }
         }
         // An answer may hold a password.
-        out.zeroize();
+        wipe(out);
         Ok(())
     }
 }

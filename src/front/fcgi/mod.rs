@@ -3,7 +3,7 @@
 //! `record` encodes and decodes records; `conn` turns bytes into whole requests and answers into
 //! bytes; neither does any I/O. `listener` finds or creates the sockets, `link` reads and writes
 //! one connection within its time-outs, `slots` tracks the phase of each connection, `held` keeps
-//! delayed answers, `server` owns threads, limits and signals.
+//! delayed answers, `wipe` overwrites buffers, `server` owns threads, limits and signals.
 
 use std::time::Duration;
 
@@ -17,6 +17,7 @@ mod log_rate_limit;
 pub mod record;
 pub mod server;
 mod slots;
+mod wipe;
 
 /// Limits of the transport.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -17,7 +17,6 @@ use std::time::{Duration, Instant};
 use rustix::io::Errno;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
 use signal_hook::iterator::Signals;
-use zeroize::Zeroize as _;
 
 use super::Limits;
 use super::conn::{Connection, Violation};
@@ -27,6 +26,7 @@ use super::link::{self, AfterServing, Link, ServeMode};
 use super::listener::{Listener, WebServers};
 use super::log_rate_limit::LogRateLimit;
 use super::slots::{Phase, Slot, Slots};
+use super::wipe::wipe;
 use crate::front::params::Peer;
 use crate::front::{Application, Load};
 
@@ -225,7 +225,7 @@ impl<A: Application + Send + Sync + 'static> Shared<A> {
                 let peer = (Arc::new(socket), peer);
                 self.attend(peer, &slot, &mut conn, &mut out, admission);
                 conn.reset();
-                out.zeroize();
+                wipe(&mut out);
                 out.shrink_to(1024);
             }
             next = self.next_listener(index);
@@ -319,7 +319,7 @@ impl<A: Application + Send + Sync + 'static> Shared<A> {
         }
         self.slots.remove(&slot);
         conn.reset();
-        out.zeroize();
+        wipe(&mut out);
     }
 
     /// The listener that a thread waits on after a connection; `None` if the thread must end.
