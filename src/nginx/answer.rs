@@ -6,6 +6,7 @@
 
 use std::fmt;
 use std::io::Write as _;
+use std::net::IpAddr;
 use std::num::NonZeroU32;
 
 use crate::login::relayed::Value;
@@ -261,8 +262,8 @@ impl Answer {
                 password,
             } => {
                 header(out, "Auth-Status", Value::Text, b"OK")?;
-                number(out, "Auth-Server", upstream.address());
-                number(out, "Auth-Port", upstream.port());
+                address(out, "Auth-Server", upstream.address());
+                number(out, "Auth-Port", upstream.port().get().into());
                 if let Some(user) = user {
                     let login = Value::login_for(dialogue.protocol());
                     header(out, "Auth-User", login, user)?;
@@ -283,7 +284,7 @@ impl Answer {
                     header(out, "Auth-Error-SASL", Value::Text, error.as_bytes())?;
                 }
                 if let Some(wait) = wait {
-                    number(out, "Auth-Wait", wait);
+                    number(out, "Auth-Wait", wait.get());
                 }
             }
         }
@@ -303,15 +304,50 @@ fn header(
     if !value.fits_header(bytes) {
         return Err(Unwritable::Value(name));
     }
-    for part in [name.as_bytes(), b": ", bytes, b"\n"] {
-        out.extend_from_slice(part);
-    }
+    begin(out, name);
+    out.extend_from_slice(bytes);
+    out.push(b'\n');
     Ok(())
 }
 
-/// A header with a value that consists only of digits, dots and colons.
-fn number(out: &mut Vec<u8>, name: &'static str, value: impl fmt::Display) {
-    let _infallible = writeln!(out, "{name}: {value}");
+/// A header with an address, in digits, dots and colons only.
+fn address(out: &mut Vec<u8>, name: &'static str, address: IpAddr) {
+    begin(out, name);
+    match address {
+        IpAddr::V4(v4) => {
+            let [first, rest @ ..] = v4.octets();
+            decimal(out, first.into());
+            for octet in rest {
+                out.push(b'.');
+                decimal(out, octet.into());
+            }
+        }
+        IpAddr::V6(v6) => {
+            let _infallible = write!(out, "{v6}");
+        }
+    }
+    out.push(b'\n');
+}
+
+/// A header with a number.
+fn number(out: &mut Vec<u8>, name: &'static str, value: u32) {
+    begin(out, name);
+    decimal(out, value);
+    out.push(b'\n');
+}
+
+fn begin(out: &mut Vec<u8>, name: &'static str) {
+    out.extend_from_slice(name.as_bytes());
+    out.extend_from_slice(b": ");
+}
+
+/// Appends the digits of a number. `write!` takes a tenth of all instructions of a request for the
+/// few numbers of an answer.
+fn decimal(out: &mut Vec<u8>, number: u32) {
+    if number >= 10 {
+        decimal(out, number / 10);
+    }
+    out.push(b'0' + (number % 10) as u8);
 }
 
 #[cfg(test)]

@@ -322,3 +322,28 @@ fn the_dialogue_is_read_off_protocol_and_method() {
     }
     assert_eq!(Dialogue::Inbound.protocol(), Protocol::Smtp);
 }
+
+#[test]
+fn addresses_and_numbers_are_written_in_full() {
+    for (address, port) in [
+        ("1.0.0.0", 1),
+        ("10.20.99.100", 9),
+        ("192.168.109.255", 10),
+        ("240.1.10.101", 993),
+        ("127.0.0.1", 10_000),
+        ("2001:db8::1", u16::MAX),
+    ] {
+        let answer = Answer::Accept {
+            upstream: upstream(address, port),
+            user: None,
+            password: None,
+        };
+        let wanted = format!("Auth-Status: OK\nAuth-Server: {address}\nAuth-Port: {port}\n\n");
+        assert_eq!(in_imap(&answer), Ok(wanted));
+    }
+    let longest = in_imap(&refuse(Refusal::WrongPassword, u32::MAX)).unwrap();
+    assert!(
+        longest.ends_with("\nAuth-Wait: 4294967295\n\n"),
+        "{longest}"
+    );
+}
