@@ -6,16 +6,12 @@ use zeroize::Zeroizing;
 pub(crate) fn decode(encoded: &[u8]) -> Option<Vec<u8>> {
     // The bytes can be a password, also before an error.
     let mut bytes = Zeroizing::new(Vec::with_capacity(encoded.len()));
-    let mut rest = encoded;
-    while let Some((&first, after)) = rest.split_first() {
-        if first != b'%' {
-            bytes.push(first);
-            rest = after;
-            continue;
-        }
-        let (pair, after) = after.split_first_chunk::<2>()?;
+    let mut parts = encoded.split(|byte| *byte == b'%');
+    bytes.extend_from_slice(parts.next().unwrap_or_default());
+    for part in parts {
+        let (pair, plain) = part.split_first_chunk::<2>()?;
         bytes.push(from_hex(*pair)?);
-        rest = after;
+        bytes.extend_from_slice(plain);
     }
     Some(std::mem::take(&mut bytes))
 }
