@@ -99,7 +99,8 @@ impl fmt::Display for Decision<'_> {
         if let Some(peer) = self.peer {
             write!(f, " peer={peer}")?;
         }
-        write!(f, " ms={:.3}", self.took.as_secs_f64() * 1000.0)
+        let micros = (self.took.as_nanos() + 500) / 1000;
+        write!(f, " ms={}.{:03}", micros / 1000, micros % 1000)
     }
 }
 
@@ -155,6 +156,24 @@ mod tests {
             "login=\"\" protocol=smtp client=192.0.2.7 rcpt=\"bob@example.org\" host=- \
              answer=refused cause=relay-denied detail=\"why\" ms=0.215"
         );
+    }
+
+    #[test]
+    fn the_time_is_in_milliseconds_rounded_to_three_digits() {
+        for (nanos, ms) in [
+            (0, "0.000"),
+            (499, "0.000"),
+            (500, "0.001"),
+            (999_999, "1.000"),
+            (1_050_000, "1.050"),
+            (12_345_678_901, "12345.679"),
+        ] {
+            let line = Decision {
+                took: Duration::from_nanos(nanos),
+                ..decision(b"alice", None)
+            };
+            assert!(line.to_string().ends_with(&format!(" ms={ms}")), "{line}");
+        }
     }
 
     #[test]

@@ -107,14 +107,18 @@ impl fmt::Display for Quoted<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("\"")?;
         let mut room = self.1;
-        for byte in self.0 {
-            // A quote that does not end the field needs no escape.
-            if *byte == b'\'' && room > 0 {
-                f.write_str("'")?;
-                room -= 1;
+        let mut rest = self.0;
+        while let Some(first) = rest.first() {
+            // Most text is plain, and one write of it is cheaper than one for each byte.
+            let plain = rest.iter().take(room).take_while(|byte| is_plain(**byte));
+            let (plain, after) = rest.split_at(plain.count());
+            if !plain.is_empty() {
+                f.write_str(std::str::from_utf8(plain).map_err(|_| fmt::Error)?)?;
+                room -= plain.len();
+                rest = after;
                 continue;
             }
-            let escaped = std::ascii::escape_default(*byte);
+            let escaped = std::ascii::escape_default(*first);
             room = match room.checked_sub(escaped.len()) {
                 Some(room) => room,
                 None => {
@@ -123,7 +127,37 @@ impl fmt::Display for Quoted<'_> {
                 }
             };
             escaped.fmt(f)?;
+            rest = rest.get(1..).unwrap_or_default();
         }
         f.write_str("\"")
+    }
+}
+
+/// Whether a byte stands for itself in a quoted field: printable ASCII except quotes that end the
+/// field and backslashes.
+fn is_plain(byte: u8) -> bool {
+    matches!(byte, b' '..=b'~') && !matches!(byte, b'"' | b'\\')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_is_escaped_and_cut_between_characters() {
+        for (text, room, field) in [
+            (&b""[..], 0, r#""""#),
+            (b"a", 0, r#""...""#),
+            (b"ab", 2, r#""ab""#),
+            (b"abc", 2, r#""ab...""#),
+            (b"it's", 3, r#""it'...""#),
+            (b"a\"b", 4, r#""a\"b""#),
+            (b"a\"b", 2, r#""a...""#),
+            (b"a\"b", 3, r#""a\"...""#),
+            (b"\\~ \x7f\x1f\n\xff", 99, r#""\\~ \x7f\x1f\n\xff""#),
+            (b"\xc3\xa9!", 9, r#""\xc3\xa9!""#),
+        ] {
+            assert_eq!(Quoted(text, room).to_string(), field, "{text:?} {room}");
+        }
     }
 }
