@@ -40,8 +40,17 @@ impl Value {
 
     /// Whether all bytes are allowed in this value.
     pub fn allows(self, bytes: &[u8]) -> bool {
-        bytes.iter().all(|byte| self.allows_byte(*byte))
-            && !(self == Self::SmtpLogin && is_xtext(bytes))
+        match self {
+            Self::SmtpLogin => all(bytes, is_of_word) && !is_xtext(bytes),
+            Self::SmtpWord => all(bytes, is_of_word),
+            Self::Login | Self::AuthPass | Self::SmtpCommand | Self::Text => {
+                all(bytes, |byte| !byte.is_ascii_control())
+            }
+            Self::Password => all(bytes, |byte| !matches!(byte, 0 | b'\r' | b'\n')),
+            Self::ErrorCode => all(bytes, |byte| {
+                byte.is_ascii_digit() || matches!(byte, b'.' | b' ')
+            }),
+        }
     }
 
     /// Whether nginx reads these bytes unchanged from a header of ours: it drops blanks at either
@@ -50,17 +59,14 @@ impl Value {
         let blank = |byte: Option<&u8>| byte.is_none_or(|byte| *byte == b' ');
         self.allows(bytes) && !blank(bytes.first()) && !blank(bytes.last())
     }
+}
 
-    fn allows_byte(self, byte: u8) -> bool {
-        match self {
-            Self::SmtpLogin | Self::SmtpWord => !byte.is_ascii_control() && byte != b' ',
-            Self::Login | Self::AuthPass | Self::SmtpCommand | Self::Text => {
-                !byte.is_ascii_control()
-            }
-            Self::Password => !matches!(byte, 0 | b'\r' | b'\n'),
-            Self::ErrorCode => byte.is_ascii_digit() || matches!(byte, b'.' | b' '),
-        }
-    }
+fn all(bytes: &[u8], allowed: impl Fn(u8) -> bool) -> bool {
+    bytes.iter().all(|byte| allowed(*byte))
+}
+
+fn is_of_word(byte: u8) -> bool {
+    !byte.is_ascii_control() && byte != b' '
 }
 
 /// Whether a mail server would decode other bytes from this value: values of XCLIENT are xtext (RFC
