@@ -1,5 +1,6 @@
 //! Decides about a client that logs in.
 
+use std::borrow::Cow;
 use std::time::{Duration, Instant};
 
 use super::chain::{Proven, may_come};
@@ -37,14 +38,14 @@ impl Gate {
         let masters = self.masters.as_ref().filter(|_| by_password);
         let (typed, master) =
             match masters.and_then(|masters| masters.split(&request.login, &self.logins)) {
-                Some((user, master)) => (user, Some(master)),
-                None => (request.login.clone(), None),
+                Some((user, master)) => (Cow::Owned(user), Some(master)),
+                None => (Cow::Borrowed(&request.login), None),
             };
         let login = match request.proof {
             Proof::External => self.methods.certified(request, &self.logins)?,
             _ => self.logins.canonical(&typed)?,
         };
-        if login != typed {
+        if login != *typed {
             note(Step::Renamed(&login));
         }
         let asked = Question {

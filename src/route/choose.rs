@@ -191,8 +191,7 @@ impl Routes {
         server: usize,
         until: Instant,
     ) -> Result<IpAddr, String> {
-        let until = until.min(Instant::now() + self.max_wait);
-        self.server_address(host, server).find(until)
+        self.server_address(host, server).find(until, self.max_wait)
     }
 
     /// Until when the program waits for the state of one of several servers. In a server process, a name that

@@ -87,12 +87,12 @@ impl ServerAddress {
         }
     }
 
-    /// The address; waits for it until the deadline.
-    fn find(&self, deadline: Instant) -> Result<IpAddr, String> {
+    /// The address; waits for it until the deadline, and no longer than `max_wait`.
+    fn find(&self, deadline: Instant, max_wait: Duration) -> Result<IpAddr, String> {
         match self {
             Self::Fixed(address) => Ok(*address),
             Self::Named(name) => name
-                .address(deadline)
+                .address(deadline.min(Instant::now() + max_wait))
                 .map_err(|failure| format!("{}: {failure}", name.host())),
             Self::Unused => Err("gets no users".to_owned()),
         }
