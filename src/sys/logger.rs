@@ -3,8 +3,8 @@
 //! Lines go to stderr, which is Apache's error log under CGI and mod_fcgid and the journal under
 //! systemd.
 
-use std::fmt;
-use std::io::Write as _;
+use std::fmt::{self, Write as _};
+use std::io::{self, Write as _};
 use std::os::fd::BorrowedFd;
 use std::sync::{Arc, OnceLock};
 
@@ -22,6 +22,9 @@ pub const LEVEL_VARIABLE: &str = "NGINX_MAIL_AUTH_LOG";
 /// The most characters of text from outside in one field.
 pub const MAX_FIELD: usize = 254;
 
+/// Longer than the line of an ordinary decision, in bytes.
+const USUAL_LINE: usize = 256;
+
 /// The log of this process, which is on stderr.
 static QUEUE: OnceLock<Arc<Queue<BorrowedFd<'static>>>> = OnceLock::new();
 
@@ -35,12 +38,16 @@ pub fn start() {
     builder.target(Target::Pipe(Box::new(LineWriter(Arc::clone(queue)))));
     builder.format(|out, record| {
         let (time, level) = (out.timestamp(), record.level());
-        writeln!(
-            out,
+        // One write of the whole line: each write to `out` passes through an adapter.
+        let mut line = String::with_capacity(USUAL_LINE);
+        let written = writeln!(
+            line,
             "{time} {level} nginx-mail-auth[{}]: {}",
             std::process::id(),
             record.args()
-        )
+        );
+        written.map_err(io::Error::other)?;
+        out.write_all(line.as_bytes())
     });
     if builder.try_init().is_ok() {
         set_level(LevelFilter::Info);
