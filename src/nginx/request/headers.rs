@@ -44,8 +44,14 @@ pub(super) enum Header {
 
 impl Header {
     /// The header that a CGI variable contains.
+    #[inline]
     pub(super) fn from_variable(variable: &[u8]) -> Option<Self> {
-        Some(match variable.strip_prefix(b"HTTP_")? {
+        // Most variables of a request are not headers.
+        Self::from_upper_case(variable.strip_prefix(b"HTTP_")?)
+    }
+
+    fn from_upper_case(name: &[u8]) -> Option<Self> {
+        Some(match name {
             b"AUTH_METHOD" => Self::AuthMethod,
             b"AUTH_USER" => Self::AuthUser,
             b"AUTH_PASS" => Self::AuthPass,
