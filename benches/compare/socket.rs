@@ -61,7 +61,11 @@ fn one(
         contestants.push(Contestant {
             name: program.name(),
             load: Box::new(move || load.round(time)),
-            cpu: Box::new(|| server.exact_cpu()),
+            cpu: Box::new(|| match program {
+                // It ends a thread with each connection.
+                Program::FastcgiCrate => server.cpu(),
+                _ => server.exact_cpu(),
+            }),
         });
     }
     let series = race(&mut contestants, rounds)?;
