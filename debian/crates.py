@@ -26,7 +26,8 @@ def run(*command):
 
 def tree(edges):
     """The name and version of each crate along these edges, as the features of the build choose them."""
-    lines = run("cargo", "tree", "--quiet", "--locked", "--edges", edges, "--prefix", "none", "--format", "{p}")
+    flags = os.environ.get("CARGO_FLAGS", "").split()
+    lines = run("cargo", "tree", "--quiet", "--locked", "--edges", edges, "--prefix", "none", "--format", "{p}", *flags)
     return {tuple(line.split()[:2]) for line in lines.splitlines() if line}
 
 

@@ -20,7 +20,9 @@ use nginx_mail_auth::front::fcgi::server::Server;
 use nginx_mail_auth::service::OneRequest;
 use nginx_mail_auth::service::needs;
 use nginx_mail_auth::service::reload::{ReloadingService, TemporaryFailureOnly};
+use nginx_mail_auth::service::waiting::Waiting;
 use nginx_mail_auth::sys::problem::Problem;
+use nginx_mail_auth::sys::sandbox::Sandbox;
 use nginx_mail_auth::sys::{harden, logger};
 use signal_hook::consts::SIGHUP;
 
@@ -130,12 +132,13 @@ fn answer(file: &ConfigFile) -> Result<ExitCode, Box<dyn Error>> {
 fn serve(file: &ConfigFile, addresses: &[String]) -> Result<ExitCode, Box<dyn Error>> {
     let config = &file.path;
     outlive_early_reload()?;
+    let inherited = listener::from_systemd()?;
     let checked = match Config::load(config) {
         Ok(checked) => checked,
+        Err(_) if !inherited.is_empty() => return wait_for_configuration(config, inherited),
         // Including the warnings of the stores.
         Err(_) => return Ok(print_problems(ReloadingService::open(config, None))),
     };
-    let inherited = listener::from_systemd()?;
     if addresses.is_empty() && inherited.is_empty() {
         return Err(
             "no address to listen on: give --listen ADDRESS, or a socket from systemd".into(),
@@ -143,7 +146,12 @@ fn serve(file: &ConfigFile, addresses: &[String]) -> Result<ExitCode, Box<dyn Er
     }
     let web_servers = web_servers()?;
     let mut own = Vec::new();
-    let served = listen_and_load(file, &checked, addresses, &mut own);
+    // systemd would start a server that ends again and again for the same connection.
+    let load = match inherited.is_empty() {
+        true => ReloadingService::open,
+        false => |path: &Path, sandbox| Ok(ReloadingService::open_anyway(path, sandbox)),
+    };
+    let served = listen_and_load(file, &checked, addresses, &mut own, load);
     let live = match served {
         Ok(Ok(live)) => live,
         failed => {
@@ -173,6 +181,23 @@ fn serve(file: &ConfigFile, addresses: &[String]) -> Result<ExitCode, Box<dyn Er
     Ok(ExitCode::SUCCESS)
 }
 
+/// Serves on the sockets of systemd without a configuration that can be used, and ends when there is one.
+fn wait_for_configuration(
+    config: &Path,
+    listeners: Vec<Listener>,
+) -> Result<ExitCode, Box<dyn Error>> {
+    logger::get_ready();
+    logger::serve();
+    let waiting = Waiting::for_configuration(config);
+    Server {
+        listeners,
+        limits: Limits::default(),
+        web_servers: web_servers()?,
+    }
+    .run(waiting)?;
+    Ok(ExitCode::SUCCESS)
+}
+
 /// Binds the addresses, enters the sandbox, loads everything, and only then lets web servers
 /// connect. In the sandbox no further address can be bound. `own` receives the listeners also if it
 /// fails.
@@ -181,13 +206,14 @@ fn listen_and_load(
     config: &Config,
     addresses: &[String],
     own: &mut Vec<Listener>,
+    load: impl FnOnce(&Path, Option<Sandbox>) -> Result<ReloadingService, Vec<Problem>>,
 ) -> Result<Result<ReloadingService, Vec<Problem>>, Box<dyn Error>> {
     let failed = |address: &String, error| format!("cannot listen on {address}: {error}");
-    let rights = match config.socket_rights() {
-        Ok(rights) => rights,
-        Err(problems) => return Ok(Err(problems)),
-    };
     for address in addresses {
+        let rights = match config.socket_rights() {
+            Ok(rights) => rights,
+            Err(problems) => return Ok(Err(problems)),
+        };
         let listener = Listener::reserve(address, rights);
         own.push(listener.map_err(|error| failed(address, error))?);
     }
@@ -197,7 +223,7 @@ fn listen_and_load(
     let files = own.iter().flat_map(Listener::own_files);
     let sandbox = needs::enter(config, files.map(Path::to_path_buf).collect())?;
     logger::serve();
-    let live = match ReloadingService::open(&file.path, sandbox) {
+    let live = match load(&file.path, sandbox) {
         Ok(live) => live,
         Err(problems) => return Ok(Err(problems)),
     };

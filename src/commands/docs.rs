@@ -12,9 +12,6 @@ use crate::commands::cli::Cli;
 use crate::config::{CONFIG_VARIABLE, DEFAULT_CONFIG};
 use crate::sys::logger::LEVEL_VARIABLE;
 
-/// Every key of the configuration; the manual page shows it whole.
-const FULL_EXAMPLE: &str = include_str!("../../examples/full.toml");
-
 /// The name that completions are bound to.
 const PROGRAM: &str = "nginx-mail-auth";
 
@@ -33,9 +30,10 @@ pub(super) fn man(out: &mut impl Write) -> Result<Outcome, CommandError> {
     environment(&mut roff);
     files(&mut roff);
     exit_status(&mut roff);
-    configuration(&mut roff);
     roff.control("SH", ["SEE ALSO"]);
-    roff.text([bold("nginx"), roman("(8), "), bold("apache2"), roman("(8)")]);
+    let configuration = [bold(PROGRAM), roman("(5), ")];
+    let servers = [bold("nginx"), roman("(8), "), bold("apache2"), roman("(8)")];
+    roff.text(configuration.into_iter().chain(servers).collect::<Vec<_>>());
     roff.to_writer(out)?;
     Ok(Outcome::Done)
 }
@@ -140,8 +138,8 @@ fn files(roff: &mut Roff) {
     roff.control("SH", ["FILES"]);
     entry(roff, vec![italic(DEFAULT_CONFIG)]);
     roff.text([roman(
-        "The configuration, in TOML. It and the files that it names must belong to root or to the \
-         user of the program, and must not be writable by others.",
+        "The configuration, in TOML: nginx-mail-auth(5) has its keys. It and the files that it names must \
+         belong to root or to the user of the program, and must not be writable by others.",
     )]);
 }
 
@@ -172,21 +170,13 @@ fn exit_status(roff: &mut Roff) {
         (
             "78",
             "The configuration is invalid. serve, check, test, route, probe: also if a file or store that it \
-             names cannot be used.",
+             names cannot be used. With a socket from systemd, serve does not end: it answers with the temporary \
+             failure until the configuration can be used.",
         ),
     ] {
         entry(roff, vec![bold(status)]);
         roff.text([roman(meaning)]);
     }
-}
-
-fn configuration(roff: &mut Roff) {
-    roff.control("SH", ["CONFIGURATION"]);
-    roff.control("nf", []);
-    for line in FULL_EXAMPLE.lines() {
-        roff.text([roman(line)]);
-    }
-    roff.control("fi", []);
 }
 
 /// The head of an indented paragraph.

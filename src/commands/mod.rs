@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use std::path::Path;
 use std::process::ExitCode;
 
-use crate::commands::cli::Command;
+use crate::commands::cli::{Command, Section};
 use crate::service::Service;
 use crate::sys::Lifetime;
 use crate::sys::problem::Problem;
@@ -15,6 +15,7 @@ mod check;
 pub mod cli;
 mod docs;
 mod hash;
+mod manual_of_keys;
 mod password;
 mod probe;
 mod rights;
@@ -185,7 +186,12 @@ fn run_with(
         Command::Hash { options, login, .. } => hash::hash(options, login.as_deref(), ask, out),
         Command::User { command, which } => user::user(config, which, command, ask, out, err),
         Command::Throttle { command, .. } => throttle::throttle(config, command, out, err),
-        Command::Man => docs::man(out),
+        Command::Man {
+            section: Section::Commands,
+        } => docs::man(out),
+        Command::Man {
+            section: Section::Keys,
+        } => manual_of_keys::print(out),
         Command::Completions { shell } => docs::completions(*shell, out),
     })
 }

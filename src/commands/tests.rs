@@ -321,7 +321,6 @@ fn the_manual_page_has_everything() {
         ".SH ENVIRONMENT",
         ".SH FILES",
         ".SH \"EXIT STATUS\"",
-        ".SH CONFIGURATION",
         "NGINX_MAIL_AUTH_CONFIG",
         "NGINX_MAIL_AUTH_LOG",
         "auth.toml",
@@ -330,7 +329,7 @@ fn the_manual_page_has_everything() {
         "\\fBtest\\fR",
         "\\fBhash\\fR",
         "\\-\\-client\\-ip",
-        "max\\-params\\-bytes = 131072",
+        "\\fBnginx\\-mail\\-auth\\fR(5)",
     ] {
         assert!(page.contains(needed), "{needed} is not in {page}");
     }

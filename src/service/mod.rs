@@ -30,6 +30,7 @@ mod parts;
 mod probe;
 pub mod reload;
 pub mod status;
+pub mod waiting;
 
 use answer::cause_of;
 pub use answer::{Decided, refuse};

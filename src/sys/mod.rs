@@ -2,6 +2,7 @@
 //! breakers, the sandbox.
 
 pub mod accounts;
+pub mod built;
 pub mod changed_file;
 pub mod circuit_breaker;
 pub mod count;

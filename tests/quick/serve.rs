@@ -212,6 +212,43 @@ fn on_descriptor_0_a_broken_configuration_is_answered_and_looked_at_again() {
 }
 
 #[test]
+fn with_a_socket_of_systemd_it_answers_until_there_is_a_configuration_and_then_starts_anew() {
+    let mut server = Serving::activated(TempDir::new(), "[[users]]\nstore = 1\n");
+    assert_eq!(server.ask("alice", "one"), TEMPORARY);
+    let log = server.log();
+    assert!(log.contains("auth.toml:2:9: users.store: "), "{log}");
+    assert_eq!(server.ended(), None);
+    server.dir.write("users", "alice:{PLAIN}one\n");
+    server.replace("auth.toml", CONFIG);
+    wait_until("it works", || {
+        server.ask("alice", "one") == accepted("192.0.2.1")
+    });
+    // It was not in its sandbox.
+    assert_eq!(server.child.wait().unwrap().code(), Some(0));
+    assert!(
+        server.log().contains("this process ends"),
+        "{}",
+        server.log()
+    );
+}
+
+#[test]
+fn with_a_socket_of_systemd_it_waits_for_a_missing_file_in_its_sandbox() {
+    let mut server = Serving::activated(TempDir::new(), CONFIG);
+    assert_eq!(server.ask("alice", "one"), TEMPORARY);
+    assert!(
+        server.log().contains("users: cannot be read"),
+        "{}",
+        server.log()
+    );
+    server.dir.write("users", "alice:{PLAIN}one\n");
+    wait_until("it works", || {
+        server.ask("alice", "one") == accepted("192.0.2.1")
+    });
+    assert_eq!(server.ended(), None);
+}
+
+#[test]
 fn it_ends_with_0_and_removes_its_socket() {
     for signal in [Signal::TERM, Signal::INT, Signal::USR1] {
         let mut server = Serving::listening(CONFIG, "alice:{PLAIN}one\n");

@@ -88,6 +88,19 @@ impl Serving {
         })
     }
 
+    /// `serve` with a listening socket from systemd.
+    pub(crate) fn activated(dir: TempDir, config: &str) -> Self {
+        dir.write("auth.toml", config);
+        let listener = UnixListener::bind(dir.path().join("socket")).unwrap();
+        Self::started(dir, |command| {
+            command
+                .arg("serve")
+                .env("LISTEN_FDS", "1")
+                .env("LISTEN_FDS_FIRST_FD", "0")
+                .stdin(OwnedFd::from(listener));
+        })
+    }
+
     /// Started with the caller's command, with its configuration and log in this folder.
     pub(crate) fn started(dir: TempDir, how: impl FnOnce(&mut Command)) -> Self {
         let mut command = Self::command(&dir);
