@@ -192,7 +192,7 @@ fn owner_group_mode_and_access_lists_stay() {
     let mode = fs::metadata(&users).unwrap().mode();
     run(&dir, &["user", "add", "bob", "--locked"], "").done();
     let read = |path: &Path, name: &str| {
-        let mut value = vec![0; 100];
+        let mut value = [0; 100];
         let length = getxattr(path, name, &mut value[..]);
         length.map(|length| value[..length].to_vec())
     };
