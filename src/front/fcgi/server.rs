@@ -40,6 +40,8 @@ const STACK_BYTES: usize = 512 * 1024;
 const PAUSE: Duration = Duration::from_millis(100);
 /// The time-out for the arrival of a request that is turned away in any case.
 const TURN_AWAY_TIMEOUT: Duration = Duration::from_secs(1);
+/// How often the server looks for idle connections, at least.
+const IDLE_CHECK: Duration = Duration::from_secs(1);
 /// How often a stopping server checks its state.
 const TICK: Duration = Duration::from_millis(5);
 /// How long a stopping server must be without activity to count as idle: a connection that has just
@@ -85,6 +87,10 @@ impl Server {
         thread::Builder::new()
             .name("held".to_owned())
             .spawn(move || releasing.release())?;
+        let expiring = Arc::clone(&shared);
+        thread::Builder::new()
+            .name("idle".to_owned())
+            .spawn(move || expiring.expire())?;
         // Capacity 1: several signals during a reload cause one more reload.
         let (ask, asked) = sync_channel(1);
         let reloading = Arc::clone(&shared);
@@ -269,6 +275,16 @@ impl<A: Application + Send + Sync + 'static> Shared<A> {
         } else {
             self.load.closed();
             slot.clear();
+        }
+    }
+
+    /// Closes the connections that have been idle too long.
+    fn expire(&self) {
+        let timeout = self.limits.idle_timeout;
+        let pause = (timeout / 8).clamp(TICK, IDLE_CHECK);
+        loop {
+            thread::sleep(pause);
+            self.slots.evict_all(&[Phase::Idle], timeout);
         }
     }
 
