@@ -27,7 +27,7 @@ pub(crate) fn row(data: &[u8]) {
     use nginx_mail_auth::login::Login;
     use nginx_mail_auth::secret::WeakSchemes;
     use nginx_mail_auth::users::Passwords;
-    use nginx_mail_auth::users::sql::row::{Reading, Row, Value};
+    use nginx_mail_auth::users::sql::row::{Row, SecretRules, Value};
 
     let columns = data.split(|byte| *byte == b'\n').filter_map(|line| {
         let (kind, rest) = line.split_first()?;
@@ -44,7 +44,7 @@ pub(crate) fn row(data: &[u8]) {
     });
     let row = Row(columns.collect());
     for default_scheme in [None, Some("PLAIN".to_owned())] {
-        let reading = Reading {
+        let reading = SecretRules {
             accepted: WeakSchemes::Allowed.into(),
             default_scheme,
         };

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use nginx_mail_auth::login::{Login, Protocol};
 use nginx_mail_auth::secret::Password;
-use nginx_mail_auth::users::{Account, Checked, Passwords, Question, StoreError, UserStore};
+use nginx_mail_auth::users::{Account, PasswordCheck, Passwords, Question, StoreError, UserStore};
 
 use super::world::Folder;
 
@@ -122,7 +122,7 @@ fn ask(store: &dyn UserStore) -> Result<Option<(Account, bool)>, StoreError> {
     let right = match account.passwords {
         Passwords::AskStore => {
             let password = Password::new(b"pw".to_vec()).expect("a good password");
-            store.verify(&asked, &mut account, &password)? == Checked::Right
+            store.verify(&asked, &mut account, &password)? == PasswordCheck::Right
         }
         _ => false,
     };
@@ -331,7 +331,9 @@ pub(crate) fn redis(data: &[u8]) {
     use nginx_mail_auth::net::Endpoint;
     use nginx_mail_auth::nginx::request::Client;
     use nginx_mail_auth::secret::Proof;
-    use nginx_mail_auth::throttle::{Counting, Place, Settings, Spans, Throttle, redis};
+    use nginx_mail_auth::throttle::{
+        CountingMode, Settings, Spans, StateLocation, Throttle, redis,
+    };
 
     let Some((&[high, low], rest)) = data.split_first_chunk() else {
         return;
@@ -341,16 +343,16 @@ pub(crate) fn redis(data: &[u8]) {
     PEER.with(|peer| {
         peer.play(first, others);
         let server = redis::Settings {
-            kind: redis::Kind::One,
+            kind: redis::Kind::Single,
             endpoints: vec![Endpoint::Unix(peer.path(), None)],
             tls: false,
             ca_file: None,
             database: 0,
-            account: redis::Account::default(),
-            sentinel_account: redis::Account::default(),
+            account: redis::RedisAccount::default(),
+            sentinel_account: redis::RedisAccount::default(),
         };
         let settings = Settings {
-            place: Place::Redis(Box::new(server)),
+            place: StateLocation::Redis(Box::new(server)),
             go_on: false,
             timeout: Duration::from_secs(1),
             free: 4,
@@ -366,7 +368,7 @@ pub(crate) fn redis(data: &[u8]) {
             always_allow: Vec::new(),
             wait_after_digests: false,
         };
-        let throttle = Throttle::open(&settings, Counting::ForLong, None);
+        let throttle = Throttle::open(&settings, CountingMode::Server, None);
         let proof = Proof::Password(Password::new(b"pw".to_vec()).expect("a good password"));
         let client = Client {
             address: Some([192, 0, 2, 7].into()),
@@ -374,7 +376,7 @@ pub(crate) fn redis(data: &[u8]) {
             ..Client::default()
         };
         let deadline = Instant::now() + Duration::from_secs(2);
-        match throttle.visit(&client, b"alice", &proof, deadline) {
+        match throttle.begin_attempt(&client, b"alice", &proof, deadline) {
             Ok(Some(visit)) if visit.refused().is_none() => {
                 let counted = visit.failed(&proof, Duration::ZERO);
                 let wait = counted.ok().and_then(|counted| counted.wait);

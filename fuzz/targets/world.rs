@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, Once, PoisonError};
 
-use nginx_mail_auth::auth::{Chain, Gate, Pace, Source, Then};
+use nginx_mail_auth::auth::{Chain, Gate, RefusalTime, Source, Then};
 use nginx_mail_auth::config::Config;
 use nginx_mail_auth::front::pace::SendTime;
 use nginx_mail_auth::front::params::{Params, Peer};
@@ -21,9 +21,9 @@ use nginx_mail_auth::service::methods;
 use nginx_mail_auth::service::open::open;
 use nginx_mail_auth::sys::Lifetime;
 use nginx_mail_auth::sys::semaphore::machine::MachineSemaphore;
-use nginx_mail_auth::throttle::{Counting, Throttle};
+use nginx_mail_auth::throttle::{CountingMode, Throttle};
 use nginx_mail_auth::users::{
-    Account, Checked, Credential, Decoy, Passwords, Question, StoreError, UserStore,
+    Account, Credential, Decoy, PasswordCheck, Passwords, Question, StoreError, UserStore,
 };
 
 use super::rules::Codes;
@@ -170,7 +170,7 @@ impl World {
             domains: None,
             wrong: Then::Stop,
             trouble: Then::Stop,
-            pace: Pace::default(),
+            refusal_time: RefusalTime::default(),
             told: Arc::default(),
             app_passwords: false,
         };
@@ -204,7 +204,7 @@ impl World {
             throttle: config
                 .throttle
                 .as_ref()
-                .map(|throttle| Throttle::open(&throttle.settings, Counting::ForLong, None)),
+                .map(|throttle| Throttle::open(&throttle.settings, CountingMode::Server, None)),
             deadline: config.limits.deadline,
         };
         Self {
@@ -360,9 +360,9 @@ impl UserStore for Overheard {
         asked: &Question<'_>,
         account: &mut Account,
         password: &Password,
-    ) -> Result<Checked, StoreError> {
+    ) -> Result<PasswordCheck, StoreError> {
         let right = self.store.verify(asked, account, password);
-        if right == Ok(Checked::Right) {
+        if right == Ok(PasswordCheck::Right) {
             self.said
                 .hear(asked, Yes::Right(password.reveal().to_vec()));
         }
@@ -454,7 +454,7 @@ impl UserStore for Fickle {
         asked: &Question<'_>,
         account: &mut Account,
         _: &Password,
-    ) -> Result<Checked, StoreError> {
+    ) -> Result<PasswordCheck, StoreError> {
         let random = &mut Numbers::of(&[asked.login.as_bytes(), b"?"].concat());
         if random.one_in(300) {
             panic!("a store that panics over a password");
@@ -465,9 +465,9 @@ impl UserStore for Fickle {
         match random.below(9) {
             0 => Err(StoreError::Unavailable(random.text(40))),
             1 => Err(StoreError::Unanswered(random.text(40))),
-            2 => Ok(Checked::Wrong),
-            3 => Ok(Checked::KeptOut(random.text(40))),
-            _ => Ok(Checked::Right),
+            2 => Ok(PasswordCheck::Wrong),
+            3 => Ok(PasswordCheck::NotPermitted(random.text(40))),
+            _ => Ok(PasswordCheck::Right),
         }
     }
 }

@@ -13,19 +13,19 @@ use crate::nginx::request::LoginRequest;
 use crate::route::{Destination, OwnPassword};
 use crate::secret::{Password, Proof};
 use crate::sys::semaphore::machine::MachineSemaphore;
-use crate::users::bound::Bound;
+use crate::users::bound::StoreLimit;
 use crate::users::cache::Cache;
 use crate::users::tally::Tally as Told;
-use crate::users::{Account, Checked, Passwords, Question, StoreError, UserStore};
+use crate::users::{Account, PasswordCheck, Passwords, Question, StoreError, UserStore};
 
 use super::Step;
-use super::outcome::{Denied, Guess, Lost, Rank, Said, Tally};
-use super::refusal_time::Pace;
+use super::outcome::{ChainRefusal, FailedAttempt, Guess, Rank, StoreOutcome, Tally};
+use super::refusal_time::RefusalTime;
 use super::remembered::Verified;
 
 mod prove;
 
-pub(super) use prove::may_come;
+pub(super) use prove::network_allowed;
 
 /// One store with its rules: a `[[users]]` table.
 pub struct Source {
@@ -36,7 +36,7 @@ pub struct Source {
     /// The store.
     pub store: Arc<dyn UserStore>,
     /// Limits the questions that wait for the store, if it asks another server.
-    pub bound: Option<Arc<Bound>>,
+    pub bound: Option<Arc<StoreLimit>>,
     /// The cache of right passwords, for which the store is not asked again for a while.
     pub cache: Option<Arc<Cache>>,
     /// The domains that it serves, in canonical form; an empty one means logins without a domain,
@@ -47,7 +47,7 @@ pub struct Source {
     /// The next step if the store cannot answer.
     pub trouble: Then,
     /// The time that it takes to check passwords, if it checks them itself or has app passwords.
-    pub pace: Pace,
+    pub refusal_time: RefusalTime,
     /// What it answered so far. A reload keeps it.
     pub told: Arc<Told>,
     /// Whether a user may have several passwords: then the time of a refusal would reveal their
@@ -93,7 +93,7 @@ impl Source {
         asked: &Question<'_>,
         account: &mut Account,
         password: &Password,
-    ) -> Result<Checked, StoreError> {
+    ) -> Result<PasswordCheck, StoreError> {
         let verify = |account: &mut Account| {
             let mut verify = || self.timed(|| self.store.verify(asked, account, password));
             match &self.bound {
@@ -138,7 +138,7 @@ impl Proven {
             Passwords::Stored(credentials) => credentials
                 .iter()
                 .filter(|credential| credential.label.is_none())
-                .find_map(|credential| credential.secret.in_clear()),
+                .find_map(|credential| credential.secret.cleartext()),
             Passwords::Any | Passwords::AskStore => None,
         };
         Self {
@@ -236,23 +236,23 @@ impl Chain {
         asked: &Question<'_>,
         proof: &Proof,
         note: &mut impl FnMut(Step<'_>),
-    ) -> Result<Proven, Denied> {
+    ) -> Result<Proven, FailedAttempt> {
         let all = |_: &Source| true;
-        let mut owed = Duration::ZERO;
+        let mut delay = Duration::ZERO;
         self.walk(asked, note, all, |source, account, note| {
-            self.prove(source, asked, account, proof, &mut owed, note)
+            self.prove(source, asked, account, proof, &mut delay, note)
         })
         .map_err(|lost| {
             let denied = match lost {
-                Lost::Refused(why, guess) => Denied {
+                ChainRefusal::Refused(why, guess) => FailedAttempt {
                     guess,
-                    ..Denied::from(why)
+                    ..FailedAttempt::from(why)
                 },
-                Lost::NotComparable => self.not_comparable(asked, proof),
-                Lost::Unknown => self.unknown(asked, proof),
+                ChainRefusal::NotComparable => self.not_comparable(asked, proof),
+                ChainRefusal::Unknown => self.unknown(asked, proof),
             };
-            Denied {
-                owed: denied.owed + owed,
+            FailedAttempt {
+                delay: denied.delay + delay,
                 ..denied
             }
         })
@@ -271,20 +271,22 @@ impl Chain {
         let mut unlike = None;
         let found = self.walk(asked, note, knows_users, |_, account, _| {
             match account.likeness {
-                Likeness::Same => return Said::Yes(Box::new(Proven::new(account))),
+                Likeness::Same => return StoreOutcome::Accepted(Box::new(Proven::new(account))),
                 Likeness::Other => unlike.get_or_insert(Likeness::Other),
                 Likeness::Unsaid => unlike.insert(Likeness::Unsaid),
             };
-            Said::Unknown
+            StoreOutcome::Unknown
         });
         match (found, unlike) {
-            (Err(Lost::Refused(why, _)), _) => Err(why),
+            (Err(ChainRefusal::Refused(why, _)), _) => Err(why),
             (_, Some(Likeness::Unsaid)) => Err(Refusal::LoginNotProven(Likeness::Unsaid)),
             (Ok(proven), _) => Ok(proven.account),
-            (Err(Lost::NotComparable | Lost::Unknown), Some(other)) => {
+            (Err(ChainRefusal::NotComparable | ChainRefusal::Unknown), Some(other)) => {
                 Err(Refusal::LoginNotProven(other))
             }
-            (Err(Lost::NotComparable | Lost::Unknown), None) => Err(Refusal::UnknownUser),
+            (Err(ChainRefusal::NotComparable | ChainRefusal::Unknown), None) => {
+                Err(Refusal::UnknownUser)
+            }
         }
     }
 
@@ -299,13 +301,13 @@ impl Chain {
             asked,
             note,
             |_| true,
-            |_, account, _| Said::Yes(Box::new(Proven::new(account))),
+            |_, account, _| StoreOutcome::Accepted(Box::new(Proven::new(account))),
         );
         found
             .map(|proven| proven.account)
             .map_err(|lost| match lost {
-                Lost::Refused(why, _) => why,
-                Lost::NotComparable | Lost::Unknown => Refusal::UnknownUser,
+                ChainRefusal::Refused(why, _) => why,
+                ChainRefusal::NotComparable | ChainRefusal::Unknown => Refusal::UnknownUser,
             })
     }
 
@@ -314,65 +316,68 @@ impl Chain {
         asked: &Question<'_>,
         note: &mut N,
         counts: impl Fn(&Source) -> bool,
-        mut judge: impl FnMut(&Source, Account, &mut N) -> Said,
-    ) -> Result<Proven, Lost> {
+        mut judge: impl FnMut(&Source, Account, &mut N) -> StoreOutcome,
+    ) -> Result<Proven, ChainRefusal> {
         let mut tally = Tally::default();
-        let mut kept_out = false;
+        let mut not_permitted = false;
         for source in &self.sources {
             let number = source.table;
             if !source.serves(asked.login) {
-                note(Step::NotAsked(number));
+                note(Step::DomainNotServed(number));
                 continue;
             }
             if !counts(source) {
-                note(Step::CannotTell(number));
+                note(Step::CannotLookUp(number));
                 continue;
             }
-            let said = match source.find(asked) {
-                Err(what) => Said::Cannot(what, Guess::No),
+            let outcome = match source.find(asked) {
+                Err(what) => StoreOutcome::CannotAnswer(what, Guess::No),
                 Ok(None) => {
-                    note(Step::NotIn(number));
-                    Said::Unknown
+                    note(Step::NotFound(number));
+                    StoreOutcome::Unknown
                 }
                 Ok(Some(mut account)) => {
                     account.source = Some(number);
-                    note(Step::FoundIn(number, &account));
+                    note(Step::Found(number, &account));
                     judge(source, account, note)
                 }
             };
             // The password is right or not needed, but another stored value of the user cannot be
             // used.
-            let said = match said {
-                Said::Yes(proven) => match &proven.account.unusable {
+            let outcome = match outcome {
+                StoreOutcome::Accepted(proven) => match &proven.account.unusable {
                     Some(what) if !proven.account.disabled => {
                         let what = format!("{}: {what}", source.name);
-                        Said::Never(Rank::KeptOut, Refusal::UnusableEntry(what))
+                        StoreOutcome::RefusedForAll(
+                            Rank::NotPermitted,
+                            Refusal::UnusableEntry(what),
+                        )
                     }
-                    _ => Said::Yes(proven),
+                    _ => StoreOutcome::Accepted(proven),
                 },
                 other => other,
             };
-            match &said {
-                Said::Yes(_) => &source.told.yes,
-                Said::Unknown => &source.told.unknown,
-                Said::No(..) | Said::Never(..) => &source.told.no,
-                Said::Cannot(..) => &source.told.trouble,
+            match &outcome {
+                StoreOutcome::Accepted(_) => &source.told.yes,
+                StoreOutcome::Unknown => &source.told.unknown,
+                StoreOutcome::Refused(..) | StoreOutcome::RefusedForAll(..) => &source.told.no,
+                StoreOutcome::CannotAnswer(..) => &source.told.trouble,
             }
             .add_one();
-            kept_out |= matches!(said, Said::Never(..));
-            let then = match said {
-                Said::Yes(proven) if !kept_out => return Ok(*proven),
-                Said::Yes(_) => Then::Stop,
-                Said::Unknown => Then::Next,
-                // After [`Said::Never`] no other store can accept the user, but all are asked: so
+            not_permitted |= matches!(outcome, StoreOutcome::RefusedForAll(..));
+            let then = match outcome {
+                StoreOutcome::Accepted(proven) if !not_permitted => return Ok(*proven),
+                StoreOutcome::Accepted(_) => Then::Stop,
+                StoreOutcome::Unknown => Then::Next,
+                // After [`StoreOutcome::RefusedForAll`] no other store can accept the user, but all are asked: so
                 // it takes as long as after a wrong password.
-                Said::No(rank, why) | Said::Never(rank, why) => {
-                    note(Step::Wrong(number, &why));
+                StoreOutcome::Refused(rank, why) | StoreOutcome::RefusedForAll(rank, why) => {
+                    note(Step::Refused(number, &why));
                     tally.refuse(rank, why);
                     source.wrong
                 }
-                Said::Cannot(what, guess) => {
-                    note(Step::InTrouble(number, &what));
+                StoreOutcome::CannotAnswer(what, guess) => {
+                    note(Step::CannotAnswer(number, &what));
                     tally.cannot(what, guess);
                     source.trouble
                 }
@@ -381,7 +386,7 @@ impl Chain {
                 break;
             }
         }
-        Err(tally.lost())
+        Err(tally.into_refusal())
     }
 
     /// Adds the store and the field that an unknown host comes from.

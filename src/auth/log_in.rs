@@ -3,8 +3,8 @@
 use std::borrow::Cow;
 use std::time::{Duration, Instant};
 
-use super::chain::{Proven, may_come};
-use super::{Admission, Denied, Gate, Guess, Masters, Step, wanted};
+use super::chain::{Proven, network_allowed};
+use super::{Admission, FailedAttempt, Gate, Guess, Masters, Step, wanted};
 use crate::login::{Likeness, Login, Protocol};
 use crate::nginx::refusal::{Refusal, Trouble};
 use crate::nginx::request::LoginRequest;
@@ -57,9 +57,9 @@ impl Gate {
             deadline,
         };
         let masters = masters.zip(master.as_ref());
-        let proven = self.prove_within_bounds(request, &asked, masters, slowed, note)?;
+        let proven = self.prove_throttled(request, &asked, masters, slowed, note)?;
         let account = &proven.account;
-        note(Step::Admitted);
+        note(Step::Permitted);
         let destination = self
             .routes
             .choose(&wanted(&asked, account))
@@ -105,7 +105,7 @@ impl Gate {
     }
 
     /// Checks the proof, unless the throttle refuses the attempt.
-    fn prove_within_bounds(
+    fn prove_throttled(
         &self,
         request: &LoginRequest<'_>,
         asked: &Question<'_>,
@@ -118,39 +118,39 @@ impl Gate {
         // login cannot contain the separator, so a user with the same name counts separately.
         let master = masters.map(|(masters, master)| masters.join(b"", master));
         let guessed = master.as_deref().unwrap_or(asked.login.as_bytes());
-        let visit = self.throttle.as_ref().map(|throttle| {
-            throttle.visit(&request.connection.client, guessed, proof, asked.deadline)
+        let attempt = self.throttle.as_ref().map(|throttle| {
+            throttle.begin_attempt(&request.connection.client, guessed, proof, asked.deadline)
         });
-        let Some(visit) = visit.transpose()?.flatten() else {
+        let Some(attempt) = attempt.transpose()?.flatten() else {
             return self.prove(proof, asked, masters, note).map_err(|denied| {
-                slowed.earliest = held_back(denied.owed);
+                slowed.earliest = earliest_answer(denied.delay);
                 denied.why
             });
         };
         let asked = &Question {
-            deadline: visit.deadline_of_stores(self.deadline),
+            deadline: attempt.deadline_of_stores(self.deadline),
             ..*asked
         };
-        if let Some(why) = visit.refused() {
+        if let Some(why) = attempt.refused() {
             // As after a wrong password: the same text and the same time, but without the work.
-            *slowed = visit.turned_away(proof);
+            *slowed = attempt.delay_of_refusal(proof);
             return Err(why);
         }
         match self.prove(proof, asked, masters, note) {
             Ok(proven) => {
-                visit.succeeded(proof).map_err(|(why, wait)| {
+                attempt.succeeded(proof).map_err(|(why, wait)| {
                     slowed.wait = wait;
                     why
                 })?;
                 Ok(proven)
             }
-            Err(Denied { why, guess, owed }) => {
-                slowed.earliest = held_back(owed);
+            Err(FailedAttempt { why, guess, delay }) => {
+                slowed.earliest = earliest_answer(delay);
                 // Clients that have logged in from there with a password may try a digest first
                 // each time.
-                let habit = why == Refusal::DigestNotPossible && visit.is_exempt();
+                let habit = why == Refusal::DigestNotPossible && attempt.is_exempt();
                 if guess == Guess::Yes && !habit {
-                    let counted = visit.failed(proof, owed)?;
+                    let counted = attempt.failed(proof, delay)?;
                     slowed.wait = counted.wait;
                     return Err(counted.too_late.unwrap_or(why));
                 }
@@ -166,7 +166,7 @@ impl Gate {
         asked: &Question<'_>,
         masters: Option<(&Masters, &Login)>,
         note: &mut impl FnMut(Step<'_>),
-    ) -> Result<Proven, Denied> {
+    ) -> Result<Proven, FailedAttempt> {
         let proven = match (proof, masters) {
             (Proof::Password(_), Some((masters, master))) => {
                 note(Step::AsMaster(master.as_bytes()));
@@ -189,7 +189,7 @@ impl Gate {
             return Err(Refusal::Disabled.into());
         }
         // A master is checked against the networks of the masters.
-        if masters.is_none() && !may_come(account.allow_nets.as_deref(), asked) {
+        if masters.is_none() && !network_allowed(account.allow_nets.as_deref(), asked) {
             return Err(Refusal::NetworkNotAllowed.into());
         }
         Ok(proven)
@@ -197,6 +197,6 @@ impl Gate {
 }
 
 /// The earliest time for an answer that is delayed by this time from now.
-fn held_back(owed: Duration) -> Option<Instant> {
-    (!owed.is_zero()).then(|| Instant::now() + owed)
+fn earliest_answer(delay: Duration) -> Option<Instant> {
+    (!delay.is_zero()).then(|| Instant::now() + delay)
 }

@@ -9,7 +9,7 @@ use crate::secret::Proof;
 use crate::users::file::UsersFile;
 use crate::users::{Passwords, Question, UserStore as _};
 
-use super::chain::{Chain, may_come};
+use super::chain::{Chain, network_allowed};
 
 /// The masters, and how a master names the other user: `alice*support`.
 pub struct Masters {
@@ -62,11 +62,11 @@ impl Masters {
         };
         let mut right = false;
         for credential in credentials {
-            right |= chain.fits(&credential.secret, &asked, proof)?;
+            right |= chain.check_proof(&credential.secret, &asked, proof)?;
         }
         if credentials.is_empty() {
             let decoy = self.users.decoy_for(master);
-            std::hint::black_box(chain.fits(&decoy, &asked, proof)?);
+            std::hint::black_box(chain.check_proof(&decoy, &asked, proof)?);
         }
         if !right {
             Err(match account.unusable_password {
@@ -77,7 +77,7 @@ impl Masters {
             Err(Refusal::UnusableEntry(format!("master: {what}")))
         } else if account.disabled {
             Err(Refusal::Disabled)
-        } else if !may_come(account.allow_nets.as_deref(), &asked) {
+        } else if !network_allowed(account.allow_nets.as_deref(), &asked) {
             Err(Refusal::NetworkNotAllowed)
         } else {
             Ok(())

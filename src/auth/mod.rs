@@ -29,8 +29,8 @@ pub mod token;
 pub use chain::{Chain, Proven, Source, Then};
 pub use masters::Masters;
 pub use methods::Methods;
-pub use outcome::{Denied, Guess};
-pub use refusal_time::Pace;
+pub use outcome::{FailedAttempt, Guess};
+pub use refusal_time::RefusalTime;
 
 /// When a refused client may try again on its connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -96,23 +96,23 @@ pub enum Step<'a> {
     /// A master logs in as another user: the master's name.
     AsMaster(&'a [u8]),
     /// The store does not serve the domain of this login.
-    NotAsked(usize),
+    DomainNotServed(usize),
     /// The store cannot look a login up without its password, and is not asked.
-    CannotTell(usize),
+    CannotLookUp(usize),
     /// The store does not know the login.
-    NotIn(usize),
+    NotFound(usize),
     /// The store knows the login.
-    FoundIn(usize, &'a Account),
+    Found(usize, &'a Account),
     /// A stored password matches; its label, if it is an app password.
-    FitsPassword(usize, Option<&'a str>),
+    PasswordMatches(usize, Option<&'a str>),
     /// The store refuses the login.
-    Wrong(usize, &'a Refusal),
+    Refused(usize, &'a Refusal),
     /// The store cannot answer.
-    InTrouble(usize, &'a Trouble),
+    CannotAnswer(usize, &'a Trouble),
     /// The client has proven its login.
     Proven,
     /// The user may log in from this network; next, the mail server is chosen.
-    Admitted,
+    Permitted,
     /// The mail server.
     Routed(&'a Destination),
 }

@@ -4,7 +4,7 @@
 //! | outcome of one store | rank | is a guess | is a guess if another store cannot answer |
 //! |---|---|---|---|
 //! | accepted | ends the chain | | |
-//! | kept out: a disabled user, or a right password that is expired or not allowed for this network or protocol | 4 | yes | yes |
+//! | not permitted: a disabled user, or a right password that is expired or not allowed for this network or protocol | 4 | yes | yes |
 //! | wrong: a password or digest was compared and does not match | 3 | yes | yes |
 //! | no password: the user is known, and has no password that could match | 2 | yes | no |
 //! | not comparable: a digest, and the stored password is not in clear | 1 | if another store could compare one | no |
@@ -31,16 +31,16 @@ pub enum Guess {
 
 /// Why no store accepted a login.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Denied {
+pub struct FailedAttempt {
     /// The reason, for the log.
     pub why: Refusal,
     /// Whether it counts as a guess.
     pub guess: Guess,
     /// How long to delay the answer, so that it takes as long as other answers of these stores.
-    pub owed: Duration,
+    pub delay: Duration,
 }
 
-impl From<Refusal> for Denied {
+impl From<Refusal> for FailedAttempt {
     fn from(why: Refusal) -> Self {
         let guess = match why {
             // No password was tried: many clients try a digest first, and then send their password.
@@ -52,12 +52,12 @@ impl From<Refusal> for Denied {
         Self {
             why,
             guess,
-            owed: Duration::ZERO,
+            delay: Duration::ZERO,
         }
     }
 }
 
-impl From<Trouble> for Denied {
+impl From<Trouble> for FailedAttempt {
     fn from(trouble: Trouble) -> Self {
         Refusal::Temporary(trouble).into()
     }
@@ -72,20 +72,20 @@ pub(super) enum Rank {
     NoPassword,
     /// The proof was compared and does not match.
     Wrong,
-    /// The user is kept out, here and by other stores.
-    KeptOut,
+    /// The user is not permitted to log in, here and by other stores.
+    NotPermitted,
 }
 
 /// The answer of one store about a login and its proof.
-pub(super) enum Said {
-    Yes(Box<Proven>),
+pub(super) enum StoreOutcome {
+    Accepted(Box<Proven>),
     /// Refused; another store may accept it.
-    No(Rank, Refusal),
-    /// Refused, and no other store may accept it: the user is known here and kept out.
-    Never(Rank, Refusal),
+    Refused(Rank, Refusal),
+    /// Refused, and no other store may accept it: the user is known here and not permitted to log in.
+    RefusedForAll(Rank, Refusal),
     Unknown,
     /// The store cannot answer; and whether the proof was tried before that.
-    Cannot(Trouble, Guess),
+    CannotAnswer(Trouble, Guess),
 }
 
 /// The answers of a chain's stores so far.
@@ -98,7 +98,7 @@ pub(super) struct Tally {
 
 /// The result of a chain in which no store accepted the login.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Lost {
+pub(super) enum ChainRefusal {
     /// The reason, and whether it is a guess.
     Refused(Refusal, Guess),
     /// A digest that none of the stores that know the login could compare.
@@ -123,15 +123,15 @@ impl Tally {
     }
 
     /// The result of all answers.
-    pub(super) fn lost(self) -> Lost {
+    pub(super) fn into_refusal(self) -> ChainRefusal {
         match (self.trouble, self.refused) {
             (Some(trouble), _) => {
                 let guess = if self.tried { Guess::Yes } else { Guess::No };
-                Lost::Refused(trouble.into(), guess)
+                ChainRefusal::Refused(trouble.into(), guess)
             }
-            (None, Some((Rank::NotComparable, _))) => Lost::NotComparable,
-            (None, Some((_, why))) => Lost::Refused(why, Guess::Yes),
-            (None, None) => Lost::Unknown,
+            (None, Some((Rank::NotComparable, _))) => ChainRefusal::NotComparable,
+            (None, Some((_, why))) => ChainRefusal::Refused(why, Guess::Yes),
+            (None, None) => ChainRefusal::Unknown,
         }
     }
 }

@@ -19,10 +19,10 @@ const SPAN: Duration = Duration::from_secs(600);
 
 /// The longest times that a store recently took to check a password.
 #[derive(Debug, Default)]
-pub struct Pace(Mutex<Seen>);
+pub struct RefusalTime(Mutex<Times>);
 
 #[derive(Debug, Default)]
-struct Seen {
+struct Times {
     since: Option<Instant>,
     now: Longest,
     before: Longest,
@@ -43,38 +43,38 @@ impl Longest {
     }
 }
 
-impl Pace {
+impl RefusalTime {
     /// Adds the time of one check, with any result.
     pub(super) fn note(&self, took: Duration) {
         self.note_at(took, Instant::now());
     }
 
     fn note_at(&self, took: Duration, now: Instant) {
-        let mut seen = self.seen();
-        seen.settle(now);
-        seen.now.add(took);
+        let mut times = self.times();
+        times.settle(now);
+        times.now.add(took);
     }
 
     /// How much longer a refusal must be delayed, if it has taken this long already.
-    pub(super) fn owed(&self, took: Duration) -> Duration {
-        self.owed_at(took, Instant::now())
+    pub(super) fn delay(&self, took: Duration) -> Duration {
+        self.delay_at(took, Instant::now())
     }
 
-    fn owed_at(&self, took: Duration, now: Instant) -> Duration {
-        let mut seen = self.seen();
-        seen.settle(now);
-        let mut longest = seen.now;
-        longest.add(seen.before.0);
-        longest.add(seen.before.1);
+    fn delay_at(&self, took: Duration, now: Instant) -> Duration {
+        let mut times = self.times();
+        times.settle(now);
+        let mut longest = times.now;
+        longest.add(times.before.0);
+        longest.add(times.before.1);
         longest.1.clamp(LEAST, MOST).saturating_sub(took)
     }
 
-    fn seen(&self) -> MutexGuard<'_, Seen> {
+    fn times(&self) -> MutexGuard<'_, Times> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Seen {
+impl Times {
     /// Forgets old times.
     fn settle(&mut self, now: Instant) {
         let age = self.since.map(|since| now.saturating_duration_since(since));
@@ -98,31 +98,37 @@ mod tests {
 
     #[test]
     fn a_refusal_takes_as_long_as_the_second_longest_answer_of_late() {
-        let (pace, start) = (Pace::default(), Instant::now());
-        assert_eq!(pace.owed_at(ms(8), start), LEAST - ms(8));
+        let (refusal_time, start) = (RefusalTime::default(), Instant::now());
+        assert_eq!(refusal_time.delay_at(ms(8), start), LEAST - ms(8));
         // A single slow answer does not count.
-        pace.note_at(ms(900), start);
-        assert_eq!(pace.owed_at(ms(8), start), LEAST - ms(8));
+        refusal_time.note_at(ms(900), start);
+        assert_eq!(refusal_time.delay_at(ms(8), start), LEAST - ms(8));
         for took in [8, 273, 8, 250, 8, 8] {
-            pace.note_at(ms(took), start);
+            refusal_time.note_at(ms(took), start);
         }
-        assert_eq!(pace.owed_at(ms(8), start), ms(273 - 8));
-        assert_eq!(pace.owed_at(ms(300), start), Duration::ZERO);
+        assert_eq!(refusal_time.delay_at(ms(8), start), ms(273 - 8));
+        assert_eq!(refusal_time.delay_at(ms(300), start), Duration::ZERO);
         // Quick answers do not make it forget; time does.
         for _ in 0..1000 {
-            pace.note_at(ms(8), start + SPAN);
+            refusal_time.note_at(ms(8), start + SPAN);
         }
-        assert_eq!(pace.owed_at(ms(8), start + SPAN), ms(273 - 8));
-        assert_eq!(pace.owed_at(ms(8), start + SPAN * 2), LEAST - ms(8));
+        assert_eq!(refusal_time.delay_at(ms(8), start + SPAN), ms(273 - 8));
+        assert_eq!(
+            refusal_time.delay_at(ms(8), start + SPAN * 2),
+            LEAST - ms(8)
+        );
     }
 
     #[test]
     fn nothing_is_held_back_for_long() {
-        let (pace, start) = (Pace::default(), Instant::now());
+        let (refusal_time, start) = (RefusalTime::default(), Instant::now());
         for _ in 0..2 {
-            pace.note_at(MOST * 3, start);
+            refusal_time.note_at(MOST * 3, start);
         }
-        assert_eq!(pace.owed_at(Duration::ZERO, start), MOST);
-        assert_eq!(pace.owed_at(ms(1), start + SPAN * 5), LEAST - ms(1));
+        assert_eq!(refusal_time.delay_at(Duration::ZERO, start), MOST);
+        assert_eq!(
+            refusal_time.delay_at(ms(1), start + SPAN * 5),
+            LEAST - ms(1)
+        );
     }
 }

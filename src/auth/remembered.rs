@@ -15,13 +15,13 @@ use crate::secret::{Password, Secret};
 /// takes effect at once, and no entry can be stale. A wrong password is always hashed.
 pub(super) struct Verified {
     /// `None`: nothing is remembered.
-    memory: Option<Memory>,
+    tags: Option<Tags>,
 }
 
 /// The digest of one stored hash and its password.
 pub(super) type Tag = u128;
 
-struct Memory {
+struct Tags {
     key: Key,
     /// The maximum number of tags in one generation.
     bound: usize,
@@ -39,54 +39,54 @@ struct Generations {
 impl Verified {
     /// Remembers up to this number. Without random bytes for a key, it remembers nothing.
     pub(super) fn new(bound: Option<NonZeroUsize>) -> Self {
-        let memory = bound.and_then(|bound| {
-            Some(Memory {
+        let tags = bound.and_then(|bound| {
+            Some(Tags {
                 key: Key::random()?,
                 bound: bound.get().div_ceil(2),
                 generations: Mutex::default(),
             })
         });
-        Self { memory }
+        Self { tags }
     }
 
     /// The maximum number of remembered passwords.
     pub(super) fn bound(&self) -> Option<usize> {
-        self.memory.as_ref().map(|memory| memory.bound)
+        self.tags.as_ref().map(|tags| tags.bound)
     }
 
     /// The tag of a stored hash with a password; `None` if nothing is remembered.
     pub(super) fn tag(&self, secret: &Secret, password: &Password) -> Option<Tag> {
-        let memory = self.memory.as_ref()?;
-        let digest = memory.key.digest(&[secret.stored(), password.reveal()])?;
+        let tags = self.tags.as_ref()?;
+        let digest = tags.key.digest(&[secret.stored(), password.reveal()])?;
         let (half, _) = digest.split_first_chunk::<16>()?;
         Some(Tag::from_le_bytes(*half))
     }
 
     /// Whether this password was right before.
     pub(super) fn knows(&self, tag: Tag) -> bool {
-        let Some(memory) = &self.memory else {
+        let Some(tags) = &self.tags else {
             return false;
         };
-        let mut generations = memory.lock();
+        let mut generations = tags.lock();
         if generations.younger.contains(&tag) {
             return true;
         }
         let known = generations.older.remove(&tag);
         if known {
-            memory.keep(&mut generations, tag);
+            tags.keep(&mut generations, tag);
         }
         known
     }
 
     /// Remembers that this password was right.
     pub(super) fn remember(&self, tag: Tag) {
-        if let Some(memory) = &self.memory {
-            memory.keep(&mut memory.lock(), tag);
+        if let Some(tags) = &self.tags {
+            tags.keep(&mut tags.lock(), tag);
         }
     }
 }
 
-impl Memory {
+impl Tags {
     fn lock(&self) -> MutexGuard<'_, Generations> {
         self.generations
             .lock()
@@ -152,9 +152,9 @@ mod tests {
             verified.remember(tag);
             assert!(verified.knows(0));
         }
-        let memory = verified.memory.as_ref().unwrap().lock();
-        assert!(memory.younger.len() + memory.older.len() <= 100);
-        assert!(!memory.younger.contains(&1) && !memory.older.contains(&1));
+        let tags = verified.tags.as_ref().unwrap().lock();
+        assert!(tags.younger.len() + tags.older.len() <= 100);
+        assert!(!tags.younger.contains(&1) && !tags.older.contains(&1));
     }
 
     /// Each generation holds half of the bound.
@@ -163,13 +163,13 @@ mod tests {
         let verified = Verified::new(NonZeroUsize::new(5));
         assert_eq!(verified.bound(), Some(3));
         let held = || {
-            let memory = verified.memory.as_ref().unwrap().lock();
+            let tags = verified.tags.as_ref().unwrap().lock();
             let sorted = |tags: &HashSet<Tag>| {
                 let mut tags: Vec<_> = tags.iter().copied().collect();
                 tags.sort_unstable();
                 tags
             };
-            (sorted(&memory.older), sorted(&memory.younger))
+            (sorted(&tags.older), sorted(&tags.younger))
         };
         for tag in 1..=3 {
             verified.remember(tag);

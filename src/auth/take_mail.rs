@@ -73,7 +73,7 @@ impl Gate {
                 ..Account::default()
             },
         };
-        note(Step::Admitted);
+        note(Step::Permitted);
         let destination = self
             .routes
             .choose(&wanted(&asked, &takes))

@@ -15,7 +15,7 @@ use crate::login::{Likeness, Network, Protocol};
 use crate::net::dns::Resolver;
 use crate::nginx::request::{Client, Connection, Envelope, LoginRequest, MailRequest, Tls};
 use crate::route::{Host, MasterLogin, MasterUse, Ports, Server, State, Table, Target};
-use crate::secret::{Answered, Proof, Secret, WeakSchemes};
+use crate::secret::{ChallengeResponse, Proof, Secret, WeakSchemes};
 use crate::sys::semaphore::machine::MachineSemaphore;
 use crate::users::{Credential, Passwords, StoreError, UserStore};
 
@@ -121,7 +121,7 @@ fn counting(
         domains: None,
         wrong: Then::Stop,
         trouble: Then::Stop,
-        pace: Pace::default(),
+        refusal_time: RefusalTime::default(),
         told: Arc::default(),
         app_passwords: false,
     };

@@ -9,7 +9,7 @@ use zeroize::Zeroizing;
 use super::cli::HashOptions;
 use super::password::{PasswordPrompt, ask as ask_password, ask_new};
 use super::{CommandError, Outcome};
-use crate::secret::{Accepted, MAX_HASH_MS, Proof, Recipe, Scheme, Secret, WeakSchemes};
+use crate::secret::{AcceptedHashes, MAX_HASH_MS, Proof, Recipe, Scheme, Secret, WeakSchemes};
 use crate::users::file::edit::unwritable;
 
 /// The maximum length of a line with a stored password.
@@ -80,7 +80,7 @@ pub(super) fn verify(
         }
         _ => &line,
     };
-    let accepted = Accepted {
+    let accepted = AcceptedHashes {
         weak: WeakSchemes::Allowed,
         max_ms: u32::MAX,
     };

@@ -157,25 +157,25 @@ impl<'a, W: Write> StepPrinter<'a, W> {
                 format!("login: becomes {}", Printable(login.as_bytes()))
             }
             Step::AsMaster(master) => format!("master: {}", Printable(master)),
-            Step::NotAsked(number) => {
+            Step::DomainNotServed(number) => {
                 format!("store {}: not asked about this domain", self.store(*number))
             }
-            Step::CannotTell(number) => format!(
+            Step::CannotLookUp(number) => format!(
                 "store {}: not asked: it cannot answer without a password",
                 self.store(*number)
             ),
-            Step::NotIn(number) => format!("store {}: no such login", self.store(*number)),
-            Step::FoundIn(number, account) => {
+            Step::NotFound(number) => format!("store {}: no such login", self.store(*number)),
+            Step::Found(number, account) => {
                 format!("store {}: {}", self.store(*number), describe(account))
             }
-            Step::FitsPassword(number, label) => {
+            Step::PasswordMatches(number, label) => {
                 let which = label.map_or_else(
                     || "password".to_owned(),
                     |label| format!("app password {}", Printable(label.as_bytes())),
                 );
                 format!("store {}: {which} fits", self.store(*number))
             }
-            Step::Wrong(number, why) => {
+            Step::Refused(number, why) => {
                 let detail = why.detail().map(|detail| printable(&detail));
                 format!(
                     "store {}: {why}{}{}",
@@ -184,7 +184,7 @@ impl<'a, W: Write> StepPrinter<'a, W> {
                     self.then(*number, |users| users.wrong)
                 )
             }
-            Step::InTrouble(number, what) => {
+            Step::CannotAnswer(number, what) => {
                 let why = Refusal::from((*what).clone());
                 let detail = printable(&why.detail().unwrap_or_default());
                 format!(
@@ -194,7 +194,7 @@ impl<'a, W: Write> StepPrinter<'a, W> {
                 )
             }
             Step::Proven => "password: correct".to_owned(),
-            Step::Admitted => "account: allowed from this network and protocol".to_owned(),
+            Step::Permitted => "account: allowed from this network and protocol".to_owned(),
             Step::Routed(destination) => {
                 let user_move = destination.user_move.as_ref();
                 format!(

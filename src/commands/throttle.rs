@@ -17,7 +17,7 @@ use crate::login::Login;
 use crate::login::Network;
 use crate::nginx::refusal::{Refusal, Trouble};
 use crate::service::Service;
-use crate::throttle::{Counting, Key, Place, Record, Status, Throttle, counted};
+use crate::throttle::{CountingMode, Key, Record, StateLocation, Status, Throttle, counted};
 
 /// Lists or forgets counts.
 pub(super) fn throttle(
@@ -36,12 +36,12 @@ pub(super) fn throttle(
     let Some(settings) = config.throttle.as_ref().map(|throttle| &throttle.settings) else {
         return Err(CommandError::Input("there is no [throttle]".to_owned()));
     };
-    if settings.place == Place::Memory {
+    if settings.place == StateLocation::Memory {
         let what = "the counts are in the memory of the server: a restart forgets them; with \
                     throttle.state = \"sqlite:PATH\" or \"redis://…\" this command can read them";
         return Err(CommandError::Input(what.to_owned()));
     }
-    let throttle = Throttle::open(settings, Counting::ForLong, None);
+    let throttle = Throttle::open(settings, CountingMode::Server, None);
     let deadline = Instant::now() + config.limits.deadline;
     let mut all = throttle.list(deadline).map_err(CommandError::Input)?;
     all.sort_by_cached_key(|(key, _)| key.to_string());
@@ -114,7 +114,7 @@ pub(super) fn preview(
     let Some(settings) = config.throttle.as_ref().map(|throttle| &throttle.settings) else {
         return Ok(None);
     };
-    if settings.place == Place::Memory {
+    if settings.place == StateLocation::Memory {
         let what = "the counts are in the memory of the server, where they cannot be read";
         writeln!(out, "throttle: {what}")?;
         return Ok(None);
@@ -123,8 +123,12 @@ pub(super) fn preview(
         return Ok(None);
     };
     let believed = client.filter(|_| !config.fronts.accept_everyone());
-    let throttle = Throttle::open(settings, Counting::Never, None);
-    let look = match throttle.look(&counted, believed, Instant::now() + config.limits.deadline) {
+    let throttle = Throttle::open(settings, CountingMode::ReadOnly, None);
+    let look = match throttle.counts_of_attempt(
+        &counted,
+        believed,
+        Instant::now() + config.limits.deadline,
+    ) {
         Ok(Some(look)) => look,
         Ok(None) => {
             writeln!(

@@ -10,7 +10,7 @@ use super::FileUse;
 use super::checker::Checker;
 use super::source::unplaced;
 use crate::net::url::Url;
-use crate::throttle::{Place, Settings, Spans};
+use crate::throttle::{Settings, Spans, StateLocation};
 
 /// `[throttle]`: counts wrong passwords and slows down guessing.
 #[derive(Deserialize)]
@@ -163,7 +163,7 @@ impl Checker<'_> {
         (failure_limit != 0).then_some(failure_limit)
     }
 
-    fn state_place(&mut self, throttle: &Throttle) -> Place {
+    fn state_place(&mut self, throttle: &Throttle) -> StateLocation {
         const KEY: &str = "throttle.state";
         let state = &throttle.state;
         let text = state.get_ref().as_str();
@@ -196,7 +196,7 @@ impl Checker<'_> {
             }
         }
         if text == "memory" {
-            return Place::Memory;
+            return StateLocation::Memory;
         }
         if let Some(path) = text.strip_prefix("sqlite:") {
             return self.sqlite_place(state, path);
@@ -208,11 +208,11 @@ impl Checker<'_> {
                        \"redis+unix:PATH\", \"redis-sentinel://HOST:PORT,HOST:PORT/SERVICE\", \
                        \"redis-cluster://HOST:PORT,HOST:PORT\", or one of them with rediss for TLS";
         self.report(&state.span(), KEY, message);
-        Place::Memory
+        StateLocation::Memory
     }
 
     #[cfg(feature = "servers")]
-    fn sqlite_place(&mut self, state: &Spanned<String>, path: &str) -> Place {
+    fn sqlite_place(&mut self, state: &Spanned<String>, path: &str) -> StateLocation {
         if path.is_empty() {
             self.report(&state.span(), "throttle.state", "names no file");
         }
@@ -220,27 +220,27 @@ impl Checker<'_> {
         if let Some(folder) = path.parent() {
             self.name("throttle.state", &state.span(), folder, FileUse::Write);
         }
-        Place::Sqlite(path)
+        StateLocation::Sqlite(path)
     }
 
     #[cfg(not(feature = "servers"))]
-    fn sqlite_place(&mut self, state: &Spanned<String>, _: &str) -> Place {
+    fn sqlite_place(&mut self, state: &Spanned<String>, _: &str) -> StateLocation {
         let message = "this program was built without the feature servers";
         self.report(&state.span(), "throttle.state", message);
-        Place::Memory
+        StateLocation::Memory
     }
 
     #[cfg(not(feature = "servers"))]
-    fn redis_place(&mut self, throttle: &Throttle) -> Place {
+    fn redis_place(&mut self, throttle: &Throttle) -> StateLocation {
         let message = "this program was built without the feature servers";
         self.report(&throttle.state.span(), "throttle.state", message);
-        Place::Memory
+        StateLocation::Memory
     }
 
     #[cfg(feature = "servers")]
-    fn redis_place(&mut self, throttle: &Throttle) -> Place {
+    fn redis_place(&mut self, throttle: &Throttle) -> StateLocation {
         use crate::net::Endpoint;
-        use crate::throttle::redis::{Account, Address, Kind, Settings};
+        use crate::throttle::redis::{Address, Kind, RedisAccount, Settings};
 
         const KEY: &str = "throttle.state";
         let span = throttle.state.span();
@@ -248,7 +248,7 @@ impl Checker<'_> {
             .password_file
             .as_ref()
             .and_then(|file| self.first_line("throttle.password-file", file));
-        let sentinel_account = Account {
+        let sentinel_account = RedisAccount {
             user: throttle
                 .sentinel_user
                 .as_ref()
@@ -262,7 +262,7 @@ impl Checker<'_> {
             Ok(address) => address,
             Err(message) => {
                 self.report(&span, KEY, message);
-                return Place::Memory;
+                return StateLocation::Memory;
             }
         };
         for endpoint in &mut address.endpoints {
@@ -275,7 +275,7 @@ impl Checker<'_> {
         if !address.tls {
             if !address.endpoints.iter().all(Endpoint::is_local) {
                 let scheme = match address.kind {
-                    Kind::One => "rediss",
+                    Kind::Single => "rediss",
                     Kind::Sentinels(_) => "rediss-sentinel",
                     Kind::Cluster => "rediss-cluster",
                 };
@@ -300,13 +300,13 @@ impl Checker<'_> {
             .ca_file
             .as_ref()
             .and_then(|file| self.authorities("throttle.ca-file", file));
-        Place::Redis(Box::new(Settings {
+        StateLocation::Redis(Box::new(Settings {
             kind: address.kind,
             endpoints: address.endpoints,
             tls: address.tls,
             ca_file,
             database: address.database,
-            account: Account {
+            account: RedisAccount {
                 user: address.user,
                 password,
             },

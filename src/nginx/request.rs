@@ -10,7 +10,7 @@ use crate::login::{BadLogin, Login, Network, Protocol};
 use crate::net::percent;
 use crate::nginx::answer::Dialogue;
 use crate::nginx::refusal::Refusal;
-use crate::secret::{BadAnswer, BadPassword, Proof};
+use crate::secret::{BadChallengeResponse, BadPassword, Proof};
 
 mod fronts;
 mod headers;
@@ -287,11 +287,11 @@ impl From<BadLogin> for Refusal {
     }
 }
 
-impl From<BadAnswer> for Refusal {
-    fn from(bad: BadAnswer) -> Self {
+impl From<BadChallengeResponse> for Refusal {
+    fn from(bad: BadChallengeResponse) -> Self {
         match bad {
-            BadAnswer::Challenge => Self::BadChallenge,
-            BadAnswer::Digest => Self::BadDigest,
+            BadChallengeResponse::Challenge => Self::BadChallenge,
+            BadChallengeResponse::Digest => Self::BadDigest,
         }
     }
 }

@@ -24,13 +24,13 @@ const MIN_DIGEST_BYTES: usize = 4;
 
 /// A hash whose parameters are within the limits.
 #[derive(Clone)]
-pub(super) struct Stored {
+pub(super) struct Argon2Hash {
     function: Argon2<'static>,
     salt: Vec<u8>,
     digest: Vec<u8>,
 }
 
-impl Stored {
+impl Argon2Hash {
     /// Reads the text after the identifier.
     pub(super) fn parse(algorithm: Algorithm, rest: &[u8]) -> Result<Self, SecretError> {
         let mut fields: Vec<&[u8]> = rest.split(|byte| *byte == b'$').collect();

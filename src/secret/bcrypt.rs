@@ -29,12 +29,12 @@ const SALT_CHARACTERS: usize = 22;
 pub(super) struct Bcrypt {
     text: String,
     cost: u32,
-    first: First,
+    first: Prehash,
 }
 
 /// The step before bcrypt.
 #[derive(Clone, Copy)]
-enum First {
+enum Prehash {
     Nothing,
     /// Its SHA-256, in base64: version 1 of `$bcrypt-sha256$`.
     Sha256,
@@ -58,7 +58,7 @@ impl Bcrypt {
         Ok(Self {
             text: text.to_owned(),
             cost: parts.get_cost(),
-            first: First::Nothing,
+            first: Prehash::Nothing,
         })
     }
 
@@ -72,9 +72,9 @@ impl Bcrypt {
         };
         let params: Vec<&[u8]> = params.split(|byte| *byte == b',').collect();
         let (first, version, cost) = match params[..] {
-            [b"v=2", b"t=2b", cost] => (First::Hmac, "2b", cost.strip_prefix(b"r=")),
-            [b"2a", cost] => (First::Sha256, "2a", Some(cost)),
-            [b"2b", cost] => (First::Sha256, "2b", Some(cost)),
+            [b"v=2", b"t=2b", cost] => (Prehash::Hmac, "2b", cost.strip_prefix(b"r=")),
+            [b"2a", cost] => (Prehash::Sha256, "2a", Some(cost)),
+            [b"2b", cost] => (Prehash::Sha256, "2b", Some(cost)),
             _ => return Err(form),
         };
         let cost = cost.and_then(number).ok_or(form)?;
@@ -96,10 +96,10 @@ impl Bcrypt {
 
     pub(super) fn matches(&self, password: &[u8]) -> bool {
         let first = match self.first {
-            First::Nothing if password.len() > MAX_PASSWORD_BYTES => return false,
-            First::Nothing => None,
-            First::Sha256 => Some(digest::<Sha256>(&[password])),
-            First::Hmac => {
+            Prehash::Nothing if password.len() > MAX_PASSWORD_BYTES => return false,
+            Prehash::Nothing => None,
+            Prehash::Sha256 => Some(digest::<Sha256>(&[password])),
+            Prehash::Hmac => {
                 let salt = self.text.as_bytes().get(7..7 + SALT_CHARACTERS);
                 Some(Function::Sha256.hmac(salt.unwrap_or_default(), password))
             }

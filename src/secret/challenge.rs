@@ -17,31 +17,31 @@ const MAX_CHALLENGE_BYTES: usize = 300;
 /// A challenge that a client could have chosen would prove nothing, so only challenges in nginx's
 /// form are accepted. Passwords can be guessed with the digest, so it is wiped on drop.
 #[derive(Clone)]
-pub struct Answered {
+pub struct ChallengeResponse {
     challenge: Vec<u8>,
     digest: Zeroizing<[u8; 16]>,
 }
 
 /// Why an answer to a challenge is rejected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum BadAnswer {
+pub enum BadChallengeResponse {
     /// `Auth-Salt` is missing or not in nginx's form.
     Challenge,
     /// The digest is not 32 hexadecimal digits.
     Digest,
 }
 
-impl Answered {
+impl ChallengeResponse {
     /// Checks `Auth-Salt` and the digest, which may be in either case.
-    pub fn new(challenge: &[u8], digest: &[u8]) -> Result<Self, BadAnswer> {
+    pub fn new(challenge: &[u8], digest: &[u8]) -> Result<Self, BadChallengeResponse> {
         if !is_nginx_challenge(challenge) {
-            return Err(BadAnswer::Challenge);
+            return Err(BadChallengeResponse::Challenge);
         }
         let digest = from_hex(digest).map(Zeroizing::new);
         let digest = digest.and_then(|digest| digest.as_slice().try_into().ok());
         Ok(Self {
             challenge: challenge.to_vec(),
-            digest: Zeroizing::new(digest.ok_or(BadAnswer::Digest)?),
+            digest: Zeroizing::new(digest.ok_or(BadChallengeResponse::Digest)?),
         })
     }
 
@@ -57,7 +57,7 @@ impl Answered {
 }
 
 /// Passwords can be guessed with the digest.
-impl fmt::Debug for Answered {
+impl fmt::Debug for ChallengeResponse {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Answered(..)")
     }
@@ -128,7 +128,7 @@ mod tests {
             b"<0.0@my_host>",
         ] {
             assert!(
-                Answered::new(good, DIGEST).is_ok(),
+                ChallengeResponse::new(good, DIGEST).is_ok(),
                 "{}",
                 good.escape_ascii()
             );
@@ -157,8 +157,13 @@ mod tests {
             b"<123456789012345678901.2@x>",
             &long,
         ] {
-            let refused = Answered::new(bad, DIGEST).unwrap_err();
-            assert_eq!(refused, BadAnswer::Challenge, "{}", bad.escape_ascii());
+            let refused = ChallengeResponse::new(bad, DIGEST).unwrap_err();
+            assert_eq!(
+                refused,
+                BadChallengeResponse::Challenge,
+                "{}",
+                bad.escape_ascii()
+            );
         }
     }
 
@@ -166,7 +171,7 @@ mod tests {
     fn digests_are_compared_where_the_password_is_at_hand() {
         const CHALLENGE: &[u8] = b"<1896.697170952@postoffice.reston.mci.net>";
         let secret = |text: &str| Secret::parse(text.as_bytes(), WeakSchemes::Allowed).unwrap();
-        let answered = |digest: &[u8]| Answered::new(CHALLENGE, digest).unwrap();
+        let answered = |digest: &[u8]| ChallengeResponse::new(CHALLENGE, digest).unwrap();
         // RFC 2195, 2; and the MD5 of challenge and password.
         let cram = Proof::CramMd5(answered(DIGEST));
         let apop = Proof::Apop(answered(b"d16ff9ac2a65d209022d7eb541ecf24d"));
@@ -192,7 +197,8 @@ mod tests {
 
     #[test]
     fn a_digest_is_32_hexadecimal_digits_of_either_case() {
-        let of = |digest: &[u8]| Answered::new(b"<1.2@x>", digest).map(|answer| answer.digest);
+        let of =
+            |digest: &[u8]| ChallengeResponse::new(b"<1.2@x>", digest).map(|answer| answer.digest);
         assert_eq!(of(&DIGEST.to_ascii_uppercase()), of(DIGEST));
         for bad in [
             &b""[..],
@@ -203,7 +209,12 @@ mod tests {
             &[&DIGEST[..31], b"\0"].concat(),
             &[b'+'; 32],
         ] {
-            assert_eq!(of(bad), Err(BadAnswer::Digest), "{}", bad.escape_ascii());
+            assert_eq!(
+                of(bad),
+                Err(BadChallengeResponse::Digest),
+                "{}",
+                bad.escape_ascii()
+            );
         }
     }
 }

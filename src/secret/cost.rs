@@ -8,7 +8,7 @@ pub const MAX_HASH_MS: u32 = 500;
 
 /// Which stored secrets are accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Accepted {
+pub struct AcceptedHashes {
     /// Whether weak schemes are accepted.
     pub weak: WeakSchemes,
     /// The maximum milliseconds for checking a password, estimated from the parameters of the hash.
@@ -16,7 +16,7 @@ pub struct Accepted {
 }
 
 /// With the default limit.
-impl From<WeakSchemes> for Accepted {
+impl From<WeakSchemes> for AcceptedHashes {
     fn from(weak: WeakSchemes) -> Self {
         Self {
             weak,

@@ -46,11 +46,17 @@ pub(super) fn parse(text: &[u8]) -> Result<(Scheme, Form), SecretError> {
         ),
         b"argon2i" => (
             Scheme::Argon2i,
-            Form::Argon2(argon2::Stored::parse(::argon2::Algorithm::Argon2i, rest)?),
+            Form::Argon2(argon2::Argon2Hash::parse(
+                ::argon2::Algorithm::Argon2i,
+                rest,
+            )?),
         ),
         b"argon2id" => (
             Scheme::Argon2id,
-            Form::Argon2(argon2::Stored::parse(::argon2::Algorithm::Argon2id, rest)?),
+            Form::Argon2(argon2::Argon2Hash::parse(
+                ::argon2::Algorithm::Argon2id,
+                rest,
+            )?),
         ),
         other => return Err(unsupported(other)),
     })

@@ -16,13 +16,13 @@ const MAX_SALT_BYTES: usize = 64;
 /// A digest of password and salt.
 #[derive(Clone)]
 pub(super) struct Digested {
-    function: Function,
+    function: DigestFunction,
     digest: Vec<u8>,
     salt: Vec<u8>,
 }
 
 #[derive(Clone, Copy)]
-enum Function {
+enum DigestFunction {
     Md5,
     Sha1,
     Sha256,
@@ -60,17 +60,17 @@ impl Digested {
         let stored = self.digest.as_slice();
         let offered = [password, &self.salt];
         match self.function {
-            Function::Md5 => digest::<Md5>(&offered).ct_eq(stored),
-            Function::Sha1 => digest::<Sha1>(&offered).ct_eq(stored),
-            Function::Sha256 => digest::<Sha256>(&offered).ct_eq(stored),
-            Function::Sha384 => digest::<Sha384>(&offered).ct_eq(stored),
-            Function::Sha512 => digest::<Sha512>(&offered).ct_eq(stored),
+            DigestFunction::Md5 => digest::<Md5>(&offered).ct_eq(stored),
+            DigestFunction::Sha1 => digest::<Sha1>(&offered).ct_eq(stored),
+            DigestFunction::Sha256 => digest::<Sha256>(&offered).ct_eq(stored),
+            DigestFunction::Sha384 => digest::<Sha384>(&offered).ct_eq(stored),
+            DigestFunction::Sha512 => digest::<Sha512>(&offered).ct_eq(stored),
         }
         .into()
     }
 }
 
-impl Function {
+impl DigestFunction {
     fn length(self) -> usize {
         match self {
             Self::Md5 => 16,
@@ -83,18 +83,18 @@ impl Function {
 }
 
 /// The function of a scheme, and whether salt follows the password.
-fn function_of(scheme: Scheme) -> Option<(Function, bool)> {
+fn function_of(scheme: Scheme) -> Option<(DigestFunction, bool)> {
     Some(match scheme {
-        Scheme::Md5 => (Function::Md5, false),
-        Scheme::Smd5 => (Function::Md5, true),
-        Scheme::Sha1 => (Function::Sha1, false),
-        Scheme::Ssha1 => (Function::Sha1, true),
-        Scheme::Sha256 => (Function::Sha256, false),
-        Scheme::Ssha256 => (Function::Sha256, true),
-        Scheme::Sha384 => (Function::Sha384, false),
-        Scheme::Ssha384 => (Function::Sha384, true),
-        Scheme::Sha512 => (Function::Sha512, false),
-        Scheme::Ssha512 => (Function::Sha512, true),
+        Scheme::Md5 => (DigestFunction::Md5, false),
+        Scheme::Smd5 => (DigestFunction::Md5, true),
+        Scheme::Sha1 => (DigestFunction::Sha1, false),
+        Scheme::Ssha1 => (DigestFunction::Sha1, true),
+        Scheme::Sha256 => (DigestFunction::Sha256, false),
+        Scheme::Ssha256 => (DigestFunction::Sha256, true),
+        Scheme::Sha384 => (DigestFunction::Sha384, false),
+        Scheme::Ssha384 => (DigestFunction::Sha384, true),
+        Scheme::Sha512 => (DigestFunction::Sha512, false),
+        Scheme::Ssha512 => (DigestFunction::Sha512, true),
         _ => return None,
     })
 }

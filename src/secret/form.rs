@@ -21,7 +21,7 @@ pub(super) enum Form {
     Yescrypt(yescrypt::Yescrypt),
     Pbkdf2(pbkdf2::Pbkdf2),
     Scram(scram::Scram),
-    Argon2(argon2::Stored),
+    Argon2(argon2::Argon2Hash),
     CramMd5(CramMd5),
 }
 

@@ -50,7 +50,7 @@ impl Secret {
             }
             _ => None,
         };
-        let text = text.ok_or(HashError::NotMade(scheme))?;
+        let text = text.ok_or(HashError::CannotHashWith(scheme))?;
         Ok(format!("{{{}}}{text}", dovecot_name(scheme)))
     }
 }
@@ -71,7 +71,7 @@ pub enum HashError {
     /// bcrypt uses only 72 bytes.
     TooLongForBcrypt,
     /// This scheme can only be read: it is not in [`Scheme::MADE`].
-    NotMade(Scheme),
+    CannotHashWith(Scheme),
     /// The system returned no random bytes.
     Random(io::Error),
 }
@@ -83,7 +83,7 @@ impl fmt::Display for HashError {
             Self::TooLongForBcrypt => f.write_str(
                 "the password has more than 72 bytes, which is all that blf-crypt looks at",
             ),
-            Self::NotMade(scheme) => write!(f, "no new hashes are made with {scheme}"),
+            Self::CannotHashWith(scheme) => write!(f, "no new hashes are made with {scheme}"),
             Self::Random(_) => f.write_str("cannot get random bytes"),
         }
     }

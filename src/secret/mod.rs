@@ -32,12 +32,12 @@ mod token;
 mod unix64;
 mod yescrypt;
 
-pub use challenge::{Answered, BadAnswer, apop_answer, cram_md5_answer};
-pub use cost::{Accepted, MAX_HASH_MS};
+pub use challenge::{BadChallengeResponse, ChallengeResponse, apop_answer, cram_md5_answer};
+pub use cost::{AcceptedHashes, MAX_HASH_MS};
 pub use error::{OutOfMemory, SecretError};
 pub use hashing::HashError;
 pub use recipe::{BadCost, Costs, Recipe};
-pub use scheme::{NotMade, Scheme, WeakSchemes};
+pub use scheme::{CannotHashWith, Scheme, WeakSchemes};
 pub use stored::Secret;
 #[cfg(test)]
 pub(crate) use stored::work;
@@ -106,9 +106,9 @@ pub enum Proof {
     /// `plain`: the password itself.
     Password(Password),
     /// `cram-md5`: the digest of the challenge, keyed with the password (RFC 2195).
-    CramMd5(Answered),
+    CramMd5(ChallengeResponse),
     /// `apop`: the digest of challenge and password (RFC 1939, 7).
-    Apop(Answered),
+    Apop(ChallengeResponse),
     /// `external`: the client's certificate. `Auth-Pass` may be stale and is ignored.
     External,
     /// `xoauth2` and `oauthbearer` of freenginx and Angie: a token in place of the password.

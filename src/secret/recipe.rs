@@ -197,12 +197,12 @@ impl fmt::Display for Recipe {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::secret::{Accepted, Password, Proof, Secret, WeakSchemes};
+    use crate::secret::{AcceptedHashes, Password, Proof, Secret, WeakSchemes};
 
     #[test]
     fn what_is_made_at_the_least_and_the_chosen_cost_can_be_checked() {
         let password = Password::new(b"pw".to_vec()).unwrap();
-        let accepted = Accepted {
+        let accepted = AcceptedHashes {
             weak: WeakSchemes::Refused,
             max_ms: u32::MAX,
         };

@@ -219,26 +219,26 @@ impl fmt::Display for Scheme {
 
 /// A name that is not in [`Scheme::MADE`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct NotMade;
+pub struct CannotHashWith;
 
-impl fmt::Display for NotMade {
+impl fmt::Display for CannotHashWith {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("choose one of ")?;
         f.write_str(&Scheme::MADE.map(Scheme::name).join(", "))
     }
 }
 
-impl std::error::Error for NotMade {}
+impl std::error::Error for CannotHashWith {}
 
 /// Reads the name of a scheme of [`Scheme::MADE`]; case does not matter.
 impl FromStr for Scheme {
-    type Err = NotMade;
+    type Err = CannotHashWith;
 
-    fn from_str(name: &str) -> Result<Self, NotMade> {
+    fn from_str(name: &str) -> Result<Self, CannotHashWith> {
         Self::MADE
             .into_iter()
             .find(|scheme| scheme.name().eq_ignore_ascii_case(name))
-            .ok_or(NotMade)
+            .ok_or(CannotHashWith)
     }
 }
 
@@ -353,7 +353,7 @@ mod tests {
     #[test]
     fn names_are_read_in_any_case() {
         assert_eq!("Argon2ID".parse(), Ok(Scheme::Argon2id));
-        assert_eq!("plain".parse::<Scheme>(), Err(NotMade));
+        assert_eq!("plain".parse::<Scheme>(), Err(CannotHashWith));
         for scheme in Scheme::MADE {
             assert_eq!(scheme.name().parse(), Ok(scheme));
             assert!(!scheme.is_weak(), "{scheme}");

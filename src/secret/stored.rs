@@ -5,7 +5,7 @@ use std::fmt;
 use subtle::ConstantTimeEq;
 use zeroize::{Zeroize as _, Zeroizing};
 
-use super::cost::Accepted;
+use super::cost::AcceptedHashes;
 use super::cram_md5::CramMd5;
 use super::digest::Digested;
 use super::encoding::{Encoding, split_encoding};
@@ -40,9 +40,9 @@ impl Secret {
     /// `{CRYPT}!$6$…`.
     pub fn parse(
         stored: &[u8],
-        accepted: impl Into<Accepted>,
+        accepted: impl Into<AcceptedHashes>,
     ) -> Result<Option<Self>, SecretError> {
-        let Accepted { weak, max_ms } = accepted.into();
+        let AcceptedHashes { weak, max_ms } = accepted.into();
         if stored.is_empty() || is_lock(stored) || stored == SHADOWED {
             return Ok(None);
         }
@@ -76,7 +76,7 @@ impl Secret {
     pub fn parse_as(
         stored: &[u8],
         scheme: &str,
-        accepted: Accepted,
+        accepted: AcceptedHashes,
     ) -> Result<Option<Self>, SecretError> {
         let names_itself = match stored {
             [] => true,
@@ -154,7 +154,7 @@ impl Secret {
         Self {
             stored: Zeroizing::default(),
             scheme: Scheme::Argon2id,
-            form: Form::Argon2(argon2::Stored::dummy()),
+            form: Form::Argon2(argon2::Argon2Hash::dummy()),
             decoy: true,
         }
     }
@@ -176,7 +176,7 @@ impl Secret {
     }
 
     /// The password in clear, if that is stored and is a valid password.
-    pub fn in_clear(&self) -> Option<Password> {
+    pub fn cleartext(&self) -> Option<Password> {
         match &self.form {
             Form::Plain(password) if !self.decoy => Password::new(password.to_vec()).ok(),
             _ => None,

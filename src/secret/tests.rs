@@ -46,7 +46,7 @@ fn a_text_has_1024_bytes_at_most_and_says_its_scheme() {
         let secret = read(text);
         assert!(secret.matches(&proof("pw")), "{text}");
         assert!(!secret.matches(&proof("pW")), "{text}");
-        assert_eq!(secret.in_clear().unwrap().reveal(), b"pw", "{text}");
+        assert_eq!(secret.cleartext().unwrap().reveal(), b"pw", "{text}");
     }
 }
 
@@ -55,7 +55,7 @@ fn a_decoy_matches_nothing_and_is_no_password() {
     let decoy = read("{PLAIN}pw").into_decoy();
     assert!(decoy.is_decoy() && decoy.would_match(b"pw"));
     assert!(!decoy.matches(&proof("pw")));
-    assert!(decoy.in_clear().is_none());
+    assert!(decoy.cleartext().is_none());
     let dummy = Secret::dummy();
     assert!(dummy.is_decoy() && dummy.is_heavy());
     assert!(!read("{PLAIN}pw").is_decoy());
@@ -73,7 +73,7 @@ fn what_a_scheme_costs_and_can_be_compared_with() {
         let secret = read(text);
         assert_eq!(secret.is_heavy(), heavy, "{text}");
         for (kind, comparable) in digests.iter().zip([cram_md5, apop]) {
-            let answered = Answered::new(b"<1.2@x>", &[b'0'; 32]).unwrap();
+            let answered = ChallengeResponse::new(b"<1.2@x>", &[b'0'; 32]).unwrap();
             let proof = match *kind {
                 b"cram" => Proof::CramMd5(answered),
                 _ => Proof::Apop(answered),

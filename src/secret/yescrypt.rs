@@ -47,7 +47,7 @@ impl Yescrypt {
         let digest = unix64::decode(digest)
             .filter(|digest| digest.len() == DIGEST_BYTES)
             .ok_or(SecretError::Damaged("the digest is damaged"))?;
-        let params = Written::read(params)?;
+        let params = StoredParams::read(params)?;
         Ok(Self {
             takes_ms: params.takes_ms(),
             params: params.within_bounds()?,
@@ -100,7 +100,7 @@ fn memory(params: &Params) -> u64 {
 
 /// Parameters as they are stored (`yescrypt_r` in yescrypt-common.c). The crate's type does not
 /// expose all of them, and the work depends on each.
-struct Written {
+struct StoredParams {
     mode: Mode,
     log2_n: u32,
     r: u32,
@@ -108,7 +108,7 @@ struct Written {
     t: u32,
 }
 
-impl Written {
+impl StoredParams {
     fn read(mut text: &[u8]) -> Result<Self, SecretError> {
         let rest = &mut text;
         let (flavour, log2_n, r) = (

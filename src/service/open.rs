@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use super::Service;
 use super::parts::told;
 use super::probe::Probes;
-use crate::auth::{Masters, Pace, Source};
+use crate::auth::{Masters, RefusalTime, Source};
 use crate::config::{Config, KeyPositions, StoreConfig, UsersConfig};
 use crate::sys::Lifetime;
 use crate::sys::problem::Fault;
@@ -15,10 +15,10 @@ use crate::sys::problem::Problem;
 use crate::sys::trusted_file::ObservedFiles;
 use crate::users::UserStore;
 use crate::users::accept::AcceptStore;
-use crate::users::bound::Bound;
+use crate::users::bound::StoreLimit;
 use crate::users::cache::Cache;
 use crate::users::file::domains::{DomainFiles, DomainSettings, first_of};
-use crate::users::file::{self, FileStore, MAX_PROBLEMS, Reading, UsersFile, and_more};
+use crate::users::file::{self, FileContents, FileStore, MAX_PROBLEMS, UsersFile, and_more};
 
 /// The result of opening the stores.
 #[derive(Default)]
@@ -177,7 +177,7 @@ impl<'a> Opening<'a> {
                 domains,
                 wrong: users.wrong,
                 trouble: users.trouble,
-                pace: Pace::default(),
+                refusal_time: RefusalTime::default(),
                 told,
                 app_passwords: users.store.has_app_passwords(),
             });
@@ -223,7 +223,7 @@ impl<'a> Opening<'a> {
     }
 
     /// The circuit breaker of a store that asks another server.
-    fn bound(&self, users: &UsersConfig) -> Option<Arc<Bound>> {
+    fn bound(&self, users: &UsersConfig) -> Option<Arc<StoreLimit>> {
         let most = self.config.max_questions(users.max_questions);
         let bounded = match &users.store {
             StoreConfig::Accept | StoreConfig::File(_) | StoreConfig::Domains(_) => false,
@@ -234,7 +234,7 @@ impl<'a> Opening<'a> {
             #[cfg(feature = "servers")]
             StoreConfig::Server(_) | StoreConfig::Http(_) => true,
         };
-        bounded.then(|| Arc::new(Bound::new(&users.name, most)))
+        bounded.then(|| Arc::new(StoreLimit::new(&users.name, most)))
     }
 
     fn store(&mut self, users: &UsersConfig) -> Option<Arc<dyn UserStore>> {
@@ -335,7 +335,7 @@ impl<'a> Opening<'a> {
             self.opened.files.push(Arc::clone(&reusable_source));
             return Some(reusable_source);
         }
-        let reading = Reading::of(settings, self.lifetime);
+        let reading = FileContents::of(settings, self.lifetime);
         self.opened.watched.extend_from_slice(&reading.files);
         let files = reading.files.clone();
         let store = match reading.whole() {

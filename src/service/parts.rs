@@ -9,7 +9,7 @@ use crate::config::{Config, DNS_IS_ASKED, FileUse};
 use crate::sys::Lifetime;
 use crate::sys::problem::Problem;
 use crate::sys::trusted_file::{ObservedFiles, fingerprint};
-use crate::throttle::{self, Counting, Throttle};
+use crate::throttle::{self, CountingMode, Throttle};
 use crate::users::tally::Tally;
 
 /// The files that the configuration names but that were not read with it, with their current
@@ -30,11 +30,12 @@ pub(super) fn throttle(
     before: Option<&Service>,
 ) -> Option<Throttle> {
     let settings = &config.throttle.as_ref()?.settings;
-    let forgets = lifetime == Lifetime::OneRequest && settings.place == throttle::Place::Memory;
+    let forgets =
+        lifetime == Lifetime::OneRequest && settings.place == throttle::StateLocation::Memory;
     let before = before.and_then(|service| service.gate.throttle.as_ref());
     let counting = match lifetime {
-        Lifetime::Server => Counting::ForLong,
-        Lifetime::OneRequest => Counting::Once,
+        Lifetime::Server => CountingMode::Server,
+        Lifetime::OneRequest => CountingMode::OneRequest,
     };
     (!forgets).then(|| Throttle::open(settings, counting, before))
 }
@@ -57,7 +58,7 @@ pub(super) fn without_problems(
     match service {
         Some(service) if problems.is_empty() => {
             let sources = service.gate.chain.sources().iter();
-            for unasked in sources.filter_map(|source| source.store.unasked()) {
+            for unasked in sources.filter_map(|source| source.store.open_problem()) {
                 log::error!("{unasked}");
             }
             Ok(service)

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use super::key::Key;
 use super::record::{Record, Spans};
-use super::state::{Change, MAX_KEYS, State, TagKey, Unchanged, new_tag_key};
+use super::state::{Change, ChangeError, MAX_KEYS, State, TagKey, new_tag_key};
 
 /// Counts in memory. Uses a monotonic clock, which nobody can set.
 pub(super) struct Memory {
@@ -59,7 +59,7 @@ impl Memory {
 }
 
 impl State for Memory {
-    fn read(&self, keys: &[Key], _: Instant) -> Result<(Vec<Record>, u64), Unchanged> {
+    fn read(&self, keys: &[Key], _: Instant) -> Result<(Vec<Record>, u64), ChangeError> {
         let now = self.now();
         let records = self.lock();
         let read = |key| {
@@ -75,7 +75,7 @@ impl State for Memory {
         keys: &[Key],
         change: &mut Change<'_>,
         _: Instant,
-    ) -> Result<Vec<Record>, Unchanged> {
+    ) -> Result<Vec<Record>, ChangeError> {
         let now = self.now();
         let mut records = self.lock();
         let mut found: Vec<_> = keys

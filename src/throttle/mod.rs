@@ -16,10 +16,11 @@ use crate::nginx::refusal::{Refusal, Trouble};
 use crate::nginx::request::Client;
 use crate::secret::Proof;
 
+mod attempt;
+mod attempt_counts;
 mod key;
-mod look;
+mod location;
 mod memory;
-mod place;
 mod record;
 #[cfg(feature = "servers")]
 pub mod redis;
@@ -28,26 +29,25 @@ mod shared;
 #[cfg(feature = "servers")]
 mod sqlite;
 mod state;
-mod visit;
 #[cfg(feature = "servers")]
 mod written;
 
+pub use attempt::{CountedAttempt, WrongPasswordResult};
+pub use attempt_counts::AttemptCounts;
 pub use key::Key;
-pub use look::Look;
-pub use place::Place;
+pub use location::StateLocation;
 pub use record::{Record, Spans};
 pub use refused::{Refused, Refusing};
-pub use state::Counting;
-pub use visit::{Counted, Visit};
+pub use state::CountingMode;
 
 use refused::Looks;
-use shared::{Shared, Source};
+use shared::{CountsSource, Shared};
 
 /// Which counts are kept, and their consequences.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
     /// Where the counts are stored.
-    pub place: Place,
+    pub place: StateLocation,
     /// Whether logins are decided without the counts while these are unavailable.
     pub go_on: bool,
     /// How long reading or changing the counts may take.
@@ -93,13 +93,13 @@ pub struct Delay {
 
 /// The records of an attempt.
 #[derive(Default)]
-struct Seen {
+struct AttemptRecords {
     login: Record,
     /// The records of the network, and of the login from there; `None` if the network is unknown.
     network: Option<(Record, Record)>,
 }
 
-impl Seen {
+impl AttemptRecords {
     /// Takes records in the order of [`keys`].
     fn new(records: Vec<Record>) -> Self {
         let mut records = records.into_iter();
@@ -142,7 +142,7 @@ fn keys(login: Vec<u8>, network: Option<Network>) -> Vec<Key> {
 impl Throttle {
     /// Makes a throttle; connects to nothing yet. Takes over the counts in memory of `before`, if there are
     /// any.
-    pub fn open(settings: &Settings, counting: Counting, before: Option<&Self>) -> Self {
+    pub fn open(settings: &Settings, counting: CountingMode, before: Option<&Self>) -> Self {
         let before = before.filter(|before| {
             let (new, old) = (settings, &before.settings);
             (&new.place, new.spans) == (&old.place, old.spans)
@@ -161,13 +161,13 @@ impl Throttle {
 
     /// Begins an attempt to authenticate as `login`; `None` if the attempt is not counted. An error if the
     /// counts are unavailable and logins must not be decided without them.
-    pub fn visit<'a>(
+    pub fn begin_attempt<'a>(
         &'a self,
         client: &Client<'_>,
         login: &[u8],
         proof: &Proof,
         deadline: Instant,
-    ) -> Result<Option<Visit<'a>>, Trouble> {
+    ) -> Result<Option<CountedAttempt<'a>>, Trouble> {
         match proof {
             Proof::Password(_) | Proof::CramMd5(_) | Proof::Apop(_) => {}
             // Tokens and keys cannot be guessed.
@@ -184,13 +184,13 @@ impl Throttle {
         let keys = keys(login.clone(), network);
         let started = Instant::now();
         let (source, records, now) = self.counts.read(&keys, deadline)?;
-        let seen = Seen::new(records);
+        let seen = AttemptRecords::new(records);
         let own = match source {
-            Source::Own => Seen::default(),
-            Source::Shared => Seen::new(self.counts.read_own(&keys)?),
+            CountsSource::Own => AttemptRecords::default(),
+            CountsSource::Shared => AttemptRecords::new(self.counts.read_own_counts(&keys)?),
         };
         let by_own = || self.refusal(&own).filter(|_| !seen.exempt());
-        Ok(Some(Visit {
+        Ok(Some(CountedAttempt {
             throttle: self,
             source,
             started,
@@ -210,7 +210,7 @@ impl Throttle {
     }
 
     /// Why such an attempt is refused before any check.
-    fn refusal(&self, seen: &Seen) -> Option<Refusal> {
+    fn refusal(&self, seen: &AttemptRecords) -> Option<Refusal> {
         let settings = &self.settings;
         let over =
             |record: &Record, most: Option<u32>| most.is_some_and(|most| record.failures >= most);
@@ -227,7 +227,7 @@ impl Throttle {
     }
 
     /// Seconds by which an answer is delayed: the longest delay of the three counts.
-    fn wait(&self, seen: &Seen) -> u32 {
+    fn wait(&self, seen: &AttemptRecords) -> u32 {
         if seen.exempt() {
             return 0;
         }

@@ -9,7 +9,7 @@ use zeroize::Zeroizing;
 
 use super::key::Key;
 use super::record::{Record, Spans};
-use super::state::{Change, MAX_KEYS, State, TagKey, Unchanged, new_tag_key};
+use super::state::{Change, ChangeError, MAX_KEYS, State, TagKey, new_tag_key};
 use crate::sys::semaphore::{Requester, Semaphore};
 
 mod address;
@@ -23,7 +23,7 @@ mod settings;
 
 pub use address::Address;
 use servers::Servers;
-pub use settings::{Account, Kind, Settings};
+pub use settings::{Kind, RedisAccount, Settings};
 
 /// The prefix of all our keys. The braces keep them on one node of a cluster: a script can only use keys of
 /// one node.
@@ -92,15 +92,15 @@ impl Redis {
     /// The values of the keys (empty: no key), and the time of the server's clock.
     fn values(&self, keys: &[Vec<u8>], deadline: Instant) -> Result<(Vec<Vec<u8>>, u64), String> {
         let reply: Vec<Value> = self.servers.ask(&script(READ, keys), deadline)?;
-        let odd = |_| self.servers.odd();
+        let unexpected_type = |_| self.servers.unexpected_type();
         let mut items = reply.into_iter();
-        let now = from_redis_value(items.next().unwrap_or(Value::Nil)).map_err(odd)?;
+        let now = from_redis_value(items.next().unwrap_or(Value::Nil)).map_err(unexpected_type)?;
         let values =
             items.map(|item| Ok(from_redis_value::<Option<Vec<u8>>>(item)?.unwrap_or_default()));
-        let values: Vec<_> = values.collect::<Result<_, _>>().map_err(odd)?;
+        let values: Vec<_> = values.collect::<Result<_, _>>().map_err(unexpected_type)?;
         match values.len() == keys.len() {
             true => Ok((values, now)),
-            false => Err(self.servers.odd()),
+            false => Err(self.servers.unexpected_type()),
         }
     }
 
@@ -134,7 +134,7 @@ fn name(key: &Key) -> Vec<u8> {
 }
 
 impl State for Redis {
-    fn read(&self, keys: &[Key], deadline: Instant) -> Result<(Vec<Record>, u64), Unchanged> {
+    fn read(&self, keys: &[Key], deadline: Instant) -> Result<(Vec<Record>, u64), ChangeError> {
         let names: Vec<_> = keys.iter().map(name).collect();
         let (values, now) = self.values(&names, deadline)?;
         let records = values.iter().map(|value| self.record(value, now));
@@ -146,13 +146,13 @@ impl State for Redis {
         keys: &[Key],
         change: &mut Change<'_>,
         deadline: Instant,
-    ) -> Result<Vec<Record>, Unchanged> {
+    ) -> Result<Vec<Record>, ChangeError> {
         let names: Vec<_> = keys.iter().map(name).collect();
         // One thread of this process at a time: concurrent threads would only conflict with each other.
         let _turn = self
             .turns
             .acquire(Requester::default(), deadline)
-            .ok_or(Unchanged::Contended)?;
+            .ok_or(ChangeError::Contended)?;
         loop {
             let (old, now) = self.values(&names, deadline)?;
             let mut records: Vec<_> = old.iter().map(|value| self.record(value, now)).collect();
@@ -170,11 +170,11 @@ impl State for Redis {
             }
             // A conflict with another client. A random pause keeps the clients from retrying at the same
             // moment.
-            let odd = std::time::UNIX_EPOCH.elapsed().unwrap_or_default();
-            let pause = u64::from(odd.subsec_nanos()) / 100 % LONGEST_PAUSE;
+            let unexpected_type = std::time::UNIX_EPOCH.elapsed().unwrap_or_default();
+            let pause = u64::from(unexpected_type.subsec_nanos()) / 100 % LONGEST_PAUSE;
             let pause = Duration::from_micros(pause);
             if Instant::now() + pause >= deadline {
-                return Err(Unchanged::Contended);
+                return Err(ChangeError::Contended);
             }
             std::thread::sleep(pause);
         }
@@ -195,7 +195,7 @@ impl State for Redis {
         let found = Zeroizing::new(found.unwrap_or_default());
         match <[u8; 32]>::try_from(found.as_slice()) {
             Ok(key) => Ok(Zeroizing::new(key)),
-            Err(_) => Err(self.servers.odd()),
+            Err(_) => Err(self.servers.unexpected_type()),
         }
     }
 

@@ -3,8 +3,8 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::place::{Place, open};
-use super::{Counting, Key, Record, Settings, Throttle};
+use super::location::{StateLocation, open};
+use super::{CountingMode, Key, Record, Settings, Throttle};
 
 /// How long a look at counts that processes share is used again: reading all of them takes work there.
 const LOOK_AGAIN: Duration = Duration::from_secs(10);
@@ -87,7 +87,7 @@ impl Throttle {
     pub fn refused(&self) -> Result<Arc<Refused>, String> {
         let settings = &self.settings;
         let mut refused = Refused::default();
-        if settings.place == Place::Memory {
+        if settings.place == StateLocation::Memory {
             let add =
                 &mut |key: &Key, record: &Record, now| refused.add(settings, key, record, now);
             self.counts.each(add);
@@ -98,7 +98,7 @@ impl Throttle {
             return look.found.clone();
         }
         let deadline = Instant::now() + PATIENCE;
-        let state = open(&settings.place, settings.spans, Counting::Never);
+        let state = open(&settings.place, settings.spans, CountingMode::ReadOnly);
         let found = state.list(deadline).map(|all| {
             let now = super::state::now();
             for (key, record) in &all {

@@ -7,10 +7,10 @@ use std::time::{Duration, Instant};
 
 use super::Settings;
 use super::key::Key;
+use super::location::{StateLocation, open};
 use super::memory::Memory;
-use super::place::{Place, open};
 use super::record::Record;
-use super::state::{Change, Counting, State, TagKey, Unchanged};
+use super::state::{Change, ChangeError, CountingMode, State, TagKey};
 use crate::nginx::refusal::Trouble;
 use crate::sys;
 
@@ -19,7 +19,7 @@ const PAUSE: Duration = Duration::from_secs(5);
 
 /// Which counts record an attempt, from its beginning to its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Source {
+pub(super) enum CountsSource {
     /// The shared counts.
     Shared,
     /// The counts of this process.
@@ -30,7 +30,7 @@ pub(super) enum Source {
 pub(super) struct Shared {
     place: String,
     go_on: bool,
-    counting: Counting,
+    counting: CountingMode,
     #[cfg(feature = "servers")]
     is_file: bool,
     timeout: Duration,
@@ -43,28 +43,28 @@ pub(super) struct Shared {
 struct Counts {
     state: Box<dyn State>,
     /// Some counts can be read but not written: those on a full disk, or on a replica.
-    reading: Outage,
-    writing: Outage,
+    reading: OperationState,
+    writing: OperationState,
 }
 
 impl Counts {
     fn new(state: Box<dyn State>) -> Arc<Self> {
         Arc::new(Self {
             state,
-            reading: Outage::new("had"),
-            writing: Outage::new("written"),
+            reading: OperationState::new("had"),
+            writing: OperationState::new("written"),
         })
     }
 }
 
 impl Shared {
-    pub(super) fn open(settings: &Settings, counting: Counting, before: Option<&Self>) -> Self {
+    pub(super) fn open(settings: &Settings, counting: CountingMode, before: Option<&Self>) -> Self {
         let spans = settings.spans;
         let own = before.map_or_else(
             || Counts::new(Box::new(Memory::new(spans))),
             |before| Arc::clone(&before.own),
         );
-        let shared = (settings.place != Place::Memory).then(|| {
+        let shared = (settings.place != StateLocation::Memory).then(|| {
             let kept = before.and_then(|before| before.shared.clone());
             kept.unwrap_or_else(|| Counts::new(open(&settings.place, spans, counting)))
         });
@@ -73,7 +73,7 @@ impl Shared {
             go_on: settings.go_on,
             counting,
             #[cfg(feature = "servers")]
-            is_file: matches!(settings.place, Place::Sqlite(_)),
+            is_file: matches!(settings.place, StateLocation::Sqlite(_)),
             timeout: settings.timeout,
             shared,
             own,
@@ -82,7 +82,11 @@ impl Shared {
 
     /// Opens the counts with this shared storage.
     #[cfg(test)]
-    pub(super) fn with(settings: &Settings, counting: Counting, shared: Box<dyn State>) -> Self {
+    pub(super) fn with(
+        settings: &Settings,
+        counting: CountingMode,
+        shared: Box<dyn State>,
+    ) -> Self {
         Self {
             shared: Some(Counts::new(shared)),
             ..Self::open(settings, counting, None)
@@ -94,39 +98,39 @@ impl Shared {
         &self,
         keys: &[Key],
         deadline: Instant,
-    ) -> Result<(Source, Vec<Record>, u64), Trouble> {
+    ) -> Result<(CountsSource, Vec<Record>, u64), Trouble> {
         if let Some(shared) = &self.shared {
             let end = self.end(deadline);
             match self.attempt(&shared.reading, || shared.state.read(keys, end)) {
-                Ok((records, now)) => return Ok((Source::Shared, records, now)),
-                Err(trouble) if self.must_stop(&trouble) => return Err(trouble),
+                Ok((records, now)) => return Ok((CountsSource::Shared, records, now)),
+                Err(trouble) if self.must_refuse(&trouble) => return Err(trouble),
                 Err(_) => {}
             }
         }
         let (records, now) = self.own(keys)?;
-        Ok((Source::Own, records, now))
+        Ok((CountsSource::Own, records, now))
     }
 
     /// Whether a login must be refused because its counts are unavailable.
-    pub(super) fn must_stop(&self, trouble: &Trouble) -> bool {
-        let uncounted = self.counting == Counting::Once && *trouble == Trouble::Busy;
+    pub(super) fn must_refuse(&self, trouble: &Trouble) -> bool {
+        let uncounted = self.counting == CountingMode::OneRequest && *trouble == Trouble::Busy;
         !self.go_on || uncounted
     }
 
     /// The records of the keys in the counts of this process.
-    pub(super) fn read_own(&self, keys: &[Key]) -> Result<Vec<Record>, Trouble> {
+    pub(super) fn read_own_counts(&self, keys: &[Key]) -> Result<Vec<Record>, Trouble> {
         self.own(keys).map(|(records, _)| records)
     }
 
     fn own(&self, keys: &[Key]) -> Result<(Vec<Record>, u64), Trouble> {
         let read = self.own.state.read(keys, self.soon());
-        read.map_err(|unchanged| Trouble::Throttle(unchanged.words()))
+        read.map_err(|unchanged| Trouble::Throttle(unchanged.message()))
     }
 
     /// Changes the records of the keys; returns the changed records.
     pub(super) fn change(
         &self,
-        source: Source,
+        source: CountsSource,
         keys: &[Key],
         change: &mut Change<'_>,
         deadline: Instant,
@@ -138,16 +142,21 @@ impl Shared {
 
     /// The secret of the password digests; `None` if it is unavailable. It is not kept here, because the
     /// counts may be removed and created again.
-    pub(super) fn tag_key(&self, source: Source, deadline: Instant) -> Option<TagKey> {
+    pub(super) fn tag_key(&self, source: CountsSource, deadline: Instant) -> Option<TagKey> {
         let counts = self.of(source);
         let ask = || Ok(counts.state.tag_key(self.end(deadline))?);
         self.attempt(&counts.writing, ask).ok()
     }
 
     /// The records of the keys in the shared counts; an error, as a text, if they are not available in time.
-    pub(super) fn look(&self, keys: &[Key], deadline: Instant) -> Result<Vec<Record>, String> {
+    pub(super) fn counts_of_attempt(
+        &self,
+        keys: &[Key],
+        deadline: Instant,
+    ) -> Result<Vec<Record>, String> {
         let read = self.main().state.read(keys, self.soon().min(deadline));
-        read.map(|(records, _)| records).map_err(Unchanged::words)
+        read.map(|(records, _)| records)
+            .map_err(ChangeError::message)
     }
 
     pub(super) fn list(&self, deadline: Instant) -> Result<Vec<(Key, Record)>, String> {
@@ -172,10 +181,10 @@ impl Shared {
         self.shared.as_ref().unwrap_or(&self.own)
     }
 
-    fn of(&self, source: Source) -> &Counts {
+    fn of(&self, source: CountsSource) -> &Counts {
         match source {
-            Source::Shared => self.main(),
-            Source::Own => &self.own,
+            CountsSource::Shared => self.main(),
+            CountsSource::Own => &self.own,
         }
     }
 
@@ -184,8 +193,10 @@ impl Shared {
         match self.counting {
             // A process for one request waits for its turn at a file.
             #[cfg(feature = "servers")]
-            Counting::Once if self.is_file => deadline,
-            Counting::ForLong | Counting::Once | Counting::Never => self.soon().min(deadline),
+            CountingMode::OneRequest if self.is_file => deadline,
+            CountingMode::Server | CountingMode::OneRequest | CountingMode::ReadOnly => {
+                self.soon().min(deadline)
+            }
         }
     }
 
@@ -197,8 +208,8 @@ impl Shared {
     /// Contention is not a failure.
     fn attempt<T>(
         &self,
-        outage: &Outage,
-        work: impl FnOnce() -> Result<T, Unchanged>,
+        outage: &OperationState,
+        work: impl FnOnce() -> Result<T, ChangeError>,
     ) -> Result<T, Trouble> {
         if outage.is_recent() {
             let what = format!("{}: could not be {} a moment ago", self.place, outage.what);
@@ -216,8 +227,8 @@ impl Shared {
                 Ok(done)
             }
             #[cfg(feature = "servers")]
-            Err(Unchanged::Contended) => Err(Trouble::Busy),
-            Err(Unchanged::Failed(what)) => {
+            Err(ChangeError::Contended) => Err(Trouble::Busy),
+            Err(ChangeError::Failed(what)) => {
                 if outage.begins() {
                     let then = match self.go_on {
                         true => "each process counts on its own meanwhile",
@@ -235,7 +246,7 @@ impl Shared {
 }
 
 /// The state of an operation that can fail.
-struct Outage {
+struct OperationState {
     /// The operation on the counts, for the log.
     what: &'static str,
     start: Instant,
@@ -244,7 +255,7 @@ struct Outage {
     outage: sys::outage::Outage,
 }
 
-impl Outage {
+impl OperationState {
     fn new(what: &'static str) -> Self {
         Self {
             what,

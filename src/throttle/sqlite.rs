@@ -16,7 +16,7 @@ use zeroize::Zeroizing;
 
 use super::key::Key;
 use super::record::{Record, Spans};
-use super::state::{Change, Counting, MAX_KEYS, State, TagKey, Unchanged, new_tag_key, now};
+use super::state::{Change, ChangeError, CountingMode, MAX_KEYS, State, TagKey, new_tag_key, now};
 use crate::sys::sandbox;
 use crate::sys::semaphore::{Requester, Semaphore};
 use crate::sys::trusted_file::path::TrustedPath;
@@ -50,7 +50,7 @@ const TIDY_EVERY: u32 = 256;
 pub(super) struct Sqlite {
     path: PathBuf,
     spans: Spans,
-    counting: Counting,
+    counting: CountingMode,
     /// One thread at a time. If the disk hangs, the other threads wait for their turn only until their
     /// deadline.
     turns: Semaphore,
@@ -65,7 +65,7 @@ struct Opened {
 }
 
 impl Sqlite {
-    pub(super) fn new(path: PathBuf, spans: Spans, counting: Counting) -> Self {
+    pub(super) fn new(path: PathBuf, spans: Spans, counting: CountingMode) -> Self {
         Self {
             path,
             spans,
@@ -80,7 +80,7 @@ impl Sqlite {
         &self,
         deadline: Instant,
         work: impl FnOnce(&mut Connection) -> Result<T, rusqlite::Error>,
-    ) -> Result<T, Unchanged> {
+    ) -> Result<T, ChangeError> {
         let named = |what: &dyn std::fmt::Display| format!("{}: {what}", self.path.display());
         let _turn = self
             .turns
@@ -107,18 +107,18 @@ impl Sqlite {
     }
 
     /// Turns an error into words. Removes a damaged file if it is still the one that was opened.
-    fn fault(&self, error: &rusqlite::Error, opened: Option<&Opened>) -> Unchanged {
+    fn fault(&self, error: &rusqlite::Error, opened: Option<&Opened>) -> ChangeError {
         let path = self.path.display();
         let code = error.sqlite_error_code();
         let busy = matches!(
             code,
             Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked)
         );
-        if busy && self.counting == Counting::Once {
-            return Unchanged::Contended;
+        if busy && self.counting == CountingMode::OneRequest {
+            return ChangeError::Contended;
         }
         if code == Some(ErrorCode::DatabaseCorrupt)
-            && self.counting != Counting::Never
+            && self.counting != CountingMode::ReadOnly
             && let Some(opened) = opened
             && identify(&self.path).ok() == Some(opened.identity)
         {
@@ -133,12 +133,12 @@ impl Sqlite {
                 Ok(()) => "it is made anew".to_owned(),
                 Err(error) => format!("it cannot be removed: {error}"),
             };
-            return Unchanged::Failed(format!("{path}: {error}; {removed}"));
+            return ChangeError::Failed(format!("{path}: {error}; {removed}"));
         }
-        Unchanged::Failed(format!("{path}: {error}"))
+        ChangeError::Failed(format!("{path}: {error}"))
     }
 
-    fn open(&self, timeout: Duration) -> Result<Opened, Unchanged> {
+    fn open(&self, timeout: Duration) -> Result<Opened, ChangeError> {
         let named = |error: rusqlite::Error| self.fault(&error, None);
         let failed =
             |error: io::Error| format!("{}: {error}{}", self.path.display(), sandbox::hint(&error));
@@ -155,8 +155,8 @@ impl Sqlite {
         }
         let identity = identify(&place.path).map_err(failed)?;
         let access = match self.counting {
-            Counting::Never => OpenFlags::SQLITE_OPEN_READ_ONLY,
-            Counting::ForLong | Counting::Once => OpenFlags::SQLITE_OPEN_READ_WRITE,
+            CountingMode::ReadOnly => OpenFlags::SQLITE_OPEN_READ_ONLY,
+            CountingMode::Server | CountingMode::OneRequest => OpenFlags::SQLITE_OPEN_READ_WRITE,
         };
         let flags = access | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_NOFOLLOW;
         let acting = place.act().map_err(failed)?;
@@ -290,9 +290,9 @@ fn keep(
 }
 
 impl State for Sqlite {
-    fn read(&self, keys: &[Key], deadline: Instant) -> Result<(Vec<Record>, u64), Unchanged> {
+    fn read(&self, keys: &[Key], deadline: Instant) -> Result<(Vec<Record>, u64), ChangeError> {
         let now = now();
-        if self.counting == Counting::Never && self.is_to_be_made()? {
+        if self.counting == CountingMode::ReadOnly && self.is_to_be_made()? {
             return Ok((vec![Record::default(); keys.len()], now));
         }
         let records = self.with(deadline, |connection| {
@@ -313,7 +313,7 @@ impl State for Sqlite {
         keys: &[Key],
         change: &mut Change<'_>,
         deadline: Instant,
-    ) -> Result<Vec<Record>, Unchanged> {
+    ) -> Result<Vec<Record>, ChangeError> {
         let now = now();
         self.with(deadline, |connection| {
             let writing = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
@@ -358,7 +358,7 @@ impl State for Sqlite {
             writing.commit()?;
             Ok(key)
         })
-        .map_err(Unchanged::words)
+        .map_err(ChangeError::message)
     }
 
     /// Reads some rows at a time: a change waits until a read has ended.
@@ -375,7 +375,7 @@ impl State for Sqlite {
                 })?;
                 rows.collect::<Result<Vec<_>, _>>()
             });
-            let page = page.map_err(Unchanged::words)?;
+            let page = page.map_err(ChangeError::message)?;
             for (key, record) in &page {
                 if let (Some(key), Some(mut record)) = (Key::decode(key), Record::decode(record)) {
                     record.settle(now, self.spans);
@@ -397,7 +397,7 @@ impl State for Sqlite {
             }
             writing.commit()
         })
-        .map_err(Unchanged::words)
+        .map_err(ChangeError::message)
     }
 }
 

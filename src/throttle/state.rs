@@ -20,7 +20,7 @@ pub(super) type Change<'a> = dyn FnMut(&mut [Record], u64) + 'a;
 
 /// Why nothing was changed.
 #[derive(Debug)]
-pub(super) enum Unchanged {
+pub(super) enum ChangeError {
     /// It failed; why, in words, without any secret.
     Failed(String),
     /// Others changed the same records, or held them, all the time.
@@ -28,9 +28,9 @@ pub(super) enum Unchanged {
     Contended,
 }
 
-impl Unchanged {
+impl ChangeError {
     /// In words.
-    pub(super) fn words(self) -> String {
+    pub(super) fn message(self) -> String {
         match self {
             Self::Failed(what) => what,
             #[cfg(feature = "servers")]
@@ -39,7 +39,7 @@ impl Unchanged {
     }
 }
 
-impl From<String> for Unchanged {
+impl From<String> for ChangeError {
     fn from(what: String) -> Self {
         Self::Failed(what)
     }
@@ -50,7 +50,7 @@ impl From<String> for Unchanged {
 pub(super) trait State: Send + Sync {
     /// The records of the keys, in their order, without what is over, and the time by the clock that
     /// they have.
-    fn read(&self, keys: &[Key], deadline: Instant) -> Result<(Vec<Record>, u64), Unchanged>;
+    fn read(&self, keys: &[Key], deadline: Instant) -> Result<(Vec<Record>, u64), ChangeError>;
 
     /// Changes the records of the keys, all at once; they come back as they are then.
     fn change(
@@ -58,7 +58,7 @@ pub(super) trait State: Send + Sync {
         keys: &[Key],
         change: &mut Change<'_>,
         deadline: Instant,
-    ) -> Result<Vec<Record>, Unchanged>;
+    ) -> Result<Vec<Record>, ChangeError>;
 
     /// What all who share the counts digest wrong passwords with.
     fn tag_key(&self, deadline: Instant) -> Result<TagKey, String>;
@@ -67,9 +67,9 @@ pub(super) trait State: Send + Sync {
     fn test(&self, deadline: Instant) -> Result<(), String> {
         self.tag_key(deadline)?;
         match self.change(&[], &mut |_, _| {}, deadline) {
-            Err(Unchanged::Failed(what)) => Err(what),
+            Err(ChangeError::Failed(what)) => Err(what),
             #[cfg(feature = "servers")]
-            Err(Unchanged::Contended) => Ok(()),
+            Err(ChangeError::Contended) => Ok(()),
             Ok(_) => Ok(()),
         }
     }
@@ -99,12 +99,12 @@ pub(super) fn new_tag_key() -> Result<TagKey, String> {
 
 /// How long the process lives that counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Counting {
+pub enum CountingMode {
     /// As long as a server, which can count on its own meanwhile.
-    ForLong,
+    Server,
     /// For one request: what it counts on its own is lost. So it waits for its turn as long as the
     /// request may take.
-    Once,
+    OneRequest,
     /// It only looks: it makes no counts, and leaves what is damaged to others.
-    Never,
+    ReadOnly,
 }

@@ -8,9 +8,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 
 use super::memory::Memory;
-use super::state::{Change, State, TagKey, Unchanged};
+use super::state::{Change, ChangeError, State, TagKey};
 use super::*;
-use crate::secret::{Answered, Password};
+use crate::secret::{ChallengeResponse, Password};
 
 /// Shared counts: a memory that can be made to fail.
 struct Counts {
@@ -27,9 +27,9 @@ struct Faults {
 }
 
 impl State for Counts {
-    fn read(&self, keys: &[Key], deadline: Instant) -> Result<(Vec<Record>, u64), Unchanged> {
+    fn read(&self, keys: &[Key], deadline: Instant) -> Result<(Vec<Record>, u64), ChangeError> {
         match self.faults.reading.load(SeqCst) {
-            true => Err(Unchanged::Failed("no reading".to_owned())),
+            true => Err(ChangeError::Failed("no reading".to_owned())),
             false => self.memory.read(keys, deadline),
         }
     }
@@ -39,10 +39,10 @@ impl State for Counts {
         keys: &[Key],
         change: &mut Change<'_>,
         deadline: Instant,
-    ) -> Result<Vec<Record>, Unchanged> {
+    ) -> Result<Vec<Record>, ChangeError> {
         self.faults.changes.fetch_add(1, SeqCst);
         match self.faults.writing.load(SeqCst) {
-            true => Err(Unchanged::Failed("no writing".to_owned())),
+            true => Err(ChangeError::Failed("no writing".to_owned())),
             false => self.memory.change(keys, change, deadline),
         }
     }
@@ -66,7 +66,7 @@ const HOUR: Duration = Duration::from_secs(3600);
 /// too many.
 fn settings() -> Settings {
     Settings {
-        place: Place::Memory,
+        place: StateLocation::Memory,
         go_on: true,
         timeout: Duration::from_millis(300),
         free: 1,
@@ -85,7 +85,7 @@ fn settings() -> Settings {
 }
 
 fn throttle(settings: &Settings) -> Throttle {
-    Throttle::open(settings, Counting::ForLong, None)
+    Throttle::open(settings, CountingMode::Server, None)
 }
 
 /// With counts that several processes share.
@@ -97,7 +97,7 @@ fn sharing(settings: &Settings) -> (Throttle, Arc<Faults>) {
     };
     let throttle = Throttle {
         settings: settings.clone(),
-        counts: Shared::with(settings, Counting::ForLong, Box::new(counts)),
+        counts: Shared::with(settings, CountingMode::Server, Box::new(counts)),
         looks: Looks::default(),
     };
     (throttle, faults)
@@ -116,29 +116,35 @@ fn proof(password: &str) -> Proof {
 }
 
 fn digest() -> Proof {
-    Proof::CramMd5(Answered::new(b"<1.2@x>", &[b'0'; 32]).unwrap())
+    Proof::CramMd5(ChallengeResponse::new(b"<1.2@x>", &[b'0'; 32]).unwrap())
 }
 
 fn soon() -> Instant {
     Instant::now() + Duration::from_secs(5)
 }
 
-fn visit<'a>(throttle: &'a Throttle, address: &str, login: &str, password: &str) -> Visit<'a> {
-    let visit = throttle.visit(&client(address), login.as_bytes(), &proof(password), soon());
-    visit.unwrap().unwrap()
+fn attempt<'a>(
+    throttle: &'a Throttle,
+    address: &str,
+    login: &str,
+    password: &str,
+) -> CountedAttempt<'a> {
+    let attempt =
+        throttle.begin_attempt(&client(address), login.as_bytes(), &proof(password), soon());
+    attempt.unwrap().unwrap()
 }
 
 /// Seconds that a wrong password is held back.
 fn fail(throttle: &Throttle, address: &str, login: &str, password: &str) -> u32 {
-    let visit = visit(throttle, address, login, password);
-    let counted = visit.failed(&proof(password), Duration::ZERO).unwrap();
+    let attempt = attempt(throttle, address, login, password);
+    let counted = attempt.failed(&proof(password), Duration::ZERO).unwrap();
     assert_eq!(counted.too_late, None);
     counted.wait.map_or(0, NonZeroU32::get)
 }
 
 fn succeed(throttle: &Throttle, address: &str, login: &str) {
-    let visit = visit(throttle, address, login, "right");
-    assert_eq!(visit.succeeded(&proof("right")), Ok(()));
+    let attempt = attempt(throttle, address, login, "right");
+    assert_eq!(attempt.succeeded(&proof("right")), Ok(()));
 }
 
 /// Failures of each key, in words, sorted.

@@ -8,9 +8,9 @@ use crate::sys::circuit_breaker::{Circuit, CircuitBreaker};
 
 /// Keeps a store that does not answer from blocking the others. A question is not put to the store if it
 /// exceeds the limit, if its time is over, or while the circuit breaker is open.
-pub struct Bound(CircuitBreaker);
+pub struct StoreLimit(CircuitBreaker);
 
-impl Bound {
+impl StoreLimit {
     /// At most `most` questions at the same time; the log calls the store `name`.
     pub fn new(name: &str, most: NonZeroUsize) -> Self {
         Self(CircuitBreaker::new(format!("store {name}"), most))

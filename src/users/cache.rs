@@ -4,7 +4,7 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::{Account, Checked, Question, StoreError};
+use super::{Account, PasswordCheck, Question, StoreError};
 use crate::secret::Password;
 use crate::secret::keyed_digest::{Digest, Key};
 
@@ -27,11 +27,11 @@ pub struct Cache {
     lifetime: Duration,
     /// `None`: the system provided no random bytes for it, and nothing is remembered.
     key: Option<Key>,
-    memory: Mutex<Memory>,
+    entries: Mutex<Entries>,
 }
 
 #[derive(Default)]
-struct Memory {
+struct Entries {
     entries: HashMap<Digest, Entry>,
     /// The entries in the order of their ends; some of them have been removed from the map already.
     order: VecDeque<(Digest, Instant)>,
@@ -57,7 +57,7 @@ impl Cache {
         Self {
             lifetime,
             key: Key::random(),
-            memory: Mutex::default(),
+            entries: Mutex::default(),
         }
     }
 
@@ -67,19 +67,19 @@ impl Cache {
         asked: &Question<'_>,
         account: &mut Account,
         password: &Password,
-        verify: impl FnOnce(&mut Account) -> Result<Checked, StoreError>,
-    ) -> Result<Checked, StoreError> {
+        verify: impl FnOnce(&mut Account) -> Result<PasswordCheck, StoreError>,
+    ) -> Result<PasswordCheck, StoreError> {
         let Some(digests) = self.digests(asked, account, password) else {
             return verify(account);
         };
-        if let Some(known) = self.memory().recall(&digests, Instant::now()) {
+        if let Some(known) = self.entries().recall(&digests, Instant::now()) {
             *account = known;
-            return Ok(Checked::Right);
+            return Ok(PasswordCheck::Right);
         }
         let checked = verify(account)?;
-        if checked == Checked::Right {
+        if checked == PasswordCheck::Right {
             let known = account.clone();
-            self.memory()
+            self.entries()
                 .remember(digests, known, Instant::now(), self.lifetime);
         }
         Ok(checked)
@@ -117,12 +117,12 @@ impl Cache {
         })
     }
 
-    fn memory(&self) -> MutexGuard<'_, Memory> {
-        self.memory.lock().unwrap_or_else(PoisonError::into_inner)
+    fn entries(&self) -> MutexGuard<'_, Entries> {
+        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Memory {
+impl Entries {
     fn recall(&self, digests: &Digests, now: Instant) -> Option<Account> {
         let entry = self.entries.get(&digests.whole)?;
         (now < entry.end).then(|| entry.account.clone())

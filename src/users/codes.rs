@@ -6,7 +6,7 @@
 ///
 /// `CONTACTADMIN`, `EXPIRED`, `AUTHORIZATIONFAILED` and `NOPERM` are not in the list: they refuse this user,
 /// and a later attempt does not help.
-const CANNOT_SAY: [&str; 14] = [
+const INCONCLUSIVE: [&str; 14] = [
     "UNAVAILABLE",
     "SERVERBUG",
     "CLIENTBUG",
@@ -33,11 +33,11 @@ pub(super) fn code(text: &[u8]) -> Option<&str> {
 }
 
 /// The code of a refusal that says nothing about the password; `None` without such a code.
-pub(super) fn cannot_say(text: &[u8]) -> Option<&'static str> {
+pub(super) fn inconclusive(text: &[u8]) -> Option<&'static str> {
     // "/" separates the levels of a code; a client that does not know the lower level uses the upper one (RFC
     // 3206, 3).
     let code = code(text)?;
-    let mut known = CANNOT_SAY.iter().copied();
+    let mut known = INCONCLUSIVE.iter().copied();
     known.find(|known| {
         let upper = code.get(..known.len()).unwrap_or_default();
         let lower = code.get(known.len()..).unwrap_or_default();
@@ -46,12 +46,12 @@ pub(super) fn cannot_say(text: &[u8]) -> Option<&'static str> {
 }
 
 /// Codes of a refusal of the user, whatever the password (RFC 5530, 3).
-const KEPT_OUT: [&str; 4] = ["EXPIRED", "CONTACTADMIN", "NOPERM", "AUTHORIZATIONFAILED"];
+const NOT_PERMITTED: [&str; 4] = ["EXPIRED", "CONTACTADMIN", "NOPERM", "AUTHORIZATIONFAILED"];
 
 /// The code of a refusal of the user, whatever the password; `None` without such a code.
-pub(super) fn kept_out(text: &[u8]) -> Option<&'static str> {
+pub(super) fn not_permitted(text: &[u8]) -> Option<&'static str> {
     let code = code(text)?;
-    let mut known = KEPT_OUT.iter().copied();
+    let mut known = NOT_PERMITTED.iter().copied();
     known.find(|known| known.eq_ignore_ascii_case(code))
 }
 
@@ -59,7 +59,7 @@ pub(super) fn kept_out(text: &[u8]) -> Option<&'static str> {
 const WRONG: [&str; 2] = ["AUTHENTICATIONFAILED", "AUTH"];
 
 /// Whether the code of this text means a wrong login or password.
-pub(super) fn wrong(text: &[u8]) -> bool {
+pub(super) fn is_wrong_password(text: &[u8]) -> bool {
     let code = code(text).unwrap_or_default();
     WRONG.iter().any(|known| known.eq_ignore_ascii_case(code))
 }
@@ -85,7 +85,7 @@ mod tests {
             "[IN-USE] Maildrop is locked",
             "[LOGIN-DELAY] Minimum is 5 minutes",
         ] {
-            assert!(cannot_say(text.as_bytes()).is_some(), "{text}");
+            assert!(inconclusive(text.as_bytes()).is_some(), "{text}");
         }
         for text in [
             "",
@@ -102,11 +102,14 @@ mod tests {
             "Sorry [UNAVAILABLE]",
             "[\u{fc}] x",
         ] {
-            assert_eq!(cannot_say(text.as_bytes()), None, "{text}");
+            assert_eq!(inconclusive(text.as_bytes()), None, "{text}");
         }
-        assert_eq!(kept_out(b"[expired] Change it"), Some("EXPIRED"));
-        assert_eq!(kept_out(b"[CONTACTADMIN] Locked"), Some("CONTACTADMIN"));
-        assert_eq!(kept_out(b"[AUTHENTICATIONFAILED] no"), None);
+        assert_eq!(not_permitted(b"[expired] Change it"), Some("EXPIRED"));
+        assert_eq!(
+            not_permitted(b"[CONTACTADMIN] Locked"),
+            Some("CONTACTADMIN")
+        );
+        assert_eq!(not_permitted(b"[AUTHENTICATIONFAILED] no"), None);
         for (text, says) in [
             ("[AUTHENTICATIONFAILED] no", true),
             ("[authenticationfailed]", true),
@@ -117,11 +120,11 @@ mod tests {
             ("[AUTHORIZATIONFAILED] no", false),
             ("", false),
         ] {
-            assert_eq!(wrong(text.as_bytes()), says, "{text}");
+            assert_eq!(is_wrong_password(text.as_bytes()), says, "{text}");
         }
-        assert_eq!(kept_out(b"EXPIRED"), None);
-        assert_eq!(cannot_say(b"[UNAVAILABLE\xff] x"), None);
-        assert_eq!(cannot_say(b"[LIMIT 5] x"), Some("LIMIT"));
+        assert_eq!(not_permitted(b"EXPIRED"), None);
+        assert_eq!(inconclusive(b"[UNAVAILABLE\xff] x"), None);
+        assert_eq!(inconclusive(b"[LIMIT 5] x"), Some("LIMIT"));
         for (text, said) in [
             ("[SYS/TEMP] x", Some("SYS/TEMP")),
             ("[sys/perm] x", Some("SYS/PERM")),
@@ -131,7 +134,7 @@ mod tests {
             ("[LIMIT/X] x", Some("LIMIT")),
             ("[SY\u{fc}S] x", None),
         ] {
-            assert_eq!(cannot_say(text.as_bytes()), said, "{text}");
+            assert_eq!(inconclusive(text.as_bytes()), said, "{text}");
         }
     }
 }

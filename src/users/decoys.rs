@@ -22,10 +22,10 @@ const KEPT: Duration = Duration::from_secs(3600);
 pub(super) struct Decoys {
     /// A client cannot tell which logins share a slot.
     key: RandomState,
-    places: Mutex<[Option<Kept>; PLACES]>,
+    places: Mutex<[Option<KnownDecoy>; PLACES]>,
 }
 
-struct Kept {
+struct KnownDecoy {
     decoy: Secret,
     since: Instant,
 }
@@ -49,7 +49,7 @@ impl Decoys {
                 .as_ref()
                 .is_none_or(|kept| kept.since.elapsed() > KEPT)
         {
-            *place = Some(Kept {
+            *place = Some(KnownDecoy {
                 decoy: secret.clone().into_decoy(),
                 since: Instant::now(),
             });
@@ -68,7 +68,7 @@ impl Decoys {
         (self.key.hash_one(name) % PLACES as u64) as usize
     }
 
-    fn lock(&self) -> MutexGuard<'_, [Option<Kept>; PLACES]> {
+    fn lock(&self) -> MutexGuard<'_, [Option<KnownDecoy>; PLACES]> {
         self.places.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

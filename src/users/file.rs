@@ -40,7 +40,7 @@ pub use line_logins::LineLogins;
 pub(crate) use problems::{MAX_PROBLEMS, and_more};
 pub use settings::Settings;
 pub use users_file::{
-    MAX_USERS_FILE_BYTES, NO_LINE_FEED, NO_USER, Reading, UsersFile, is_unfinished,
+    FileContents, MAX_USERS_FILE_BYTES, NO_LINE_FEED, NO_USER, UsersFile, is_unfinished,
 };
 
 /// The maximum size of the file, because lines are found by offsets of 32 bits: 4 GiB, about 30 million
@@ -107,13 +107,13 @@ impl FileStore {
             };
             let asked = store.logins.asked(line.login);
             entries.push(index::entry(store.hash(&asked), offset as u32));
-            let unasked = store.logins.unasked(line.login, &asked);
+            let unreachable_login = store.logins.unreachable_login(line.login, &asked);
             let unknown = |at, name: &[u8]| flaws.unknown(number + 1, at, name);
             match line.check(&store.rules, unknown) {
                 Ok(account) => {
                     flaws.host_bits(&settings.path, number + 1, account.allow_nets.as_deref());
                     note_host(&mut host_names, account.host, number + 1);
-                    flaws.unasked(&settings.path, number + 1, unasked);
+                    flaws.unreachable_login(&settings.path, number + 1, unreachable_login);
                 }
                 Err(flaw) => flaws.add(&settings.path, number + 1, &flaw),
             }
@@ -208,7 +208,7 @@ impl FileStore {
                 let account = line.salvaged(&self.rules, |flaw| self.at_line(offset, flaw));
                 if *self.logins.written(line.login) == *domain::folded(login.as_bytes()) {
                     account
-                } else if account.lets_in() {
+                } else if account.has_usable_password() {
                     return Ok(None);
                 } else {
                     // The line locks the user, who then has no app passwords in this file either.

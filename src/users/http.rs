@@ -6,10 +6,10 @@ use std::time::{Duration, Instant};
 
 use zeroize::Zeroizing;
 
-use self::answer::{Reply, Verdict};
+use self::answer::{HeaderReader, HttpReply};
 use super::alive::deadlines;
-use super::trouble::{self, Trouble};
-use super::{Account, Checked, Passwords, Question, StoreError, UserStore};
+use super::server_error::{self, ServerError};
+use super::{Account, PasswordCheck, Passwords, Question, StoreError, UserStore};
 use crate::login::{Login, Protocol};
 use crate::net::own_login::OwnLogin;
 use crate::net::tls::CaFile;
@@ -190,16 +190,16 @@ impl HttpStore {
         Ok(store)
     }
 
-    fn connect(&self, deadline: Instant) -> Result<Stream, Trouble> {
+    fn connect(&self, deadline: Instant) -> Result<Stream, ServerError> {
         let url = &self.settings.url;
         let connected = deadline.min(Instant::now() + self.settings.connect_timeout);
         let mut stream = Stream::connect(&url.endpoint, &self.names, connected)
-            .map_err(|error| Trouble::Server(format!("cannot connect: {error}")))?;
+            .map_err(|error| ServerError::Server(format!("cannot connect: {error}")))?;
         if let (true, Endpoint::Tcp { host, .. }) = (url.tls, &url.endpoint) {
-            let config = self.trust.config().map_err(Trouble::Server)?;
+            let config = self.trust.config().map_err(ServerError::Server)?;
             stream
                 .start_tls(&config, host)
-                .map_err(|error| Trouble::Server(format!("TLS: {error}")))?;
+                .map_err(|error| ServerError::Server(format!("TLS: {error}")))?;
         }
         stream.set_deadline(deadline);
         Ok(stream)
@@ -209,16 +209,17 @@ impl HttpStore {
     /// connection.
     ///
     /// If the service refuses the key with an HTTP status (401, 403), it is not asked for a while.
-    fn ask(&self, asked: &Question<'_>, password: &[u8]) -> Result<Reply, Trouble> {
+    fn ask(&self, asked: &Question<'_>, password: &[u8]) -> Result<HeaderReader, ServerError> {
         let attempt = self.own.as_ref().map(OwnLogin::attempt).transpose();
-        let attempt = attempt.map_err(|closed| Trouble::Server(format!("key-file: {closed}")))?;
+        let attempt =
+            attempt.map_err(|closed| ServerError::Server(format!("key-file: {closed}")))?;
         let reply = self.exchange(asked, password)?;
         match attempt {
             Some(attempt) if reply.refuses_key() => {
                 let why = reply.without_status();
                 attempt.refused(why.as_str());
                 let when = "it is tried again in a minute, or when the key is another";
-                Err(Trouble::Server(format!(
+                Err(ServerError::Server(format!(
                     "the key is refused: {why}; {when}"
                 )))
             }
@@ -230,21 +231,21 @@ impl HttpStore {
         }
     }
 
-    fn exchange(&self, asked: &Question<'_>, password: &[u8]) -> Result<Reply, Trouble> {
+    fn exchange(&self, asked: &Question<'_>, password: &[u8]) -> Result<HeaderReader, ServerError> {
         let (deadline, life) = deadlines(asked.deadline, self.settings.timeout);
         let mut stream = self.connect(deadline)?;
         // A message that arrives before the request is not its answer.
         if let Some(unasked) = stream.unasked() {
             let what = format!("{unasked}, before the question was sent");
-            return Err(Trouble::Server(what));
+            return Err(ServerError::Server(what));
         }
         stream
             .send(&question::question(&self.settings, asked, password))
-            .map_err(|error| Trouble::Server(format!("{error}, sending the question")))?;
+            .map_err(|error| ServerError::Server(format!("{error}, sending the question")))?;
         // Unlike a mail server, the service has answered nothing before. So another request tests whether it
         // answers at all.
         hear(&mut stream).map_err(|trouble| match trouble {
-            Trouble::Unanswered(what) if !self.is_alive(life) => Trouble::Server(what),
+            ServerError::Unanswered(what) if !self.is_alive(life) => ServerError::Server(what),
             other => other,
         })
     }
@@ -259,27 +260,27 @@ impl HttpStore {
 }
 
 /// Reads an answer. If none arrives in time, the caller must test whether the service answers at all.
-fn hear(stream: &mut Stream) -> Result<Reply, Trouble> {
-    let mut reply = Reply::default();
+fn hear(stream: &mut Stream) -> Result<HeaderReader, ServerError> {
+    let mut reply = HeaderReader::default();
     let mut room = MAX_HEADER;
     loop {
         let line = stream.line(room).map_err(|error| match error {
             LineError::Io(error) if error.kind() == ErrorKind::TimedOut => {
-                Trouble::Unanswered(format!("{error}, waiting for the answer"))
+                ServerError::Unanswered(format!("{error}, waiting for the answer"))
             }
-            LineError::Io(error) => Trouble::Server(format!("{error}, waiting for the answer")),
+            LineError::Io(error) => ServerError::Server(format!("{error}, waiting for the answer")),
             LineError::Closed => {
-                Trouble::Server("it closed the connection within its answer".to_owned())
+                ServerError::Server("it closed the connection within its answer".to_owned())
             }
             LineError::TooLong => {
-                Trouble::Server(format!("its answer is over {MAX_HEADER} bytes long"))
+                ServerError::Server(format!("its answer is over {MAX_HEADER} bytes long"))
             }
         })?;
         if line.is_empty() {
             return Ok(reply);
         }
         room = room.saturating_sub(line.len() + 1);
-        reply.add(&line).map_err(Trouble::Server)?;
+        reply.add(&line).map_err(ServerError::Server)?;
     }
 }
 
@@ -300,25 +301,25 @@ impl UserStore for HttpStore {
         asked: &Question<'_>,
         account: &mut Account,
         password: &Password,
-    ) -> Result<Checked, StoreError> {
+    ) -> Result<PasswordCheck, StoreError> {
         if password.reveal().is_empty() {
-            return Ok(Checked::Wrong);
+            return Ok(PasswordCheck::Wrong);
         }
         let verdict = self
             .ask(asked, password.reveal())
             .and_then(|reply| reply.verdict(&self.settings.temporary));
-        trouble::note(&self.outage, &self.settings.url, &verdict);
+        server_error::note(&self.outage, &self.settings.url, &verdict);
         match verdict {
-            Ok(Verdict::Yes(found)) => {
+            Ok(HttpReply::Accepted(found)) => {
                 account.host = Some(found.server.to_string());
                 account.port = Some(found.port);
                 if found.user.is_some() {
                     account.user = found.user;
                 }
                 account.upstream_password = found.password;
-                Ok(Checked::Right)
+                Ok(PasswordCheck::Right)
             }
-            Ok(Verdict::No) => Ok(Checked::Wrong),
+            Ok(HttpReply::Refused) => Ok(PasswordCheck::Wrong),
             Err(trouble) => Err(trouble.of(&self.settings.url)),
         }
     }

@@ -32,12 +32,12 @@ pub mod placeholder;
 #[cfg(feature = "servers")]
 pub mod server;
 #[cfg(feature = "servers")]
+mod server_error;
+#[cfg(feature = "servers")]
 pub mod sql;
 pub mod tally;
 #[cfg(feature = "servers")]
 mod texts;
-#[cfg(feature = "servers")]
-mod trouble;
 mod variable;
 
 #[cfg(feature = "servers")]
@@ -91,7 +91,7 @@ pub trait UserStore: Send + Sync {
         _asked: &Question<'_>,
         _account: &mut Account,
         _password: &Password,
-    ) -> Result<Checked, StoreError> {
+    ) -> Result<PasswordCheck, StoreError> {
         let what = "this store checks no passwords itself";
         Err(StoreError::Unavailable(what.to_owned()))
     }
@@ -115,7 +115,7 @@ pub trait UserStore: Send + Sync {
     }
 
     /// Why the store could not be asked when it was opened, in words; returned once.
-    fn unasked(&self) -> Option<String> {
+    fn open_problem(&self) -> Option<String> {
         None
     }
 
@@ -141,7 +141,7 @@ pub trait UserStore: Send + Sync {
 
 /// The result of a store's own password check.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Checked {
+pub enum PasswordCheck {
     /// The password is right.
     Right,
     /// The password is wrong, or no user has that login.
@@ -150,7 +150,7 @@ pub enum Checked {
     NoPassword,
     /// The user is known and may not log in with any password: disabled, locked or expired. The text gives
     /// the reason for the log, without any secret.
-    KeptOut(String),
+    NotPermitted(String),
 }
 
 /// The work for an unknown login.
@@ -197,7 +197,7 @@ pub struct Account {
 
 impl Account {
     /// Whether the account has a password that can be accepted.
-    pub(crate) fn lets_in(&self) -> bool {
+    pub(crate) fn has_usable_password(&self) -> bool {
         let stored = match &self.passwords {
             Passwords::Stored(credentials) => !credentials.is_empty(),
             Passwords::AskStore | Passwords::Any => true,

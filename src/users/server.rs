@@ -9,8 +9,8 @@ use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 use zeroize::Zeroizing;
 
-use super::trouble::{self, Trouble};
-use super::{Account, Checked, Passwords, Question, StoreError, UserStore};
+use super::server_error::{self, ServerError};
+use super::{Account, PasswordCheck, Passwords, Question, StoreError, UserStore};
 use crate::login::printable::Printable;
 use crate::net::tls::CaFile;
 use crate::net::{Endpoint, Names, Stream, Trust};
@@ -117,15 +117,15 @@ impl ServerStore {
     }
 
     /// Connects, and sends every command before a login.
-    fn greet(&self, deadline: Instant) -> Result<Session, Trouble> {
+    fn greet(&self, deadline: Instant) -> Result<Session, ServerError> {
         let settings = &self.settings;
         let connected = deadline.min(Instant::now() + settings.connect_timeout);
         let mut stream = Stream::connect(&settings.endpoint, &self.names, connected)
-            .map_err(|error| Trouble::Server(format!("cannot connect: {error}")))?;
+            .map_err(|error| ServerError::Server(format!("cannot connect: {error}")))?;
         let trusted = match settings.security {
             Security::None => None,
             Security::Tls | Security::StartTls => {
-                Some(self.trust.config().map_err(Trouble::Server)?)
+                Some(self.trust.config().map_err(ServerError::Server)?)
             }
         };
         let tls = match (&trusted, &settings.endpoint) {
@@ -133,7 +133,7 @@ impl ServerStore {
             (Some(config), Endpoint::Tcp { host, .. }) => Some(Tls { config, host }),
             (Some(_), Endpoint::Unix(..)) => {
                 let what = "a Unix socket has no certificate to check";
-                return Err(Trouble::Server(what.to_owned()));
+                return Err(ServerError::Server(what.to_owned()));
             }
         };
         let later = match (tls, settings.security) {
@@ -145,8 +145,8 @@ impl ServerStore {
         };
         stream.set_deadline(deadline);
         match settings.dialect {
-            Dialect::Imap => imap::open(&mut stream, later).map(Ready::Imap),
-            Dialect::Pop3 => pop3::open(&mut stream, later).map(Ready::Pop3),
+            Dialect::Imap => imap::open(&mut stream, later).map(LoginMethod::Imap),
+            Dialect::Pop3 => pop3::open(&mut stream, later).map(LoginMethod::Pop3),
         }
         .map(|ready| Session { stream, ready })
     }
@@ -156,18 +156,18 @@ impl ServerStore {
         login: &[u8],
         password: &Password,
         deadline: Instant,
-    ) -> Result<Checked, Trouble> {
+    ) -> Result<PasswordCheck, ServerError> {
         let Session { mut stream, ready } = self.greet(deadline)?;
         let answer = match ready {
-            Ready::Imap(way) => imap::log_in(&mut stream, way, login, password)?,
-            Ready::Pop3(way) => pop3::log_in(&mut stream, way, login, password)?,
+            LoginMethod::Imap(way) => imap::log_in(&mut stream, way, login, password)?,
+            LoginMethod::Pop3(way) => pop3::log_in(&mut stream, way, login, password)?,
         };
         match answer {
-            Answer::Yes => {
+            LoginReply::Accepted => {
                 self.leave(stream, deadline)?;
-                Ok(Checked::Right)
+                Ok(PasswordCheck::Right)
             }
-            Answer::No(word, text) => {
+            LoginReply::Refused(word, text) => {
                 // No later line makes it an acceptance, and after BYE the server sends nothing.
                 if word != "BYE" {
                     let _twice = self.leave(stream, deadline);
@@ -181,7 +181,7 @@ impl ServerStore {
 
     /// Ends the session, and waits until the server has closed the connection. An error if the server reports
     /// meanwhile that its answer to the login belonged to another command.
-    fn leave(&self, mut stream: Stream, deadline: Instant) -> Result<(), Trouble> {
+    fn leave(&self, mut stream: Stream, deadline: Instant) -> Result<(), ServerError> {
         /// The maximum number of lines after the command that ends the session.
         const MOST_LINES: usize = 16;
         stream.set_deadline(deadline.min(Instant::now() + FAREWELL));
@@ -194,7 +194,7 @@ impl ServerStore {
         }
         let lines = (0..MOST_LINES).map_while(|_| stream.line(MAX_LINE).ok());
         match lines.filter(|line| is_reply(line)).count() > most {
-            true => Err(Trouble::Unanswered(
+            true => Err(ServerError::Unanswered(
                 "answers the login twice, so its first answer was to something else".to_owned(),
             )),
             false => Ok(()),
@@ -205,12 +205,12 @@ impl ServerStore {
 /// A connection that is ready for a login.
 struct Session {
     stream: Stream,
-    ready: Ready,
+    ready: LoginMethod,
 }
 
-enum Ready {
-    Imap(imap::Way),
-    Pop3(pop3::Way),
+enum LoginMethod {
+    Imap(imap::LoginCommand),
+    Pop3(pop3::LoginCommand),
 }
 
 /// The parameters of a TLS handshake.
@@ -221,10 +221,10 @@ struct Tls<'a> {
 }
 
 impl Tls<'_> {
-    fn start(self, stream: &mut Stream) -> Result<(), Trouble> {
+    fn start(self, stream: &mut Stream) -> Result<(), ServerError> {
         stream
             .start_tls(self.config, self.host)
-            .map_err(|error| Trouble::Server(format!("TLS: {error}")))
+            .map_err(|error| ServerError::Server(format!("TLS: {error}")))
     }
 }
 
@@ -245,15 +245,15 @@ impl UserStore for ServerStore {
         asked: &Question<'_>,
         _account: &mut Account,
         password: &Password,
-    ) -> Result<Checked, StoreError> {
+    ) -> Result<PasswordCheck, StoreError> {
         let login = asked.login.as_bytes();
         // In SASL, an empty login means that the connection defines it (RFC 4616, 2).
         if login.is_empty() || password.reveal().is_empty() {
-            return Ok(Checked::Wrong);
+            return Ok(PasswordCheck::Wrong);
         }
         let deadline = asked.deadline.min(Instant::now() + self.settings.timeout);
         let result = self.log_in(login, password, deadline);
-        trouble::note(&self.outage, &self.settings, &result);
+        server_error::note(&self.outage, &self.settings, &result);
         result.map_err(|trouble| trouble.of(&self.settings))
     }
 
@@ -284,10 +284,10 @@ impl fmt::Debug for ServerStore {
 const MAX_LINE: usize = 8192;
 
 /// Reads the next line; `what` names it in errors.
-fn line(stream: &mut Stream, what: &str) -> Result<Zeroizing<Vec<u8>>, Trouble> {
+fn line(stream: &mut Stream, what: &str) -> Result<Zeroizing<Vec<u8>>, ServerError> {
     stream
         .line(MAX_LINE)
-        .map_err(|error| Trouble::Server(format!("{error}, waiting for {what}")))
+        .map_err(|error| ServerError::Server(format!("{error}, waiting for {what}")))
 }
 
 /// The commands that end a session of IMAP and of POP3.
@@ -295,31 +295,31 @@ const END: &[u8] = b"\r\n";
 
 /// Sends the parts in one piece. It is an error if bytes have arrived before: they cannot be an answer, but
 /// would be taken for one (CVE-2011-0411 and similar attacks, also without TLS).
-fn send(stream: &mut Stream, parts: &[&[u8]], what: &str) -> Result<(), Trouble> {
+fn send(stream: &mut Stream, parts: &[&[u8]], what: &str) -> Result<(), ServerError> {
     if let Some(unasked) = stream.unasked() {
-        return Err(Trouble::Server(format!(
+        return Err(ServerError::Server(format!(
             "{unasked}, before {what} was sent"
         )));
     }
     stream
         .send(&Zeroizing::new(parts.concat()))
-        .map_err(|error| Trouble::Server(format!("{error}, sending {what}")))
+        .map_err(|error| ServerError::Server(format!("{error}, sending {what}")))
 }
 
 /// The answer of a server to login and password.
-enum Answer {
+enum LoginReply {
     /// The server accepts them.
-    Yes,
+    Accepted,
     /// The first word of a refusal, and its text.
-    No(&'static str, Vec<u8>),
+    Refused(&'static str, Vec<u8>),
 }
 
-/// Turns a failure after the server received login and password into [`Trouble`]. The server answered the
+/// Turns a failure after the server received login and password into [`ServerError`]. The server answered the
 /// greeting and earlier commands, so the failure concerns this password.
-fn unanswered(trouble: Trouble) -> Trouble {
+fn unanswered(trouble: ServerError) -> ServerError {
     match trouble {
-        Trouble::Server(what) => {
-            Trouble::Unanswered(format!("left login and password without an answer: {what}"))
+        ServerError::Server(what) => {
+            ServerError::Unanswered(format!("left login and password without an answer: {what}"))
         }
         other => other,
     }

@@ -3,7 +3,7 @@
 //! The lists are in docs/stores/mail-server.md; a test compares them. Texts are compared in lower case. A
 //! phrase can be anywhere in a text, because servers add their name, the time, or advice to the user.
 
-use super::codes::cannot_say;
+use super::codes::inconclusive;
 
 /// Phrases that mean that the server or the mailbox is not able to answer. No known server uses them for a
 /// wrong password. Each has several words: a server may repeat the login, and `alice+outage@example.org` must
@@ -179,7 +179,7 @@ const HARMLESS: [&str; 10] = [
 
 /// The meaning of a text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Says {
+pub(super) enum TextMeaning {
     /// Login and password are wrong.
     Wrong,
     /// The server cannot decide.
@@ -190,19 +190,19 @@ pub(super) enum Says {
 
 /// Whether a text, or the code before it, means that the server cannot decide.
 pub(crate) fn is_temporary(text: &[u8]) -> bool {
-    cannot_say(text).is_some() || says(text) == Says::Temporary
+    inconclusive(text).is_some() || meaning_of(text) == TextMeaning::Temporary
 }
 
 /// Interprets a text.
-pub(super) fn says(text: &[u8]) -> Says {
+pub(super) fn meaning_of(text: &[u8]) -> TextMeaning {
     let text = String::from_utf8_lossy(text).to_ascii_lowercase();
     let has = |phrases: &[&str]| phrases.iter().any(|phrase| text.contains(phrase));
     if has(&TEMPORARY) {
-        Says::Temporary
+        TextMeaning::Temporary
     } else if has(&WRONG) && !is_doubtful(&text) {
-        Says::Wrong
+        TextMeaning::Wrong
     } else {
-        Says::Neither
+        TextMeaning::Neither
     }
 }
 
@@ -328,17 +328,17 @@ mod tests {
             "\u{fffd}\0",
         ];
         for (texts, meaning) in [
-            (WRONG, Says::Wrong),
-            (TEMPORARY, Says::Temporary),
-            (NEITHER, Says::Neither),
+            (WRONG, TextMeaning::Wrong),
+            (TEMPORARY, TextMeaning::Temporary),
+            (NEITHER, TextMeaning::Neither),
         ] {
             for text in texts {
-                assert_eq!(says(text.as_bytes()), meaning, "{text}");
+                assert_eq!(meaning_of(text.as_bytes()), meaning, "{text}");
                 let upper = text.to_ascii_uppercase();
-                assert_eq!(says(upper.as_bytes()), meaning, "{upper}");
+                assert_eq!(meaning_of(upper.as_bytes()), meaning, "{upper}");
             }
         }
-        assert_eq!(says(b"\xff\xfelogin failed\xff"), Says::Wrong);
+        assert_eq!(meaning_of(b"\xff\xfelogin failed\xff"), TextMeaning::Wrong);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 
 use nginx_mail_auth::front::params::Params;
 use nginx_mail_auth::secret::Password;
-use nginx_mail_auth::users::{Account, Checked, Passwords, Question, StoreError, UserStore};
+use nginx_mail_auth::users::{Account, PasswordCheck, Passwords, Question, StoreError, UserStore};
 
 use crate::support::cgi::TEMPORARY;
 use crate::support::fuzz::targets::rules::{Codes, obeyed};
@@ -171,9 +171,9 @@ impl UserStore for Buggy {
         _: &Question<'_>,
         _: &mut Account,
         _: &Password,
-    ) -> Result<Checked, StoreError> {
+    ) -> Result<PasswordCheck, StoreError> {
         self.reaches(Step::Verify);
-        Ok(Checked::Right)
+        Ok(PasswordCheck::Right)
     }
 
     fn knows_users(&self) -> bool {

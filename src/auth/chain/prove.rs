@@ -3,41 +3,41 @@
 use std::time::{Duration, Instant, SystemTime};
 
 use super::super::Step;
-use super::super::outcome::{Denied, Guess, Rank, Said};
+use super::super::outcome::{FailedAttempt, Guess, Rank, StoreOutcome};
 use super::{Chain, Proven, Source};
 use crate::login::Network;
 use crate::nginx::refusal::{Refusal, Trouble};
 use crate::secret::{OutOfMemory, Proof, Secret};
 use crate::sys::semaphore::machine::MachinePermit;
 use crate::users::MAX_CREDENTIALS;
-use crate::users::{Account, Checked, Credential, Decoy, Passwords, Question, StoreError};
+use crate::users::{Account, Credential, Decoy, PasswordCheck, Passwords, Question, StoreError};
 
 impl Chain {
     /// Checks the proof of a user that the store knows. Adds the time by which the answer must be
-    /// delayed to `owed`.
+    /// delayed to `delay`.
     pub(super) fn prove(
         &self,
         source: &Source,
         asked: &Question<'_>,
         mut account: Account,
         proof: &Proof,
-        owed: &mut Duration,
+        delay: &mut Duration,
         note: &mut impl FnMut(Step<'_>),
-    ) -> Said {
+    ) -> StoreOutcome {
         // A user who is disabled here is not accepted by other stores. Neither is a user with a
         // broken entry: the entry may be there to keep the user out. App passwords do not change
         // that.
         let without_own = !account.has_own_password();
         let own_broken = account.unusable_password.is_some() && without_own;
-        let kept_out = account.disabled || account.unusable.is_some() || own_broken;
-        let no: fn(Rank, Refusal) -> Said = match kept_out {
-            true => Said::Never,
-            false => Said::No,
+        let not_permitted = account.disabled || account.unusable.is_some() || own_broken;
+        let no: fn(Rank, Refusal) -> StoreOutcome = match not_permitted {
+            true => StoreOutcome::RefusedForAll,
+            false => StoreOutcome::Refused,
         };
         let credentials = match (&mut account.passwords, proof) {
             (Passwords::Stored(credentials), _) => std::mem::take(credentials),
             (Passwords::Any, Proof::Password(_)) => {
-                return Said::Yes(Box::new(Proven::new(account)));
+                return StoreOutcome::Accepted(Box::new(Proven::new(account)));
             }
             (Passwords::AskStore, Proof::Password(password)) => {
                 // An unauthenticated bind succeeds (RFC 4513, 5.1.2), so the store is not asked.
@@ -48,25 +48,28 @@ impl Chain {
                 let checked = source.verify(asked, &mut account, password);
                 let took = started.elapsed();
                 if checked.is_ok() {
-                    source.pace.note(took);
+                    source.refusal_time.note(took);
                 }
-                if !matches!(checked, Ok(Checked::Right)) {
-                    *owed += source.pace.owed(took);
+                if !matches!(checked, Ok(PasswordCheck::Right)) {
+                    *delay += source.refusal_time.delay(took);
                 }
                 let named = |what: String| format!("{}: {what}", source.name);
                 return match checked {
-                    Ok(Checked::Right) => Said::Yes(Box::new(Proven::new(account))),
-                    Ok(Checked::Wrong) => no(Rank::Wrong, Refusal::WrongPassword),
-                    Ok(Checked::NoPassword) => no(Rank::NoPassword, Refusal::NoPassword),
-                    Ok(Checked::KeptOut(what)) => {
-                        Said::Never(Rank::KeptOut, Refusal::AccountRefused(named(what)))
+                    Ok(PasswordCheck::Right) => {
+                        StoreOutcome::Accepted(Box::new(Proven::new(account)))
                     }
+                    Ok(PasswordCheck::Wrong) => no(Rank::Wrong, Refusal::WrongPassword),
+                    Ok(PasswordCheck::NoPassword) => no(Rank::NoPassword, Refusal::NoPassword),
+                    Ok(PasswordCheck::NotPermitted(what)) => StoreOutcome::RefusedForAll(
+                        Rank::NotPermitted,
+                        Refusal::AccountRefused(named(what)),
+                    ),
                     // The store received the password, and may only be slow to refuse it.
                     Err(error @ StoreError::Unanswered(_)) => {
-                        Said::Cannot(source.trouble_of(&error), Guess::Yes)
+                        StoreOutcome::CannotAnswer(source.trouble_of(&error), Guess::Yes)
                     }
                     Err(error @ (StoreError::Unusable(_) | StoreError::Unavailable(_))) => {
-                        Said::Cannot(source.trouble_of(&error), Guess::No)
+                        StoreOutcome::CannotAnswer(source.trouble_of(&error), Guess::No)
                     }
                 };
             }
@@ -86,10 +89,10 @@ impl Chain {
         };
         if credentials.is_empty() {
             let why = unusable.unwrap_or(Refusal::NoPassword);
-            return match self.spend_time(asked, proof, owed) {
-                Ok(Spent::OnCheck) => no(Rank::NoPassword, why),
-                Ok(Spent::Nothing) => no(Rank::NotComparable, Refusal::DigestNotPossible),
-                Err(what) => Said::Cannot(what, Guess::No),
+            return match self.spend_time(asked, proof, delay) {
+                Ok(DecoyWork::Done) => no(Rank::NoPassword, why),
+                Ok(DecoyWork::NotNeeded) => no(Rank::NotComparable, Refusal::DigestNotPossible),
+                Err(what) => StoreOutcome::CannotAnswer(what, Guess::No),
             };
         }
         let comparable = |credential: &Credential| credential.secret.can_check(proof);
@@ -100,43 +103,43 @@ impl Chain {
         let mut tried = Guess::No;
         let started = Instant::now();
         for credential in credentials.iter().take(MAX_CREDENTIALS) {
-            match self.fits(&credential.secret, asked, proof) {
+            match self.check_proof(&credential.secret, asked, proof) {
                 // The earlier comparisons are a guess, even if the rest cannot be compared.
-                Err(what) => return Said::Cannot(what, tried),
+                Err(what) => return StoreOutcome::CannotAnswer(what, tried),
                 Ok(false) => {
                     tried = Guess::Yes;
                     continue;
                 }
                 Ok(true) => {}
             }
-            match unusable_now(credential, asked) {
+            match limit_violated(credential, asked) {
                 Some(limit) => limited = Some(limit),
                 None => {
-                    note(Step::FitsPassword(
+                    note(Step::PasswordMatches(
                         source.table,
                         credential.label.as_deref(),
                     ));
-                    return Said::Yes(Box::new(Proven {
+                    return StoreOutcome::Accepted(Box::new(Proven {
                         account,
                         app_password: credential.label.clone(),
-                        stored_password: credential.secret.in_clear(),
+                        stored_password: credential.secret.cleartext(),
                     }));
                 }
             }
         }
         if source.app_passwords {
             let took = started.elapsed();
-            source.pace.note(took);
-            *owed += source.pace.owed(took);
+            source.refusal_time.note(took);
+            *delay += source.refusal_time.delay(took);
         }
         match limited {
-            Some(limit) => Said::Never(Rank::KeptOut, limit),
+            Some(limit) => StoreOutcome::RefusedForAll(Rank::NotPermitted, limit),
             None => no(Rank::Wrong, unusable.unwrap_or(Refusal::WrongPassword)),
         }
     }
 
     /// Checks a proof against one secret, within the limits on the work.
-    pub(in crate::auth) fn fits(
+    pub(in crate::auth) fn check_proof(
         &self,
         secret: &Secret,
         asked: &Question<'_>,
@@ -168,48 +171,48 @@ impl Chain {
     /// Refuses an unknown login. The work is done nevertheless, so that the time of the answer does
     /// not reveal which logins exist. A digest that could not be compared for any user gets that
     /// refusal: it is not a guess, and the consequences of a guess would reveal the difference.
-    pub(super) fn unknown(&self, asked: &Question<'_>, proof: &Proof) -> Denied {
-        let mut owed = Duration::ZERO;
-        let denied = match self.spend_time(asked, proof, &mut owed) {
-            Ok(Spent::OnCheck) => Refusal::UnknownUser.into(),
-            Ok(Spent::Nothing) => Refusal::DigestNotPossible.into(),
-            Err(trouble) => Denied::from(trouble),
+    pub(super) fn unknown(&self, asked: &Question<'_>, proof: &Proof) -> FailedAttempt {
+        let mut delay = Duration::ZERO;
+        let denied = match self.spend_time(asked, proof, &mut delay) {
+            Ok(DecoyWork::Done) => Refusal::UnknownUser.into(),
+            Ok(DecoyWork::NotNeeded) => Refusal::DigestNotPossible.into(),
+            Err(trouble) => FailedAttempt::from(trouble),
         };
-        Denied { owed, ..denied }
+        FailedAttempt { delay, ..denied }
     }
 
     /// Refuses a digest that could not be compared. If another store of this login could have
     /// compared one, it counts like an unknown login: otherwise the counts would reveal which store
     /// has the login, and guesses against the other store would not count.
-    pub(super) fn not_comparable(&self, asked: &Question<'_>, proof: &Proof) -> Denied {
-        let denied = Denied::from(Refusal::DigestNotPossible);
-        let mut owed = Duration::ZERO;
-        match self.spend_time(asked, proof, &mut owed) {
-            Ok(Spent::OnCheck) => Denied {
+    pub(super) fn not_comparable(&self, asked: &Question<'_>, proof: &Proof) -> FailedAttempt {
+        let denied = FailedAttempt::from(Refusal::DigestNotPossible);
+        let mut delay = Duration::ZERO;
+        match self.spend_time(asked, proof, &mut delay) {
+            Ok(DecoyWork::Done) => FailedAttempt {
                 guess: Guess::Yes,
                 ..denied
             },
-            Ok(Spent::Nothing) | Err(_) => denied,
+            Ok(DecoyWork::NotNeeded) | Err(_) => denied,
         }
     }
 
     /// Does the work of checking a proof if there is no secret to check it against.
     ///
     /// The remaining time of a store with app passwords, or of one that checks passwords itself, is
-    /// added to `owed`.
+    /// added to `delay`.
     fn spend_time(
         &self,
         asked: &Question<'_>,
         proof: &Proof,
-        owed: &mut Duration,
-    ) -> Result<Spent, Trouble> {
+        delay: &mut Duration,
+    ) -> Result<DecoyWork, Trouble> {
         let started = Instant::now();
-        let spent = self.check_decoy(asked, proof, owed)?;
+        let spent = self.check_decoy(asked, proof, delay)?;
         let mut serving = self.sources.iter().filter(|it| it.serves(asked.login));
-        if spent == Spent::OnCheck
+        if spent == DecoyWork::Done
             && let Some(source) = serving.find(|it| it.app_passwords)
         {
-            *owed += source.pace.owed(started.elapsed());
+            *delay += source.refusal_time.delay(started.elapsed());
         }
         Ok(spent)
     }
@@ -217,37 +220,42 @@ impl Chain {
     /// Does the work of checking a proof if there is no secret to check it against: that of the
     /// first store with a decoy. For a digest, that of the first store that can compare one.
     ///
-    /// The remaining time of a store that checks passwords itself is added to `owed`. An empty
+    /// The remaining time of a store that checks passwords itself is added to `delay`. An empty
     /// password costs no time if such a store would not check it either.
     fn check_decoy(
         &self,
         asked: &Question<'_>,
         proof: &Proof,
-        owed: &mut Duration,
-    ) -> Result<Spent, Trouble> {
+        delay: &mut Duration,
+    ) -> Result<DecoyWork, Trouble> {
         let by_password = matches!(proof, Proof::Password(_));
         let empty = matches!(proof, Proof::Password(password) if password.reveal().is_empty());
         let serving = self.sources.iter().filter(|it| it.serves(asked.login));
-        for Source { store, pace, .. } in serving {
+        for Source {
+            store,
+            refusal_time,
+            ..
+        } in serving
+        {
             match store.decoy(asked) {
                 Decoy::AskStore if by_password => {
                     if !empty {
                         let started = Instant::now();
                         store.spend_time(asked);
-                        *owed += pace.owed(started.elapsed());
+                        *delay += refusal_time.delay(started.elapsed());
                     }
-                    return Ok(Spent::OnCheck);
+                    return Ok(DecoyWork::Done);
                 }
                 Decoy::Secret(secret) if by_password || secret.can_check(proof) => {
-                    std::hint::black_box(self.fits(&secret, asked, proof)?);
-                    return Ok(Spent::OnCheck);
+                    std::hint::black_box(self.check_proof(&secret, asked, proof)?);
+                    return Ok(DecoyWork::Done);
                 }
                 Decoy::Nothing | Decoy::AskStore | Decoy::Secret(_) => {}
             }
         }
         Ok(match by_password {
-            true => Spent::OnCheck,
-            false => Spent::Nothing,
+            true => DecoyWork::Done,
+            false => DecoyWork::NotNeeded,
         })
     }
 
@@ -263,15 +271,15 @@ impl Chain {
 
 /// The work done for a proof without a secret to check it against.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Spent {
+enum DecoyWork {
     /// The work of a check.
-    OnCheck,
+    Done,
     /// None: a digest that could not have been compared for any user.
-    Nothing,
+    NotNeeded,
 }
 
 /// Why the right password is not valid for this login, network and time; `None` if it is.
-pub(super) fn unusable_now(credential: &Credential, asked: &Question<'_>) -> Option<Refusal> {
+pub(super) fn limit_violated(credential: &Credential, asked: &Question<'_>) -> Option<Refusal> {
     let now = SystemTime::now();
     if credential.expires.is_some_and(|end| end <= now) {
         Some(Refusal::PasswordExpired)
@@ -281,7 +289,7 @@ pub(super) fn unusable_now(credential: &Credential, asked: &Question<'_>) -> Opt
         .is_some_and(|protocols| !protocols.contains(&asked.protocol))
     {
         Some(Refusal::ProtocolNotAllowed)
-    } else if !may_come(credential.allow_nets.as_deref(), asked) {
+    } else if !network_allowed(credential.allow_nets.as_deref(), asked) {
         Some(Refusal::NetworkNotAllowed)
     } else {
         None
@@ -289,7 +297,7 @@ pub(super) fn unusable_now(credential: &Credential, asked: &Question<'_>) -> Opt
 }
 
 /// Whether the client comes from one of these networks; true without networks.
-pub(in crate::auth) fn may_come(networks: Option<&[Network]>, asked: &Question<'_>) -> bool {
+pub(in crate::auth) fn network_allowed(networks: Option<&[Network]>, asked: &Question<'_>) -> bool {
     networks.is_none_or(|networks| {
         asked
             .client

@@ -9,13 +9,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use super::prove::unusable_now;
+use super::prove::limit_violated;
 use super::*;
 use crate::login::Network;
 use crate::login::Protocol;
 use crate::nginx::request::Session;
-use crate::secret::{Answered, Secret, WeakSchemes};
-use crate::users::{Checked, Credential, Decoy};
+use crate::secret::{ChallengeResponse, Secret, WeakSchemes};
+use crate::users::{Credential, Decoy, PasswordCheck};
 
 /// What a store says.
 #[derive(Clone)]
@@ -53,12 +53,12 @@ impl UserStore for Fake {
         _: &Question<'_>,
         account: &mut Account,
         password: &Password,
-    ) -> Result<Checked, StoreError> {
+    ) -> Result<PasswordCheck, StoreError> {
         self.1.fetch_add(1, Ordering::SeqCst);
         account.host = Some("filled-in".to_owned());
         match &self.0 {
-            Says::Asks(right) if password.reveal() == right.as_bytes() => Ok(Checked::Right),
-            Says::Asks(_) => Ok(Checked::Wrong),
+            Says::Asks(right) if password.reveal() == right.as_bytes() => Ok(PasswordCheck::Right),
+            Says::Asks(_) => Ok(PasswordCheck::Wrong),
             _ => panic!("asked without need"),
         }
     }
@@ -80,7 +80,7 @@ fn source(says: Says, wrong: Then, trouble: Then) -> Source {
         domains: None,
         wrong,
         trouble,
-        pace: Pace::default(),
+        refusal_time: RefusalTime::default(),
         told: Arc::default(),
         app_passwords: false,
     }
@@ -122,12 +122,12 @@ fn down() -> Refusal {
 #[test]
 fn refusals_of_a_store_with_app_passwords_leave_as_late_as_those_of_other_users() {
     let login = Login::new(b"alice".to_vec()).unwrap();
-    let owed = |source: Source| {
+    let delay = |source: Source| {
         let chain = chain(vec![source]);
         let started = Instant::now();
         let asked = chain.authenticate(&question(&login), &proof("guess"), &mut |_| {});
-        let owed = asked.map_err(|denied| denied.owed).err().unwrap();
-        (owed, started.elapsed() + owed)
+        let delay = asked.map_err(|denied| denied.delay).err().unwrap();
+        (delay, started.elapsed() + delay)
     };
     let of = |says: &Says| source(says.clone(), Then::Stop, Then::Stop);
     for says in [
@@ -136,12 +136,12 @@ fn refusals_of_a_store_with_app_passwords_leave_as_late_as_those_of_other_users(
         Says::Stored(&[]),
         Says::Unknown,
     ] {
-        assert_eq!(owed(of(&says)).0, Duration::ZERO);
+        assert_eq!(delay(of(&says)).0, Duration::ZERO);
         let source = Source {
             app_passwords: true,
             ..of(&says)
         };
-        assert!(owed(source).1 >= Duration::from_millis(100));
+        assert!(delay(source).1 >= Duration::from_millis(100));
     }
 }
 
@@ -340,11 +340,11 @@ fn a_decoy_is_always_hashed() {
         ..question(&login)
     };
     assert_eq!(
-        chain.fits(&secret(stored[0]), &hurried, &proof("pw")),
+        chain.check_proof(&secret(stored[0]), &hurried, &proof("pw")),
         Ok(true)
     );
     let decoy = secret(stored[0]).into_decoy();
-    let hashed = chain.fits(&decoy, &hurried, &proof("pw"));
+    let hashed = chain.check_proof(&decoy, &hurried, &proof("pw"));
     assert_eq!(hashed, Err(Trouble::Busy));
 }
 

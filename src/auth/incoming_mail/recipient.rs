@@ -18,7 +18,7 @@ pub(crate) struct Recipient {
 
 /// Why a RCPT command names no acceptable recipient.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum NotUnderstood {
+pub(crate) enum BadRecipient {
     /// It is not a complete RCPT command.
     Command,
     /// Control bytes, or 8-bit bytes that are not UTF-8 (RFC 6531, 3.3).
@@ -40,7 +40,7 @@ pub(crate) enum NotUnderstood {
     Parameters,
 }
 
-impl NotUnderstood {
+impl BadRecipient {
     /// For the log.
     pub(crate) fn words(self) -> &'static str {
         match self {
@@ -59,22 +59,22 @@ impl NotUnderstood {
 
 impl Recipient {
     /// Reads a whole command line, without its line end.
-    pub(crate) fn parse(line: &[u8]) -> Result<Self, NotUnderstood> {
+    pub(crate) fn parse(line: &[u8]) -> Result<Self, BadRecipient> {
         if line.iter().any(u8::is_ascii_control) || str::from_utf8(line).is_err() {
-            return Err(NotUnderstood::Bytes);
+            return Err(BadRecipient::Bytes);
         }
-        let path = path(line).ok_or(NotUnderstood::Command)?;
+        let path = path(line).ok_or(BadRecipient::Command)?;
         match path.strip_prefix(b"<") {
-            Some(b">" | []) => Err(NotUnderstood::Empty),
+            Some(b">" | []) => Err(BadRecipient::Empty),
             Some(path) => {
                 if path.starts_with(b"@") {
-                    return Err(NotUnderstood::SourceRoute);
+                    return Err(BadRecipient::SourceRoute);
                 }
                 let (mailbox, rest) = Self::mailbox(path)?;
-                parameters(rest.strip_prefix(b">").ok_or(NotUnderstood::Domain)?)?;
+                parameters(rest.strip_prefix(b">").ok_or(BadRecipient::Domain)?)?;
                 Ok(mailbox)
             }
-            None if path.is_empty() => Err(NotUnderstood::Empty),
+            None if path.is_empty() => Err(BadRecipient::Empty),
             None => {
                 let (mailbox, rest) = Self::mailbox(path)?;
                 parameters(rest)?;
@@ -84,13 +84,13 @@ impl Recipient {
     }
 
     /// Local part, `@`, domain; and the rest after them.
-    fn mailbox(path: &[u8]) -> Result<(Self, &[u8]), NotUnderstood> {
+    fn mailbox(path: &[u8]) -> Result<(Self, &[u8]), BadRecipient> {
         let (local, rest) = match path.strip_prefix(b"\"") {
-            Some(quoted) => unquoted(quoted).ok_or(NotUnderstood::LocalPart)?,
+            Some(quoted) => unquoted(quoted).ok_or(BadRecipient::LocalPart)?,
             None => {
                 let (local, rest) = run(path, |byte| is_atext(byte) || byte == b'.');
                 if !is_dotted(local) {
-                    return Err(NotUnderstood::LocalPart);
+                    return Err(BadRecipient::LocalPart);
                 }
                 (local.to_vec(), rest)
             }
@@ -102,22 +102,22 @@ impl Recipient {
             };
             return match recipient.is_postmaster_of_all() {
                 true => Ok((recipient, rest)),
-                false => Err(NotUnderstood::Domain),
+                false => Err(BadRecipient::Domain),
             };
         };
         let (domain, rest) = run(rest, |byte| {
             byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | 0x80..)
         });
         if !is_dotted(domain) {
-            return Err(NotUnderstood::Domain);
+            return Err(BadRecipient::Domain);
         }
         if local.iter().any(|byte| b"%!@:<>,".contains(byte)) {
-            return Err(NotUnderstood::Routing);
+            return Err(BadRecipient::Routing);
         }
         let local_bytes = local.len();
         let address = [local.as_slice(), b"@", domain].concat();
         if address.len() > MAX_LOGIN_BYTES {
-            return Err(NotUnderstood::TooLong);
+            return Err(BadRecipient::TooLong);
         }
         let recipient = Self {
             address,
@@ -180,8 +180,8 @@ fn unquoted(text: &[u8]) -> Option<(Vec<u8>, &[u8])> {
 
 /// Empty, or blanks before each `KEYWORD` or `KEYWORD=value` (RFC 5321, 4.1.2). Angle brackets
 /// could look like another path.
-fn parameters(mut rest: &[u8]) -> Result<(), NotUnderstood> {
-    let bad = NotUnderstood::Parameters;
+fn parameters(mut rest: &[u8]) -> Result<(), BadRecipient> {
+    let bad = BadRecipient::Parameters;
     while !rest.is_empty() {
         let (blanks, after) = run(rest, |byte| byte == b' ');
         if blanks.is_empty() {
@@ -279,7 +279,7 @@ mod tests {
 
     #[test]
     fn what_can_be_read_in_two_ways_is_not_understood() {
-        use NotUnderstood::*;
+        use BadRecipient::*;
         let long = [b"RCPT TO:<".as_slice(), &[b'a'; 250], b"@example.com>"].concat();
         for (line, why) in [
             (&b""[..], Command),

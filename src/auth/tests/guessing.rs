@@ -1,12 +1,12 @@
 //! What counts as a guess, and of whom.
 
 use super::*;
-use crate::throttle::{Counting, Place, Settings, Spans};
+use crate::throttle::{CountingMode, Settings, Spans, StateLocation};
 
 fn throttled(gate: Gate) -> Gate {
     let hour = Duration::from_secs(3600);
     let settings = Settings {
-        place: Place::Memory,
+        place: StateLocation::Memory,
         go_on: true,
         timeout: Duration::from_millis(300),
         free: 0,
@@ -23,7 +23,7 @@ fn throttled(gate: Gate) -> Gate {
         wait_after_digests: true,
     };
     Gate {
-        throttle: Some(Throttle::open(&settings, Counting::ForLong, None)),
+        throttle: Some(Throttle::open(&settings, CountingMode::Server, None)),
         ..gate
     }
 }
@@ -46,7 +46,7 @@ fn counted(gate: &Gate) -> Vec<String> {
 }
 
 fn digest() -> Proof {
-    Proof::Apop(Answered::new(b"<1.2@x>", &[b'0'; 32]).unwrap())
+    Proof::Apop(ChallengeResponse::new(b"<1.2@x>", &[b'0'; 32]).unwrap())
 }
 
 #[test]
@@ -168,8 +168,8 @@ fn what_is_owed_is_held_back_with_counts_and_without() {
             _: &Question<'_>,
             _: &mut Account,
             _: &Password,
-        ) -> Result<crate::users::Checked, StoreError> {
-            Ok(crate::users::Checked::Wrong)
+        ) -> Result<crate::users::PasswordCheck, StoreError> {
+            Ok(crate::users::PasswordCheck::Wrong)
         }
     }
     let asking = || {
@@ -182,7 +182,7 @@ fn what_is_owed_is_held_back_with_counts_and_without() {
             domains: None,
             wrong: Then::Stop,
             trouble: Then::Stop,
-            pace: Pace::default(),
+            refusal_time: RefusalTime::default(),
             told: Arc::default(),
             app_passwords: false,
         };

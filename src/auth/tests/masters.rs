@@ -146,7 +146,7 @@ fn the_networks_of_the_user_do_not_bind_a_master() {
 #[test]
 fn only_a_password_makes_a_master() {
     let gate = mastered(vec![("bob", clear("m4ster"))], None);
-    let digest = Answered::new(b"<1.2@x>", &[b'0'; 32]).unwrap();
+    let digest = ChallengeResponse::new(b"<1.2@x>", &[b'0'; 32]).unwrap();
     let request = request("bob*boss", Proof::Apop(digest));
     // An unknown login: the store has nothing to compare a digest with.
     assert_eq!(sent(&gate, &request), Err(Refusal::DigestNotPossible));

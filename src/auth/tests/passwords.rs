@@ -19,14 +19,14 @@ fn no_mail() -> MailRequest<'static> {
 fn cram_md5() -> Proof {
     let challenge = b"<1896.697170952@postoffice.reston.mci.net>";
     let digest = b"b913a602c7eda7a495b4e6e7334d3890";
-    Proof::CramMd5(Answered::new(challenge, digest).unwrap())
+    Proof::CramMd5(ChallengeResponse::new(challenge, digest).unwrap())
 }
 
 /// RFC 1939, 7.
 fn apop() -> Proof {
     let challenge = b"<1896.697170952@dbc.mtview.ca.us>";
     let digest = b"c4c9334bac560ecc979e58001b3e22fb";
-    Proof::Apop(Answered::new(challenge, digest).unwrap())
+    Proof::Apop(ChallengeResponse::new(challenge, digest).unwrap())
 }
 
 const TLS: Tls<'static> = Tls {
@@ -225,11 +225,11 @@ fn each_step_is_told_in_its_order() {
     };
     assert_eq!(
         steps(plain("Alice", "pw")),
-        "Renamed FoundIn FitsPassword Proven Admitted Routed"
+        "Renamed Found PasswordMatches Proven Permitted Routed"
     );
-    assert_eq!(steps(plain("alice", "x")), "FoundIn Wrong");
-    assert_eq!(steps(plain("bob", "x")), "NotIn");
-    assert_eq!(steps(plain("down", "x")), "InTrouble");
+    assert_eq!(steps(plain("alice", "x")), "Found Refused");
+    assert_eq!(steps(plain("bob", "x")), "NotFound");
+    assert_eq!(steps(plain("down", "x")), "CannotAnswer");
 }
 
 #[test]
@@ -318,10 +318,10 @@ fn a_blank_around_a_login_is_refused_for_smtp_or_dropped() {
         gate.logins.trim = trim;
         let mut request = plain(login, "own");
         request.connection.protocol = protocol;
-        let said = sent(&gate, &request);
+        let outcome = sent(&gate, &request);
         match accepted {
-            true => assert!(said.is_ok(), "{trim} {login:?}: {said:?}"),
-            false => assert_eq!(said, Err(Refusal::BadLogin)),
+            true => assert!(outcome.is_ok(), "{trim} {login:?}: {outcome:?}"),
+            false => assert_eq!(outcome, Err(Refusal::BadLogin)),
         }
     }
 }

@@ -20,7 +20,7 @@ pub struct Rules {
 
 /// The authority behind the claims.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Source {
+pub(super) enum ClaimsSource {
     /// A signature alone: the claims must contain an expiry and an audience.
     Signature,
     /// The service that issued the token and confirms that it is valid now.
@@ -33,12 +33,12 @@ impl Rules {
     pub(super) fn login<'a>(
         &self,
         claims: &'a Map<String, Value>,
-        source: Source,
+        source: ClaimsSource,
         now: f64,
     ) -> Result<&'a str, &'static str> {
         match (date(claims, "exp")?, source) {
             (Some(end), _) if now >= end + LEEWAY => return Err("it has expired"),
-            (None, Source::Signature) => return Err("it does not say when it expires"),
+            (None, ClaimsSource::Signature) => return Err("it does not say when it expires"),
             _ => {}
         }
         if date(claims, "nbf")?.is_some_and(|start| now + LEEWAY < start) {
@@ -54,7 +54,7 @@ impl Rules {
             (Some(_), _, _) => return Err("it is meant for somebody else"),
             // "If the principal processing the claim does not identify itself with a value in the
             // "aud" claim when this claim is present, then the JWT MUST be rejected" (4.1.3).
-            (None, Some(_), Source::Signature) => {
+            (None, Some(_), ClaimsSource::Signature) => {
                 return Err("it is meant for somebody, and no audience is configured");
             }
             (None, _, _) => {}
@@ -153,7 +153,7 @@ mod tests {
             json!({"email_verified": true}),
             json!({"email_verified": "true"}),
         ] {
-            for source in [Source::Signature, Source::Introspection] {
+            for source in [ClaimsSource::Signature, ClaimsSource::Introspection] {
                 let claims = claims(changes.clone());
                 let login = rules().login(&claims, source, NOW);
                 assert_eq!(login, Ok("alice@example.com"), "{changes}");
@@ -211,7 +211,7 @@ mod tests {
                 "its e-mail address is not verified",
             ),
         ] {
-            for source in [Source::Signature, Source::Introspection] {
+            for source in [ClaimsSource::Signature, ClaimsSource::Introspection] {
                 let claims = claims(changes.clone());
                 assert_eq!(rules().login(&claims, source, NOW), Err(why), "{changes}");
             }
@@ -225,22 +225,28 @@ mod tests {
             rules.login(&claims, source, NOW).map(|_| ())
         };
         let endless = || json!({"exp": null});
-        assert_eq!(ask(&rules(), endless(), Source::Introspection), Ok(()));
         assert_eq!(
-            ask(&rules(), endless(), Source::Signature),
+            ask(&rules(), endless(), ClaimsSource::Introspection),
+            Ok(())
+        );
+        assert_eq!(
+            ask(&rules(), endless(), ClaimsSource::Signature),
             Err("it does not say when it expires")
         );
         let anybody = Rules {
             audience: None,
             ..rules()
         };
-        assert_eq!(ask(&anybody, json!({}), Source::Introspection), Ok(()));
         assert_eq!(
-            ask(&anybody, json!({"aud": null}), Source::Signature),
+            ask(&anybody, json!({}), ClaimsSource::Introspection),
             Ok(())
         );
         assert_eq!(
-            ask(&anybody, json!({}), Source::Signature),
+            ask(&anybody, json!({"aud": null}), ClaimsSource::Signature),
+            Ok(())
+        );
+        assert_eq!(
+            ask(&anybody, json!({}), ClaimsSource::Signature),
             Err("it is meant for somebody, and no audience is configured")
         );
     }

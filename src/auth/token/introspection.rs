@@ -95,23 +95,24 @@ impl Introspection {
         &self,
         token: &Token,
         deadline: Instant,
-    ) -> Result<Option<Map<String, Value>>, Unsaid> {
+    ) -> Result<Option<Map<String, Value>>, IntrospectionError> {
         let (deadline, life) = deadlines(deadline, self.timeout);
         let attempt = self.own.as_ref().map(OwnLogin::attempt).transpose();
-        let attempt = attempt
-            .map_err(|closed| Unsaid::OfAny(format!("introspection: client-id: {closed}")))?;
+        let attempt = attempt.map_err(|closed| {
+            IntrospectionError::AnyToken(format!("introspection: client-id: {closed}"))
+        })?;
         let mut form = Zeroizing::new(b"token_type_hint=access_token&token=".to_vec());
         encode(token.reveal(), &mut form);
         let told = self.ask(&self.agent, &form, deadline);
         // The service may have closed the connection. Asking twice does no harm.
         let told = match told {
-            Err(Failed::Connection(_)) if deadline > Instant::now() + LEAST => {
+            Err(RequestError::Connection(_)) if deadline > Instant::now() + LEAST => {
                 self.ask(&self.fresh, &form, deadline)
             }
             told => told,
         };
         let (refused, taken_again) = match (&told, attempt) {
-            (Err(Failed::Denied(what)), Some(attempt)) => {
+            (Err(RequestError::ClientRefused(what)), Some(attempt)) => {
                 (attempt.refused(what.as_str()).then_some(what), false)
             }
             (Ok(_), Some(attempt)) => (None, attempt.accepted()),
@@ -127,13 +128,15 @@ impl Introspection {
             log::warn!("introspection: client-id is taken again");
         }
         let mut claims = told.map_err(|failed| match failed {
-            Failed::Slow if self.is_alive(life) => Unsaid::OfThis(failed.to_string()),
-            _ => Unsaid::OfAny(failed.to_string()),
+            RequestError::Slow if self.is_alive(life) => {
+                IntrospectionError::ThisToken(failed.to_string())
+            }
+            _ => IntrospectionError::AnyToken(failed.to_string()),
         })?;
         match claims.remove("active") {
             Some(Value::Bool(true)) => Ok(Some(claims)),
             Some(Value::Bool(false)) => Ok(None),
-            _ => Err(Unsaid::OfAny(
+            _ => Err(IntrospectionError::AnyToken(
                 "introspection: the answer does not say whether the token is active".into(),
             )),
         }
@@ -142,7 +145,10 @@ impl Introspection {
     /// Checks that the service answers, without a token.
     fn is_alive(&self, deadline: Instant) -> bool {
         let told = self.ask(&self.fresh, b"token_type_hint=access_token", deadline);
-        matches!(told, Ok(_) | Err(Failed::Answer(_) | Failed::Denied(_)))
+        matches!(
+            told,
+            Ok(_) | Err(RequestError::Answer(_) | RequestError::ClientRefused(_))
+        )
     }
 
     fn ask(
@@ -150,7 +156,7 @@ impl Introspection {
         agent: &Agent,
         form: &[u8],
         deadline: Instant,
-    ) -> Result<Map<String, Value>, Failed> {
+    ) -> Result<Map<String, Value>, RequestError> {
         let left = deadline.saturating_duration_since(Instant::now());
         let mut request = agent
             .post(&self.url)
@@ -174,18 +180,18 @@ impl Introspection {
             let error = body.ok().and_then(|body| named_error(&body));
             return Err(match (status, error.as_deref()) {
                 // The problem may still be the token alone (RFC 6750, 3.1).
-                (401, Some("invalid_token")) => Failed::Answer(what),
+                (401, Some("invalid_token")) => RequestError::Answer(what),
                 // RFC 7662, 2.3; RFC 6749, 5.2.
                 (401, _) | (400 | 403, Some("invalid_client" | "unauthorized_client")) => {
-                    Failed::Denied(what)
+                    RequestError::ClientRefused(what)
                 }
-                _ => Failed::Answer(what),
+                _ => RequestError::Answer(what),
             });
         }
         let body = body?;
         // serde's error would quote the answer.
         serde_json::from_slice(&body)
-            .map_err(|_| Failed::Answer("its answer is no JSON object".to_owned()))
+            .map_err(|_| RequestError::Answer("its answer is no JSON object".to_owned()))
     }
 }
 
@@ -197,23 +203,23 @@ fn named_error(body: &[u8]) -> Option<String> {
 
 /// Why the service could not answer.
 #[derive(Debug)]
-pub(super) enum Unsaid {
+pub(super) enum IntrospectionError {
     /// It answers other requests, and is slow for this token.
-    OfThis(String),
+    ThisToken(String),
     /// It cannot be reached or used.
-    OfAny(String),
+    AnyToken(String),
 }
 
-impl Unsaid {
-    pub(super) fn into_words(self) -> String {
+impl IntrospectionError {
+    pub(super) fn into_message(self) -> String {
         match self {
-            Self::OfThis(what) | Self::OfAny(what) => what,
+            Self::ThisToken(what) | Self::AnyToken(what) => what,
         }
     }
 }
 
 /// Why there are no claims.
-enum Failed {
+enum RequestError {
     /// There was no answer in time.
     Slow,
     /// The connection broke, or there was none.
@@ -221,21 +227,21 @@ enum Failed {
     /// The answer cannot be used.
     Answer(String),
     /// It rejects our client name or secret.
-    Denied(String),
+    ClientRefused(String),
 }
 
-impl fmt::Display for Failed {
+impl fmt::Display for RequestError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Slow => f.write_str("introspection: it takes too long"),
-            Self::Connection(what) | Self::Answer(what) | Self::Denied(what) => {
+            Self::Connection(what) | Self::Answer(what) | Self::ClientRefused(what) => {
                 write!(f, "introspection: {what}")
             }
         }
     }
 }
 
-impl From<ureq::Error> for Failed {
+impl From<ureq::Error> for RequestError {
     fn from(error: ureq::Error) -> Self {
         match error {
             ureq::Error::Timeout(_) => Self::Slow,

@@ -93,8 +93,8 @@ impl KeySet {
             let id = jwk.kid.clone();
             match jwk.key() {
                 Ok(key) => keys.push(key),
-                Err(Unusable::PassedOver(reason)) => why = reason.to_owned(),
-                Err(Unusable::Broken(reason)) => {
+                Err(SkippedKey::OtherUse(reason)) => why = reason.to_owned(),
+                Err(SkippedKey::Broken(reason)) => {
                     let which = id.map_or_else(String::new, |id| {
                         let name: String = id.chars().take(MAX_NAME_CHARS).collect();
                         format!(" (kid {name:?})")
@@ -138,7 +138,7 @@ impl KeySet {
         let mut fitting = self
             .keys
             .iter()
-            .filter(|key| key.fits(&header, algorithm))
+            .filter(|key| key.suits(&header, algorithm))
             .peekable();
         if fitting.peek().is_none() {
             return Err("it is signed with a key that is not known");
@@ -168,7 +168,7 @@ impl PublicKey {
 }
 
 impl Key {
-    fn fits(&self, header: &Header, algorithm: Algorithm) -> bool {
+    fn suits(&self, header: &Header, algorithm: Algorithm) -> bool {
         let named = header.kid.is_none() || header.kid == self.id;
         let only = self.only.as_ref().is_none_or(|only| *only == header.alg);
         named && only && self.algorithms.contains(&algorithm)
@@ -178,15 +178,15 @@ impl Key {
 impl Jwk {
     /// Reads a key. The kind of the key, not the token's header, decides which algorithms are
     /// allowed.
-    fn key(self) -> Result<Key, Unusable> {
+    fn key(self) -> Result<Key, SkippedKey> {
         use Algorithm::*;
         let verifies = |ops: &Vec<String>| ops.iter().any(|op| op == "verify");
         if self.usage.as_deref().is_some_and(|usage| usage != "sig")
             || !self.key_ops.as_ref().is_none_or(verifies)
         {
-            return Err(Unusable::PassedOver("a key is not for signatures"));
+            return Err(SkippedKey::OtherUse("a key is not for signatures"));
         }
-        let damaged = Unusable::Broken("a number of it is missing, or is not base64url");
+        let damaged = SkippedKey::Broken("a number of it is missing, or is not base64url");
         let bytes = |text: &Option<String>| {
             let text = text.as_ref().ok_or(damaged)?;
             URL_SAFE_NO_PAD.decode(text).map_err(|_| damaged)
@@ -194,7 +194,7 @@ impl Jwk {
         let coordinate = |text: &Option<String>, length| {
             let fits = bytes(text)?.len() == length;
             fits.then(|| text.clone().unwrap_or_default())
-                .ok_or(Unusable::Broken(
+                .ok_or(SkippedKey::Broken(
                     "a coordinate has another length than its curve",
                 ))
         };
@@ -204,14 +204,14 @@ impl Jwk {
             // Whether a point is on its curve is checked with each signature.
             match crypto::verify("", b"", &key, algorithm) {
                 Ok(_) => Ok(PublicKey::Library(key)),
-                Err(_) => Err(Unusable::Broken(NOT_ON_CURVE)),
+                Err(_) => Err(SkippedKey::Broken(NOT_ON_CURVE)),
             }
         };
         let (key, algorithms): (_, &'static [Algorithm]) =
             match (self.kty.as_str(), self.crv.as_deref()) {
                 ("RSA", _) => {
                     let (n, e) = (bytes(&self.n)?, bytes(&self.e)?);
-                    rsa(&n, &e).map_err(Unusable::Broken)?;
+                    rsa(&n, &e).map_err(SkippedKey::Broken)?;
                     let key = PublicKey::Library(DecodingKey::from_rsa_raw_components(&n, &e));
                     (key, &[RS256, RS384, RS512, PS256, PS384, PS512])
                 }
@@ -219,17 +219,17 @@ impl Jwk {
                 ("EC", Some("P-384")) => (curve(48, ES384)?, &[ES384]),
                 ("OKP", Some("Ed25519")) => {
                     coordinate(&self.x, 32)?;
-                    let key = ed25519(&bytes(&self.x)?).map_err(Unusable::Broken)?;
+                    let key = ed25519(&bytes(&self.x)?).map_err(SkippedKey::Broken)?;
                     (PublicKey::Ed25519(key), &[EdDSA])
                 }
                 // Every holder of a symmetric key could have made the token.
-                ("oct", _) => return Err(Unusable::PassedOver("a key is a shared secret")),
-                _ => return Err(Unusable::PassedOver("a key is of another kind")),
+                ("oct", _) => return Err(SkippedKey::OtherUse("a key is a shared secret")),
+                _ => return Err(SkippedKey::OtherUse("a key is of another kind")),
             };
         if let Some(name) = &self.alg
             && !algorithm(name).is_some_and(|named| algorithms.contains(&named))
         {
-            return Err(Unusable::Broken("its alg is none of a key of this kind"));
+            return Err(SkippedKey::Broken("its alg is none of a key of this kind"));
         }
         Ok(Key {
             id: self.kid,
@@ -254,9 +254,9 @@ fn ed25519(point: &[u8]) -> Result<VerifyingKey, &'static str> {
 
 /// Why a key is skipped.
 #[derive(Clone, Copy)]
-enum Unusable {
+enum SkippedKey {
     /// It is for another use.
-    PassedOver(&'static str),
+    OtherUse(&'static str),
     /// It is for signatures, but would accept no signature of its owner, or that of an attacker.
     Broken(&'static str),
 }

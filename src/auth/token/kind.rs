@@ -3,7 +3,7 @@
 
 use serde_json::{Map, Value};
 
-use super::claims::Source;
+use super::claims::ClaimsSource;
 
 /// The claims in which issuers name the kind. `token_type` is that of RFC 7662, and of Keycloak for
 /// refresh tokens too; `token_use` is that of Ory Hydra and Amazon Cognito; `typ` is that of
@@ -32,7 +32,7 @@ const FOREIGN: [&str; 4] = ["at_hash", "c_hash", "s_hash", "events"];
 /// `typed`: the header of the signed token calls it an access token (RFC 9068, 2.1).
 pub(super) fn check(
     claims: &Map<String, Value>,
-    source: Source,
+    source: ClaimsSource,
     typed: bool,
 ) -> Result<(), &'static str> {
     // A sender-constrained token is useless to a thief elsewhere; here it cannot be checked that
@@ -54,7 +54,7 @@ pub(super) fn check(
             return Err("it is a token of another kind");
         }
     }
-    if source == Source::Introspection {
+    if source == ClaimsSource::Introspection {
         // The service knows its tokens; some services add claims about the user.
         return Ok(());
     }
@@ -78,7 +78,7 @@ mod tests {
     const BOUND: Result<(), &str> = Err("it is bound to a key, and is no bearer token");
     const OTHER: Result<(), &str> = Err("it is a token of another kind");
 
-    fn kind(claims: &Value, source: Source, typed: bool) -> Result<(), &'static str> {
+    fn kind(claims: &Value, source: ClaimsSource, typed: bool) -> Result<(), &'static str> {
         check(claims.as_object().unwrap(), source, typed)
     }
 
@@ -96,7 +96,7 @@ mod tests {
             json!(null),
         ] {
             let claims = json!({"cnf": bound, "token_type": "Bearer", "typ": "Bearer"});
-            for source in [Source::Signature, Source::Introspection] {
+            for source in [ClaimsSource::Signature, ClaimsSource::Introspection] {
                 assert_eq!(kind(&claims, source, true), BOUND, "{claims}");
             }
         }
@@ -153,14 +153,18 @@ mod tests {
             (json!({"at_hash": "h", "typ": "Bearer"}), OTHER, Ok(())),
             (json!({"events": {}}), OTHER, Ok(())),
         ] {
-            assert_eq!(kind(&claims, Source::Signature, false), signed, "{claims}");
             assert_eq!(
-                kind(&claims, Source::Introspection, false),
+                kind(&claims, ClaimsSource::Signature, false),
+                signed,
+                "{claims}"
+            );
+            assert_eq!(
+                kind(&claims, ClaimsSource::Introspection, false),
                 told,
                 "{claims}"
             );
         }
         let nonce = json!({"nonce": "n"});
-        assert_eq!(kind(&nonce, Source::Signature, true), Ok(()));
+        assert_eq!(kind(&nonce, ClaimsSource::Signature, true), Ok(()));
     }
 }

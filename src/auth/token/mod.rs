@@ -26,8 +26,8 @@ mod kind;
 pub use claims::Rules;
 pub use introspection::Settings as IntrospectionSettings;
 
-use claims::Source;
-use introspection::{Introspection, Unsaid};
+use claims::ClaimsSource;
+use introspection::{Introspection, IntrospectionError};
 use keys::KeySet;
 
 /// The most bytes of a JWKS file.
@@ -51,16 +51,16 @@ pub struct Settings {
 pub struct Tokens {
     rules: Rules,
     keys: Option<KeySet>,
-    introspection: Option<Service>,
+    introspection: Option<BoundedIntrospection>,
 }
 
 /// The introspection service.
-struct Service {
+struct BoundedIntrospection {
     introspection: Introspection,
     breaker: CircuitBreaker,
 }
 
-impl Service {
+impl BoundedIntrospection {
     /// Asks the service about a token, unless too many questions wait.
     fn ask(
         &self,
@@ -75,10 +75,10 @@ impl Service {
         match &told {
             // A service that is slow for some tokens does not hang: otherwise a client with such
             // tokens would block all others.
-            Ok(_) | Err(Unsaid::OfThis(_)) => asking.answered(),
-            Err(Unsaid::OfAny(_)) => asking.unanswered(),
+            Ok(_) | Err(IntrospectionError::ThisToken(_)) => asking.answered(),
+            Err(IntrospectionError::AnyToken(_)) => asking.unanswered(),
         }
-        told.map_err(Unsaid::into_words)
+        told.map_err(IntrospectionError::into_message)
     }
 }
 
@@ -99,10 +99,13 @@ impl Tokens {
             let bytes = read.map_err(|problem| problem.to_string())?.bytes;
             KeySet::parse(&bytes).map_err(|error| format!("{}: {error}", path.display()))
         });
-        let introspection = settings.introspection.as_ref().map(|settings| Service {
-            introspection: Introspection::new(settings),
-            breaker: CircuitBreaker::new("introspection".to_owned(), max_questions),
-        });
+        let introspection = settings
+            .introspection
+            .as_ref()
+            .map(|settings| BoundedIntrospection {
+                introspection: Introspection::new(settings),
+                breaker: CircuitBreaker::new("introspection".to_owned(), max_questions),
+            });
         if let (Some(service), Lifetime::Server) = (&introspection, lifetime) {
             let loaded = service.introspection.load_certificates();
             loaded.map_err(fault("ca-file"))?;
@@ -130,7 +133,7 @@ impl Tokens {
         match service.introspection.claims(&nobodys, deadline) {
             Ok(None) => Vec::new(),
             Ok(Some(_)) => vec!["introspection: a token that nobody issued is active".to_owned()],
-            Err(unsaid) => vec![unsaid.into_words()],
+            Err(unsaid) => vec![unsaid.into_message()],
         }
     }
 
@@ -148,12 +151,12 @@ impl Tokens {
         let (claims, source, typed) = match (&self.keys, &self.introspection) {
             (Some(keys), _) if signed => {
                 let (claims, typed) = keys.claims(token.reveal()).map_err(Refusal::BadToken)?;
-                (claims, Source::Signature, typed)
+                (claims, ClaimsSource::Signature, typed)
             }
             (_, Some(service)) => {
                 let told = service.ask(token, asked).map_err(Trouble::Tokens)?;
                 let claims = told.ok_or(Refusal::BadToken("it is not active"))?;
-                (claims, Source::Introspection, false)
+                (claims, ClaimsSource::Introspection, false)
             }
             (_, None) => return Err(Refusal::BadToken("it is no signed token")),
         };

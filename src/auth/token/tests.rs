@@ -49,9 +49,9 @@ fn with_header(header: Value) -> String {
 fn signatures_of_every_kind_of_key() {
     let is_root = "http://example.com/is_root";
     for [key, token] in [RSA, EC] {
-        let said = claims(&[key.to_owned()], token).unwrap();
+        let outcome = claims(&[key.to_owned()], token).unwrap();
         assert_eq!(
-            said,
+            outcome,
             json!({"iss": "joe", "exp": 1_300_819_380, is_root: true})
         );
     }
@@ -174,8 +174,8 @@ fn a_public_key_is_not_taken_for_a_shared_secret() {
             &jsonwebtoken::EncodingKey::from_secret(&secret),
         )
         .unwrap();
-        let said = claims(&[RSA[0].to_owned()], &token);
-        assert_eq!(said, Err("its algorithm is not taken"));
+        let outcome = claims(&[RSA[0].to_owned()], &token);
+        assert_eq!(outcome, Err("its algorithm is not taken"));
     }
     let oct = r#"{"keys":[{"kty":"oct","k":"c2VjcmV0"}]}"#;
     let refused = KeySet::parse(oct.as_bytes()).err().unwrap();
@@ -372,8 +372,8 @@ fn nobody_signs_for_a_key_of_small_order() {
     let header = URL_SAFE_NO_PAD.encode(json!({"alg": "EdDSA"}).to_string());
     let body = URL_SAFE_NO_PAD.encode(json!({"email": "a@b"}).to_string());
     let token = format!("{header}.{body}.{neutral}");
-    let said = claims(&[ED.to_owned()], &token);
-    assert_eq!(said, Err("its signature is wrong"));
+    let outcome = claims(&[ED.to_owned()], &token);
+    assert_eq!(outcome, Err("its signature is wrong"));
 }
 
 fn parts(token: &str) -> [&str; 3] {

@@ -14,7 +14,7 @@ use crate::config::checker::Checker;
 #[cfg(feature = "servers")]
 use crate::net::tls::CaFile;
 #[cfg(feature = "servers")]
-use crate::secret::{Accepted, WeakSchemes};
+use crate::secret::{AcceptedHashes, WeakSchemes};
 use crate::secret::{Secret, SecretError};
 
 /// Which stored passwords are accepted.
@@ -119,8 +119,8 @@ impl Checker<'_> {
 impl Checker<'_> {
     /// Which stored secrets are accepted.
     #[cfg(feature = "servers")]
-    pub(super) fn accepted(&self, users: &Users) -> Accepted {
-        Accepted {
+    pub(super) fn accepted(&self, users: &Users) -> AcceptedHashes {
+        AcceptedHashes {
             weak: match users.secrets.allow_weak() {
                 true => WeakSchemes::Allowed,
                 false => WeakSchemes::Refused,

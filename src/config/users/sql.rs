@@ -10,7 +10,7 @@ use {
     crate::config::checker::Checker,
     crate::sys::trusted_file::{Secrecy, read_trusted, warnings_of_secret},
     crate::users::placeholder::Placeholder,
-    crate::users::sql::row::Reading,
+    crate::users::sql::row::SecretRules,
     crate::users::sql::server::{Address, DatabasePassword, Server, Tls},
     crate::users::sql::server_key::ServerKey,
     crate::users::sql::statement::{Dialect, Statement},
@@ -67,7 +67,7 @@ impl Checker<'_> {
             kind: kind?,
             query: query?,
             app_passwords,
-            reading: Reading {
+            reading: SecretRules {
                 accepted: self.accepted(users),
                 default_scheme,
             },

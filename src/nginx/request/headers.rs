@@ -10,7 +10,7 @@ use crate::front::params::Params;
 use crate::login::relayed::Value;
 use crate::net::percent;
 use crate::nginx::refusal::Refusal;
-use crate::secret::{Answered, Password, Proof, Token};
+use crate::secret::{ChallengeResponse, Password, Proof, Token};
 
 /// The headers that nginx sends.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -292,7 +292,7 @@ impl<'a> Headers<'a> {
         };
         let answered = || {
             let challenge = self.get(Header::AuthSalt).unwrap_or_default();
-            Ok::<_, Refusal>(Answered::new(challenge, &Zeroizing::new(pass()?))?)
+            Ok::<_, Refusal>(ChallengeResponse::new(challenge, &Zeroizing::new(pass()?))?)
         };
         Ok(Some(match self.method().ok_or(Refusal::UnknownMethod)? {
             Method::Plain => Proof::Password(Password::new(pass()?)?),

@@ -47,7 +47,7 @@ const NAMES: [&str; 40] = [
 ];
 
 fn is_locked(text: &str) -> bool {
-    let accepted = [WeakSchemes::Allowed, WeakSchemes::Refused].map(Accepted::from);
+    let accepted = [WeakSchemes::Allowed, WeakSchemes::Refused].map(AcceptedHashes::from);
     let read = accepted.map(|accepted| Secret::parse(text.as_bytes(), accepted));
     let locked = matches!(&read[0], Ok(None));
     assert_eq!(matches!(&read[1], Ok(None)), locked, "{text}");

@@ -105,9 +105,12 @@ impl FolderLoader {
         let mut due = Vec::new();
         let mut state = self.state();
         let State { files, ignored, .. } = &mut *state;
-        if listing.odd != *ignored {
-            listing.odd.iter().for_each(|name| log::warn!("{name}"));
-            *ignored = listing.odd;
+        if listing.unusable_names != *ignored {
+            listing
+                .unusable_names
+                .iter()
+                .for_each(|name| log::warn!("{name}"));
+            *ignored = listing.unusable_names;
         }
         for (domain, file) in &mut *files {
             if listing.files.contains_key(domain) {

@@ -7,7 +7,7 @@ use super::{Inner, KEPT};
 use crate::service::open::unknown_hosts;
 use crate::sys::Lifetime;
 use crate::sys::problem::Problem;
-use crate::users::file::{FileStore, Reading, UsersFile};
+use crate::users::file::{FileContents, FileStore, UsersFile};
 
 /// The text in the log about app passwords that are not used. The new ones may be meant to lock a
 /// user out, but so may the new users, which do not wait for them.
@@ -54,7 +54,7 @@ impl Inner {
             return None;
         }
         let settings = users.file.settings();
-        let mut reading = Reading::of(settings, Lifetime::Server);
+        let mut reading = FileContents::of(settings, Lifetime::Server);
         let read = reading.files.iter();
         let read = read.filter_map(|(path, version)| Some((&**path, version.as_ref()?)));
         if !run.is_wanted() || !run.match_last_check(read) {

@@ -17,8 +17,8 @@ const MAX_SERVERS: usize = 16;
 
 /// The schemes with the topology that each means, and whether the connections are encrypted.
 pub(super) const SCHEMES: [(&str, Form, bool); 6] = [
-    ("redis", Form::One, false),
-    ("rediss", Form::One, true),
+    ("redis", Form::Single, false),
+    ("rediss", Form::Single, true),
     ("redis-sentinel", Form::Sentinels, false),
     ("rediss-sentinel", Form::Sentinels, true),
     ("redis-cluster", Form::Cluster, false),
@@ -30,7 +30,7 @@ const UNIX: &str = "redis+unix:";
 /// The topology that a scheme means.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Form {
-    One,
+    Single,
     Sentinels,
     Cluster,
 }
@@ -57,7 +57,7 @@ impl Address {
     pub fn parse(text: &str) -> Result<Self, String> {
         if let Some(path) = text.strip_prefix(UNIX).filter(|path| !path.is_empty()) {
             return Ok(Self {
-                kind: Kind::One,
+                kind: Kind::Single,
                 endpoints: vec![Endpoint::Unix(path.into(), None)],
                 tls: false,
                 database: 0,
@@ -83,7 +83,7 @@ impl Address {
         }
         let path = url.behind.strip_prefix('/').unwrap_or(url.behind);
         let (kind, number, port) = match form {
-            Form::One => (Kind::One, path, PORT),
+            Form::Single => (Kind::Single, path, PORT),
             Form::Cluster => (Kind::Cluster, path, PORT),
             Form::Sentinels => {
                 let (service, number) = path.split_once('/').unwrap_or((path, ""));
@@ -100,7 +100,7 @@ impl Address {
             return Err("names a database, but a cluster has database 0 only".to_owned());
         }
         let named: Vec<_> = match form {
-            Form::One => vec![url.host_port],
+            Form::Single => vec![url.host_port],
             Form::Sentinels | Form::Cluster => url.host_port.split(',').collect(),
         };
         if named.len() > MAX_SERVERS {
@@ -142,7 +142,7 @@ pub(super) fn named(host: &str, port: &str) -> Option<Endpoint> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::settings::{Account, Settings};
+    use super::super::settings::{RedisAccount, Settings};
     use super::*;
 
     fn shown(url: &str) -> String {
@@ -159,8 +159,8 @@ mod tests {
             tls,
             ca_file: None,
             database,
-            account: Account::default(),
-            sentinel_account: Account::default(),
+            account: RedisAccount::default(),
+            sentinel_account: RedisAccount::default(),
         };
         format!("{} {settings}", user.unwrap_or_default())
     }

@@ -73,7 +73,7 @@ pub(super) fn of_sentinel(words: &str, user: Option<&str>) -> Option<String> {
 /// What to do about an error of a server; `None` for an unknown error text.
 pub(super) fn of_server(words: &str, user: Option<&str>, kind: &Kind) -> Option<String> {
     let more = match kind {
-        Kind::One => None,
+        Kind::Single => None,
         Kind::Sentinels(_) => Some(SENTINEL_COMMAND),
         Kind::Cluster => Some(CLUSTER_COMMAND),
     };
@@ -85,7 +85,7 @@ pub(super) fn of_server(words: &str, user: Option<&str>, kind: &Kind) -> Option<
         ),
     };
     Some(match cause(words)? {
-        Cause::Replica if *kind != Kind::One => return None,
+        Cause::Replica if *kind != Kind::Single => return None,
         Cause::Replica => "a replica cannot count: name the primary in state".to_owned(),
         Cause::Rights => {
             let user = user.unwrap_or("default");
@@ -165,17 +165,17 @@ mod tests {
                 "it is no node of a cluster",
             ),
         ] {
-            let found = of_server(error, Some("mail"), &Kind::One).unwrap_or_default();
+            let found = of_server(error, Some("mail"), &Kind::Single).unwrap_or_default();
             assert!(found.starts_with(advice), "{error}: {found}");
         }
         let loading = "LOADING Redis is loading the dataset in memory";
-        assert_eq!(of_server(loading, None, &Kind::One), None);
+        assert_eq!(of_server(loading, None, &Kind::Single), None);
     }
 
     #[test]
     fn the_rules_of_a_user_are_those_of_its_place() {
         let rights = |kind| of_server("NOPERM", Some("mail"), &kind).unwrap();
-        assert!(rights(Kind::One).ends_with(" +select"));
+        assert!(rights(Kind::Single).ends_with(" +select"));
         assert!(rights(Kind::Sentinels("main".to_owned())).ends_with(" +select +role"));
         assert!(rights(Kind::Cluster).ends_with(" +select +asking"));
         let advice = of_sentinel("NOPERM", None);

@@ -11,7 +11,7 @@ use rustls::pki_types::ServerName;
 
 use super::CHECK_KEY;
 use super::address::named;
-use super::failure::{Failure, Problem};
+use super::failure::{Failure, RequestError};
 use super::servers::{Servers, share};
 use crate::net::Endpoint;
 
@@ -24,7 +24,7 @@ const PAUSE: Duration = Duration::from_millis(10);
 impl Servers {
     /// The reply of the node that holds our keys: the node that replied last, or the node that a configured
     /// node redirects to.
-    pub(super) fn of_the_owner(&self, command: &Cmd, deadline: Instant) -> Result<Value, Failure> {
+    pub(super) fn ask_owner(&self, command: &Cmd, deadline: Instant) -> Result<Value, Failure> {
         let known = self.known();
         let others = self.settings.endpoints.iter();
         let others = others.filter(|endpoint| Some(*endpoint) != known.as_ref());
@@ -38,16 +38,16 @@ impl Servers {
                 Err(why) => failure = Some(why),
             }
         }
-        Err(failure.unwrap_or_else(|| Problem::NoServer.into()))
+        Err(failure.unwrap_or_else(|| RequestError::NoServer.into()))
     }
 
     /// The node that holds our keys, according to another node.
-    pub(super) fn named_by_nodes(&self, known: &Endpoint, deadline: Instant) -> Option<Endpoint> {
+    pub(super) fn owner_by_nodes(&self, known: &Endpoint, deadline: Instant) -> Option<Endpoint> {
         let mut others = self.settings.endpoints.iter().filter(|node| *node != known);
         others.find_map(|node| {
             let until = share(deadline, 4);
             let question = cmd("GET").arg(CHECK_KEY).clone();
-            let asked = self.witness(node, until, |connection| {
+            let asked = self.ask_confirming_server(node, until, |connection| {
                 match connection.ask::<Value>(&question, until) {
                     Ok(_) => Ok(node.clone()),
                     Err(error) => redirect(&error, node).ok_or(error.into()),
@@ -92,11 +92,11 @@ impl Servers {
                 }
                 // Until the move is complete, the keys are on two nodes.
                 (ErrorKind::Server(ServerErrorKind::TryAgain), None) => thread::sleep(PAUSE),
-                _ => return Err(Problem::from(error).at(&node)),
+                _ => return Err(RequestError::from(error).at(&node)),
             }
             until = share(deadline, 2);
         }
-        Err(Problem::Redirects.at(&node))
+        Err(RequestError::Redirects.at(&node))
     }
 }
 

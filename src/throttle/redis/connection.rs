@@ -7,8 +7,8 @@ use std::time::Instant;
 use ::redis::{Cmd, FromRedisValue, Parser, RedisError, from_redis_value, pack_command};
 use zeroize::Zeroizing;
 
-use super::failure::{Problem, said};
-use super::settings::Account;
+use super::failure::{RequestError, said};
+use super::settings::RedisAccount;
 use crate::net::own_login::OwnLogin;
 use crate::net::{Endpoint, Names, Stream, Trust};
 
@@ -51,14 +51,14 @@ impl Connection {
     /// Logs in, if a password is configured and was not refused recently.
     pub(super) fn log_in(
         &mut self,
-        account: &Account,
+        account: &RedisAccount,
         own: &OwnLogin,
         until: Instant,
-    ) -> Result<(), Problem> {
+    ) -> Result<(), RequestError> {
         let Some(password) = &account.password else {
             return Ok(());
         };
-        let refused = |why: String| Problem::Refused(format!("AUTH: {why}"));
+        let refused = |why: String| RequestError::Refused(format!("AUTH: {why}"));
         let attempt = own
             .attempt()
             .map_err(|closed| refused(closed.to_string()))?;

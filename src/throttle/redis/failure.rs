@@ -11,7 +11,7 @@ use crate::net::Endpoint;
 
 /// The failure of a server.
 #[derive(Debug)]
-pub(super) enum Problem {
+pub(super) enum RequestError {
     /// The connection failed, the reply was invalid, or the server refused the command.
     Redis(RedisError),
     /// The server refused the password, or refused it recently so that the program does not send it again
@@ -29,19 +29,19 @@ pub(super) enum Problem {
     NoServer,
 }
 
-impl From<RedisError> for Problem {
+impl From<RedisError> for RequestError {
     fn from(error: RedisError) -> Self {
         Self::Redis(error)
     }
 }
 
-impl From<io::Error> for Problem {
+impl From<io::Error> for RequestError {
     fn from(error: io::Error) -> Self {
         Self::Redis(error.into())
     }
 }
 
-impl Problem {
+impl RequestError {
     /// Adds the server that failed.
     pub(super) fn at(self, endpoint: &Endpoint) -> Failure {
         Failure {
@@ -59,7 +59,7 @@ impl Problem {
         }
     }
 
-    fn words(&self) -> String {
+    fn message(&self) -> String {
         match self {
             Self::Redis(error) => match error.code() {
                 Some(_) => format!("it says: {}", said(error)),
@@ -80,8 +80,8 @@ impl Problem {
     }
 }
 
-impl From<Problem> for Failure {
-    fn from(problem: Problem) -> Self {
+impl From<RequestError> for Failure {
+    fn from(problem: RequestError) -> Self {
         Self {
             at: None,
             of_sentinel: false,
@@ -108,7 +108,7 @@ pub(super) fn said(error: &RedisError) -> String {
 pub(super) struct Failure {
     at: Option<Endpoint>,
     of_sentinel: bool,
-    problem: Problem,
+    problem: RequestError,
 }
 
 impl Failure {
@@ -117,23 +117,23 @@ impl Failure {
     pub(super) fn is_final(&self) -> bool {
         match &self.problem {
             _ if self.of_sentinel => false,
-            Problem::Redis(error) => {
+            RequestError::Redis(error) => {
                 error.code().is_some() && matches!(error.retry_method(), RetryMethod::NoRetry)
             }
-            Problem::Refused(_) => true,
-            Problem::UnknownService(_)
-            | Problem::NotPrimary
-            | Problem::Unusable(_)
-            | Problem::Redirects
-            | Problem::NoServer => false,
+            RequestError::Refused(_) => true,
+            RequestError::UnknownService(_)
+            | RequestError::NotPrimary
+            | RequestError::Unusable(_)
+            | RequestError::Redirects
+            | RequestError::NoServer => false,
         }
     }
 
     /// The failure with the server and, if known, what to do about it.
     pub(super) fn explained(&self, settings: &Settings) -> String {
-        let words = self.problem.words();
+        let words = self.problem.message();
         let words = match &self.at {
-            Some(server) if settings.kind != Kind::One => format!("{server}: {words}"),
+            Some(server) if settings.kind != Kind::Single => format!("{server}: {words}"),
             _ => words,
         };
         match self.advice(&words, settings) {

@@ -8,13 +8,17 @@ use std::time::Instant;
 use ::redis::{Cmd, Value, cmd};
 
 use super::address::named;
-use super::failure::{Failure, Problem};
+use super::failure::{Failure, RequestError};
 use super::servers::{Servers, share};
 use crate::net::Endpoint;
 
 impl Servers {
     /// The primary that the first answering sentinel names.
-    pub(super) fn named_by_sentinels(&self, service: &str, deadline: Instant) -> Option<Endpoint> {
+    pub(super) fn primary_of_sentinels(
+        &self,
+        service: &str,
+        deadline: Instant,
+    ) -> Option<Endpoint> {
         let mut sentinels = self.sentinels();
         sentinels.find_map(|(place, sentinel)| {
             let until = share(deadline, 4);
@@ -24,7 +28,7 @@ impl Servers {
 
     /// The reply of the primary: asks each sentinel in turn until one names a server that reports the role of
     /// primary itself, and replies.
-    pub(super) fn of_the_primary(
+    pub(super) fn ask_primary(
         &self,
         service: &str,
         command: &Cmd,
@@ -41,28 +45,28 @@ impl Servers {
             } else {
                 share(deadline, 2)
             };
-            match named.and_then(|primary| self.of_a_primary(&primary, command, until)) {
+            match named.and_then(|primary| self.ask_if_primary(&primary, command, until)) {
                 Ok(value) => return Ok(value),
                 Err(why) if why.is_final() => return Err(why),
                 Err(why) => failure = Some(why),
             }
         }
-        Err(failure.unwrap_or_else(|| Problem::NoServer.into()))
+        Err(failure.unwrap_or_else(|| RequestError::NoServer.into()))
     }
 
-    fn of_a_primary(
+    fn ask_if_primary(
         &self,
         endpoint: &Endpoint,
         command: &Cmd,
         until: Instant,
     ) -> Result<Value, Failure> {
         let mut connection = self.open(endpoint, until)?;
-        let mut ask = || -> Result<Value, Problem> {
+        let mut ask = || -> Result<Value, RequestError> {
             // Not the crate's `Role`: it requires an offset of 0 or more, which a replica may lack.
             let role: Vec<Value> = connection.ask(&cmd("ROLE"), until)?;
             match role.first() {
                 Some(Value::BulkString(word)) if word == b"master" => {}
-                _ => return Err(Problem::NotPrimary),
+                _ => return Err(RequestError::NotPrimary),
             }
             Ok(connection.ask(command, until)?)
         };
@@ -92,13 +96,14 @@ impl Servers {
         service: &str,
         until: Instant,
     ) -> Result<Endpoint, Failure> {
-        self.witness(sentinel, until, |connection| {
+        self.ask_confirming_server(sentinel, until, |connection| {
             let mut question = cmd("SENTINEL");
             question.arg("GET-MASTER-ADDR-BY-NAME").arg(service);
             let reply: Option<(String, String)> = connection.ask(&question, until)?;
-            let (host, port) = reply.ok_or_else(|| Problem::UnknownService(service.to_owned()))?;
+            let (host, port) =
+                reply.ok_or_else(|| RequestError::UnknownService(service.to_owned()))?;
             self.preferred.store(place, Ordering::Relaxed);
-            named(&host, &port).ok_or_else(|| Problem::Unusable(format!("{host}:{port}")))
+            named(&host, &port).ok_or_else(|| RequestError::Unusable(format!("{host}:{port}")))
         })
     }
 }

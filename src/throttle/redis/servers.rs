@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 use ::redis::{Cmd, FromRedisValue, Value, cmd, from_redis_value};
 
 use super::connection::Connection;
-use super::failure::{Failure, Problem};
-use super::settings::{Account, Kind, Settings};
+use super::failure::{Failure, RequestError};
+use super::settings::{Kind, RedisAccount, Settings};
 use crate::net::own_login::OwnLogin;
 use crate::net::{Endpoint, Names, Trust};
 
@@ -29,7 +29,7 @@ pub(super) struct Servers {
     own_at_sentinels: OwnLogin,
     current: Mutex<Current>,
     /// A connection to a sentinel, or to a node that holds other keys; both know the server.
-    witness: Mutex<Option<Connection>>,
+    ask_confirming_server: Mutex<Option<Connection>>,
     /// The index of the sentinel that answered last.
     pub(super) preferred: AtomicUsize,
 }
@@ -47,7 +47,7 @@ struct Current {
 
 impl Servers {
     pub(super) fn new(settings: &Settings) -> Self {
-        let own = |place: String, account: &Account| {
+        let own = |place: String, account: &RedisAccount| {
             let user = account.user.as_deref().unwrap_or_default().as_bytes();
             let password = account.password.as_deref();
             OwnLogin::new(&place, user, password.map_or(&[], Vec::as_slice))
@@ -61,7 +61,7 @@ impl Servers {
                 &settings.sentinel_account,
             ),
             current: Mutex::default(),
-            witness: Mutex::default(),
+            ask_confirming_server: Mutex::default(),
             preferred: AtomicUsize::new(0),
             settings: settings.clone(),
         }
@@ -77,17 +77,17 @@ impl Servers {
     ) -> Result<T, String> {
         let reply = self.reply(command, deadline);
         let reply = reply.map_err(|failure| failure.explained(&self.settings))?;
-        from_redis_value(reply).map_err(|_| self.odd())
+        from_redis_value(reply).map_err(|_| self.unexpected_type())
     }
 
     /// The message for a reply of an unexpected type.
-    pub(super) fn odd(&self) -> String {
+    pub(super) fn unexpected_type(&self) -> String {
         format!("{}: it sent a reply of an unexpected type", self.settings)
     }
 
     fn reply(&self, command: &Cmd, deadline: Instant) -> Result<Value, Failure> {
         self.confirm(deadline);
-        let several = self.settings.kind != Kind::One;
+        let several = self.settings.kind != Kind::Single;
         if let Some(mut kept) = self.kept() {
             // With several servers, another one may keep the counts by now: finding it takes time.
             let until = if several {
@@ -104,17 +104,21 @@ impl Servers {
             }
         }
         match &self.settings.kind {
-            Kind::One => self.of_the_only_one(command, deadline),
-            Kind::Sentinels(service) => self.of_the_primary(service, command, deadline),
-            Kind::Cluster => self.of_the_owner(command, deadline),
+            Kind::Single => self.ask_only_server(command, deadline),
+            Kind::Sentinels(service) => self.ask_primary(service, command, deadline),
+            Kind::Cluster => self.ask_owner(command, deadline),
         }
     }
 
-    fn of_the_only_one(&self, command: &Cmd, deadline: Instant) -> Result<Value, Failure> {
-        let endpoint = self.settings.endpoints.first().ok_or(Problem::NoServer)?;
+    fn ask_only_server(&self, command: &Cmd, deadline: Instant) -> Result<Value, Failure> {
+        let endpoint = self
+            .settings
+            .endpoints
+            .first()
+            .ok_or(RequestError::NoServer)?;
         let mut connection = self.open(endpoint, deadline)?;
         let value = connection.ask(command, deadline);
-        let value = value.map_err(|error| Problem::from(error).at(endpoint))?;
+        let value = value.map_err(|error| RequestError::from(error).at(endpoint))?;
         self.keep(connection);
         Ok(value)
     }
@@ -122,7 +126,7 @@ impl Servers {
     /// A connection to a server that may keep the counts.
     pub(super) fn open(&self, endpoint: &Endpoint, until: Instant) -> Result<Connection, Failure> {
         let settings = &self.settings;
-        let open = || -> Result<Connection, Problem> {
+        let open = || -> Result<Connection, RequestError> {
             let mut connection = self.connect(endpoint, until)?;
             connection.log_in(&settings.account, &self.own, until)?;
             if settings.database != 0 {
@@ -134,13 +138,13 @@ impl Servers {
     }
 
     /// The answer of a sentinel, or of a node that holds other keys, over a kept connection.
-    pub(super) fn witness<T>(
+    pub(super) fn ask_confirming_server<T>(
         &self,
         endpoint: &Endpoint,
         until: Instant,
-        ask: impl FnOnce(&mut Connection) -> Result<T, Problem>,
+        ask: impl FnOnce(&mut Connection) -> Result<T, RequestError>,
     ) -> Result<T, Failure> {
-        let kept = lock(&self.witness).take_if(|kept| kept.endpoint == *endpoint);
+        let kept = lock(&self.ask_confirming_server).take_if(|kept| kept.endpoint == *endpoint);
         let mut connection = match kept.and_then(|mut kept| kept.is_quiet().then_some(kept)) {
             Some(kept) => kept,
             None if self.settings.kind == Kind::Cluster => self.open(endpoint, until)?,
@@ -149,11 +153,15 @@ impl Servers {
                 .map_err(|problem| problem.at_sentinel(endpoint))?,
         };
         let answer = ask(&mut connection).map_err(|problem| problem.at_sentinel(endpoint))?;
-        *lock(&self.witness) = Some(connection);
+        *lock(&self.ask_confirming_server) = Some(connection);
         Ok(answer)
     }
 
-    fn open_sentinel(&self, endpoint: &Endpoint, until: Instant) -> Result<Connection, Problem> {
+    fn open_sentinel(
+        &self,
+        endpoint: &Endpoint,
+        until: Instant,
+    ) -> Result<Connection, RequestError> {
         let mut connection = self.connect(endpoint, until)?;
         let account = &self.settings.sentinel_account;
         connection.log_in(account, &self.own_at_sentinels, until)?;
@@ -161,7 +169,7 @@ impl Servers {
     }
 
     /// All connections to Redis are made here.
-    fn connect(&self, endpoint: &Endpoint, until: Instant) -> Result<Connection, Problem> {
+    fn connect(&self, endpoint: &Endpoint, until: Instant) -> Result<Connection, RequestError> {
         let trust = self.settings.tls.then_some(&self.trust);
         Ok(Connection::open(endpoint, &self.names, trust, until)?)
     }
@@ -187,9 +195,9 @@ impl Servers {
             }
         };
         let named = match &self.settings.kind {
-            Kind::One => None,
-            Kind::Sentinels(service) => self.named_by_sentinels(service, deadline),
-            Kind::Cluster => self.named_by_nodes(&known, deadline),
+            Kind::Single => None,
+            Kind::Sentinels(service) => self.primary_of_sentinels(service, deadline),
+            Kind::Cluster => self.owner_by_nodes(&known, deadline),
         };
         if let Some(named) = named {
             self.settle_on(&named);

@@ -12,7 +12,7 @@ use crate::net::tls::CaFile;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// The only endpoint is the server.
-    One,
+    Single,
     /// The endpoints are sentinels, which know the primary of this service.
     Sentinels(String),
     /// The endpoints are nodes of a cluster, which redirect to the node that holds our keys.
@@ -21,7 +21,7 @@ pub enum Kind {
 
 /// An account at a server.
 #[derive(Clone, Default, PartialEq, Eq)]
-pub struct Account {
+pub struct RedisAccount {
     /// The user; `default` if none is configured.
     pub user: Option<String>,
     /// The password; without one, the program sends no login.
@@ -42,16 +42,16 @@ pub struct Settings {
     /// The number of the database.
     pub database: u32,
     /// The account at the server that keeps the counts.
-    pub account: Account,
+    pub account: RedisAccount,
     /// The account at the sentinels.
-    pub sentinel_account: Account,
+    pub sentinel_account: RedisAccount,
 }
 
 impl Settings {
     /// The scheme of the URL.
     fn scheme(&self) -> &'static str {
         let form = match self.kind {
-            Kind::One => Form::One,
+            Kind::Single => Form::Single,
             Kind::Sentinels(_) => Form::Sentinels,
             Kind::Cluster => Form::Cluster,
         };
@@ -69,7 +69,7 @@ impl fmt::Display for Settings {
             write!(f, "{comma}{endpoint}")?;
         }
         match &self.kind {
-            Kind::One => write!(f, "/{}", self.database),
+            Kind::Single => write!(f, "/{}", self.database),
             Kind::Sentinels(service) => write!(f, "/{service}/{}", self.database),
             Kind::Cluster => Ok(()),
         }

@@ -27,13 +27,13 @@ fn times_are_those_of_the_server() {
         said
     });
     let settings = Settings {
-        kind: Kind::One,
+        kind: Kind::Single,
         endpoints: vec![Endpoint::parse(&address, PORT).unwrap()],
         tls: false,
         ca_file: None,
         database: 0,
-        account: Account::default(),
-        sentinel_account: Account::default(),
+        account: RedisAccount::default(),
+        sentinel_account: RedisAccount::default(),
     };
     let minute = Duration::from_secs(60);
     let spans = Spans {

@@ -4,7 +4,7 @@ use super::*;
 
 const MINUTE: Duration = Duration::from_secs(60);
 
-fn sqlite(name: &str, counting: Counting) -> (Sqlite, PathBuf) {
+fn sqlite(name: &str, counting: CountingMode) -> (Sqlite, PathBuf) {
     let folder = temp_dir().join(format!("nma-throttle-{name}-{}", std::process::id()));
     fs::create_dir_all(&folder).unwrap();
     let spans = Spans {
@@ -17,7 +17,7 @@ fn sqlite(name: &str, counting: Counting) -> (Sqlite, PathBuf) {
     )
 }
 
-fn fail(sqlite: &Sqlite) -> Result<Vec<Record>, Unchanged> {
+fn fail(sqlite: &Sqlite) -> Result<Vec<Record>, ChangeError> {
     let fail: &mut Change<'_> = &mut |records, now| records[0].fail(None, now, 0);
     let key = Key::Login(b"alice".to_vec());
     sqlite.change(&[key], fail, Instant::now() + MINUTE)
@@ -25,7 +25,7 @@ fn fail(sqlite: &Sqlite) -> Result<Vec<Record>, Unchanged> {
 
 #[test]
 fn a_count_waits_for_no_disk_and_a_damaged_file_is_made_anew() {
-    let (sqlite, folder) = sqlite("damaged", Counting::ForLong);
+    let (sqlite, folder) = sqlite("damaged", CountingMode::Server);
     assert_eq!(fail(&sqlite).unwrap()[0].failures, 1);
     let number = |what: &str| {
         let opened = sqlite.opened.lock().unwrap();
@@ -39,7 +39,7 @@ fn a_count_waits_for_no_disk_and_a_damaged_file_is_made_anew() {
     let mut bytes = fs::read(&sqlite.path).unwrap();
     bytes[size..].fill(0xa5);
     fs::write(&sqlite.path, bytes).unwrap();
-    let Err(Unchanged::Failed(what)) = fail(&sqlite) else {
+    let Err(ChangeError::Failed(what)) = fail(&sqlite) else {
         panic!("a damaged file has been taken");
     };
     assert!(what.ends_with("malformed; it is made anew"), "{what}");
@@ -60,8 +60,14 @@ fn who_counts_once_is_told_that_others_hold_the_file() {
         fs::remove_dir_all(folder).unwrap();
         (changed.unwrap_err(), read.unwrap_err())
     };
-    let both = held(Counting::Once, "once");
-    assert!(matches!(both, (Unchanged::Contended, Unchanged::Contended)));
-    let both = held(Counting::ForLong, "for-long");
-    assert!(matches!(both, (Unchanged::Failed(_), Unchanged::Failed(_))));
+    let both = held(CountingMode::OneRequest, "once");
+    assert!(matches!(
+        both,
+        (ChangeError::Contended, ChangeError::Contended)
+    ));
+    let both = held(CountingMode::Server, "for-long");
+    assert!(matches!(
+        both,
+        (ChangeError::Failed(_), ChangeError::Failed(_))
+    ));
 }

@@ -11,9 +11,9 @@ fn an_address_that_nobody_vouches_for_is_no_network() {
             vouched_for,
             ..client("192.0.2.1")
         };
-        let visit = throttle.visit(&client, b" Alice\t", &proof("x"), soon());
-        let visit = visit.unwrap().unwrap();
-        visit.failed(&proof("x"), Duration::ZERO).unwrap();
+        let attempt = throttle.begin_attempt(&client, b" Alice\t", &proof("x"), soon());
+        let attempt = attempt.unwrap().unwrap();
+        attempt.failed(&proof("x"), Duration::ZERO).unwrap();
         let expected: &[&str] = match vouched_for {
             false => &["login=\"alice\" 1"],
             true => &[
@@ -54,8 +54,8 @@ fn the_same_wrong_password_counts_once_and_others_each() {
     assert_eq!(counts(&throttle), all);
     // Nobody knows by a digest whether it is the same password. It is not held back, by nginx.
     for _ in 0..2 {
-        let visit = throttle.visit(&client("203.0.113.1"), b"carol", &digest(), soon());
-        let counted = visit.unwrap().unwrap().failed(&digest(), Duration::ZERO);
+        let attempt = throttle.begin_attempt(&client("203.0.113.1"), b"carol", &digest(), soon());
+        let counted = attempt.unwrap().unwrap().failed(&digest(), Duration::ZERO);
         assert_eq!(counted.unwrap().wait, None);
     }
     assert!(counts(&throttle).contains(&"login=\"carol\" 2".to_owned()));
@@ -65,8 +65,8 @@ fn the_same_wrong_password_counts_once_and_others_each() {
         ..settings()
     };
     let throttle = self::throttle(&waiting);
-    let visit = throttle.visit(&client("203.0.113.1"), b"carol", &digest(), soon());
-    let counted = visit.unwrap().unwrap().failed(&digest(), Duration::ZERO);
+    let attempt = throttle.begin_attempt(&client("203.0.113.1"), b"carol", &digest(), soon());
+    let counted = attempt.unwrap().unwrap().failed(&digest(), Duration::ZERO);
     assert_eq!(counted.unwrap().wait, NonZeroU32::new(5));
 }
 
@@ -90,7 +90,7 @@ fn failures_from_an_exempt_network_count_there_alone() {
         assert_eq!(fail(&throttle, "192.0.2.1", "alice", &password), 0);
     }
     assert_eq!(counts(&throttle), exempt("99 exempt"));
-    let last = visit(&throttle, "192.0.2.1", "alice", "right");
+    let last = attempt(&throttle, "192.0.2.1", "alice", "right");
     assert!(last.is_exempt());
     assert_eq!(last.refused(), None);
     // A later success does not make good for them: there would be no end of guessing.
@@ -98,7 +98,7 @@ fn failures_from_an_exempt_network_count_there_alone() {
     assert_eq!(counts(&throttle), exempt("99 exempt"));
     assert_eq!(fail(&throttle, "192.0.2.1", "alice", "guess 100"), 7);
     assert_eq!(counts(&throttle), exempt("100"));
-    let next = visit(&throttle, "192.0.2.1", "alice", "right");
+    let next = attempt(&throttle, "192.0.2.1", "alice", "right");
     assert!(!next.is_exempt());
     assert_eq!(
         next.refused(),
@@ -124,9 +124,9 @@ fn an_exemption_is_renewed_in_time() {
         let (throttle, faults) = sharing(&settings);
         succeed(&throttle, "192.0.2.1", "alice");
         assert_eq!(faults.changes.load(SeqCst), 1);
-        let mut visit = visit(&throttle, "192.0.2.1", "alice", "right");
-        visit.now += since;
-        assert_eq!(visit.succeeded(&proof("right")), Ok(()));
+        let mut attempt = attempt(&throttle, "192.0.2.1", "alice", "right");
+        attempt.now += since;
+        assert_eq!(attempt.succeeded(&proof("right")), Ok(()));
         let changes = faults.changes.load(SeqCst) - 1;
         assert_eq!(changes, usize::from(renewed), "{exempt:?} {since}");
     }
@@ -142,15 +142,17 @@ fn without_a_network_a_success_asks_for_the_bound_of_the_login_alone() {
         };
         let (throttle, faults) = sharing(&settings);
         let unknown = Client::default();
-        let visit = |password: &str| {
-            let visit = throttle.visit(&unknown, b"alice", &proof(password), soon());
-            visit.unwrap().unwrap()
+        let attempt = |password: &str| {
+            let attempt = throttle.begin_attempt(&unknown, b"alice", &proof(password), soon());
+            attempt.unwrap().unwrap()
         };
-        assert_eq!(visit("right").succeeded(&proof("right")), Ok(()));
+        assert_eq!(attempt("right").succeeded(&proof("right")), Ok(()));
         assert_eq!(faults.changes.load(SeqCst), changes);
-        let late = visit("right");
+        let late = attempt("right");
         for wrong in ["one", "two"] {
-            let counted = visit(wrong).failed(&proof(wrong), Duration::ZERO).unwrap();
+            let counted = attempt(wrong)
+                .failed(&proof(wrong), Duration::ZERO)
+                .unwrap();
             assert_eq!(counted.too_late, None);
         }
         let why = Refusal::Throttled("the login");
@@ -166,8 +168,8 @@ fn without_a_network_a_success_asks_for_the_bound_of_the_login_alone() {
 #[test]
 fn the_time_of_a_wrong_password_is_noted() {
     let throttle = throttle(&settings());
-    let visit = visit(&throttle, "192.0.2.1", "alice", "x");
-    visit.failed(&proof("x"), HOUR).unwrap();
+    let attempt = attempt(&throttle, "192.0.2.1", "alice", "x");
+    attempt.failed(&proof("x"), HOUR).unwrap();
     for (key, record) in throttle.list(soon()).unwrap() {
         let took = Duration::from_micros(record.took.into());
         assert!((HOUR..HOUR + HOUR / 60).contains(&took), "{key} {took:?}");
@@ -183,8 +185,8 @@ fn a_right_password_that_comes_too_late_is_told_to_wait_like_a_wrong_one() {
         ..settings()
     };
     let throttle = throttle(&settings);
-    let visit = |password| visit(&throttle, "192.0.2.1", "alice", password);
-    let (first, second, late) = (visit("wrong"), visit("right"), visit("other"));
+    let attempt = |password| attempt(&throttle, "192.0.2.1", "alice", password);
+    let (first, second, late) = (attempt("wrong"), attempt("right"), attempt("other"));
     assert_eq!((first.refused(), second.refused()), (None, None));
     let counted = first.failed(&proof("wrong"), Duration::ZERO).unwrap();
     let why = Refusal::Throttled("this login from there");
@@ -193,5 +195,8 @@ fn a_right_password_that_comes_too_late_is_told_to_wait_like_a_wrong_one() {
     let counted = late.failed(&proof("other"), Duration::ZERO).unwrap();
     assert_eq!((counted.wait, counted.too_late), (wait, Some(why.clone())));
     assert_eq!(second.succeeded(&proof("right")), Err((why, wait)));
-    assert_eq!(visit("right").turned_away(&proof("right")).wait, wait);
+    assert_eq!(
+        attempt("right").delay_of_refusal(&proof("right")).wait,
+        wait
+    );
 }

@@ -9,8 +9,8 @@ fn where_counts_can_only_be_read_the_process_counts_on_its_own() {
     let (throttle, faults) = sharing(&settings());
     assert_eq!(fail(&throttle, "192.0.2.1", "alice", "one"), 0);
     succeed(&throttle, "198.51.100.1", "alice");
-    let early = visit(&throttle, "192.0.2.1", "alice", "right");
-    let late = visit(&throttle, "192.0.2.1", "alice", "right");
+    let early = attempt(&throttle, "192.0.2.1", "alice", "right");
+    let late = attempt(&throttle, "192.0.2.1", "alice", "right");
     faults.writing.store(true, SeqCst);
     assert_eq!(early.succeeded(&proof("right")), Ok(()));
     let shared = counts(&throttle);
@@ -20,9 +20,9 @@ fn where_counts_can_only_be_read_the_process_counts_on_its_own() {
     }
     assert_eq!(counts(&throttle), shared);
     let why = Refusal::Throttled("this login from there");
-    let refused = visit(&throttle, "192.0.2.1", "alice", "five");
+    let refused = attempt(&throttle, "192.0.2.1", "alice", "five");
     assert_eq!(refused.refused(), Some(why.clone()));
-    let delay = refused.turned_away(&proof("five"));
+    let delay = refused.delay_of_refusal(&proof("five"));
     assert_eq!(delay.wait, NonZeroU32::new(7));
     // Guesses made at once are as many as those made one after the other.
     assert_eq!(
@@ -30,16 +30,16 @@ fn where_counts_can_only_be_read_the_process_counts_on_its_own() {
         Err((why, NonZeroU32::new(7)))
     );
     // Elsewhere nothing follows from it, and not for those who are exempt by what is shared.
-    let other = visit(&throttle, "203.0.113.1", "bob", "x");
+    let other = attempt(&throttle, "203.0.113.1", "bob", "x");
     assert_eq!(other.refused(), None);
     for password in ["two", "three", "four", "five"] {
         assert_eq!(fail(&throttle, "198.51.100.1", "alice", password), 0);
     }
-    let exempt = visit(&throttle, "198.51.100.1", "alice", "right");
+    let exempt = attempt(&throttle, "198.51.100.1", "alice", "right");
     assert_eq!(exempt.refused(), None);
-    assert_eq!(exempt.turned_away(&proof("right")).wait, None);
+    assert_eq!(exempt.delay_of_refusal(&proof("right")).wait, None);
     // Also not where the exemption is to be renewed.
-    let mut exempt = visit(&throttle, "198.51.100.1", "alice", "right");
+    let mut exempt = attempt(&throttle, "198.51.100.1", "alice", "right");
     exempt.now += 1800;
     assert_eq!(exempt.succeeded(&proof("right")), Ok(()));
 }
@@ -51,7 +51,7 @@ fn where_counts_can_only_be_read_and_must_be_had_nobody_is_decided_about() {
         ..settings()
     };
     let (throttle, faults) = sharing(&settings);
-    let visits = ["wrong", "right"].map(|password| visit(&throttle, "192.0.2.1", "a", password));
+    let visits = ["wrong", "right"].map(|password| attempt(&throttle, "192.0.2.1", "a", password));
     faults.writing.store(true, SeqCst);
     let [wrong, right] = visits;
     let trouble = Trouble::Throttle("no writing".to_owned());
@@ -61,9 +61,9 @@ fn where_counts_can_only_be_read_and_must_be_had_nobody_is_decided_about() {
     let succeeded = right.succeeded(&proof("right"));
     assert_eq!(succeeded, Err((pause.into(), None)));
     faults.reading.store(true, SeqCst);
-    let visit = throttle.visit(&client("192.0.2.1"), b"a", &proof("x"), soon());
+    let attempt = throttle.begin_attempt(&client("192.0.2.1"), b"a", &proof("x"), soon());
     let trouble = Trouble::Throttle("no reading".to_owned());
-    assert_eq!(visit.map(drop), Err(trouble));
+    assert_eq!(attempt.map(drop), Err(trouble));
 }
 
 #[test]
@@ -74,9 +74,9 @@ fn where_counts_cannot_be_read_those_of_the_process_are() {
         assert_eq!(fail(&throttle, "192.0.2.1", "alice", password), wait);
     }
     assert_eq!(faults.changes.load(SeqCst), 0);
-    let visit = visit(&throttle, "192.0.2.1", "alice", "right");
+    let attempt = attempt(&throttle, "192.0.2.1", "alice", "right");
     let why = Refusal::Throttled("this login from there");
-    assert_eq!(visit.refused(), Some(why));
+    assert_eq!(attempt.refused(), Some(why));
     assert_eq!(counts(&throttle), [""; 0]);
 }
 
@@ -85,10 +85,10 @@ fn where_counts_cannot_be_read_those_of_the_process_are() {
 #[test]
 fn a_process_of_one_request_does_not_decide_uncounted() {
     for (go_on, counting, trouble, stops) in [
-        (true, Counting::ForLong, Trouble::Busy, false),
-        (true, Counting::Once, Trouble::Busy, true),
-        (true, Counting::Once, Trouble::Memory, false),
-        (false, Counting::ForLong, Trouble::Memory, true),
+        (true, CountingMode::Server, Trouble::Busy, false),
+        (true, CountingMode::OneRequest, Trouble::Busy, true),
+        (true, CountingMode::OneRequest, Trouble::Memory, false),
+        (false, CountingMode::Server, Trouble::Memory, true),
     ] {
         let settings = Settings {
             go_on,
@@ -96,7 +96,7 @@ fn a_process_of_one_request_does_not_decide_uncounted() {
         };
         let counts = Box::new(Memory::new(settings.spans));
         let shared = Shared::with(&settings, counting, counts);
-        assert_eq!(shared.must_stop(&trouble), stops, "{go_on} {counting:?}");
+        assert_eq!(shared.must_refuse(&trouble), stops, "{go_on} {counting:?}");
     }
 }
 
@@ -108,9 +108,11 @@ fn counts_outlive_a_reload_if_they_are_counted_alike() {
     let kept = |change: fn(&mut Settings)| {
         let mut settings = settings();
         change(&mut settings);
-        let after = Throttle::open(&settings, Counting::ForLong, Some(&before));
+        let after = Throttle::open(&settings, CountingMode::Server, Some(&before));
         assert_eq!(after.settings(), &settings);
-        let own = after.counts.read_own(&[Key::Login(b"alice".to_vec())]);
+        let own = after
+            .counts
+            .read_own_counts(&[Key::Login(b"alice".to_vec())]);
         own.unwrap()[0].failures == 1
     };
     assert!(kept(|_| {}));
@@ -119,7 +121,7 @@ fn counts_outlive_a_reload_if_they_are_counted_alike() {
     assert!(!kept(|settings| settings.spans.exempt *= 2));
     #[cfg(feature = "servers")]
     assert!(!kept(
-        |settings| settings.place = Place::Sqlite("/nowhere/at/all".into())
+        |settings| settings.place = StateLocation::Sqlite("/nowhere/at/all".into())
     ));
 }
 

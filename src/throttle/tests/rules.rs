@@ -64,7 +64,7 @@ fn who_has_reached_a_bound_is_refused_unless_exempt() {
         ((9, 5, 2), 0, network, None),
         ((9, 5, 3), 1, None, None),
     ] {
-        let seen = Seen {
+        let seen = AttemptRecords {
             login: record(failures.0, 0, 0),
             network: Some((record(failures.1, 0, 0), record(failures.2, succeeded, 0))),
         };
@@ -72,7 +72,7 @@ fn who_has_reached_a_bound_is_refused_unless_exempt() {
         assert_eq!(both.refusal(&seen), refused(by_both), "{failures:?}");
         assert_eq!(neither.refusal(&seen), refused(by_neither), "{failures:?}");
     }
-    let alone = |failures| Seen {
+    let alone = |failures| AttemptRecords {
         login: record(failures, 0, 0),
         network: None,
     };
@@ -97,7 +97,7 @@ fn the_longest_of_the_three_counts_says_how_long_to_wait() {
         (2, 1, 3, 0, 7),
         (3, 3, 3, 1, 0),
     ] {
-        let seen = Seen {
+        let seen = AttemptRecords {
             login: record(login, 0, 0),
             network: Some((record(network, 0, 0), record(pair, succeeded, 0))),
         };
@@ -136,7 +136,7 @@ fn what_follows_from_each_key_is_said_to_administrators() {
 fn only_passwords_and_digests_are_counted() {
     let throttle = throttle(&settings());
     let token = crate::secret::Token::new(b"e30.e30.x".to_vec()).unwrap();
-    let apop = Proof::Apop(Answered::new(b"<1.2@x>", &[b'0'; 32]).unwrap());
+    let apop = Proof::Apop(ChallengeResponse::new(b"<1.2@x>", &[b'0'; 32]).unwrap());
     for (proof, counted) in [
         (proof("x"), true),
         (digest(), true),
@@ -144,8 +144,8 @@ fn only_passwords_and_digests_are_counted() {
         (Proof::External, false),
         (Proof::Token(token), false),
     ] {
-        let visit = throttle.visit(&client("192.0.2.1"), b"alice", &proof, soon());
-        assert_eq!(visit.unwrap().is_some(), counted, "{proof:?}");
+        let attempt = throttle.begin_attempt(&client("192.0.2.1"), b"alice", &proof, soon());
+        assert_eq!(attempt.unwrap().is_some(), counted, "{proof:?}");
     }
 }
 
@@ -171,8 +171,12 @@ fn only_clients_of_a_network_that_is_always_allowed_are_not_counted() {
             vouched_for,
             ..client(address)
         };
-        let visit = throttle.visit(&client, b"alice", &proof("x"), soon());
-        assert_eq!(visit.unwrap().is_some(), counted, "{address} {vouched_for}");
+        let attempt = throttle.begin_attempt(&client, b"alice", &proof("x"), soon());
+        assert_eq!(
+            attempt.unwrap().is_some(),
+            counted,
+            "{address} {vouched_for}"
+        );
     }
 }
 
@@ -192,31 +196,34 @@ fn who_is_turned_away_waits_as_long_as_the_wrong_passwords_took() {
         (0, 0, 2 * second, 0, Duration::from_secs(2)),
         (0, 0, 4 * second, 0, Duration::from_secs(3)),
     ] {
-        let mut visit = visit(&throttle, "192.0.2.1", "alice", "x");
-        visit.seen = Seen {
+        let mut attempt = attempt(&throttle, "192.0.2.1", "alice", "x");
+        attempt.seen = AttemptRecords {
             login: record(1, 0, login),
             network: Some((record(1, 0, network), record(1, 0, pair))),
         };
-        visit.own.login = record(1, 0, own);
-        let started = visit.started;
-        let earliest = visit.turned_away(&proof("x")).earliest;
+        attempt.own.login = record(1, 0, own);
+        let started = attempt.started;
+        let earliest = attempt.delay_of_refusal(&proof("x")).earliest;
         assert_eq!(earliest, Some(started + took));
     }
     // And no longer than the request may.
-    let mut visit = visit(&throttle, "192.0.2.1", "alice", "x");
-    visit.seen.login = record(1, 0, 2 * second);
-    visit.deadline = visit.started + Duration::from_secs(1);
-    let deadline = visit.deadline;
-    assert_eq!(visit.turned_away(&proof("x")).earliest, Some(deadline));
+    let mut attempt = attempt(&throttle, "192.0.2.1", "alice", "x");
+    attempt.seen.login = record(1, 0, 2 * second);
+    attempt.deadline = attempt.started + Duration::from_secs(1);
+    let deadline = attempt.deadline;
+    assert_eq!(
+        attempt.delay_of_refusal(&proof("x")).earliest,
+        Some(deadline)
+    );
 }
 
 #[test]
 fn some_of_the_time_is_kept_for_counting() {
     let throttle = throttle(&settings());
-    let visit = visit(&throttle, "192.0.2.1", "alice", "x");
+    let attempt = attempt(&throttle, "192.0.2.1", "alice", "x");
     for (whole, kept) in [(10_000, 300), (600, 300), (400, 200)] {
-        let stores = visit.deadline_of_stores(Duration::from_millis(whole));
-        let expected = visit.deadline - Duration::from_millis(kept);
+        let stores = attempt.deadline_of_stores(Duration::from_millis(whole));
+        let expected = attempt.deadline - Duration::from_millis(kept);
         assert_eq!(stores, expected, "{whole}");
     }
 }

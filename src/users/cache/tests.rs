@@ -42,15 +42,15 @@ impl Counting {
         asked: &Question<'_>,
         account: &mut Account,
         password: &Password,
-    ) -> Result<Checked, StoreError> {
+    ) -> Result<PasswordCheck, StoreError> {
         self.asked.fetch_add(1, Ordering::SeqCst);
         if *self.trouble.lock().unwrap() {
             return Err(StoreError::Unavailable("gone".to_owned()));
         }
         account.user = Some([b"user of ", asked.login.as_bytes()].concat());
         Ok(match password.reveal() == *self.right.lock().unwrap() {
-            true => Checked::Right,
-            false => Checked::Wrong,
+            true => PasswordCheck::Right,
+            false => PasswordCheck::Wrong,
         })
     }
 }
@@ -90,7 +90,7 @@ impl Asking<'_> {
         let right = store
             .cache
             .verify(&asked, &mut account, &password, verify)?;
-        Ok((right == Checked::Right).then_some(account))
+        Ok((right == PasswordCheck::Right).then_some(account))
     }
 }
 
@@ -226,22 +226,22 @@ fn it_ends_after_its_time_however_often_it_is_asked_for() {
     let account = Account::default();
     let digests = || store.cache.digests(&question, &account, &password).unwrap();
     let minute = Duration::from_secs(60);
-    let mut memory = Memory::default();
-    memory.remember(digests(), account.clone(), start, minute);
+    let mut entries = Entries::default();
+    entries.remember(digests(), account.clone(), start, minute);
     for (after, known) in [(0, true), (30, true), (59, true), (60, false), (61, false)] {
         let now = start + Duration::from_secs(after);
-        assert_eq!(memory.recall(&digests(), now).is_some(), known, "{after}");
+        assert_eq!(entries.recall(&digests(), now).is_some(), known, "{after}");
     }
     // The store's own word counts anew, and what has ended is not kept.
-    memory.remember(digests(), account.clone(), start + minute, minute);
+    entries.remember(digests(), account.clone(), start + minute, minute);
     let later = start + minute + Duration::from_secs(59);
-    assert!(memory.recall(&digests(), later).is_some());
-    assert_eq!((memory.entries.len(), memory.order.len()), (1, 1));
+    assert!(entries.recall(&digests(), later).is_some());
+    assert_eq!((entries.entries.len(), entries.order.len()), (1, 1));
 }
 
 #[test]
 fn the_oldest_goes_first_and_memory_is_bounded() {
-    let mut memory = Memory::default();
+    let mut entries = Entries::default();
     let now = Instant::now();
     let digests = |number: usize| {
         let mut whole = [0; 32];
@@ -256,16 +256,16 @@ fn the_oldest_goes_first_and_memory_is_bounded() {
     for number in 0..MAX_ENTRIES + 5 {
         // Each twice: what is remembered anew is not an entry more.
         for _ in 0..2 {
-            memory.remember(digests(number), Account::default(), now, hour);
+            entries.remember(digests(number), Account::default(), now, hour);
         }
         if number > 100 && number < MAX_ENTRIES - 5 {
             continue;
         }
-        assert!(memory.entries.len() <= MAX_ENTRIES);
-        assert!(memory.order.len() <= MAX_ENTRIES);
+        assert!(entries.entries.len() <= MAX_ENTRIES);
+        assert!(entries.order.len() <= MAX_ENTRIES);
     }
-    assert!(memory.recall(&digests(0), now).is_none());
-    assert!(memory.recall(&digests(MAX_ENTRIES + 4), now).is_some());
+    assert!(entries.recall(&digests(0), now).is_none());
+    assert!(entries.recall(&digests(MAX_ENTRIES + 4), now).is_some());
 }
 
 #[test]
@@ -276,8 +276,8 @@ fn no_password_is_in_the_memory() {
         ..Asking::default()
     };
     assert!(asking.of(&store).unwrap().is_some());
-    let memory = store.cache.memory();
-    let entry = memory.entries.values().next().unwrap();
+    let entries = store.cache.entries();
+    let entry = entries.entries.values().next().unwrap();
     assert!(!format!("{:?}", entry.account).contains("marker"));
     assert_ne!(entry.login, entry.password);
 }

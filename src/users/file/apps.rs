@@ -64,8 +64,8 @@ impl AppPasswords {
                     let nets = found.as_ref().and_then(|app| app.allow_nets.as_deref());
                     flaws.host_bits(&apps.path, number + 1, nets);
                     let asked = apps.logins.asked(line.login);
-                    let unasked = apps.logins.unasked(line.login, &asked);
-                    flaws.unasked(&apps.path, number + 1, unasked);
+                    let unreachable_login = apps.logins.unreachable_login(line.login, &asked);
+                    flaws.unreachable_login(&apps.path, number + 1, unreachable_login);
                 }
                 Err(flaw) => flaws.add(&apps.path, number + 1, &flaw),
             }

@@ -12,7 +12,7 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 use std::sync::{Arc, PoisonError, RwLock};
 
-use super::{FileStore, MAX_PROBLEMS, Reading, Settings, UsersFile, and_more};
+use super::{FileContents, FileStore, MAX_PROBLEMS, Settings, UsersFile, and_more};
 use crate::login::Login;
 use crate::login::domain;
 use crate::secret::Secret;
@@ -29,7 +29,7 @@ pub use pattern::Pattern;
 /// The maximum number of files.
 const MAX_DOMAINS: usize = 100_000;
 /// The maximum number of files without users that the search for a decoy skips.
-const MAX_PASSED_OVER: usize = 64;
+const MAX_REPORTED_NAMES: usize = 64;
 /// The same under CGI, where each of these files must be read.
 const MAX_READ: usize = 8;
 
@@ -129,7 +129,7 @@ pub(crate) struct Version {
 struct Names {
     domains: Vec<Box<str>>,
     /// Files that no login can belong to, and why, up to a bound.
-    odd: BTreeMap<OsString, String>,
+    unusable_names: BTreeMap<OsString, String>,
     more: usize,
 }
 
@@ -137,7 +137,7 @@ struct Names {
 pub(crate) struct Listing {
     pub(crate) files: BTreeMap<Box<str>, Version>,
     /// Messages about the skipped files.
-    pub(crate) odd: Vec<Problem>,
+    pub(crate) unusable_names: Vec<Problem>,
 }
 
 /// The password files of domains.
@@ -173,12 +173,12 @@ impl DomainFiles {
     fn read_all(&mut self) -> Result<(), Problem> {
         let Names {
             mut domains,
-            odd,
+            unusable_names,
             more,
         } = self.names()?;
         domains.sort_unstable();
         let folder = self.settings.pattern.whole().to_owned();
-        self.warnings = self.odd(odd, more);
+        self.warnings = self.unusable_names(unusable_names, more);
         if domains.is_empty() {
             let message = "there is no file of a domain: nobody can log in by it";
             self.warnings.push(Problem::new(&folder, message));
@@ -261,12 +261,16 @@ impl DomainFiles {
 
     /// Examines the folder and each file.
     pub(crate) fn list(&self) -> Result<Listing, Problem> {
-        let Names { domains, odd, more } = self.names()?;
+        let Names {
+            domains,
+            unusable_names,
+            more,
+        } = self.names()?;
         let version = |domain: Box<str>| Some((self.version(&domain)?, domain));
         let files = domains.into_iter().filter_map(version);
         Ok(Listing {
             files: files.map(|(version, domain)| (domain, version)).collect(),
-            odd: self.odd(odd, more),
+            unusable_names: self.unusable_names(unusable_names, more),
         })
     }
 
@@ -293,9 +297,9 @@ impl DomainFiles {
             match self.settings.domain_of(name.as_bytes()) {
                 Ok(domain) => names.domains.push(domain.into()),
                 Err(why) => {
-                    names.odd.insert(name, why);
-                    if names.odd.len() > MAX_PROBLEMS {
-                        names.odd.pop_last();
+                    names.unusable_names.insert(name, why);
+                    if names.unusable_names.len() > MAX_PROBLEMS {
+                        names.unusable_names.pop_last();
                         names.more += 1;
                     }
                 }
@@ -308,9 +312,13 @@ impl DomainFiles {
         Ok(names)
     }
 
-    fn odd(&self, odd: BTreeMap<OsString, String>, more: usize) -> Vec<Problem> {
+    fn unusable_names(
+        &self,
+        unusable_names: BTreeMap<OsString, String>,
+        more: usize,
+    ) -> Vec<Problem> {
         let folder = self.settings.pattern.folder();
-        let said = odd.into_iter();
+        let said = unusable_names.into_iter();
         let mut said: Vec<_> = said
             .map(|(name, why)| Problem::new(folder.join(name), why))
             .collect();
@@ -388,14 +396,14 @@ impl DomainFiles {
         let domain: Box<str> = String::from_utf8_lossy(domain).into();
         let before = files.range(..domain.clone());
         let next = files.range(domain..).chain(before);
-        let mut next = next.take(MAX_PASSED_OVER);
+        let mut next = next.take(MAX_REPORTED_NAMES);
         next.find_map(|(_, file)| has_users(Arc::clone(file)))
     }
 }
 
 /// Reads a file; the problems say why it is unusable.
 fn read(settings: &Settings, lifetime: Lifetime) -> (UsersFile, Vec<Problem>) {
-    let reading = Reading::of(settings, lifetime);
+    let reading = FileContents::of(settings, lifetime);
     let files = reading.files.clone();
     match reading.whole() {
         Ok(store) => (UsersFile::new(settings, store, files), Vec::new()),

@@ -99,7 +99,7 @@ pub fn entries<E>(
             state: state(&account, problem.is_some()),
             scheme: scheme(&account),
             fields: fields(&line),
-            problem: problem.or_else(|| logins.unasked(line.login, &asked)),
+            problem: problem.or_else(|| logins.unreachable_login(line.login, &asked)),
             login: asked.into_owned(),
         })?;
     }
@@ -111,7 +111,7 @@ fn state(account: &Account, is_unusable: bool) -> State {
         State::Disabled
     } else if is_unusable {
         State::Unusable
-    } else if account.lets_in() {
+    } else if account.has_usable_password() {
         State::Active
     } else {
         State::Locked

@@ -6,7 +6,7 @@ use std::fmt;
 use std::net::IpAddr;
 
 use crate::login::{Login, MAX_LOGIN_BYTES};
-use crate::secret::{Accepted, Secret, SecretError, WeakSchemes};
+use crate::secret::{AcceptedHashes, Secret, SecretError, WeakSchemes};
 use crate::users::misspelt::{Limit, limit_meant};
 use crate::users::{Account, Credential, Passwords, host, limits, variable};
 
@@ -24,7 +24,7 @@ const FIELDS_BEFORE_EXTRA: usize = 7;
 #[derive(Clone, Debug)]
 pub struct PasswordRules {
     /// Which secrets are accepted.
-    pub accepted: Accepted,
+    pub accepted: AcceptedHashes,
     /// The scheme of passwords that name none.
     pub default_scheme: Option<String>,
 }
@@ -243,8 +243,8 @@ impl<'a> Line<'a> {
             let mut at = password_at + rest.len() - extra.len();
             for field in extra.split(|byte| matches!(byte, b' ' | b'\t')) {
                 match read.take(field) {
-                    Ok(Taken::Yes) => {}
-                    Ok(Taken::Unknown(name)) => unknown(at, name),
+                    Ok(FieldUse::Used) => {}
+                    Ok(FieldUse::Unknown(name)) => unknown(at, name),
                     Err(what) => return Err(structure(at, what)),
                 }
                 at += field.len() + 1;
@@ -266,15 +266,15 @@ struct Extra {
 }
 
 /// Whether an extra field has a meaning.
-enum Taken<'a> {
-    Yes,
+enum FieldUse<'a> {
+    Used,
     /// It has none; its name.
     Unknown(&'a [u8]),
 }
 
 impl Extra {
     /// Parses one `key=value`.
-    fn take<'a>(&mut self, field: &'a [u8]) -> Result<Taken<'a>, &'static str> {
+    fn take<'a>(&mut self, field: &'a [u8]) -> Result<FieldUse<'a>, &'static str> {
         let (key, value) = match field.iter().position(|byte| *byte == b'=') {
             Some(equals) => (&field[..equals], &field[equals + 1..]),
             None => (field, &[][..]),
@@ -330,10 +330,10 @@ impl Extra {
             _ if key.starts_with(b"userdb_") => {}
             _ => match misspelt_limit(key) {
                 Some(what) => return Err(what),
-                None => return Ok(Taken::Unknown(key)),
+                None => return Ok(FieldUse::Unknown(key)),
             },
         }
-        Ok(Taken::Yes)
+        Ok(FieldUse::Used)
     }
 
     /// The account, and whether its password counts.

@@ -75,7 +75,7 @@ impl LineLogins {
 
     /// Why no client can have a login that [`Self::meant`] returned.
     pub fn unreachable(&self, meant: &[u8]) -> Option<String> {
-        self.unasked(meant, &self.asked(meant))
+        self.unreachable_login(meant, &self.asked(meant))
     }
 
     /// A login for a new line: in a file of one domain without that domain, if the last line (`like`) is
@@ -103,7 +103,7 @@ impl LineLogins {
     }
 
     /// Why no client can log in with a login as written; a line with it is found by the login `asked`.
-    pub(super) fn unasked(&self, login: &[u8], asked: &[u8]) -> Option<String> {
+    pub(super) fn unreachable_login(&self, login: &[u8], asked: &[u8]) -> Option<String> {
         if self.plain && self.domain.is_none() {
             return None;
         }
@@ -156,8 +156,11 @@ mod tests {
 
     fn found(logins: &LineLogins, login: &str) -> (String, Option<String>) {
         let asked = logins.asked(login.as_bytes());
-        let unasked = logins.unasked(login.as_bytes(), &asked);
-        (String::from_utf8(asked.into_owned()).unwrap(), unasked)
+        let unreachable_login = logins.unreachable_login(login.as_bytes(), &asked);
+        (
+            String::from_utf8(asked.into_owned()).unwrap(),
+            unreachable_login,
+        )
     }
 
     #[test]

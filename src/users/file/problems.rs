@@ -18,7 +18,7 @@ const MAX_NAME_BYTES: usize = 32;
 pub(super) struct Flaws {
     broken: Problems,
     refused: Problems,
-    unasked: Problems,
+    unreachable_login: Problems,
     host_bits: Problems,
     /// The first place of each name, and how often it occurs.
     unknown: BTreeMap<Vec<u8>, ((usize, usize), usize)>,
@@ -45,9 +45,9 @@ impl Flaws {
     }
 
     /// Adds the reason why no client can use the login of a line; lines are counted from 1.
-    pub(super) fn unasked(&mut self, path: &Path, line: usize, why: Option<String>) {
+    pub(super) fn unreachable_login(&mut self, path: &Path, line: usize, why: Option<String>) {
         if let Some(message) = why {
-            self.unasked.add(|| Problem {
+            self.unreachable_login.add(|| Problem {
                 file: path.to_owned(),
                 position: Some((line, 1)),
                 key: None,
@@ -87,7 +87,7 @@ impl Flaws {
     pub(super) fn finish(self, path: &Path) -> Vec<Problem> {
         let mut all = self.broken.finish(path);
         all.append(&mut self.refused.finish(path));
-        all.append(&mut self.unasked.finish(path));
+        all.append(&mut self.unreachable_login.finish(path));
         all.append(&mut self.host_bits.finish(path));
         let field = |(name, (position, number)): (Vec<u8>, ((usize, usize), usize))| {
             let more = match number {

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use super::{LineLogins, PasswordRules};
-use crate::secret::{Accepted, WeakSchemes};
+use crate::secret::{AcceptedHashes, WeakSchemes};
 
 /// A password file as configured.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -12,7 +12,7 @@ pub struct Settings {
     pub path: PathBuf,
     /// Whether weak schemes are accepted; [`Scheme::is_weak`](crate::secret::Scheme::is_weak).
     pub allow_weak_schemes: bool,
-    /// The maximum work for a hash, in milliseconds; [`Accepted::max_ms`].
+    /// The maximum work for a hash, in milliseconds; [`AcceptedHashes::max_ms`].
     pub max_hash_ms: u32,
     /// A file with app passwords of the same logins.
     pub app_passwords: Option<PathBuf>,
@@ -26,7 +26,7 @@ impl Settings {
     /// How its passwords are parsed.
     pub fn rules(&self) -> PasswordRules {
         PasswordRules {
-            accepted: Accepted {
+            accepted: AcceptedHashes {
                 weak: match self.allow_weak_schemes {
                     true => WeakSchemes::Allowed,
                     false => WeakSchemes::Refused,

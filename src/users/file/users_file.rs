@@ -25,7 +25,7 @@ pub struct UsersFile {
 }
 
 /// The result of reading a password file and its app passwords.
-pub struct Reading {
+pub struct FileContents {
     /// The identity and version of the files when they were read; `None` for a missing file.
     pub files: ObservedFiles,
     /// The files that may be incomplete: those whose last line has no line feed, and an empty password file.
@@ -36,7 +36,7 @@ pub struct Reading {
     pub apps: Vec<Problem>,
 }
 
-impl Reading {
+impl FileContents {
     /// Reads the files.
     pub fn of(settings: &Settings, lifetime: Lifetime) -> Self {
         let mut reading = Self {

@@ -7,21 +7,21 @@ use std::num::NonZeroU16;
 use crate::login::Upstream;
 use crate::login::printable::Printable;
 use crate::secret::Password;
+use crate::users::server_error::ServerError;
 use crate::users::texts::is_temporary;
-use crate::users::trouble::Trouble;
 
 /// The meaning of an answer.
 #[derive(Debug)]
-pub(super) enum Verdict {
+pub(super) enum HttpReply {
     /// The login is accepted.
-    Yes(Found),
+    Accepted(AcceptedLogin),
     /// The login is refused.
-    No,
+    Refused,
 }
 
 /// The further values of an acceptance.
 #[derive(Debug)]
-pub(super) struct Found {
+pub(super) struct AcceptedLogin {
     pub(super) server: IpAddr,
     pub(super) port: NonZeroU16,
     pub(super) user: Option<Vec<u8>>,
@@ -30,7 +30,7 @@ pub(super) struct Found {
 
 /// The header of an answer.
 #[derive(Default)]
-pub(super) struct Reply {
+pub(super) struct HeaderReader {
     /// The status line, which does not affect the result: `HTTP/1.1 502 Bad Gateway`.
     status_line: Option<Vec<u8>>,
     any_header: bool,
@@ -51,7 +51,7 @@ enum Status {
     Error(Vec<u8>),
 }
 
-impl Reply {
+impl HeaderReader {
     /// Parses the next line. The error says what is wrong with it; the whole answer is then invalid.
     pub(super) fn add(&mut self, line: &[u8]) -> Result<(), String> {
         let first = !self.any_header && self.status_line.is_none();
@@ -124,30 +124,30 @@ impl Reply {
     ///
     /// nginx accepts an answer without `Auth-Status` if it has a server and a port, and for SMTP even an
     /// empty one; this program takes it for trouble.
-    pub(super) fn verdict(self, temporary: &[String]) -> Result<Verdict, Trouble> {
+    pub(super) fn verdict(self, temporary: &[String]) -> Result<HttpReply, ServerError> {
         let error_code = self.error_code.as_deref().unwrap_or_default();
         match &self.status {
             Some(Status::Error(text)) if text.is_empty() => {
-                Err(Trouble::Server("its Auth-Status is empty".to_owned()))
+                Err(ServerError::Server("its Auth-Status is empty".to_owned()))
             }
             Some(Status::Error(text)) => {
                 let listed = temporary.iter().any(|known| known.as_bytes() == text);
                 if listed || error_code.starts_with(b"4") || is_temporary(text) {
-                    Err(Trouble::Login("says that it cannot say now".to_owned()))
+                    Err(ServerError::Login("says that it cannot say now".to_owned()))
                 } else {
-                    Ok(Verdict::No)
+                    Ok(HttpReply::Refused)
                 }
             }
-            _ if self.waits => Err(Trouble::Login("says WAIT".to_owned())),
-            None => Err(Trouble::Server(self.without_status())),
-            Some(Status::Ok) => self.found().map(Verdict::Yes),
+            _ if self.waits => Err(ServerError::Login("says WAIT".to_owned())),
+            None => Err(ServerError::Server(self.without_status())),
+            Some(Status::Ok) => self.found().map(HttpReply::Accepted),
         }
     }
 
-    fn found(self) -> Result<Found, Trouble> {
+    fn found(self) -> Result<AcceptedLogin, ServerError> {
         let useless = |header: &str| {
             let what = format!("says OK, but its {header} is missing or cannot be used");
-            Err(Trouble::Login(what))
+            Err(ServerError::Login(what))
         };
         let text = |value: Option<&Vec<u8>>| {
             let value = value.and_then(|value| std::str::from_utf8(value).ok());
@@ -170,7 +170,7 @@ impl Reply {
             Some(Ok(password)) if is_value(password.reveal()) => Some(password),
             Some(_) => return useless("Auth-Pass"),
         };
-        Ok(Found {
+        Ok(AcceptedLogin {
             server: server.address(),
             port,
             user: self.user,
@@ -198,8 +198,8 @@ fn is_value(value: &[u8]) -> bool {
 mod tests {
     use super::*;
 
-    fn read(text: &str) -> Result<Verdict, String> {
-        let mut reply = Reply::default();
+    fn read(text: &str) -> Result<HttpReply, String> {
+        let mut reply = HeaderReader::default();
         for line in text.split("\r\n").flat_map(|part| part.split('\n')) {
             reply.add(line.as_bytes())?;
         }
@@ -218,7 +218,7 @@ mod tests {
             "Server: x\nAuth-Status: OK\nAuth-Server: 192.0.2.9\nAuth-Port: 1143\nAuth-Wait: 3",
         ] {
             match read(text) {
-                Ok(Verdict::Yes(found)) => {
+                Ok(HttpReply::Accepted(found)) => {
                     assert_eq!(found.server, IpAddr::from([192, 0, 2, 9]), "{text}");
                     assert_eq!(found.port.get(), 1143, "{text}");
                     assert_eq!(found.user, None, "{text}");
@@ -234,7 +234,7 @@ mod tests {
         let text = "Auth-Status: OK\nAuth-Server: 2001:db8::1\nAuth-Port: 143\n\
             Auth-User: a b%20\u{e9}\nAuth-Pass: marker  pass ";
         match read(text) {
-            Ok(Verdict::Yes(found)) => {
+            Ok(HttpReply::Accepted(found)) => {
                 assert_eq!(found.user.as_deref(), Some("a b%20\u{e9}".as_bytes()));
                 assert_eq!(found.password.as_ref().unwrap().reveal(), b"marker  pass");
                 assert!(!format!("{found:?}").contains("marker"));
@@ -261,7 +261,7 @@ mod tests {
             "Auth-Status: Invalid login or password\nAuth-Wait: 3\nAuth-Error-Code: 535 5.7.0",
             "Auth-Status: Login failed, try again later",
         ] {
-            assert!(matches!(read(text), Ok(Verdict::No)), "{text}");
+            assert!(matches!(read(text), Ok(HttpReply::Refused)), "{text}");
         }
     }
 
@@ -372,7 +372,7 @@ mod tests {
                 chosen.push(LINES[(state >> 60) as usize]);
             }
             let text = chosen.join("\n");
-            if let Ok(Verdict::Yes(_)) = read(&text) {
+            if let Ok(HttpReply::Accepted(_)) = read(&text) {
                 yes += 1;
                 let status = |line: &&&str| line.to_ascii_lowercase().starts_with("auth-status");
                 let said: Vec<_> = chosen.iter().filter(status).collect();

@@ -75,7 +75,7 @@ impl fmt::Display for Code {
 
 /// The meaning of the result of a user's bind for the user.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Meaning {
+pub(super) enum BindMeaning {
     /// The password is right.
     Right,
     /// The password is wrong, or the user does not exist.
@@ -84,11 +84,11 @@ pub(super) enum Meaning {
     NoPassword,
     /// The user is known and may not log in. Some servers return this for any password, others only for the
     /// right one.
-    KeptOut,
+    NotPermitted,
     /// The name is not a valid DN.
-    NoName,
+    InvalidDn,
     /// The server has a fault, or its settings allow no login.
-    Cannot,
+    Inconclusive,
 }
 
 /// The meaning of the result code of a bind. Codes are those of RFC 4511, appendix A.2.
@@ -98,27 +98,27 @@ pub(super) enum Meaning {
 /// `do_bind` in bind.c). It also returns 53 if a connection is not encrypted enough (`nsslapd-minssf`), and
 /// OpenLDAP returns 53 if it allows no simple binds at all (`disallow bind_simple`): those results do not
 /// concern one user.
-pub(super) fn meaning(code: Code, diagnostic: &str) -> Meaning {
+pub(super) fn meaning(code: Code, diagnostic: &str) -> BindMeaning {
     match code {
-        Code::SUCCESS => Meaning::Right,
+        Code::SUCCESS => BindMeaning::Right,
         Code::INVALID_CREDENTIALS => match active_directory_code(diagnostic) {
-            Some("525" | "52e") | None => Meaning::Wrong,
-            Some(data) if reason_of(data).is_some() => Meaning::KeptOut,
-            Some(_) => Meaning::Wrong,
+            Some("525" | "52e") | None => BindMeaning::Wrong,
+            Some(data) if reason_of(data).is_some() => BindMeaning::NotPermitted,
+            Some(_) => BindMeaning::Wrong,
         },
         // Some servers return these codes for an unknown DN.
-        Code::NO_SUCH_OBJECT => Meaning::Wrong,
-        Code::INVALID_DN_SYNTAX => Meaning::NoName,
-        Code::NO_SUCH_ATTRIBUTE | Code::INAPPROPRIATE_AUTHENTICATION => Meaning::NoPassword,
-        Code::CONSTRAINT_VIOLATION => Meaning::KeptOut,
+        Code::NO_SUCH_OBJECT => BindMeaning::Wrong,
+        Code::INVALID_DN_SYNTAX => BindMeaning::InvalidDn,
+        Code::NO_SUCH_ATTRIBUTE | Code::INAPPROPRIATE_AUTHENTICATION => BindMeaning::NoPassword,
+        Code::CONSTRAINT_VIOLATION => BindMeaning::NotPermitted,
         Code::UNWILLING_TO_PERFORM => {
             let everybodys = ["SSF", "simple authentication", "simple bind"];
             match everybodys.iter().any(|words| diagnostic.contains(words)) {
-                true => Meaning::Cannot,
-                false => Meaning::KeptOut,
+                true => BindMeaning::Inconclusive,
+                false => BindMeaning::NotPermitted,
             }
         }
-        _ => Meaning::Cannot,
+        _ => BindMeaning::Inconclusive,
     }
 }
 
@@ -177,7 +177,7 @@ mod tests {
 
     #[test]
     fn what_each_outcome_of_a_bind_says_of_the_user() {
-        use Meaning::{Cannot, KeptOut, NoName, NoPassword, Right, Wrong};
+        use BindMeaning::{Inconclusive, InvalidDn, NoPassword, NotPermitted, Right, Wrong};
         for (code, words, expected) in [
             (0, "", Right),
             (32, "", Wrong),
@@ -188,37 +188,41 @@ mod tests {
             (
                 19,
                 "Exceed password retry limit. Please try later.",
-                KeptOut,
+                NotPermitted,
             ),
-            (53, "", KeptOut),
+            (53, "", NotPermitted),
             (
                 53,
                 "Account inactivated. Contact system administrator.",
-                KeptOut,
+                NotPermitted,
             ),
-            (53, "Minimum SSF not met.", Cannot),
-            (53, "unwilling to perform simple authentication", Cannot),
-            (34, "", NoName),
+            (53, "Minimum SSF not met.", Inconclusive),
+            (
+                53,
+                "unwilling to perform simple authentication",
+                Inconclusive,
+            ),
+            (34, "", InvalidDn),
         ] {
             assert_eq!(meaning(Code(code), words), expected, "{code} {words}");
         }
         for code in [
             1, 2, 3, 7, 8, 10, 11, 12, 13, 14, 50, 51, 52, 54, 80, 90, 127,
         ] {
-            assert_eq!(meaning(Code(code), ""), Cannot, "{code}");
+            assert_eq!(meaning(Code(code), ""), Inconclusive, "{code}");
         }
         for (data, expected) in [
             ("525", Wrong),
             ("52e", Wrong),
             ("0", Wrong),
-            ("530", KeptOut),
-            ("531", KeptOut),
-            ("532", KeptOut),
-            ("533", KeptOut),
-            ("568", KeptOut),
-            ("701", KeptOut),
-            ("773", KeptOut),
-            ("775", KeptOut),
+            ("530", NotPermitted),
+            ("531", NotPermitted),
+            ("532", NotPermitted),
+            ("533", NotPermitted),
+            ("568", NotPermitted),
+            ("701", NotPermitted),
+            ("773", NotPermitted),
+            ("775", NotPermitted),
         ] {
             let words = format!("80090308: LdapErr: DSID-0C09044E, comment: x, data {data}, v2580");
             assert_eq!(meaning(Code(49), &words), expected, "{data}");

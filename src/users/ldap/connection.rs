@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::ber::{Malformed, message_length};
 use super::code::Code;
-use super::message::{self, Entry, Outcome, Response, Search};
+use super::message::{self, Entry, LdapResult, Response, Search};
 use super::url::{Scheme, Url};
 use crate::net::{Endpoint, Names, Stream, Trust};
 
@@ -22,7 +22,7 @@ pub(super) struct Access {
 
 /// Why there is no answer.
 #[derive(Debug)]
-pub(super) enum Fault {
+pub(super) enum LdapError {
     /// The server has closed the connection. A kept connection may just have been idle too long.
     Closed,
     /// The deadline has passed.
@@ -36,13 +36,13 @@ pub(super) enum Fault {
     /// The server sent an invalid or unexpected message.
     Protocol(&'static str),
     /// The server refused the operation.
-    Refused(&'static str, Outcome),
+    Refused(&'static str, LdapResult),
     /// The server refused the account that searches. The flag says whether this is new; if not, the server
     /// may not have been asked again.
     BindDn { why: String, news: bool },
 }
 
-impl fmt::Display for Fault {
+impl fmt::Display for LdapError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Closed => f.write_str("it closed the connection"),
@@ -57,7 +57,7 @@ impl fmt::Display for Fault {
     }
 }
 
-impl From<io::Error> for Fault {
+impl From<io::Error> for LdapError {
     fn from(error: io::Error) -> Self {
         match error.kind() {
             ErrorKind::TimedOut => Self::TimedOut,
@@ -70,16 +70,16 @@ impl From<io::Error> for Fault {
     }
 }
 
-impl From<Malformed> for Fault {
+impl From<Malformed> for LdapError {
     fn from(Malformed(what): Malformed) -> Self {
         Self::Protocol(what)
     }
 }
 
 /// The result of a search.
-pub(super) struct Found {
+pub(super) struct SearchResult {
     pub(super) entries: Vec<Entry>,
-    pub(super) outcome: Outcome,
+    pub(super) outcome: LdapResult,
 }
 
 /// A connection. After a failed operation it cannot be used again.
@@ -91,7 +91,7 @@ pub(super) struct Connection {
 
 impl Connection {
     /// Connects, with TLS where it is asked for, by `deadline`.
-    pub(super) fn open(url: &Url, access: &Access, deadline: Instant) -> Result<Self, Fault> {
+    pub(super) fn open(url: &Url, access: &Access, deadline: Instant) -> Result<Self, LdapError> {
         let stream = Stream::connect(&url.endpoint, &access.names, deadline)?;
         let mut connection = Self { stream, number: 0 };
         let tls = match url.scheme {
@@ -105,7 +105,7 @@ impl Connection {
             if url.scheme == Scheme::Ldap {
                 connection.start_tls()?;
             }
-            let config = access.trust.config().map_err(Fault::Trust)?;
+            let config = access.trust.config().map_err(LdapError::Trust)?;
             connection.stream.start_tls(&config, host)?;
         }
         Ok(connection)
@@ -122,19 +122,19 @@ impl Connection {
     }
 
     /// Sends the request for StartTLS.
-    fn start_tls(&mut self) -> Result<(), Fault> {
+    fn start_tls(&mut self) -> Result<(), LdapError> {
         let id = self.next_number();
         self.stream.send(&message::start_tls(id))?;
         match self.receive()? {
             Response::Extended(outcome) if outcome.code == Code::SUCCESS => Ok(()),
-            Response::Extended(outcome) => Err(Fault::Refused("StartTLS is refused", outcome)),
+            Response::Extended(outcome) => Err(LdapError::Refused("StartTLS is refused", outcome)),
             _ => Err(OTHER_QUESTION),
         }
     }
 
     /// Binds with a password, which must not be empty: an empty password always succeeds, for every name (RFC
     /// 4513, 5.1.2).
-    pub(super) fn bind(&mut self, name: &[u8], password: &[u8]) -> Result<Outcome, Fault> {
+    pub(super) fn bind(&mut self, name: &[u8], password: &[u8]) -> Result<LdapResult, LdapError> {
         debug_assert!(!name.is_empty() && !password.is_empty());
         let id = self.next_number();
         self.stream.send(&message::bind(id, name, password))?;
@@ -145,7 +145,7 @@ impl Connection {
     }
 
     /// Searches. Referrals are not followed.
-    pub(super) fn search(&mut self, asked: &Search<'_>) -> Result<Found, Fault> {
+    pub(super) fn search(&mut self, asked: &Search<'_>) -> Result<SearchResult, LdapError> {
         let id = self.next_number();
         self.stream.send(&message::search(id, asked))?;
         let mut entries = Vec::new();
@@ -155,14 +155,14 @@ impl Connection {
                     entries.push(entry);
                 }
                 Response::Entry(_) => {
-                    return Err(Fault::Protocol(
+                    return Err(LdapError::Protocol(
                         "there are more entries than were asked for",
                     ));
                 }
                 Response::Reference => {}
                 Response::SearchDone(outcome) => {
                     let outcome = present(outcome)?;
-                    return Ok(Found { entries, outcome });
+                    return Ok(SearchResult { entries, outcome });
                 }
                 _ => return Err(OTHER_QUESTION),
             }
@@ -175,7 +175,7 @@ impl Connection {
         dn: &[u8],
         attribute: &str,
         value: &[u8],
-    ) -> Result<Outcome, Fault> {
+    ) -> Result<LdapResult, LdapError> {
         let id = self.next_number();
         self.stream
             .send(&message::compare(id, dn, attribute, value))?;
@@ -194,7 +194,7 @@ impl Connection {
         self.number
     }
 
-    fn receive(&mut self) -> Result<Response, Fault> {
+    fn receive(&mut self) -> Result<Response, LdapError> {
         let length = loop {
             let received = self.stream.received();
             match message_length(received)? {
@@ -202,7 +202,7 @@ impl Connection {
                 _ => {}
             }
             if self.stream.receive()? == 0 {
-                return Err(Fault::Closed);
+                return Err(LdapError::Closed);
             }
         };
         let whole = self.stream.received().get(..length).unwrap_or_default();
@@ -211,18 +211,18 @@ impl Connection {
         match number {
             number if number == self.number => Ok(response),
             // A "notice of disconnection" (RFC 4511, 4.4.1), or another message that needs no action.
-            0 => Err(Fault::Closed),
+            0 => Err(LdapError::Closed),
             _ => Err(OTHER_QUESTION),
         }
     }
 }
 
-const OTHER_QUESTION: Fault = Fault::Protocol("it answers what was not asked");
+const OTHER_QUESTION: LdapError = LdapError::Protocol("it answers what was not asked");
 
 /// A result code that means that the server cannot serve now is a failure of the server, not of the question.
-fn present(outcome: Outcome) -> Result<Outcome, Fault> {
+fn present(outcome: LdapResult) -> Result<LdapResult, LdapError> {
     match outcome.code {
-        Code::BUSY | Code::UNAVAILABLE => Err(Fault::Refused("it cannot serve now", outcome)),
+        Code::BUSY | Code::UNAVAILABLE => Err(LdapError::Refused("it cannot serve now", outcome)),
         _ => Ok(outcome),
     }
 }

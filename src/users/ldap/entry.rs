@@ -5,7 +5,7 @@ use zeroize::Zeroizing;
 use super::message::Entry;
 use crate::login::Login;
 use crate::login::Network;
-use crate::secret::{Accepted, Secret};
+use crate::secret::{AcceptedHashes, Secret};
 use crate::users::host::{host, port};
 use crate::users::{Account, Credential, Passwords, StoreError, limits, variable};
 
@@ -79,7 +79,7 @@ pub struct Stored {
     /// The scheme of passwords that name none.
     pub default_scheme: Option<String>,
     /// Whether weak schemes are accepted.
-    pub accepted: Accepted,
+    pub accepted: AcceptedHashes,
 }
 
 impl Stored {

@@ -120,20 +120,20 @@ fn message(id: u32, operation: &[u8]) -> Zeroizing<Vec<u8>> {
 /// One message of a server.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Response {
-    Bind(Outcome),
+    Bind(LdapResult),
     Entry(Entry),
     /// A referral to another server, which may have more entries.
     Reference,
-    SearchDone(Outcome),
-    Compare(Outcome),
-    Extended(Outcome),
+    SearchDone(LdapResult),
+    Compare(LdapResult),
+    Extended(LdapResult),
     /// A message of an unexpected type.
     Other,
 }
 
 /// The result of an operation.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Outcome {
+pub(super) struct LdapResult {
     pub(super) code: Code,
     /// The diagnostic message of the server, printable and of bounded length; can be empty.
     pub(super) diagnostic: String,
@@ -143,7 +143,7 @@ pub(super) struct Outcome {
     pub(super) policy: Policy,
 }
 
-impl Outcome {
+impl LdapResult {
     /// Removes the diagnostic message if it repeats a secret.
     pub(super) fn without(mut self, secret: &[u8]) -> Self {
         if self
@@ -157,7 +157,7 @@ impl Outcome {
     }
 }
 
-impl fmt::Display for Outcome {
+impl fmt::Display for LdapResult {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.diagnostic.as_str() {
             "" => self.code.fmt(f),
@@ -188,7 +188,7 @@ pub(super) fn read(bytes: &[u8]) -> Result<(u32, Response), Malformed> {
     let (tag, content) = message.next()?.ok_or(Malformed("a message says nothing"))?;
     // Controls can follow; only those of a bind are read.
     let response = match tag {
-        0x61 => Response::Bind(Outcome {
+        0x61 => Response::Bind(LdapResult {
             policy: Policy::read(message)?,
             ..outcome(content)?
         }),
@@ -202,7 +202,7 @@ pub(super) fn read(bytes: &[u8]) -> Result<(u32, Response), Malformed> {
     Ok((id, response))
 }
 
-fn outcome(content: &[u8]) -> Result<Outcome, Malformed> {
+fn outcome(content: &[u8]) -> Result<LdapResult, Malformed> {
     let mut result = Reader(content);
     let code = Code(result.number(ENUMERATED)?);
     let _matched_dn = result.take(OCTET_STRING)?;
@@ -212,7 +212,7 @@ fn outcome(content: &[u8]) -> Result<Outcome, Malformed> {
     let words = diagnostic.trim_end_matches('\0').chars();
     let words: String = words.take(MAX_DIAGNOSTIC).collect();
     let diagnostic = Printable(words.as_bytes()).to_string();
-    Ok(Outcome {
+    Ok(LdapResult {
         code,
         diagnostic,
         raw: raw.to_vec(),

@@ -7,16 +7,16 @@
 
 use std::time::Instant;
 
-use self::code::{Code, Meaning, active_directory_reason, meaning};
-use self::connection::{Access, Connection, Fault, Found};
+use self::code::{BindMeaning, Code, active_directory_reason, meaning};
+use self::connection::{Access, Connection, LdapError, SearchResult};
 use self::dn::Dn;
 use self::filter::FilledFilter;
 use self::likeness::{compared, likeness};
-use self::message::{Entry, Outcome, Search};
+use self::message::{Entry, LdapResult, Search};
 use self::pool::{Pool, Role, Searcher};
 use super::alive::deadlines;
 use super::decoys::Decoys;
-use super::{Account, Checked, Decoy, Passwords, Question, StoreError, UserStore};
+use super::{Account, Decoy, PasswordCheck, Passwords, Question, StoreError, UserStore};
 use crate::login::Likeness;
 use crate::login::Login;
 use crate::login::printable::Printable;
@@ -118,7 +118,7 @@ impl LdapStore {
         lookup: &Lookup,
         asked: &Question<'_>,
         deadline: Instant,
-    ) -> Result<Option<Looked>, StoreError> {
+    ) -> Result<Option<FoundEntries>, StoreError> {
         let (Some(base), Some(filter)) = (lookup.base.fill(asked), lookup.filter.fill(asked))
         else {
             return Ok(None);
@@ -131,7 +131,7 @@ impl LdapStore {
                 // One more than allowed, to detect several entries.
                 self.search(connection, (&base, lookup.scope), &filter, 2, deadline)
             })?;
-        let Found { entries, outcome } = found;
+        let SearchResult { entries, outcome } = found;
         match outcome.code {
             Code::SUCCESS => {}
             Code::SIZE_LIMIT_EXCEEDED if entries.len() > 1 => {}
@@ -153,7 +153,7 @@ impl LdapStore {
         };
         if more {
             let what = format!("several entries are found by {}", text());
-            return Ok(Some(Looked::Several(what)));
+            return Ok(Some(FoundEntries::Several(what)));
         }
         // An empty DN would make the bind anonymous, and such a bind succeeds (RFC 4513, 5.1.2).
         let under = |base| Dn::parse(&entry.dn).is_ok_and(|dn| dn.is_under(&base));
@@ -165,7 +165,7 @@ impl LdapStore {
             );
             return Err(StoreError::Unusable(what));
         }
-        Ok(Some(Looked::One(entry)))
+        Ok(Some(FoundEntries::One(entry)))
     }
 
     fn search(
@@ -175,7 +175,7 @@ impl LdapStore {
         filter: &FilledFilter,
         size_limit: u32,
         deadline: Instant,
-    ) -> Result<Found, Fault> {
+    ) -> Result<SearchResult, LdapError> {
         let left = deadline.saturating_duration_since(Instant::now()).as_secs();
         connection.search(&Search {
             base,
@@ -260,16 +260,16 @@ impl LdapStore {
         login: &Login,
         password: &Password,
         (deadline, life): (Instant, Instant),
-        mut then: impl FnMut(&mut Connection) -> Result<(), Fault>,
-    ) -> Result<Checked, StoreError> {
+        mut then: impl FnMut(&mut Connection) -> Result<(), LdapError>,
+    ) -> Result<PasswordCheck, StoreError> {
         // Either would make the bind anonymous, and such a bind succeeds (RFC 4513, 5.1.1 and 5.1.2).
         if name.is_empty() || password.reveal().is_empty() {
-            return Ok(Checked::Wrong);
+            return Ok(PasswordCheck::Wrong);
         }
         let outcome = self.pool.ask(Role::Bind, deadline, life, |connection| {
             let bound = connection.bind(name, password.reveal());
             let outcome = bound.map_err(|fault| match fault {
-                Fault::TimedOut => Fault::Unanswered,
+                LdapError::TimedOut => LdapError::Unanswered,
                 other => other,
             })?;
             if outcome.code == Code::SUCCESS && outcome.policy.refusal().is_none() {
@@ -286,14 +286,14 @@ impl LdapStore {
         connection: &mut Connection,
         dn: &[u8],
         deadline: Instant,
-    ) -> Result<Found, Fault> {
+    ) -> Result<SearchResult, LdapError> {
         let every = FilledFilter::present("objectClass");
         self.search(connection, (dn, Scope::Base), &every, 1, deadline)
     }
 }
 
 /// The result of a search for a login.
-enum Looked {
+enum FoundEntries {
     One(Entry),
     /// More than one entry; the text is for the log.
     Several(String),
@@ -316,12 +316,12 @@ impl UserStore for LdapStore {
         };
         let deadline = self.deadline(asked);
         match self.look_up(lookup, asked, deadline)? {
-            Some(Looked::One(entry)) => {
+            Some(FoundEntries::One(entry)) => {
                 let likeness = likeness(lookup, asked, &entry);
                 self.account(entry, likeness, deadline).map(Some)
             }
             // No entry counts: one may be meant to lock the user out.
-            Some(Looked::Several(what)) => Ok(Some(Account::unusable(what))),
+            Some(FoundEntries::Several(what)) => Ok(Some(Account::unusable(what))),
             None => Ok(None),
         }
     }
@@ -331,7 +331,7 @@ impl UserStore for LdapStore {
         asked: &Question<'_>,
         account: &mut Account,
         password: &Password,
-    ) -> Result<Checked, StoreError> {
+    ) -> Result<PasswordCheck, StoreError> {
         let (deadline, life) = deadlines(asked.deadline, self.settings.timeout);
         let name = match &self.settings.auth {
             Auth::Bind(name) => name.fill(asked),
@@ -339,7 +339,7 @@ impl UserStore for LdapStore {
             Auth::Compare(_) => None,
         };
         let Some(name) = name else {
-            return Ok(Checked::Wrong);
+            return Ok(PasswordCheck::Wrong);
         };
         let reads_own = self.settings.lookup.is_none() && !self.wanted.is_empty();
         let mut own = None;
@@ -350,7 +350,9 @@ impl UserStore for LdapStore {
             }
             Ok(())
         })?;
-        if let Some(Found { entries, outcome }) = own.filter(|_| checked == Checked::Right) {
+        if let Some(SearchResult { entries, outcome }) =
+            own.filter(|_| checked == PasswordCheck::Right)
+        {
             match (entries.first(), outcome.code) {
                 (Some(entry), Code::SUCCESS) => self.settings.attributes.fill(account, entry),
                 _ => {
@@ -405,40 +407,39 @@ impl UserStore for LdapStore {
 }
 
 /// The meaning of the result of a user's bind.
-fn verdict(name: &[u8], login: &Login, outcome: &Outcome) -> Result<Checked, StoreError> {
+fn verdict(name: &[u8], login: &Login, outcome: &LdapResult) -> Result<PasswordCheck, StoreError> {
     let reason = active_directory_reason(&outcome.diagnostic);
     if let (Code::INVALID_CREDENTIALS, Some(reason)) = (outcome.code, reason) {
         log::debug!("{}: {reason}", name.escape_ascii());
     }
     match meaning(outcome.code, &outcome.diagnostic) {
-        Meaning::Right => {
+        BindMeaning::Right => {
             let name = name.escape_ascii();
             match (outcome.policy.refusal(), outcome.policy.grace()) {
                 // The bind succeeds only so that the user can change the password.
                 (Some(why), _) => {
                     log::warn!("{name} is refused although the bind succeeds: {why}");
-                    return Ok(Checked::KeptOut(why.to_owned()));
+                    return Ok(PasswordCheck::NotPermitted(why.to_owned()));
                 }
                 (None, Some(left)) => {
                     log::warn!("{name}: the password has expired, and is let in {left} more times");
                 }
                 (None, None) => {}
             }
-            Ok(Checked::Right)
+            Ok(PasswordCheck::Right)
         }
-        Meaning::Wrong => Ok(Checked::Wrong),
-        Meaning::NoPassword => Ok(Checked::NoPassword),
-        Meaning::KeptOut => Ok(Checked::KeptOut(match reason {
+        BindMeaning::Wrong => Ok(PasswordCheck::Wrong),
+        BindMeaning::NoPassword => Ok(PasswordCheck::NoPassword),
+        BindMeaning::NotPermitted => Ok(PasswordCheck::NotPermitted(match reason {
             Some(reason) => reason.to_owned(),
             None => format!("the bind as {}: {outcome}", Printable(name)),
         })),
         // A login that is not a valid name for this server, such as one that is not UTF-8, is unknown. If
         // even a plain login is not valid, the template is wrong.
-        Meaning::NoName if !is_plain(login) => Ok(Checked::Wrong),
-        Meaning::NoName | Meaning::Cannot => Err(StoreError::Unavailable(format!(
-            "the bind as {}: {outcome}",
-            Printable(name)
-        ))),
+        BindMeaning::InvalidDn if !is_plain(login) => Ok(PasswordCheck::Wrong),
+        BindMeaning::InvalidDn | BindMeaning::Inconclusive => Err(StoreError::Unavailable(
+            format!("the bind as {}: {outcome}", Printable(name)),
+        )),
     }
 }
 

@@ -6,7 +6,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::code::Code;
-use super::connection::{Access, Connection, Fault};
+use super::connection::{Access, Connection, LdapError};
 use super::filter::FilledFilter;
 use super::message::{Scope, Search};
 use super::url::Url;
@@ -48,13 +48,13 @@ pub(super) struct Searcher {
 impl Searcher {
     /// Binds, unless the server refused that a moment ago. All servers have the same data, so the account is
     /// the same at all of them.
-    fn bind(&self, connection: &mut Connection, deadline: Instant) -> Result<(), Fault> {
+    fn bind(&self, connection: &mut Connection, deadline: Instant) -> Result<(), LdapError> {
         let attempt = match self.own.attempt_alone(deadline) {
             Ok(attempt) => attempt,
-            Err(Unavailable::TimedOut) => return Err(Fault::TimedOut),
+            Err(Unavailable::TimedOut) => return Err(LdapError::TimedOut),
             Err(closed) => {
                 let (why, news) = (closed.to_string(), false);
-                return Err(Fault::BindDn { why, news });
+                return Err(LdapError::BindDn { why, news });
             }
         };
         let outcome = connection.bind(&self.dn, self.password.reveal())?;
@@ -72,12 +72,12 @@ impl Searcher {
                 | Code::UNWILLING_TO_PERFORM,
                 _,
             ) => outcome.to_string(),
-            _ => return Err(Fault::Refused("bind-dn is refused", outcome)),
+            _ => return Err(LdapError::Refused("bind-dn is refused", outcome)),
         };
         attempt.refused(why.as_str());
         let news = true;
         let why = format!("{why}; it is tried again in a minute, or when its password is another");
-        Err(Fault::BindDn { why, news })
+        Err(LdapError::BindDn { why, news })
     }
 }
 
@@ -143,7 +143,7 @@ impl Pool {
         role: Role,
         deadline: Instant,
         life: Instant,
-        mut question: impl FnMut(&mut Connection) -> Result<T, Fault>,
+        mut question: impl FnMut(&mut Connection) -> Result<T, LdapError>,
     ) -> Result<T, StoreError> {
         let Some(_seat) = self.seats.acquire(Requester::default(), deadline) else {
             let what = "all connections are in use, and none came free in time";
@@ -179,18 +179,18 @@ impl Pool {
                 }
                 // The account is the same at the next server, and connections that are bound already still
                 // work.
-                Err(fault @ Fault::BindDn { news: false, .. }) => {
+                Err(fault @ LdapError::BindDn { news: false, .. }) => {
                     failures.push(format!("{}: {fault}", server.url));
                     break;
                 }
                 Err(fault) => {
                     let what = format!("{}: {fault}", server.url);
-                    match matches!(fault, Fault::Unanswered) && self.is_alive(server, life) {
+                    match matches!(fault, LdapError::Unanswered) && self.is_alive(server, life) {
                         true => unanswered = true,
                         false => server.fails(&what),
                     }
                     failures.push(what);
-                    if let Fault::BindDn { .. } = fault {
+                    if let LdapError::BindDn { .. } = fault {
                         break;
                     }
                 }
@@ -218,7 +218,7 @@ impl Pool {
                 // No attributes (RFC 4511, 4.5.1.8).
                 attributes: &["1.1".to_owned()],
             });
-            matches!(found, Ok(_) | Err(Fault::Refused(..)))
+            matches!(found, Ok(_) | Err(LdapError::Refused(..)))
         })
     }
 
@@ -228,7 +228,7 @@ impl Pool {
         &self,
         role: Role,
         deadline: Instant,
-        mut question: impl FnMut(&mut Connection) -> Result<T, Fault>,
+        mut question: impl FnMut(&mut Connection) -> Result<T, LdapError>,
     ) -> Option<T> {
         let _seat = self.seats.acquire(Requester::default(), deadline)?;
         let (number, _) = self.order().into_iter().next()?;
@@ -242,7 +242,7 @@ impl Pool {
         server: &Server,
         role: Role,
         deadline: Instant,
-    ) -> Result<Connection, Fault> {
+    ) -> Result<Connection, LdapError> {
         let deadline = deadline.min(Instant::now() + self.connect_timeout);
         let mut connection = Connection::open(&server.url, &self.access, deadline)?;
         if let Some(searcher) = &self.searcher
@@ -258,8 +258,8 @@ impl Pool {
         server: &Server,
         role: Role,
         deadline: Instant,
-        question: &mut impl FnMut(&mut Connection) -> Result<T, Fault>,
-    ) -> Result<T, Fault> {
+        question: &mut impl FnMut(&mut Connection) -> Result<T, LdapError>,
+    ) -> Result<T, LdapError> {
         let kept = server.kept(role);
         let generation = kept.generation();
         if let Some(mut connection) = server.take(role) {
@@ -270,7 +270,7 @@ impl Pool {
                     return Ok(answer);
                 }
                 // The server may have closed it long ago, and all other kept ones too.
-                Err(Fault::Closed) => server.forget(),
+                Err(LdapError::Closed) => server.forget(),
                 Err(fault) => return Err(fault),
             }
         }

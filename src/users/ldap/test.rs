@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use super::code::Code;
-use super::connection::{Connection, Found};
+use super::connection::{Connection, SearchResult};
 use super::decoy::random_word;
 use super::pool::{Role, Server};
 use super::{Auth, LdapStore, is_plain};
@@ -71,7 +71,7 @@ fn search(
     let found = store.search(connection, (&base, lookup.scope), &filter, 2, deadline);
     match found {
         Err(fault) => Some(format!("{}: {fault}", what())),
-        Ok(Found { entries, outcome }) => match outcome.code {
+        Ok(SearchResult { entries, outcome }) => match outcome.code {
             Code::SUCCESS if entries.is_empty() => None,
             Code::SUCCESS | Code::SIZE_LIMIT_EXCEEDED => Some(format!(
                 "{} finds an entry, though nobody has that login",

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Answer, END, Tls, Trouble, line, quoted, sasl_plain, send, unanswered};
+use super::{END, LoginReply, ServerError, Tls, line, quoted, sasl_plain, send, unanswered};
 use crate::net::Stream;
 use crate::secret::Password;
 use crate::users::codes::code;
@@ -21,7 +21,7 @@ pub(super) const FAREWELL: &[u8] = b"z LOGOUT\r\n";
 
 /// How login and password are sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Way {
+pub(super) enum LoginCommand {
     /// By AUTHENTICATE PLAIN, in the command itself (RFC 4959).
     InitialResponse,
     /// By AUTHENTICATE PLAIN, when the server asks for them.
@@ -37,12 +37,12 @@ pub(super) fn is_reply(line: &[u8]) -> bool {
 }
 
 /// Reads the greeting, starts TLS if required, and chooses how to log in.
-pub(super) fn open(stream: &mut Stream, tls: Option<Tls<'_>>) -> Result<Way, Trouble> {
+pub(super) fn open(stream: &mut Stream, tls: Option<Tls<'_>>) -> Result<LoginCommand, ServerError> {
     let greeting = line(stream, "the greeting")?;
     let mut offered = match Line::read(&greeting, "") {
         Line::Untagged("OK", text) => capabilities_in(text),
         Line::Untagged("PREAUTH", _) => {
-            return Err(Trouble::Server(
+            return Err(ServerError::Server(
                 "takes every connection for one user's (PREAUTH), so it checks no password"
                     .to_owned(),
             ));
@@ -50,18 +50,18 @@ pub(super) fn open(stream: &mut Stream, tls: Option<Tls<'_>>) -> Result<Way, Tro
         // The server reports this to every client, before any login (RFC 3501, 7.1.5).
         Line::Untagged("BYE", _) => {
             let what = format!("takes no connection now: {}", quoted(&greeting));
-            return Err(Trouble::Server(what));
+            return Err(ServerError::Server(what));
         }
         _ => {
             let what = format!("greets with {}, not as an IMAP server", quoted(&greeting));
-            return Err(Trouble::Server(what));
+            return Err(ServerError::Server(what));
         }
     };
     if let Some(tls) = tls {
         let (status, text) = command(stream, "a", b"STARTTLS", &mut None)?;
         if status != Status::Ok {
             let what = format!("refuses STARTTLS: {}", quoted(&text));
-            return Err(Trouble::Server(what));
+            return Err(ServerError::Server(what));
         }
         tls.start(stream)?;
         // An attacker may have sent the lines before TLS (RFC 3501, 6.2.1).
@@ -71,7 +71,7 @@ pub(super) fn open(stream: &mut Stream, tls: Option<Tls<'_>>) -> Result<Way, Tro
         let (status, text) = command(stream, "b", b"CAPABILITY", &mut offered)?;
         if status != Status::Ok {
             let what = format!("refuses CAPABILITY: {}", quoted(&text));
-            return Err(Trouble::Server(what));
+            return Err(ServerError::Server(what));
         }
     }
     choose(&offered.unwrap_or_default()).ok_or_else(|| {
@@ -79,43 +79,43 @@ pub(super) fn open(stream: &mut Stream, tls: Option<Tls<'_>>) -> Result<Way, Tro
             None => "takes no passwords over this connection: it may want starttls or imaps",
             Some(_) => "takes no passwords",
         };
-        Trouble::Server(what.to_owned())
+        ServerError::Server(what.to_owned())
     })
 }
 
 /// Sends login and password, and reads the server's answer.
 pub(super) fn log_in(
     stream: &mut Stream,
-    way: Way,
+    way: LoginCommand,
     login: &[u8],
     password: &Password,
-) -> Result<Answer, Trouble> {
+) -> Result<LoginReply, ServerError> {
     const WHAT: &str = "login and password";
     match way {
-        Way::InitialResponse => {
+        LoginCommand::InitialResponse => {
             let message = sasl_plain(login, password);
             send(stream, &[b"c AUTHENTICATE PLAIN ", &message, END], WHAT)?;
         }
-        Way::Continuation => {
+        LoginCommand::Continuation => {
             send(stream, &[b"c AUTHENTICATE PLAIN", END], WHAT)?;
-            go_on(stream)?;
+            continuation(stream)?;
             send(stream, &[&sasl_plain(login, password), END], WHAT)?;
         }
-        Way::Login => {
+        LoginCommand::Login => {
             let password = password.reveal();
             send(stream, &[b"c LOGIN ", &literal(login), END], WHAT)?;
-            go_on(stream)?;
+            continuation(stream)?;
             send(stream, &[login, b" ", &literal(password), END], WHAT)?;
-            go_on(stream)?;
+            continuation(stream)?;
             send(stream, &[password, END], WHAT)?;
         }
     }
     match reply(stream, "c", &mut None).map_err(unanswered)? {
-        Reply::Done(Status::Ok, _) => Ok(Answer::Yes),
-        Reply::Done(Status::No, text) => Ok(Answer::No("NO", text)),
-        Reply::Done(Status::Bad, text) => Ok(Answer::No("BAD", text)),
-        Reply::Bye(text) => Ok(Answer::No("BYE", text)),
-        Reply::GoOn => Err(Trouble::Unanswered(
+        Reply::Done(Status::Ok, _) => Ok(LoginReply::Accepted),
+        Reply::Done(Status::No, text) => Ok(LoginReply::Refused("NO", text)),
+        Reply::Done(Status::Bad, text) => Ok(LoginReply::Refused("BAD", text)),
+        Reply::Bye(text) => Ok(LoginReply::Refused("BYE", text)),
+        Reply::Continue => Err(ServerError::Unanswered(
             "asks for more than login and password".to_owned(),
         )),
     }
@@ -127,11 +127,11 @@ fn literal(value: &[u8]) -> Vec<u8> {
 }
 
 /// Waits until the server requests the next part of a command.
-fn go_on(stream: &mut Stream) -> Result<(), Trouble> {
+fn continuation(stream: &mut Stream) -> Result<(), ServerError> {
     match reply(stream, "c", &mut None)? {
-        Reply::GoOn => Ok(()),
+        Reply::Continue => Ok(()),
         // The server has no password yet, so this does not concern one.
-        Reply::Done(_, text) => Err(Trouble::Login(format!(
+        Reply::Done(_, text) => Err(ServerError::Login(format!(
             "refuses the login before it has seen the password: {}",
             quoted(&text)
         ))),
@@ -144,12 +144,12 @@ fn command(
     tag: &str,
     command: &[u8],
     offered: &mut Option<Capabilities>,
-) -> Result<(Status, Vec<u8>), Trouble> {
+) -> Result<(Status, Vec<u8>), ServerError> {
     send(stream, &[tag.as_bytes(), b" ", command, END], "a command")?;
     match reply(stream, tag, offered)? {
         Reply::Done(status, text) => Ok((status, text)),
         Reply::Bye(text) => Err(ended(&text)),
-        Reply::GoOn => Err(Trouble::Server(format!(
+        Reply::Continue => Err(ServerError::Server(format!(
             "asks for more than {}",
             command.escape_ascii()
         ))),
@@ -162,13 +162,13 @@ enum Reply {
     /// The command has ended.
     Done(Status, Vec<u8>),
     /// The server waits for the rest of the command.
-    GoOn,
+    Continue,
     /// The server has ended the connection, with this text, before the command ended.
     Bye(Vec<u8>),
 }
 
-fn ended(text: &[u8]) -> Trouble {
-    Trouble::Server(format!("ends the connection (BYE): {}", quoted(text)))
+fn ended(text: &[u8]) -> ServerError {
+    ServerError::Server(format!("ends the connection (BYE): {}", quoted(text)))
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -183,7 +183,7 @@ fn reply(
     stream: &mut Stream,
     tag: &str,
     offered: &mut Option<Capabilities>,
-) -> Result<Reply, Trouble> {
+) -> Result<Reply, ServerError> {
     let mut bye: Option<Vec<u8>> = None;
     for _ in 0..MAX_LINES {
         let received = match (line(stream, "an answer"), &bye) {
@@ -196,7 +196,7 @@ fn reply(
             // A server that sends BYE accepts no login.
             Line::Tagged(Status::Ok, _) if bye.is_some() => {}
             Line::Tagged(status, text) => return Ok(Reply::Done(status, text.to_vec())),
-            Line::GoOn => return Ok(Reply::GoOn),
+            Line::Continue => return Ok(Reply::Continue),
             Line::Untagged("CAPABILITY", list) => *offered = Some(Capabilities::read(list)),
             Line::Untagged("BYE", text) => {
                 bye = Some(text.to_vec());
@@ -204,17 +204,17 @@ fn reply(
             }
             Line::Untagged(..) => {}
             Line::Other => {
-                return Err(Trouble::Server("answers what is not IMAP".to_owned()));
+                return Err(ServerError::Server("answers what is not IMAP".to_owned()));
             }
         }
     }
-    Err(Trouble::Server("sends lines without end".to_owned()))
+    Err(ServerError::Server("sends lines without end".to_owned()))
 }
 
 /// Skips the rest of a response after this line: literals, and the text after them (RFC 3501, 4.3). The texts
 /// of OK, NO, BAD and BYE cannot contain literals. If one seems to contain a literal, the start of the next
 /// response is ambiguous.
-fn skip_literals(stream: &mut Stream, line: &[u8]) -> Result<(), Trouble> {
+fn skip_literals(stream: &mut Stream, line: &[u8]) -> Result<(), ServerError> {
     let response = match Line::read(line, "") {
         Line::Untagged("" | "CAPABILITY", _) => "data",
         Line::Untagged(..) => "a text",
@@ -227,16 +227,16 @@ fn skip_literals(stream: &mut Stream, line: &[u8]) -> Result<(), Trouble> {
             Some(0..=MAX_LITERAL) if response == "data" => {}
             Some(_) => {
                 let what = format!("announces a literal in {response} that cannot be one");
-                return Err(Trouble::Server(what));
+                return Err(ServerError::Server(what));
             }
         }
         let length = announced.unwrap_or_default();
         stream
             .skip(length)
-            .map_err(|error| Trouble::Server(format!("{error}, waiting for a literal")))?;
+            .map_err(|error| ServerError::Server(format!("{error}, waiting for a literal")))?;
         announced = literal_at_end(&super::line(stream, "the end of a response")?);
     }
-    Err(Trouble::Server("sends literals without end".to_owned()))
+    Err(ServerError::Server("sends literals without end".to_owned()))
 }
 
 /// The length of the literal that a line announces at its end: `{3}`, `{3+}` or `~{3}`.
@@ -257,7 +257,7 @@ enum Line<'a> {
     Tagged(Status, &'a [u8]),
     /// The word after `*`, in upper case if this program uses it, and the text after it.
     Untagged(&'static str, &'a [u8]),
-    GoOn,
+    Continue,
     Other,
 }
 
@@ -271,7 +271,7 @@ impl<'a> Line<'a> {
             .iter()
             .find(|word| second.eq_ignore_ascii_case(word.as_bytes()));
         match first {
-            b"+" => Self::GoOn,
+            b"+" => Self::Continue,
             b"*" => Self::Untagged(known.copied().unwrap_or_default(), text),
             _ if tag.is_empty() || first != tag.as_bytes() => Self::Other,
             _ => match known {
@@ -331,21 +331,21 @@ fn capabilities_in(text: &[u8]) -> Option<Capabilities> {
     text.get(start..end).map(Capabilities::read)
 }
 
-fn choose(offered: &Capabilities) -> Option<Way> {
+fn choose(offered: &Capabilities) -> Option<LoginCommand> {
     match offered {
         Capabilities {
             auth_plain: true,
             sasl_ir: true,
             ..
-        } => Some(Way::InitialResponse),
+        } => Some(LoginCommand::InitialResponse),
         Capabilities {
             auth_plain: true, ..
-        } => Some(Way::Continuation),
+        } => Some(LoginCommand::Continuation),
         Capabilities {
             login_disabled: true,
             ..
         } => None,
-        Capabilities { .. } => Some(Way::Login),
+        Capabilities { .. } => Some(LoginCommand::Login),
     }
 }
 
@@ -367,8 +367,8 @@ mod tests {
             ("* bye", Line::Untagged("BYE", b"")),
             ("* 5 EXISTS", Line::Untagged("", b"EXISTS")),
             ("*", Line::Untagged("", b"")),
-            ("+ go", Line::GoOn),
-            ("+", Line::GoOn),
+            ("+ go", Line::Continue),
+            ("+", Line::Continue),
             ("d OK done", Line::Other),
             ("C OK done", Line::Other),
             ("c OKAY", Line::Other),
@@ -388,12 +388,15 @@ mod tests {
         for (offer, way) in [
             (
                 "IMAP4rev1 SASL-IR AUTH=PLAIN AUTH=LOGIN LOGINDISABLED",
-                Some(Way::InitialResponse),
+                Some(LoginCommand::InitialResponse),
             ),
-            ("imap4rev1 auth=plain", Some(Way::Continuation)),
-            ("IMAP4rev1 SASL-IR AUTH=PLAIN-CLIENTTOKEN", Some(Way::Login)),
-            ("IMAP4rev1", Some(Way::Login)),
-            ("", Some(Way::Login)),
+            ("imap4rev1 auth=plain", Some(LoginCommand::Continuation)),
+            (
+                "IMAP4rev1 SASL-IR AUTH=PLAIN-CLIENTTOKEN",
+                Some(LoginCommand::Login),
+            ),
+            ("IMAP4rev1", Some(LoginCommand::Login)),
+            ("", Some(LoginCommand::Login)),
             ("IMAP4rev1 STARTTLS LOGINDISABLED", None),
         ] {
             let offered = Capabilities::read(offer.as_bytes());

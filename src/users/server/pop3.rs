@@ -1,6 +1,6 @@
 //! A login to a POP3 server (RFC 1939, with the extensions of RFC 2449 and RFC 5034).
 
-use super::{Answer, END, Tls, Trouble, line, quoted, sasl_plain, send, unanswered};
+use super::{END, LoginReply, ServerError, Tls, line, quoted, sasl_plain, send, unanswered};
 use crate::net::Stream;
 use crate::secret::Password;
 
@@ -15,7 +15,7 @@ pub(super) const FAREWELL: &[u8] = b"QUIT\r\n";
 
 /// How login and password are sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Way {
+pub(super) enum LoginCommand {
     /// By AUTH PLAIN, which can carry any byte.
     Sasl,
     /// By USER and PASS, which cannot carry every byte.
@@ -28,18 +28,18 @@ pub(super) fn is_reply(line: &[u8]) -> bool {
 }
 
 /// Reads the greeting, starts TLS if required, and chooses how to log in.
-pub(super) fn open(stream: &mut Stream, tls: Option<Tls<'_>>) -> Result<Way, Trouble> {
+pub(super) fn open(stream: &mut Stream, tls: Option<Tls<'_>>) -> Result<LoginCommand, ServerError> {
     let greeting = line(stream, "the greeting")?;
     match Reply::read(&greeting) {
         Some(Reply::Ok) => {}
         // The server reports this to every client, before any login (RFC 1939, 4).
         Some(Reply::Refused(_)) => {
             let what = format!("takes no connection now: {}", quoted(&greeting));
-            return Err(Trouble::Server(what));
+            return Err(ServerError::Server(what));
         }
         None => {
             let what = format!("greets with {}, not as a POP3 server", quoted(&greeting));
-            return Err(Trouble::Server(what));
+            return Err(ServerError::Server(what));
         }
     }
     if let Some(tls) = tls {
@@ -47,7 +47,7 @@ pub(super) fn open(stream: &mut Stream, tls: Option<Tls<'_>>) -> Result<Way, Tro
         let answer = line(stream, "the answer to STLS")?;
         if !matches!(Reply::read(&answer), Some(Reply::Ok)) {
             let what = format!("refuses STLS: {}", quoted(&answer));
-            return Err(Trouble::Server(what));
+            return Err(ServerError::Server(what));
         }
         tls.start(stream)?;
     }
@@ -57,31 +57,31 @@ pub(super) fn open(stream: &mut Stream, tls: Option<Tls<'_>>) -> Result<Way, Tro
             None => "takes no passwords over this connection: it may want starttls or pop3s",
             Some(_) => "takes no passwords",
         };
-        Trouble::Server(what.to_owned())
+        ServerError::Server(what.to_owned())
     })
 }
 
 /// Sends login and password, and reads the server's answer.
 pub(super) fn log_in(
     stream: &mut Stream,
-    way: Way,
+    way: LoginCommand,
     login: &[u8],
     password: &Password,
-) -> Result<Answer, Trouble> {
+) -> Result<LoginReply, ServerError> {
     const WHAT: &str = "login and password";
     match way {
-        Way::Sasl => {
+        LoginCommand::Sasl => {
             // The command itself could only carry a short message.
             send(stream, &[b"AUTH PLAIN", END], WHAT)?;
             let answer = line(stream, "the answer to AUTH")?;
             if !(*answer == b"+" || answer.starts_with(b"+ ")) {
                 // The server has no password yet, so this does not concern one.
                 let what = format!("refuses the AUTH PLAIN that it offers: {}", quoted(&answer));
-                return Err(Trouble::Server(what));
+                return Err(ServerError::Server(what));
             }
             send(stream, &[&sasl_plain(login, password), END], WHAT)?;
         }
-        Way::UserPass => {
+        LoginCommand::UserPass => {
             let password = password.reveal();
             if !is_argument(login, "USER ") || login.contains(&b' ') {
                 return Err(cannot_carry("login"));
@@ -91,8 +91,8 @@ pub(super) fn log_in(
             }
             send(stream, &[b"USER ", login, END], WHAT)?;
             match answer(stream)? {
-                Answer::Yes => {}
-                refused @ Answer::No(..) => return Ok(refused),
+                LoginReply::Accepted => {}
+                refused @ LoginReply::Refused(..) => return Ok(refused),
             }
             send(stream, &[b"PASS ", password, END], WHAT)?;
         }
@@ -108,19 +108,22 @@ fn is_argument(value: &[u8], keyword: &str) -> bool {
     printable && trimmed && keyword.len() + value.len() + b"\r\n".len() <= MAX_COMMAND
 }
 
-fn cannot_carry(what: &str) -> Trouble {
-    Trouble::Login(format!(
+fn cannot_carry(what: &str) -> ServerError {
+    ServerError::Login(format!(
         "has no AUTH PLAIN, and USER and PASS cannot carry this {what}"
     ))
 }
 
 /// The answer of the server to a login, or to a part of one.
-fn answer(stream: &mut Stream) -> Result<Answer, Trouble> {
+fn answer(stream: &mut Stream) -> Result<LoginReply, ServerError> {
     let answer = line(stream, "the answer to the login")?;
     match Reply::read(&answer) {
-        Some(Reply::Ok) => Ok(Answer::Yes),
-        Some(Reply::Refused(text)) => Ok(Answer::No("-ERR", text.trim_ascii_start().to_vec())),
-        None => Err(Trouble::Server("answers what is not POP3".to_owned())),
+        Some(Reply::Ok) => Ok(LoginReply::Accepted),
+        Some(Reply::Refused(text)) => Ok(LoginReply::Refused(
+            "-ERR",
+            text.trim_ascii_start().to_vec(),
+        )),
+        None => Err(ServerError::Server("answers what is not POP3".to_owned())),
     }
 }
 
@@ -169,14 +172,14 @@ impl Capabilities {
 }
 
 /// The capabilities of the server; `None` if it does not know the command (RFC 2449, 5).
-fn capabilities(stream: &mut Stream) -> Result<Option<Capabilities>, Trouble> {
+fn capabilities(stream: &mut Stream) -> Result<Option<Capabilities>, ServerError> {
     const WHAT: &str = "the answer to CAPA";
     send(stream, &[b"CAPA", END], "CAPA")?;
     let first = line(stream, WHAT)?;
     match Reply::read(&first) {
         Some(Reply::Ok) => {}
         Some(Reply::Refused(_)) => return Ok(None),
-        None => return Err(Trouble::Server("answers what is not POP3".to_owned())),
+        None => return Err(ServerError::Server("answers what is not POP3".to_owned())),
     }
     let mut offered = Capabilities::default();
     for _ in 0..MAX_LINES {
@@ -186,16 +189,18 @@ fn capabilities(stream: &mut Stream) -> Result<Option<Capabilities>, Trouble> {
         }
         offered.read(&capability);
     }
-    Err(Trouble::Server("lists capabilities without end".to_owned()))
+    Err(ServerError::Server(
+        "lists capabilities without end".to_owned(),
+    ))
 }
 
 /// A server without CAPA supports USER and PASS.
-fn choose(offered: Option<Capabilities>) -> Option<Way> {
+fn choose(offered: Option<Capabilities>) -> Option<LoginCommand> {
     match offered {
         Some(Capabilities {
             sasl_plain: true, ..
-        }) => Some(Way::Sasl),
-        None | Some(Capabilities { user: true, .. }) => Some(Way::UserPass),
+        }) => Some(LoginCommand::Sasl),
+        None | Some(Capabilities { user: true, .. }) => Some(LoginCommand::UserPass),
         Some(_) => None,
     }
 }
@@ -225,10 +230,13 @@ mod tests {
     #[test]
     fn the_safest_way_that_is_offered() {
         for (offer, way) in [
-            (&["TOP", "SASL LOGIN PLAIN", "USER"][..], Some(Way::Sasl)),
-            (&["sasl plain"], Some(Way::Sasl)),
-            (&["SASL PLAINER", "USER"], Some(Way::UserPass)),
-            (&["USER"], Some(Way::UserPass)),
+            (
+                &["TOP", "SASL LOGIN PLAIN", "USER"][..],
+                Some(LoginCommand::Sasl),
+            ),
+            (&["sasl plain"], Some(LoginCommand::Sasl)),
+            (&["SASL PLAINER", "USER"], Some(LoginCommand::UserPass)),
+            (&["USER"], Some(LoginCommand::UserPass)),
             (&["SASL CRAM-MD5", "UIDL"], None),
             (&[], None),
         ] {
@@ -236,7 +244,7 @@ mod tests {
             offer.iter().for_each(|line| offered.read(line.as_bytes()));
             assert_eq!(choose(Some(offered)), way, "{offer:?}");
         }
-        assert_eq!(choose(None), Some(Way::UserPass));
+        assert_eq!(choose(None), Some(LoginCommand::UserPass));
     }
 
     #[test]

@@ -4,10 +4,10 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use zeroize::Zeroizing;
 
-use super::{Checked, Trouble};
+use super::{PasswordCheck, ServerError};
 use crate::secret::Password;
-use crate::users::codes::{cannot_say, kept_out, wrong};
-use crate::users::texts::{Says, says};
+use crate::users::codes::{inconclusive, is_wrong_password, not_permitted};
+use crate::users::texts::{TextMeaning, meaning_of};
 
 /// Texts of one server that the administrator configures, in lower case. A server's text that contains one of
 /// them is interpreted by it, whatever code the text has.
@@ -32,30 +32,32 @@ impl Texts {
     ///
     /// A refusal with another text counts as a guess, like a wrong password. Otherwise a server with unknown
     /// texts would allow guessing without limit.
-    pub(super) fn meaning(&self, text: &[u8]) -> Result<Checked, Trouble> {
+    pub(super) fn meaning(&self, text: &[u8]) -> Result<PasswordCheck, ServerError> {
         let lower = String::from_utf8_lossy(text).to_ascii_lowercase();
         let has = |texts: &[String]| texts.iter().any(|own| lower.contains(own.as_str()));
-        let cannot = |why: &str| Err(Trouble::Login(format!("cannot say now: {why}")));
+        let cannot = |why: &str| Err(ServerError::Login(format!("cannot say now: {why}")));
         if has(&self.temporary) {
             return cannot("its text is one of `temporary`");
         }
         if has(&self.refused) {
-            return Ok(Checked::Wrong);
+            return Ok(PasswordCheck::Wrong);
         }
-        if let Some(code) = cannot_say(text) {
+        if let Some(code) = inconclusive(text) {
             return cannot(&format!("[{code}]"));
         }
-        if let Some(code) = kept_out(text) {
-            return Ok(Checked::KeptOut(format!("refuses with [{code}]")));
+        if let Some(code) = not_permitted(text) {
+            return Ok(PasswordCheck::NotPermitted(format!(
+                "refuses with [{code}]"
+            )));
         }
-        if wrong(text) {
-            return Ok(Checked::Wrong);
+        if is_wrong_password(text) {
+            return Ok(PasswordCheck::Wrong);
         }
-        match says(text) {
-            Says::Wrong => Ok(Checked::Wrong),
-            Says::Temporary => cannot("its text says so"),
-            Says::Neither => Err(Trouble::Unanswered(
-                "refuses the login, but its text says neither that the password is wrong nor that it \
+        match meaning_of(text) {
+            TextMeaning::Wrong => Ok(PasswordCheck::Wrong),
+            TextMeaning::Temporary => cannot("its text says so"),
+            TextMeaning::Neither => Err(ServerError::Unanswered(
+                "refuses the login, but its text meaning_of neither that the password is wrong nor that it \
                  cannot tell: look at the text in the log at level \"debug\", and add it to `refused` or \
                  `temporary`"
                     .to_owned(),
@@ -125,12 +127,12 @@ mod tests {
     /// What a refusal comes to: `right`, `wrong`, `kept out`, `temporary`, or `guess`.
     fn meaning(texts: &Texts, text: &str) -> &'static str {
         match texts.meaning(text.as_bytes()) {
-            Ok(Checked::Wrong) => "wrong",
-            Ok(Checked::KeptOut(_)) => "kept out",
-            Ok(Checked::Right | Checked::NoPassword) => "right",
-            Err(Trouble::Login(_)) => "temporary",
-            Err(Trouble::Unanswered(_)) => "guess",
-            Err(Trouble::Server(_)) => "outage",
+            Ok(PasswordCheck::Wrong) => "wrong",
+            Ok(PasswordCheck::NotPermitted(_)) => "kept out",
+            Ok(PasswordCheck::Right | PasswordCheck::NoPassword) => "right",
+            Err(ServerError::Login(_)) => "temporary",
+            Err(ServerError::Unanswered(_)) => "guess",
+            Err(ServerError::Server(_)) => "outage",
         }
     }
 

@@ -25,9 +25,9 @@ pub(super) enum Failure {
     /// The database refuses the statement, or stopped it; the connection may be usable.
     Refused(String),
     /// The connection is missing or lost.
-    Lost(String),
+    Disconnected(String),
     /// The deadline has passed.
-    Late(String),
+    TimedOut(String),
     /// The database refuses this program: its user, its password, or its address.
     Denied(String),
 }
@@ -44,8 +44,8 @@ impl Failure {
     }
 
     /// A broken connection, with the driver's message.
-    pub(super) fn lost(message: impl fmt::Display) -> Self {
-        Self::Lost(one_line(message))
+    pub(super) fn disconnected(message: impl fmt::Display) -> Self {
+        Self::Disconnected(one_line(message))
     }
 }
 
@@ -62,9 +62,9 @@ impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Refused(what) => write!(f, "the database refuses the statement: {what}"),
-            Self::Lost(what) => write!(f, "there is no connection: {what}"),
+            Self::Disconnected(what) => write!(f, "there is no connection: {what}"),
             Self::Denied(what) => write!(f, "the database does not let us in: {what}"),
-            Self::Late(what) => f.write_str(what),
+            Self::TimedOut(what) => f.write_str(what),
         }
     }
 }
@@ -201,7 +201,7 @@ impl<D: Driver> Pooled<D> {
         deadline: Instant,
     ) -> Result<Rows, Failure> {
         let Some((mut seat, waiting)) = self.pool.take(deadline) else {
-            return Err(Failure::Late(
+            return Err(Failure::TimedOut(
                 "all connections to the database were in use".to_owned(),
             ));
         };
@@ -210,7 +210,9 @@ impl<D: Driver> Pooled<D> {
             if let Some(connection) = waiting {
                 seat.keep(connection);
             }
-            return Err(Failure::Late("there was no time left to ask".to_owned()));
+            return Err(Failure::TimedOut(
+                "there was no time left to ask".to_owned(),
+            ));
         }
         let waiting = waiting.filter(|connection| self.driver.is_current(connection));
         if let Some(mut connection) = waiting {
@@ -222,12 +224,12 @@ impl<D: Driver> Pooled<D> {
                     }
                     return Ok(rows);
                 }
-                Err(Failure::Late(what)) => {
+                Err(Failure::TimedOut(what)) => {
                     self.pool.forget();
-                    return Err(Failure::Late(what));
+                    return Err(Failure::TimedOut(what));
                 }
                 // The server has restarted, or the tables have changed: a new connection is needed.
-                Err(Failure::Lost(_)) => self.pool.forget(),
+                Err(Failure::Disconnected(_)) => self.pool.forget(),
                 Err(Failure::Refused(_) | Failure::Denied(_)) => {}
             }
         }
@@ -255,12 +257,12 @@ impl<D: Driver> Pooled<D> {
                     log::info!("{} answers again", self.name);
                 }
             }
-            Err(failure @ (Failure::Lost(_) | Failure::Denied(_))) => {
+            Err(failure @ (Failure::Disconnected(_) | Failure::Denied(_))) => {
                 if self.outage.begins() {
                     log::error!("{}: {failure}", self.name);
                 }
             }
-            Err(Failure::Late(_) | Failure::Refused(_)) => {}
+            Err(Failure::TimedOut(_) | Failure::Refused(_)) => {}
         }
     }
 }
@@ -284,7 +286,7 @@ impl<D: Driver> Database for Pooled<D> {
         deadline: Instant,
     ) -> Result<Vec<Result<Vec<String>, Failure>>, Failure> {
         let Some((mut seat, _)) = self.pool.take(deadline) else {
-            return Err(Failure::Late(
+            return Err(Failure::TimedOut(
                 "all connections to the database were in use".to_owned(),
             ));
         };
@@ -294,7 +296,10 @@ impl<D: Driver> Database for Pooled<D> {
         for statement in statements {
             let found = self.driver.columns(&mut connection, statement, deadline);
             match found {
-                Err(failure @ (Failure::Lost(_) | Failure::Late(_) | Failure::Denied(_))) => {
+                Err(
+                    failure
+                    @ (Failure::Disconnected(_) | Failure::TimedOut(_) | Failure::Denied(_)),
+                ) => {
                     return Err(failure);
                 }
                 found => columns.push(found),

@@ -33,7 +33,7 @@ pub mod url;
 
 use columns::{NO_OWNER, Purpose, says_owner};
 use database::{Database, Failure, Pooled, Rows};
-use row::{Reading, Row};
+use row::{Row, SecretRules};
 use server::Server;
 use statement::Statement;
 
@@ -49,7 +49,7 @@ pub struct Settings {
     /// The statement that returns the app passwords of a login.
     pub app_passwords: Option<Statement>,
     /// How stored passwords are parsed.
-    pub reading: Reading,
+    pub reading: SecretRules,
     /// The maximum number of connections.
     pub connections: usize,
     /// The time-out of connecting.
@@ -96,7 +96,7 @@ pub struct SqlStore {
     /// The unused columns of the statements, in words.
     remarks: OnceLock<Vec<String>>,
     /// Why the database could not be asked when it was opened, until this is reported.
-    unasked: Mutex<Option<Failure>>,
+    open_problem: Mutex<Option<Failure>>,
 }
 
 impl SqlStore {
@@ -122,7 +122,7 @@ impl SqlStore {
             decoys: Decoys::default(),
             says_owner: OnceLock::new(),
             remarks: OnceLock::new(),
-            unasked: Mutex::default(),
+            open_problem: Mutex::default(),
         }
     }
 
@@ -134,13 +134,16 @@ impl SqlStore {
             Ok(faults) if faults.is_empty() => Ok(()),
             Ok(faults) => Err(faults),
             Err(failure) => match (&settings.kind, failure) {
-                (Kind::Sqlite(_), Failure::Lost(what)) => Err(vec![Fault {
+                (Kind::Sqlite(_), Failure::Disconnected(what)) => Err(vec![Fault {
                     key: "url",
                     message: what,
                 }]),
                 (_, failure) => {
-                    let mut unasked = self.unasked.lock().unwrap_or_else(PoisonError::into_inner);
-                    *unasked = Some(failure);
+                    let mut open_problem = self
+                        .open_problem
+                        .lock()
+                        .unwrap_or_else(PoisonError::into_inner);
+                    *open_problem = Some(failure);
                     Ok(())
                 }
             },
@@ -181,9 +184,12 @@ impl SqlStore {
             .collect())
     }
 
-    fn take_unasked(&self) -> Option<Failure> {
-        let mut unasked = self.unasked.lock().unwrap_or_else(PoisonError::into_inner);
-        unasked.take()
+    fn take_open_problem(&self) -> Option<Failure> {
+        let mut open_problem = self
+            .open_problem
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        open_problem.take()
     }
 
     fn ask(
@@ -336,8 +342,8 @@ impl UserStore for SqlStore {
         self.remarks.get().cloned().unwrap_or_default()
     }
 
-    fn unasked(&self) -> Option<String> {
-        let failure = self.take_unasked()?;
+    fn open_problem(&self) -> Option<String> {
+        let failure = self.take_open_problem()?;
         let kind = &self.settings.kind;
         Some(format!(
             "{kind}: {failure}; it is asked again at each login"
@@ -353,7 +359,7 @@ impl UserStore for SqlStore {
     fn test(&self, deadline: Instant) -> Vec<String> {
         // The refusal of the password is reported already; the pause after it would be a second message about
         // the same fault.
-        let faults = match self.take_unasked() {
+        let faults = match self.take_open_problem() {
             Some(denied @ Failure::Denied(_)) => Err(denied),
             _ => self.faults(deadline),
         };

@@ -12,8 +12,8 @@ use sqlx::{
 };
 
 use super::database::{Driver, Failure, Rows};
-use super::network::Line;
-use super::relay::{Family, Route};
+use super::network::RunningConnection;
+use super::relay::{Connector, RelayProtocol};
 use super::row::{Row, Value};
 use super::server::Server;
 use super::statement::Statement;
@@ -24,7 +24,7 @@ use crate::users::placeholder::Values;
 pub(super) struct Mysql {
     server: Server,
     options: MySqlConnectOptions,
-    route: Route,
+    route: Connector,
     names: Names,
 }
 
@@ -32,7 +32,7 @@ impl Mysql {
     pub(super) fn new(server: Server) -> Self {
         Self {
             options: options(&server),
-            route: Route::new(Family::Mysql, server.clone()),
+            route: Connector::new(RelayProtocol::Mysql, server.clone()),
             server,
             names: Names::system(),
         }
@@ -55,11 +55,11 @@ fn options(server: &Server) -> MySqlConnectOptions {
 }
 
 impl Driver for Mysql {
-    type Connection = Line<MySqlConnection>;
+    type Connection = RunningConnection<MySqlConnection>;
 
-    fn connect(&self, deadline: Instant) -> Result<Line<MySqlConnection>, Failure> {
+    fn connect(&self, deadline: Instant) -> Result<RunningConnection<MySqlConnection>, Failure> {
         let addresses = self.server.addresses(&self.names, deadline)?;
-        let mut line = Line::open(
+        let mut line = RunningConnection::open(
             deadline,
             async |meter| self.route.open(&addresses, deadline, "", meter).await,
             async |path| self.options.clone().socket(path).connect().await,
@@ -85,7 +85,7 @@ impl Driver for Mysql {
 
     fn query(
         &self,
-        line: &mut Line<MySqlConnection>,
+        line: &mut RunningConnection<MySqlConnection>,
         statement: &Statement,
         values: Values<'_>,
         most: usize,
@@ -126,7 +126,7 @@ impl Driver for Mysql {
 
     fn columns(
         &self,
-        line: &mut Line<MySqlConnection>,
+        line: &mut RunningConnection<MySqlConnection>,
         statement: &Statement,
         deadline: Instant,
     ) -> Result<Vec<String>, Failure> {

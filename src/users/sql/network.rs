@@ -21,7 +21,7 @@ use super::relay::{Meter, Relay, Session};
 const GOODBYE: Duration = Duration::from_millis(100);
 
 /// A connection and the runtime that drives it.
-pub(super) struct Line<C: Connection> {
+pub(super) struct RunningConnection<C: Connection> {
     // Both are present until the connection is dropped.
     connection: Option<C>,
     runtime: Option<Runtime>,
@@ -31,7 +31,7 @@ pub(super) struct Line<C: Connection> {
     sound: bool,
 }
 
-impl<C: Connection> Line<C> {
+impl<C: Connection> RunningConnection<C> {
     /// Opens a relay, then connects the driver to it.
     pub(super) fn open(
         deadline: Instant,
@@ -41,7 +41,7 @@ impl<C: Connection> Line<C> {
         let runtime = Builder::new_current_thread()
             .enable_all()
             .build()
-            .map_err(Failure::lost)?;
+            .map_err(Failure::disconnected)?;
         let mut line = Self {
             connection: None,
             runtime: Some(runtime),
@@ -56,9 +56,9 @@ impl<C: Connection> Line<C> {
         });
         let (connection, running) = connected.map_err(|error| match error {
             // A server that refuses this program has not received a statement.
-            Failure::Refused(what) => Failure::Lost(what),
-            Failure::Late(_) => Failure::Lost("it did not answer in time".to_owned()),
-            other @ (Failure::Lost(_) | Failure::Denied(_)) => other,
+            Failure::Refused(what) => Failure::Disconnected(what),
+            Failure::TimedOut(_) => Failure::Disconnected("it did not answer in time".to_owned()),
+            other @ (Failure::Disconnected(_) | Failure::Denied(_)) => other,
         })?;
         line.connection = Some(connection);
         line.relay = Some(running);
@@ -77,7 +77,7 @@ impl<C: Connection> Line<C> {
         deadline: Instant,
         work: impl AsyncFnOnce(&mut C) -> Result<T, sqlx::Error>,
     ) -> Result<T, Failure> {
-        let gone = || Failure::Lost("the connection is closed".to_owned());
+        let gone = || Failure::Disconnected("the connection is closed".to_owned());
         let mut connection = self.connection.take().ok_or_else(gone)?;
         self.sound = false;
         self.meter.renew();
@@ -94,18 +94,20 @@ impl<C: Connection> Line<C> {
         work: impl Future<Output = Result<T, sqlx::Error>>,
     ) -> Result<T, Failure> {
         let Some(runtime) = &self.runtime else {
-            return Err(Failure::Lost("the connection is closed".to_owned()));
+            return Err(Failure::Disconnected("the connection is closed".to_owned()));
         };
         let bounded = async { tokio::time::timeout_at(deadline.into(), work).await };
         // The drivers trust the server to follow the protocol.
         match catch_unwind(AssertUnwindSafe(|| runtime.block_on(bounded))) {
-            Err(_) => Err(Failure::Lost(
+            Err(_) => Err(Failure::Disconnected(
                 "the driver failed on what the server sent".to_owned(),
             )),
-            Ok(Err(_)) => Err(Failure::Late("the statement took too long".to_owned())),
+            Ok(Err(_)) => Err(Failure::TimedOut("the statement took too long".to_owned())),
             // The driver only knows that its connection ended.
             Ok(Ok(Err(error))) => Err(match self.meter.reason() {
-                Some(reason) if !matches!(error, sqlx::Error::Database(_)) => Failure::lost(reason),
+                Some(reason) if !matches!(error, sqlx::Error::Database(_)) => {
+                    Failure::disconnected(reason)
+                }
                 _ => failure(&error),
             }),
             Ok(Ok(Ok(value))) => Ok(value),
@@ -113,7 +115,7 @@ impl<C: Connection> Line<C> {
     }
 }
 
-impl<C: Connection> Drop for Line<C> {
+impl<C: Connection> Drop for RunningConnection<C> {
     fn drop(&mut self) {
         let Some(runtime) = self.runtime.take() else {
             return;
@@ -146,9 +148,9 @@ impl<C: Connection> Drop for Line<C> {
 fn failure(error: &sqlx::Error) -> Failure {
     let sqlx::Error::Database(refusal) = error else {
         return match error {
-            sqlx::Error::Io(error) => Failure::lost(error),
-            sqlx::Error::Tls(error) => Failure::lost(format_args!("TLS: {error}")),
-            other => Failure::lost(other),
+            sqlx::Error::Io(error) => Failure::disconnected(error),
+            sqlx::Error::Tls(error) => Failure::disconnected(format_args!("TLS: {error}")),
+            other => Failure::disconnected(other),
         };
     };
     let code = refusal.code().unwrap_or_default();
@@ -158,13 +160,15 @@ fn failure(error: &sqlx::Error) -> Failure {
     match (&*code, mysql) {
         // PostgreSQL 15, appendix A: query_canceled, by statement_timeout; MySQL's
         // ER_QUERY_TIMEOUT; MariaDB's ER_STATEMENT_TIMEOUT.
-        ("57014", _) | (_, 3024 | 1969) => Failure::Late("the statement took too long".to_owned()),
+        ("57014", _) | (_, 3024 | 1969) => {
+            Failure::TimedOut("the statement took too long".to_owned())
+        }
         // PostgreSQL's classes of lost connections, of too few resources and of shutdowns; MySQL's
         // and MariaDB's ER_SERVER_SHUTDOWN, ER_CONNECTION_KILLED, ER_CON_COUNT_ERROR,
         // ER_CLIENT_INTERACTION_TIMEOUT.
         ("08P01", _) if refusal.message().contains("startup parameter") => {
             let what = refusal.message();
-            Failure::lost(format_args!(
+            Failure::disconnected(format_args!(
                 "{what}: name it in ignore_startup_parameters of PgBouncer"
             ))
         }
@@ -174,7 +178,7 @@ fn failure(error: &sqlx::Error) -> Failure {
                 .any(|class| code.starts_with(class))
                 || matches!(number, 1053 | 1927 | 3169 | 1040 | 4031) =>
         {
-            Failure::lost(refusal.message())
+            Failure::disconnected(refusal.message())
         }
         // PostgreSQL's invalid_authorization_specification and invalid_password; MySQL's and MariaDB's
         // ER_ACCESS_DENIED_ERROR, ER_ACCESS_DENIED_NO_PASSWORD_ERROR, ER_MUST_CHANGE_PASSWORD,

@@ -17,8 +17,8 @@ use sqlx::{
 };
 
 use super::database::{Driver, Failure, Rows};
-use super::network::Line;
-use super::relay::{Family, Route};
+use super::network::RunningConnection;
+use super::relay::{Connector, RelayProtocol};
 use super::row::{Row, Value, network_text};
 use super::server::Server;
 use super::statement::Statement;
@@ -37,7 +37,7 @@ const FAMILY_V6: u8 = 3;
 pub(super) struct Postgres {
     server: Server,
     options: PgConnectOptions,
-    route: Route,
+    route: Connector,
     names: Names,
 }
 
@@ -45,7 +45,7 @@ impl Postgres {
     pub(super) fn new(server: Server) -> Self {
         Self {
             options: options(&server),
-            route: Route::new(Family::Postgres, server.clone()),
+            route: Connector::new(RelayProtocol::Postgres, server.clone()),
             server,
             names: Names::system(),
         }
@@ -73,13 +73,13 @@ fn options(server: &Server) -> PgConnectOptions {
 }
 
 impl Driver for Postgres {
-    type Connection = Line<PgConnection>;
+    type Connection = RunningConnection<PgConnection>;
 
-    fn connect(&self, deadline: Instant) -> Result<Line<PgConnection>, Failure> {
+    fn connect(&self, deadline: Instant) -> Result<RunningConnection<PgConnection>, Failure> {
         let addresses = self.server.addresses(&self.names, deadline)?;
         // The driver appends the name of PostgreSQL's socket in its folder.
         let suffix = format!("/.s.PGSQL.{}", self.options.get_port());
-        let mut line = Line::open(
+        let mut line = RunningConnection::open(
             deadline,
             async |meter| self.route.open(&addresses, deadline, &suffix, meter).await,
             async |path: PathBuf| {
@@ -108,7 +108,7 @@ impl Driver for Postgres {
 
     fn query(
         &self,
-        line: &mut Line<PgConnection>,
+        line: &mut RunningConnection<PgConnection>,
         statement: &Statement,
         values: Values<'_>,
         most: usize,
@@ -141,7 +141,7 @@ impl Driver for Postgres {
 
     fn columns(
         &self,
-        line: &mut Line<PgConnection>,
+        line: &mut RunningConnection<PgConnection>,
         statement: &Statement,
         deadline: Instant,
     ) -> Result<Vec<String>, Failure> {

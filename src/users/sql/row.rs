@@ -12,7 +12,7 @@ use zeroize::Zeroizing;
 use super::columns::OWNER;
 use crate::login::Login;
 use crate::login::Network;
-use crate::secret::{Accepted, Secret};
+use crate::secret::{AcceptedHashes, Secret};
 use crate::users::host::{host, port};
 use crate::users::{Account, Credential, Passwords, limits, variable};
 
@@ -72,14 +72,14 @@ impl fmt::Display for Flaw {
 
 /// How stored passwords are parsed.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Reading {
+pub struct SecretRules {
     /// Which secrets are accepted.
-    pub accepted: Accepted,
+    pub accepted: AcceptedHashes,
     /// The scheme of passwords that name none.
     pub default_scheme: Option<String>,
 }
 
-impl Reading {
+impl SecretRules {
     /// The account of the only row of a query. An unusable value is noted in it, so that the password is
     /// still checked: otherwise the answer would reveal that the user exists. An error means that the
     /// statement returns no password for any user.

@@ -47,7 +47,9 @@ impl Server {
         };
         let found = match host.parse() {
             Ok(address) => vec![address],
-            Err(_) => names.addresses(host, deadline).map_err(Failure::lost)?,
+            Err(_) => names
+                .addresses(host, deadline)
+                .map_err(Failure::disconnected)?,
         };
         let place = |address: IpAddr| (address, *port).into();
         Ok(found.into_iter().map(place).collect())

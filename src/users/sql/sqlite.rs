@@ -68,12 +68,11 @@ impl Sqlite {
         let code = error.sqlite_error_code();
         match code {
             Some(ErrorCode::OperationInterrupted) if late => {
-                Failure::Late("the statement took too long".to_owned())
+                Failure::TimedOut("the statement took too long".to_owned())
             }
-            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Failure::Late(format!(
-                "{} is locked by another program",
-                self.path.display()
-            )),
+            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Failure::TimedOut(
+                format!("{} is locked by another program", self.path.display()),
+            ),
             Some(
                 ErrorCode::CannotOpen
                 | ErrorCode::NotADatabase
@@ -81,7 +80,7 @@ impl Sqlite {
                 | ErrorCode::SystemIoFailure
                 | ErrorCode::PermissionDenied
                 | ErrorCode::ReadOnly,
-            ) => Failure::lost(format_args!("{}: {error}", self.path.display())),
+            ) => Failure::disconnected(format_args!("{}: {error}", self.path.display())),
             _ => Failure::refused(error),
         }
     }
@@ -91,7 +90,7 @@ impl Sqlite {
 /// database of a service, this runs with the rights of the service's user.
 fn act(place: &TrustedPath) -> Result<ActingAsService, Failure> {
     let failed = |error| {
-        Failure::lost(format_args!(
+        Failure::disconnected(format_args!(
             "{}: cannot work with the rights of its owner: {error}",
             place.path.display()
         ))
@@ -103,9 +102,9 @@ impl Driver for Sqlite {
     type Connection = Opened;
 
     fn connect(&self, _deadline: Instant) -> Result<Opened, Failure> {
-        let located = database::locate(&self.path).map_err(Failure::lost)?;
+        let located = database::locate(&self.path).map_err(Failure::disconnected)?;
         let unreadable = |error| {
-            Failure::lost(format_args!(
+            Failure::disconnected(format_args!(
                 "{}: cannot be read: {error}",
                 self.path.display()
             ))
@@ -140,7 +139,7 @@ impl Driver for Sqlite {
             .map_err(failure)?;
         // The opened file is the one that was checked.
         if identify(&self.path).ok() != Some(identity) {
-            return Err(Failure::lost(format_args!(
+            return Err(Failure::disconnected(format_args!(
                 "{}: is being replaced at the moment",
                 self.path.display()
             )));

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use nginx_mail_auth::login::Login;
 use nginx_mail_auth::secret::{
-    Accepted, Password, Proof, Scheme, Secret, SecretError, WeakSchemes,
+    AcceptedHashes, Password, Proof, Scheme, Secret, SecretError, WeakSchemes,
 };
 use nginx_mail_auth::users::file::{FileStore, Settings};
 
@@ -35,7 +35,7 @@ fn costs_are_bounded_before_anything_is_computed() {
         bcrypt("15"),
         pbkdf2("2000000"),
     ] {
-        let accepted = Accepted {
+        let accepted = AcceptedHashes {
             weak: WeakSchemes::Refused,
             max_ms: 10_000,
         };
@@ -339,7 +339,7 @@ fn hashes_beyond_the_limit_say_what_to_set() {
         );
         // It is sound: only this login suffers.
         assert!(error.is_choice());
-        let accepted = Accepted {
+        let accepted = AcceptedHashes {
             weak: WeakSchemes::Refused,
             max_ms: takes,
         };
@@ -356,7 +356,7 @@ fn the_longest_passwords_take_no_longer_than_the_limit() {
     let stored = Secret::hash(Scheme::Sha512Crypt, &long).unwrap();
     assert!(stored.contains("rounds=100000"), "{stored}");
     let fits = |max_ms| {
-        let accepted = Accepted {
+        let accepted = AcceptedHashes {
             weak: WeakSchemes::Refused,
             max_ms,
         };

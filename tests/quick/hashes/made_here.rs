@@ -25,6 +25,6 @@ fn a_password_that_cannot_be_hashed_is_reported() {
     ));
     assert!(matches!(
         hash(Scheme::Plain, b"x"),
-        Err(HashError::NotMade(Scheme::Plain))
+        Err(HashError::CannotHashWith(Scheme::Plain))
     ));
 }

@@ -8,7 +8,7 @@ use nginx_mail_auth::login::{Login, Protocol};
 use nginx_mail_auth::secret::Password;
 use nginx_mail_auth::service::open::open;
 use nginx_mail_auth::sys::Lifetime;
-use nginx_mail_auth::users::{Account, Checked, Question};
+use nginx_mail_auth::users::{Account, PasswordCheck, Question};
 
 use crate::support::program::{ACCEPTED, Program, REFUSED, TEMPORARY, with_store};
 use crate::support::scripted_directory::{
@@ -90,9 +90,9 @@ fn the_store_never_binds_without_a_password() {
             let before = fake.count(BIND);
             let said = store.verify(&asked, &mut account, &password);
             let expected = if right {
-                Checked::Right
+                PasswordCheck::Right
             } else {
-                Checked::Wrong
+                PasswordCheck::Wrong
             };
             assert_eq!(said, Ok(expected), "{keys}");
             assert_eq!(fake.count(BIND) - before, usize::from(right));

@@ -33,8 +33,8 @@ fn then_second(first: &Account, proof: &Proof) -> Result<(), Refusal> {
     let second = Says::Stored(&["{PLAIN}second"]);
     let chain = chain(vec![first, source(second, Then::Stop, Then::Stop)]);
     let login = Login::new(b"alice".to_vec()).unwrap();
-    let said = chain.authenticate(&question(&login), proof, &mut |_| {});
-    said.map(|_| ()).map_err(|denied| denied.why)
+    let outcome = chain.authenticate(&question(&login), proof, &mut |_| {});
+    outcome.map(|_| ()).map_err(|denied| denied.why)
 }
 
 #[test]
@@ -92,13 +92,13 @@ fn app_passwords_do_not_open_the_way_to_a_later_store() {
             "{first:?}"
         );
         assert_eq!(asked("app"), of_app.map_err(Refusal::clone), "{first:?}");
-        let answered = |digest| Answered::new(b"<1.2@x>", digest).unwrap();
+        let answered = |digest| ChallengeResponse::new(b"<1.2@x>", digest).unwrap();
         for digest in [
             Proof::CramMd5(answered(b"6c1f7e712622b942a2c3fe6140cfe051")),
             Proof::Apop(answered(b"8272645a01a9bc9eec672629d15d1118")),
         ] {
-            let said = then_second(&first, &digest);
-            assert_eq!(said.is_ok(), of_second.is_ok(), "{first:?}");
+            let outcome = then_second(&first, &digest);
+            assert_eq!(outcome.is_ok(), of_second.is_ok(), "{first:?}");
         }
     }
 }

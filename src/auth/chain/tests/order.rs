@@ -76,12 +76,12 @@ impl UserStore for Kind {
         _: &Question<'_>,
         _: &mut Account,
         _: &Password,
-    ) -> Result<Checked, StoreError> {
+    ) -> Result<PasswordCheck, StoreError> {
         match self {
             Self::Slow => Err(StoreError::Unanswered("it is slow".to_owned())),
-            Self::Bare => Ok(Checked::NoPassword),
-            Self::Refuses => Ok(Checked::KeptOut("it is locked".to_owned())),
-            _ => Ok(Checked::Wrong),
+            Self::Bare => Ok(PasswordCheck::NoPassword),
+            Self::Refuses => Ok(PasswordCheck::NotPermitted("it is locked".to_owned())),
+            _ => Ok(PasswordCheck::Wrong),
         }
     }
 
@@ -117,7 +117,7 @@ fn rank(kind: Kind, by_digest: bool, can_compare: bool) -> Option<u8> {
 }
 
 /// What a chain of these stores is to come to.
-fn expected(kinds: &[Kind], by_digest: bool) -> Denied {
+fn expected(kinds: &[Kind], by_digest: bool) -> FailedAttempt {
     let has_clear = |kind: &Kind| {
         let clear = [Kind::UnknownClear, Kind::Clear, Kind::Off, Kind::Busy];
         clear.contains(kind)
@@ -148,10 +148,10 @@ fn expected(kinds: &[Kind], by_digest: bool) -> Denied {
         (false, _) if can_compare => (Refusal::UnknownUser, Yes),
         (false, _) => (Refusal::DigestNotPossible, No),
     };
-    Denied {
+    FailedAttempt {
         why,
         guess,
-        owed: Duration::ZERO,
+        delay: Duration::ZERO,
     }
 }
 
@@ -170,8 +170,8 @@ fn a_weaker_outcome_never_takes_back_a_stronger_one() {
     let login = Login::new(b"alice".to_vec()).unwrap();
     let proofs = [
         proof("wrong"),
-        Proof::CramMd5(Answered::new(b"<1.2@x>", &[b'0'; 32]).unwrap()),
-        Proof::Apop(Answered::new(b"<1.2@x>", &[b'0'; 32]).unwrap()),
+        Proof::CramMd5(ChallengeResponse::new(b"<1.2@x>", &[b'0'; 32]).unwrap()),
+        Proof::Apop(ChallengeResponse::new(b"<1.2@x>", &[b'0'; 32]).unwrap()),
     ];
     let mut chains: Vec<Vec<Kind>> = KINDS.iter().map(|kind| vec![*kind]).collect();
     for length in 2..=3 {
@@ -204,13 +204,13 @@ fn a_weaker_outcome_never_takes_back_a_stronger_one() {
                 .map(drop)
                 .map_err(|denied| {
                     // The time of a store that checks passwords itself is made up for.
-                    assert!(!paced || !denied.owed.is_zero(), "{kinds:?}");
-                    Denied {
+                    assert!(!paced || !denied.delay.is_zero(), "{kinds:?}");
+                    FailedAttempt {
                         why: match denied.why {
                             Refusal::Temporary(_) => down(),
                             why => why,
                         },
-                        owed: Duration::ZERO,
+                        delay: Duration::ZERO,
                         ..denied
                     }
                 });
@@ -224,7 +224,7 @@ fn a_weaker_outcome_never_takes_back_a_stronger_one() {
 #[test]
 fn a_chain_that_stops_counts_what_was_said_so_far() {
     let login = Login::new(b"alice".to_vec()).unwrap();
-    let digest = Proof::CramMd5(Answered::new(b"<1.2@x>", &[b'0'; 32]).unwrap());
+    let digest = Proof::CramMd5(ChallengeResponse::new(b"<1.2@x>", &[b'0'; 32]).unwrap());
     for (kinds, guess) in [
         (&[Kind::Clear, Kind::Down][..], Yes),
         (&[Kind::Down, Kind::Clear], No),

@@ -5,11 +5,11 @@ use super::*;
 #[test]
 fn a_digest_needs_a_password_that_is_at_hand() {
     let login = Login::new(b"a".to_vec()).unwrap();
-    let proof = Proof::Apop(Answered::new(b"<1.2@x>", &[b'0'; 32]).unwrap());
+    let proof = Proof::Apop(ChallengeResponse::new(b"<1.2@x>", &[b'0'; 32]).unwrap());
     for says in [Says::Asks("x"), Says::Anything] {
         let chain = chain(vec![source(says, Then::Stop, Then::Stop)]);
         let refused = chain.authenticate(&question(&login), &proof, &mut |_| {});
-        let denied = Denied::from(Refusal::DigestNotPossible);
+        let denied = FailedAttempt::from(Refusal::DigestNotPossible);
         assert_eq!(refused.map(drop), Err(denied));
     }
 }
@@ -21,7 +21,7 @@ fn an_app_password_is_good_within_its_limits_only() {
     let credential = |change: fn(&mut Credential)| {
         let mut credential = Credential::from(secret("{PLAIN}pw"));
         change(&mut credential);
-        unusable_now(&credential, &asked)
+        limit_violated(&credential, &asked)
     };
     let net = |text: &str| Network::parse(text).unwrap();
     assert_eq!(credential(|_| {}), None);
@@ -41,9 +41,9 @@ fn an_app_password_is_good_within_its_limits_only() {
         allow_nets: Some(vec![net(network)]),
         ..Credential::from(secret("{PLAIN}pw"))
     };
-    assert_eq!(unusable_now(&from("192.0.2.0/24"), &asked), None);
+    assert_eq!(limit_violated(&from("192.0.2.0/24"), &asked), None);
     assert_eq!(
-        unusable_now(&from("192.0.3.0/24"), &asked),
+        limit_violated(&from("192.0.3.0/24"), &asked),
         Some(Refusal::NetworkNotAllowed)
     );
     let unknown = Question {
@@ -51,7 +51,7 @@ fn an_app_password_is_good_within_its_limits_only() {
         ..asked
     };
     assert_eq!(
-        unusable_now(&from("0.0.0.0/0"), &unknown),
+        limit_violated(&from("0.0.0.0/0"), &unknown),
         Some(Refusal::NetworkNotAllowed)
     );
 }

@@ -120,7 +120,7 @@ fn no_domain_of_a_client_leads_out_of_the_folder() {
         }
         for login in ["eve@example.org", "eve@x", "eve@xn--bcher-kva.example"] {
             let account = ask(&files, login.as_bytes()).0.unwrap().unwrap();
-            assert!(account.lets_in(), "{login}");
+            assert!(account.has_usable_password(), "{login}");
         }
         assert!(Login::new(b"eve@x\0".to_vec()).is_err());
     }
@@ -155,7 +155,7 @@ fn a_broken_file_costs_its_own_domain_only() {
         ] {
             let found = ask(&files, format!("eve@{domain}").as_bytes()).0;
             match known {
-                Some(true) => assert!(found.unwrap().unwrap().lets_in(), "{domain}"),
+                Some(true) => assert!(found.unwrap().unwrap().has_usable_password(), "{domain}"),
                 Some(false) => {
                     assert!(matches!(found, Err(StoreError::Unavailable(_))), "{domain}")
                 }

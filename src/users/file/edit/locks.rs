@@ -7,7 +7,7 @@ use zeroize::Zeroizing;
 
 use super::fields::Parts;
 use super::{Done, Refused};
-use crate::secret::{Accepted, Secret, SecretError, WeakSchemes};
+use crate::secret::{AcceptedHashes, Secret, SecretError, WeakSchemes};
 use crate::users::file::PasswordRules;
 
 /// The extra field that disables a user.
@@ -120,7 +120,7 @@ fn is_hash(stored: &[u8], rules: &PasswordRules) -> bool {
 
 /// Reads a field without the limits of the store.
 fn read(stored: &[u8], rules: &PasswordRules) -> Result<Option<Secret>, SecretError> {
-    let accepted = Accepted {
+    let accepted = AcceptedHashes {
         weak: WeakSchemes::Allowed,
         max_ms: u32::MAX,
     };

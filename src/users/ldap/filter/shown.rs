@@ -247,8 +247,8 @@ mod tests {
     #[test]
     fn an_entry_is_whose_values_say_so() {
         use Likeness::{Other, Same, Unsaid};
-        type Found<'a> = &'a [(&'a str, &'a [&'a str])];
-        let alice: Found<'_> = &[("uid", &["alice"]), ("mail", &["alice@example.org"])];
+        type SearchResult<'a> = &'a [(&'a str, &'a [&'a str])];
+        let alice: SearchResult<'_> = &[("uid", &["alice"]), ("mail", &["alice@example.org"])];
         for (filter, login, found, likeness) in [
             ("(uid={login})", "alice", alice, Some(Same)),
             ("(uid={login})", "ALICE", alice, Some(Same)),

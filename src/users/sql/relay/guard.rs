@@ -31,7 +31,7 @@ const ITERATIONS: std::ops::RangeInclusive<u32> = 4096..=1_000_000;
 
 /// Whether a server must prove that it knows our password before the program trusts it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Proof {
+pub(super) enum ServerProof {
     /// No: its certificate or the owner of its socket proves its identity, or there is no password.
     NotNeeded,
     /// Yes, by SCRAM.
@@ -51,15 +51,15 @@ pub(super) struct Guard {
 enum Protocol {
     Mysql,
     Postgres {
-        login: Login,
-        proof: Proof,
+        login: LoginState,
+        proof: ServerProof,
         asides: usize,
     },
 }
 
 /// The state of a PostgreSQL connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Login {
+enum LoginState {
     /// The server has not accepted the login yet.
     Pending,
     /// The server has sent its proof, which the driver checks.
@@ -75,9 +75,9 @@ impl Guard {
     }
 
     /// For a PostgreSQL server from its first message on.
-    pub(super) fn postgres(proof: Proof, meter: Arc<Meter>) -> Self {
+    pub(super) fn postgres(proof: ServerProof, meter: Arc<Meter>) -> Self {
         let protocol = Protocol::Postgres {
-            login: Login::Pending,
+            login: LoginState::Pending,
             proof,
             asides: 0,
         };
@@ -172,26 +172,26 @@ impl Guard {
                     return Err("the server sends a message of impossible length".to_owned());
                 }
                 match (*kind, *login) {
-                    (b'R', Login::Done) => {
+                    (b'R', LoginState::Done) => {
                         return Err("the server authenticates us a second time".to_owned());
                     }
                     (b'R', _) if length > MAX_AUTHENTICATION => return Err(too_much()),
                     (b'R', _) => *login = authentication(*login, *proof, body)?,
-                    (b'N' | b'A' | b'S', Login::Done) | (b'N', _) => {
+                    (b'N' | b'A' | b'S', LoginState::Done) | (b'N', _) => {
                         *asides += 1;
                         if *asides > MOST_ASIDES {
                             return Err("the server sends too many notices".to_owned());
                         }
                     }
-                    (b'Z', Login::Done) => self.meter.round()?,
+                    (b'Z', LoginState::Done) => self.meter.round()?,
                     // BackendKeyData: a process number and a key.
-                    (b'K', Login::Done) => {
+                    (b'K', LoginState::Done) => {
                         if let Some(process) = body.get(4..).and_then(<[u8]>::first_chunk) {
                             self.meter.session.announce(u32::from_be_bytes(*process));
                         }
                     }
-                    (_, Login::Done) | (b'E' | b'v', _) => {}
-                    (_, Login::Pending | Login::Proven) => {
+                    (_, LoginState::Done) | (b'E' | b'v', _) => {}
+                    (_, LoginState::Pending | LoginState::Proven) => {
                         return Err("the server goes on without authentication".to_owned());
                     }
                 }
@@ -215,7 +215,11 @@ fn mysql_begins(first: Option<u8>, length: usize) -> Result<(), String> {
 
 /// Checks an authentication request of a PostgreSQL server (PostgreSQL 15, 55.7, "Authentication..."), from
 /// its length on.
-fn authentication(login: Login, proof: Proof, body: &[u8]) -> Result<Login, String> {
+fn authentication(
+    login: LoginState,
+    proof: ServerProof,
+    body: &[u8],
+) -> Result<LoginState, String> {
     let refuse = |what: &str| {
         Err(format!(
             "the server {what} without proof of who it is: use its Unix socket, tls = \"verify\" or \
@@ -234,19 +238,19 @@ fn authentication(login: Login, proof: Proof, body: &[u8]) -> Result<Login, Stri
              scram-sha-256"
                 .to_owned(),
         ),
-        (0, Proof::Needed, Login::Pending) => refuse("lets us in"),
-        (0, _, _) => Ok(Login::Done),
-        (3, Proof::Needed, _) => refuse("wants the password in clear text"),
-        (5, Proof::Needed, _) => refuse("wants the password by MD5"),
+        (0, ServerProof::Needed, LoginState::Pending) => refuse("lets us in"),
+        (0, _, _) => Ok(LoginState::Done),
+        (3, ServerProof::Needed, _) => refuse("wants the password in clear text"),
+        (5, ServerProof::Needed, _) => refuse("wants the password by MD5"),
         (11, _, _) => iterations(content, proof).map(|()| login),
-        (12, _, _) => Ok(Login::Proven),
+        (12, _, _) => Ok(LoginState::Proven),
         _ => Ok(login),
     }
 }
 
 /// Checks every `i=` of a server's first message (RFC 5802, 5.1). The driver uses the last one, and ignores
 /// the character after the letter.
-fn iterations(message: &[u8], proof: Proof) -> Result<(), String> {
+fn iterations(message: &[u8], proof: ServerProof) -> Result<(), String> {
     for attribute in message.split(|byte| *byte == b',') {
         if attribute.first() != Some(&b'i') {
             continue;
@@ -257,7 +261,7 @@ fn iterations(message: &[u8], proof: Proof) -> Result<(), String> {
             .and_then(|text| text.parse().ok());
         match number {
             Some(count) if ITERATIONS.contains(&count) => {}
-            Some(count) if count < *ITERATIONS.start() && proof == Proof::NotNeeded => {}
+            Some(count) if count < *ITERATIONS.start() && proof == ServerProof::NotNeeded => {}
             _ => {
                 let (least, most) = (ITERATIONS.start(), ITERATIONS.end());
                 return Err(format!(

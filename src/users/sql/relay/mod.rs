@@ -36,7 +36,7 @@ use zeroize::Zeroizing;
 
 use super::server::{Address, Server, Tls, share};
 use crate::net::peer;
-use guard::{Guard, Proof};
+use guard::{Guard, ServerProof};
 use meter::{Metered, Socket};
 use statements::Statements;
 
@@ -55,22 +55,22 @@ const BUFFER_BYTES: usize = 8192;
 
 /// The protocol of the server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Family {
+pub(super) enum RelayProtocol {
     Postgres,
     Mysql,
 }
 
 /// How connections to a server are made.
-pub(super) struct Route {
-    family: Family,
+pub(super) struct Connector {
+    family: RelayProtocol,
     server: Server,
     /// Loaded when they are first needed.
     tls: OnceLock<Arc<ClientConfig>>,
 }
 
 /// The parameters of a connection.
-struct Plan {
-    family: Family,
+struct ConnectionPlan {
+    family: RelayProtocol,
     server: Server,
     tls: Tls,
     client: Option<(Arc<ClientConfig>, ServerName<'static>)>,
@@ -78,7 +78,7 @@ struct Plan {
     trusted: bool,
 }
 
-impl Plan {
+impl ConnectionPlan {
     fn user(&self) -> &str {
         &self.server.user
     }
@@ -99,8 +99,8 @@ pub(super) struct Relay {
     pub(super) running: JoinHandle<()>,
 }
 
-impl Route {
-    pub(super) fn new(family: Family, server: Server) -> Self {
+impl Connector {
+    pub(super) fn new(family: RelayProtocol, server: Server) -> Self {
         Self {
             family,
             server,
@@ -128,8 +128,8 @@ impl Route {
             }
             Address::Unix(path, port) => {
                 let path = match self.family {
-                    Family::Postgres => path.join(format!(".s.PGSQL.{port}")),
-                    Family::Mysql => path.clone(),
+                    RelayProtocol::Postgres => path.join(format!(".s.PGSQL.{port}")),
+                    RelayProtocol::Mysql => path.clone(),
                 };
                 let stream = UnixStream::connect(&path).await?;
                 let owner = stream.peer_cred()?.uid();
@@ -137,7 +137,7 @@ impl Route {
                 (Socket::Unix(stream), true)
             }
         };
-        let plan = Plan {
+        let plan = ConnectionPlan {
             family: self.family,
             tls: match socket {
                 Socket::Tcp(_) => self.server.tls,
@@ -194,28 +194,28 @@ async fn connect(addresses: &[SocketAddr], deadline: Instant) -> io::Result<TcpS
 async fn carry(
     listener: UnixListener,
     socket: Metered,
-    plan: &Plan,
+    plan: &ConnectionPlan,
     meter: &Arc<Meter>,
 ) -> io::Result<()> {
     let mut driver = own_connection(&listener).await?;
     drop(listener);
     let (mut link, mut guard) = match plan.family {
-        Family::Postgres => {
+        RelayProtocol::Postgres => {
             let proof = match plan.trusted || plan.server.password.is_none() {
-                true => Proof::NotNeeded,
-                false => Proof::Needed,
+                true => ServerProof::NotNeeded,
+                false => ServerProof::Needed,
             };
             let link = postgres::open(socket, plan).await?;
             (link, Guard::postgres(proof, Arc::clone(meter)))
         }
-        Family::Mysql => {
+        RelayProtocol::Mysql => {
             let link = mysql::open(socket, &mut driver, plan).await?;
             (link, Guard::mysql(Arc::clone(meter)))
         }
     };
     let mut statements =
-        (plan.family == Family::Postgres).then(|| Statements::new(Arc::clone(meter)));
-    let (mut questions, mut answers) = (Copy::new(), Copy::new());
+        (plan.family == RelayProtocol::Postgres).then(|| Statements::new(Arc::clone(meter)));
+    let (mut questions, mut answers) = (CopyBuffer::new(), CopyBuffer::new());
     poll_fn(|context| {
         let ended = questions.poll(context, &mut driver, &mut link, |bytes| {
             let statements = statements.as_mut();
@@ -256,23 +256,23 @@ fn unforeseeable(suffix: &str) -> io::Result<Vec<u8>> {
 }
 
 /// Starts TLS.
-async fn encrypted(socket: Metered, plan: &Plan) -> io::Result<Link> {
+async fn encrypted(socket: Metered, plan: &ConnectionPlan) -> io::Result<MaybeTls> {
     let Some((config, name)) = plan.client.clone() else {
         return Err(io::Error::other("TLS: it is not configured"));
     };
     let connected = TlsConnector::from(config).connect(name, socket).await;
     let stream =
         connected.map_err(|error| io::Error::new(error.kind(), format!("TLS: {error}")))?;
-    Ok(Link::Tls(Box::new(stream)))
+    Ok(MaybeTls::Tls(Box::new(stream)))
 }
 
 /// The connection to a server, with or without TLS.
-enum Link {
+enum MaybeTls {
     Plain(Metered),
     Tls(Box<TlsStream<Metered>>),
 }
 
-impl AsyncRead for Link {
+impl AsyncRead for MaybeTls {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -285,7 +285,7 @@ impl AsyncRead for Link {
     }
 }
 
-impl AsyncWrite for Link {
+impl AsyncWrite for MaybeTls {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -313,7 +313,7 @@ impl AsyncWrite for Link {
 }
 
 /// One direction. The bytes may be a stored password, and are wiped.
-struct Copy {
+struct CopyBuffer {
     buffer: Zeroizing<Vec<u8>>,
     /// The bytes to send in place of the buffer, if any.
     other: Option<Zeroizing<Vec<u8>>>,
@@ -322,7 +322,7 @@ struct Copy {
     unflushed: bool,
 }
 
-impl Copy {
+impl CopyBuffer {
     fn new() -> Self {
         Self {
             buffer: Zeroizing::new(vec![0; BUFFER_BYTES]),

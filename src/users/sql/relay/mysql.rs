@@ -13,7 +13,7 @@ use tokio::net::UnixStream;
 use zeroize::Zeroizing;
 
 use super::meter::Metered;
-use super::{Link, Plan, encrypted};
+use super::{ConnectionPlan, MaybeTls, encrypted};
 use crate::users::sql::server::Tls;
 
 /// The maximum length of a packet during the login. A greeting has about 100 bytes, an error 512.
@@ -120,7 +120,7 @@ impl Method {
     }
 
     /// The response to a challenge.
-    fn response(self, plan: &Plan, nonce: &[u8]) -> io::Result<Zeroizing<Vec<u8>>> {
+    fn response(self, plan: &ConnectionPlan, nonce: &[u8]) -> io::Result<Zeroizing<Vec<u8>>> {
         let password = match plan.password() {
             "" => return Ok(Zeroizing::default()),
             password => password.as_bytes(),
@@ -136,7 +136,11 @@ impl Method {
 
 /// The password, for a server that needs it for the comparison: encrypted with the configured key, which only
 /// that server can decrypt, or in clear.
-fn handed_over(method: Method, plan: &Plan, nonce: &[u8]) -> io::Result<Zeroizing<Vec<u8>>> {
+fn handed_over(
+    method: Method,
+    plan: &ConnectionPlan,
+    nonce: &[u8],
+) -> io::Result<Zeroizing<Vec<u8>>> {
     let password = plan.password().as_bytes();
     // For this plugin, a Unix socket is not a secure transport (MySQL, sql/auth/sha2_password.cc).
     let by_socket = method == Method::Sha256 && plan.trusted && plan.tls == Tls::Off;
@@ -249,12 +253,12 @@ impl Greeting {
 pub(super) async fn open(
     mut socket: Metered,
     driver: &mut UnixStream,
-    plan: &Plan,
-) -> io::Result<Link> {
+    plan: &ConnectionPlan,
+) -> io::Result<MaybeTls> {
     let mut greeting = Packet::read(&mut socket).await?;
     if greeting.content.first() == Some(&0xff) {
         greeting.write(driver).await?;
-        return Ok(Link::Plain(socket));
+        return Ok(MaybeTls::Plain(socket));
     }
     let parsed = Greeting::parse(&greeting.content).ok_or_else(|| broken("its greeting"))?;
     // Checked before the driver sees the greeting: its own error about an unsupported plugin is less clear.
@@ -288,7 +292,7 @@ pub(super) async fn open(
         request.write(&mut socket).await?;
         (encrypted(socket, plan).await?, request)
     } else {
-        (Link::Plain(socket), greeting)
+        (MaybeTls::Plain(socket), greeting)
     };
     let proof = method.response(plan, &parsed.nonce)?;
     let response = response(&head, capabilities, plan, method, &proof);
@@ -302,7 +306,7 @@ pub(super) async fn open(
 fn response(
     head: &[u8; CLIENT_HEAD],
     capabilities: u32,
-    plan: &Plan,
+    plan: &ConnectionPlan,
     method: Method,
     proof: &[u8],
 ) -> Zeroizing<Vec<u8>> {
@@ -332,8 +336,8 @@ fn response(
 
 /// Answers the server's requests until it sends an OK or an ERR.
 async fn authenticate(
-    link: &mut Link,
-    plan: &Plan,
+    link: &mut MaybeTls,
+    plan: &ConnectionPlan,
     mut method: Method,
     mut nonce: Vec<u8>,
 ) -> io::Result<Packet> {

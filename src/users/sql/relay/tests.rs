@@ -46,7 +46,7 @@ fn it_leads_to_the_first_address_that_answers() {
         asked
     });
     let soon = Instant::now() + std::time::Duration::from_secs(20);
-    let route = Route::new(Family::Postgres, server());
+    let route = Connector::new(RelayProtocol::Postgres, server());
     let answer = runtime().block_on(async {
         let meter = Arc::default();
         let both = [nobody, there];
@@ -80,7 +80,7 @@ fn a_server_that_sends_more_than_a_question_may_take_is_cut() {
         sent
     });
     let soon = Instant::now() + std::time::Duration::from_secs(20);
-    let route = Route::new(Family::Postgres, server());
+    let route = Connector::new(RelayProtocol::Postgres, server());
     let (received, reason) = runtime().block_on(async {
         let meter = Arc::default();
         let relay = route.open(&[there], soon, "", &meter).await.unwrap();

@@ -24,7 +24,7 @@ pub(super) fn client(tls: Tls, authorities: Option<&[u8]>) -> Result<Arc<ClientC
         Tls::Verify => verifying(builder, authorities)?,
         Tls::Off | Tls::Prefer | Tls::Require => builder
             .dangerous()
-            .with_custom_certificate_verifier(Arc::new(Anybody(provider)))
+            .with_custom_certificate_verifier(Arc::new(AnyCertificate(provider)))
             .with_no_client_auth(),
     };
     Ok(Arc::new(config))
@@ -53,9 +53,9 @@ fn verifying(
 /// Accepts any certificate, for the modes `prefer` and `require`, which do not check the identity. The server
 /// must still have the key of the certificate.
 #[derive(Debug)]
-struct Anybody(Arc<CryptoProvider>);
+struct AnyCertificate(Arc<CryptoProvider>);
 
-impl ServerCertVerifier for Anybody {
+impl ServerCertVerifier for AnyCertificate {
     fn verify_server_cert(
         &self,
         _end_entity: &CertificateDer<'_>,

@@ -6,8 +6,8 @@ use std::time::{Duration, UNIX_EPOCH};
 
 const STORED: &str = "{SHA}EfatjsUqKYSrqv18O1FlA3hcIHI=";
 
-fn reading() -> Reading {
-    Reading {
+fn reading() -> SecretRules {
+    SecretRules {
         accepted: WeakSchemes::Allowed.into(),
         default_scheme: None,
     }
@@ -208,7 +208,7 @@ fn flaws_name_the_column() {
 
 #[test]
 fn a_weak_scheme_must_be_allowed() {
-    let strict = Reading {
+    let strict = SecretRules {
         accepted: WeakSchemes::Refused.into(),
         ..reading()
     };
@@ -221,7 +221,7 @@ fn a_weak_scheme_must_be_allowed() {
 
 #[test]
 fn the_default_scheme_is_that_of_bare_passwords() {
-    let plain = Reading {
+    let plain = SecretRules {
         default_scheme: Some("PLAIN".to_owned()),
         ..reading()
     };
@@ -244,7 +244,7 @@ fn the_default_scheme_is_that_of_bare_passwords() {
     }
     for scheme in ["SHA512-CRYPT", "CRYPT", "BLF-CRYPT", "ARGON2ID", "SSHA512"] {
         assert_eq!(Secret::takes_scheme(scheme), Ok(()));
-        let hashed = Reading {
+        let hashed = SecretRules {
             default_scheme: Some(scheme.to_owned()),
             ..reading()
         };

@@ -11,7 +11,7 @@ fn passes(guard: impl Fn() -> Guard, messages: &[&[u8]]) -> Result<(), String> {
     whole
 }
 
-fn postgres(proof: Proof, messages: &[&[u8]]) -> Result<(), String> {
+fn postgres(proof: ServerProof, messages: &[&[u8]]) -> Result<(), String> {
     passes(|| Guard::postgres(proof, Arc::default()), messages)
 }
 
@@ -46,66 +46,66 @@ fn a_server_must_prove_itself_before_it_is_believed() {
     let scram = first("r=x,s=eA==,i=4096");
     let without =
         "without proof of who it is: use its Unix socket, tls = \"verify\" or scram-sha-256";
-    let table: [(&[&[u8]], Proof, &str); 17] = [
+    let table: [(&[&[u8]], ServerProof, &str); 17] = [
         (
             &[SASL, &scram, FINAL, OK, PARAMETER, READY, ROW],
-            Proof::Needed,
+            ServerProof::Needed,
             "",
         ),
-        (&[NOTICE, SASL, NOTICE, REFUSAL], Proof::Needed, ""),
-        (&[OK, READY], Proof::Needed, "the server lets us in"),
-        (&[SASL, OK], Proof::Needed, "the server lets us in"),
+        (&[NOTICE, SASL, NOTICE, REFUSAL], ServerProof::Needed, ""),
+        (&[OK, READY], ServerProof::Needed, "the server lets us in"),
+        (&[SASL, OK], ServerProof::Needed, "the server lets us in"),
         (
             &[CLEAR],
-            Proof::Needed,
+            ServerProof::Needed,
             "the server wants the password in clear text",
         ),
         (
             &[SASL, &scram, CLEAR],
-            Proof::Needed,
+            ServerProof::Needed,
             "the server wants the password in clear text",
         ),
         (
             &[MD5],
-            Proof::Needed,
+            ServerProof::Needed,
             "the server wants the password by MD5",
         ),
-        (&[OK, READY, ROW], Proof::NotNeeded, ""),
-        (&[CLEAR, OK, READY], Proof::NotNeeded, ""),
-        (&[MD5, OK, READY], Proof::NotNeeded, ""),
+        (&[OK, READY, ROW], ServerProof::NotNeeded, ""),
+        (&[CLEAR, OK, READY], ServerProof::NotNeeded, ""),
+        (&[MD5, OK, READY], ServerProof::NotNeeded, ""),
         (
             &[READY],
-            Proof::NotNeeded,
+            ServerProof::NotNeeded,
             "the server goes on without authentication",
         ),
         (
             &[SASL, &scram, FINAL, READY],
-            Proof::Needed,
+            ServerProof::Needed,
             "the server goes on without authentication",
         ),
         (
             &[PARAMETER],
-            Proof::Needed,
+            ServerProof::Needed,
             "the server goes on without authentication",
         ),
         (
             &[ROW],
-            Proof::Needed,
+            ServerProof::Needed,
             "the server goes on without authentication",
         ),
         (
             &[OK, CLEAR],
-            Proof::NotNeeded,
+            ServerProof::NotNeeded,
             "the server authenticates us a second time",
         ),
         (
             &[b"R\0\0\0\x04"],
-            Proof::Needed,
+            ServerProof::Needed,
             "the server sends a message of impossible length",
         ),
         (
             &[b"R\0\0\0\x03"],
-            Proof::Needed,
+            ServerProof::Needed,
             "the server sends a message of impossible length",
         ),
     ];
@@ -129,19 +129,19 @@ fn a_server_must_prove_itself_before_it_is_believed() {
 fn iterations_are_neither_cheap_to_guess_at_nor_endless() {
     let refused = Err("the server does not ask for 4096 to 1000000 iterations of SCRAM".to_owned());
     for (attributes, proof, taken) in [
-        ("r=x,s=eA==,i=4096", Proof::Needed, true),
-        ("r=x,s=eA==,i=1000000", Proof::Needed, true),
+        ("r=x,s=eA==,i=4096", ServerProof::Needed, true),
+        ("r=x,s=eA==,i=1000000", ServerProof::Needed, true),
         // The driver then takes 4096.
-        ("r=x,s=eA==", Proof::Needed, true),
-        ("r=x,s=eA==,i=4095", Proof::Needed, false),
-        ("r=x,s=eA==,i=1", Proof::Needed, false),
-        ("r=x,s=eA==,i=4096,i=1", Proof::Needed, false),
-        ("r=x,s=eA==,i=4096,i:1", Proof::Needed, false),
-        ("r=x,s=eA==,i=1x", Proof::Needed, false),
-        ("r=x,s=eA==,i=", Proof::Needed, false),
-        ("r=x,s=eA==,i=4294967295", Proof::Needed, false),
-        ("r=x,s=eA==,i=4294967295", Proof::NotNeeded, false),
-        ("r=x,s=eA==,i=1", Proof::NotNeeded, true),
+        ("r=x,s=eA==", ServerProof::Needed, true),
+        ("r=x,s=eA==,i=4095", ServerProof::Needed, false),
+        ("r=x,s=eA==,i=1", ServerProof::Needed, false),
+        ("r=x,s=eA==,i=4096,i=1", ServerProof::Needed, false),
+        ("r=x,s=eA==,i=4096,i:1", ServerProof::Needed, false),
+        ("r=x,s=eA==,i=1x", ServerProof::Needed, false),
+        ("r=x,s=eA==,i=", ServerProof::Needed, false),
+        ("r=x,s=eA==,i=4294967295", ServerProof::Needed, false),
+        ("r=x,s=eA==,i=4294967295", ServerProof::NotNeeded, false),
+        ("r=x,s=eA==,i=1", ServerProof::NotNeeded, true),
     ] {
         let expected = if taken { Ok(()) } else { refused.clone() };
         assert_eq!(
@@ -156,29 +156,41 @@ fn iterations_are_neither_cheap_to_guess_at_nor_endless() {
 fn what_is_announced_is_bounded() {
     let too_much = Err(too_much());
     assert_eq!(
-        postgres(Proof::NotNeeded, &[OK, b"D\x7f\xff\xff\xff"]),
+        postgres(ServerProof::NotNeeded, &[OK, b"D\x7f\xff\xff\xff"]),
         too_much
     );
     assert_eq!(
-        postgres(Proof::NotNeeded, &[OK, b"D\0\x10\0\x01"]),
+        postgres(ServerProof::NotNeeded, &[OK, b"D\0\x10\0\x01"]),
         too_much
     );
-    assert_eq!(postgres(Proof::NotNeeded, &[OK, b"D\0\x10\0\0"]), Ok(()));
-    assert_eq!(postgres(Proof::Needed, &[b"R\x7f\xff\xff\xff"]), too_much);
-    assert_eq!(postgres(Proof::Needed, &[b"N\xff\xff\xff\xff"]), too_much);
     assert_eq!(
-        postgres(Proof::Needed, &[b"R\0\0\x08\x01", &[0; 2048]]),
+        postgres(ServerProof::NotNeeded, &[OK, b"D\0\x10\0\0"]),
+        Ok(())
+    );
+    assert_eq!(
+        postgres(ServerProof::Needed, &[b"R\x7f\xff\xff\xff"]),
+        too_much
+    );
+    assert_eq!(
+        postgres(ServerProof::Needed, &[b"N\xff\xff\xff\xff"]),
+        too_much
+    );
+    assert_eq!(
+        postgres(ServerProof::Needed, &[b"R\0\0\x08\x01", &[0; 2048]]),
         too_much
     );
     let short = Err("the server sends a message of impossible length".to_owned());
-    assert_eq!(postgres(Proof::NotNeeded, &[OK, b"Z\0\0\0\x03"]), short);
+    assert_eq!(
+        postgres(ServerProof::NotNeeded, &[OK, b"Z\0\0\0\x03"]),
+        short
+    );
     let notices: Vec<_> = std::iter::repeat_n(NOTICE, MOST_ASIDES + 1).collect();
     let many = Err("the server sends too many notices".to_owned());
-    assert_eq!(postgres(Proof::Needed, &notices), many);
+    assert_eq!(postgres(ServerProof::Needed, &notices), many);
     let rounds: Vec<_> = std::iter::once(OK)
         .chain(std::iter::repeat_n(READY, 65))
         .collect();
-    let mut guard = Guard::postgres(Proof::NotNeeded, Arc::default());
+    let mut guard = Guard::postgres(ServerProof::NotNeeded, Arc::default());
     assert_eq!(guard.pass(&rounds[..65].concat()), Ok(()));
     let rounds = Err("the server asks for too many rounds for one question".to_owned());
     assert_eq!(guard.pass(READY), rounds);

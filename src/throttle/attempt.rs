@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 
 use super::key::Key;
 use super::record::{Record, TAG_BITS, Tag};
-use super::shared::Source;
-use super::{Delay, Seen, Throttle};
+use super::shared::CountsSource;
+use super::{AttemptRecords, Delay, Throttle};
 use crate::nginx::refusal::{Refusal, Trouble};
 use crate::secret::{Proof, keyed_digest};
 
@@ -18,9 +18,9 @@ const EXEMPT_FAILURES: u32 = 100;
 const LONGEST: Duration = Duration::from_secs(3);
 
 /// One login attempt, from before its credentials are checked until after it.
-pub struct Visit<'a> {
+pub struct CountedAttempt<'a> {
     pub(super) throttle: &'a Throttle,
-    pub(super) source: Source,
+    pub(super) source: CountsSource,
     pub(super) started: Instant,
     /// When the counts were read, by the clock that they use.
     pub(super) now: u64,
@@ -29,21 +29,21 @@ pub struct Visit<'a> {
     pub(super) login: Vec<u8>,
     pub(super) keys: Vec<Key>,
     pub(super) refused: Option<Refusal>,
-    pub(super) seen: Seen,
+    pub(super) seen: AttemptRecords,
     /// The records of this process's own counts, used while the shared counts were unavailable.
-    pub(super) own: Seen,
+    pub(super) own: AttemptRecords,
 }
 
 /// The consequence of a wrong password.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Counted {
+pub struct WrongPasswordResult {
     /// Seconds by which the answer is delayed.
     pub wait: Option<NonZeroU32>,
     /// Why the attempt is refused anyway, if other attempts were counted meanwhile.
     pub too_late: Option<Refusal>,
 }
 
-impl Visit<'_> {
+impl CountedAttempt<'_> {
     /// Why the attempt is refused without asking a store, if it is.
     pub fn refused(&self) -> Option<Refusal> {
         self.refused.clone()
@@ -63,7 +63,7 @@ impl Visit<'_> {
 
     /// How long the answer is delayed if no store was asked: at least as long as checking the counted wrong
     /// passwords took. Other servers may have checked some of them.
-    pub fn turned_away(self, proof: &Proof) -> Delay {
+    pub fn delay_of_refusal(self, proof: &Proof) -> Delay {
         let took = self.seen.took().max(self.own.took());
         let took = Duration::from_micros(took.into()).min(LONGEST);
         Delay {
@@ -72,38 +72,42 @@ impl Visit<'_> {
         }
     }
 
-    /// Counts a wrong password, whose answer is delayed by `owed` from now. An error if it could not be
+    /// Counts a wrong password, whose answer is delayed by `delay` from now. An error if it could not be
     /// counted and logins must not be decided without the counts. Of concurrent wrong passwords, those beyond
     /// the bound are refused as if no store had been asked.
-    pub fn failed(mut self, proof: &Proof, owed: Duration) -> Result<Counted, Trouble> {
+    pub fn failed(
+        mut self,
+        proof: &Proof,
+        delay: Duration,
+    ) -> Result<WrongPasswordResult, Trouble> {
         let counts = &self.throttle.counts;
         let mut too_late = None;
-        let mut count_in = |source: Source| {
+        let mut count_in = |source: CountsSource| {
             let tag = self.tag(proof, source);
             let mut before = Vec::new();
             let mut fail = |records: &mut [Record], now: u64| {
                 before = records.to_vec();
-                too_late = self.throttle.refusal(&Seen::new(before.clone()));
+                too_late = self.throttle.refusal(&AttemptRecords::new(before.clone()));
                 // Includes the time for reading the counts: a later refused attempt only reads them.
-                let took = (self.started.elapsed() + owed).as_micros();
+                let took = (self.started.elapsed() + delay).as_micros();
                 let took = u32::try_from(took).unwrap_or(u32::MAX);
                 count(records, tag, now, took);
             };
             let records = counts.change(source, &self.keys, &mut fail, self.deadline)?;
             self.report(&before, &records);
-            Ok(Seen::new(records))
+            Ok(AttemptRecords::new(records))
         };
         match count_in(self.source) {
             Ok(seen) => self.seen = seen,
-            Err(trouble) if counts.must_stop(&trouble) => return Err(trouble),
+            Err(trouble) if counts.must_refuse(&trouble) => return Err(trouble),
             // The shared counts have logged their outage already.
             Err(_) => {
-                self.own = count_in(Source::Own)?;
+                self.own = count_in(CountsSource::Own)?;
                 // The counts of this process do not know the exemptions.
                 too_late = too_late.filter(|_| !self.seen.exempt());
             }
         }
-        Ok(Counted {
+        Ok(WrongPasswordResult {
             wait: self.wait(proof),
             too_late,
         })
@@ -128,21 +132,23 @@ impl Visit<'_> {
         }
         let mut refused = None;
         let mut succeed = |records: &mut [Record], now: u64| {
-            refused = self.throttle.refusal(&Seen::new(records.to_vec()));
+            refused = self
+                .throttle
+                .refusal(&AttemptRecords::new(records.to_vec()));
             if let ([_, _, pair], None) = (records, &refused) {
                 pair.succeed(now);
             }
         };
         match counts.change(self.source, &self.keys, &mut succeed, self.deadline) {
-            Err(trouble) if counts.must_stop(&trouble) => return Err((trouble.into(), None)),
+            Err(trouble) if counts.must_refuse(&trouble) => return Err((trouble.into(), None)),
             // This process has counted alone while the shared counts were unavailable.
             Err(_) => {
-                let records = counts.read_own(&self.keys);
-                self.own = Seen::new(records.map_err(|trouble| (trouble.into(), None))?);
+                let records = counts.read_own_counts(&self.keys);
+                self.own = AttemptRecords::new(records.map_err(|trouble| (trouble.into(), None))?);
                 let by_own = self.throttle.refusal(&self.own);
                 refused = by_own.filter(|_| !self.seen.exempt());
             }
-            Ok(records) => self.seen = Seen::new(records),
+            Ok(records) => self.seen = AttemptRecords::new(records),
         }
         match refused {
             None => Ok(()),
@@ -165,7 +171,7 @@ impl Visit<'_> {
     }
 
     /// Identifies a wrong password. Digests of the same password differ each time, so each of them counts.
-    fn tag(&self, proof: &Proof, source: Source) -> Option<Tag> {
+    fn tag(&self, proof: &Proof, source: CountsSource) -> Option<Tag> {
         let Proof::Password(password) = proof else {
             return None;
         };

@@ -7,7 +7,7 @@ use crate::sys::outage::Outage;
 
 /// Why a server could not decide.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Trouble {
+pub(super) enum ServerError {
     /// The server could not be asked, whatever the login.
     Server(String),
     /// The server cannot decide about this login with this password.
@@ -16,7 +16,7 @@ pub(super) enum Trouble {
     Unanswered(String),
 }
 
-impl Trouble {
+impl ServerError {
     /// The trouble of `server` as a [`StoreError`].
     pub(super) fn of(self, server: &dyn fmt::Display) -> StoreError {
         let what = format!("{server}: {self}");
@@ -28,7 +28,7 @@ impl Trouble {
     }
 }
 
-impl fmt::Display for Trouble {
+impl fmt::Display for ServerError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Server(what) | Self::Login(what) | Self::Unanswered(what) => f.write_str(what),
@@ -38,14 +38,14 @@ impl fmt::Display for Trouble {
 
 /// Records the result of one question. A login that the server cannot answer has its own log line; this
 /// function logs once when the trouble begins and once when it ends, however many logins follow.
-pub(super) fn note<T>(outage: &Outage, server: &dyn fmt::Display, result: &Result<T, Trouble>) {
+pub(super) fn note<T>(outage: &Outage, server: &dyn fmt::Display, result: &Result<T, ServerError>) {
     match result {
-        Err(trouble @ Trouble::Server(_)) => {
+        Err(trouble @ ServerError::Server(_)) => {
             if outage.begins() {
                 log::warn!("{server} cannot be asked: {trouble}");
             }
         }
-        Ok(_) | Err(Trouble::Login(_) | Trouble::Unanswered(_)) => {
+        Ok(_) | Err(ServerError::Login(_) | ServerError::Unanswered(_)) => {
             if outage.ends() {
                 log::warn!("{server} can be asked again");
             }
@@ -60,7 +60,7 @@ mod tests {
     #[test]
     fn only_trouble_with_the_server_itself_is_an_outage() {
         let outage = Outage::default();
-        let failing = |result: Result<bool, Trouble>| {
+        let failing = |result: Result<bool, ServerError>| {
             note(&outage, &"it", &result);
             let failing = !outage.begins();
             if !failing {
@@ -68,11 +68,13 @@ mod tests {
             }
             failing
         };
-        assert!(!failing(Err(Trouble::Login("mailbox in use".into()))));
-        assert!(failing(Err(Trouble::Server("refused".into()))));
-        assert!(!failing(Err(Trouble::Login("mailbox in use".into()))));
-        assert!(failing(Err(Trouble::Server("refused".into()))));
-        assert!(!failing(Err(Trouble::Unanswered("slow to say no".into()))));
+        assert!(!failing(Err(ServerError::Login("mailbox in use".into()))));
+        assert!(failing(Err(ServerError::Server("refused".into()))));
+        assert!(!failing(Err(ServerError::Login("mailbox in use".into()))));
+        assert!(failing(Err(ServerError::Server("refused".into()))));
+        assert!(!failing(Err(ServerError::Unanswered(
+            "slow to say no".into()
+        ))));
         assert!(!failing(Ok(false)));
     }
 }

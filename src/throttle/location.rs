@@ -5,11 +5,11 @@ use std::fmt;
 use std::path::PathBuf;
 
 use super::record::Spans;
-use super::state::{Counting, State};
+use super::state::{CountingMode, State};
 
 /// Where the counts are kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Place {
+pub enum StateLocation {
     /// In the memory of the process.
     Memory,
     /// In an SQLite file, for all processes of the machine.
@@ -20,7 +20,7 @@ pub enum Place {
     Redis(Box<super::redis::Settings>),
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for StateLocation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Memory => f.write_str("memory"),
@@ -34,12 +34,14 @@ impl fmt::Display for Place {
 
 /// Opens the counts; nothing is connected yet.
 #[cfg_attr(not(feature = "servers"), expect(unused_variables))]
-pub(super) fn open(place: &Place, spans: Spans, counting: Counting) -> Box<dyn State> {
+pub(super) fn open(place: &StateLocation, spans: Spans, counting: CountingMode) -> Box<dyn State> {
     match place {
-        Place::Memory => Box::new(super::memory::Memory::new(spans)),
+        StateLocation::Memory => Box::new(super::memory::Memory::new(spans)),
         #[cfg(feature = "servers")]
-        Place::Sqlite(path) => Box::new(super::sqlite::Sqlite::new(path.clone(), spans, counting)),
+        StateLocation::Sqlite(path) => {
+            Box::new(super::sqlite::Sqlite::new(path.clone(), spans, counting))
+        }
         #[cfg(feature = "servers")]
-        Place::Redis(settings) => Box::new(super::redis::Redis::new(settings, spans)),
+        StateLocation::Redis(settings) => Box::new(super::redis::Redis::new(settings, spans)),
     }
 }
