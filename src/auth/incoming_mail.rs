@@ -210,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn a_domain_is_ours_by_its_alias_and_by_what_is_above() {
+    fn a_domain_is_ours_by_alias_and_by_its_parent_domain() {
         let envelope = |to| Envelope {
             helo: b"",
             from: b"",
@@ -245,7 +245,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_without_smtp() {
+    fn incoming_mail_needs_smtp() {
         let envelope = Envelope {
             helo: b"",
             from: b"",

@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_held_back_for_long() {
+    fn no_answer_is_delayed_for_long() {
         let (refusal_time, start) = (RefusalTime::default(), Instant::now());
         for _ in 0..2 {
             refusal_time.note_at(MOST * 3, start);

@@ -121,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_very_same_pair_is_known() {
+    fn only_the_same_pair_is_remembered() {
         let verified = Verified::new(NonZeroUsize::new(10));
         verified.remember(tag(&verified, "{PLAIN}ab", "cd"));
         assert!(verified.knows(tag(&verified, "{PLAIN}ab", "cd")));
@@ -159,7 +159,7 @@ mod tests {
 
     /// Each generation holds half of the bound.
     #[test]
-    fn a_generation_goes_when_the_next_one_is_full() {
+    fn a_generation_is_dropped_when_the_next_one_is_full() {
         let verified = Verified::new(NonZeroUsize::new(5));
         assert_eq!(verified.bound(), Some(3));
         let held = || {
@@ -186,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_remembered_if_nothing_shall_be() {
+    fn a_bound_of_zero_remembers_nothing() {
         let verified = Verified::new(None);
         assert_eq!(verified.tag(&secret("{PLAIN}a"), &password("b")), None);
         verified.remember(1);

@@ -57,7 +57,7 @@ mod tests {
 
     /// What nginx cannot connect to, or takes for none (ngx_inet.c).
     #[test]
-    fn what_nginx_cannot_connect_to_is_no_mail_server() {
+    fn an_address_that_nginx_cannot_use_is_no_mail_server() {
         let anywhere = AllowedNetworks::default();
         for good in [
             "192.0.2.1",

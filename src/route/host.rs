@@ -314,7 +314,7 @@ mod tests {
     }
 
     #[test]
-    fn one_that_is_added_takes_its_share_and_nobody_else_moves() {
+    fn an_added_server_gets_its_share_and_moves_no_other_user() {
         let before = goes(&three(), &[]);
         let mut more = three();
         more.servers.push(server("192.0.2.4", 1, Role::Main));
@@ -374,7 +374,7 @@ mod tests {
 
     /// These never change: users would move when the program is updated.
     #[test]
-    fn who_goes_where_for_ever() {
+    fn the_choice_of_servers_is_permanent() {
         let pool = three();
         let names = [
             "alice", "Alice", "bob", "carol", "dave", "erin", "", "\u{e9}",

@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn who_logs_in() {
+    fn the_login_and_password_for_the_mail_server() {
         use MasterUse::{Always, WhenNeeded};
         use OwnPassword::{CannotBeSent, Known, Sent, Unknown};
         let known = || Known(password("own"));

@@ -97,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_goes_back_when_percentages_rise() {
+    fn larger_percentages_move_no_user_back() {
         let steps = [(0, 0), (0, 10), (10, 10), (10, 45), (45, 45), (45, 100)];
         let mut before = stages(0, 0);
         assert!(before.iter().all(|stage| *stage == Stage::Old));

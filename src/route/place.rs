@@ -162,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn places_start_at_nought_and_end_below_a_hundred() {
+    fn places_are_from_0_to_below_100() {
         for (hash, percent, below) in [
             (0, 0, false),
             (0, 1, true),

@@ -247,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn the_silent_the_slow_and_the_gone_are_dead_in_time() {
+    fn silent_slow_and_missing_servers_are_dead_in_time() {
         let silent = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let slow = server(|mut stream| {
             for byte in b"* OK hello\r\n".repeat(100) {
@@ -304,7 +304,7 @@ mod tests {
     }
 
     #[test]
-    fn what_we_lack_says_nothing_about_the_server() {
+    fn a_lack_of_local_resources_does_not_mark_a_server_dead() {
         let error = |errno: Errno| io::Error::from_raw_os_error(errno.raw_os_error());
         for errno in [Errno::MFILE, Errno::NFILE, Errno::NOMEM] {
             assert!(

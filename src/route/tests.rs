@@ -168,7 +168,7 @@ fn wait_until(condition: impl Fn() -> bool) {
 }
 
 #[test]
-fn the_account_goes_before_routes_and_its_port_before_all_ports() {
+fn the_account_takes_precedence_over_routes_and_ports() {
     let dns = Dns::new(&[]);
     let routes = lazy(table("192.0.2.1", "192.0.2.2", NEVER), &dns, TIMING);
     let protocols = [Protocol::Imap, Protocol::Pop3, Protocol::Smtp];
@@ -225,7 +225,7 @@ fn the_account_goes_before_routes_and_its_port_before_all_ports() {
 }
 
 #[test]
-fn a_store_cannot_send_users_just_anywhere() {
+fn a_store_cannot_name_an_address_outside_the_allowed_networks() {
     let routes = lazy(
         table("192.0.2.1", "192.0.2.2", NEVER),
         &Dns::new(&[]),
@@ -307,7 +307,7 @@ fn mail_servers_are_in_the_allowed_networks_only() {
 }
 
 #[test]
-fn of_several_addresses_the_first_that_nginx_can_use_is_taken() {
+fn the_first_address_that_nginx_can_use_is_chosen() {
     for (addresses, expected) in [
         (&["192.0.2.1", "192.0.2.2"][..], "192.0.2.1"),
         (&["0.0.0.0", "192.0.2.2"], "192.0.2.2"),
@@ -332,7 +332,7 @@ fn of_several_addresses_the_first_that_nginx_can_use_is_taken() {
 }
 
 #[test]
-fn no_route_is_our_trouble() {
+fn no_route_is_a_temporary_failure() {
     let table = Table::new(Vec::new(), ports(143, 110, 25), NEVER);
     let routes = lazy(table, &Dns::new(&[]), TIMING);
     assert_eq!(chosen(&routes, "alice"), Err(Trouble::NoRoute));

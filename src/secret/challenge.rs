@@ -168,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn digests_are_compared_where_the_password_is_at_hand() {
+    fn digests_are_compared_with_a_stored_cleartext_password() {
         const CHALLENGE: &[u8] = b"<1896.697170952@postoffice.reston.mci.net>";
         let secret = |text: &str| Secret::parse(text.as_bytes(), WeakSchemes::Allowed).unwrap();
         let answered = |digest: &[u8]| ChallengeResponse::new(CHALLENGE, digest).unwrap();

@@ -132,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn what_dovecot_keeps_of_a_password() {
+    fn a_cram_md5_hash_of_dovecot() {
         // `doveadm pw -s CRAM-MD5`
         for (password, kept) in [
             (

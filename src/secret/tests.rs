@@ -51,7 +51,7 @@ fn a_text_has_1024_bytes_at_most_and_says_its_scheme() {
 }
 
 #[test]
-fn a_decoy_matches_nothing_and_is_no_password() {
+fn a_decoy_matches_nothing_and_is_not_a_password() {
     let decoy = read("{PLAIN}pw").into_decoy();
     assert!(decoy.is_decoy() && decoy.would_match(b"pw"));
     assert!(!decoy.matches(&proof("pw")));

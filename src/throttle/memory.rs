@@ -133,7 +133,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_remembered_is_bounded_and_successes_stay_longest() {
+    fn the_memory_is_bounded_and_keeps_successes_longest() {
         let spans = Spans {
             window: Duration::from_secs(600),
             exempt: Duration::from_secs(600),

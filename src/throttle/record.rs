@@ -172,7 +172,7 @@ mod tests {
 
     /// There would be no end of guessing beside somebody who logs in every few minutes.
     #[test]
-    fn the_first_success_makes_good_for_what_came_before_and_later_ones_do_not() {
+    fn only_the_first_success_clears_earlier_failures() {
         let mut record = Record::default();
         record.fail(Some(1), 10, 5);
         record.succeed(20);

@@ -201,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn what_ends_beyond_all_dates_never_ends() {
+    fn a_date_beyond_all_dates_never_expires() {
         for never in [
             "9999-12-31",
             "9999-12-31 00:00:00",

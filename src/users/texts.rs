@@ -229,7 +229,7 @@ mod tests {
     /// Answers to a login, as they came, without the tag: of Courier 5.0, Dovecot 2.3, and from the sources and
     /// manuals of the others.
     #[test]
-    fn what_mail_servers_say() {
+    fn texts_of_mail_servers() {
         const WRONG: &[&str] = &[
             "Login failed.",                        // Courier: also of an unknown user
             "Authentication failed.",               // Dovecot, Courier's AUTH, James

@@ -150,7 +150,7 @@ fn files_that_come_change_and_go_count_in_a_server_that_runs() {
 }
 
 #[test]
-fn a_broken_file_costs_its_own_domain_only() {
+fn a_broken_file_affects_only_its_own_domain() {
     let dir = folder();
     let broken = dir.write("domains/broken.example", "alice:{PLAIN}secret\n");
     fs::set_permissions(&broken, Permissions::from_mode(0o666)).unwrap();

@@ -144,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_clear_is_not_guessed() {
+    fn ambiguous_subjects_are_errors() {
         for (subject, why) in [
             (&b""[..], BadSubject::Missing),
             (b"O=Example", BadSubject::Missing),

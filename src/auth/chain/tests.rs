@@ -219,7 +219,7 @@ fn what_follows_each_outcome() {
 /// Who is switched off in one store, or brings a password that is no longer good there, does not
 /// get in by the next.
 #[test]
-fn nobody_is_let_in_elsewhere_who_is_kept_out_here() {
+fn a_user_not_permitted_here_is_accepted_by_no_other_store() {
     struct Off(Credential);
     impl UserStore for Off {
         fn find(&self, _: &Question<'_>) -> Result<Option<Account>, StoreError> {
@@ -247,7 +247,7 @@ fn nobody_is_let_in_elsewhere_who_is_kept_out_here() {
 
 /// Certificates and tokens say who somebody is, not whether a store knows them.
 #[test]
-fn a_store_that_takes_everybody_for_a_user_is_not_asked_without_a_password() {
+fn a_store_that_needs_the_password_is_not_asked_without_one() {
     struct Anybody;
     impl UserStore for Anybody {
         fn find(&self, _: &Question<'_>) -> Result<Option<Account>, StoreError> {
@@ -279,7 +279,7 @@ fn a_store_that_takes_everybody_for_a_user_is_not_asked_without_a_password() {
 /// A store whose comparison takes two logins for one has found somebody else; one that does not say
 /// whom it has found may have.
 #[test]
-fn without_a_password_a_store_must_have_found_the_very_login() {
+fn without_a_password_a_store_must_have_found_exactly_the_login() {
     use Likeness::{Other, Same, Unsaid};
 
     struct Finds(Likeness);

@@ -278,7 +278,7 @@ mod tests {
     }
 
     #[test]
-    fn what_can_be_read_in_two_ways_is_not_understood() {
+    fn invalid_and_ambiguous_recipients_are_refused() {
         use BadRecipient::*;
         let long = [b"RCPT TO:<".as_slice(), &[b'a'; 250], b"@example.com>"].concat();
         for (line, why) in [

@@ -50,7 +50,7 @@ fn digest() -> Proof {
 }
 
 #[test]
-fn guesses_count_and_what_was_not_tried_does_not() {
+fn guesses_count_and_untried_passwords_do_not() {
     let hashed = || account(vec![credential("{SHA}GpHWL3ymc5liWkNopqtdSjuqYHM=")]);
     let off = || Account {
         disabled: true,
@@ -141,7 +141,7 @@ fn guesses_at_a_master_count_for_the_master() {
 
 /// Clients that have got in from there by a password may try a digest first each time.
 #[test]
-fn a_digest_that_cannot_be_compared_is_no_guess_of_who_has_got_in() {
+fn an_incomparable_digest_is_no_guess_from_an_exempt_network() {
     let hashed = account(vec![credential("{SHA}GpHWL3ymc5liWkNopqtdSjuqYHM=")]);
     let gate = throttled(gate(vec![("alice", hashed)], None));
     assert!(sent(&gate, &plain("alice", "pw")).is_ok());
@@ -154,7 +154,7 @@ fn a_digest_that_cannot_be_compared_is_no_guess_of_who_has_got_in() {
 
 /// A refusal of a store that checks passwords itself is held back as long as others.
 #[test]
-fn what_is_owed_is_held_back_with_counts_and_without() {
+fn refusals_are_delayed_with_counts_and_without() {
     struct Asks;
     impl UserStore for Asks {
         fn find(&self, _: &Question<'_>) -> Result<Option<Account>, StoreError> {

@@ -71,7 +71,7 @@ fn mail_goes_to_the_host_of_the_recipient_or_to_that_of_all_mail() {
 }
 
 #[test]
-fn a_store_is_not_asked_where_it_has_nothing_to_say() {
+fn a_store_is_asked_only_if_its_answer_matters() {
     for (host, recipients, asked) in [
         (Some("192.0.2.4"), Recipients::All, 0),
         (Some("192.0.2.4"), Recipients::KnownUsers, 1),
@@ -112,7 +112,7 @@ fn a_recipient_is_a_login_after_the_rules() {
 
 /// Of an address that is like that of a user, or may be one, no mail is lost.
 #[test]
-fn mail_for_somebody_who_may_be_a_user_is_put_off() {
+fn mail_for_a_possible_user_is_deferred() {
     let like = |likeness| Account {
         likeness,
         ..clear("pw")
@@ -148,7 +148,7 @@ fn mail_for_somebody_who_may_be_a_user_is_put_off() {
 
 /// Nobody can say where their mail goes. None is sent back for that, as somebody will mend the entry.
 #[test]
-fn mail_for_a_user_with_an_unusable_entry_is_put_off() {
+fn mail_for_a_user_with_an_unusable_entry_is_deferred() {
     let broken = |disabled| Account {
         unusable: Some("line 3".to_owned()),
         disabled,
@@ -200,7 +200,7 @@ fn mail_for_a_user_with_an_unusable_entry_is_put_off() {
 
 /// Also with a tag, where users can have one.
 #[test]
-fn mail_for_a_postmaster_whom_no_store_knows_is_taken() {
+fn mail_for_an_unknown_postmaster_is_accepted() {
     for (delimiters, to, taken) in [
         (&b""[..], &b"RCPT TO:<postmaster@example.org>"[..], true),
         (b"+", b"RCPT TO:<Postmaster+tag@example.org>", true),

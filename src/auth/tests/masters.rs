@@ -37,7 +37,7 @@ fn mastered(users: Vec<(&'static str, Account)>, master: Option<MasterUse>) -> G
 }
 
 #[test]
-fn a_login_is_parted_at_the_last_separator() {
+fn a_login_is_split_at_the_last_separator() {
     for (separator, login, expected) in [
         ("*", "bob*boss", Some(("bob", "boss"))),
         ("*", "a*bob*boss", Some(("a*bob", "boss"))),
@@ -72,7 +72,7 @@ fn a_login_is_parted_at_the_last_separator() {
 }
 
 #[test]
-fn a_master_gets_in_as_the_user_by_the_masters_password_alone() {
+fn a_master_logs_in_as_the_user_only_with_the_masters_password() {
     let users = || vec![("bob", clear("own")), ("a*bob", clear("own"))];
     let gate = mastered(users(), None);
     for (login, password, expected) in [
@@ -157,7 +157,7 @@ fn only_a_password_makes_a_master() {
 
 /// Who the masters are does not show in the time of a no.
 #[test]
-fn for_an_unknown_master_as_much_is_computed_as_for_a_known_one() {
+fn an_unknown_master_costs_as_much_as_a_known_one() {
     let gate = mastered(vec![("bob", clear("own"))], None);
     let computed = |login: &str| {
         crate::secret::work::take();

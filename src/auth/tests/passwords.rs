@@ -135,7 +135,7 @@ fn a_mail_server_gets_what_the_client_sent_or_what_is_known_or_a_master() {
 
 /// With a login of ours the mail server asks for no password.
 #[test]
-fn a_master_login_is_for_the_very_user_whose_password_was_shown() {
+fn a_master_login_is_used_only_for_the_user_that_was_proven() {
     let other = |user: Option<&str>| Account {
         likeness: Likeness::Other,
         user: user.map(|user| user.as_bytes().to_vec()),
@@ -157,7 +157,7 @@ fn a_master_login_is_for_the_very_user_whose_password_was_shown() {
 }
 
 #[test]
-fn who_may_not_come_is_refused_after_the_proof() {
+fn a_network_that_is_not_allowed_is_refused_after_the_proof() {
     let off = Account {
         disabled: true,
         ..clear("pw")
@@ -198,7 +198,7 @@ fn who_may_not_come_is_refused_after_the_proof() {
 
 /// Nobody else knows which store has the host, and where.
 #[test]
-fn an_unknown_host_is_told_with_its_store() {
+fn an_unknown_host_is_reported_with_its_store() {
     let lost = Account {
         host: Some("nowhere".to_owned()),
         ..clear("pw")
@@ -211,7 +211,7 @@ fn an_unknown_host_is_told_with_its_store() {
 
 /// Steps of a decision, as `test` tells them.
 #[test]
-fn each_step_is_told_in_its_order() {
+fn each_step_is_reported_in_order() {
     let mut gate = gate(vec![("alice", clear("pw"))], None);
     gate.logins.lower_case = true;
     let steps = |request: LoginRequest<'_>| {
@@ -233,7 +233,7 @@ fn each_step_is_told_in_its_order() {
 }
 
 #[test]
-fn without_settings_no_other_method_lets_anybody_in() {
+fn without_settings_no_other_method_is_accepted() {
     let gate = gate(vec![("alice", clear("pw"))], None);
     let mut request = request("alice", Proof::External);
     request.connection.tls = Some(TLS);

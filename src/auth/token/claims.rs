@@ -139,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn claims_that_are_in_force() {
+    fn valid_claims_are_accepted() {
         for changes in [
             json!({}),
             json!({"exp": NOW - 29.0}),
@@ -162,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn claims_that_are_not() {
+    fn invalid_claims_are_refused() {
         for (changes, why) in [
             (json!({"exp": NOW - 30.0}), "it has expired"),
             (json!({"exp": 0}), "it has expired"),
@@ -219,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn a_signature_alone_must_say_more() {
+    fn a_signed_token_needs_an_expiry_and_an_audience() {
         let ask = |rules: &Rules, changes, source| {
             let claims = claims(changes);
             rules.login(&claims, source, NOW).map(|_| ())

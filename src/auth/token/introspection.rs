@@ -268,7 +268,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_has_a_meaning_in_a_form_is_escaped() {
+    fn special_bytes_of_a_form_are_escaped() {
         let mut out = Vec::new();
         encode(b"aZ0-._*~ +/=&%\xe9:", &mut out);
         assert_eq!(

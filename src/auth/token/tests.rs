@@ -83,7 +83,7 @@ fn hex(text: &str) -> Vec<u8> {
 }
 
 #[test]
-fn a_token_that_was_changed_is_none() {
+fn a_changed_token_is_refused() {
     let keys = [EC[0].to_owned()];
     let [header, body, signature] = parts(EC[1]);
     let other = URL_SAFE_NO_PAD.encode(r#"{"iss":"joe","exp":9999999999}"#);
@@ -186,7 +186,7 @@ fn a_public_key_is_not_taken_for_a_shared_secret() {
 }
 
 #[test]
-fn the_key_says_what_it_is_for() {
+fn keys_are_chosen_by_their_use() {
     let unknown = Err("it is signed with a key that is not known");
     let named = |id: &str| with(EC[0], json!({"kid": id}));
     // A token without a name may be signed with any key.
@@ -341,7 +341,7 @@ fn keys_that_no_signature_ever_fits() {
 /// All encodings of the points of small order: for each the signature of the neutral point and zero fits
 /// some messages, for the neutral point itself every message.
 #[test]
-fn nobody_signs_for_a_key_of_small_order() {
+fn a_key_of_small_order_accepts_no_signature() {
     let neutral = {
         let mut bytes = [0; 64];
         bytes[0] = 1;

@@ -13,7 +13,7 @@ fn dead(why: &str) -> Result<(), ProbeFailure> {
 }
 
 #[test]
-fn what_is_learnt_from_one_probe_after_the_other() {
+fn the_known_state_after_each_probe() {
     let now = Instant::now();
     let mut monitored = Monitored::new(now);
     let alive = Health::Alive;
@@ -144,7 +144,7 @@ fn wait_until(condition: impl Fn() -> bool) {
 }
 
 #[test]
-fn the_first_who_asks_waits_and_nothing_else_is_probed() {
+fn the_first_request_waits_and_nothing_else_is_probed() {
     let (server, count, _listener) = greeter(41);
     let monitor = HealthMonitor::new(probes(Duration::from_secs(3600)));
     assert_eq!(monitor.health(&server, soon()), Health::Unknown);
@@ -158,7 +158,7 @@ fn the_first_who_asks_waits_and_nothing_else_is_probed() {
 }
 
 #[test]
-fn who_asks_first_is_not_kept_longer_than_he_wants() {
+fn the_first_request_waits_no_longer_than_its_limit() {
     let silent = TcpListener::bind((Ipv4Addr::new(127, 0, 0, 42), 0)).unwrap();
     let port = NonZeroU16::new(silent.local_addr().unwrap().port()).unwrap();
     let address = silent.local_addr().unwrap().ip();

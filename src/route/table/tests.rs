@@ -63,7 +63,7 @@ fn the_rules_in_their_order() {
 }
 
 #[test]
-fn without_a_default_some_logins_go_nowhere() {
+fn without_a_default_some_logins_have_no_route() {
     let mut table = table();
     let id = host(&mut table, "host");
     assert!(!table.has_routes());

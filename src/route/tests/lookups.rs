@@ -139,7 +139,7 @@ fn the_thread_that_looks_names_up_ends_with_its_routes() {
 }
 
 #[test]
-fn routes_that_are_replaced_hand_on_their_addresses() {
+fn replaced_routes_pass_on_their_addresses() {
     let dns = Dns::new(&[("one.test", Reply::Address("192.0.2.1"))]);
     let resolver = dns.asked();
     let routes = table("one.test", "192.0.2.2", NEVER);
@@ -184,7 +184,7 @@ fn without_an_address_the_wait_is_bounded_and_the_others_do_not_suffer() {
 }
 
 #[test]
-fn a_lookup_is_waited_for_until_the_deadline_only() {
+fn a_request_waits_for_a_lookup_only_until_its_deadline() {
     let dns = Dns::new(&[("one.test", Reply::Silence)]);
     let routes = lazy(table("one.test", "192.0.2.2", NEVER), &dns, TIMING);
     let started = Instant::now();

@@ -111,7 +111,7 @@ fn both(table: &Table) -> [Routes; 2] {
 }
 
 #[test]
-fn the_dead_are_left_out_in_line_and_in_the_background() {
+fn dead_servers_are_left_out_in_line_and_in_the_background() {
     use Role::Main;
     let greeters = Greeters::start(1, &[IMAP, None, IMAP, Some(b"* BYE\r\n")]);
     let all = greeters.pool(&[(1, Main), (2, Main), (3, Main), (4, Main)]);
@@ -163,7 +163,7 @@ fn backups_serve_only_while_all_others_are_dead() {
 }
 
 #[test]
-fn what_is_wrong_with_all_of_them_is_said() {
+fn the_error_names_the_state_of_each_server() {
     use Role::{Drained, Main};
     let greeters = Greeters::start(3, &[None, Some(b"* BYE\r\n"), None, None]);
     let trouble = |servers: &[(u8, Role)]| {
@@ -194,7 +194,7 @@ fn what_is_wrong_with_all_of_them_is_said() {
 }
 
 #[test]
-fn one_that_dies_is_left_and_one_that_comes_back_is_used_again() {
+fn a_dead_server_is_left_and_used_again_when_alive() {
     let greeters = Greeters::start(4, &[IMAP, IMAP, None, None]);
     let pool = greeters.pool(&[(1, Role::Main), (2, Role::Main), (3, Role::Main)]);
     let probes = Probes {
@@ -228,7 +228,7 @@ fn one_that_dies_is_left_and_one_that_comes_back_is_used_again() {
 }
 
 #[test]
-fn routes_that_are_replaced_hand_on_what_they_know() {
+fn replaced_routes_pass_on_the_known_states() {
     let greeters = Greeters::start(5, &[IMAP, None, None, None]);
     let pool = greeters.pool(&[(1, Role::Main), (2, Role::Main)]);
     let table = to_pool(pool, PROBES);
@@ -261,7 +261,7 @@ fn an_own_port_of_the_user_is_probed_on_its_own() {
 }
 
 #[test]
-fn names_in_a_pool_are_looked_up_and_unknown_ones_are_as_good_as_dead() {
+fn names_in_a_pool_are_looked_up_and_unknown_ones_count_as_dead() {
     let greeters = Greeters::start(7, &[IMAP, IMAP, None, None]);
     let dns = Dns::new(&[
         ("a.test", Reply::Address("127.77.7.1")),

@@ -44,7 +44,7 @@ fn connecting(timeout: Duration) -> Probes {
 
 /// Nobody waits long for one of several, but a request that has the process for itself.
 #[test]
-fn one_of_several_is_waited_for_as_long_as_a_probe_takes_and_two_seconds_at_most() {
+fn a_request_waits_for_a_pool_as_long_as_a_probe_and_at_most_two_seconds() {
     let short = connecting(Duration::from_millis(500));
     let long = connecting(Duration::from_secs(5));
     let off = Probes::OFF;
@@ -102,7 +102,7 @@ fn all_servers_of_a_host_are_probed_once_somebody_is_sent_there() {
 
 /// Also one whose address DNS has told a moment ago.
 #[test]
-fn a_server_that_nobody_has_asked_about_is_probed_when_somebody_does() {
+fn a_server_is_probed_from_the_first_request_on() {
     let (port, mut listeners) = pair(22);
     let probes = connecting(Duration::from_secs(10));
     let dns = Dns::new(&[]);

@@ -87,7 +87,7 @@ fn a_scheme_with_a_lock_behind_it_is_no_password() {
 }
 
 #[test]
-fn other_texts_are_no_locks() {
+fn other_texts_are_not_locks() {
     for text in [
         "{ROT13}!",
         "{CRYPT",

@@ -187,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_used_is_named() {
+    fn unusable_parts_are_named() {
         let many = format!("redis-cluster://{}", ["a"; 17].join(","));
         for (url, expected) in [
             ("redis+unix:", "is no URL of Redis"),

@@ -173,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn the_rules_of_a_user_are_those_of_its_place() {
+    fn the_acl_rules_depend_on_the_kind_of_server() {
         let rights = |kind| of_server("NOPERM", Some("mail"), &kind).unwrap();
         assert!(rights(Kind::Single).ends_with(" +select"));
         assert!(rights(Kind::Sentinels("main".to_owned())).ends_with(" +select +role"));

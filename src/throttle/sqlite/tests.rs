@@ -24,7 +24,7 @@ fn fail(sqlite: &Sqlite) -> Result<Vec<Record>, ChangeError> {
 }
 
 #[test]
-fn a_count_waits_for_no_disk_and_a_damaged_file_is_made_anew() {
+fn a_count_does_not_wait_for_the_disk_and_a_damaged_file_is_replaced() {
     let (sqlite, folder) = sqlite("damaged", CountingMode::Server);
     assert_eq!(fail(&sqlite).unwrap()[0].failures, 1);
     let number = |what: &str| {
@@ -48,7 +48,7 @@ fn a_count_waits_for_no_disk_and_a_damaged_file_is_made_anew() {
 }
 
 #[test]
-fn who_counts_once_is_told_that_others_hold_the_file() {
+fn a_process_of_one_request_reports_a_locked_file() {
     let held = |counting, name: &str| {
         let (sqlite, folder) = sqlite(name, counting);
         fail(&sqlite).unwrap();

@@ -4,7 +4,7 @@ use super::*;
 
 /// Otherwise anybody could have a network refused, or choose another one for each guess.
 #[test]
-fn an_address_that_nobody_vouches_for_is_no_network() {
+fn an_untrusted_address_has_no_network() {
     let throttle = throttle(&settings());
     for vouched_for in [false, true] {
         let client = Client {

@@ -5,7 +5,7 @@ use super::*;
 /// Counts of a full disk or of a copy can be read and not be written. The process then counts on
 /// its own, if logins are to be decided without the counts.
 #[test]
-fn where_counts_can_only_be_read_the_process_counts_on_its_own() {
+fn with_read_only_counts_the_process_counts_on_its_own() {
     let (throttle, faults) = sharing(&settings());
     assert_eq!(fail(&throttle, "192.0.2.1", "alice", "one"), 0);
     succeed(&throttle, "198.51.100.1", "alice");
@@ -45,7 +45,7 @@ fn where_counts_can_only_be_read_the_process_counts_on_its_own() {
 }
 
 #[test]
-fn where_counts_can_only_be_read_and_must_be_had_nobody_is_decided_about() {
+fn read_only_counts_that_are_required_stop_all_decisions() {
     let settings = Settings {
         go_on: false,
         ..settings()
@@ -67,7 +67,7 @@ fn where_counts_can_only_be_read_and_must_be_had_nobody_is_decided_about() {
 }
 
 #[test]
-fn where_counts_cannot_be_read_those_of_the_process_are() {
+fn unreadable_counts_are_replaced_by_those_of_the_process() {
     let (throttle, faults) = sharing(&settings());
     faults.reading.store(true, SeqCst);
     for (password, wait) in [("one", 0), ("two", 5), ("three", 7)] {

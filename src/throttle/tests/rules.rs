@@ -40,7 +40,7 @@ fn waits_follow_the_free_failures_and_the_last_one_stays() {
 
 /// The bounds count from the failure that reaches them, and the narrowest one is named.
 #[test]
-fn who_has_reached_a_bound_is_refused_unless_exempt() {
+fn an_attempt_over_a_bound_is_refused_unless_exempt() {
     let both = Settings {
         refuse_login: Some(9),
         ..settings()
@@ -85,7 +85,7 @@ fn who_has_reached_a_bound_is_refused_unless_exempt() {
 }
 
 #[test]
-fn the_longest_of_the_three_counts_says_how_long_to_wait() {
+fn the_longest_delay_of_the_three_counts_applies() {
     let throttle = throttle(&settings());
     for (login, network, pair, succeeded, wait) in [
         (0, 0, 0, 0, 0),
@@ -106,7 +106,7 @@ fn the_longest_of_the_three_counts_says_how_long_to_wait() {
 }
 
 #[test]
-fn what_follows_from_each_key_is_said_to_administrators() {
+fn administrators_see_the_consequence_of_each_key() {
     let settings = Settings {
         refuse_login: None,
         ..settings()
@@ -183,7 +183,7 @@ fn only_clients_of_a_network_that_is_always_allowed_are_not_counted() {
 /// A refusal without a question is to take as long as one with a question did: from there, else of
 /// the login, else of the network.
 #[test]
-fn who_is_turned_away_waits_as_long_as_the_wrong_passwords_took() {
+fn a_refused_attempt_takes_as_long_as_the_wrong_passwords_took() {
     let throttle = throttle(&settings());
     let second = 1_000_000;
     for (login, network, pair, own, took) in [

@@ -112,7 +112,7 @@ fn asked(store: &Cached) -> usize {
 }
 
 #[test]
-fn a_yes_is_remembered_with_what_came_along() {
+fn an_accepted_password_is_cached_with_its_account() {
     let store = cached(b"sesame");
     for _ in 0..3 {
         let account = Asking::default().of(&store).unwrap().unwrap();
@@ -125,7 +125,7 @@ fn a_yes_is_remembered_with_what_came_along() {
 }
 
 #[test]
-fn a_no_and_a_trouble_are_not() {
+fn refusals_and_errors_are_not_cached() {
     let store = cached(b"sesame");
     let wrong = Asking {
         password: b"wrong",
@@ -210,7 +210,7 @@ fn a_new_password_ends_the_old_one_and_a_wrong_one_does_not() {
 }
 
 #[test]
-fn it_ends_after_its_time_however_often_it_is_asked_for() {
+fn an_entry_expires_however_often_it_is_used() {
     let store = cached(b"sesame");
     let start = Instant::now();
     let login = Login::new(b"alice".to_vec()).unwrap();

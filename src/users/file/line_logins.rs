@@ -164,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_is_found_by_what_the_rules_make_of_its_login() {
+    fn a_line_is_found_by_its_rewritten_login() {
         let logins = LineLogins::under(&rules());
         let write = |what: &str| Some(format!("[logins] make {what:?} of it: write that"));
         let long = "a".repeat(250);

@@ -97,7 +97,7 @@ fn each_line_that_cannot_be_used_is_a_warning() {
 }
 
 #[test]
-fn a_line_that_cannot_be_used_costs_its_own_login_only() {
+fn an_unusable_line_affects_only_its_own_login() {
     let bytes = || BROKEN.to_vec();
     for store in [
         FileStore::load(bytes(), &settings(true)).unwrap(),
@@ -152,7 +152,7 @@ fn a_line_that_cannot_be_used_costs_its_own_login_only() {
 }
 
 #[test]
-fn an_extra_field_that_means_nothing_is_told_once() {
+fn an_unknown_extra_field_is_reported_once() {
     let mut text =
         "a:{PLAIN}x::::::host=h pass=p\nb:{PLAIN}x::::::master=m pass=q proxy\n".to_owned();
     text += "c:{PLAIN}x::::::userdb_home=/c pass=r\n";
@@ -171,7 +171,7 @@ fn an_extra_field_that_means_nothing_is_told_once() {
 }
 
 #[test]
-fn a_default_scheme_is_that_of_passwords_that_name_none() {
+fn the_default_scheme_applies_to_passwords_that_name_none() {
     let settings = |scheme: &str| Settings {
         default_scheme: Some(scheme.to_owned()),
         ..settings(true)
@@ -240,7 +240,7 @@ fn a_file_may_have_no_users() {
 }
 
 #[test]
-fn a_scheme_that_is_not_taken_concerns_its_login_only() {
+fn an_unsupported_scheme_affects_only_its_own_login() {
     let text = b"weak:{PLAIN}x\nstrange:{DIGEST-MD5}abc\ngood:{SSHA256}xybuwjCTcU8Y0T/pQpzcuuIia7DEYULuJFv8d+/WmkrJLW6/\ndear:$2y$14$DurtMI4l48MQup4.Oj2JLez39QorPl/aEGGfPE9eZac3n8KuzY0t.\n";
     let store = FileStore::load(text.to_vec(), &settings(false)).unwrap();
     let warnings: Vec<String> = store.warnings().iter().map(Problem::to_string).collect();
@@ -306,7 +306,7 @@ fn decoy_line(store: &FileStore, login: &Login) -> Option<usize> {
 }
 
 #[test]
-fn there_is_a_decoy_where_nobody_has_a_password() {
+fn a_file_without_passwords_has_a_decoy() {
     for store in both("a:\nb:*\nc:{DIGEST-MD5}x\n") {
         assert!(store.decoy_for(&login("a")).is_heavy());
         assert!(!store.decoy_for(&login("x")).matches(&proof("x")));
@@ -322,7 +322,7 @@ fn debug_shows_no_secret() {
 }
 
 #[test]
-fn a_byte_order_mark_is_no_part_of_a_login() {
+fn a_byte_order_mark_is_not_part_of_a_login() {
     for store in both("\u{feff}alice:{PLAIN}x\nbob:{PLAIN}y\n") {
         assert!(fits(&store.account(&login("alice")).unwrap().unwrap(), "x"));
         assert!(fits(&store.account(&login("bob")).unwrap().unwrap(), "y"));
@@ -332,7 +332,7 @@ fn a_byte_order_mark_is_no_part_of_a_login() {
 
 /// A file under `lower-case = true` and `default-domain = "example.org"`.
 #[test]
-fn a_line_whose_login_nobody_can_have_lets_nobody_in_and_locks_all_the_same() {
+fn an_unreachable_line_accepts_no_login_and_still_counts_as_a_duplicate() {
     let rules = LoginRules {
         lower_case: true,
         default_domain: Some("example.org".to_owned()),
@@ -397,7 +397,7 @@ fn a_line_whose_login_nobody_can_have_lets_nobody_in_and_locks_all_the_same() {
 }
 
 #[test]
-fn networks_with_bits_of_a_host_are_told() {
+fn networks_with_host_bits_are_reported() {
     let line =
         |number: u32| format!("user{number}:{{PLAIN}}x::::::allow_nets=10.0.0.{number}/8,::1\n");
     let text: String = (0..=22).map(line).collect();

@@ -210,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn a_yes_needs_a_status_a_server_and_a_port() {
+    fn an_acceptance_needs_a_status_a_server_and_a_port() {
         for text in [
             "HTTP/1.0 200 OK\r\nAuth-Status: OK\r\nAuth-Server: 192.0.2.9\r\nAuth-Port: 1143",
             "HTTP/1.1 500 Oops\nauth-status:OK\nAUTH-SERVER:  192.0.2.9  \nAuth-Port:01143",
@@ -230,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn user_and_password_for_the_mail_server_come_along() {
+    fn user_and_password_for_the_mail_server_are_read() {
         let text = "Auth-Status: OK\nAuth-Server: 2001:db8::1\nAuth-Port: 143\n\
             Auth-User: a b%20\u{e9}\nAuth-Pass: marker  pass ";
         match read(text) {
@@ -244,7 +244,7 @@ mod tests {
     }
 
     #[test]
-    fn every_other_status_is_a_no_that_sticks() {
+    fn every_other_status_is_a_final_refusal() {
         const SERVER: &str = "Auth-Server: 192.0.2.9\nAuth-Port: 143";
         for text in [
             "Auth-Status: Invalid login or password",
@@ -296,7 +296,7 @@ mod tests {
     }
 
     #[test]
-    fn what_says_nothing_is_neither_yes_nor_no() {
+    fn an_answer_without_a_status_decides_nothing() {
         const SERVER: &str = "Auth-Server: 192.0.2.9\nAuth-Port: 143";
         for text in [
             SERVER,
@@ -341,7 +341,7 @@ mod tests {
 
     /// Lines at random, of the kinds that matter: a yes is never taken from where none is said.
     #[test]
-    fn no_mixture_of_lines_is_a_yes_without_a_status_of_ok_alone() {
+    fn only_a_single_status_of_ok_is_an_acceptance() {
         const LINES: [&str; 16] = [
             "HTTP/1.0 200 OK",
             "Auth-Status: OK",

@@ -109,7 +109,7 @@ mod tests {
 
     /// In nginx's order.
     #[test]
-    fn what_nginx_says_of_the_connection_is_passed_on_as_it_came() {
+    fn values_of_the_connection_are_passed_on_unchanged() {
         let login = Login::new(b"alice".to_vec()).unwrap();
         let mut asked = asked(&login);
         asked.session = Session {

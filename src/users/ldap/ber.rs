@@ -197,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_message_is_refused_at_once() {
+    fn an_invalid_message_is_refused_at_once() {
         for bad in [
             &b"HTTP/1.1 200 OK"[..],
             &[0x30, 0x80],

@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn what_each_outcome_of_a_bind_says_of_the_user() {
+    fn the_meaning_of_each_result_of_a_bind() {
         use BindMeaning::{Inconclusive, InvalidDn, NoPassword, NotPermitted, Right, Wrong};
         for (code, words, expected) in [
             (0, "", Right),

@@ -136,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_server_says_of_a_password() {
+    fn the_password_policy_of_a_server() {
         const MUST: Option<&str> = Some("the user must change the password first");
         const EITHER: Option<&str> =
             Some("the password has expired, or the user must change it first");

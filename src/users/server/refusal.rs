@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_quoted_tells_nothing_of_the_password() {
+    fn a_quoted_text_reveals_nothing_of_the_password() {
         let password = |text: &str| Password::new(text.into()).unwrap();
         let shown = |text: &str, secret: &str| quoted(text.as_bytes(), &password(secret));
         assert_eq!(

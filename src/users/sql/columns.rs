@@ -177,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn columns_that_cannot_be() {
+    fn invalid_columns_are_errors() {
         use Purpose::{AppPasswords, User};
         for (purpose, columns, message) in [
             (
@@ -288,7 +288,7 @@ mod tests {
     }
 
     #[test]
-    fn what_nothing_is_made_of_is_named() {
+    fn ignored_columns_are_named() {
         let columns = |names: &str| names.split(' ').map(str::to_owned).collect::<Vec<_>>();
         let remark = |names| Purpose::AppPasswords.remark(&columns(names));
         assert_eq!(remark("password LOGIN label"), None);

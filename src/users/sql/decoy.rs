@@ -59,7 +59,7 @@ mod tests {
     use crate::secret::{Password, Proof, Scheme};
 
     #[test]
-    fn a_decoy_has_the_scheme_and_fits_nothing() {
+    fn a_decoy_has_the_scheme_and_matches_nothing() {
         for (name, scheme) in [
             (Some("sha512-crypt"), Scheme::Sha512Crypt),
             (Some("SHA256-CRYPT.B64"), Scheme::Sha256Crypt),

@@ -370,7 +370,7 @@ mod tests {
     }
 
     #[test]
-    fn what_lies_beyond_all_dates_is_no_end() {
+    fn a_date_beyond_all_dates_is_no_expiry() {
         const DATE: u32 = 1082;
         const TIMESTAMP: u32 = 1114;
         let days = |days: i32| value(DATE, false, &days.to_be_bytes());

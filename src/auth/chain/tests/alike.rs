@@ -100,7 +100,7 @@ fn refuse(chain: &Chain, login: &str) -> (Refusal, Vec<Scheme>) {
 }
 
 #[test]
-fn whoever_is_refused_by_a_password_file_costs_one_check_of_its_scheme() {
+fn each_refusal_of_a_password_file_costs_one_check_of_its_scheme() {
     for (scheme, stored) in stored() {
         let lines = format!(
             "alice:{stored}\nlocked:!{stored}\ngone:{stored}::::::nologin\nempty:\nstar:*\n\
@@ -153,7 +153,7 @@ fn all_schemes_are_tried() {
 
 #[cfg(feature = "servers")]
 #[test]
-fn whoever_is_refused_by_a_database_costs_one_check_of_its_scheme() {
+fn each_refusal_of_a_database_costs_one_check_of_its_scheme() {
     use crate::config::{Config, StoreConfig};
     use crate::users::sql::SqlStore;
 

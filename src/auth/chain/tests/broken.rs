@@ -38,7 +38,7 @@ fn then_second(first: &Account, proof: &Proof) -> Result<(), Refusal> {
 }
 
 #[test]
-fn app_passwords_do_not_open_the_way_to_a_later_store() {
+fn app_passwords_do_not_make_a_later_store_accept_the_user() {
     let password = |account| Account {
         unusable_password: Some("line 3".to_owned()),
         ..account

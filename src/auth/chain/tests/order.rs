@@ -166,7 +166,7 @@ fn chain_of(kinds: &[Kind]) -> Chain {
 /// Every store alone, every two and every three of them, in every order, by every method that is
 /// checked by stores.
 #[test]
-fn a_weaker_outcome_never_takes_back_a_stronger_one() {
+fn a_weaker_outcome_never_replaces_a_stronger_one() {
     let login = Login::new(b"alice".to_vec()).unwrap();
     let proofs = [
         proof("wrong"),
@@ -222,7 +222,7 @@ fn a_weaker_outcome_never_takes_back_a_stronger_one() {
 
 /// A store that stops the chain has the last word only of those that were asked.
 #[test]
-fn a_chain_that_stops_counts_what_was_said_so_far() {
+fn a_chain_that_stops_counts_the_outcomes_so_far() {
     let login = Login::new(b"alice".to_vec()).unwrap();
     let digest = Proof::CramMd5(ChallengeResponse::new(b"<1.2@x>", &[b'0'; 32]).unwrap());
     for (kinds, guess) in [

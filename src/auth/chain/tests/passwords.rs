@@ -3,7 +3,7 @@
 use super::*;
 
 #[test]
-fn a_digest_needs_a_password_that_is_at_hand() {
+fn a_digest_needs_a_stored_cleartext_password() {
     let login = Login::new(b"a".to_vec()).unwrap();
     let proof = Proof::Apop(ChallengeResponse::new(b"<1.2@x>", &[b'0'; 32]).unwrap());
     for says in [Says::Asks("x"), Says::Anything] {
@@ -15,7 +15,7 @@ fn a_digest_needs_a_password_that_is_at_hand() {
 }
 
 #[test]
-fn an_app_password_is_good_within_its_limits_only() {
+fn an_app_password_is_accepted_within_its_limits_only() {
     let login = Login::new(b"a".to_vec()).unwrap();
     let asked = question(&login);
     let credential = |change: fn(&mut Credential)| {

@@ -59,7 +59,7 @@ fn each_login_has_its_own_in_the_order_of_the_file() {
 }
 
 #[test]
-fn a_flaw_has_a_place_and_a_limit_that_is_misspelt_is_one() {
+fn a_misspelt_limit_is_an_error_with_its_position() {
     for (line, place, message) in [
         ("alice:{PLAIN}x", 7, "no label follows the password"),
         (
@@ -133,7 +133,7 @@ fn a_flaw_has_a_place_and_a_limit_that_is_misspelt_is_one() {
 }
 
 #[test]
-fn one_that_is_not_allowed_is_passed_over() {
+fn an_address_that_is_not_allowed_is_skipped() {
     let text = "alice:{PLAIN}a:weak\nalice:{SSHA256}Vt+j3ChFbtQnwVE3hxJFqGvS5LpAL1KGF+EXJ4cIBJhzYWx0c2FsdA==:good\n";
     let apps = AppPasswords::load(
         text.into(),
@@ -147,7 +147,7 @@ fn one_that_is_not_allowed_is_passed_over() {
 }
 
 #[test]
-fn of_too_many_none_is_taken() {
+fn too_many_app_passwords_are_all_ignored() {
     let line = |number: usize| format!("alice:{{PLAIN}}x{number}:y\n");
     for apps in both(&(0..31).map(line).collect::<String>()) {
         assert_eq!(apps.of(&login("alice")).0.len(), 31);
@@ -164,7 +164,7 @@ fn of_too_many_none_is_taken() {
 }
 
 #[test]
-fn that_there_are_too_many_is_a_warning() {
+fn too_many_app_passwords_are_a_warning() {
     let line = |number: usize| format!("alice:{{PLAIN}}x{number}:y\n");
     let warnings = |text: String| {
         let logins = LineLogins::default();

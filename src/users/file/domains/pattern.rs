@@ -194,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn what_leads_to_no_file_of_one_domain_is_refused() {
+    fn a_pattern_must_lead_to_one_file_per_domain() {
         for (text, at, what) in [
             (
                 "{domain}/{domain}",

@@ -127,7 +127,7 @@ fn no_domain_of_a_client_leads_out_of_the_folder() {
 }
 
 #[test]
-fn a_broken_file_costs_its_own_domain_only() {
+fn a_broken_file_affects_only_its_own_domain() {
     let scratch = Scratch::new("broken");
     scratch.write("d/good.example/passwd", "eve:{PLAIN}secret\n");
     scratch.write("d/empty.example/passwd", "");
@@ -174,7 +174,7 @@ fn a_broken_file_costs_its_own_domain_only() {
 }
 
 #[test]
-fn names_that_nobody_can_ask_for_are_told() {
+fn names_that_no_login_has_are_reported() {
     let scratch = Scratch::new("names");
     for name in [
         "EXAMPLE.org",

@@ -79,7 +79,7 @@ fn entries_without_password() {
 }
 
 #[test]
-fn nobody_may_come_from_an_empty_list() {
+fn an_empty_list_of_networks_allows_none() {
     let account = account("a:{PLAIN}x::::::allow_nets=local");
     assert_eq!(account.allow_nets, Some(Vec::new()));
 }
@@ -92,7 +92,7 @@ fn comments_and_blank_lines() {
 }
 
 #[test]
-fn flaws_have_a_place() {
+fn errors_have_a_position() {
     use FlawKind::{Secret as Stored, Structure};
     for (line, at, kind) in [
         (&b"alice"[..], 0, Structure("no colon follows the login")),
@@ -202,7 +202,7 @@ fn flaws_have_a_place() {
 
 /// Its field would end at the first colon of it.
 #[test]
-fn what_postgresql_keeps_for_scram_cannot_stand_in_a_file() {
+fn the_scram_form_of_postgresql_is_refused_in_a_file() {
     let line = b"alice:SCRAM-SHA-256$4096:c2FsdA==$c3RvcmVk:c2VydmVy";
     let (at, kind) = flaw(line);
     let message = "the password hash is damaged: PostgreSQL's form holds colons, which end the field \

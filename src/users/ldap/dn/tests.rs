@@ -88,7 +88,7 @@ fn a_login_that_lacks_a_part_has_no_dn() {
 }
 
 #[test]
-fn templates_that_are_no_dn_name_the_place() {
+fn invalid_dn_templates_name_the_position() {
     for (template, flaw) in [
         ("uid={user},dc=org", "5: there is no {user};"),
         ("uid={login", "5: a brace is not closed;"),
@@ -172,7 +172,7 @@ fn names_of_active_directory() {
 }
 
 #[test]
-fn what_lies_under_what() {
+fn names_under_a_base() {
     for (dn, base, under) in [
         ("uid=a,ou=people,dc=org", "dc=org", true),
         ("uid=a,ou=people,dc=org", "OU=People , DC=ORG", true),

@@ -55,7 +55,7 @@ fn all_bytes_and_all_pairs_of_them_come_back() {
 }
 
 #[test]
-fn a_login_is_a_value_and_nothing_else() {
+fn a_login_is_always_a_bound_value() {
     for (name, text) in [
         ("alice", "(&(objectClass=person)(uid=alice))"),
         ("*)(uid=*", r"(&(objectClass=person)(uid=\2a\29\28uid=\2a))"),
@@ -75,7 +75,7 @@ fn a_login_is_a_value_and_nothing_else() {
 }
 
 #[test]
-fn a_login_that_lacks_a_part_is_not_asked_for() {
+fn a_login_without_a_needed_part_is_not_looked_up() {
     assert_eq!(fill("(&(uid={local})(o={domain}))", "alice"), None);
     // An empty value would make it (mail=*), which everybody has.
     assert_eq!(fill("(mail={local}*)", "@example.org"), None);
@@ -125,7 +125,7 @@ fn filters_are_sent_as_rfc_4511_has_it() {
 }
 
 #[test]
-fn filters_that_are_none_name_the_place() {
+fn invalid_filters_name_the_position() {
     let deep = format!("{}(a=b){}", "(!".repeat(40), ")".repeat(40));
     for (text, flaw) in [
         ("", "1: a filter begins with ("),

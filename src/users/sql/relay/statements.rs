@@ -286,7 +286,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_never_parsed_is_not_bound() {
+    fn an_unparsed_statement_is_not_bound() {
         let parse = message(b'P', b"s1\0one\0\0\0");
         for said in [
             vec![message(b'B', b"\0s1\0x")],
@@ -303,7 +303,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_pooler_all_stays_as_it_is() {
+    fn without_a_pooler_messages_are_unchanged() {
         let meter = Arc::<Meter>::default();
         let mut statements = Statements::new(Arc::clone(&meter));
         let ask = message(b'Q', b"SELECT 1\0");

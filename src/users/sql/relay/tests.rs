@@ -31,7 +31,7 @@ fn runtime() -> tokio::runtime::Runtime {
 }
 
 #[test]
-fn it_leads_to_the_first_address_that_answers() {
+fn the_first_address_that_answers_is_chosen() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let there = listener.local_addr().unwrap();
     let nobody = {

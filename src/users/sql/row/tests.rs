@@ -83,7 +83,7 @@ fn only_the_password_must_be_there() {
 }
 
 #[test]
-fn a_locked_password_is_none() {
+fn a_locked_password_matches_nothing() {
     let null = account(&row(&[("password", Value::Null)]));
     assert_eq!((secrets(&null), null.unusable_password), (0, None));
     for stored in ["", "*", "!", "!{PLAIN}x", "*LK*"] {
@@ -220,7 +220,7 @@ fn a_weak_scheme_must_be_allowed() {
 }
 
 #[test]
-fn the_default_scheme_is_that_of_bare_passwords() {
+fn the_default_scheme_applies_to_passwords_without_a_prefix() {
     let plain = SecretRules {
         default_scheme: Some("PLAIN".to_owned()),
         ..reading()
@@ -258,7 +258,7 @@ fn the_default_scheme_is_that_of_bare_passwords() {
 }
 
 #[test]
-fn nologin_is_yes_unless_it_is_a_clear_no() {
+fn nologin_applies_unless_its_value_is_false() {
     for no in [
         Value::Null,
         Value::Integer(0),
@@ -331,7 +331,7 @@ fn app_passwords_have_limits() {
 }
 
 #[test]
-fn a_limit_that_cannot_be_read_is_a_flaw() {
+fn an_invalid_limit_is_an_error() {
     let no_list = "column protocols: is no list of imap, pop3, smtp; NULL stands for all";
     let no_time = "column expires: is neither a date (2027-01-31), a date and time \
                    (2027-01-31T12:00:00Z) nor seconds since 1970; NULL stands for never";
@@ -359,7 +359,7 @@ fn a_limit_that_cannot_be_read_is_a_flaw() {
 }
 
 #[test]
-fn what_dovecot_calls_host_and_login_goes_before() {
+fn dovecot_names_of_columns_take_precedence() {
     for (columns, host, user) in [
         (
             &[

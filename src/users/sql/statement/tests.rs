@@ -29,7 +29,7 @@ fn each_use_of_a_placeholder_is_a_parameter() {
 
 /// The text around placeholders is the database's own.
 #[test]
-fn all_other_text_comes_out_as_it_is() {
+fn all_other_text_is_unchanged() {
     for text in [
         "'{PLAIN}' || password",
         "CONCAT('{BLF-CRYPT}', password)",
@@ -152,7 +152,7 @@ fn what_other_programs_write_is_an_error_that_says_what_to_write() {
 }
 
 #[test]
-fn a_login_is_no_pattern() {
+fn a_login_is_not_a_pattern() {
     for (text, dialect, placeholder, operator) in [
         ("SELECT x LIKE {login}", Mysql, "{login}", "LIKE"),
         (

@@ -42,7 +42,7 @@ fn first(attributes: &str) -> Vec<u8> {
 }
 
 #[test]
-fn a_server_must_prove_itself_before_it_is_believed() {
+fn a_server_must_prove_its_identity_before_it_is_trusted() {
     let scram = first("r=x,s=eA==,i=4096");
     let without =
         "without proof of who it is: use its Unix socket, tls = \"verify\" or scram-sha-256";

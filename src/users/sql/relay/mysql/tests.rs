@@ -52,7 +52,7 @@ fn challenges() {
 }
 
 #[test]
-fn a_password_goes_in_clear_only_to_whom_is_trusted() {
+fn a_cleartext_password_is_sent_only_to_a_trusted_server() {
     for method in [Method::Sha256, Method::Clear, Method::CachingSha2] {
         assert_eq!(
             clear(method, b"secret", true).unwrap().as_slice(),
