@@ -15,8 +15,8 @@ use crate::users::Question;
 
 /// The error if a digest or a certificate proved the login, and nginx cannot be given the stored
 /// password.
-const NOT_SENDABLE: &str = "Auth-Pass cannot carry what the store has in clear: it has a blank at an end \
-                         or a control byte; set another, or give the host a master-login";
+const NOT_SENDABLE: &str = "cannot send the stored password in Auth-Pass: it begins or ends with a \
+    blank, or contains a control byte; set another password, or give the host a master-login";
 
 impl Gate {
     /// Decides about a login. `slowed` returns how long a refusal must be delayed because of

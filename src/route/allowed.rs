@@ -24,7 +24,7 @@ impl AllowedNetworks {
         let lies_in = |network: &Network| network.contains(upstream.address());
         match &self.0 {
             Some(networks) if !networks.iter().any(lies_in) => {
-                Err(format!("{address} is in none of routes.allowed-networks"))
+                Err(format!("{address} is not in routes.allowed-networks"))
             }
             _ => Ok(()),
         }
@@ -116,7 +116,7 @@ mod tests {
             ("2002:c000:201::1", false),
         ] {
             let address = address(text);
-            let outside = format!("{address} is in none of routes.allowed-networks");
+            let outside = format!("{address} is not in routes.allowed-networks");
             let expected = if inside { Ok(()) } else { Err(outside) };
             assert_eq!(ours.check(address), expected);
         }

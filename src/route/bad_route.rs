@@ -57,7 +57,7 @@ impl fmt::Display for BadRoute {
                 "{letter:?} is neither an ASCII letter nor a digit; write sets and ranges such as \
                  \"acfg\" or \"a-m\""
             ),
-            Self::Range(first, last) => write!(f, "{first}-{last} is no range"),
+            Self::Range(first, last) => write!(f, "{first}-{last} is not a range"),
             Self::TooMany => f.write_str("too many hosts"),
             Self::LetterTwice(letter) => write!(f, "{letter:?} is routed twice"),
         }

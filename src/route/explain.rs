@@ -90,7 +90,7 @@ impl Routes {
             first_alive(host, &ranking, |index| match looks.get(index) {
                 Some((Ok(address), Health::Dead(why))) => Err(format!("{address}: {why}")),
                 Some((address, _)) => address.clone(),
-                None => Err("is none of its servers".to_owned()),
+                None => Err("is not a server of this host".to_owned()),
             })
         });
         Explanation {
@@ -109,7 +109,7 @@ impl Routes {
         port: NonZeroU16,
         asked: &Query<'_>,
     ) -> Vec<(Result<IpAddr, String>, Health)> {
-        let unseen = || (Err("was not looked at".to_owned()), Health::Unknown);
+        let unseen = || (Err("was not probed".to_owned()), Health::Unknown);
         let looks: Vec<_> = (0..servers).map(|_| Mutex::new(unseen())).collect();
         let next = AtomicUsize::new(0);
         let work = || {

@@ -247,7 +247,7 @@ impl HealthMonitor {
             match started {
                 Ok(_detached) => state.workers += 1,
                 Err(error) if state.workers == 0 => {
-                    log::error!("mail servers are not probed: no thread: {error}");
+                    log::error!("cannot probe mail servers: cannot start a thread: {error}");
                     return;
                 }
                 // With fewer threads the probes only take longer.

@@ -97,7 +97,9 @@ pub(super) fn probe(
         say_goodbye(&mut stream, protocol);
         Ok(())
     } else if greeting.is_empty() {
-        Err(ProbeFailure::Dead("it hung up without a greeting".into()))
+        Err(ProbeFailure::Dead(
+            "the server closed the connection without a greeting".into(),
+        ))
     } else {
         let greeting = greeting.trim_ascii_end();
         let start = Printable(greeting.get(..60).unwrap_or(greeting));
@@ -267,7 +269,10 @@ mod tests {
         for (address, why) in [
             (silent.local_addr().unwrap(), "no greeting within 150 ms"),
             (slow, "no greeting within 150 ms"),
-            (hangs_up, "it hung up without a greeting"),
+            (
+                hangs_up,
+                "the server closed the connection without a greeting",
+            ),
             (gone, "connection refused"),
         ] {
             let started = Instant::now();

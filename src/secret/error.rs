@@ -54,7 +54,7 @@ impl fmt::Display for SecretError {
                 "a check of the password hash takes about {takes_ms} ms of work, and \
                  limits.max-hash-ms is {max_ms}: raise that, or make a new hash"
             ),
-            Self::TooCostly(what) => write!(f, "the password hash asks for too much: {what}"),
+            Self::TooCostly(what) => write!(f, "the password hash exceeds a limit: {what}"),
         }
     }
 }

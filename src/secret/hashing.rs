@@ -81,9 +81,9 @@ impl fmt::Display for HashError {
         match self {
             Self::EmptyPassword => f.write_str("the password is empty"),
             Self::TooLongForBcrypt => f.write_str(
-                "the password has more than 72 bytes, which is all that blf-crypt looks at",
+                "the password has more than 72 bytes, and blf-crypt uses only the first 72",
             ),
-            Self::CannotHashWith(scheme) => write!(f, "no new hashes are made with {scheme}"),
+            Self::CannotHashWith(scheme) => write!(f, "new hashes cannot be made with {scheme}"),
             Self::Random(_) => f.write_str("cannot get random bytes"),
         }
     }

@@ -265,7 +265,7 @@ fn parse_form(stored: &[u8]) -> Result<Option<(Scheme, Form)>, SecretError> {
         .iter()
         .position(|byte| *byte == b'}')
         .ok_or(SecretError::Damaged(
-            "the brace behind the scheme is missing",
+            "the closing brace after the scheme is missing",
         ))?;
     let (name, text) = (&rest[..end], &rest[end + 1..]);
     let (name, encoding) = split_encoding(name)?;

@@ -33,7 +33,10 @@ fn a_text_has_1024_bytes_at_most_and_says_its_scheme() {
     assert_eq!(damaged(&format!("{longest}x")), "it is too long");
     assert_eq!(damaged("{PLAIN}"), "nothing follows the scheme");
     assert_eq!(damaged("{PLAIN.HEX}"), "nothing follows the scheme");
-    assert_eq!(damaged("{PLAIN"), "the brace behind the scheme is missing");
+    assert_eq!(
+        damaged("{PLAIN"),
+        "the closing brace after the scheme is missing"
+    );
     assert_eq!(damaged("{PLAIN.HEX}7"), "this is not hexadecimal");
     assert_eq!(damaged("{PLAIN.HEX}7g"), "this is not hexadecimal");
     assert_eq!(damaged("{PLAIN.B64}cH$="), "this is not base64");

@@ -56,7 +56,7 @@ impl Probes {
         for (answer, store) in self.answers.into_iter().zip(self.store) {
             let left = deadline.saturating_duration_since(Instant::now());
             let said = answer.recv_timeout(left).unwrap_or_else(|_| {
-                log::error!("store {store}: no answer yet; it is asked again at each login");
+                log::error!("store {store}: no answer yet; it is retried at each login");
                 Vec::new()
             });
             problems.extend(said);

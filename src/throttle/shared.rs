@@ -51,8 +51,8 @@ impl Counts {
     fn new(state: Box<dyn State>) -> Arc<Self> {
         Arc::new(Self {
             state,
-            reading: OperationState::new("had"),
-            writing: OperationState::new("written"),
+            reading: OperationState::new("read"),
+            writing: OperationState::new("write"),
         })
     }
 }
@@ -212,14 +212,17 @@ impl Shared {
         work: impl FnOnce() -> Result<T, ChangeError>,
     ) -> Result<T, Trouble> {
         if outage.is_recent() {
-            let what = format!("{}: could not be {} a moment ago", self.place, outage.what);
+            let what = format!(
+                "{}: could not {} the counts a moment ago",
+                self.place, outage.what
+            );
             return Err(Trouble::Throttle(what));
         }
         match work() {
             Ok(done) => {
                 if outage.ends() {
                     log::warn!(
-                        "throttle: the counts can be {} again: {}",
+                        "throttle: can {} the counts again: {}",
                         outage.what,
                         self.place
                     );
@@ -235,7 +238,7 @@ impl Shared {
                         false => "logins get the temporary failure meanwhile",
                     };
                     log::warn!(
-                        "throttle: the counts cannot be {}: {what}; {then}",
+                        "throttle: cannot {} the counts: {what}; {then}",
                         outage.what
                     );
                 }

@@ -85,7 +85,7 @@ impl Sqlite {
         let _turn = self
             .turns
             .acquire(Requester::default(), deadline)
-            .ok_or_else(|| named(&"it takes too long"))?;
+            .ok_or_else(|| named(&"no answer in time"))?;
         let mut opened = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
         let left = deadline.saturating_duration_since(Instant::now());
         let kept = opened.take().filter(|opened| {
@@ -130,8 +130,8 @@ impl Sqlite {
                 _ => fs::remove_file(&opened.place.path),
             };
             let removed = match removed {
-                Ok(()) => "it is made anew".to_owned(),
-                Err(error) => format!("it cannot be removed: {error}"),
+                Ok(()) => "the file was removed and is created again".to_owned(),
+                Err(error) => format!("cannot remove the file: {error}"),
             };
             return ChangeError::Failed(format!("{path}: {error}; {removed}"));
         }
@@ -193,7 +193,11 @@ impl Sqlite {
                 };
                 if !make(&mut connection).map_err(named)? {
                     let path = self.path.display();
-                    return Err(format!("{path}: is another database").into());
+                    return Err(format!(
+                        "{path}: is the database of another program: name another \
+                        file in state"
+                    )
+                    .into());
                 }
             }
             other => {
@@ -204,7 +208,12 @@ impl Sqlite {
         drop(acting);
         // The opened file is the one that was checked.
         if identify(&place.path).map_err(failed)? != identity {
-            return Err(format!("{}: was replaced meanwhile", self.path.display()).into());
+            return Err(format!(
+                "{}: was replaced during the \
+                operation",
+                self.path.display()
+            )
+            .into());
         }
         Ok(Opened {
             connection,

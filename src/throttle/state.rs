@@ -34,7 +34,7 @@ impl ChangeError {
         match self {
             Self::Failed(what) => what,
             #[cfg(feature = "servers")]
-            Self::Contended => "others change the counts all the time".to_owned(),
+            Self::Contended => "other processes changed the same counts at each attempt".to_owned(),
         }
     }
 }
@@ -93,7 +93,7 @@ pub(super) fn now() -> u64 {
 
 /// A new one.
 pub(super) fn new_tag_key() -> Result<TagKey, String> {
-    let key = keyed_digest::Key::random().ok_or("the kernel gives no random bytes")?;
+    let key = keyed_digest::Key::random().ok_or("cannot get random bytes from the kernel")?;
     Ok(Zeroizing::new(*key.bytes()))
 }
 

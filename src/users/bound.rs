@@ -28,7 +28,7 @@ impl StoreLimit {
         question: impl FnOnce() -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
         if Instant::now() >= asked.deadline {
-            let what = "there was no time left to ask";
+            let what = "the time-out ended before the question was sent";
             return Err(StoreError::Unavailable(what.to_owned()));
         }
         let asking = self

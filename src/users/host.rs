@@ -11,7 +11,7 @@ const MAX_HOST_BYTES: usize = 253;
 /// one address, `192.0.2.1/32`: this means the address. The error says what is wrong.
 #[cfg(feature = "servers")]
 pub(super) fn host(text: &[u8]) -> Result<Option<String>, &'static str> {
-    const NO_HOST: &str = "is no name and no address";
+    const NO_HOST: &str = "is neither a name nor an address";
     if text.is_empty() {
         return Ok(None);
     }
@@ -71,12 +71,12 @@ mod tests {
             ("2001:db8::1/32", Err("is a network")),
             ("2001:db8::/64", Err("is a network")),
             ("0.0.0.0/0", Err("is a network")),
-            ("mailhost01/32", Err("is no name and no address")),
-            ("/32", Err("is no name and no address")),
-            ("a b", Err("is no name and no address")),
+            ("mailhost01/32", Err("is neither a name nor an address")),
+            ("/32", Err("is neither a name nor an address")),
+            ("a b", Err("is neither a name nor an address")),
             (
                 "10.0.0.1\r\nAuth-Status: OK",
-                Err("is no name and no address"),
+                Err("is neither a name nor an address"),
             ),
         ] {
             match (host(text.as_bytes()), expected) {

@@ -218,7 +218,7 @@ impl HttpStore {
             Some(attempt) if reply.refuses_key() => {
                 let why = reply.without_status();
                 attempt.refused(why.as_str());
-                let when = "it is tried again in a minute, or when the key is another";
+                let when = "it is retried in a minute, or when the key changes";
                 Err(ServerError::Server(format!(
                     "the key is refused: {why}; {when}"
                 )))
@@ -269,11 +269,13 @@ fn hear(stream: &mut Stream) -> Result<HeaderReader, ServerError> {
                 ServerError::Unanswered(format!("{error}, waiting for the answer"))
             }
             LineError::Io(error) => ServerError::Server(format!("{error}, waiting for the answer")),
-            LineError::Closed => {
-                ServerError::Server("it closed the connection within its answer".to_owned())
-            }
+            LineError::Closed => ServerError::Server(
+                "the server closed the connection before the end of its \
+                    answer"
+                    .to_owned(),
+            ),
             LineError::TooLong => {
-                ServerError::Server(format!("its answer is over {MAX_HEADER} bytes long"))
+                ServerError::Server(format!("the answer is longer than {MAX_HEADER} bytes"))
             }
         })?;
         if line.is_empty() {

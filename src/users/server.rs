@@ -319,7 +319,7 @@ enum LoginReply {
 fn unanswered(trouble: ServerError) -> ServerError {
     match trouble {
         ServerError::Server(what) => {
-            ServerError::Unanswered(format!("left login and password without an answer: {what}"))
+            ServerError::Unanswered(format!("did not answer login and password: {what}"))
         }
         other => other,
     }

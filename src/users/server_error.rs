@@ -42,12 +42,12 @@ pub(super) fn note<T>(outage: &Outage, server: &dyn fmt::Display, result: &Resul
     match result {
         Err(trouble @ ServerError::Server(_)) => {
             if outage.begins() {
-                log::warn!("{server} cannot be asked: {trouble}");
+                log::warn!("{server} is unavailable: {trouble}");
             }
         }
         Ok(_) | Err(ServerError::Login(_) | ServerError::Unanswered(_)) => {
             if outage.ends() {
-                log::warn!("{server} can be asked again");
+                log::warn!("{server} is available again");
             }
         }
     }

@@ -3,7 +3,7 @@
 
 /// The problem of a login that contains a variable.
 #[cfg(feature = "servers")]
-pub(super) const MEANS_NOTHING: &str = "holds a variable, which means nothing here";
+pub(super) const MEANS_NOTHING: &str = "contains a variable, which is not supported here";
 
 /// Whether a login contains a variable.
 pub(super) fn is_in(login: &[u8]) -> bool {

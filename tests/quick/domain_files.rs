@@ -99,8 +99,8 @@ fn the_file_of_the_domain_decides_in_every_mode() {
         assert_eq!(is_in(&answer), expected, "{login} by a server");
     }
     let log = server.log();
-    let passed_over = "domains/EXAMPLE.net: logins have this domain as \"example.net\": nobody is \
-                       looked up in this file until it has that name";
+    let passed_over = "domains/EXAMPLE.net: logins have this domain as \"example.net\", so no \
+        login is looked up in this file: rename it to that";
     assert!(log.contains(passed_over), "{log}");
     assert!(!log.contains(".hidden: "), "{log}");
 }

@@ -304,8 +304,8 @@ fn what_counts_otherwise_than_it_looks_is_a_warning() {
         (
             "[routes]\n",
             "[routes]\nallowed-networks = [\"192.0.2.1/24\"]\n",
-            "routes.allowed-networks: \"192.0.2.1/24\" has bits of a host behind its prefix and stands for \
-             the whole network: write \"192.0.2.0/24\", or the address alone",
+            "routes.allowed-networks: \"192.0.2.1/24\" has bits of a host after its prefix and \
+            means the whole network: write \"192.0.2.0/24\", or the address alone",
         ),
         (
             "[routes]\n",

@@ -110,7 +110,7 @@ fn the_last_user_of_a_file_can_be_removed() {
     server.replace("users", "# alice:{PLAIN}secret\n");
     server.signal(Signal::HUP);
     wait_until("alice is out", || server.ask("alice", "secret") == REFUSED);
-    assert!(server.log().contains("users: there is no user in it"));
+    assert!(server.log().contains("users: the file has no users"));
 }
 
 const BROKEN: &str = "bare\nbob:{ROT13}secret\ntwice:{PLAIN}secret\nport:{PLAIN}secret::::::port=0\ntwice:*\n\
@@ -252,7 +252,7 @@ fn a_lock_written_in_another_form_of_the_login_locks() {
     let users = "alice:{PLAIN}secret\nbob:{PLAIN}secret\nCarl:{PLAIN}secret\n";
     let server = Serving::listening(&config, users);
     let not_carl =
-        "users:3:1: nobody gets in by this login: [logins] make \"carl\" of it: write that";
+        "users:3:1: this login is never looked up: [logins] rewrites it to \"carl\": write that";
     assert_eq!(warned(&server.log(), not_carl), 1);
     for (login, answer) in [
         ("alice", accepted(HOST)),

@@ -181,9 +181,9 @@ fn a_key_that_is_of_no_use_costs_itself_only() {
         )
     };
     let of_short = "key 2 (kid \"old\") can never check a signature: its modulus is shorter than 2048 or longer \
-                    than 4096 bits; it is passed over";
-    let of_weak = "key 3 (kid \"weak\") can never check a signature: its point is of small order, so that \
-                   anybody can sign for it; it is passed over";
+                    than 4096 bits; the key is skipped";
+    let of_weak = "key 3 (kid \"weak\") can never check a signature: its point is of small order, \
+        so anyone can forge its signatures; the key is skipped";
     dir.write("jwks.json", jwks(&[&good, &short, &weak]));
     let (code, said) = check();
     assert_eq!(code, Some(0), "{said}");
@@ -197,6 +197,6 @@ fn a_key_that_is_of_no_use_costs_itself_only() {
     dir.write("jwks.json", jwks(&[&short, &weak]));
     let (code, said) = check();
     assert_eq!(code, Some(78), "{said}");
-    let none = "no key in it can be used: key 2 (kid \"weak\") can never check a signature: ";
+    let none = "the file has no usable key: key 2 (kid \"weak\") can never check a signature: ";
     assert!(said.contains(none), "{said}");
 }

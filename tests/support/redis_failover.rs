@@ -256,7 +256,7 @@ pub(crate) fn guess_through(server: &Serving, fail: impl FnOnce()) {
     // A guess that was counted when the server failed was answered with the temporary failure.
     assert!((BOUND - 10..=BOUND).contains(&checked), "{checked}");
     assert_eq!(
-        log.matches("throttle: the counts can be had again").count(),
+        log.matches("throttle: can read the counts again").count(),
         1,
         "{log}"
     );

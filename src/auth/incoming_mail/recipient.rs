@@ -44,15 +44,15 @@ impl BadRecipient {
     /// For the log.
     pub(crate) fn words(self) -> &'static str {
         match self {
-            Self::Command => "this is no RCPT command",
-            Self::Bytes => "it has control bytes, or others that are no UTF-8",
+            Self::Command => "not a RCPT command",
+            Self::Bytes => "it contains control bytes or invalid UTF-8",
             Self::Empty => "there is no address",
             Self::SourceRoute => "it has a source route",
             Self::LocalPart => "the local part is not well-formed",
-            Self::Routing => "the local part leads elsewhere",
+            Self::Routing => "the local part names another mail server",
             Self::Domain => "there is no domain name",
             Self::TooLong => "the address is too long",
-            Self::Parameters => "what follows the address is not well-formed",
+            Self::Parameters => "the parameters after the address are not well-formed",
         }
     }
 }

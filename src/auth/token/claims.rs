@@ -51,11 +51,11 @@ impl Rules {
         }
         match (&self.audience, claims.get("aud"), source) {
             (Some(ours), Some(audience), _) if words(audience).any(|word| word == ours) => {}
-            (Some(_), _, _) => return Err("it is meant for somebody else"),
+            (Some(_), _, _) => return Err("its audience is another service"),
             // "If the principal processing the claim does not identify itself with a value in the
             // "aud" claim when this claim is present, then the JWT MUST be rejected" (4.1.3).
             (None, Some(_), ClaimsSource::Signature) => {
-                return Err("it is meant for somebody, and no audience is configured");
+                return Err("it has an audience, and none is configured: set audience");
             }
             (None, _, _) => {}
         }
@@ -71,7 +71,7 @@ impl Rules {
                 .split_ascii_whitespace()
                 .all(|word| granted.contains(&word))
             {
-                return Err("its scope is too small");
+                return Err("it lacks a required scope");
             }
         }
         // An unverified address does not prove that it belongs to the user: users can enter any
@@ -91,7 +91,7 @@ impl Rules {
 fn date(claims: &Map<String, Value>, name: &str) -> Result<Option<f64>, &'static str> {
     match claims.get(name) {
         None => Ok(None),
-        Some(value) => value.as_f64().map(Some).ok_or("it has a date that is none"),
+        Some(value) => value.as_f64().map(Some).ok_or("it has an invalid date"),
     }
 }
 
@@ -167,13 +167,13 @@ mod tests {
             (json!({"exp": NOW - 30.0}), "it has expired"),
             (json!({"exp": 0}), "it has expired"),
             (json!({"exp": -1}), "it has expired"),
-            (json!({"exp": "4000000000"}), "it has a date that is none"),
+            (json!({"exp": "4000000000"}), "it has an invalid date"),
             (
                 json!({"exp": [4_000_000_000_u64]}),
-                "it has a date that is none",
+                "it has an invalid date",
             ),
             (json!({"nbf": NOW + 31.0}), "it is not valid yet"),
-            (json!({"nbf": "x"}), "it has a date that is none"),
+            (json!({"nbf": "x"}), "it has an invalid date"),
             (json!({"iss": null}), "it is from another issuer"),
             (
                 json!({"iss": "https://id.example/"}),
@@ -183,20 +183,20 @@ mod tests {
                 json!({"iss": ["https://id.example"]}),
                 "it is from another issuer",
             ),
-            (json!({"aud": null}), "it is meant for somebody else"),
-            (json!({"aud": "mail2"}), "it is meant for somebody else"),
-            (json!({"aud": []}), "it is meant for somebody else"),
+            (json!({"aud": null}), "its audience is another service"),
+            (json!({"aud": "mail2"}), "its audience is another service"),
+            (json!({"aud": []}), "its audience is another service"),
             (
                 json!({"aud": {"mail": "mail"}}),
-                "it is meant for somebody else",
+                "its audience is another service",
             ),
-            (json!({"scope": null}), "its scope is too small"),
-            (json!({"scope": "imap"}), "its scope is too small"),
-            (json!({"scope": "imap,smtp"}), "its scope is too small"),
-            (json!({"scope": "imapsmtp"}), "its scope is too small"),
+            (json!({"scope": null}), "it lacks a required scope"),
+            (json!({"scope": "imap"}), "it lacks a required scope"),
+            (json!({"scope": "imap,smtp"}), "it lacks a required scope"),
+            (json!({"scope": "imapsmtp"}), "it lacks a required scope"),
             (
                 json!({"scope": "imap", "scp": ["smtp"]}),
-                "its scope is too small",
+                "it lacks a required scope",
             ),
             (json!({"email": null}), "it names no login"),
             (json!({"email": ""}), "it names no login"),
@@ -247,7 +247,7 @@ mod tests {
         );
         assert_eq!(
             ask(&anybody, json!({}), ClaimsSource::Signature),
-            Err("it is meant for somebody, and no audience is configured")
+            Err("it has an audience, and none is configured: set audience")
         );
     }
 }

@@ -120,12 +120,12 @@ impl Introspection {
         };
         if let Some(what) = refused {
             log::error!(
-                "introspection: client-id is refused: {what}; it is tried again in a minute, or when \
-                 its secret is another"
+                "introspection: client-id is refused: {what}; it is retried in a minute, or when \
+                its secret changes"
             );
         }
         if taken_again {
-            log::warn!("introspection: client-id is taken again");
+            log::warn!("introspection: client-id is accepted again");
         }
         let mut claims = told.map_err(|failed| match failed {
             RequestError::Slow if self.is_alive(life) => {
@@ -176,7 +176,7 @@ impl Introspection {
             .limit(MAX_BODY_BYTES)
             .read_to_vec();
         if status != 200 {
-            let what = format!("it answers with status {status}");
+            let what = format!("the service answers with status {status}");
             let error = body.ok().and_then(|body| named_error(&body));
             return Err(match (status, error.as_deref()) {
                 // The problem may still be the token alone (RFC 6750, 3.1).
@@ -191,7 +191,7 @@ impl Introspection {
         let body = body?;
         // serde's error would quote the answer.
         serde_json::from_slice(&body)
-            .map_err(|_| RequestError::Answer("its answer is no JSON object".to_owned()))
+            .map_err(|_| RequestError::Answer("the answer is not a JSON object".to_owned()))
     }
 }
 
@@ -233,7 +233,7 @@ enum RequestError {
 impl fmt::Display for RequestError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Slow => f.write_str("introspection: it takes too long"),
+            Self::Slow => f.write_str("introspection: no answer in time"),
             Self::Connection(what) | Self::Answer(what) | Self::ClientRefused(what) => {
                 write!(f, "introspection: {what}")
             }
@@ -245,7 +245,7 @@ impl From<ureq::Error> for RequestError {
     fn from(error: ureq::Error) -> Self {
         match error {
             ureq::Error::Timeout(_) => Self::Slow,
-            ureq::Error::BodyExceedsLimit(_) => Self::Answer("its answer is too long".to_owned()),
+            ureq::Error::BodyExceedsLimit(_) => Self::Answer("the answer is too long".to_owned()),
             ureq::Error::Io(error) => Self::Connection(error.to_string()),
             error => Self::Connection(error.to_string()),
         }

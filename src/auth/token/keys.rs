@@ -79,7 +79,7 @@ impl KeySet {
         }
 
         let set: Set = serde_json::from_slice(text)
-            .map_err(|error| format!("this is no JSON Web Key Set: {error}"))?;
+            .map_err(|error| format!("this is not a JSON Web Key Set: {error}"))?;
         if set.keys.len() > MAX_KEYS {
             return Err(format!("there are more than {MAX_KEYS} keys in it"));
         }
@@ -100,12 +100,12 @@ impl KeySet {
                         format!(" (kid {name:?})")
                     });
                     why = format!("key {number}{which} can never check a signature: {reason}");
-                    warnings.push(format!("{why}; it is passed over"));
+                    warnings.push(format!("{why}; the key is skipped"));
                 }
             }
         }
         if keys.is_empty() {
-            return Err(format!("no key in it can be used: {why}"));
+            return Err(format!("the file has no usable key: {why}"));
         }
         Ok(Self { keys, warnings })
     }
@@ -118,10 +118,10 @@ impl KeySet {
     /// The claims of a token with a signature of one of these keys, and whether its header calls it
     /// an access token; otherwise why the token is rejected.
     pub(super) fn claims(&self, token: &[u8]) -> Result<(Map<String, Value>, bool), &'static str> {
-        let [header, claims, signature] = parts(token).ok_or("it is no signed token")?;
+        let [header, claims, signature] = parts(token).ok_or("it is not a signed token")?;
         let header: Header = json(header).ok_or("its header cannot be read")?;
         if header.crit.is_some() {
-            return Err("it asks for an extension that is not known");
+            return Err("it requires an unknown extension");
         }
         let typed = match header.typ.as_deref().map(kind) {
             None | Some(Kind::Any) => false,
@@ -129,11 +129,11 @@ impl KeySet {
             Some(Kind::Other) => return Err("it is a token of another kind"),
         };
         // The algorithm is a known name, not `none`; the key decides whether it fits.
-        let algorithm = algorithm(&header.alg).ok_or("its algorithm is not taken")?;
+        let algorithm = algorithm(&header.alg).ok_or("its algorithm is not accepted")?;
         let signed = token.get(..token.len() - signature.len() - 1);
         let signature = str::from_utf8(signature).ok();
         let (Some(signed), Some(signature)) = (signed, signature) else {
-            return Err("it is no signed token");
+            return Err("it is not a signed token");
         };
         let mut fitting = self
             .keys
@@ -141,7 +141,7 @@ impl KeySet {
             .filter(|key| key.suits(&header, algorithm))
             .peekable();
         if fitting.peek().is_none() {
-            return Err("it is signed with a key that is not known");
+            return Err("it is signed with an unknown key");
         }
         if !fitting.any(|key| key.key.has_signed(signed, signature, algorithm)) {
             return Err("its signature is wrong");
@@ -247,7 +247,7 @@ const NOT_ON_CURVE: &str = "its point is not on its curve";
 fn ed25519(point: &[u8]) -> Result<VerifyingKey, &'static str> {
     let key = VerifyingKey::try_from(point).map_err(|_| NOT_ON_CURVE)?;
     match key.is_weak() {
-        true => Err("its point is of small order, so that anybody can sign for it"),
+        true => Err("its point is of small order, so anyone can forge its signatures"),
         false => Ok(key),
     }
 }

@@ -39,7 +39,7 @@ pub(super) fn check(
     // the client has the key, because the client sends no proof (RFC 7800, 3.1; RFC 8705, 3; RFC
     // 9449, 6).
     if claims.contains_key("cnf") {
-        return Err("it is bound to a key, and is no bearer token");
+        return Err("it is bound to a key, so it is not a bearer token");
     }
     let mut named = typed;
     for value in NAMES.iter().filter_map(|name| claims.get(*name)) {
@@ -75,7 +75,7 @@ mod tests {
 
     use super::*;
 
-    const BOUND: Result<(), &str> = Err("it is bound to a key, and is no bearer token");
+    const BOUND: Result<(), &str> = Err("it is bound to a key, so it is not a bearer token");
     const OTHER: Result<(), &str> = Err("it is a token of another kind");
 
     fn kind(claims: &Value, source: ClaimsSource, typed: bool) -> Result<(), &'static str> {

@@ -132,7 +132,11 @@ impl Tokens {
         };
         match service.introspection.claims(&nobodys, deadline) {
             Ok(None) => Vec::new(),
-            Ok(Some(_)) => vec!["introspection: a token that nobody issued is active".to_owned()],
+            Ok(Some(_)) => vec![
+                "introspection: the service reports an invented token as \
+                active"
+                    .to_owned(),
+            ],
             Err(unsaid) => vec![unsaid.into_message()],
         }
     }
@@ -158,7 +162,7 @@ impl Tokens {
                 let claims = told.ok_or(Refusal::BadToken("it is not active"))?;
                 (claims, ClaimsSource::Introspection, false)
             }
-            (_, None) => return Err(Refusal::BadToken("it is no signed token")),
+            (_, None) => return Err(Refusal::BadToken("it is not a signed token")),
         };
         kind::check(&claims, source, typed).map_err(Refusal::BadToken)?;
         let named = self
@@ -167,7 +171,7 @@ impl Tokens {
             .map_err(Refusal::BadToken)?;
         let named = Login::new(named.as_bytes().to_vec())
             .and_then(|named| logins.canonical(&named))
-            .map_err(|_| Refusal::BadToken("it names no login that could be one"))?;
+            .map_err(|_| Refusal::BadToken("its login is not a valid login"))?;
         if login.as_bytes().is_empty() || named != *login {
             return Err(Refusal::BadToken("it is another login's"));
         }

@@ -105,7 +105,7 @@ fn a_changed_token_is_refused() {
     for broken in ["a.b", "a", "..", "a..c", "a.b.", &format!("{}.x", EC[1])] {
         assert_eq!(
             claims(&keys, broken),
-            Err("it is no signed token"),
+            Err("it is not a signed token"),
             "{broken}"
         );
     }
@@ -113,31 +113,22 @@ fn a_changed_token_is_refused() {
         (json!({}), "its header cannot be read"),
         (json!([]), "its header cannot be read"),
         (json!({"alg": 1}), "its header cannot be read"),
-        (json!({"alg": "none"}), "its algorithm is not taken"),
-        (json!({"alg": "None"}), "its algorithm is not taken"),
-        (json!({"alg": ""}), "its algorithm is not taken"),
-        (json!({"alg": "HS256"}), "its algorithm is not taken"),
-        (json!({"alg": "ES256K"}), "its algorithm is not taken"),
-        (json!({"alg": "es256"}), "its algorithm is not taken"),
-        (
-            json!({"alg": "RS256"}),
-            "it is signed with a key that is not known",
-        ),
-        (
-            json!({"alg": "ES384"}),
-            "it is signed with a key that is not known",
-        ),
-        (
-            json!({"alg": "EdDSA"}),
-            "it is signed with a key that is not known",
-        ),
+        (json!({"alg": "none"}), "its algorithm is not accepted"),
+        (json!({"alg": "None"}), "its algorithm is not accepted"),
+        (json!({"alg": ""}), "its algorithm is not accepted"),
+        (json!({"alg": "HS256"}), "its algorithm is not accepted"),
+        (json!({"alg": "ES256K"}), "its algorithm is not accepted"),
+        (json!({"alg": "es256"}), "its algorithm is not accepted"),
+        (json!({"alg": "RS256"}), "it is signed with an unknown key"),
+        (json!({"alg": "ES384"}), "it is signed with an unknown key"),
+        (json!({"alg": "EdDSA"}), "it is signed with an unknown key"),
         (
             json!({"alg": "ES256", "kid": "1"}),
-            "it is signed with a key that is not known",
+            "it is signed with an unknown key",
         ),
         (
             json!({"alg": "ES256", "crit": ["exp"]}),
-            "it asks for an extension that is not known",
+            "it requires an unknown extension",
         ),
         (
             json!({"alg": "ES256", "typ": "dpop+jwt"}),
@@ -175,19 +166,19 @@ fn a_public_key_is_not_taken_for_a_shared_secret() {
         )
         .unwrap();
         let outcome = claims(&[RSA[0].to_owned()], &token);
-        assert_eq!(outcome, Err("its algorithm is not taken"));
+        assert_eq!(outcome, Err("its algorithm is not accepted"));
     }
     let oct = r#"{"keys":[{"kty":"oct","k":"c2VjcmV0"}]}"#;
     let refused = KeySet::parse(oct.as_bytes()).err().unwrap();
     assert_eq!(
         refused,
-        "no key in it can be used: a key is a shared secret"
+        "the file has no usable key: a key is a shared secret"
     );
 }
 
 #[test]
 fn keys_are_chosen_by_their_use() {
-    let unknown = Err("it is signed with a key that is not known");
+    let unknown = Err("it is signed with an unknown key");
     let named = |id: &str| with(EC[0], json!({"kid": id}));
     // A token without a name may be signed with any key.
     assert!(claims(&[named("1"), RSA[0].to_owned()], EC[1]).is_ok());
@@ -231,7 +222,10 @@ fn keys_that_cannot_be_used() {
         (json!({}), "a key has no kty"),
     ] {
         let refused = KeySet::parse(json!({"keys": [key]}).to_string().as_bytes()).err();
-        assert_eq!(refused.unwrap(), format!("no key in it can be used: {why}"));
+        assert_eq!(
+            refused.unwrap(),
+            format!("the file has no usable key: {why}")
+        );
     }
     for text in ["", "{}", "[]", "{\"keys\":{}}", "{\"keys\":[]}", "\u{0}"] {
         assert!(KeySet::parse(text.as_bytes()).is_err(), "{text}");
@@ -327,10 +321,13 @@ fn keys_that_no_signature_ever_fits() {
         let read = KeySet::parse(set.as_bytes()).unwrap();
         let what =
             |number| format!("key {number} (kid \"one\") can never check a signature: {why}");
-        assert_eq!(read.warnings(), [format!("{}; it is passed over", what(2))]);
+        assert_eq!(
+            read.warnings(),
+            [format!("{}; the key is skipped", what(2))]
+        );
         assert!(read.claims(EC[1].as_bytes()).is_ok(), "{set}");
         let alone = KeySet::parse(json!({"keys": [key]}).to_string().as_bytes()).err();
-        let expected = format!("no key in it can be used: {}", what(1));
+        let expected = format!("the file has no usable key: {}", what(1));
         assert_eq!(alone, Some(expected), "{set}");
     }
     // The modulus of a real key of 2048 bits is odd, and its exponent may have leading zeros.
@@ -365,8 +362,9 @@ fn a_key_of_small_order_accepts_no_signature() {
     for point in points {
         let key = json!({"kty": "OKP", "crv": "Ed25519", "x": URL_SAFE_NO_PAD.encode(&point)});
         let refused = KeySet::parse(json!({"keys": [key]}).to_string().as_bytes()).err();
-        let why = "no key in it can be used: key 1 can never check a signature: its point is of small \
-                   order, so that anybody can sign for it";
+        let why = "the file has no usable key: key 1 can never check a signature: its point is of \
+            small \
+                   order, so anyone can forge its signatures";
         assert_eq!(refused.as_deref(), Some(why), "{point:02x?}");
     }
     let header = URL_SAFE_NO_PAD.encode(json!({"alg": "EdDSA"}).to_string());

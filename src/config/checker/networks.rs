@@ -43,7 +43,7 @@ impl Checker<'_> {
         if let Some(network) = read.without_host_bits() {
             let text = written.get_ref();
             let message = format!(
-                "{text:?} has bits of a host behind its prefix and stands for the whole network: write \
+                "{text:?} has bits of a host after its prefix and means the whole network: write \
                  \"{network}\", or the address alone"
             );
             self.warn(&written.span(), key, message);

@@ -71,14 +71,14 @@ impl Address {
         };
         let url = Url::read(text);
         let (Some(url), Some((_, form, tls))) = (url, url.and_then(known)) else {
-            return Err("is no URL of Redis".to_owned());
+            return Err("is not a URL of Redis".to_owned());
         };
         let user = url.userinfo.map(str::to_owned);
         if user
             .as_ref()
             .is_some_and(|user| user.is_empty() || user.contains(':'))
         {
-            let message = "cannot hold a password: that belongs into throttle.password-file";
+            let message = "must not contain a password: use the key throttle.password-file";
             return Err(message.to_owned());
         }
         let path = url.behind.strip_prefix('/').unwrap_or(url.behind);
@@ -94,7 +94,7 @@ impl Address {
             "" => 0,
             digits => digits
                 .parse()
-                .map_err(|_| format!("has no number of a database at its end: {digits:?}"))?,
+                .map_err(|_| format!("must end with the number of a database, not {digits:?}"))?,
         };
         if kind == Kind::Cluster && database != 0 {
             return Err("names a database, but a cluster has database 0 only".to_owned());
@@ -121,13 +121,13 @@ impl Address {
 fn checked(service: &str) -> Result<String, String> {
     let fits = |byte: u8| byte.is_ascii_alphanumeric() || b".-_".contains(&byte);
     match service {
-        "" => Err(
-            "has no name of a service: write redis-sentinel://HOST:PORT,HOST:PORT/SERVICE"
-                .to_owned(),
-        ),
+        "" => {
+            Err("names no service: write redis-sentinel://HOST:PORT,HOST:PORT/SERVICE".to_owned())
+        }
         name if name.bytes().all(fits) => Ok(name.to_owned()),
         other => Err(format!(
-            "has no name of a service: {other:?} has other characters than letters, digits, \".\", \"-\" \
+            "names no valid service: {other:?} contains characters other than letters, digits, \
+            \".\", \"-\" \
              and \"_\""
         )),
     }
@@ -190,24 +190,24 @@ mod tests {
     fn unusable_parts_are_named() {
         let many = format!("redis-cluster://{}", ["a"; 17].join(","));
         for (url, expected) in [
-            ("redis+unix:", "is no URL of Redis"),
-            ("http://a", "is no URL of Redis"),
-            ("redis://a:b@c", "cannot hold a password"),
-            ("redis-sentinel://a:b@c/m", "cannot hold a password"),
+            ("redis+unix:", "is not a URL of Redis"),
+            ("http://a", "is not a URL of Redis"),
+            ("redis://a:b@c", "must not contain a password"),
+            ("redis-sentinel://a:b@c/m", "must not contain a password"),
             (
                 "redis://a/x",
-                "has no number of a database at its end: \"x\"",
+                "must end with the number of a database, not \"x\"",
             ),
-            ("redis://a/-1", "has no number of a database at its end"),
-            ("redis://a,b", "has no usable host: \"a,b\""),
-            ("redis-sentinel://a", "has no name of a service: write"),
             (
-                "redis-sentinel://a/x y",
-                "has no name of a service: \"x y\"",
+                "redis://a/-1",
+                "must end with the number of a database, not \"-1\"",
             ),
+            ("redis://a,b", "has no usable host: \"a,b\""),
+            ("redis-sentinel://a", "names no service: write"),
+            ("redis-sentinel://a/x y", "names no valid service: \"x y\""),
             (
                 "redis-sentinel://a/m/0/0",
-                "has no number of a database at its end: \"0/0\"",
+                "must end with the number of a database, not \"0/0\"",
             ),
             ("redis-sentinel://a,,b/m", "has no usable host: \"\""),
             ("redis-cluster://a/1", "names a database, but a cluster has"),

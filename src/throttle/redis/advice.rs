@@ -58,14 +58,14 @@ fn cause(words: &str) -> Option<Cause> {
 /// What to do about an error of a sentinel; `None` for an unknown error text.
 pub(super) fn of_sentinel(words: &str, user: Option<&str>) -> Option<String> {
     match cause(words)? {
-        Cause::Password => Some("name a sentinel-password-file".to_owned()),
+        Cause::Password => Some("set sentinel-password-file".to_owned()),
         Cause::Rights => {
             let user = user.unwrap_or("default");
             Some(format!(
                 "the user needs ACL SETUSER {user} +sentinel|get-master-addr-by-name"
             ))
         }
-        Cause::Renamed => Some("this is no sentinel: name sentinels in state".to_owned()),
+        Cause::Renamed => Some("the server is not a sentinel: name sentinels in state".to_owned()),
         _ => None,
     }
 }
@@ -92,17 +92,21 @@ pub(super) fn of_server(words: &str, user: Option<&str>, kind: &Kind) -> Option<
             format!("the user needs ACL SETUSER {user} {RULES}{plus}")
         }
         Cause::Renamed => {
-            format!("no rename-command can be used for these commands: {COMMANDS}{comma}")
+            format!("remove rename-command for these commands: {COMMANDS}{comma}")
         }
-        Cause::Password => "name a password-file".to_owned(),
-        Cause::Cluster => "it is a node of a cluster: write redis-cluster://HOST:PORT,…".to_owned(),
+        Cause::Password => "set password-file".to_owned(),
+        Cause::Cluster => "the server is a node of a cluster: write \
+            redis-cluster://HOST:PORT,…"
+            .to_owned(),
         Cause::Down => "the cluster has no node for the counts at the moment".to_owned(),
         Cause::Moving => "the keys are being moved to another node".to_owned(),
-        Cause::Full => "it has no memory left: raise maxmemory, or let it evict keys".to_owned(),
-        Cause::Alone => {
-            "its replicas are not connected, and min-replicas-to-write asks for some".to_owned()
-        }
-        Cause::NoCluster => "it is no node of a cluster: write redis://HOST:PORT".to_owned(),
+        Cause::Full => "the server is out of memory: raise maxmemory, or set a maxmemory-policy \
+            that evicts keys"
+            .to_owned(),
+        Cause::Alone => "too few replicas are connected for min-replicas-to-write".to_owned(),
+        Cause::NoCluster => "the server is not a node of a cluster: write \
+            redis://HOST:PORT"
+            .to_owned(),
     })
 }
 
@@ -145,24 +149,24 @@ mod tests {
             ),
             (
                 "ERR unknown command 'EVAL', with args",
-                "no rename-command can be used for these commands: EVAL, GET",
+                "remove rename-command for these commands: EVAL, GET",
             ),
-            ("NOAUTH Authentication required.", "name a password-file"),
+            ("NOAUTH Authentication required.", "set password-file"),
             (
                 "MOVED 866 127.0.0.1:7001",
-                "it is a node of a cluster: write redis-cluster://",
+                "the server is a node of a cluster: write redis-cluster://",
             ),
             (
                 "OOM command not allowed when used memory > 'maxmemory'.",
-                "it has no memory left",
+                "the server is out of memory",
             ),
             (
                 "NOREPLICAS Not enough good replicas to write.",
-                "its replicas are not connected",
+                "too few replicas are connected",
             ),
             (
                 "ERR This instance has cluster support disabled",
-                "it is no node of a cluster",
+                "the server is not a node of a cluster",
             ),
         ] {
             let found = of_server(error, Some("mail"), &Kind::Single).unwrap_or_default();

@@ -73,7 +73,7 @@ impl Connection {
                     return Err(refused(why));
                 }
                 attempt.refused(why.as_str());
-                let when = "it is tried again in a minute, or when the password is another";
+                let when = "it is retried in a minute, or when the password changes";
                 Err(refused(format!("{why}; {when}")))
             }
             Ok(_) => {
@@ -120,7 +120,7 @@ struct Incoming<'a> {
 impl Read for Incoming<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         if self.room == 0 {
-            let what = format!("it sends more than {MAX_REPLY} bytes in one reply");
+            let what = format!("the reply is longer than {MAX_REPLY} bytes");
             return Err(io::Error::new(io::ErrorKind::InvalidData, what));
         }
         if self.stream.received().is_empty() && self.stream.receive()? == 0 {

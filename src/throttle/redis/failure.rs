@@ -62,19 +62,19 @@ impl RequestError {
     fn message(&self) -> String {
         match self {
             Self::Redis(error) => match error.code() {
-                Some(_) => format!("it says: {}", said(error)),
+                Some(_) => format!("the server reports: {}", said(error)),
                 None => said(error),
             },
             Self::Refused(why) => why.clone(),
-            Self::UnknownService(name) => format!("this sentinel knows no service {name}"),
+            Self::UnknownService(name) => format!("the sentinel does not know the service {name}"),
             Self::NotPrimary => {
                 "a sentinel names it as the primary, but it is a replica".to_owned()
             }
             Self::Unusable(server) => {
                 let server = Printable(server.as_bytes());
-                format!("this sentinel names a primary that cannot be used: {server}")
+                format!("the sentinel names an unusable primary: {server}")
             }
-            Self::Redirects => "nodes of the cluster redirect to each other without end".to_owned(),
+            Self::Redirects => "too many redirects between the nodes of the cluster".to_owned(),
             Self::NoServer => "no server is configured".to_owned(),
         }
     }
@@ -99,7 +99,7 @@ pub(super) fn said(error: &RedisError) -> String {
             Printable(text.trim_end().as_bytes()).to_string()
         }
         (None, ErrorKind::Io) => error.to_string(),
-        (None, _) => "it sent an invalid reply".to_owned(),
+        (None, _) => "the server sent an invalid reply".to_owned(),
     }
 }
 

@@ -82,7 +82,10 @@ impl Servers {
 
     /// The message for a reply of an unexpected type.
     pub(super) fn unexpected_type(&self) -> String {
-        format!("{}: it sent a reply of an unexpected type", self.settings)
+        format!(
+            "{}: the server sent a reply of an unexpected type",
+            self.settings
+        )
     }
 
     fn reply(&self, command: &Cmd, deadline: Instant) -> Result<Value, Failure> {

@@ -42,7 +42,10 @@ fn a_count_does_not_wait_for_the_disk_and_a_damaged_file_is_replaced() {
     let Err(ChangeError::Failed(what)) = fail(&sqlite) else {
         panic!("a damaged file has been taken");
     };
-    assert!(what.ends_with("malformed; it is made anew"), "{what}");
+    assert!(
+        what.ends_with("malformed; the file was removed and is created again"),
+        "{what}"
+    );
     assert_eq!(fail(&sqlite).unwrap()[0].failures, 1);
     fs::remove_dir_all(folder).unwrap();
 }

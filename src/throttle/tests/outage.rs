@@ -57,7 +57,7 @@ fn read_only_counts_that_are_required_stop_all_decisions() {
     let trouble = Trouble::Throttle("no writing".to_owned());
     let failed = wrong.failed(&proof("wrong"), Duration::ZERO);
     assert_eq!(failed, Err(trouble));
-    let pause = Trouble::Throttle("memory: could not be written a moment ago".to_owned());
+    let pause = Trouble::Throttle("memory: could not write the counts a moment ago".to_owned());
     let succeeded = right.succeeded(&proof("right"));
     assert_eq!(succeeded, Err((pause.into(), None)));
     faults.reading.store(true, SeqCst);

@@ -227,7 +227,7 @@ pub(super) fn credential(
             _ => false,
         };
         if is_there {
-            return Err(flaw("this extra field is there twice"));
+            return Err(flaw("this extra field is present twice"));
         }
         match text.split_once('=') {
             Some(("protocols", list)) => {
@@ -236,7 +236,12 @@ pub(super) fn credential(
             }
             Some(("allow_nets", list)) => {
                 let read = limits::networks(list);
-                allow_nets = Some(read.ok_or_else(|| flaw("allow_nets is no list of networks"))?);
+                allow_nets = Some(read.ok_or_else(|| {
+                    flaw(
+                        "allow_nets is not a list of \
+                    networks",
+                    )
+                })?);
             }
             Some(("expires", end)) => {
                 ends = true;

@@ -98,17 +98,16 @@ impl DomainSettings {
         let plain = plain.filter(|plain| domain::is_plain(plain.as_bytes()));
         match plain {
             Some(plain) if !self.each.logins.keep_domain(plain.as_bytes()) => Err(
-                "[logins] make other logins of those of this domain: nobody is looked up in this \
-                 file"
+                "[logins] rewrites all logins of this domain, so no login is looked up in this file"
                     .to_owned(),
             ),
             Some(plain) => Ok(plain),
             None if domain::is_plain(&canonical) => Err(format!(
-                "logins have this domain as {:?}: nobody is looked up in this file until it has \
-                 that name",
+                "logins have this domain as {:?}, so no login is looked up in this file: rename it \
+                to that",
                 String::from_utf8_lossy(&canonical)
             )),
-            None => Err("its name is not that of a domain: nobody is looked up in it".to_owned()),
+            None => Err("its name is not a domain, so no login is looked up in it".to_owned()),
         }
     }
 }
@@ -180,7 +179,7 @@ impl DomainFiles {
         let folder = self.settings.pattern.whole().to_owned();
         self.warnings = self.unusable_names(unusable_names, more);
         if domains.is_empty() {
-            let message = "there is no file of a domain: nobody can log in by it";
+            let message = "no file of a domain was found, so this store accepts no login";
             self.warnings.push(Problem::new(&folder, message));
         }
         let (mut warnings, mut broken) = (Vec::new(), Vec::new());

@@ -14,7 +14,7 @@ use crate::users::{Account, Credential, Passwords, host, limits, variable};
 const MAX_LINE_BYTES: usize = 8192;
 /// The problem of PostgreSQL's form of SCRAM secrets: a colon ends the field after the first part.
 const CUT_SCRAM: SecretError = SecretError::Damaged(
-    "PostgreSQL's form holds colons, which end the field here: write \
+    "PostgreSQL's form contains colons, which end the field here: write \
      {SCRAM-SHA-256}rounds,salt,StoredKey,ServerKey",
 );
 /// The number of fields before the extra ones, which may contain colons.
@@ -174,14 +174,14 @@ impl<'a> Line<'a> {
             return Err(structure(0, "the line has more than 8192 bytes"));
         }
         if let Some(at) = self.login.iter().position(u8::is_ascii_control) {
-            return Err(structure(at, "the login holds a control byte"));
+            return Err(structure(at, "the login contains a control byte"));
         }
         if self.login.len() > MAX_LOGIN_BYTES {
             return Err(structure(0, "the login has more than 254 bytes"));
         }
         let password_at = self.login.len() + 1;
         if let Some(at) = rest.iter().position(|byte| *byte == 0) {
-            return Err(structure(password_at + at, "the line holds a NUL byte"));
+            return Err(structure(password_at + at, "the line contains a NUL byte"));
         }
         Ok(rest)
     }
@@ -290,30 +290,30 @@ impl Extra {
             _ => false,
         };
         if is_there {
-            return Err("this extra field is there twice");
+            return Err("this extra field is present twice");
         }
         match key {
             b"host" => {
-                let name = host::name(value).ok_or("host is no name and no address")?;
+                let name = host::name(value).ok_or("host is neither a name nor an address")?;
                 account.host = Some(name.to_owned());
             }
             b"hostip" => {
                 let address = host::name(value).filter(|host| host.parse::<IpAddr>().is_ok());
-                self.host_ip = Some(address.ok_or("hostip is no address")?.to_owned());
+                self.host_ip = Some(address.ok_or("hostip is not an address")?.to_owned());
             }
             b"port" => {
                 let port = host::port(value).ok().flatten();
                 account.port = Some(port.ok_or("port is not 1 to 65535")?);
             }
             b"user" if variable::is_in(value) => {
-                return Err("user holds a variable, which means nothing here");
+                return Err("user contains a variable, which is not supported here");
             }
-            b"user" => account.user = Some(read_user(value).ok_or("user is no acceptable login")?),
+            b"user" => account.user = Some(read_user(value).ok_or("user is not a valid login")?),
             b"destuser" if variable::is_in(value) => {
-                return Err("destuser holds a variable, which means nothing here");
+                return Err("destuser contains a variable, which is not supported here");
             }
             b"destuser" => {
-                let user = read_user(value).ok_or("destuser is no acceptable login")?;
+                let user = read_user(value).ok_or("destuser is not a valid login")?;
                 self.dest_user = Some(user);
             }
             // Dovecot checks whether it is present, not its value.
@@ -321,7 +321,7 @@ impl Extra {
             b"nopassword" => self.no_password = true,
             b"allow_nets" => {
                 let networks = str::from_utf8(value).ok().and_then(limits::networks);
-                let networks = networks.ok_or("allow_nets is no list of networks")?;
+                let networks = networks.ok_or("allow_nets is not a list of networks")?;
                 account.allow_nets = Some(networks);
             }
             // Fields for a proxy have no effect: nginx is one. Fields for mail servers do not concern this
@@ -360,12 +360,13 @@ fn misspelt_limit(key: &[u8]) -> Option<&'static str> {
     Some(match limit_meant(str::from_utf8(key).ok()?)? {
         Limit::NoLogin => "this extra field is like nologin: write nologin",
         Limit::AllowNets => "this extra field is like allow_nets: write allow_nets",
-        Limit::AllowRealNets => "allow_real_nets means nothing here: write allow_nets",
+        Limit::AllowRealNets => "allow_real_nets is not supported: write allow_nets",
         Limit::Expires => {
-            "expires is a field of app passwords: none limits the user's own password by time"
+            "expires is a field of app passwords: the user's own password cannot expire"
         }
         Limit::Protocols => {
-            "protocols is a field of app passwords: none limits the user's own password by protocol"
+            "protocols is a field of app passwords: the user's own password is valid for all \
+            protocols"
         }
     })
 }

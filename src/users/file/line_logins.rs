@@ -108,10 +108,10 @@ impl LineLogins {
             return None;
         }
         let what = if asked.is_empty() || asked.len() > MAX_LOGIN_BYTES {
-            "[logins] make no login of it: remove it".to_owned()
+            "[logins] accepts no such login: remove the line".to_owned()
         } else if *self.written(login) != *asked {
             let asked = String::from_utf8_lossy(asked);
-            format!("[logins] make {asked:?} of it: write that")
+            format!("[logins] rewrites it to {asked:?}: write that")
         } else if let Some(domain) = &self.domain
             && asked
                 .iter()
@@ -125,11 +125,11 @@ impl LineLogins {
             && !self.targets.contains(asked)
         {
             let other = String::from_utf8_lossy(other);
-            format!("[logins.aliases] make {other:?} of it: write that")
+            format!("[logins.aliases] rewrites it to {other:?}: write that")
         } else {
             return None;
         };
-        Some(format!("nobody gets in by this login: {what}"))
+        Some(format!("this login is never looked up: {what}"))
     }
 }
 
@@ -166,7 +166,7 @@ mod tests {
     #[test]
     fn a_line_is_found_by_its_rewritten_login() {
         let logins = LineLogins::under(&rules());
-        let write = |what: &str| Some(format!("[logins] make {what:?} of it: write that"));
+        let write = |what: &str| Some(format!("[logins] rewrites it to {what:?}: write that"));
         let long = "a".repeat(250);
         for (login, asked, why) in [
             ("bob@example.org", "bob@example.org", None),
@@ -200,15 +200,17 @@ mod tests {
             (
                 "sales@example.org",
                 "sales@example.org",
-                Some("[logins.aliases] make \"alice@example.org\" of it: write that".to_owned()),
+                Some(
+                    "[logins.aliases] rewrites it to \"alice@example.org\": write that".to_owned(),
+                ),
             ),
             (
                 &long,
                 &format!("{long}@example.org"),
-                Some("[logins] make no login of it: remove it".to_owned()),
+                Some("[logins] accepts no such login: remove the line".to_owned()),
             ),
         ] {
-            let why = why.map(|why| format!("nobody gets in by this login: {why}"));
+            let why = why.map(|why| format!("this login is never looked up: {why}"));
             assert_eq!(found(&logins, login), (asked.to_owned(), why), "{login}");
         }
         let masters = LineLogins::under(&rules().of_masters());
@@ -235,7 +237,7 @@ mod tests {
     #[test]
     fn in_the_file_of_a_domain_logins_can_be_without_it() {
         let logins = LineLogins::under(&LoginRules::default()).of_domain("example.org");
-        let strange = "nobody gets in by this login: the file is for the domain \"example.org\"";
+        let strange = "this login is never looked up: the file is for the domain \"example.org\"";
         for (login, asked, why) in [
             ("bob", "bob@example.org", None),
             ("bob@Example.org", "bob@example.org", None),

@@ -65,8 +65,8 @@ impl Flaws {
                 position: Some((line, 1)),
                 key: None,
                 message: format!(
-                    "a network of allow_nets has bits of a host behind its prefix and stands for \
-                     the whole network: write {network}, or the address alone"
+                    "a network of allow_nets has bits of a host after its prefix and means the \
+                    whole network: write {network}, or the address alone"
                 ),
             });
         }
@@ -99,7 +99,7 @@ impl Flaws {
                 position: Some(position),
                 key: None,
                 message: format!(
-                    "the extra field {} means nothing here{more}",
+                    "the extra field {} is unknown and is ignored{more}",
                     name.escape_ascii()
                 ),
             }

@@ -84,10 +84,10 @@ fn each_line_that_cannot_be_used_is_a_warning() {
         [
             "users:2:1: no colon follows the login",
             "users:3:1: the login is empty",
-            "users:4:2: the login holds a control byte",
+            "users:4:2: the login contains a control byte",
             "users:6:3: the password scheme is not known",
             "users:7:3: the password hash is damaged: the digest is damaged",
-            "users:8:3: the password hash asks for too much: more than 1,000,000 rounds",
+            "users:8:3: the password hash exceeds a limit: more than 1,000,000 rounds",
             "users:9:18: port is not 1 to 65535",
             "users:10:1: the login is also in line 5, and neither line counts: remove one",
             "users:11:4: the password scheme is not known",
@@ -128,7 +128,7 @@ fn an_unusable_line_affects_only_its_own_login() {
             (
                 b"e",
                 "",
-                "users:8:3: the password hash asks for too much: more than 1,000,000 rounds",
+                "users:8:3: the password hash exceeds a limit: more than 1,000,000 rounds",
             ),
             (b"f", "users:9:18: port is not 1 to 65535", ""),
             (
@@ -159,8 +159,8 @@ fn an_unknown_extra_field_is_reported_once() {
     assert_eq!(
         warnings(text.as_bytes(), &settings(true)),
         [
-            "users:1:24: the extra field pass means nothing here, and in 2 more places",
-            "users:2:17: the extra field master means nothing here",
+            "users:1:24: the extra field pass is unknown and is ignored, and in 2 more places",
+            "users:2:17: the extra field master is unknown and is ignored",
         ]
     );
     for n in 0..1000 {
@@ -355,8 +355,12 @@ fn an_unreachable_line_accepts_no_login_and_still_counts_as_a_duplicate() {
     );
     let loaded = Arc::new(loaded.unwrap());
     let said: Vec<_> = loaded.warnings().iter().map(Problem::to_string).collect();
-    let not_by =
-        |login| format!("nobody gets in by this login: [logins] make {login:?} of it: write that");
+    let not_by = |login| {
+        format!(
+            "this login is never looked up: [logins] rewrites it to {login:?}: write \
+            that"
+        )
+    };
     assert_eq!(said, [format!("apps:3:1: {}", not_by("eve@example.org"))]);
     let twice =
         |first| format!("the login is also in line {first}, and neither line counts: remove one");
@@ -403,8 +407,8 @@ fn networks_with_host_bits_are_reported() {
     let text: String = (0..=22).map(line).collect();
     let told = |line: u32, path: &str| {
         format!(
-            "{path}:{line}:1: a network of allow_nets has bits of a host behind its prefix and stands \
-             for the whole network: write 10.0.0.0/8, or the address alone"
+            "{path}:{line}:1: a network of allow_nets has bits of a host after its prefix and \
+            means the whole network: write 10.0.0.0/8, or the address alone"
         )
     };
     let mut expected: Vec<_> = (2..=21).map(|line| told(line, "users")).collect();

@@ -131,11 +131,11 @@ fn app_passwords(
 
 /// The message about a password file without users. At the start it is an error. A running server loads the
 /// file: the administrator has removed the last user.
-pub const NO_USER: &str = "there is no user in it";
+pub const NO_USER: &str = "the file has no users";
 
 /// The message about a file that ends in the middle of a line.
-pub const NO_LINE_FEED: &str = "the last line has no line feed at its end: after a change, such a \
-                                file counts only when it has kept its size for 10 s";
+pub const NO_LINE_FEED: &str = "the last line has no line feed: after a change, such a file is \
+    loaded only when its size has not changed for 10 s";
 
 /// Whether the last line may be incomplete.
 pub fn is_unfinished(bytes: &[u8]) -> bool {

@@ -133,7 +133,7 @@ impl HeaderReader {
             Some(Status::Error(text)) => {
                 let listed = temporary.iter().any(|known| known.as_bytes() == text);
                 if listed || error_code.starts_with(b"4") || is_temporary(text) {
-                    Err(ServerError::Login("says that it cannot say now".to_owned()))
+                    Err(ServerError::Login("reports a temporary failure".to_owned()))
                 } else {
                     Ok(HttpReply::Refused)
                 }
@@ -146,7 +146,7 @@ impl HeaderReader {
 
     fn found(self) -> Result<AcceptedLogin, ServerError> {
         let useless = |header: &str| {
-            let what = format!("says OK, but its {header} is missing or cannot be used");
+            let what = format!("says OK, but its {header} is missing or unusable");
             Err(ServerError::Login(what))
         };
         let text = |value: Option<&Vec<u8>>| {

@@ -20,7 +20,7 @@ pub(super) struct Malformed(pub(super) &'static str);
 
 impl fmt::Display for Malformed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the answer is no LDAP: {}", self.0)
+        write!(f, "the answer is not valid LDAP: {}", self.0)
     }
 }
 
@@ -69,7 +69,7 @@ pub(super) fn message_length(bytes: &[u8]) -> Result<Option<usize>, Malformed> {
         [tag, rest @ ..] => (*tag, rest),
     };
     if tag != SEQUENCE {
-        return Err(Malformed("a message begins otherwise"));
+        return Err(Malformed("a message has an unexpected tag"));
     }
     let Some((length, header)) = read_length(rest)? else {
         return Ok(None);

@@ -45,12 +45,12 @@ pub(super) enum LdapError {
 impl fmt::Display for LdapError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Closed => f.write_str("it closed the connection"),
+            Self::Closed => f.write_str("the server closed the connection"),
             Self::TimedOut => f.write_str("no answer in time"),
             Self::Unanswered => f.write_str("no answer to the bind in time"),
             Self::Io(error) => error.fmt(f),
             Self::Trust(what) => f.write_str(what),
-            Self::Protocol(what) => write!(f, "its answer is no LDAP: {what}"),
+            Self::Protocol(what) => write!(f, "the answer is not valid LDAP: {what}"),
             Self::Refused(what, outcome) => write!(f, "{what}: {outcome}"),
             Self::BindDn { why, .. } => write!(f, "bind-dn is refused: {why}"),
         }
@@ -217,12 +217,16 @@ impl Connection {
     }
 }
 
-const OTHER_QUESTION: LdapError = LdapError::Protocol("it answers what was not asked");
+const OTHER_QUESTION: LdapError = LdapError::Protocol("unexpected response type");
 
 /// A result code that means that the server cannot serve now is a failure of the server, not of the question.
 fn present(outcome: LdapResult) -> Result<LdapResult, LdapError> {
     match outcome.code {
-        Code::BUSY | Code::UNAVAILABLE => Err(LdapError::Refused("it cannot serve now", outcome)),
+        Code::BUSY | Code::UNAVAILABLE => Err(LdapError::Refused(
+            "the server is busy or \
+            unavailable",
+            outcome,
+        )),
         _ => Ok(outcome),
     }
 }

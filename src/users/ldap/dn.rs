@@ -58,7 +58,7 @@ impl DnTemplate {
             Some(Ok(filled)) if filled.0.len() == rdns.0.len() => Ok(template),
             _ => Err(Flaw::at(
                 text.find('{').unwrap_or_default(),
-                "a part of the login can only stand in a value",
+                "a part of the login is allowed only in a value",
             )),
         }
     }

@@ -61,7 +61,7 @@ impl Attributes {
                 return Err(unusable(name, &format!("it {}", variable::MEANS_NOTHING)));
             }
             let login = Login::new(value.to_vec());
-            let login = login.map_err(|_| unusable(name, "it can be no login"))?;
+            let login = login.map_err(|_| unusable(name, "it is not a valid login"))?;
             account.user = Some(login.as_bytes().to_vec()).filter(|login| !login.is_empty());
         }
         if let Some(name) = &self.allow_nets {
@@ -134,7 +134,7 @@ fn networks(entry: &Entry, name: &str) -> Result<Option<Vec<Network>>, StoreErro
     let mut all = None;
     for value in values(entry, Some(name)) {
         let list = str::from_utf8(value).ok().and_then(limits::networks);
-        let list = list.ok_or_else(|| unusable(name, "it is no list of networks"))?;
+        let list = list.ok_or_else(|| unusable(name, "it is not a list of networks"))?;
         all.get_or_insert_with(Vec::new).extend(list);
     }
     Ok(all)
@@ -235,7 +235,7 @@ mod tests {
             (
                 "mailHost",
                 &[b"\xff"],
-                "attribute mailHost: it is no name and no address",
+                "attribute mailHost: it is neither a name nor an address",
             ),
             (
                 "mailHost",
@@ -245,9 +245,13 @@ mod tests {
             (
                 "nets",
                 &[b"192.0.2.0/24", b"everywhere"],
-                "attribute nets: it is no list of networks",
+                "attribute nets: it is not a list of networks",
             ),
-            ("nets", &[b""], "attribute nets: it is no list of networks"),
+            (
+                "nets",
+                &[b""],
+                "attribute nets: it is not a list of networks",
+            ),
             (
                 "mailPort",
                 &[b"+1"],
@@ -258,11 +262,11 @@ mod tests {
                 &[b"65536"],
                 "attribute mailPort: it is not 1 to 65535",
             ),
-            ("uid", &[b"a\nb"], "attribute uid: it can be no login"),
+            ("uid", &[b"a\nb"], "attribute uid: it is not a valid login"),
             (
                 "uid",
                 &[b"%n@example.org"],
-                "attribute uid: it holds a variable, which means nothing here",
+                "attribute uid: it contains a variable, which is not supported here",
             ),
         ] {
             assert_eq!(fill(&[(name, values)]).unwrap_err(), what);

@@ -185,7 +185,7 @@ pub(super) struct Attribute {
 pub(super) fn read(bytes: &[u8]) -> Result<(u32, Response), Malformed> {
     let mut message = Reader(Reader(bytes).take(SEQUENCE)?);
     let id = message.number(INTEGER)?;
-    let (tag, content) = message.next()?.ok_or(Malformed("a message says nothing"))?;
+    let (tag, content) = message.next()?.ok_or(Malformed("a message is empty"))?;
     // Controls can follow; only those of a bind are read.
     let response = match tag {
         0x61 => Response::Bind(LdapResult {

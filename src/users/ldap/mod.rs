@@ -159,7 +159,7 @@ impl LdapStore {
         let under = |base| Dn::parse(&entry.dn).is_ok_and(|dn| dn.is_under(&base));
         if entry.dn.is_empty() || !Dn::parse(&base).is_ok_and(under) {
             let what = format!(
-                "the entry found by {} lies elsewhere: {}",
+                "the entry found by {} is outside the base: {}",
                 text(),
                 Printable(&entry.dn)
             );
@@ -356,7 +356,7 @@ impl UserStore for LdapStore {
             match (entries.first(), outcome.code) {
                 (Some(entry), Code::SUCCESS) => self.settings.attributes.fill(account, entry),
                 _ => {
-                    let what = format!("the user may not read the own entry: {outcome}");
+                    let what = format!("the user has no right to read the own entry: {outcome}");
                     return Err(StoreError::Unusable(what));
                 }
             }
@@ -422,7 +422,7 @@ fn verdict(name: &[u8], login: &Login, outcome: &LdapResult) -> Result<PasswordC
                     return Ok(PasswordCheck::NotPermitted(why.to_owned()));
                 }
                 (None, Some(left)) => {
-                    log::warn!("{name}: the password has expired, and is let in {left} more times");
+                    log::warn!("{name}: the password has expired; {left} more logins are accepted");
                 }
                 (None, None) => {}
             }

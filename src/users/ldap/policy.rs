@@ -70,7 +70,7 @@ impl Policy {
 
     fn behera(&mut self, value: Option<(u8, &[u8])>) -> Result<(), Malformed> {
         let Some((OCTET_STRING, value)) = value else {
-            return Err(Malformed("the password policy says nothing"));
+            return Err(Malformed("the password policy is empty"));
         };
         let mut said = Reader(Reader(value).take(SEQUENCE)?);
         while let Some(tag) = said.0.first() {
@@ -81,11 +81,11 @@ impl Policy {
                         // Seconds until it expires: needs no action yet.
                         Some(0x80) => {}
                         Some(0x81) => self.grace = Some(warning.number(0x81)?),
-                        _ => return Err(Malformed("the password policy warns of nothing known")),
+                        _ => return Err(Malformed("the password policy has an unknown warning")),
                     }
                 }
                 0x81 => self.error = Some(said.number(0x81)?),
-                _ => return Err(Malformed("the password policy says nothing known")),
+                _ => return Err(Malformed("the password policy has unknown content")),
             }
         }
         Ok(())

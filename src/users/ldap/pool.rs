@@ -76,7 +76,7 @@ impl Searcher {
         };
         attempt.refused(why.as_str());
         let news = true;
-        let why = format!("{why}; it is tried again in a minute, or when its password is another");
+        let why = format!("{why}; it is retried in a minute, or when its password changes");
         Err(LdapError::BindDn { why, news })
     }
 }
@@ -146,12 +146,12 @@ impl Pool {
         mut question: impl FnMut(&mut Connection) -> Result<T, LdapError>,
     ) -> Result<T, StoreError> {
         let Some(_seat) = self.seats.acquire(Requester::default(), deadline) else {
-            let what = "all connections are in use, and none came free in time";
+            let what = "all connections are in use, and none became free in time";
             return Err(StoreError::Unavailable(what.to_owned()));
         };
         // A question whose time is over before it starts says nothing about a server.
         if deadline.saturating_duration_since(Instant::now()) < LEAST {
-            let what = "there was no time left to ask";
+            let what = "the time-out ended before the question was sent";
             return Err(StoreError::Unavailable(what.to_owned()));
         }
         let order = self.order();

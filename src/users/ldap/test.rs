@@ -30,7 +30,7 @@ pub(super) fn run(store: &LdapStore, deadline: Instant) -> Vec<String> {
 
 fn one(store: &LdapStore, server: &Server, deadline: Instant) -> Vec<String> {
     let Some(login) = nobody() else {
-        return vec!["there is no randomness for a login that nobody has".to_owned()];
+        return vec!["cannot get random bytes for an invented login".to_owned()];
     };
     let mut problems = Vec::new();
     let mut connection = None;
@@ -73,10 +73,9 @@ fn search(
         Err(fault) => Some(format!("{}: {fault}", what())),
         Ok(SearchResult { entries, outcome }) => match outcome.code {
             Code::SUCCESS if entries.is_empty() => None,
-            Code::SUCCESS | Code::SIZE_LIMIT_EXCEEDED => Some(format!(
-                "{} finds an entry, though nobody has that login",
-                what()
-            )),
+            Code::SUCCESS | Code::SIZE_LIMIT_EXCEEDED => {
+                Some(format!("{} finds an entry for an invented login", what()))
+            }
             Code::NO_SUCH_OBJECT if !lookup.base.is_fixed() => None,
             _ => Some(format!("{}: {outcome}", what())),
         },

@@ -43,13 +43,13 @@ pub(super) fn open(stream: &mut Stream, tls: Option<Tls<'_>>) -> Result<LoginCom
         Line::Untagged("OK", text) => capabilities_in(text),
         Line::Untagged("PREAUTH", _) => {
             return Err(ServerError::Server(
-                "takes every connection for one user's (PREAUTH), so it checks no password"
+                "greets every connection as logged in (PREAUTH), so it checks no password"
                     .to_owned(),
             ));
         }
         // The server reports this to every client, before any login (RFC 3501, 7.1.5).
         Line::Untagged("BYE", _) => {
-            let what = format!("takes no connection now: {}", quoted(&greeting));
+            let what = format!("accepts no connection now: {}", quoted(&greeting));
             return Err(ServerError::Server(what));
         }
         _ => {
@@ -76,8 +76,8 @@ pub(super) fn open(stream: &mut Stream, tls: Option<Tls<'_>>) -> Result<LoginCom
     }
     choose(&offered.unwrap_or_default()).ok_or_else(|| {
         let what = match tls {
-            None => "takes no passwords over this connection: it may want starttls or imaps",
-            Some(_) => "takes no passwords",
+            None => "accepts no passwords over this connection: it may require starttls or imaps",
+            Some(_) => "accepts no passwords",
         };
         ServerError::Server(what.to_owned())
     })
@@ -204,11 +204,13 @@ fn reply(
             }
             Line::Untagged(..) => {}
             Line::Other => {
-                return Err(ServerError::Server("answers what is not IMAP".to_owned()));
+                return Err(ServerError::Server(
+                    "sends a line that is not IMAP".to_owned(),
+                ));
             }
         }
     }
-    Err(ServerError::Server("sends lines without end".to_owned()))
+    Err(ServerError::Server("sends too many lines".to_owned()))
 }
 
 /// Skips the rest of a response after this line: literals, and the text after them (RFC 3501, 4.3). The texts
@@ -236,7 +238,7 @@ fn skip_literals(stream: &mut Stream, line: &[u8]) -> Result<(), ServerError> {
             .map_err(|error| ServerError::Server(format!("{error}, waiting for a literal")))?;
         announced = literal_at_end(&super::line(stream, "the end of a response")?);
     }
-    Err(ServerError::Server("sends literals without end".to_owned()))
+    Err(ServerError::Server("sends too many literals".to_owned()))
 }
 
 /// The length of the literal that a line announces at its end: `{3}`, `{3+}` or `~{3}`.

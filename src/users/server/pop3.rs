@@ -34,7 +34,7 @@ pub(super) fn open(stream: &mut Stream, tls: Option<Tls<'_>>) -> Result<LoginCom
         Some(Reply::Ok) => {}
         // The server reports this to every client, before any login (RFC 1939, 4).
         Some(Reply::Refused(_)) => {
-            let what = format!("takes no connection now: {}", quoted(&greeting));
+            let what = format!("accepts no connection now: {}", quoted(&greeting));
             return Err(ServerError::Server(what));
         }
         None => {
@@ -54,8 +54,8 @@ pub(super) fn open(stream: &mut Stream, tls: Option<Tls<'_>>) -> Result<LoginCom
     let offered = capabilities(stream)?;
     choose(offered).ok_or_else(|| {
         let what = match tls {
-            None => "takes no passwords over this connection: it may want starttls or pop3s",
-            Some(_) => "takes no passwords",
+            None => "accepts no passwords over this connection: it may require starttls or pop3s",
+            Some(_) => "accepts no passwords",
         };
         ServerError::Server(what.to_owned())
     })
@@ -123,7 +123,9 @@ fn answer(stream: &mut Stream) -> Result<LoginReply, ServerError> {
             "-ERR",
             text.trim_ascii_start().to_vec(),
         )),
-        None => Err(ServerError::Server("answers what is not POP3".to_owned())),
+        None => Err(ServerError::Server(
+            "sends a line that is not POP3".to_owned(),
+        )),
     }
 }
 
@@ -179,7 +181,11 @@ fn capabilities(stream: &mut Stream) -> Result<Option<Capabilities>, ServerError
     match Reply::read(&first) {
         Some(Reply::Ok) => {}
         Some(Reply::Refused(_)) => return Ok(None),
-        None => return Err(ServerError::Server("answers what is not POP3".to_owned())),
+        None => {
+            return Err(ServerError::Server(
+                "sends a line that is not POP3".to_owned(),
+            ));
+        }
     }
     let mut offered = Capabilities::default();
     for _ in 0..MAX_LINES {
@@ -190,7 +196,7 @@ fn capabilities(stream: &mut Stream) -> Result<Option<Capabilities>, ServerError
         offered.read(&capability);
     }
     Err(ServerError::Server(
-        "lists capabilities without end".to_owned(),
+        "lists too many capabilities".to_owned(),
     ))
 }
 

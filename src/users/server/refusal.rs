@@ -35,7 +35,7 @@ impl Texts {
     pub(super) fn meaning(&self, text: &[u8]) -> Result<PasswordCheck, ServerError> {
         let lower = String::from_utf8_lossy(text).to_ascii_lowercase();
         let has = |texts: &[String]| texts.iter().any(|own| lower.contains(own.as_str()));
-        let cannot = |why: &str| Err(ServerError::Login(format!("cannot say now: {why}")));
+        let cannot = |why: &str| Err(ServerError::Login(format!("cannot decide now: {why}")));
         if has(&self.temporary) {
             return cannot("its text is one of `temporary`");
         }
@@ -57,7 +57,8 @@ impl Texts {
             TextMeaning::Wrong => Ok(PasswordCheck::Wrong),
             TextMeaning::Temporary => cannot("its text says so"),
             TextMeaning::Neither => Err(ServerError::Unanswered(
-                "refuses the login, but its text meaning_of neither that the password is wrong nor that it \
+                "refuses the login, but its text says neither that the password is wrong nor that \
+                it \
                  cannot tell: look at the text in the log at level \"debug\", and add it to `refused` or \
                  `temporary`"
                     .to_owned(),

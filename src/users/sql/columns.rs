@@ -11,7 +11,7 @@ const MAX_SHOWN: usize = 20;
 /// The problem of an app password that may belong to another login: the two tables may compare logins in
 /// different ways.
 pub(super) const NO_OWNER: &str =
-    "gives neither a column login nor matched_login: each row must say whose it is";
+    "gives neither a column login nor matched_login: each row must name its login";
 
 /// The purpose of a statement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -102,7 +102,7 @@ impl Purpose {
                 if let Some(limit) = self.limit_meant(column) {
                     let (name, limits) = (shown(column), self.limits());
                     return Some(format!(
-                        "nothing is made of the column {name}, which looks like the limit {limit}: \
+                        "the column {name} is ignored, but looks like the limit {limit}: \
                          {limits}; rename the column or leave it out"
                     ));
                 }
@@ -142,7 +142,7 @@ impl Purpose {
         };
         (!unknown.is_empty()).then(|| {
             format!(
-                "{}: nothing is made of these columns: {}{more}",
+                "{}: these columns are ignored: {}{more}",
                 self.key(),
                 listed.join(", ")
             )
@@ -272,7 +272,7 @@ mod tests {
                 }
                 let fault = fault.unwrap();
                 let start = format!(
-                    "nothing is made of the column {column}, which looks like the limit {limit}: the \
+                    "the column {column} is ignored, but looks like the limit {limit}: the \
                      limits of "
                 );
                 assert!(fault.starts_with(&start), "{fault}");
@@ -282,7 +282,7 @@ mod tests {
         let remark = Purpose::User.remark(&["password".to_owned(), "expires".to_owned()]);
         assert_eq!(
             remark.as_deref(),
-            Some("query: nothing is made of these columns: expires")
+            Some("query: these columns are ignored: expires")
         );
         assert!(fault(Purpose::AppPasswords, "password login nologin").is_some());
     }
@@ -294,7 +294,7 @@ mod tests {
         assert_eq!(remark("password LOGIN label"), None);
         assert_eq!(
             remark("password login host note").as_deref(),
-            Some("app-passwords-query: nothing is made of these columns: host, note")
+            Some("app-passwords-query: these columns are ignored: host, note")
         );
         let many = "x ".repeat(22);
         let said = Purpose::User.remark(&columns(many.trim())).unwrap();

@@ -63,7 +63,11 @@ impl fmt::Display for Failure {
         match self {
             Self::Refused(what) => write!(f, "the database refuses the statement: {what}"),
             Self::Disconnected(what) => write!(f, "there is no connection: {what}"),
-            Self::Denied(what) => write!(f, "the database does not let us in: {what}"),
+            Self::Denied(what) => write!(
+                f,
+                "the database refuses the login of this program: \
+                {what}"
+            ),
             Self::TimedOut(what) => f.write_str(what),
         }
     }
@@ -182,7 +186,7 @@ impl<D: Driver> Pooled<D> {
         match (attempt, connected) {
             (Some(attempt), Err(Failure::Denied(why))) => {
                 attempt.refused(why.as_str());
-                let when = "it is tried again in a minute, or when the password is another";
+                let when = "it is retried in a minute, or when the password changes";
                 Err(Failure::Denied(format!("{why}; {when}")))
             }
             (Some(attempt), Ok(connection)) => {
@@ -211,7 +215,7 @@ impl<D: Driver> Pooled<D> {
                 seat.keep(connection);
             }
             return Err(Failure::TimedOut(
-                "there was no time left to ask".to_owned(),
+                "the time-out ended before the question was sent".to_owned(),
             ));
         }
         let waiting = waiting.filter(|connection| self.driver.is_current(connection));

@@ -260,7 +260,7 @@ impl SqlStore {
                 continue;
             };
             if !is_of_user(&owner) {
-                log::debug!("app-passwords-query: passed over a row of another login");
+                log::debug!("app-passwords-query: skipped a row of another login");
                 continue;
             }
             match reading.app_password(row) {
@@ -345,9 +345,7 @@ impl UserStore for SqlStore {
     fn open_problem(&self) -> Option<String> {
         let failure = self.take_open_problem()?;
         let kind = &self.settings.kind;
-        Some(format!(
-            "{kind}: {failure}; it is asked again at each login"
-        ))
+        Some(format!("{kind}: {failure}; it is retried at each login"))
     }
 
     fn decoy(&self, asked: &Question<'_>) -> Decoy {

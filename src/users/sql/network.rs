@@ -100,7 +100,7 @@ impl<C: Connection> RunningConnection<C> {
         // The drivers trust the server to follow the protocol.
         match catch_unwind(AssertUnwindSafe(|| runtime.block_on(bounded))) {
             Err(_) => Err(Failure::Disconnected(
-                "the driver failed on what the server sent".to_owned(),
+                "the driver failed on the answer of the server".to_owned(),
             )),
             Ok(Err(_)) => Err(Failure::TimedOut("the statement took too long".to_owned())),
             // The driver only knows that its connection ended.

@@ -114,12 +114,12 @@ impl SecretRules {
         let limits = Credential {
             // A row without a label is still an app password.
             label: Some(
-                row.parsed("label", "is no text of at most 254 bytes", label)?
+                row.parsed("label", "is not a text of at most 254 bytes", label)?
                     .unwrap_or_default(),
             ),
             protocols: row.parsed(
                 "protocols",
-                "is no list of imap, pop3, smtp; NULL stands for all",
+                "is not a list of imap, pop3, smtp; NULL means all",
                 utf8(limits::protocols),
             )?,
             allow_nets: row.networks()?,
@@ -225,7 +225,7 @@ impl Row {
 
     /// `allow-nets`, or `allow_nets` as Dovecot's users have it.
     fn networks(&self) -> Result<Option<Vec<Network>>, Flaw> {
-        let otherwise = "is no list of networks; NULL stands for everywhere";
+        let otherwise = "is not a list of networks; NULL means everywhere";
         let hyphen = self.parsed("allow-nets", otherwise, utf8(limits::networks))?;
         let underscore = self.parsed("allow_nets", otherwise, utf8(limits::networks))?;
         if hyphen.is_some() && underscore.is_some() {
@@ -251,7 +251,7 @@ impl Row {
         text.map_or(Ok(None), |text| {
             let text = str::from_utf8(&text).unwrap_or_default();
             limits::expiry(text)
-                .map_err(|bad| Flaw::new(COLUMN, format!("{}; NULL stands for never", bad.words())))
+                .map_err(|bad| Flaw::new(COLUMN, format!("{}; NULL means never", bad.words())))
         })
     }
 
@@ -287,7 +287,11 @@ fn text(column: &str, value: &Value) -> Result<Option<Zeroizing<Vec<u8>>>, Flaw>
     match value {
         Value::Null => Ok(None),
         Value::Integer(number) => Ok(Some(Zeroizing::new(number.to_string().into_bytes()))),
-        Value::Boolean(_) => Err(Flaw::new(column, "is a boolean, which says nothing here")),
+        Value::Boolean(_) => Err(Flaw::new(
+            column,
+            "is a boolean, which is not a valid value \
+            here",
+        )),
         Value::Bytes(bytes) if bytes.len() > MAX_VALUE_BYTES => {
             Err(Flaw::new(column, "has more than 8192 bytes"))
         }
@@ -305,7 +309,7 @@ fn login(text: &[u8]) -> Result<Option<Vec<u8>>, &'static str> {
     match Login::new(text.to_vec()) {
         Ok(login) if login.as_bytes().is_empty() => Ok(None),
         Ok(_) => Ok(Some(text.to_vec())),
-        Err(_) => Err("is no acceptable login"),
+        Err(_) => Err("is not a valid login"),
     }
 }
 

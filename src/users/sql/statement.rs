@@ -59,7 +59,8 @@ impl Statement {
                     must_be_a_value(text, part, placeholder, dialect)?;
                     if let Some(operator) = pattern.operator() {
                         let what = format!(
-                            "{placeholder} must not follow {operator}: a login with wildcards would be anybody"
+                            "{placeholder} must not follow {operator}: a login with wildcards \
+                            would match other users"
                         );
                         return Err(Flaw::at(part.at, what));
                     }
@@ -68,8 +69,7 @@ impl Statement {
             }
         }
         if !statement.asks(Placeholder::names_a_user) {
-            let what =
-                "it has neither {login} nor {local}, so that everybody would get the same row";
+            let what = "it has neither {login} nor {local}, so every login would get the same row";
             return Err(nobody(text, what));
         }
         Ok(statement)

@@ -181,7 +181,7 @@ fn split_port(host_port: &str) -> Result<(Option<String>, Option<u16>), String> 
             Err("has a path for a host: write it behind the database, ?socket=PATH".to_owned())
         }
         host if sound(&host) => Ok((Some(host), port)),
-        _ => Err("has a host that is no name and no address".to_owned()),
+        _ => Err("has a host that is neither a name nor an address".to_owned()),
     }
 }
 
@@ -208,14 +208,14 @@ fn socket(family: Family, query: &str) -> Result<String, String> {
         }
         socket = Some(path);
     }
-    socket.ok_or_else(|| "has options that are none".to_owned())
+    socket.ok_or_else(|| "has invalid options".to_owned())
 }
 
 /// The replacement for an option of libpq, PHP, SQLAlchemy, JDBC or Dovecot. Its value may be a secret.
 fn foreign_option(name: &str, value: &str) -> String {
     let known = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
     if name.is_empty() || name.len() > 64 || !name.bytes().all(known) {
-        return "has options that are none".to_owned();
+        return "has invalid options".to_owned();
     }
     let plain: String = name.chars().filter(char::is_ascii_alphanumeric).collect();
     let plain = plain.to_ascii_lowercase();
@@ -247,7 +247,7 @@ fn foreign_option(name: &str, value: &str) -> String {
         }
         "serverpublickeypath" | "serverrsapublickeyfile" => "use the key server-public-key-file",
         "getserverpublickey" | "allowpublickeyretrieval" => {
-            "a key that the server itself sends shows nothing: use the key server-public-key-file"
+            "a key that the server itself sends proves nothing: use the key server-public-key-file"
         }
         "connecttimeout" => "use the key connect-timeout",
         "charset" | "clientencoding" | "encoding" => "leave it out, it is UTF-8",

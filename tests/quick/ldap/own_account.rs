@@ -50,7 +50,7 @@ fn a_bind_dn_that_is_refused_is_tried_once() {
         });
         assert_eq!(one.count(BIND) + two.count(BIND), 1, "{refused}");
         let log = program.log();
-        let told = "it is tried again in a minute, or when its password is another";
+        let told = "it is retried in a minute, or when its password changes";
         let lines = log
             .lines()
             .filter(|line| line.contains(told) && !line.contains(" cause="));

@@ -100,7 +100,7 @@ fn the_recipient_decides() {
     assert!(log.contains(line), "{log}");
     let (_, log) = mail(&dir, "x@[192.0.2.1]\x1b");
     let line = "rcpt=\"rcpt to:<x@[192.0.2.1]\\x1b>\" host=- answer=refused \
-                cause=relay-denied detail=\"it has control bytes";
+                cause=relay-denied detail=\"it contains control bytes";
     assert!(log.contains(line), "{log}");
 }
 

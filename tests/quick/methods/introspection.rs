@@ -286,13 +286,13 @@ fn check_asks_the_service() {
     for (does, message) in [
         (
             Does::Says(200, active().to_string()),
-            "a token that nobody issued is active",
+            "the service reports an invented token as active",
         ),
         (
             Does::Says(401, String::new()),
-            "introspection: it answers with status 401",
+            "introspection: the service answers with status 401",
         ),
-        (Does::Stalls, "introspection: it takes too long"),
+        (Does::Stalls, "introspection: no answer in time"),
     ] {
         service.does(does);
         let (text, code) = check(&dir);

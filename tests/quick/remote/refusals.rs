@@ -163,19 +163,19 @@ fn a_server_that_refuses_all_connections_is_an_outage() {
         (
             crate::support::mail_store::imap(),
             "* BYE Too many connections\r\n",
-            "takes no connection now: \"* BYE Too many connections\"",
+            "accepts no connection now: \"* BYE Too many connections\"",
         ),
         (
             crate::support::mail_store::pop3(),
             "-ERR Too many connections\r\n",
-            "takes no connection now: \"-ERR Too many connections\"",
+            "accepts no connection now: \"-ERR Too many connections\"",
         ),
     ] {
         let fake = Fake::start(move |talk| talk.say(greeting.as_bytes()));
         let program = asking(way, &fake);
         assert_eq!(program.ask(LOGIN, PASSWORD), TEMPORARY);
         program.wait_for_log(said);
-        program.wait_for_log("cannot be asked");
+        program.wait_for_log("is unavailable");
     }
 }
 

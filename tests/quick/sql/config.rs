@@ -44,8 +44,8 @@ fn each_problem_names_its_key_and_place() {
         ),
         (
             "url = \"sqlite:users.db\"\nquery = \"SELECT password FROM users\"".to_owned(),
-            "auth.toml:4:9: users.query: it has neither {login} nor {local}, so that everybody would \
-             get the same row",
+            "auth.toml:4:9: users.query: it has neither {login} nor {local}, so every login would \
+            get the same row",
         ),
         (
             sqlite(

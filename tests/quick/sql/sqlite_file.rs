@@ -172,7 +172,7 @@ fn check_names_the_columns_of_which_nothing_is_made() {
     with_user(&dir, "alice");
     let output = command(&dir, &["check"]);
     let said = String::from_utf8(output.stderr).unwrap();
-    let warning = "users: store people: query: nothing is made of these columns: user, pass\n";
+    let warning = "users: store people: query: these columns are ignored: user, pass\n";
     assert!(said.contains(warning), "{said}");
     assert!(output.status.success(), "{said}");
 }

@@ -70,7 +70,7 @@ fn without_the_counts_all_logins_are_refused_if_configured() {
             assert_eq!(server.log_in(HERE, "alice", "secret-right"), Temporary);
             assert_eq!(server.log_in(HERE, "alice", "secret-wrong"), Temporary);
         }
-        assert_eq!(log_of(&server, "the counts cannot be had"), 1);
+        assert_eq!(log_of(&server, "cannot read the counts"), 1);
         assert_eq!(
             log_of(&server, "answer=temporary cause=throttle-trouble"),
             6
@@ -118,7 +118,7 @@ fn a_state_file_that_cannot_be_used_changes_no_answer() {
         ]);
         let log = String::from_utf8(output.stderr).unwrap();
         assert_eq!(
-            log.matches("throttle: the counts cannot be had").count(),
+            log.matches("throttle: cannot read the counts").count(),
             1,
             "{what}: {log}"
         );
@@ -140,7 +140,13 @@ fn another_database_is_not_taken_for_the_state() {
         .unwrap();
     let out = binary::output(program_in(&cgi.0).arg("check"));
     let said = String::from_utf8(out.stderr).unwrap();
-    assert!(said.contains("users.db: is another database"), "{said}");
+    assert!(
+        said.contains(
+            "users.db: is the database of another program: name another file in \
+        state"
+        ),
+        "{said}"
+    );
     cgi.fail(HERE, "alice", 1);
     let tables: u32 = database
         .query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))

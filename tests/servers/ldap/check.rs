@@ -142,13 +142,13 @@ fn each_broken_key_is_named_with_its_place() {
         (
             format!("{SEARCH}base = \"o=x\"\nfilter = \"(&(uid={{login}})(x)\"\n"),
             &[
-                "auth.toml:6:28: users.filter: behind an attribute must stand =, >=, \
+                "auth.toml:6:28: users.filter: an attribute must be followed by =, >=, \
                <=, ~= or :=",
             ],
         ),
         (
             format!("{SEARCH}base = \"people\"\nfilter = \"(uid=alice)\"\n"),
-            &["auth.toml:5:15: users.base: there is no = behind the type of an attribute"],
+            &["auth.toml:5:15: users.base: there is no = after the type of an attribute"],
         ),
         (
             format!("{SEARCH}base = \"o=x\"\nfilter = \"(uid=alice)\"\n"),
@@ -315,7 +315,7 @@ fn everything_is_tried_at_each_server() {
         ),
         (
             keys(Mode::Compare).replace("(uid={login})", "(|(uid={login})(objectClass=*))"),
-            "finds an entry, though nobody has that login",
+            "finds an entry for an invented login",
         ),
         (
             keys(Mode::Bind).replace("uid={login}", "nosuchtype={login}"),

@@ -129,7 +129,7 @@ fn an_attribute_names_the_networks_of_a_user() {
             let log = program.log();
             assert!(log.contains("cause=network-not-allowed"), "{log}");
             assert!(
-                log.contains("attribute mailNets: it is no list of networks"),
+                log.contains("attribute mailNets: it is not a list of networks"),
                 "{log}"
             );
         }

@@ -50,8 +50,8 @@ fn it_is_used_again_without_a_restart_whatever_happened() {
         let log = program.log();
         let count = |part| log.lines().filter(|line| line.contains(part)).count();
         // Once for each time that it went, not for each login.
-        assert_eq!(count("cannot be asked:"), 3, "{log}");
-        assert_eq!(count("can be asked again"), 3, "{log}");
+        assert_eq!(count("is unavailable:"), 3, "{log}");
+        assert_eq!(count("is available again"), 3, "{log}");
         assert!(!log.contains("sesame1"), "{log}");
     }
 }
@@ -128,7 +128,7 @@ fn check_tries_it_for_real() {
         ),
         (
             imap.keys("127.0.0.1", disabled.port),
-            "takes no passwords over this connection: it may want starttls or imaps",
+            "accepts no passwords over this connection: it may require starttls or imaps",
         ),
         (
             starttls.keys("127.0.0.1", unencrypted.port),

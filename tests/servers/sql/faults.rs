@@ -65,8 +65,8 @@ fn a_fault_of_a_statement_is_one_message_and_no_users() {
         (
             QUERY,
             apps("password, 'x' AS label"),
-            "users.app-passwords-query: gives neither a column login nor matched_login: each row must say \
-             whose it is",
+            "users.app-passwords-query: gives neither a column login nor matched_login: each row \
+            must name its login",
         ),
         (
             QUERY,
@@ -94,7 +94,7 @@ fn a_column_of_app_passwords_that_means_nothing_is_warned_of() {
     let config = folder(&users(&url, QUERY, apps));
     let output = command(&config, &["check"]);
     let said = String::from_utf8(output.stderr).unwrap();
-    let warning = "store people: app-passwords-query: nothing is made of these columns: id, host\n";
+    let warning = "store people: app-passwords-query: these columns are ignored: id, host\n";
     assert!(output.status.success() && said.contains(warning), "{said}");
     cgi(&config, &Ask::new("alice", "right")).must_be(OK, "accepted");
 }
@@ -109,7 +109,9 @@ fn a_database_that_refuses_us_is_one_message() {
         let output = command(&dir, &["check"]);
         let said = String::from_utf8(output.stderr).unwrap();
         assert_eq!(output.status.code(), Some(78), "{said}");
-        let refused = said.matches("the database does not let us in").count();
+        let refused = said
+            .matches("the database refuses the login of this program")
+            .count();
         assert_eq!(refused, 1, "{said}");
         assert!(!said.contains("refused less than a minute ago"), "{said}");
         assert!(

@@ -173,7 +173,7 @@ fn a_password_is_not_sent_to_an_unverified_server() {
                 talk.say(b"R\0\0\0\x08\0\0\0\x03");
                 talk.listen();
             },
-            "the server wants the password in clear text without proof of who it is",
+            "the server wants the password in clear text without proof of its identity",
         ),
         (
             "postgresql",
@@ -185,7 +185,7 @@ fn a_password_is_not_sent_to_an_unverified_server() {
                 talk.say(b"R\0\0\0\x08\0\0\0\x03");
                 talk.listen();
             },
-            "the server wants the password in clear text without proof of who it is",
+            "the server wants the password in clear text without proof of its identity",
         ),
         (
             "postgresql",
@@ -195,7 +195,7 @@ fn a_password_is_not_sent_to_an_unverified_server() {
                 talk.say(b"R\0\0\0\x0c\0\0\0\x05salt");
                 talk.listen();
             },
-            "the server wants the password by MD5 without proof of who it is",
+            "the server wants the password by MD5 without proof of its identity",
         ),
         (
             "postgresql",
@@ -205,7 +205,7 @@ fn a_password_is_not_sent_to_an_unverified_server() {
                 talk.say(TAKEN);
                 talk.listen();
             },
-            "the server lets us in without proof of who it is",
+            "the server accepts the login without proof of its identity",
         ),
         (
             "postgresql",

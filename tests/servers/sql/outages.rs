@@ -195,7 +195,7 @@ fn a_database_that_refuses_us_is_a_temporary_failure() {
         let service = Service::start(&users(&wrong, query, ""));
         service
             .ask(&alice())
-            .must_be_trouble("the database does not let us in: ");
+            .must_be_trouble("the database refuses the login of this program: ");
         assert!(!service.log().contains("not:the"), "{}", service.log());
         let missing = url.replace("/refusing", "/nobody");
         let service = Service::start(&users(&missing, query, ""));

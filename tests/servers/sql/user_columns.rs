@@ -116,7 +116,7 @@ fn everybody(ask: impl Fn(&Ask<'_>) -> crate::support::sql_service::Reply, datab
         ),
         (
             "bad-host",
-            "people: query: column host: is no name and no address",
+            "people: query: column host: is neither a name nor an address",
         ),
         ("bad-port", "people: query: column port: is not 1 to 65535"),
         (

@@ -123,7 +123,7 @@ fn nodes_that_redirect_without_end_are_left() {
         ("HTTP_X_AUTH_KEY", KEY),
     ]);
     let log = String::from_utf8(output.stderr).unwrap();
-    let expected = "nodes of the cluster redirect to each other without end";
+    let expected = "too many redirects between the nodes of the cluster";
     assert!(log.contains(expected), "{log}");
     // The first one, and five redirects.
     assert_eq!(counters.0.load(Ordering::Relaxed), 6);
@@ -165,7 +165,7 @@ fn the_documented_rights_are_enough_and_a_single_server_is_told_from_a_cluster()
     assert_eq!(of(&state).0, Some(0), "{}", of(&state).1);
     let (code, said) = of(&format!("redis://{server}"));
     assert_eq!(code, Some(78));
-    let advice = "it is a node of a cluster: write redis-cluster://HOST:PORT,…";
+    let advice = "the server is a node of a cluster: write redis-cluster://HOST:PORT,…";
     assert!(said.contains(advice), "{said}");
 }
 

@@ -101,23 +101,23 @@ fn a_sentinel_that_is_wrong_leads_to_the_next_one() {
         ),
         (
             says("*-1\r\n".to_owned()),
-            "this sentinel knows no service main".to_owned(),
+            "the sentinel does not know the service main".to_owned(),
         ),
         (
             says("*2\r\n$3\r\na b\r\n$1\r\n1\r\n".to_owned()),
-            "this sentinel names a primary that cannot be used: a b:1".to_owned(),
+            "the sentinel names an unusable primary: a b:1".to_owned(),
         ),
         (
             says("*1\r\n".repeat(1000)),
-            "it sent an invalid reply".to_owned(),
+            "the server sent an invalid reply".to_owned(),
         ),
         (
             says("-NOAUTH Authentication required.\r\n".to_owned()),
-            "it says: NOAUTH Authentication required.: name a sentinel-password-file".to_owned(),
+            "it says: NOAUTH Authentication required.: set sentinel-password-file".to_owned(),
         ),
         (
             says("-ERR unknown command 'SENTINEL', with args\r\n".to_owned()),
-            "this is no sentinel: name sentinels in state".to_owned(),
+            "the server is not a sentinel: name sentinels in state".to_owned(),
         ),
     ] {
         let cgi = Cgi::new(&keys(&[&wrong, &right], &redis));

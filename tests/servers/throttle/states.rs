@@ -73,7 +73,7 @@ fn redis_that_is_stopped_killed_and_back_changes_no_answer() {
     let warned = |server: &Serving| {
         log_of(
             server,
-            "throttle: the counts cannot be had: redis://127.0.0.1",
+            "throttle: cannot read the counts: redis://127.0.0.1",
         )
     };
     assert_eq!(server.fail(HERE, "alice", 8), WAITS);
@@ -90,7 +90,7 @@ fn redis_that_is_stopped_killed_and_back_changes_no_answer() {
         server.log_in(HERE, "alice", "secret-right") == Out(15)
     });
     wait_until("it is said", || {
-        log_of(&server, "throttle: the counts can be had again") == 1
+        log_of(&server, "throttle: can read the counts again") == 1
     });
     let port = redis.port;
     drop(redis);
@@ -119,7 +119,7 @@ fn counts_that_can_only_be_read_are_no_way_to_guess() {
     assert_eq!(server.log_in(HERE, "alice", "secret-right"), Out(15));
     assert_eq!(server.log_in("192.0.2.61", "bob", "secret-right"), In);
     assert_eq!(
-        log_of(&server, "the counts cannot be written"),
+        log_of(&server, "cannot write the counts"),
         1,
         "{}",
         server.log()
@@ -128,7 +128,7 @@ fn counts_that_can_only_be_read_are_no_way_to_guess() {
     redis.command(&["CONFIG", "SET", "maxmemory", "0"]);
     wait_until("they can be written", || {
         server.log_in("192.0.2.62", "nobody", "secret-wrong");
-        log_of(&server, "the counts can be written again") == 1
+        log_of(&server, "can write the counts again") == 1
     });
     // A failure does not outlive its window there.
     let seconds = redis.command(&["TTL", "{nginx-mail-auth}:p 192.0.2.10/32 alice"]);
@@ -304,7 +304,7 @@ fn a_state_file_that_somebody_locks_changes_no_answer() {
     drop(input);
     sqlite.wait().unwrap();
     assert_eq!(
-        log_of(&server, "the counts cannot be had"),
+        log_of(&server, "cannot read the counts"),
         1,
         "{}",
         server.log()

@@ -77,7 +77,7 @@ fn a_misspelt_limit_is_an_error_with_its_position() {
         (
             "a:{PLAIN}x:y:protocols=imap allow_nets=",
             29,
-            "allow_nets is no list of networks",
+            "allow_nets is not a list of networks",
         ),
         (
             "a:{PLAIN}x:y:expires=never",
@@ -104,12 +104,12 @@ fn a_misspelt_limit_is_an_error_with_its_position() {
         (
             "a:{PLAIN}x:y:protocols=smtp protocols=imap",
             29,
-            "this extra field is there twice",
+            "this extra field is present twice",
         ),
         (
             "a:{PLAIN}x:y:expires=9999-12-31 expires=2027-01-31",
             33,
-            "this extra field is there twice",
+            "this extra field is present twice",
         ),
         ("a:{ROT13}x:y", 3, "the password scheme is not known"),
     ] {

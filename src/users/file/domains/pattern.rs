@@ -60,7 +60,7 @@ impl Pattern {
             return Err(Flaw::of_all(what));
         }
         if below.is_some_and(|below| below.split('/').any(|step| step == "..")) {
-            return Err(Flaw::of_all("must not go up by .. behind {domain}"));
+            return Err(Flaw::of_all("must not contain .. after {domain}"));
         }
         Ok(Some(Self {
             whole: base.join(text),
@@ -209,7 +209,7 @@ mod tests {
             (
                 "users/{domain}/../all",
                 None,
-                "must not go up by .. behind {domain}",
+                "must not contain .. after {domain}",
             ),
             (
                 "users/{domain}/{login}",

@@ -208,7 +208,7 @@ fn names_that_no_login_has_are_reported() {
         "b\u{fc}cher.example.pw",
         "logins have this domain as \"xn--bcher-kva.example\"",
     );
-    starts("a_b.example.pw", "its name is not that of a domain");
+    starts("a_b.example.pw", "its name is not a domain");
     let names = files.all();
     assert_eq!(
         names.iter().map(|(name, _)| &**name).collect::<Vec<_>>(),

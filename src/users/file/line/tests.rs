@@ -97,8 +97,12 @@ fn errors_have_a_position() {
     for (line, at, kind) in [
         (&b"alice"[..], 0, Structure("no colon follows the login")),
         (b":x", 0, Structure("the login is empty")),
-        (b"a\x07b:x", 1, Structure("the login holds a control byte")),
-        (b"a:b\0", 3, Structure("the line holds a NUL byte")),
+        (
+            b"a\x07b:x",
+            1,
+            Structure("the login contains a control byte"),
+        ),
+        (b"a:b\0", 3, Structure("the line contains a NUL byte")),
         (
             b"ab:::::::nologin port=0",
             17,
@@ -108,27 +112,23 @@ fn errors_have_a_position() {
         (
             b"ab:::::::host=",
             9,
-            Structure("host is no name and no address"),
+            Structure("host is neither a name nor an address"),
         ),
-        (
-            b"ab:::::::user=",
-            9,
-            Structure("user is no acceptable login"),
-        ),
+        (b"ab:::::::user=", 9, Structure("user is not a valid login")),
         (
             b"ab:::::::allow_nets=::1,",
             9,
-            Structure("allow_nets is no list of networks"),
+            Structure("allow_nets is not a list of networks"),
         ),
         (
             b"ab:::::::allow_nets=::1 allow_nets=::2",
             24,
-            Structure("this extra field is there twice"),
+            Structure("this extra field is present twice"),
         ),
         (
             b"ab:::::::port=1 user=a port=1",
             23,
-            Structure("this extra field is there twice"),
+            Structure("this extra field is present twice"),
         ),
         (
             b"ab:::::::NOLOGIN",
@@ -153,30 +153,32 @@ fn errors_have_a_position() {
         (
             b"ab:::::::allow_real_nets=::1",
             9,
-            Structure("allow_real_nets means nothing here: write allow_nets"),
+            Structure("allow_real_nets is not supported: write allow_nets"),
         ),
         (
             b"ab:::::::expire=2027-01-31",
             9,
-            Structure(
-                "expires is a field of app passwords: none limits the user's own password by time",
-            ),
+            Structure("expires is a field of app passwords: the user's own password cannot expire"),
         ),
-        (b"ab:::::::hostip=mx1", 9, Structure("hostip is no address")),
+        (
+            b"ab:::::::hostip=mx1",
+            9,
+            Structure("hostip is not an address"),
+        ),
         (
             b"ab:::::::user=%n",
             9,
-            Structure("user holds a variable, which means nothing here"),
+            Structure("user contains a variable, which is not supported here"),
         ),
         (
             b"ab:::::::destuser=%{user}@example.org",
             9,
-            Structure("destuser holds a variable, which means nothing here"),
+            Structure("destuser contains a variable, which is not supported here"),
         ),
         (
             b"ab:::::::destuser=",
             9,
-            Structure("destuser is no acceptable login"),
+            Structure("destuser is not a valid login"),
         ),
         (b"ab:{ROT13}x", 3, Stored(SecretError::UnknownScheme)),
         (
@@ -205,7 +207,8 @@ fn errors_have_a_position() {
 fn the_scram_form_of_postgresql_is_refused_in_a_file() {
     let line = b"alice:SCRAM-SHA-256$4096:c2FsdA==$c3RvcmVk:c2VydmVy";
     let (at, kind) = flaw(line);
-    let message = "the password hash is damaged: PostgreSQL's form holds colons, which end the field \
+    let message = "the password hash is damaged: PostgreSQL's form contains colons, which end the \
+        field \
                    here: write {SCRAM-SHA-256}rounds,salt,StoredKey,ServerKey";
     assert_eq!((at, kind.to_string().as_str()), (6, message));
     // Nor is what is cut off a password in plain text.

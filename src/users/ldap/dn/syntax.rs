@@ -146,7 +146,7 @@ impl Cursor<'_> {
             return self.malformed("this is no type of an attribute");
         }
         if self.peek() != Some(b'=') {
-            return self.malformed("there is no = behind the type of an attribute");
+            return self.malformed("there is no = after the type of an attribute");
         }
         self.at += 1;
         self.skip_blanks();
@@ -193,7 +193,7 @@ impl Cursor<'_> {
                 self.at += 2;
                 Ok(*byte)
             }
-            _ => self.malformed("a backslash stands before nothing that it could escape"),
+            _ => self.malformed("a backslash must be followed by a character that it can escape"),
         }
     }
 

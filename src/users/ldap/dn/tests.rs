@@ -93,7 +93,7 @@ fn invalid_dn_templates_name_the_position() {
         ("uid={user},dc=org", "5: there is no {user};"),
         ("uid={login", "5: a brace is not closed;"),
         ("uid=login}", "10: a brace is closed that is not open"),
-        ("uid={login},people", "19: there is no = behind the type"),
+        ("uid={login},people", "19: there is no = after the type"),
         (
             "uid={login},\u{e9}=x",
             "13: the type of an attribute is missing",
@@ -104,7 +104,7 @@ fn invalid_dn_templates_name_the_position() {
         ("uid={login},ou=#zz", "16: a value that begins with #"),
         (
             "{login}=x",
-            "1: a part of the login can only stand in a value",
+            "1: a part of the login is allowed only in a value",
         ),
         ("uid=#04{login}", "5: a value that begins with #"),
         ("uid=#{login}", "5: a value that begins with #"),

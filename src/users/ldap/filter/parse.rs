@@ -105,13 +105,13 @@ impl<'a> Parser<'a> {
                 self.at += 1;
                 return self.equal_or_like(attribute);
             }
-            _ => return self.flaw("behind an attribute must stand =, >=, <=, ~= or :="),
+            _ => return self.flaw("an attribute must be followed by =, >=, <=, ~= or :="),
         };
         self.at += 2;
         self.skip_blanks();
         let value = self.value()?;
         if self.peek() == Some(b'*') {
-            return self.flaw("a * can only stand behind =; as a character it is \\2a");
+            return self.flaw("a * is allowed only after =; as a character it is \\2a");
         }
         Ok(Filter::Compare(comparison, attribute, value))
     }
@@ -132,7 +132,7 @@ impl<'a> Parser<'a> {
         let any: Vec<Value> = values.collect();
         let last = Some(last).filter(|value| !value.is_empty());
         if any.iter().any(Vec::is_empty) {
-            return self.flaw("between two * must stand something");
+            return self.flaw("there must be text between two *");
         }
         if initial.is_none() && any.is_empty() && last.is_none() {
             return Ok(Filter::Present(attribute));
@@ -154,14 +154,14 @@ impl<'a> Parser<'a> {
             match self.name()? {
                 Some(name) if name.eq_ignore_ascii_case("dn") && !dn && rule.is_none() => dn = true,
                 Some(name) if rule.is_none() => rule = Some(name),
-                _ => return self.flaw("here a matching rule must be named, or = must follow"),
+                _ => return self.flaw("a matching rule or = must follow here"),
             }
         }
         if attribute.is_none() && rule.is_none() {
             return self.flaw("the name of an attribute or of a matching rule is missing");
         }
         if !self.rest().starts_with(":=") {
-            return self.flaw("behind a matching rule must stand :=");
+            return self.flaw("a matching rule must be followed by :=");
         }
         self.at += 2;
         self.skip_blanks();
@@ -218,7 +218,9 @@ impl<'a> Parser<'a> {
                     let digits = self.text.as_bytes().get(self.at + 1..self.at + 3);
                     match digits.and_then(from_hex) {
                         Some(byte) => literal.push(byte),
-                        None => return self.flaw("behind a \\ must stand two hexadecimal digits"),
+                        None => {
+                            return self.flaw("a \\ must be followed by two hexadecimal digits");
+                        }
                     }
                     self.at += 3;
                 }

@@ -173,7 +173,7 @@ impl Guard {
                 }
                 match (*kind, *login) {
                     (b'R', LoginState::Done) => {
-                        return Err("the server authenticates us a second time".to_owned());
+                        return Err("the server starts a second authentication".to_owned());
                     }
                     (b'R', _) if length > MAX_AUTHENTICATION => return Err(too_much()),
                     (b'R', _) => *login = authentication(*login, *proof, body)?,
@@ -222,7 +222,8 @@ fn authentication(
 ) -> Result<LoginState, String> {
     let refuse = |what: &str| {
         Err(format!(
-            "the server {what} without proof of who it is: use its Unix socket, tls = \"verify\" or \
+            "the server {what} without proof of its identity: use its Unix socket, tls = \
+            \"verify\" or \
              scram-sha-256"
         ))
     };
@@ -238,7 +239,7 @@ fn authentication(
              scram-sha-256"
                 .to_owned(),
         ),
-        (0, ServerProof::Needed, LoginState::Pending) => refuse("lets us in"),
+        (0, ServerProof::Needed, LoginState::Pending) => refuse("accepts the login"),
         (0, _, _) => Ok(LoginState::Done),
         (3, ServerProof::Needed, _) => refuse("wants the password in clear text"),
         (5, ServerProof::Needed, _) => refuse("wants the password by MD5"),

@@ -163,7 +163,8 @@ fn clear(method: Method, password: &[u8], trusted: bool) -> io::Result<Zeroizing
         return Ok(Zeroizing::new([password, b"\0"].concat()));
     }
     Err(io::Error::other(format!(
-        "the server wants the password itself ({}) without proof of who it is: use its Unix socket{}",
+        "the server wants the password itself ({}) without proof of its identity: use its Unix \
+        socket{}",
         method.name(),
         match method {
             Method::CachingSha2 | Method::Sha256 => ", tls = \"verify\" or server-public-key-file",
@@ -358,11 +359,11 @@ async fn authenticate(
             [0x01, 0x03] if method == Method::CachingSha2 => continue,
             // The server does not have it in its cache, and requests the password itself.
             [0x01, 0x04] if method == Method::CachingSha2 => handed_over(method, plan, &nonce)?,
-            _ => return Err(broken("while it authenticates us")),
+            _ => return Err(broken("during the authentication")),
         };
         packet.reply(answer).write(link).await?;
     }
-    Err(broken("it does not come to an end authenticating us"))
+    Err(broken("the authentication does not end"))
 }
 
 #[cfg(test)]

@@ -147,15 +147,15 @@ fn a_network_of_one_address_is_that_address() {
 #[test]
 fn flaws_name_the_column() {
     let no_port = "column port: is not 1 to 65535";
-    let no_host = "column host: is no name and no address";
-    let no_login = "column login: is no acceptable login";
+    let no_host = "column host: is neither a name nor an address";
+    let no_login = "column login: is not a valid login";
     let no_scheme = "column password: the password scheme is not known";
     for (row, message) in [
         (row(&[("password", text("{ROT13}secret"))]), no_scheme),
         (row(&[("password", text("secret"))]), no_scheme),
         (
             row(&[("password", Value::Boolean(true))]),
-            "column password: is a boolean, which says nothing here",
+            "column password: is a boolean, which is not a valid value here",
         ),
         (
             row(&[("password", Value::Other("_text".to_owned()))]),
@@ -181,11 +181,11 @@ fn flaws_name_the_column() {
         (with("login", text("a\nb")), no_login),
         (
             with("login", text("%n@example.org")),
-            "column login: holds a variable, which means nothing here",
+            "column login: contains a variable, which is not supported here",
         ),
         (
             with("destuser", text("%{user}")),
-            "column destuser: holds a variable, which means nothing here",
+            "column destuser: contains a variable, which is not supported here",
         ),
         (
             with("allow_nets", Value::Other("CIDR[]".to_owned())),
@@ -194,11 +194,11 @@ fn flaws_name_the_column() {
         ),
         (
             with("allow-nets", text("")),
-            "column allow-nets: is no list of networks; NULL stands for everywhere",
+            "column allow-nets: is not a list of networks; NULL means everywhere",
         ),
         (
             with("allow_nets", text("192.0.2.0/33")),
-            "column allow_nets: is no list of networks; NULL stands for everywhere",
+            "column allow_nets: is not a list of networks; NULL means everywhere",
         ),
     ] {
         assert_eq!(flaw(&row), message);
@@ -332,11 +332,11 @@ fn app_passwords_have_limits() {
 
 #[test]
 fn an_invalid_limit_is_an_error() {
-    let no_list = "column protocols: is no list of imap, pop3, smtp; NULL stands for all";
+    let no_list = "column protocols: is not a list of imap, pop3, smtp; NULL means all";
     let no_time = "column expires: is neither a date (2027-01-31), a date and time \
-                   (2027-01-31T12:00:00Z) nor seconds since 1970; NULL stands for never";
+                   (2027-01-31T12:00:00Z) nor seconds since 1970; NULL means never";
     let milliseconds = "column expires: is too large for seconds since 1970 and looks like \
-                        milliseconds: divide it by 1000; NULL stands for never";
+                        milliseconds: divide it by 1000; NULL means never";
     for (row, message) in [
         (with("protocols", text("")), no_list),
         (with("protocols", text("imap,ftp")), no_list),
@@ -350,7 +350,7 @@ fn an_invalid_limit_is_an_error() {
         (with("expires", text("1801440000000")), milliseconds),
         (
             with("label", Value::bytes(*b"\xff")),
-            "column label: is no text of at most 254 bytes",
+            "column label: is not a text of at most 254 bytes",
         ),
     ] {
         let flaw = reading().app_password(&row).unwrap_err();

@@ -184,7 +184,8 @@ fn a_login_is_not_a_pattern() {
         ("SELECT x GLOB {local}", Sqlite, "{local}", "GLOB"),
     ] {
         let what = format!(
-            "{placeholder} must not follow {operator}: a login with wildcards would be anybody"
+            "{placeholder} must not follow {operator}: a login with wildcards would match other \
+            users"
         );
         assert_eq!(flaw(text, dialect), (what, text.find('{')), "{text}");
     }
@@ -204,7 +205,7 @@ fn a_login_is_not_a_pattern() {
 
 #[test]
 fn a_statement_must_ask_about_the_login() {
-    let nobody = "it has neither {login} nor {local}, so that everybody would get the same row";
+    let nobody = "it has neither {login} nor {local}, so every login would get the same row";
     for text in ["SELECT password FROM users", "SELECT {domain}, '{ login }'"] {
         assert_eq!(flaw(text, Sqlite), (nobody.to_owned(), None));
     }

@@ -76,7 +76,7 @@ fn errors_say_what_is_wrong_and_hold_no_password() {
         ("postgres://u:secret@h/d/e", "a / in the database's name"),
         (
             "postgres://u:secret@h h/d",
-            "has a host that is no name and no address",
+            "has a host that is neither a name nor an address",
         ),
         (
             "postgres://u:secret@h/d?sslmode=off",
@@ -150,9 +150,9 @@ fn what_is_written_elsewhere_is_told_how_to_write_here() {
     }
     for (text, message) in [
         ("mysql://u@/d?socket=/a&socket=/b", "has two sockets"),
-        ("mysql://u@/d?socket=/a&", "has options that are none"),
-        ("mysql://u@/d?", "has options that are none"),
-        ("mysql://u@/d?a%20b=c", "has options that are none"),
+        ("mysql://u@/d?socket=/a&", "has invalid options"),
+        ("mysql://u@/d?", "has invalid options"),
+        ("mysql://u@/d?a%20b=c", "has invalid options"),
         (
             "postgresql://u@/d?socket=/run/postgresql/.s.PGSQL.5432",
             "has a file for a socket: PostgreSQL's is named by its folder, \

@@ -45,7 +45,7 @@ fn first(attributes: &str) -> Vec<u8> {
 fn a_server_must_prove_its_identity_before_it_is_trusted() {
     let scram = first("r=x,s=eA==,i=4096");
     let without =
-        "without proof of who it is: use its Unix socket, tls = \"verify\" or scram-sha-256";
+        "without proof of its identity: use its Unix socket, tls = \"verify\" or scram-sha-256";
     let table: [(&[&[u8]], ServerProof, &str); 17] = [
         (
             &[SASL, &scram, FINAL, OK, PARAMETER, READY, ROW],
@@ -53,8 +53,16 @@ fn a_server_must_prove_its_identity_before_it_is_trusted() {
             "",
         ),
         (&[NOTICE, SASL, NOTICE, REFUSAL], ServerProof::Needed, ""),
-        (&[OK, READY], ServerProof::Needed, "the server lets us in"),
-        (&[SASL, OK], ServerProof::Needed, "the server lets us in"),
+        (
+            &[OK, READY],
+            ServerProof::Needed,
+            "the server accepts the login",
+        ),
+        (
+            &[SASL, OK],
+            ServerProof::Needed,
+            "the server accepts the login",
+        ),
         (
             &[CLEAR],
             ServerProof::Needed,
@@ -96,7 +104,7 @@ fn a_server_must_prove_its_identity_before_it_is_trusted() {
         (
             &[OK, CLEAR],
             ServerProof::NotNeeded,
-            "the server authenticates us a second time",
+            "the server starts a second authentication",
         ),
         (
             &[b"R\0\0\0\x04"],
@@ -112,7 +120,7 @@ fn a_server_must_prove_its_identity_before_it_is_trusted() {
     for (messages, proof, refused) in table {
         let expected = match refused {
             "" => Ok(()),
-            refused if refused.contains("lets") || refused.contains("wants") => {
+            refused if refused.contains("accepts the login") || refused.contains("wants") => {
                 Err(format!("{refused} {without}"))
             }
             refused => Err(refused.to_owned()),
