@@ -1,4 +1,4 @@
-//! Whole decisions, with stores that say what the test tells them to.
+//! Whole decisions, with stores that give the answers of the test.
 
 mod guessing;
 mod inbound;
@@ -70,7 +70,7 @@ fn password(text: &str) -> Password {
     Password::new(text.into()).unwrap()
 }
 
-/// Everybody goes to 192.0.2.1, where `nginx` may log in for everybody, if so.
+/// All users have the mail server 192.0.2.1, with or without the master login `nginx`.
 fn routes(master: Option<MasterUse>) -> Routes {
     let ports = Ports {
         imap: port(143),

@@ -94,7 +94,7 @@ fn host(name: &str, target: &str, ports: Ports) -> Host {
     }
 }
 
-/// Everybody goes to `one`, users of example.org to `two`.
+/// All users have the host `one`, those of example.org the host `two`.
 fn table(one: &str, two: &str, ttl: Duration) -> Table {
     let default = ports(143, 110, 25);
     let hosts = vec![
@@ -130,7 +130,7 @@ fn lazy(table: Table, dns: &Dns, timing: Timing) -> Routes {
     Routes::idle(table, dns.asked_with(timing.pause), timing.max_wait)
 }
 
-/// A query of which the store says nothing, with time enough.
+/// A query without values of the store, with enough time.
 fn query(login: &Login) -> Query<'_> {
     Query {
         login,
@@ -141,7 +141,7 @@ fn query(login: &Login) -> Query<'_> {
     }
 }
 
-/// The same of a user whose host the store knows.
+/// The same for a user whose host the store knows.
 fn query_of<'a>(login: &'a Login, host: &'a str) -> Query<'a> {
     Query {
         host: Some(host),
@@ -256,7 +256,7 @@ fn a_store_cannot_name_an_address_outside_the_allowed_networks() {
     }
 }
 
-/// Whoever names the address: a store, the configuration, or DNS.
+/// This applies to addresses of a store, of the configuration, and of DNS.
 #[test]
 fn mail_servers_are_in_the_allowed_networks_only() {
     let dns = Dns::new(&[

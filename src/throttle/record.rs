@@ -170,7 +170,7 @@ mod tests {
         }
     }
 
-    /// There would be no end of guessing beside somebody who logs in every few minutes.
+    /// Otherwise guessing could go on without end beside a user who logs in every few minutes.
     #[test]
     fn only_the_first_success_clears_earlier_failures() {
         let mut record = Record::default();

@@ -134,7 +134,7 @@ fn attempt<'a>(
     attempt.unwrap().unwrap()
 }
 
-/// Seconds that a wrong password is held back.
+/// Seconds by which a wrong password is delayed.
 fn fail(throttle: &Throttle, address: &str, login: &str, password: &str) -> u32 {
     let attempt = attempt(throttle, address, login, password);
     let counted = attempt.failed(&proof(password), Duration::ZERO).unwrap();

@@ -1,4 +1,4 @@
-//! Chains of stores that say what the test tells them to.
+//! Chains of stores that give the answers of the test.
 
 mod alike;
 mod broken;
@@ -17,7 +17,7 @@ use crate::nginx::request::Session;
 use crate::secret::{ChallengeResponse, Secret, WeakSchemes};
 use crate::users::{Credential, Decoy, PasswordCheck};
 
-/// What a store says.
+/// The answer of a store.
 #[derive(Clone)]
 enum Says {
     Unknown,
@@ -198,7 +198,7 @@ fn what_follows_each_outcome() {
         (Cannot, Stop, Stop, right.clone(), Err(down())),
         (Cannot, Next, Stop, right.clone(), Err(down())),
         (Cannot, Stop, Next, right.clone(), Ok(())),
-        // It might have said yes.
+        // It might have accepted the login.
         (Cannot, Stop, Next, Unknown, Err(down())),
         (Cannot, Stop, Next, wrong.clone(), Err(down())),
     ] {
@@ -245,7 +245,7 @@ fn a_user_not_permitted_here_is_accepted_by_no_other_store() {
     }
 }
 
-/// Certificates and tokens say who somebody is, not whether a store knows them.
+/// Certificates and tokens prove a login; the stores decide whether it exists.
 #[test]
 fn a_store_that_needs_the_password_is_not_asked_without_one() {
     struct Anybody;
@@ -276,8 +276,8 @@ fn a_store_that_needs_the_password_is_not_asked_without_one() {
     assert_eq!(account.source, Some(1));
 }
 
-/// A store whose comparison takes two logins for one has found somebody else; one that does not say
-/// whom it has found may have.
+/// A store that treats two logins as the same may have found another user, and one that does not return
+/// the login may have too.
 #[test]
 fn without_a_password_a_store_must_have_found_exactly_the_login() {
     use Likeness::{Other, Same, Unsaid};
@@ -301,7 +301,7 @@ fn without_a_password_a_store_must_have_found_exactly_the_login() {
         (vec![Other, Other], not(Other)),
         (vec![Other, Unsaid], not(Unsaid)),
         (vec![Unsaid, Other], not(Unsaid)),
-        // It may be the one whom the first store keeps out.
+        // It may be the user that the first store does not permit to log in.
         (vec![Unsaid, Same], not(Unsaid)),
         (vec![Same, Unsaid], Ok(Some(0))),
     ] {
@@ -323,7 +323,7 @@ fn without_a_password_a_store_must_have_found_exactly_the_login() {
     assert!(matches!(found, Err(Refusal::Temporary(_))), "{found:?}");
 }
 
-/// A decoy is made from somebody's hash; that it is known with a password must not show.
+/// A decoy is made from the hash of a user; the time must not reveal that its password is remembered.
 #[test]
 fn a_decoy_is_always_hashed() {
     let text = Secret::hash(

@@ -1,4 +1,4 @@
-//! What counts as a guess, and of whom.
+//! Which attempts count as guesses, and for which login.
 
 use super::*;
 use crate::throttle::{CountingMode, Settings, Spans, StateLocation};
@@ -139,7 +139,7 @@ fn guesses_at_a_master_count_for_the_master() {
     assert_eq!(sent(&gate, &plain("bob", "own")), says("192.0.2.1:143 - -"));
 }
 
-/// Clients that have got in from there by a password may try a digest first each time.
+/// Clients that have logged in from there with a password may try a digest first each time.
 #[test]
 fn an_incomparable_digest_is_no_guess_from_an_exempt_network() {
     let hashed = account(vec![credential("{SHA}GpHWL3ymc5liWkNopqtdSjuqYHM=")]);
@@ -152,7 +152,7 @@ fn an_incomparable_digest_is_no_guess_from_an_exempt_network() {
     assert_eq!(counted(&gate), ["alice 0 exempt"]);
 }
 
-/// A refusal of a store that checks passwords itself is held back as long as others.
+/// A refusal of a store that checks passwords itself is delayed as long as others.
 #[test]
 fn refusals_are_delayed_with_counts_and_without() {
     struct Asks;

@@ -146,7 +146,7 @@ fn mail_for_a_possible_user_is_deferred() {
     assert_eq!(put_off, Err(down.into()));
 }
 
-/// Nobody can say where their mail goes. None is sent back for that, as somebody will mend the entry.
+/// The host of their mail is unknown. Mail is not returned for that, because the entry can be repaired.
 #[test]
 fn mail_for_a_user_with_an_unusable_entry_is_deferred() {
     let broken = |disabled| Account {

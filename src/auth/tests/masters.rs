@@ -1,4 +1,4 @@
-//! Masters, who log in as somebody else.
+//! Masters, who log in as another user.
 
 use super::*;
 use crate::login::rules::LoginRules;

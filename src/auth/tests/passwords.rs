@@ -65,7 +65,7 @@ fn a_mail_server_gets_what_the_client_sent_or_what_is_known_or_a_master() {
         (pw(), clear("pw"), Some(WhenNeeded), Ok("- -")),
         (pw(), clear("pw"), Some(Always), Ok("alice*nginx proxied")),
         (pw(), named("robert", clear("pw")), None, Ok("robert -")),
-        // The login as it was typed needs not be said again.
+        // nginx already has the login as it was typed.
         (pw(), named("alice", clear("pw")), None, Ok("- -")),
         (
             pw(),
@@ -84,7 +84,7 @@ fn a_mail_server_gets_what_the_client_sent_or_what_is_known_or_a_master() {
             Ok("alice*nginx proxied"),
         ),
         (pw(), known(with_app()), Some(WhenNeeded), Ok("- known")),
-        // Nobody has checked the password but the mail server.
+        // Only the mail server checks the password.
         (pw(), any(), None, Ok("- -")),
         (pw(), any(), Some(Always), Ok("- -")),
         (
@@ -196,7 +196,7 @@ fn a_network_that_is_not_allowed_is_refused_after_the_proof() {
     }
 }
 
-/// Nobody else knows which store has the host, and where.
+/// Only the chain knows which store and field the host comes from.
 #[test]
 fn an_unknown_host_is_reported_with_its_store() {
     let lost = Account {
@@ -209,7 +209,7 @@ fn an_unknown_host_is_reported_with_its_store() {
     assert_eq!(sent(&gate, &plain("alice", "pw")), Err(trouble.into()));
 }
 
-/// Steps of a decision, as `test` tells them.
+/// Steps of a decision, as `test` prints them.
 #[test]
 fn each_step_is_reported_in_order() {
     let mut gate = gate(vec![("alice", clear("pw"))], None);

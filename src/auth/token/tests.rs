@@ -149,7 +149,7 @@ fn a_changed_token_is_refused() {
     assert_eq!(claims(&keys, &broken), Err("its header cannot be read"));
 }
 
-/// A public key is no secret: whoever signs with it as if it were one has proven nothing.
+/// A public key is not a secret: an HMAC with it proves nothing.
 #[test]
 fn a_public_key_is_not_taken_for_a_shared_secret() {
     let n = serde_json::from_str::<Value>(RSA[0]).unwrap()["n"].clone();
@@ -234,7 +234,8 @@ fn keys_that_cannot_be_used() {
     assert!(KeySet::parse(many.as_bytes()).is_err());
 }
 
-/// The key beside one of them counts; it is told of in a warning, and in the error where it is the only one.
+/// A usable key beside one of them is used. The unusable key is reported in a warning, or in the error if it
+/// is the only one.
 #[test]
 fn keys_that_no_signature_ever_fits() {
     let number = |bytes: &[u8]| URL_SAFE_NO_PAD.encode(bytes);

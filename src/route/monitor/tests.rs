@@ -18,8 +18,8 @@ fn the_known_state_after_each_probe() {
     let mut monitored = Monitored::new(now);
     let alive = Health::Alive;
     let is_dead = |why: &str| Health::Dead(why.into());
-    // What the probe said, what is known then, the news, and whether it is probed again at
-    // once.
+    // The result of the probe, the known state after it, the logged change, and whether the next
+    // probe is due at once.
     for (result, health, change, at_once) in [
         (
             Err(ProbeFailure::NotProbed("EMFILE".into())),
@@ -27,7 +27,7 @@ fn the_known_state_after_each_probe() {
             None,
             false,
         ),
-        // Nothing is known to speak for it.
+        // No earlier probe has succeeded.
         (
             dead("a"),
             is_dead("a"),
@@ -103,7 +103,7 @@ fn one_probe_at_a_time_for_a_machine_and_the_longest_due_first() {
     assert_eq!(state.next_time(now, INTERVAL), INTERVAL);
 }
 
-/// A server that greets, and counts whom.
+/// A server that greets, and counts its connections.
 fn greeter(last: u8) -> (ProbeTarget, Arc<AtomicUsize>, TcpListener) {
     let listener = TcpListener::bind((Ipv4Addr::new(127, 0, 0, last), 0)).unwrap();
     let address = listener.local_addr().unwrap();

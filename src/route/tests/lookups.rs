@@ -34,7 +34,7 @@ fn only_the_first_login_waits_for_a_lookup_and_never_more_than_eight_for_all() {
         })
     };
     assert_eq!(waited(&["host-0.test"; 64]), 1);
-    // It still runs, so nobody waits for it again.
+    // It still runs, so no request waits for it again.
     assert_eq!(waited(&["host-0.test"; 8]), 0);
     let others: Vec<&str> = names[1..].iter().map(String::as_str).collect();
     assert_eq!(waited(&others), 8);

@@ -13,7 +13,7 @@ struct Greeters {
 }
 
 impl Greeters {
-    /// Each test takes a network of its own, since servers are told apart by address alone.
+    /// Each test uses a network of its own, because servers differ by their address alone.
     fn start(network: u8, greetings: &[Option<&'static [u8]>]) -> Self {
         let (port, listeners) = (20_000..30_000)
             .find_map(|port| {
@@ -68,7 +68,7 @@ const PROBES: Probes = Probes {
     timeout: Duration::from_secs(10),
 };
 
-/// Everybody goes to `pool`.
+/// All users have the host `pool`.
 fn to_pool(pool: Host, probes: Probes) -> Table {
     let mut table = Table::new(vec![pool], ports(143, 110, 25), NEVER);
     table.probes = probes;
@@ -235,7 +235,7 @@ fn replaced_routes_pass_on_the_known_states() {
     let [_, old] = both(&table);
     assert_eq!(lasts(&old, Protocol::Imap, 20), vec!["1"; 20]);
     let resolver = Dns::new(&[]).asked();
-    // Nobody can be waited for.
+    // There is no time to wait for a server.
     let mut hasty = table.clone();
     hasty.probes.timeout = Duration::ZERO;
     let new = Routes::start(hasty, resolver, Some(&old), TIMING.max_wait);
@@ -297,7 +297,7 @@ fn names_in_a_pool_are_looked_up_and_unknown_ones_count_as_dead() {
             ["auth.toml:1:2: hosts.pool: cannot resolve b.test: no such name"]
         );
     }
-    // Nobody waits long for a name where others serve.
+    // A request does not wait long for a name if other servers are alive.
     dns.set("b.test", Reply::Silence);
     let started = Instant::now();
     let impatient = lazy(table, &dns, TIMING);
@@ -311,7 +311,7 @@ fn names_in_a_pool_are_looked_up_and_unknown_ones_count_as_dead() {
 
 #[test]
 fn in_line_probes_are_over_by_their_deadline() {
-    // It takes connections, and says nothing.
+    // It accepts connections, and sends nothing.
     let silent = TcpListener::bind((address(8, 1), 0)).unwrap();
     let port = silent.local_addr().unwrap().port();
     let greeters = Greeters {
@@ -333,7 +333,7 @@ fn in_line_probes_are_over_by_their_deadline() {
 
 //------------ Moves ---------------------------------------------------------
 
-/// `old` and `new`, `limbo`, and everybody on the move between the first two.
+/// The hosts `old`, `new` and `limbo`, and a move of all users between the first two.
 fn moving(moved: u8, moving: u8) -> Table {
     let own = ports(143, 110, 25);
     let limbo = Host {

@@ -42,7 +42,7 @@ fn connecting(timeout: Duration) -> Probes {
     }
 }
 
-/// Nobody waits long for one of several, but a request that has the process for itself.
+/// Only a request with a process of its own waits long for one of several servers.
 #[test]
 fn a_request_waits_for_a_pool_as_long_as_a_probe_and_at_most_two_seconds() {
     let short = connecting(Duration::from_millis(500));
@@ -76,7 +76,7 @@ fn a_request_waits_for_a_pool_as_long_as_a_probe_and_at_most_two_seconds() {
     }
 }
 
-/// So that nobody waits when the first one dies.
+/// So that no request waits when the first one dies.
 #[test]
 fn all_servers_of_a_host_are_probed_once_somebody_is_sent_there() {
     let (port, _listeners) = pair(21);
@@ -100,7 +100,7 @@ fn all_servers_of_a_host_are_probed_once_somebody_is_sent_there() {
     });
 }
 
-/// Also one whose address DNS has told a moment ago.
+/// This includes a server whose address DNS has just returned.
 #[test]
 fn a_server_is_probed_from_the_first_request_on() {
     let (port, mut listeners) = pair(22);

@@ -2,7 +2,7 @@
 
 use super::*;
 
-/// Otherwise anybody could have a network refused, or choose another one for each guess.
+/// Otherwise a client could have any network refused, or choose another one for each guess.
 #[test]
 fn an_untrusted_address_has_no_network() {
     let throttle = throttle(&settings());
@@ -52,7 +52,7 @@ fn the_same_wrong_password_counts_once_and_others_each() {
         "network=198.51.100.0/24 login=\"alice\" 1",
     ];
     assert_eq!(counts(&throttle), all);
-    // Nobody knows by a digest whether it is the same password. It is not held back, by nginx.
+    // A digest does not show whether it is the same password. nginx does not delay it.
     for _ in 0..2 {
         let attempt = throttle.begin_attempt(&client("203.0.113.1"), b"carol", &digest(), soon());
         let counted = attempt.unwrap().unwrap().failed(&digest(), Duration::ZERO);
@@ -70,7 +70,7 @@ fn the_same_wrong_password_counts_once_and_others_each() {
     assert_eq!(counted.unwrap().wait, NonZeroU32::new(5));
 }
 
-/// Wrong passwords from where the user has got in: the user's own devices, as a rule.
+/// Wrong passwords from a network where the user has logged in: usually the user's own devices.
 #[test]
 fn failures_from_an_exempt_network_count_there_alone() {
     let throttle = throttle(&settings());
@@ -106,7 +106,7 @@ fn failures_from_an_exempt_network_count_there_alone() {
     );
 }
 
-/// It is written anew after half of its time, or half an hour, and not at every login.
+/// It is renewed after half of its time, or half an hour, and not at every login.
 #[test]
 fn an_exemption_is_renewed_in_time() {
     let day = HOUR * 24;
@@ -132,7 +132,7 @@ fn an_exemption_is_renewed_in_time() {
     }
 }
 
-/// Where the network is not known, only the bound of the login can have been reached meanwhile.
+/// If the network is unknown, only the bound of the login can have been reached by other attempts.
 #[test]
 fn without_a_network_a_success_asks_for_the_bound_of_the_login_alone() {
     for (refuse_login, changes) in [(None, 0), (Some(2), 1)] {

@@ -149,7 +149,7 @@ fn only_passwords_and_digests_are_counted() {
     }
 }
 
-/// One network that is let through says nothing about the others.
+/// An exempt network does not affect the others.
 #[test]
 fn only_clients_of_a_network_that_is_always_allowed_are_not_counted() {
     let networks = ["198.51.100.0/24", "2001:db8::/32"];
@@ -164,7 +164,7 @@ fn only_clients_of_a_network_that_is_always_allowed_are_not_counted() {
         ("2001:db9::1", true, true),
         ("198.51.100.1", true, false),
         ("2001:db8:1::1", true, false),
-        // Anybody could say so.
+        // Any client could claim it.
         ("198.51.100.1", false, true),
     ] {
         let client = Client {

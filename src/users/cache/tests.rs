@@ -1,4 +1,4 @@
-//! What is remembered, for how long, and for whom.
+//! Which accepted passwords are cached, for how long, and for which logins.
 
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -9,7 +9,7 @@ use crate::login::Protocol;
 use crate::nginx::request::Session;
 use crate::users::Passwords;
 
-/// Says yes to the right password and counts how often it is asked.
+/// Accepts the right password and counts its questions.
 struct Counting {
     right: Mutex<&'static [u8]>,
     trouble: Mutex<bool>,
@@ -119,7 +119,7 @@ fn an_accepted_password_is_cached_with_its_account() {
         assert_eq!(account.user.unwrap(), b"user of alice");
     }
     assert_eq!(asked(&store), 1);
-    // The store may be gone meanwhile.
+    // The store need not answer any more.
     *store.store.trouble.lock().unwrap() = true;
     assert!(Asking::default().of(&store).unwrap().is_some());
 }
@@ -183,7 +183,7 @@ fn everything_that_the_answer_depends_on_is_told_apart() {
         assert!(known.of(&store).unwrap().is_some());
     }
     assert_eq!(asked(&store), before);
-    // What the store says of the account before it checks the password counts at once.
+    // A change of the account that the look-up returns takes effect at once.
     *store.store.host.lock().unwrap() = "two";
     let account = Asking::default().of(&store).unwrap().unwrap();
     assert_eq!(account.host.unwrap(), "two");
@@ -232,7 +232,7 @@ fn an_entry_expires_however_often_it_is_used() {
         let now = start + Duration::from_secs(after);
         assert_eq!(entries.recall(&digests(), now).is_some(), known, "{after}");
     }
-    // The store's own word counts anew, and what has ended is not kept.
+    // A new answer of the store is cached again, and expired entries are dropped.
     entries.remember(digests(), account.clone(), start + minute, minute);
     let later = start + minute + Duration::from_secs(59);
     assert!(entries.recall(&digests(), later).is_some());
@@ -254,7 +254,7 @@ fn the_oldest_goes_first_and_memory_is_bounded() {
     };
     let hour = Duration::from_secs(3600);
     for number in 0..MAX_ENTRIES + 5 {
-        // Each twice: what is remembered anew is not an entry more.
+        // Each twice: caching a password again adds no entry.
         for _ in 0..2 {
             entries.remember(digests(number), Account::default(), now, hour);
         }

@@ -299,7 +299,7 @@ fn decoys_are_stable_and_spread_and_match_nothing() {
     assert!(lines.len() > 20, "{lines:?}");
 }
 
-/// Which password the decoy stands for.
+/// The scheme that the decoy imitates.
 fn decoy_line(store: &FileStore, login: &Login) -> Option<usize> {
     let decoy = store.decoy_for(login);
     (0..200).find(|n| decoy.would_match(n.to_string().as_bytes()))

@@ -339,7 +339,7 @@ mod tests {
         }
     }
 
-    /// Lines at random, of the kinds that matter: a yes is never taken from where none is said.
+    /// Random header lines of all relevant kinds: only a real acceptance is read as one.
     #[test]
     fn only_a_single_status_of_ok_is_an_acceptance() {
         const LINES: [&str; 16] = [

@@ -177,7 +177,7 @@ mod tests {
             ),
             (vec![control(EXPIRING, &octets(b"3600"))], None, None),
             (vec![control(b"1.2.3", b"\x01\x01\x00")], None, None),
-            // 389-ds, of one that must be changed, and of one that has expired and is let in.
+            // 389-ds, for a password that must be changed, and for an expired one that is still accepted.
             (
                 vec![control(EXPIRED, &octets(b"0")), behera(b"\x81\x01\x02")],
                 MUST,

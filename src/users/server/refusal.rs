@@ -125,11 +125,11 @@ mod tests {
         Texts::new(own("Bitte sp\u{e4}ter"), own("Anmeldung fehlgeschlagen"))
     }
 
-    /// What a refusal comes to: `right`, `wrong`, `kept out`, `temporary`, or `guess`.
+    /// The result of a refusal: `right`, `wrong`, `not permitted`, `temporary`, or `guess`.
     fn meaning(texts: &Texts, text: &str) -> &'static str {
         match texts.meaning(text.as_bytes()) {
             Ok(PasswordCheck::Wrong) => "wrong",
-            Ok(PasswordCheck::NotPermitted(_)) => "kept out",
+            Ok(PasswordCheck::NotPermitted(_)) => "not permitted",
             Ok(PasswordCheck::Right | PasswordCheck::NoPassword) => "right",
             Err(ServerError::Login(_)) => "temporary",
             Err(ServerError::Unanswered(_)) => "guess",
@@ -147,8 +147,8 @@ mod tests {
             ("[SYS/TEMP] Login failed", "temporary"),
             ("[IN-USE] x", "temporary"),
             ("[LIMIT] x", "temporary"),
-            ("[EXPIRED] Login failed", "kept out"),
-            ("[CONTACTADMIN] Login failed", "kept out"),
+            ("[EXPIRED] Login failed", "not permitted"),
+            ("[CONTACTADMIN] Login failed", "not permitted"),
             // Codes that say nothing of the password.
             ("[ALERT] Invalid credentials (Failure)", "wrong"),
             ("[ALERT] Too many simultaneous connections", "temporary"),

@@ -1,4 +1,4 @@
-//! Whoever is refused costs the same: as many checks, of the same schemes.
+//! Each refusal costs the same: as many checks, of the same schemes.
 
 use super::*;
 use crate::secret::{Scheme, work};

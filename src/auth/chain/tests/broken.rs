@@ -1,8 +1,8 @@
-//! Users of whom something that is stored cannot be used: no later store lets them in.
+//! Users with an unusable stored value: no later store accepts them.
 
 use super::*;
 
-/// Knows everybody as this one.
+/// Finds this account for every login.
 struct Knows(Account);
 
 impl UserStore for Knows {
@@ -75,7 +75,7 @@ fn app_passwords_do_not_make_a_later_store_accept_the_user() {
             Err(&why_entry),
             Err(&why_entry),
         ),
-        // That the entry cannot be used is told to somebody who has the password.
+        // The unusable entry is reported only after the right password.
         (
             entry(account(&["{PLAIN}own"], &[clear])),
             Err(&wrong),

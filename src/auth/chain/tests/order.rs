@@ -18,13 +18,13 @@ enum Kind {
     Locked,
     /// Knows the login as one that is switched off, with a password in clear.
     Off,
-    /// Takes everybody for a user and has passwords tried elsewhere.
+    /// Finds every login and checks passwords itself.
     Asks,
-    /// The same, and it says no so late that nobody listens any more.
+    /// The same, and it refuses after the deadline.
     Slow,
-    /// The same, and it says of the user that there is no password.
+    /// The same, and the user has no password.
     Bare,
-    /// The same, and it says that the user is locked.
+    /// The same, and the user is locked.
     Refuses,
     /// Is down.
     Down,
@@ -99,8 +99,8 @@ impl UserStore for Kind {
     }
 }
 
-/// The rank of what a store says of a wrong proof; `None` where it cannot say. What the table of
-/// `auth::outcome` has, written down once more.
+/// The rank of the refusal of a wrong proof; `None` if the store cannot answer. It repeats the table of
+/// `auth::outcome`.
 fn rank(kind: Kind, by_digest: bool, can_compare: bool) -> Option<u8> {
     Some(match (kind, by_digest) {
         (Kind::Down, _) => return None,

@@ -57,7 +57,7 @@ fn an_app_password_is_accepted_within_its_limits_only() {
 }
 
 /// 50,000 rounds of SHA512-CRYPT: some 10 ms the first time, microseconds from then on. What is
-/// asserted is that the hash is not computed, by its turn that nobody gives back.
+/// asserted is that the hash is not computed: its turn in the semaphore is never released.
 #[test]
 fn a_right_password_is_hashed_once_and_a_wrong_one_always() {
     let text = Secret::hash(

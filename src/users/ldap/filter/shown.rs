@@ -296,7 +296,7 @@ mod tests {
                 Some(Other),
             ),
             ("(|(uid={login})(objectClass=x))", "bob", alice, Some(Other)),
-            // The domain tells against an entry, and not for it.
+            // The domain can only exclude an entry.
             (
                 "(&(uid={local})(o={domain}))",
                 "alice@b",
@@ -321,7 +321,7 @@ mod tests {
                 &[("uid", &["alice"]), ("o", &["b"])],
                 Some(Other),
             ),
-            // Neither the protocol nor the client says whose it is.
+            // Neither the protocol nor the client identifies the user.
             (
                 "(&(uid={login})(|(service={protocol})(service=all)))",
                 "alice",

@@ -77,7 +77,7 @@ fn a_login_is_always_a_bound_value() {
 #[test]
 fn a_login_without_a_needed_part_is_not_looked_up() {
     assert_eq!(fill("(&(uid={local})(o={domain}))", "alice"), None);
-    // An empty value would make it (mail=*), which everybody has.
+    // An empty value would make it (mail=*), which matches every user.
     assert_eq!(fill("(mail={local}*)", "@example.org"), None);
     assert_eq!(fill("(mail={login})", ""), None);
 }
@@ -162,7 +162,7 @@ fn invalid_filters_name_the_position() {
     }
 }
 
-/// As people write long filters, though RFC 4515 has no whitespace.
+/// Long filters are often written with whitespace, which RFC 4515 does not allow.
 #[test]
 fn whitespace_may_stand_around_parentheses_and_operators() {
     const PLAIN: &str = "(&(objectClass=person)(|(mail=x)(uid=x))(!(off=TRUE)))";
