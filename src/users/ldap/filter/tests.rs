@@ -149,7 +149,7 @@ fn invalid_filters_name_the_position() {
         ("(uid=a**b)", "10: there must be text between two *"),
         ("(uid>=a*)", "8: a * is allowed only after ="),
         ("(:=a)", "2: the name of an attribute or of a matching rule"),
-        ("(uid:x:y:=a)", "9: a matching rule or = must be named"),
+        ("(uid:x:y:=a)", "9: a matching rule or = must follow here"),
         ("(-cn=a)", "2: this is not an attribute name"),
         ("(1.=a)", "2: this is not an attribute name"),
         ("(uid;=a)", "2: this is not an attribute name"),
