@@ -99,7 +99,7 @@ fn a_file_that_no_configuration_names_can_be_changed() {
     assert!(read(&dir, "other").contains("\nbob:"));
     let said = run(&["user", "list"]).done();
     assert!(
-        said.contains("[logins] make \"alice\" of it: write that"),
+        said.contains("[logins] rewrites it to \"alice\": write that"),
         "{said}"
     );
 }

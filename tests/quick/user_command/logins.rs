@@ -29,8 +29,8 @@ fn a_login_is_written_as_the_store_is_asked_for_it() {
     let alias = run(&dir, &["user", "add", "sales", "--random"], "").why();
     assert_eq!(
         alias,
-        "nginx-mail-auth: \"sales\": nobody gets in by this login: [logins.aliases] make \
-         \"alice@example.org\" of it: write that\n"
+        "nginx-mail-auth: \"sales\": this login is never looked up: [logins.aliases] rewrites it to \
+         \"alice@example.org\": write that\n"
     );
     // An alias never leads to the account of another.
     run(

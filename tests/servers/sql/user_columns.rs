@@ -121,7 +121,7 @@ fn everybody(ask: impl Fn(&Ask<'_>) -> crate::support::sql_service::Reply, datab
         ("bad-port", "people: query: column port: is not 1 to 65535"),
         (
             "bad-nets",
-            "people: query: column allow_nets: is no list of networks",
+            "people: query: column allow_nets: is not a list of networks",
         ),
         (
             "many-apps",

@@ -54,7 +54,7 @@ fn app_passwords_that_would_not_count_are_refused() {
             "",
             "x",
             &["allow_nets=here"],
-            Refused::Line("allow_nets is no list of networks".to_owned()),
+            Refused::Line("allow_nets is not a list of networks".to_owned()),
         ),
     ] {
         assert_eq!(added(before, "a", label, limits), Err(why), "{label:?}");
