@@ -169,11 +169,8 @@ fn block(after: &str) -> String {
 fn the_quick_start_lets_its_user_in_and_nobody_else() {
     let folder = TempDir::new();
     folder.write("key", "a-key-of-this-test-only\n");
-    folder.write(
-        "auth.toml",
-        block("3. Write `/etc/nginx-mail-auth/auth.toml`:"),
-    );
-    let command = block("2. Make a key");
+    folder.write("auth.toml", block("3. In `/etc/nginx-mail-auth/auth.toml`"));
+    let command = block("2. Make a user");
     let hash = "nginx-mail-auth hash alice > /etc/nginx-mail-auth/users";
     assert!(command.lines().any(|line| line == hash), "{command}");
     let run = |arguments: &[&str], password: &str| {
