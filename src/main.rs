@@ -21,6 +21,7 @@ use nginx_mail_auth::service::OneRequest;
 use nginx_mail_auth::service::needs;
 use nginx_mail_auth::service::reload::{ReloadingService, TemporaryFailureOnly};
 use nginx_mail_auth::service::waiting::Waiting;
+use nginx_mail_auth::sys::notify::Notify;
 use nginx_mail_auth::sys::problem::Problem;
 use nginx_mail_auth::sys::sandbox::Sandbox;
 use nginx_mail_auth::sys::{harden, logger};
@@ -38,7 +39,7 @@ fn main() -> ExitCode {
             message = format!("{message}: {error}");
             cause = error.source();
         }
-        eprintln!("nginx-mail-auth: {message}");
+        logger::complain(&format_args!("nginx-mail-auth: {message}"));
         ExitCode::FAILURE
     })
 }
@@ -88,9 +89,15 @@ fn answer(file: &ConfigFile) -> Result<ExitCode, Box<dyn Error>> {
         return Ok(ExitCode::SUCCESS);
     };
     let config = &file.path;
-    log::info!("{file}");
     outlive_early_reload()?;
+    // If the configuration is broken, its needs are not known yet.
+    let checked = Config::load(config);
+    if let Ok(checked) = &checked {
+        checked.log.apply();
+    }
+    log::info!("{file}");
     logger::get_ready();
+    let sockets = vec![listener.name()];
     let web_servers = match web_servers() {
         Ok(web_servers) => web_servers,
         // If it ended, the web server would start it again and again.
@@ -106,8 +113,7 @@ fn answer(file: &ConfigFile) -> Result<ExitCode, Box<dyn Error>> {
             return Ok(ExitCode::SUCCESS);
         }
     };
-    // If the configuration is broken, its needs are not known yet.
-    let sandbox = match Config::load(config) {
+    let sandbox = match checked {
         Ok(config) => needs::enter(&config, Vec::new()).unwrap_or_else(|error| {
             log::error!("{error}");
             None
@@ -116,6 +122,8 @@ fn answer(file: &ConfigFile) -> Result<ExitCode, Box<dyn Error>> {
     };
     logger::serve();
     let live = ReloadingService::open_anyway(config, sandbox);
+    // The service manager did not start this process: the web server did.
+    live.announce(sockets, Notify::default());
     let limits = live
         .current()
         .map_or_else(Limits::default, |service| service.config().fastcgi);
@@ -145,6 +153,8 @@ fn serve(file: &ConfigFile, addresses: &[String]) -> Result<ExitCode, Box<dyn Er
         );
     }
     let web_servers = web_servers()?;
+    // In the sandbox it could not be connected.
+    let manager = Notify::from_environment();
     let mut own = Vec::new();
     // systemd would start a server that ends again and again for the same connection.
     let load = match inherited.is_empty() {
@@ -172,6 +182,7 @@ fn serve(file: &ConfigFile, addresses: &[String]) -> Result<ExitCode, Box<dyn Er
             );
         }
     }
+    live.announce(own.iter().map(Listener::name).collect(), manager);
     Server {
         listeners: own,
         limits,
@@ -188,7 +199,8 @@ fn wait_for_configuration(
 ) -> Result<ExitCode, Box<dyn Error>> {
     logger::get_ready();
     logger::serve();
-    let waiting = Waiting::for_configuration(config);
+    let sockets = listeners.iter().map(Listener::name).collect();
+    let waiting = Waiting::for_configuration(config, sockets, Notify::from_environment());
     Server {
         listeners,
         limits: Limits::default(),
@@ -217,7 +229,7 @@ fn listen_and_load(
         let listener = Listener::reserve(address, rights);
         own.push(listener.map_err(|error| failed(address, error))?);
     }
-    logger::set_level(config.log_level);
+    config.log.apply();
     log::info!("{file}");
     logger::get_ready();
     let files = own.iter().flat_map(Listener::own_files);
@@ -236,7 +248,7 @@ fn listen_and_load(
 /// Prints the problems of the configuration.
 fn print_problems<T>(loaded: Result<T, Vec<Problem>>) -> ExitCode {
     for problem in loaded.err().into_iter().flatten() {
-        eprintln!("{problem}");
+        logger::complain(&problem);
     }
     ExitCode::from(EX_CONFIG)
 }

@@ -115,6 +115,7 @@ fn ask(store: &dyn UserStore) -> Result<Option<(Account, bool)>, StoreError> {
         session: nginx_mail_auth::nginx::request::Session::default(),
         network: None,
         deadline: Instant::now() + Duration::from_secs(5),
+        steps: None,
     };
     let Some(mut account) = store.find(&asked)? else {
         return Ok(None);
@@ -235,6 +236,7 @@ pub(crate) fn ldap_login(data: &[u8]) {
             session: nginx_mail_auth::nginx::request::Session::default(),
             network: None,
             deadline: Instant::now() + Duration::from_secs(5),
+            steps: None,
         };
         let found = store.find(&asked);
         drop(store);

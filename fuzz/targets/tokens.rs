@@ -76,6 +76,7 @@ fn is_alices(tokens: &Tokens, token: &[u8]) -> bool {
         session: nginx_mail_auth::nginx::request::Session::default(),
         network: None,
         deadline: Instant::now() + Duration::from_secs(5),
+        steps: None,
     };
     tokens.check(&token, &asked, &LoginRules::default()).is_ok()
 }

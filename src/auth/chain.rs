@@ -13,6 +13,7 @@ use crate::nginx::request::LoginRequest;
 use crate::route::{Destination, OwnPassword};
 use crate::secret::{Password, Proof};
 use crate::sys::semaphore::machine::MachineSemaphore;
+use crate::sys::steps::TimedStep;
 use crate::users::bound::StoreLimit;
 use crate::users::cache::Cache;
 use crate::users::tally::Tally as Told;
@@ -75,14 +76,14 @@ impl Source {
 
     fn find(&self, asked: &Question<'_>) -> Result<Option<Account>, Trouble> {
         // A store that needs the password to look a login up asks no server here.
-        let found = match &self.bound {
+        let found = asked.time(TimedStep::Store(self.table), || match &self.bound {
             Some(bound) if self.store.knows_users() => {
                 bound.ask(asked, || self.timed(|| self.store.find(asked)))
             }
             // It answers without a question to a server.
             Some(_) => self.store.find(asked),
             None => self.timed(|| self.store.find(asked)),
-        };
+        });
         found.map_err(|error| self.trouble_of(&error))
     }
 
@@ -101,10 +102,10 @@ impl Source {
                 None => verify(),
             }
         };
-        match &self.cache {
+        asked.time(TimedStep::Store(self.table), || match &self.cache {
             Some(cache) => cache.verify(asked, account, password, verify),
             None => verify(account),
-        }
+        })
     }
 
     /// Notes how long a question took.

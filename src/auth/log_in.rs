@@ -10,6 +10,7 @@ use crate::nginx::refusal::{Refusal, Trouble};
 use crate::nginx::request::LoginRequest;
 use crate::route::{Credentials, NoPassword, OwnPassword};
 use crate::secret::Proof;
+use crate::sys::steps::{StepTimes, TimedStep};
 use crate::throttle::Delay;
 use crate::users::Question;
 
@@ -25,6 +26,7 @@ impl Gate {
         &self,
         request: &LoginRequest<'_>,
         slowed: &mut Delay,
+        steps: Option<&StepTimes>,
         note: &mut impl FnMut(Step<'_>),
     ) -> Result<Admission, Refusal> {
         let connection = &request.connection;
@@ -55,14 +57,16 @@ impl Gate {
             session: connection.session(),
             network: connection.client.network(),
             deadline,
+            steps,
         };
         let masters = masters.zip(master.as_ref());
         let proven = self.prove_throttled(request, &asked, masters, slowed, note)?;
         let account = &proven.account;
         note(Step::Permitted);
-        let destination = self
-            .routes
-            .choose(&wanted(&asked, account))
+        let destination = asked
+            .time(TimedStep::Route, || {
+                self.routes.choose(&wanted(&asked, account))
+            })
             .map_err(|trouble| self.chain.with_origin(trouble, account))?;
         note(Step::Routed(&destination));
         // With the master login of this program, the mail server asks for no password of the user:
@@ -119,7 +123,9 @@ impl Gate {
         let master = masters.map(|(masters, master)| masters.join(b"", master));
         let guessed = master.as_deref().unwrap_or(asked.login.as_bytes());
         let attempt = self.throttle.as_ref().map(|throttle| {
-            throttle.begin_attempt(&request.connection.client, guessed, proof, asked.deadline)
+            asked.time(TimedStep::Throttle, || {
+                throttle.begin_attempt(&request.connection.client, guessed, proof, asked.deadline)
+            })
         });
         let Some(attempt) = attempt.transpose()?.flatten() else {
             return self.prove(proof, asked, masters, note).map_err(|denied| {
@@ -138,7 +144,8 @@ impl Gate {
         }
         match self.prove(proof, asked, masters, note) {
             Ok(proven) => {
-                attempt.succeeded(proof).map_err(|(why, wait)| {
+                let counted = asked.time(TimedStep::Throttle, || attempt.succeeded(proof));
+                counted.map_err(|(why, wait)| {
                     slowed.wait = wait;
                     why
                 })?;
@@ -150,7 +157,8 @@ impl Gate {
                 // each time.
                 let habit = why == Refusal::DigestNotPossible && attempt.is_exempt();
                 if guess == Guess::Yes && !habit {
-                    let counted = attempt.failed(proof, delay)?;
+                    let failed = asked.time(TimedStep::Throttle, || attempt.failed(proof, delay));
+                    let counted = failed?;
                     slowed.wait = counted.wait;
                     return Err(counted.too_late.unwrap_or(why));
                 }
@@ -177,7 +185,9 @@ impl Gate {
                 self.chain.authenticate(asked, proof, note)?
             }
             (Proof::Token(token), _) => {
-                self.methods.check(token, asked, &self.logins)?;
+                asked.time(TimedStep::Token, || {
+                    self.methods.check(token, asked, &self.logins)
+                })?;
                 Proven::new(self.chain.look_up(asked, note)?)
             }
             (Proof::External, _) => Proven::by_certificate(self.chain.look_up(asked, note)?),

@@ -6,6 +6,7 @@ use crate::login::Login;
 use crate::login::rules::LoginRules;
 use crate::nginx::refusal::{Refusal, Trouble};
 use crate::secret::Proof;
+use crate::sys::steps::TimedStep;
 use crate::users::file::UsersFile;
 use crate::users::{Passwords, Question, UserStore as _};
 
@@ -52,9 +53,8 @@ impl Masters {
             login: master,
             ..*asked
         };
-        let found = self
-            .users
-            .find(&asked)
+        let found = asked
+            .time(TimedStep::Masters, || self.users.find(&asked))
             .map_err(|error| Trouble::Store(format!("master: {error}")))?;
         let account = found.unwrap_or_default();
         let Passwords::Stored(credentials) = &account.passwords else {

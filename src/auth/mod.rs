@@ -10,6 +10,7 @@ use crate::nginx::refusal::{Refusal, Trouble};
 use crate::nginx::request::{AuthRequest, Method};
 use crate::route::{Destination, Query, Routes};
 use crate::secret::Password;
+use crate::sys::steps::StepTimes;
 use crate::throttle::{Delay, Throttle};
 use crate::users::{Account, Question};
 
@@ -124,10 +125,20 @@ impl Gate {
         request: &AuthRequest<'_>,
         note: &mut impl FnMut(Step<'_>),
     ) -> Result<Admission, Denial> {
+        self.admit_measured(request, None, note)
+    }
+
+    /// The same, and measures the parts of the decision.
+    pub fn admit_measured(
+        &self,
+        request: &AuthRequest<'_>,
+        steps: Option<&StepTimes>,
+        note: &mut impl FnMut(Step<'_>),
+    ) -> Result<Admission, Denial> {
         let mut slowed = Delay::default();
         let decided = match request {
-            AuthRequest::LogIn(request) => self.log_in(request, &mut slowed, note),
-            AuthRequest::TakeMail(request) => self.take_mail(request, note),
+            AuthRequest::LogIn(request) => self.log_in(request, &mut slowed, steps, note),
+            AuthRequest::TakeMail(request) => self.take_mail(request, steps, note),
         };
         decided.map_err(|why| Denial {
             why,

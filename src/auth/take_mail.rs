@@ -6,6 +6,7 @@ use super::{Admission, Gate, Step, incoming_mail, wanted};
 use crate::login::{Likeness, Login};
 use crate::nginx::refusal::{Refusal, Trouble};
 use crate::nginx::request::MailRequest;
+use crate::sys::steps::{StepTimes, TimedStep};
 use crate::users::{Account, Passwords, Question};
 
 impl Gate {
@@ -13,6 +14,7 @@ impl Gate {
     pub(super) fn take_mail(
         &self,
         request: &MailRequest<'_>,
+        steps: Option<&StepTimes>,
         note: &mut impl FnMut(Step<'_>),
     ) -> Result<Admission, Refusal> {
         let connection = &request.connection;
@@ -34,6 +36,7 @@ impl Gate {
             session: connection.session(),
             network: connection.client.network(),
             deadline: Instant::now() + self.deadline,
+            steps,
         };
         // Every server accepts mail for its postmaster (RFC 5321, 4.5.1).
         let to_postmaster = [Some(&recipient), untagged_recipient.as_ref()]
@@ -74,9 +77,10 @@ impl Gate {
             },
         };
         note(Step::Permitted);
-        let destination = self
-            .routes
-            .choose(&wanted(&asked, &takes))
+        let destination = asked
+            .time(TimedStep::Route, || {
+                self.routes.choose(&wanted(&asked, &takes))
+            })
             .map_err(|trouble| self.chain.with_origin(trouble, &takes))?;
         note(Step::Routed(&destination));
         Ok(Admission {

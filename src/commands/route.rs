@@ -61,6 +61,7 @@ fn print_steps(
         session: Session::default(),
         network: None,
         deadline: Instant::now() + gate.deadline,
+        steps: None,
     };
     let found = gate
         .chain

@@ -10,7 +10,6 @@ use serde::de::{self, IgnoredAny};
 use toml::Spanned;
 use toml::de::{DeTable, Deserializer};
 
-use super::Config;
 use super::answers::Answers;
 use super::checker::Checker;
 use super::external::External;
@@ -34,6 +33,7 @@ use super::status::Status;
 use super::throttle::Throttle;
 use super::unreadable::Unreadable;
 use super::users::{self, StoreConfig, Users, UsersConfig};
+use super::{Config, Tables};
 use crate::route::Table;
 
 /// The whole file.
@@ -160,7 +160,7 @@ impl Checker<'_> {
             #[cfg(feature = "servers")]
             oauth: oauth.config,
             status: self.status(&file.status),
-            log_level: self.level(&file.log),
+            log: self.log(&file.log),
             fastcgi: self.fastcgi(&file.fastcgi),
             socket: self.socket(&file.fastcgi),
             limits,
@@ -170,6 +170,7 @@ impl Checker<'_> {
             named: Vec::new(),
             warnings: Vec::new(),
             advice: Vec::new(),
+            tables: Tables::default(),
             holds_secret: false,
         }
     }

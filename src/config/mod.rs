@@ -3,7 +3,6 @@
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
-use ::log::LevelFilter;
 use zeroize::Zeroizing;
 
 use crate::auth::Retry;
@@ -47,6 +46,7 @@ mod routes;
 mod source;
 mod status;
 mod syntax;
+mod tables;
 mod throttle;
 mod unreadable;
 mod users;
@@ -54,12 +54,14 @@ mod users;
 pub use fastcgi::SocketConfig;
 pub use limits::LimitsConfig;
 pub use location::{CONFIG_VARIABLE, ConfigFile, DEFAULT_CONFIG, NamedBy};
+pub use log::LogConfig;
 pub use master::MasterConfig;
 #[cfg(feature = "servers")]
 pub use oauth::OAuthConfig;
 pub use positions::KeyPositions;
 use source::Source;
 pub use status::StatusConfig;
+pub use tables::Tables;
 pub use throttle::ThrottleConfig;
 pub use users::{StoreConfig, UsersConfig};
 
@@ -101,8 +103,8 @@ pub struct Config {
     pub throttle: Option<ThrottleConfig>,
     /// The status page.
     pub status: StatusConfig,
-    /// The log level.
-    pub log_level: LevelFilter,
+    /// The log.
+    pub log: LogConfig,
     /// The limits of the FastCGI server.
     pub fastcgi: fcgi::Limits,
     /// The owner and the mode of Unix sockets that the program creates.
@@ -121,6 +123,8 @@ pub struct Config {
     pub warnings: Vec<Problem>,
     /// Possible improvements on this machine; `check` reports them, `serve` does not.
     pub advice: Vec<Problem>,
+    /// The tables of the file, to compare it with a later version.
+    pub tables: Tables,
     /// Whether the file itself contains a secret: only then is it a problem if other users can read it.
     pub holds_secret: bool,
 }

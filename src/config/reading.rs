@@ -16,7 +16,7 @@ use super::advice::{self, BadEntry, KeyNames};
 use super::checker::{Checker, MISSING};
 use super::file::File;
 use super::source::{Source, Step, dotted};
-use super::{Config, syntax};
+use super::{Config, Tables, syntax};
 use crate::login::rules::LoginRules;
 use crate::route::AllowedNetworks;
 use crate::secret::MAX_HASH_MS;
@@ -35,12 +35,15 @@ pub(super) struct ParsedFile {
     pub(super) broken: BrokenLines,
     /// Keys that unknown ones stand for.
     pub(super) meant: Vec<String>,
+    /// The tables, if the file could be read as a whole.
+    pub(super) tables: Tables,
 }
 
 impl Source<'_> {
     /// Reads the file, adding what is wrong with its form to `problems`.
     pub(super) fn read(&self, problems: &mut Vec<Problem>) -> ParsedFile {
         let (table, errors) = DeTable::parse_recoverable(self.text);
+        let tables = Tables::of(table.get_ref());
         if errors.is_empty()
             && stray_array(table.get_ref()).is_none()
             && let Ok(file) = File::read(table)
@@ -50,6 +53,7 @@ impl Source<'_> {
                 whole: true,
                 broken: BrokenLines::default(),
                 meant: Vec::new(),
+                tables,
             };
         }
         let mut broken = BrokenLines::default();
@@ -75,6 +79,7 @@ impl Source<'_> {
                 whole: false,
                 broken,
                 meant: Vec::new(),
+                tables,
             };
         }
         let (table, _) = DeTable::parse_recoverable(self.text);
@@ -87,6 +92,7 @@ impl Source<'_> {
             whole: false,
             broken,
             meant,
+            tables,
         }
     }
 
@@ -160,6 +166,7 @@ pub(super) fn check(
         whole,
         broken,
         meant,
+        tables,
     } = read;
     let key_names = KeyNames::of_all_tables();
     let mut checker = Checker {
@@ -194,6 +201,7 @@ pub(super) fn check(
     let config = Config {
         warnings: checker.warnings,
         advice: checker.advice,
+        tables,
         files: checker.files,
         unfinished: checker.unfinished,
         named: checker.named,

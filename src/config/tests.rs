@@ -23,7 +23,7 @@ fn checked(path: &Path, text: &str) -> Result<Config, Vec<Problem>> {
 
 fn settled(config: &Config) -> impl PartialEq + std::fmt::Debug + use<> {
     (
-        (config.messages.clone(), config.retry, config.log_level),
+        (config.messages.clone(), config.retry, config.log),
         (config.logins.clone(), config.master.clone()),
         (config.fastcgi, config.socket.clone()),
         config.limits.clone(),
@@ -86,7 +86,7 @@ fn the_defaults() {
     );
     assert_eq!(least.messages, Messages::default());
     assert_eq!(least.retry, None);
-    assert_eq!(least.log_level, LevelFilter::Info);
+    assert_eq!(least.log.level, ::log::LevelFilter::Info);
     assert_eq!(
         least.fastcgi,
         fcgi::Limits {

@@ -27,6 +27,15 @@ pub trait Application {
     /// Checks the configuration for changes (SIGHUP). An application that answers a single request
     /// does nothing.
     fn reload(&self) {}
+
+    /// The server accepts requests and signals from now on.
+    fn started(&self) {}
+
+    /// The server begins to end because of this signal; requests may still come.
+    fn stopping(&self, _signal: &str) {}
+
+    /// All requests are answered, and the server ends.
+    fn stopped(&self, _signal: &str) {}
 }
 
 /// How many connections a server has now.

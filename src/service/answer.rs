@@ -9,6 +9,7 @@ use std::time::Instant;
 
 use super::Service;
 use super::decision::Decision;
+use super::slow::Slow;
 use super::status::HostCounts;
 use super::status::counts::COUNTS;
 use crate::auth::{Admission, Step, incoming_mail};
@@ -20,6 +21,7 @@ use crate::nginx::answer::{Answer, Dialogue, Messages};
 use crate::nginx::cause::Cause;
 use crate::nginx::refusal::{Refusal, Trouble};
 use crate::nginx::request::{AuthRequest, Method, Outline};
+use crate::sys::steps::StepTimes;
 
 /// An answer, and its data for the log.
 pub struct Decided {
@@ -117,7 +119,9 @@ impl Service {
             }
             Err(why) => return refuse(why, &Outline::of(params), messages, arrived, out),
         };
-        let decided = self.decide(&request, &mut |_| {});
+        let slow = self.config.log.slow;
+        let steps = slow.map(|_| StepTimes::default());
+        let decided = self.decide_measured(&request, steps.as_ref(), &mut |_| {});
         let connection = request.connection();
         let (login, recipient) = match &request {
             AuthRequest::LogIn(request) => (request.login.as_bytes(), None),
@@ -138,7 +142,13 @@ impl Service {
             arrived,
             hosts: Some(&self.hosts),
         };
-        finish(decided, &asked, messages, out)
+        finish_and(decided, &asked, messages, out, |decision| {
+            if let (Some(slow), Some(steps)) = (slow, &steps)
+                && decision.took >= slow
+            {
+                Slow::new(decision, steps, &self.config.users).log();
+            }
+        })
     }
 
     /// Answers a sender that is not allowed as if the password were wrong, and reads only the parts
@@ -172,7 +182,16 @@ impl Service {
 
     /// The answer to a request, and its data for the log; `note` gets each step.
     pub fn decide(&self, request: &AuthRequest<'_>, note: &mut impl FnMut(Step<'_>)) -> Decided {
-        match self.gate.admit(request, note) {
+        self.decide_measured(request, None, note)
+    }
+
+    fn decide_measured(
+        &self,
+        request: &AuthRequest<'_>,
+        steps: Option<&StepTimes>,
+        note: &mut impl FnMut(Step<'_>),
+    ) -> Decided {
+        match self.gate.admit_measured(request, steps, note) {
             Ok(Admission {
                 destination,
                 user,
@@ -225,6 +244,17 @@ pub(super) fn cause_of(none: NoRequest) -> Refusal {
 
 /// Appends an answer, and writes its log line.
 fn finish(decided: Decided, asked: &Asked<'_>, messages: &Messages, out: &mut Vec<u8>) -> SendTime {
+    finish_and(decided, asked, messages, out, |_| {})
+}
+
+/// The same, and passes the logged decision on.
+fn finish_and(
+    decided: Decided,
+    asked: &Asked<'_>,
+    messages: &Messages,
+    out: &mut Vec<u8>,
+    logged: impl FnOnce(&Decision<'_>),
+) -> SendTime {
     let mut answer = decided.answer;
     if let Err(unsayable) = answer.write(asked.dialogue, messages, out) {
         answer = Answer::Refuse {
@@ -249,7 +279,7 @@ fn finish(decided: Decided, asked: &Asked<'_>, messages: &Messages, out: &mut Ve
     if let (None, Some(hosts), Some(host)) = (refusal, asked.hosts, &decided.host) {
         hosts.note(host, asked.protocol);
     }
-    Decision {
+    let decision = Decision {
         login: asked.login,
         protocol: asked.protocol.word(),
         client: asked.client,
@@ -260,8 +290,9 @@ fn finish(decided: Decided, asked: &Asked<'_>, messages: &Messages, out: &mut Ve
         refusal,
         peer: asked.peer,
         took,
-    }
-    .log();
+    };
+    decision.log();
+    logged(&decision);
     let came = asked.arrived;
     match (refusal, decided.earliest) {
         (None, _) => SendTime::AtOnce,

@@ -7,7 +7,7 @@ use std::time::Duration;
 use log::Level;
 
 use crate::nginx::refusal::{Refusal, Trouble};
-use crate::sys::logger::{MAX_FIELD, Quoted};
+use crate::sys::logger::{self, Event, Logfmt, MAX_FIELD, TakeField, Value};
 
 /// The maximum number of characters of the mail server's login: the typed login is logged
 /// completely. With [`MAX_FIELD`], no line exceeds 1,024 bytes.
@@ -15,7 +15,7 @@ const MAX_USER: usize = 128;
 /// The same for the label of an app password.
 const MAX_LABEL: usize = 64;
 
-/// One decision, in logfmt: `login="alice" protocol=imap client=192.0.2.7 host=mailhost01
+/// One decision, as logfmt: `login="alice" protocol=imap client=192.0.2.7 host=mailhost01
 /// answer=OK cause=accepted ms=0.215`.
 ///
 /// It contains neither a password nor a value derived from one. Untrusted text is in double quotes,
@@ -44,8 +44,8 @@ pub struct Decision<'a> {
 }
 
 impl Decision<'_> {
-    /// Writes the line: at level `info`; at `warn` for a temporary failure or a broken entry of the
-    /// user; at `error` for a bug.
+    /// Logs the decision: at level `info`; at `warn` for a temporary failure or a broken entry of
+    /// the user; at `error` for a bug.
     pub fn log(&self) {
         let level = match self.refusal {
             Some(Refusal::Temporary(Trouble::Panic)) => Level::Error,
@@ -53,65 +53,93 @@ impl Decision<'_> {
             Some(refusal) if refusal.is_temporary() => Level::Warn,
             _ => Level::Info,
         };
-        log::log!(level, "{self}");
+        logger::event(level, self);
+    }
+
+    /// Passes on the fields that identify the decision.
+    pub(super) fn in_short(&self, take: &mut TakeField<'_>) -> fmt::Result {
+        take("login", text(self.login))?;
+        take("protocol", Value::Word(&self.protocol))?;
+        take("client", word(&self.client))?;
+        if self.recipient.is_some() {
+            take("rcpt", text(self.recipient))?;
+        }
+        take("answer", Value::Word(&self.answer()))?;
+        self.cause(take)?;
+        take("ms", Value::Number(&Millis(self.took)))
+    }
+
+    fn cause(&self, take: &mut TakeField<'_>) -> fmt::Result {
+        match self.refusal {
+            None => take("cause", Value::Word(&"accepted")),
+            Some(refusal) => take("cause", Value::Word(refusal)),
+        }
+    }
+
+    fn answer(&self) -> &'static str {
+        match self.refusal {
+            None => "OK",
+            Some(refusal) if refusal.is_temporary() => "temporary",
+            Some(_) => "refused",
+        }
+    }
+}
+
+impl Event for Decision<'_> {
+    const NAME: &'static str = "decision";
+    const NAMED: bool = false;
+
+    fn fields(&self, take: &mut TakeField<'_>) -> fmt::Result {
+        take("login", text(self.login))?;
+        take("protocol", Value::Word(&self.protocol))?;
+        take("client", word(&self.client))?;
+        if self.recipient.is_some() {
+            take("rcpt", text(self.recipient))?;
+        }
+        take("host", text(self.host.map(str::as_bytes)))?;
+        take("answer", Value::Word(&self.answer()))?;
+        self.cause(take)?;
+        if let Some(detail) = self.refusal.and_then(Refusal::detail) {
+            take("detail", text(Some(detail.as_bytes())))?;
+        }
+        if let Some(user) = self.user {
+            take("user", Value::Text(user, MAX_USER))?;
+        }
+        if let Some(label) = self.app_password {
+            take("app", Value::Text(label.as_bytes(), MAX_LABEL))?;
+        }
+        if self.peer.is_some() {
+            take("peer", word(&self.peer))?;
+        }
+        take("ms", Value::Number(&Millis(self.took)))
     }
 }
 
 impl fmt::Display for Decision<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.login {
-            Some(login) => write!(f, "login={}", Quoted(login, MAX_FIELD))?,
-            None => f.write_str("login=-")?,
-        }
-        write!(
-            f,
-            " protocol={} client={}",
-            self.protocol,
-            OrDash(self.client)
-        )?;
-        if let Some(recipient) = self.recipient {
-            write!(f, " rcpt={}", Quoted(recipient, MAX_FIELD))?;
-        }
-        match self.host {
-            Some(host) => write!(f, " host={}", Quoted(host.as_bytes(), MAX_FIELD))?,
-            None => f.write_str(" host=-")?,
-        }
-        match self.refusal {
-            None => f.write_str(" answer=OK cause=accepted")?,
-            Some(refusal) => {
-                let answer = if refusal.is_temporary() {
-                    "temporary"
-                } else {
-                    "refused"
-                };
-                write!(f, " answer={answer} cause={refusal}")?;
-                if let Some(detail) = refusal.detail() {
-                    write!(f, " detail={}", Quoted(detail.as_bytes(), MAX_FIELD))?;
-                }
-            }
-        }
-        if let Some(user) = self.user {
-            write!(f, " user={}", Quoted(user, MAX_USER))?;
-        }
-        if let Some(label) = self.app_password {
-            write!(f, " app={}", Quoted(label.as_bytes(), MAX_LABEL))?;
-        }
-        if let Some(peer) = self.peer {
-            write!(f, " peer={peer}")?;
-        }
-        let micros = (self.took.as_nanos() + 500) / 1000;
-        write!(f, " ms={}.{:03}", micros / 1000, micros % 1000)
+        Logfmt(self).fmt(f)
     }
 }
 
-struct OrDash<T>(Option<T>);
+/// Untrusted text.
+fn text(bytes: Option<&[u8]>) -> Value<'_> {
+    bytes.map_or(Value::Absent, |bytes| Value::Text(bytes, MAX_FIELD))
+}
 
-impl<T: fmt::Display> fmt::Display for OrDash<T> {
+/// A word of this program.
+fn word<T: fmt::Display>(value: &Option<T>) -> Value<'_> {
+    value
+        .as_ref()
+        .map_or(Value::Absent, |value| Value::Word(value))
+}
+
+/// A time in milliseconds, with three places after the point.
+pub(super) struct Millis(pub(super) Duration);
+
+impl fmt::Display for Millis {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.0 {
-            Some(value) => value.fmt(f),
-            None => f.write_str("-"),
-        }
+        let micros = (self.0.as_nanos() + 500) / 1000;
+        write!(f, "{}.{:03}", micros / 1000, micros % 1000)
     }
 }
 
@@ -205,6 +233,35 @@ mod tests {
             r#"login="x\" client=192.0.2.1\r\n\x1b[0m\xe9" protocol=imap client=192.0.2.7 "#
         ));
         assert!(line.bytes().all(|byte| (0x20..0x7f).contains(&byte)));
+    }
+
+    /// The names of the fields of an event, and its values as text.
+    fn names(event: &impl Event) -> Vec<String> {
+        let mut names = Vec::new();
+        event
+            .fields(&mut |name, _| {
+                names.push(name.to_owned());
+                Ok(())
+            })
+            .unwrap();
+        names
+    }
+
+    #[test]
+    fn the_short_form_has_fields_of_the_whole_line() {
+        let refusal = Refusal::Temporary(Trouble::Store("down".to_owned()));
+        let whole = Decision {
+            recipient: Some(b"bob"),
+            peer: Some([192, 0, 2, 9].into()),
+            ..decision(b"alice", Some(&refusal))
+        };
+        assert_eq!(
+            names(&whole),
+            [
+                "login", "protocol", "client", "rcpt", "host", "answer", "cause", "detail", "peer",
+                "ms"
+            ]
+        );
     }
 
     #[test]

@@ -22,6 +22,7 @@ use crate::users::file::domains::DomainFiles;
 mod answer;
 mod decision;
 mod inspect;
+mod lifecycle;
 pub mod methods;
 pub mod needs;
 mod one_request;
@@ -29,6 +30,7 @@ pub mod open;
 mod parts;
 mod probe;
 pub mod reload;
+mod slow;
 pub mod status;
 pub mod waiting;
 

@@ -12,8 +12,8 @@ use crate::front::{Application, NoRequest};
 use crate::nginx::answer::Messages;
 use crate::nginx::refusal::{Refusal, Trouble};
 use crate::nginx::request::Outline;
+use crate::sys::Lifetime;
 use crate::sys::problem::Problem;
-use crate::sys::{Lifetime, logger};
 
 /// Answers one request with the configuration in a file. Every failure becomes an answer that nginx
 /// understands.
@@ -65,7 +65,7 @@ impl Application for OneRequest<'_> {
         }));
         let trouble = match loaded {
             Ok(Ok(service)) => {
-                logger::set_level(service.config().log_level);
+                service.config().log.apply();
                 log::debug!("{}", self.file);
                 if self.shows_status(Some(&service), &[], peer, params, out) {
                     return SendTime::AtOnce;

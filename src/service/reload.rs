@@ -8,7 +8,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock, TryLockError};
 use std::thread;
@@ -32,11 +32,13 @@ mod domains;
 mod folders;
 mod freshness;
 mod loader;
+mod manager;
 mod standing;
 mod users;
 
 use domains::FolderLoader;
 use loader::{LoadRun, Loader, Outcome};
+use manager::Manager;
 use users::UsersLoader;
 
 /// How long the files count as unchanged after a check.
@@ -79,6 +81,10 @@ struct Inner {
     users: Mutex<Vec<Arc<UsersLoader>>>,
     /// The loaders of the folders with a file for each domain.
     folders: Mutex<Vec<Arc<FolderLoader>>>,
+    manager: Manager,
+    started: Instant,
+    /// The number of answers.
+    answered: AtomicU64,
 }
 
 impl ReloadingService {
@@ -87,7 +93,7 @@ impl ReloadingService {
         let inner = Inner::empty(path, sandbox);
         match inner.open_now() {
             Some(Outcome::Failed(problems)) => Err(problems),
-            Some(Outcome::Loaded | Outcome::Unfinished(_)) | None => Ok(Self(Arc::new(inner))),
+            Some(Outcome::Loaded(_) | Outcome::Unfinished(_)) | None => Ok(Self(Arc::new(inner))),
         }
     }
 
@@ -149,6 +155,9 @@ impl Inner {
             configuration: Loader::new(path.to_path_buf(), Vec::new()),
             users: Mutex::default(),
             folders: Mutex::default(),
+            manager: Manager::default(),
+            started: Instant::now(),
+            answered: AtomicU64::new(0),
         }
     }
 
@@ -205,6 +214,7 @@ impl Inner {
             log::error!("this is a bug: checking for changed files panicked");
         }
         self.soon.store(self.is_busy(), Ordering::Relaxed);
+        self.tell_manager();
     }
 
     /// Loads everything for the first time.
@@ -264,13 +274,14 @@ impl Inner {
                 if !run.match_last_check(read.map(|(path, version)| (&**path, version))) {
                     return None;
                 }
-                crate::sys::logger::set_level(service.config().log_level);
+                service.config().log.apply();
                 for warning in service.warnings() {
                     log::warn!("{warning}");
                 }
                 run.watch(files);
+                let changes = before.map(|before| service.changes_since(&before));
                 self.put_in_force(service);
-                Some(Outcome::Loaded)
+                Some(Outcome::Loaded(changes.unwrap_or_default()))
             }
             Err(problems) => {
                 if before.is_none() {
@@ -285,6 +296,7 @@ impl Inner {
 
     fn put_in_force(&self, service: Service) {
         let service = Arc::new(service);
+        self.manager.note_load();
         let mut loaders = self.users();
         let mut new: Vec<Arc<UsersLoader>> = Vec::new();
         for file in service.users_files() {
@@ -347,6 +359,7 @@ impl Application for ReloadingService {
         if self.0.shows_status(service.as_deref(), peer, params, out) {
             return SendTime::AtOnce;
         }
+        self.0.answered.fetch_add(1, Ordering::Relaxed);
         match service {
             Some(service) => service.respond(peer, params, out),
             None => {
@@ -358,6 +371,7 @@ impl Application for ReloadingService {
     }
 
     fn respond_without_request(&self, why: NoRequest, out: &mut Vec<u8>) {
+        self.0.answered.fetch_add(1, Ordering::Relaxed);
         self.0
             .refuse(cause_of(why), &Outline::of(&Params::bounded(0)), out);
     }
@@ -365,6 +379,7 @@ impl Application for ReloadingService {
     /// Returns when everything that changed is loaded, except for work that would delay the next
     /// reload.
     fn reload(&self) {
+        let _ready_at_the_end = self.0.reloading();
         self.0.configuration.ask();
         let users = self.0.users().clone();
         users
@@ -380,6 +395,18 @@ impl Application for ReloadingService {
             }
             thread::sleep(LOOK_SOON);
         }
+    }
+
+    fn started(&self) {
+        self.0.started();
+    }
+
+    fn stopping(&self, signal: &str) {
+        self.0.stopping(signal);
+    }
+
+    fn stopped(&self, signal: &str) {
+        self.0.stopped(signal);
     }
 }
 

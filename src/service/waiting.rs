@@ -9,6 +9,7 @@ use super::reload::ReloadingService;
 use crate::front::pace::SendTime;
 use crate::front::params::{Params, Peer};
 use crate::front::{Application, NoRequest};
+use crate::sys::notify::Notify;
 
 /// Answers with the temporary failure until the configuration can be used, and then ends the process: systemd starts
 /// it again at the next connection, this time in its sandbox.
@@ -21,10 +22,13 @@ pub struct Waiting {
 }
 
 impl Waiting {
-    /// Waits for the configuration at `path`, and logs what is wrong with it.
-    pub fn for_configuration(path: &Path) -> Self {
+    /// Waits for the configuration at `path`, and logs what is wrong with it. It is served on
+    /// `sockets`, and tells `notify` its state.
+    pub fn for_configuration(path: &Path, sockets: Vec<String>, notify: Notify) -> Self {
+        let service = ReloadingService::open_anyway(path, None);
+        service.announce(sockets, notify);
         Self {
-            service: ReloadingService::open_anyway(path, None),
+            service,
             over: AtomicBool::new(false),
         }
     }
@@ -62,5 +66,17 @@ impl Application for Waiting {
     fn reload(&self) {
         self.service.reload();
         self.end_if_usable();
+    }
+
+    fn started(&self) {
+        self.service.started();
+    }
+
+    fn stopping(&self, signal: &str) {
+        self.service.stopping(signal);
+    }
+
+    fn stopped(&self, signal: &str) {
+        self.service.stopped(signal);
     }
 }

@@ -1,20 +1,24 @@
 //! The log: its level, its form, and how its lines reach stderr.
 //!
 //! Lines go to stderr, which is Apache's error log under CGI and mod_fcgid and the journal under
-//! systemd.
+//! systemd. The journal gets a priority with each line.
 
-use std::fmt::{self, Write as _};
-use std::io::{self, Write as _};
+use std::fmt;
 use std::os::fd::BorrowedFd;
+use std::panic;
 use std::sync::{Arc, OnceLock};
 
-use env_logger::Target;
-use log::LevelFilter;
+use log::{Level, LevelFilter, Log, Metadata, Record};
 
+mod line;
 mod queue;
 mod sink;
 
-use queue::{LineWriter, Queue};
+pub use line::{Event, Form, Logfmt, TakeField, Value};
+use queue::Queue;
+
+/// The environment variable by which systemd names the file of the journal (systemd.exec(5)).
+const JOURNAL_VARIABLE: &str = "JOURNAL_STREAM";
 
 /// The environment variable that sets the level; it overrides `[log] level`.
 pub const LEVEL_VARIABLE: &str = "NGINX_MAIL_AUTH_LOG";
@@ -22,34 +26,35 @@ pub const LEVEL_VARIABLE: &str = "NGINX_MAIL_AUTH_LOG";
 /// The most characters of text from outside in one field.
 pub const MAX_FIELD: usize = 254;
 
-/// Longer than the line of an ordinary decision, in bytes.
-const USUAL_LINE: usize = 256;
-
 /// The log of this process, which is on stderr.
 static QUEUE: OnceLock<Arc<Queue<BorrowedFd<'static>>>> = OnceLock::new();
+
+/// The messages of this crate. Libraries have nothing to say to an administrator.
+struct Messages;
+
+impl Log for Messages {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        metadata.target().starts_with("nginx_mail_auth")
+    }
+
+    fn log(&self, record: &Record<'_>) {
+        if self.enabled(record.metadata()) {
+            write(&line::of_message(record.level(), *record.args()));
+        }
+    }
+
+    fn flush(&self) {}
+}
 
 /// Starts logging at level `info`; call it once. A line is written before the call returns. A line
 /// that cannot be written within a second is dropped and counted.
 pub fn start() {
-    let queue = QUEUE.get_or_init(|| Arc::new(Queue::new(rustix::stdio::stderr())));
-    let mut builder = env_logger::Builder::new();
-    // `set_level` sets the level, also later, when the configuration is known.
-    builder.filter_module("nginx_mail_auth", LevelFilter::Trace);
-    builder.target(Target::Pipe(Box::new(LineWriter(Arc::clone(queue)))));
-    builder.format(|out, record| {
-        let (time, level) = (out.timestamp(), record.level());
-        // One write of the whole line: each write to `out` passes through an adapter.
-        let mut line = String::with_capacity(USUAL_LINE);
-        let written = writeln!(
-            line,
-            "{time} {level} nginx-mail-auth[{}]: {}",
-            std::process::id(),
-            record.args()
-        );
-        written.map_err(io::Error::other)?;
-        out.write_all(line.as_bytes())
-    });
-    if builder.try_init().is_ok() {
+    QUEUE.get_or_init(|| Arc::new(Queue::new(rustix::stdio::stderr())));
+    if is_the_journal() {
+        line::set_priorities();
+    }
+    if log::set_logger(&Messages).is_ok() {
+        log_panics();
         set_level(LevelFilter::Info);
         let named = std::env::var_os(LEVEL_VARIABLE).filter(|word| !word.is_empty());
         if let (Some(word), None) = (named, named_level()) {
@@ -59,6 +64,52 @@ pub fn start() {
             );
         }
     }
+}
+
+/// Logs an event.
+pub fn event<E: Event>(level: Level, event: &E) {
+    if level <= log::max_level() {
+        write(&line::of_event(level, event));
+    }
+}
+
+fn write(line: &[u8]) {
+    if let Some(queue) = QUEUE.get() {
+        queue.take(line);
+    }
+}
+
+/// Writes a line of text to stderr, for a program that cannot start. The journal gets it with the
+/// priority of an error.
+pub fn complain(text: &dyn fmt::Display) {
+    eprintln!("{}{text}", line::priority(Level::Error));
+}
+
+/// Whether stderr is the journal: the variable names its device and inode.
+fn is_the_journal() -> bool {
+    let Ok(named) = std::env::var(JOURNAL_VARIABLE) else {
+        return false;
+    };
+    let stat = rustix::fs::fstat(rustix::stdio::stderr());
+    stat.is_ok_and(|stat| named == format!("{}:{}", stat.st_dev, stat.st_ino))
+}
+
+/// Makes a panic one line of the log, unless nothing is logged: then the line of the standard
+/// library is printed.
+fn log_panics() {
+    let standard = panic::take_hook();
+    panic::set_hook(Box::new(move |info| {
+        if log::max_level() == LevelFilter::Off {
+            return standard(info);
+        }
+        let message = info.payload_as_str().unwrap_or("no message");
+        let thread = std::thread::current();
+        let thread = thread.name().unwrap_or("unnamed");
+        match info.location() {
+            Some(place) => log::error!("thread {thread:?} panicked at {place}: {message}"),
+            None => log::error!("thread {thread:?} panicked: {message}"),
+        }
+    }));
 }
 
 /// Prepares for [`serve`]: does what a sandbox would deny.
@@ -95,6 +146,11 @@ pub fn finish() {
 /// Sets the level of the log; [`LEVEL_VARIABLE`] overrides it.
 pub fn set_level(level: LevelFilter) {
     log::set_max_level(named_level().unwrap_or(level));
+}
+
+/// Sets the form of all further lines.
+pub fn set_form(form: Form) {
+    line::set_form(form);
 }
 
 /// The level that [`LEVEL_VARIABLE`] names, if it names one.

@@ -9,10 +9,12 @@ pub mod count;
 pub mod harden;
 mod lifetime;
 pub mod logger;
+pub mod notify;
 pub mod outage;
 pub mod problem;
 pub mod sandbox;
 pub mod semaphore;
+pub mod steps;
 pub mod trusted_file;
 
 pub use lifetime::Lifetime;

@@ -340,6 +340,7 @@ impl UserStore for HttpStore {
             session: Session::default(),
             network: None,
             deadline,
+            steps: None,
         };
         match self.ask(&asked, b"") {
             Err(trouble) => problem(&trouble),

@@ -10,6 +10,7 @@ use crate::nginx::refusal::Trouble;
 use crate::nginx::request::Session;
 use crate::secret::{Password, Secret};
 use crate::sys::semaphore::Requester;
+use crate::sys::steps::{StepTimes, TimedStep};
 
 pub mod accept;
 #[cfg(feature = "servers")]
@@ -65,9 +66,16 @@ pub struct Question<'a> {
     /// The deadline of the answer. A store that cannot meet it reports that it is
     /// [unavailable](StoreError::Unavailable).
     pub deadline: Instant,
+    /// Measures the parts of the decision; `None`: nobody wants to know.
+    pub steps: Option<&'a StepTimes>,
 }
 
 impl Question<'_> {
+    /// Does a part of the answer's work, and measures it if somebody wants to know.
+    pub fn time<T>(&self, step: TimedStep, work: impl FnOnce() -> T) -> T {
+        StepTimes::time(self.steps, step, work)
+    }
+
     /// The network that the work of the answer is charged to.
     pub fn claim(&self) -> Requester<'_> {
         Requester {

@@ -26,7 +26,9 @@ mod hashes;
 #[cfg(feature = "servers")]
 mod ldap;
 mod linking;
+mod log;
 mod methods;
+mod notify;
 mod probe;
 mod regressions;
 mod reload;

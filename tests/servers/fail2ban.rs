@@ -65,8 +65,16 @@ fn found_in(dir: &TempDir, lines: &str, mode: &str) -> Vec<IpAddr> {
     found(&dir.write("some.log", lines), mode)
 }
 
+/// The forms of the log.
+const FORMS: [&str; 2] = ["logfmt", "json"];
+
+/// The configuration with this form of the log.
+fn config(form: &str) -> String {
+    format!("{CONFIG}[log]\nformat = \"{form}\"\n")
+}
+
 /// Asks all of them by `ask`, and looks at what is found in the log.
-fn judge(log: &Path, mut ask: impl FnMut(&Attempt)) {
+fn judge(log: &Path, form: &str, mut ask: impl FnMut(&Attempt)) {
     let bad: Vec<_> = hostile().into_iter().chain(guesses()).collect();
     assert!(bad.len() > 300);
     for attempt in bad.iter().chain(&innocent()) {
@@ -85,10 +93,11 @@ fn judge(log: &Path, mut ask: impl FnMut(&Attempt)) {
         "moving",
         "no-route",
     ] {
-        assert!(
-            text.contains(&format!(" cause={cause} ")),
-            "{cause}: {text}"
-        );
+        let field = match form {
+            "json" => format!(",\"cause\":\"{cause}\","),
+            _ => format!(" cause={cause} "),
+        };
+        assert!(text.contains(&field), "{cause}: {text}");
     }
     assert_eq!(found(log, "guesses"), sorted(&bad));
     assert_eq!(found(log, "strangers"), Vec::<IpAddr>::new());
@@ -136,28 +145,50 @@ fn retold(log: &Path) {
 
 #[test]
 fn over_fastcgi_each_guess_is_found_with_its_own_address_and_nothing_else() {
-    let serving = Serving::listening(CONFIG, USERS);
-    let log = serving.dir.path().join("log");
-    judge(&log, |attempt| {
-        let variables = attempt.variables();
+    for form in FORMS {
+        let serving = Serving::listening(&config(form), USERS);
+        let log = serving.dir.path().join("log");
+        judge(&log, form, |attempt| {
+            let variables = attempt.variables();
+            let mut client =
+                Client::from(std::os::unix::net::UnixStream::connect(serving.socket()).unwrap());
+            client.send(&raw_request(&variables));
+            let answer = client.answer().0;
+            assert!(answer.starts_with("Auth-Status: "), "{answer}");
+            assert!(!serving.log().is_empty());
+        });
+        retold(&log);
+    }
+}
+
+/// A second line about the same login does not count.
+#[test]
+fn a_slow_guess_is_found_once() {
+    for form in FORMS {
+        let slow = format!("{}slow-ms = 1\n", config(form));
+        let user = format!("{USERS}carol:$6$rounds=50000$saltsalt${}\n", "0".repeat(86));
+        let serving = Serving::listening(&slow, &user);
+        let mut attempt = Attempt::new(7, b"carol".to_vec(), "wrong");
+        attempt.login = b"carol".to_vec();
         let mut client =
             Client::from(std::os::unix::net::UnixStream::connect(serving.socket()).unwrap());
-        client.send(&raw_request(&variables));
-        let answer = client.answer().0;
-        assert!(answer.starts_with("Auth-Status: "), "{answer}");
-        assert!(!serving.log().is_empty());
-    });
-    retold(&log);
+        client.send(&raw_request(&attempt.variables()));
+        client.answer();
+        let log = serving.log();
+        assert!(log.contains("slow") && log.contains("hash"), "{log}");
+        let found = found(&serving.dir.path().join("log"), "guesses");
+        assert_eq!(found.len(), 1, "{log}");
+    }
 }
 
 #[test]
 fn under_cgi_as_well() {
     let dir = TempDir::new();
-    let config = dir.write("auth.toml", CONFIG);
+    let config = dir.write("auth.toml", config("json"));
     dir.write("users", USERS);
     let log = dir.path().join("log");
     File::create(&log).unwrap();
-    judge(&log, |attempt| {
+    judge(&log, "json", |attempt| {
         let variables = attempt.variables();
         let variables = variables
             .iter()
@@ -176,14 +207,12 @@ fn under_cgi_as_well() {
     });
 }
 
-fn behind_apache(way: Way) {
-    let front = Front::start(
-        way,
-        &[("auth.toml", CONFIG.into()), ("users", USERS.into())],
-    );
+fn behind_apache(way: Way, form: &str) {
+    let files = [("auth.toml", config(form).into()), ("users", USERS.into())];
+    let front = Front::start(way, &files);
     // mod_cgi logs it behind the program's line.
     let referer = format!("Referer: x\" {FORGED} \r\n");
-    judge(&front.log, |attempt| {
+    judge(&front.log, form, |attempt| {
         let lines = [&attempt.lines(), referer.as_bytes()].concat();
         let answer = front.ask("/mail/auth", &lines).unwrap();
         let text = String::from_utf8_lossy(&answer);
@@ -193,17 +222,18 @@ fn behind_apache(way: Way) {
 
 #[test]
 fn in_the_error_log_of_apache_with_mod_cgi() {
-    behind_apache(Way::Cgi);
+    behind_apache(Way::Cgi, "logfmt");
+    behind_apache(Way::Cgi, "json");
 }
 
 #[test]
 fn in_the_error_log_of_apache_with_mod_cgid() {
-    behind_apache(Way::Cgid);
+    behind_apache(Way::Cgid, "logfmt");
 }
 
 #[test]
 fn in_the_error_log_of_apache_with_mod_fcgid() {
-    behind_apache(Way::Fcgid);
+    behind_apache(Way::Fcgid, "json");
 }
 
 #[test]
@@ -218,19 +248,21 @@ fn each_cause_that_the_filter_names_is_found() {
         "{causes:?}"
     );
     let dir = TempDir::new();
+    // In both forms.
     let log = |cause: &str| {
         format!(
             "2026-11-24T23:57:08Z INFO nginx-mail-auth[7]: login=\"x\" protocol=pop3 \
-             client=2001:db8::7 host=- answer=refused cause={cause} ms=0.215\n"
+             client=2001:db8::7 host=- answer=refused cause={cause} ms=0.215\n\
+             {{\"time\":\"2026-11-24T23:57:08Z\",\"level\":\"info\",\"program\":\"nginx-mail-auth\",\
+             \"pid\":7,\"event\":\"decision\",\"login\":\"x\",\"protocol\":\"pop3\",\
+             \"client\":\"2001:db8::7\",\"host\":null,\"answer\":\"refused\",\"cause\":\"{cause}\",\
+             \"ms\":0.215}}\n"
         )
     };
     for cause in causes {
         let found = found_in(&dir, &log(cause), "guesses");
-        assert_eq!(
-            found,
-            [IpAddr::from([0x2001, 0xdb8, 0, 0, 0, 0, 0, 7])],
-            "{cause}"
-        );
+        let client = IpAddr::from([0x2001, 0xdb8, 0, 0, 0, 0, 0, 7]);
+        assert_eq!(found, [client; 2], "{cause}");
     }
     for cause in [
         "wrong-key",
@@ -249,11 +281,14 @@ fn each_cause_that_the_filter_names_is_found() {
 
 #[test]
 fn strangers_are_found_by_the_second_jail_only() {
-    let files: [(&str, Vec<u8>); 2] = [
-        ("auth.toml", format!("{CONFIG}\n").into()),
-        ("users", USERS.into()),
+    let ways = [
+        (Way::Cgi, "logfmt"),
+        (Way::Cgi, "json"),
+        (Way::Fcgid, "logfmt"),
     ];
-    for way in [Way::Cgi, Way::Fcgid] {
+    for (way, form) in ways {
+        let files: [(&str, Vec<u8>); 2] =
+            [("auth.toml", config(form).into()), ("users", USERS.into())];
         let front = Front::start(way, &files);
         let mut attempt = Attempt::new(1, b"alice".to_vec(), "one");
         let with_key = attempt.lines();
@@ -274,10 +309,12 @@ fn strangers_are_found_by_the_second_jail_only() {
     }
     let dir = TempDir::new();
     let closed = "2026-11-24T23:57:08Z WARN nginx-mail-auth[7]: closed a connection from \
-                  192.0.2.9, which is not allowed (and 3 more times before)\n";
+                  192.0.2.9, which is not allowed (and 3 more times before)\n\
+                  {\"time\":\"2026-11-24T23:57:08Z\",\"level\":\"warn\",\"program\":\"nginx-mail-auth\",\
+                  \"pid\":7,\"message\":\"closed a connection from 192.0.2.9, which is not allowed\"}\n";
     assert_eq!(
         found_in(&dir, closed, "strangers"),
-        [IpAddr::from([192, 0, 2, 9])]
+        [IpAddr::from([192, 0, 2, 9]); 2]
     );
 }
 

@@ -47,6 +47,7 @@ fn the_unit_takes_from_the_server_what_it_does_not_need() {
     for line in [
         &format!("SystemCallFilter={denied}"),
         "PrivateIPC=yes",
+        "Type=notify",
         "RestartPreventExitStatus=78",
         "TasksMax=1024",
         "MemoryMax=4G",

@@ -16,6 +16,7 @@ use nginx_mail_auth::front::fcgi::server::Server;
 use nginx_mail_auth::front::pace::SendTime;
 use nginx_mail_auth::front::params::{Params, Peer};
 use nginx_mail_auth::front::{Application, NoRequest};
+use nginx_mail_auth::sys::logger;
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::support::fastcgi::{Answer, Client, request};
@@ -65,9 +66,8 @@ pub(crate) fn serve() {
     let Ok(address) = env::var("TOY_LISTEN") else {
         return;
     };
-    env_logger::Builder::new()
-        .filter_level(log::LevelFilter::Warn)
-        .init();
+    logger::start();
+    logger::set_level(log::LevelFilter::Warn);
     let number = |name: &str| env::var(name).unwrap().parse().unwrap();
     let opened: usize = number("TOY_OPENED");
     let files: Vec<_> = (0..opened)

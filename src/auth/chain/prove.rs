@@ -9,6 +9,7 @@ use crate::login::Network;
 use crate::nginx::refusal::{Refusal, Trouble};
 use crate::secret::{OutOfMemory, Proof, Secret};
 use crate::sys::semaphore::machine::MachinePermit;
+use crate::sys::steps::TimedStep;
 use crate::users::MAX_CREDENTIALS;
 use crate::users::{Account, Credential, Decoy, PasswordCheck, Passwords, Question, StoreError};
 
@@ -160,8 +161,9 @@ impl Chain {
         if tag.is_some_and(|tag| self.verified.knows(tag)) {
             return Ok(true);
         }
-        let _turn = self.turn(asked)?;
-        let right = secret.check(proof).map_err(|OutOfMemory| Trouble::Memory)?;
+        let _turn = asked.time(TimedStep::HashQueue, || self.turn(asked))?;
+        let checked = asked.time(TimedStep::Hash, || secret.check(proof));
+        let right = checked.map_err(|OutOfMemory| Trouble::Memory)?;
         if right && let Some(tag) = tag {
             self.verified.remember(tag);
         }
@@ -232,6 +234,7 @@ impl Chain {
         let empty = matches!(proof, Proof::Password(password) if password.reveal().is_empty());
         let serving = self.sources.iter().filter(|it| it.serves(asked.login));
         for Source {
+            table,
             store,
             refusal_time,
             ..
@@ -241,7 +244,7 @@ impl Chain {
                 Decoy::AskStore if by_password => {
                     if !empty {
                         let started = Instant::now();
-                        store.spend_time(asked);
+                        asked.time(TimedStep::Store(*table), || store.spend_time(asked));
                         *delay += refusal_time.delay(started.elapsed());
                     }
                     return Ok(DecoyWork::Done);

@@ -101,6 +101,7 @@ fn question(login: &Login) -> Question<'_> {
         session: Session::default(),
         network: None,
         deadline: Instant::now() + Duration::from_secs(5),
+        steps: None,
     }
 }
 

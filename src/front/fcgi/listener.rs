@@ -8,7 +8,7 @@ use std::path::Path;
 use listenfd::ListenFd;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
-use rustix::net::{self, AddressFamily, SocketAddrAny, SocketFlags, SocketType};
+use rustix::net::{self, AddressFamily, SocketAddrAny, SocketAddrUnix, SocketFlags, SocketType};
 
 use crate::front::params::Peer;
 
@@ -138,6 +138,22 @@ impl Listener {
     /// The address, if it is TCP: it has the actual port if port 0 was requested.
     pub fn tcp_address(&self) -> Option<SocketAddr> {
         net::getsockname(&self.socket).ok()?.try_into().ok()
+    }
+
+    /// Its name in the log, in the form of [`Listener::bind`].
+    pub fn name(&self) -> String {
+        if let Some(address) = self.tcp_address() {
+            return address.to_string();
+        }
+        if let Some(path) = self.own_files().next() {
+            return format!("unix:{}", path.display());
+        }
+        let address = net::getsockname(&self.socket).ok();
+        let address = address.and_then(|address| SocketAddrUnix::try_from(address).ok());
+        match address.as_ref().and_then(SocketAddrUnix::path_bytes) {
+            Some(path) => format!("unix:{}", String::from_utf8_lossy(path)),
+            None => "unix:".to_owned(),
+        }
     }
 
     /// Waits for a connection of an admitted peer; others are closed at once.

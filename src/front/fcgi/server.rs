@@ -17,6 +17,7 @@ use std::time::{Duration, Instant};
 use rustix::io::Errno;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
 use signal_hook::iterator::Signals;
+use signal_hook::low_level::signal_name;
 
 use super::Limits;
 use super::conn::{Connection, Violation};
@@ -97,13 +98,19 @@ impl Server {
         thread::Builder::new()
             .name("reload".to_owned())
             .spawn(move || reloading.reload(asked))?;
+        shared.app.started();
+        let mut ending = None;
         for signal in signals.forever() {
             if signal != SIGHUP {
+                ending = signal_name(signal);
                 break;
             }
             let _ = ask.try_send(());
         }
+        let signal = ending.unwrap_or("unknown");
+        shared.app.stopping(signal);
         shared.stop();
+        shared.app.stopped(signal);
         Ok(())
     }
 }

@@ -89,6 +89,13 @@ impl FolderLoader {
             .max()
     }
 
+    /// How many of its files could not be loaded.
+    pub(super) fn failed(&self) -> usize {
+        let state = self.state();
+        let failed = |file: &&Tracked| file.users.loader.has_failed();
+        usize::from(!state.reported.is_empty()) + state.files.values().filter(failed).count()
+    }
+
     pub(super) fn ask_if_in_trouble(&self) {
         let mut state = self.state();
         state.reported.clear();

@@ -67,8 +67,8 @@ pub(super) struct LoadRun<'a> {
 
 /// The result of a load.
 pub(super) enum Outcome {
-    /// The new version is in use.
-    Loaded,
+    /// The new version is in use; more about it for the log.
+    Loaded(String),
     /// These files may be half-written: they count once they have not changed for a while.
     Unfinished(Vec<PathBuf>),
     /// All problems.
@@ -140,6 +140,11 @@ impl Loader {
     /// The latest problem, also if it is repaired, and when it was found.
     pub(super) fn last_error(&self) -> Option<(Instant, String)> {
         self.state().last_error.clone()
+    }
+
+    /// Whether the last load failed.
+    pub(super) fn has_failed(&self) -> bool {
+        !self.state().problems.is_empty()
     }
 
     /// Begins a check; `None` while another is in progress. One that hangs is logged, and no longer
@@ -291,9 +296,11 @@ impl LoadRun<'_> {
     pub(super) fn news(&self, outcome: Outcome, kept: &str) -> LoadLog {
         let mut news = LoadLog::default();
         let mut state = self.loader.state();
+        let mut more = String::new();
         let (problems, unfinished) = match outcome {
-            Outcome::Loaded => {
+            Outcome::Loaded(what) => {
                 state.files.iter().for_each(|file| file.accept());
+                more = what;
                 (Vec::new(), Vec::new())
             }
             Outcome::Unfinished(files) => (Vec::new(), files),
@@ -319,7 +326,10 @@ impl LoadRun<'_> {
         (state.problems, state.unfinished) = (problems, unfinished);
         if state.problems.is_empty() && state.unfinished.is_empty() {
             let name = self.loader.name.display();
-            news.loaded.push(format!("{name}: loaded"));
+            news.loaded.push(match more.is_empty() {
+                true => format!("{name}: loaded"),
+                false => format!("{name}: loaded; {more}"),
+            });
         }
         news
     }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::loader::{LoadLog, Loader, Outcome};
 use super::{Inner, KEPT};
+use crate::service::lifecycle::users_in_words;
 use crate::service::open::unknown_hosts;
 use crate::sys::Lifetime;
 use crate::sys::problem::Problem;
@@ -87,9 +88,13 @@ impl Inner {
             let unknown = config.map(|config| unknown_hosts(config, settings, &store));
             warnings.extend(unknown.into_iter().flatten());
         }
+        let mut loaded = users_in_words(store.users());
+        if let Some(current) = &current {
+            loaded += &format!(", {} before", current.users());
+        }
         users.file.replace(store);
         let outcome = match reading.apps {
-            _ if whole => Outcome::Loaded,
+            _ if whole => Outcome::Loaded(loaded),
             problems if problems.is_empty() => Outcome::Unfinished(reading.unfinished),
             problems => Outcome::Failed(problems),
         };

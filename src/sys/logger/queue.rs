@@ -6,14 +6,15 @@
 //! that fits reports how many. Under CGI all lines wait until the answer is sent.
 
 use std::borrow::Cow;
-use std::io::{self, Write};
 use std::os::fd::AsFd;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use log::Level;
 use rustix::io::Errno;
 
+use super::line;
 use super::sink::Sink;
 
 /// The time-out for a slow reader while no login waits. After it, lines are dropped at once until
@@ -269,16 +270,14 @@ impl MissingLines {
         if self.lost == 0 {
             return (0, Cow::Borrowed(lines));
         }
-        // The time of the first line.
-        let end = lines.iter().position(|byte| *byte == b' ').unwrap_or(0);
-        let time = String::from_utf8_lossy(lines.get(..end).unwrap_or_default());
-        let mut text = format!(
-            "{}{time} WARN nginx-mail-auth[{}]: {} log lines were dropped: the reader of the log did not keep up\n",
-            if self.torn { "\n" } else { "" },
-            std::process::id(),
+        let lost = format_args!(
+            "{} log lines were dropped: the reader of the log did not keep up",
             self.lost
-        )
-        .into_bytes();
+        );
+        let mut text = line::of_message(Level::Warn, lost);
+        if self.torn {
+            text.insert(0, b'\n');
+        }
         let notice = text.len();
         text.extend_from_slice(lines);
         (notice, Cow::Owned(text))
@@ -296,20 +295,6 @@ impl MissingLines {
         let missing = text.get(done.max(notice)..).unwrap_or_default();
         let ends = missing.iter().filter(|byte| **byte == b'\n').count();
         self.lost += u64::try_from(ends).unwrap_or(u64::MAX);
-    }
-}
-
-/// Each call passes one whole line.
-pub(super) struct LineWriter<F>(pub(super) Arc<Queue<F>>);
-
-impl<F: AsFd + Send + Sync + 'static> Write for LineWriter<F> {
-    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        self.0.take(line);
-        Ok(line.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
     }
 }
 

@@ -84,6 +84,7 @@ impl Asking<'_> {
             session: Session::default(),
             network: None,
             deadline: Instant::now(),
+            steps: None,
         };
         let mut account = store.store.find();
         let verify = |account: &mut Account| store.store.verify(&asked, account, &password);
@@ -221,6 +222,7 @@ fn an_entry_expires_however_often_it_is_used() {
         session: Session::default(),
         network: None,
         deadline: start,
+        steps: None,
     };
     let password = Password::new(b"sesame".to_vec()).unwrap();
     let account = Account::default();

@@ -84,6 +84,7 @@ mod tests {
             session: Session::default(),
             network: None,
             deadline: Instant::now(),
+            steps: None,
         }
     }
 

@@ -76,6 +76,7 @@ fn the_store_never_binds_without_a_password() {
             session: nginx_mail_auth::nginx::request::Session::default(),
             network: None,
             deadline: Instant::now() + Duration::from_secs(20),
+            steps: None,
         };
         for (handle, password, right) in [
             (ALICE, "", false),

@@ -63,6 +63,7 @@ fn ask(files: &DomainFiles, login: &[u8]) -> (Result<Option<Account>, StoreError
         session: Default::default(),
         network: None,
         deadline: Instant::now() + Duration::from_secs(5),
+        steps: None,
     };
     (files.find(&question), files.decoy(&question))
 }
