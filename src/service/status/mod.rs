@@ -12,6 +12,7 @@ pub(super) mod counts;
 mod gather;
 mod history;
 mod hosts;
+mod html;
 mod metrics;
 pub mod report;
 mod request;
@@ -103,7 +104,8 @@ fn body(report: &Report, form: Form) -> (&'static str, Vec<u8>) {
         ),
         Form::OpenMetrics => (metrics::OPEN_METRICS, metrics::open_metrics(report)),
         Form::Prometheus => (metrics::PROMETHEUS, metrics::prometheus(report)),
-        Form::Html | Form::Text => ("text/plain; charset=utf-8", report.to_string()),
+        Form::Html => (html::TYPE, html::page(report)),
+        Form::Text => ("text/plain; charset=utf-8", report.to_string()),
     };
     (kind, text.into_bytes())
 }
@@ -115,9 +117,14 @@ fn write(out: &mut Vec<u8>, status: &str, kind: &str, body: &[u8]) {
 
 /// The headers that every answer has, and its body.
 fn write_rest(out: &mut Vec<u8>, kind: &str, body: &[u8]) {
-    let headers = format!(
-        "Content-Type: {kind}\nCache-Control: no-store\nX-Content-Type-Options: nosniff\n\n"
-    );
+    let headers =
+        format!("Content-Type: {kind}\nCache-Control: no-store\nX-Content-Type-Options: nosniff\n");
     out.extend_from_slice(headers.as_bytes());
+    if kind == html::TYPE {
+        let policy = html::policy();
+        out.extend_from_slice(format!("Content-Security-Policy: {policy}\n").as_bytes());
+        out.extend_from_slice(b"Referrer-Policy: no-referrer\n");
+    }
+    out.push(b'\n');
     out.extend_from_slice(body);
 }

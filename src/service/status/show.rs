@@ -60,6 +60,39 @@ impl Display for Bound {
     }
 }
 
+/// A number that a template has as a value or as a reference.
+pub(super) trait Number {
+    /// The number.
+    fn number(&self) -> u64;
+}
+
+impl Number for u64 {
+    fn number(&self) -> u64 {
+        *self
+    }
+}
+
+impl<N: Number> Number for &N {
+    fn number(&self) -> u64 {
+        (*self).number()
+    }
+}
+
+/// [`Time`] for a template.
+pub(super) fn time(at: impl Number) -> Time {
+    Time(at.number())
+}
+
+/// [`Span`] for a template.
+pub(super) fn span(seconds: impl Number) -> Span {
+    Span(seconds.number())
+}
+
+/// [`Bound`] for a template.
+pub(super) fn bound(count: impl Number, most: Option<f64>) -> Bound {
+    Bound(count.number(), most)
+}
+
 impl Server {
     /// The state of the server in a word.
     pub(super) fn state(&self) -> &str {
