@@ -8,6 +8,7 @@ use clap::builder::{PossibleValue, StringValueParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
+use crate::front::fcgi::client::Address;
 use crate::login::Network;
 use crate::login::Protocol;
 use crate::secret::Scheme;
@@ -160,6 +161,25 @@ pub enum Command {
         #[command(flatten)]
         rights: RunAs,
     },
+    /// Ask a running server for its status
+    ///
+    /// The configuration must have [status] path; docs/status.md says what is shown. Exit status 0, 1 if
+    /// something needs attention, 69 if the server does not answer, 78 if the configuration cannot be read or
+    /// has no [status] path.
+    Status {
+        /// Where the server listens: unix:/run/x.sock or 127.0.0.1:9000 [default: [status] socket]
+        #[arg(value_name = "SOCKET", value_parser = Address::parse)]
+        socket: Option<Address>,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+        /// Also print the logins that are refused
+        #[arg(long)]
+        full: bool,
+        /// Seconds until the answer must be there
+        #[arg(long, value_name = "SECONDS", default_value = "5", value_parser = clap::value_parser!(u64).range(1..=60))]
+        timeout: u64,
+    },
     /// Print a manual page. To read it: nginx-mail-auth man | man -l -
     Man {
         /// 8: the commands; 5: the keys of the configuration file
@@ -194,6 +214,7 @@ impl Command {
             | Self::Probe(_)
             | Self::Hash { .. }
             | Self::User { .. }
+            | Self::Status { .. }
             | Self::Man { .. }
             | Self::Completions { .. } => None,
         }

@@ -20,6 +20,7 @@ mod password;
 mod probe;
 mod rights;
 mod route;
+mod status;
 mod terminal;
 mod test;
 mod throttle;
@@ -32,13 +33,14 @@ use password::{Console, PasswordPrompt};
 pub enum Outcome {
     /// Success.
     Done,
-    /// `test`: the login is not accepted; `route`: it has no mail server.
+    /// `test`: the login is not accepted; `route`: it has no mail server; `status`: something needs
+    /// attention.
     Refused,
     /// The configuration, or a file or server that it names, cannot be used.
     BrokenConfig,
     /// The arguments do not fit together.
     BadCommandLine,
-    /// `probe`: the URL could not be asked.
+    /// `probe`: the URL could not be asked; `status`: the server could not.
     NotAsked,
     /// `probe`: a temporary failure.
     Temporary,
@@ -186,6 +188,20 @@ fn run_with(
         Command::Hash { options, login, .. } => hash::hash(options, login.as_deref(), ask, out),
         Command::User { command, which } => user::user(config, which, command, ask, out, err),
         Command::Throttle { command, .. } => throttle::throttle(config, command, out, err),
+        Command::Status {
+            socket,
+            json,
+            full,
+            timeout,
+        } => {
+            let ask = status::Ask {
+                socket: socket.as_ref(),
+                json: *json,
+                full: *full,
+                timeout: *timeout,
+            };
+            status::status(config, &ask, out, err)
+        }
         Command::Man {
             section: Section::Commands,
         } => docs::man(out),

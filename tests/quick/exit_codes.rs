@@ -40,6 +40,8 @@ fn each_command_ends_with_the_status_that_the_manual_page_names() {
         (&["throttle", "list"], 1, 78, 1),
         (&["throttle", "clear"], 1, 78, 1),
         (&["hash", "--scheme", "ssha512"], 1, 1, 1),
+        // It has no [status].
+        (&["status"], 78, 78, 78),
         (&["man"], 0, 0, 0),
         (&["completions", "bash"], 0, 0, 0),
         (&["help"], 0, 0, 0),

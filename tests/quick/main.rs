@@ -41,6 +41,7 @@ mod serve;
 mod sources;
 #[cfg(feature = "servers")]
 mod sql;
+mod status;
 mod structure;
 mod throttle;
 mod unusable_lines;

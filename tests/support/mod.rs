@@ -62,6 +62,7 @@ pub(crate) mod sockets;
 pub(crate) mod sql_service;
 #[cfg(feature = "servers")]
 pub(crate) mod sqlite;
+pub(crate) mod status;
 pub(crate) mod system_calls;
 pub(crate) mod temp_dir;
 #[cfg(feature = "servers")]

@@ -70,10 +70,15 @@ impl Inner {
             service,
             problems: problems.iter().map(Problem::to_string).collect(),
             last_error: last,
-            sandbox: self
-                .sandbox
-                .as_ref()
-                .map_or_else(|| "off".to_owned(), ToString::to_string),
+            sandbox: self.sandbox.as_ref().map_or_else(
+                || "off".to_owned(),
+                |sandbox| {
+                    sandbox
+                        .to_string()
+                        .trim_start_matches("sandbox: ")
+                        .to_owned()
+                },
+            ),
             load: self.load.get().map(|load| &**load),
         }
     }

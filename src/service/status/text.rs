@@ -18,7 +18,12 @@ impl Display for Report {
 
 /// One line with a name and a value.
 fn line(f: &mut Formatter<'_>, name: &str, value: impl Display) -> fmt::Result {
-    writeln!(f, "{:<22}{value}", format!("{name}:"))
+    let name = match name.is_empty() {
+        true => String::new(),
+        false => format!("{name}:"),
+    };
+    let line = format!("{name:<21} {value}");
+    writeln!(f, "{}", line.trim_end())
 }
 
 /// `mean 1.20 ms, 95 % within 2.50 ms`.
