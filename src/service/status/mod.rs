@@ -66,6 +66,7 @@ pub(super) fn respond<'a>(
     }
     let facts = facts();
     let (status, kind, body) = match request.wanted() {
+        Wanted::Nothing => ("404 Not Found", "text/plain", Vec::new()),
         Wanted::Ping if facts.service.is_some() => ("200 OK", "text/plain", b"pong\n".to_vec()),
         Wanted::Ping => {
             let body = b"no configuration is in force\n".to_vec();

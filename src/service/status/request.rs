@@ -1,5 +1,6 @@
 //! Reads a request for the status page from the CGI variables.
 
+use std::borrow::Cow;
 use std::net::IpAddr;
 
 use crate::config::StatusConfig;
@@ -19,22 +20,41 @@ struct Path<'a> {
     request_uri: Option<&'a [u8]>,
 }
 
-impl Path<'_> {
-    fn is(&self, path: &str) -> bool {
-        let path = path.as_bytes();
+/// How the path of a request relates to a path of the configuration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Relation {
+    Same,
+    /// A part is behind it, as in `/mail/status/more`: the web server may pass it on by the same rule.
+    Below,
+    Other,
+}
+
+impl<'a> Path<'a> {
+    /// The path, without the query.
+    fn whole(&self) -> Cow<'a, [u8]> {
         let filled = |value: &&[u8]| !value.is_empty();
-        let (script, info) = (
-            self.script_name.unwrap_or_default(),
-            self.path_info.unwrap_or_default(),
-        );
-        if !script.is_empty() || !info.is_empty() {
-            return path.strip_prefix(script) == Some(info);
+        match (
+            self.script_name.filter(filled),
+            self.path_info.filter(filled),
+        ) {
+            (Some(script), Some(info)) => return Cow::Owned([script, info].concat()),
+            (Some(path), None) | (None, Some(path)) => return Cow::Borrowed(path),
+            (None, None) => {}
         }
         if let Some(document) = self.document_uri.filter(filled) {
-            return document == path;
+            return Cow::Borrowed(document);
         }
         let uri = self.request_uri.unwrap_or_default();
-        uri.split(|byte| *byte == b'?').next() == Some(path)
+        Cow::Borrowed(uri.split(|byte| *byte == b'?').next().unwrap_or_default())
+    }
+}
+
+fn relation(whole: &[u8], path: Option<&String>) -> Relation {
+    let behind = path.and_then(|path| whole.strip_prefix(path.as_bytes()));
+    match behind {
+        Some([]) => Relation::Same,
+        Some([b'/', ..]) => Relation::Below,
+        Some(_) | None => Relation::Other,
     }
 }
 
@@ -45,6 +65,8 @@ pub(super) enum Wanted {
     Ping,
     /// The status.
     Page,
+    /// Something below one of the two paths.
+    Nothing,
 }
 
 /// The form of the status.
@@ -118,14 +140,13 @@ impl<'a> Request<'a> {
             };
             request.twice |= slot.replace(value).is_some();
         }
-        let is = |configured: &Option<String>| {
-            let configured = configured.as_ref();
-            configured.is_some_and(|configured| path.is(configured))
-        };
-        request.wanted = match (is(&config.path), is(&config.ping)) {
-            (true, _) => Some(Wanted::Page),
-            (false, true) => Some(Wanted::Ping),
-            (false, false) => return None,
+        let whole = path.whole();
+        let page = relation(&whole, config.path.as_ref());
+        request.wanted = match (page, relation(&whole, config.ping.as_ref())) {
+            (Relation::Same, _) => Some(Wanted::Page),
+            (_, Relation::Same) => Some(Wanted::Ping),
+            (Relation::Below, _) | (_, Relation::Below) => Some(Wanted::Nothing),
+            (Relation::Other, Relation::Other) => return None,
         };
         let text = address.and_then(|address| std::str::from_utf8(address).ok());
         request.client = text.and_then(|text| text.parse().ok());
@@ -134,7 +155,7 @@ impl<'a> Request<'a> {
 
     /// What is asked for.
     pub(super) fn wanted(&self) -> Wanted {
-        self.wanted.unwrap_or(Wanted::Ping)
+        self.wanted.unwrap_or(Wanted::Nothing)
     }
 
     /// Whether the sender may ask. The address of a client is that of `REMOTE_ADDR`, which the web

@@ -30,7 +30,7 @@ fn wanted(pairs: &[(&str, &str)]) -> Option<Wanted> {
 
 #[test]
 fn the_path_is_what_each_web_server_sends() {
-    use Wanted::{Page, Ping};
+    use Wanted::{Nothing, Page, Ping};
     let (script, info) = ("SCRIPT_NAME", "PATH_INFO");
     let (document, uri) = ("DOCUMENT_URI", "REQUEST_URI");
     for (pairs, expected) in [
@@ -53,9 +53,10 @@ fn the_path_is_what_each_web_server_sends() {
         (&[(uri, "/mail/auth?/mail/status")], None),
         (&[(uri, "/mail/auth?x=/mail/status")], None),
         // Exactly the path.
-        (&[(script, "/mail/status/")], None),
-        (&[(script, "/mail/status"), (info, "/")], None),
-        (&[(script, "/mail/status/more")], None),
+        (&[(script, "/mail/status/")], Some(Nothing)),
+        (&[(script, "/mail/status"), (info, "/")], Some(Nothing)),
+        (&[(script, "/mail/status/more")], Some(Nothing)),
+        (&[(script, "/mail/ping"), (info, "/x")], Some(Nothing)),
         (&[(script, "/mail/statusx")], None),
         (&[(script, "/MAIL/STATUS")], None),
         (&[(script, "//mail/status")], None),
