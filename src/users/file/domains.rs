@@ -128,7 +128,7 @@ pub(crate) struct Version {
 struct Names {
     domains: Vec<Box<str>>,
     /// Files that no login can belong to, and why, up to a bound.
-    unusable_names: BTreeMap<OsString, String>,
+    unusable: BTreeMap<OsString, String>,
     more: usize,
 }
 
@@ -170,21 +170,17 @@ impl DomainFiles {
     }
 
     fn read_all(&mut self) -> Result<(), Problem> {
-        let Names {
-            mut domains,
-            unusable_names,
-            more,
-        } = self.names()?;
-        domains.sort_unstable();
+        let mut names = self.names()?;
+        names.domains.sort_unstable();
         let folder = self.settings.pattern.whole().to_owned();
-        self.warnings = self.unusable_names(unusable_names, more);
-        if domains.is_empty() {
+        self.warnings = self.name_problems(names.unusable, names.more);
+        if names.domains.is_empty() {
             let message = "no file of a domain was found, so this store accepts no login";
             self.warnings.push(Problem::new(&folder, message));
         }
         let (mut warnings, mut broken) = (Vec::new(), Vec::new());
         let mut files = BTreeMap::new();
-        for domain in domains {
+        for domain in names.domains {
             let Some(settings) = self.settings.of(&domain) else {
                 continue;
             };
@@ -260,16 +256,12 @@ impl DomainFiles {
 
     /// Examines the folder and each file.
     pub(crate) fn list(&self) -> Result<Listing, Problem> {
-        let Names {
-            domains,
-            unusable_names,
-            more,
-        } = self.names()?;
+        let names = self.names()?;
         let version = |domain: Box<str>| Some((self.version(&domain)?, domain));
-        let files = domains.into_iter().filter_map(version);
+        let files = names.domains.into_iter().filter_map(version);
         Ok(Listing {
             files: files.map(|(version, domain)| (domain, version)).collect(),
-            unusable_names: self.unusable_names(unusable_names, more),
+            unusable_names: self.name_problems(names.unusable, names.more),
         })
     }
 
@@ -296,9 +288,9 @@ impl DomainFiles {
             match self.settings.domain_of(name.as_bytes()) {
                 Ok(domain) => names.domains.push(domain.into()),
                 Err(why) => {
-                    names.unusable_names.insert(name, why);
-                    if names.unusable_names.len() > MAX_PROBLEMS {
-                        names.unusable_names.pop_last();
+                    names.unusable.insert(name, why);
+                    if names.unusable.len() > MAX_PROBLEMS {
+                        names.unusable.pop_last();
                         names.more += 1;
                     }
                 }
@@ -311,14 +303,11 @@ impl DomainFiles {
         Ok(names)
     }
 
-    fn unusable_names(
-        &self,
-        unusable_names: BTreeMap<OsString, String>,
-        more: usize,
-    ) -> Vec<Problem> {
+    /// One problem for each unusable name.
+    fn name_problems(&self, names: BTreeMap<OsString, String>, more: usize) -> Vec<Problem> {
         let folder = self.settings.pattern.folder();
-        let said = unusable_names.into_iter();
-        let mut said: Vec<_> = said
+        let mut said: Vec<_> = names
+            .into_iter()
             .map(|(name, why)| Problem::new(folder.join(name), why))
             .collect();
         said.extend(and_more(folder, more));
