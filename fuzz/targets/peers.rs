@@ -162,6 +162,8 @@ fn directory(
             login: Some("uid".to_owned()),
             nologin: Some("locked".to_owned()),
             allow_nets: Some("allowNets".to_owned()),
+            protocols: Some("protocols".to_owned()),
+            expires: Some("until".to_owned()),
         },
         connections: std::num::NonZeroUsize::MIN,
         connect_timeout: Duration::from_secs(1),

@@ -347,7 +347,7 @@ impl Chain {
             // used.
             let outcome = match outcome {
                 StoreOutcome::Accepted(proven) => match &proven.account.unusable {
-                    Some(what) if !proven.account.disabled => {
+                    Some(what) if !proven.account.is_disabled() => {
                         let what = format!("{}: {what}", source.name);
                         StoreOutcome::RefusedForAll(
                             Rank::NotPermitted,

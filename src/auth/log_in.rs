@@ -3,7 +3,8 @@
 use std::borrow::Cow;
 use std::time::{Duration, Instant};
 
-use super::chain::{Proven, network_allowed};
+use super::chain::Proven;
+use super::switches::{Networks, refused};
 use super::{Admission, FailedAttempt, Gate, Guess, Masters, Step, wanted};
 use crate::login::{Likeness, Login, Protocol};
 use crate::nginx::refusal::{Refusal, Trouble};
@@ -194,15 +195,14 @@ impl Gate {
         };
         note(Step::Proven);
         let account = &proven.account;
-        // Checked after the proof, so that a disabled user looks like one with a wrong password.
-        if account.disabled {
-            return Err(Refusal::Disabled.into());
+        let networks = match masters {
+            Some(_) => Networks::Ignored,
+            None => Networks::OfUser,
+        };
+        match refused(account, asked, networks) {
+            Some(why) => Err(why.into()),
+            None => Ok(proven),
         }
-        // A master is checked against the networks of the masters.
-        if masters.is_none() && !network_allowed(account.allow_nets.as_deref(), asked) {
-            return Err(Refusal::NetworkNotAllowed.into());
-        }
-        Ok(proven)
     }
 }
 

@@ -10,7 +10,8 @@ use crate::sys::steps::TimedStep;
 use crate::users::file::UsersFile;
 use crate::users::{Passwords, Question, UserStore as _};
 
-use super::chain::{Chain, network_allowed};
+use super::chain::Chain;
+use super::switches::{Networks, refused};
 
 /// The masters, and how a master names the other user: `alice*support`.
 pub struct Masters {
@@ -75,12 +76,8 @@ impl Masters {
             })
         } else if let Some(what) = account.unusable {
             Err(Refusal::UnusableEntry(format!("master: {what}")))
-        } else if account.disabled {
-            Err(Refusal::Disabled)
-        } else if !network_allowed(account.allow_nets.as_deref(), &asked) {
-            Err(Refusal::NetworkNotAllowed)
         } else {
-            Ok(())
+            refused(&account, &asked, Networks::OfUser).map_or(Ok(()), Err)
         }
     }
 }

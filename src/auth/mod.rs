@@ -23,6 +23,7 @@ mod methods;
 mod outcome;
 mod refusal_time;
 mod remembered;
+pub(crate) mod switches;
 mod take_mail;
 #[cfg(feature = "servers")]
 pub mod token;

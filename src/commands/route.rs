@@ -7,6 +7,7 @@ use std::time::Instant;
 use super::test::{Attempt, StepPrinter, print_refusal};
 use super::throttle::preview;
 use super::{CommandError, Outcome, open};
+use crate::auth::switches::{Networks, refused};
 use crate::auth::{Step, wanted};
 use crate::login::Login;
 use crate::login::printable::Printable;
@@ -84,18 +85,12 @@ fn print_steps(
         Err(trouble) => Some(gate.chain.with_origin(trouble, &account).into()),
         Ok(_) => None,
     };
-    Ok(refused(&account, attempt).or(refusal))
-}
-
-/// Why the user may not log in, whatever the mail server.
-fn refused(account: &Account, attempt: &Attempt<'_>) -> Option<Refusal> {
-    if account.disabled {
-        return Some(Refusal::Disabled);
-    }
     // Without `--client-ip`, the address is not part of the question.
-    let (networks, client) = account.allow_nets.as_ref().zip(attempt.client)?;
-    let allowed = networks.iter().any(|network| network.contains(client));
-    (!allowed).then_some(Refusal::NetworkNotAllowed)
+    let networks = match attempt.client {
+        Some(_) => Networks::OfUser,
+        None => Networks::Ignored,
+    };
+    Ok(refused(&account, &asked, networks).or(refusal))
 }
 
 fn print_route(

@@ -75,8 +75,8 @@ pub enum Refusal {
     UnknownRecipient,
     /// There were too many wrong passwords, of the network or of the login. No store was asked.
     Throttled(&'static str),
-    /// The user is disabled.
-    Disabled,
+    /// The user is disabled, or the account has expired; the reason, if there is one.
+    Disabled(Option<String>),
     /// The store that checks the password refuses the account; its reason.
     AccountRefused(String),
     /// The user may not log in from this network.
@@ -166,7 +166,7 @@ impl Refusal {
             Self::RelayDenied(_) => Cause::RelayDenied,
             Self::UnknownRecipient => Cause::UnknownRecipient,
             Self::Throttled(_) => Cause::Throttled,
-            Self::Disabled => Cause::Disabled,
+            Self::Disabled(_) => Cause::Disabled,
             Self::AccountRefused(_) => Cause::AccountRefused,
             Self::NetworkNotAllowed => Cause::NetworkNotAllowed,
             Self::Temporary(trouble) => match trouble {
@@ -204,6 +204,7 @@ impl Refusal {
                 "the store does not say which login it has found",
             )),
             Self::LoginNotProven(_) => Some(Cow::Borrowed("the store has found another login")),
+            Self::Disabled(Some(why)) => Some(Cow::Borrowed(why)),
             Self::UnusablePassword(what)
             | Self::UnusableEntry(what)
             | Self::AccountRefused(what) => Some(Cow::Borrowed(what)),

@@ -31,6 +31,39 @@ pub(super) fn networks(list: &str) -> Option<Vec<Network>> {
         .collect()
 }
 
+/// The maximum length of the reason why a user is disabled.
+const MAX_REASON_BYTES: usize = 200;
+
+/// The words that only mean that a user is disabled.
+const YES: [&str; 7] = ["1", "t", "true", "y", "yes", "on", "nologin"];
+
+/// The reason that the value of `nologin` gives, for the log; `None` if it gives none.
+pub(super) fn reason(value: &[u8]) -> Option<String> {
+    let value = value.get(..MAX_REASON_BYTES).unwrap_or(value);
+    let text = String::from_utf8_lossy(value.trim_ascii()).into_owned();
+    let says_nothing = YES.iter().any(|yes| text.eq_ignore_ascii_case(yes));
+    (!text.is_empty() && !says_nothing).then_some(text)
+}
+
+/// Parses a time of a directory, `20270131120000Z` (RFC 4517, 3.3.13, in UTC and to the second); other texts as
+/// [`expiry`] does.
+#[cfg(feature = "servers")]
+pub(super) fn expiry_of_directory(text: &str) -> Result<Option<SystemTime>, BadExpiry> {
+    let digits = text
+        .trim()
+        .strip_suffix('Z')
+        .filter(|digits| digits.len() == 14 && digits.bytes().all(|byte| byte.is_ascii_digit()));
+    let Some(digits) = digits else {
+        return expiry(text);
+    };
+    let part = |from: usize, to: usize| digits.get(from..to).unwrap_or_default();
+    let (date, time) = (
+        [part(0, 4), part(4, 6), part(6, 8)].join("-"),
+        [part(8, 10), part(10, 12), part(12, 14)].join(":"),
+    );
+    expiry(&format!("{date}T{time}Z"))
+}
+
 /// The last second with a year of four digits, 9999-12-31T23:59:59Z. A later end means never.
 pub(super) const LAST_SECOND: i64 = 253_402_300_799;
 /// From this number on, a number cannot be seconds: as seconds it is the year 33658, as milliseconds

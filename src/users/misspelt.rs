@@ -29,9 +29,9 @@ pub(super) enum Limit {
     AllowNets,
     /// Dovecot's `allow_real_nets`, which this program does not support.
     AllowRealNets,
-    /// `expires`, of app passwords only.
+    /// `expires`.
     Expires,
-    /// `protocols`, of app passwords only.
+    /// `protocols`.
     Protocols,
 }
 

@@ -185,6 +185,12 @@ pub struct Account {
     pub port: Option<NonZeroU16>,
     /// Whether the login is disabled (Dovecot's `nologin`).
     pub disabled: bool,
+    /// Why the login is disabled, in the words of the administrator, for the log.
+    pub reason: Option<String>,
+    /// The protocols that the user may log in with; `None` for all.
+    pub protocols: Option<Vec<Protocol>>,
+    /// When the account expires; from then on it is disabled.
+    pub expires: Option<SystemTime>,
     /// The networks from which the user may log in (Dovecot's `allow_nets`); `None` for all.
     pub allow_nets: Option<Vec<Network>>,
     /// The password for the mail server, in place of the one that the client sent, if the store knows it.
@@ -210,7 +216,28 @@ impl Account {
             Passwords::Stored(credentials) => !credentials.is_empty(),
             Passwords::AskStore | Passwords::Any => true,
         };
-        stored && !self.disabled && self.unusable.is_none()
+        stored && !self.is_disabled() && self.unusable.is_none()
+    }
+
+    /// Whether no proof is accepted for the login: the store disables it, or it has expired.
+    pub(crate) fn is_disabled(&self) -> bool {
+        self.disabled || self.has_expired()
+    }
+
+    /// Why the login is disabled, for the log.
+    pub(crate) fn why_disabled(&self) -> Option<String> {
+        let expired = || {
+            self.has_expired()
+                .then(|| "the account has expired".to_owned())
+        };
+        self.reason
+            .clone()
+            .filter(|_| self.disabled)
+            .or_else(expired)
+    }
+
+    fn has_expired(&self) -> bool {
+        self.expires.is_some_and(|end| end <= SystemTime::now())
     }
 
     /// Whether the account has a password that is not an app password.

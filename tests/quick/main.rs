@@ -43,6 +43,7 @@ mod sources;
 mod sql;
 mod status;
 mod structure;
+mod switches;
 mod throttle;
 mod unusable_lines;
 mod user_command;

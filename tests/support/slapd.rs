@@ -36,8 +36,10 @@ attributetype ( 1.3.6.1.4.1.99999.1 NAME 'mailServer' EQUALITY caseIgnoreMatch S
 attributetype ( 1.3.6.1.4.1.99999.2 NAME 'mailPort' EQUALITY caseIgnoreMatch SYNTAX 1.3.6.1.4.1.1466.115.121.1.15 )
 attributetype ( 1.3.6.1.4.1.99999.3 NAME 'mailLocked' EQUALITY caseIgnoreMatch SYNTAX 1.3.6.1.4.1.1466.115.121.1.15 )
 attributetype ( 1.3.6.1.4.1.99999.5 NAME 'mailNets' EQUALITY caseIgnoreMatch SYNTAX 1.3.6.1.4.1.1466.115.121.1.15 )
+attributetype ( 1.3.6.1.4.1.99999.7 NAME 'mailProtocols' EQUALITY caseIgnoreMatch SYNTAX 1.3.6.1.4.1.1466.115.121.1.15 )
+attributetype ( 1.3.6.1.4.1.99999.8 NAME 'mailUntil' EQUALITY generalizedTimeMatch SYNTAX 1.3.6.1.4.1.1466.115.121.1.24 SINGLE-VALUE )
 attributetype ( 1.3.6.1.4.1.99999.6 NAME 'mailService' EQUALITY caseIgnoreMatch SYNTAX 1.3.6.1.4.1.1466.115.121.1.15 )
-objectclass ( 1.3.6.1.4.1.99999.4 NAME 'mailUser' SUP top AUXILIARY MAY ( mailServer $ mailPort $ mailLocked $ mailNets $ mailService ) )
+objectclass ( 1.3.6.1.4.1.99999.4 NAME 'mailUser' SUP top AUXILIARY MAY ( mailServer $ mailPort $ mailLocked $ mailNets $ mailService $ mailProtocols $ mailUntil ) )
 ";
 
 /// A server that can be stopped and started again with the same addresses and data.
@@ -297,6 +299,22 @@ fn people() -> String {
         (
             "bad-nets",
             format!("userPassword: {SSHA}\nmailNets: everywhere"),
+        ),
+        (
+            "imap-only",
+            format!("userPassword: {SSHA}\nmailProtocols: imap"),
+        ),
+        (
+            "bad-protocols",
+            format!("userPassword: {SSHA}\nmailProtocols: imap\nmailProtocols: http"),
+        ),
+        (
+            "ended",
+            format!("userPassword: {SSHA}\nmailUntil: 20200131120000Z"),
+        ),
+        (
+            "later",
+            format!("userPassword: {SSHA}\nmailUntil: 21200131120000Z"),
         ),
         (
             "reader",

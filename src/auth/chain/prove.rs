@@ -30,7 +30,7 @@ impl Chain {
         // that.
         let without_own = !account.has_own_password();
         let own_broken = account.unusable_password.is_some() && without_own;
-        let not_permitted = account.disabled || account.unusable.is_some() || own_broken;
+        let not_permitted = account.is_disabled() || account.unusable.is_some() || own_broken;
         let no: fn(Rank, Refusal) -> StoreOutcome = match not_permitted {
             true => StoreOutcome::RefusedForAll,
             false => StoreOutcome::Refused,

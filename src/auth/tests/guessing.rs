@@ -76,7 +76,7 @@ fn guesses_count_and_untried_passwords_do_not() {
             Some("alice 1"),
         ),
         ("eve", pw("x"), Refusal::UnknownUser, 5, Some("eve 1")),
-        ("off", pw("pw"), Refusal::Disabled, 5, Some("off 1")),
+        ("off", pw("pw"), Refusal::Disabled(None), 5, Some("off 1")),
         ("locked", pw("x"), Refusal::NoPassword, 5, Some("locked 1")),
         ("hashed", digest(), Refusal::DigestNotPossible, 0, None),
         ("down", pw("x"), down.into(), 0, None),

@@ -83,7 +83,7 @@ fn a_master_logs_in_as_the_user_only_with_the_masters_password() {
         ("bob", "m4ster", Err(Refusal::WrongPassword)),
         ("bob*nobody", "m4ster", Err(Refusal::WrongPassword)),
         ("bob*locked", "m4ster", Err(Refusal::WrongPassword)),
-        ("bob*off", "m4ster", Err(Refusal::Disabled)),
+        ("bob*off", "m4ster", Err(Refusal::Disabled(None))),
         ("bob*off", "x", Err(Refusal::WrongPassword)),
         ("bob*away", "m4ster", Err(Refusal::NetworkNotAllowed)),
         ("bob*away", "x", Err(Refusal::WrongPassword)),
@@ -139,7 +139,7 @@ fn the_networks_of_the_user_do_not_bind_a_master() {
     let by = |login, password| sent(&gate, &plain(login, password));
     assert_eq!(by("bob", "own"), Err(Refusal::NetworkNotAllowed));
     assert_eq!(by("bob*boss", "m4ster"), says("192.0.2.1:143 - -"));
-    assert_eq!(by("off*boss", "m4ster"), Err(Refusal::Disabled));
+    assert_eq!(by("off*boss", "m4ster"), Err(Refusal::Disabled(None)));
 }
 
 /// Digests are made for one login, not for two.

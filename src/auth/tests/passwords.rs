@@ -185,10 +185,10 @@ fn a_network_that_is_not_allowed_is_refused_after_the_proof() {
     let gate = gate(users(), None);
     let unusable = Refusal::UnusableEntry("users: line 3".to_owned());
     for (login, why) in [
-        ("off", Refusal::Disabled),
+        ("off", Refusal::Disabled(None)),
         ("elsewhere", Refusal::NetworkNotAllowed),
         ("damaged", unusable),
-        ("both", Refusal::Disabled),
+        ("both", Refusal::Disabled(None)),
     ] {
         assert_eq!(sent(&gate, &plain(login, "pw")), Err(why), "{login}");
         let wrong = sent(&gate, &plain(login, "other"));

@@ -49,6 +49,10 @@ pub(super) struct Keys {
     pub(super) nologin_attribute: Option<Spanned<String>>,
     /// The attribute with the networks from which the user may log in.
     pub(super) allow_nets_attribute: Option<Spanned<String>>,
+    /// The attribute with the protocols that the user may log in with.
+    pub(super) protocols_attribute: Option<Spanned<String>>,
+    /// The attribute with the time when the account expires.
+    pub(super) expires_attribute: Option<Spanned<String>>,
 }
 
 /// The values of `auth`.
@@ -356,6 +360,14 @@ impl Checker<'_> {
             allow_nets: self.attribute(
                 "users.allow-nets-attribute",
                 users.ldap.allow_nets_attribute.as_ref(),
+            ),
+            protocols: self.attribute(
+                "users.protocols-attribute",
+                users.ldap.protocols_attribute.as_ref(),
+            ),
+            expires: self.attribute(
+                "users.expires-attribute",
+                users.ldap.expires_attribute.as_ref(),
             ),
         }
     }

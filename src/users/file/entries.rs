@@ -9,7 +9,7 @@ use crate::secret::Scheme;
 use crate::users::{Account, Passwords};
 
 /// The names of extra fields whose values are shown. Others may be secrets, such as Dovecot's `pass`.
-const SHOWN: [&[u8]; 8] = [
+const SHOWN: [&[u8]; 11] = [
     b"host",
     b"hostip",
     b"port",
@@ -18,6 +18,9 @@ const SHOWN: [&[u8]; 8] = [
     b"nologin",
     b"nopassword",
     b"allow_nets",
+    b"protocols",
+    b"expires",
+    b"reason",
 ];
 
 /// One line of a password file.
@@ -107,7 +110,7 @@ pub fn entries<E>(
 }
 
 fn state(account: &Account, is_unusable: bool) -> State {
-    if account.disabled {
+    if account.is_disabled() {
         State::Disabled
     } else if is_unusable {
         State::Unusable

@@ -136,8 +136,8 @@ impl<'a> Line<'a> {
         Self::parse(self.stored(), rules)
     }
 
-    /// The secret behind the `!` that `user lock` writes beside `nologin`. Such a user is always refused; a
-    /// device that goes on with the right password is not counted as guessing.
+    /// The secret behind the `!` that `user lock` writes beside `nologin`. Such a user is always refused, and the log
+    /// gives the reason if the password is right.
     fn behind_lock(&self, rules: &PasswordRules) -> Option<Secret> {
         let stored = self.stored().strip_prefix(b"!")?;
         Self::parse(stored, rules).ok().flatten()
@@ -263,6 +263,9 @@ struct Extra {
     dest_user: Option<Vec<u8>>,
     /// Dovecot's `nopassword`: any password is right. This program accepts no login in that way.
     no_password: bool,
+    /// Whether there is `expires`, even one that means never.
+    ends: bool,
+    reason: Option<String>,
 }
 
 /// Whether an extra field has a meaning.
@@ -287,6 +290,9 @@ impl Extra {
             b"user" => account.user.is_some(),
             b"destuser" => self.dest_user.is_some(),
             b"allow_nets" => account.allow_nets.is_some(),
+            b"protocols" => account.protocols.is_some(),
+            b"expires" => self.ends,
+            b"reason" => self.reason.is_some(),
             _ => false,
         };
         if is_there {
@@ -317,7 +323,22 @@ impl Extra {
                 self.dest_user = Some(user);
             }
             // Dovecot checks whether it is present, not its value.
-            b"nologin" => account.disabled = true,
+            b"nologin" => {
+                account.disabled = true;
+                account.reason = limits::reason(value);
+            }
+            // Dovecot's text for a user with `nologin`.
+            b"reason" => self.reason = Some(limits::reason(value).unwrap_or_default()),
+            b"protocols" => {
+                let protocols = str::from_utf8(value).ok().and_then(limits::protocols);
+                let protocols = protocols.ok_or("protocols are imap, pop3 and smtp")?;
+                account.protocols = Some(protocols);
+            }
+            b"expires" => {
+                self.ends = true;
+                let end = limits::expiry(str::from_utf8(value).unwrap_or_default());
+                account.expires = end.map_err(limits::BadExpiry::of_field)?;
+            }
             b"nopassword" => self.no_password = true,
             b"allow_nets" => {
                 let networks = str::from_utf8(value).ok().and_then(limits::networks);
@@ -343,7 +364,12 @@ impl Extra {
             host_ip,
             dest_user,
             no_password,
+            ends: _,
+            reason,
         } = self;
+        if reason.is_some() {
+            account.reason = reason.filter(|reason| !reason.is_empty());
+        }
         // Most lines have no such field: an account is large, and would be moved for each line.
         if host_ip.is_some() {
             account.host = host_ip;
@@ -361,13 +387,8 @@ fn misspelt_limit(key: &[u8]) -> Option<&'static str> {
         Limit::NoLogin => "this extra field is like nologin: write nologin",
         Limit::AllowNets => "this extra field is like allow_nets: write allow_nets",
         Limit::AllowRealNets => "allow_real_nets is not supported: write allow_nets",
-        Limit::Expires => {
-            "expires is a field of app passwords: the user's own password cannot expire"
-        }
-        Limit::Protocols => {
-            "protocols is a field of app passwords: the user's own password is valid for all \
-            protocols"
-        }
+        Limit::Expires => "this extra field is like expires: write expires",
+        Limit::Protocols => "this extra field is like protocols: write protocols",
     })
 }
 

@@ -4,7 +4,6 @@ use zeroize::Zeroizing;
 
 use super::message::Entry;
 use crate::login::Login;
-use crate::login::Network;
 use crate::secret::{AcceptedHashes, Secret};
 use crate::users::host::{host, port};
 use crate::users::{Account, Credential, Passwords, StoreError, limits, variable};
@@ -22,6 +21,10 @@ pub struct Attributes {
     pub nologin: Option<String>,
     /// The networks from which the user may log in; each value has one network, or several with commas.
     pub allow_nets: Option<String>,
+    /// The protocols that the user may log in with, in the same form.
+    pub protocols: Option<String>,
+    /// When the account expires.
+    pub expires: Option<String>,
 }
 
 impl Attributes {
@@ -33,8 +36,10 @@ impl Attributes {
             login,
             nologin,
             allow_nets,
+            protocols,
+            expires,
         } = self;
-        let all = [host, port, login, nologin, allow_nets];
+        let all = [host, port, login, nologin, allow_nets, protocols, expires];
         all.into_iter().flatten().cloned().collect()
     }
 
@@ -42,7 +47,10 @@ impl Attributes {
     /// is checked first: otherwise the answer would reveal that the user exists.
     pub(super) fn fill(&self, account: &mut Account, entry: &Entry) {
         let off = |value: &Zeroizing<Vec<u8>>| !value.eq_ignore_ascii_case(b"FALSE");
-        account.disabled = values(entry, self.nologin.as_deref()).any(off);
+        let mut reasons = values(entry, self.nologin.as_deref()).filter(|value| off(value));
+        let reason = reasons.next();
+        account.disabled = reason.is_some();
+        account.reason = reason.and_then(|value| limits::reason(value));
         account.unusable = self
             .fill_in(account, entry)
             .err()
@@ -65,7 +73,15 @@ impl Attributes {
             account.user = Some(login.as_bytes().to_vec()).filter(|login| !login.is_empty());
         }
         if let Some(name) = &self.allow_nets {
-            account.allow_nets = networks(entry, name)?;
+            account.allow_nets = all_of(entry, name, "networks", limits::networks)?;
+        }
+        if let Some(name) = &self.protocols {
+            account.protocols = all_of(entry, name, "protocols", limits::protocols)?;
+        }
+        if let Some((name, value)) = one(entry, self.expires.as_deref())? {
+            let text = str::from_utf8(value).unwrap_or_default();
+            let end = limits::expiry_of_directory(text);
+            account.expires = end.map_err(|bad| unusable(name, &format!("it {}", bad.words())))?;
         }
         Ok(())
     }
@@ -129,12 +145,17 @@ fn one<'e, 'n>(
     }
 }
 
-/// The networks in all values of an attribute; `None` without a value.
-fn networks(entry: &Entry, name: &str) -> Result<Option<Vec<Network>>, StoreError> {
+/// The lists in all values of an attribute, as one; `None` without a value.
+fn all_of<T>(
+    entry: &Entry,
+    name: &str,
+    what: &str,
+    read: impl Fn(&str) -> Option<Vec<T>>,
+) -> Result<Option<Vec<T>>, StoreError> {
     let mut all = None;
     for value in values(entry, Some(name)) {
-        let list = str::from_utf8(value).ok().and_then(limits::networks);
-        let list = list.ok_or_else(|| unusable(name, "it is not a list of networks"))?;
+        let list = str::from_utf8(value).ok().and_then(&read);
+        let list = list.ok_or_else(|| unusable(name, &format!("it is not a list of {what}")))?;
         all.get_or_insert_with(Vec::new).extend(list);
     }
     Ok(all)
@@ -149,6 +170,7 @@ mod tests {
     use std::num::NonZeroU16;
 
     use super::*;
+    use crate::login::{Network, Protocol};
     use crate::secret::WeakSchemes;
     use crate::users::ldap::message::Attribute;
 
@@ -173,6 +195,8 @@ mod tests {
             login: Some("uid".into()),
             nologin: Some("locked".into()),
             allow_nets: Some("nets".into()),
+            protocols: Some("protocols".into()),
+            expires: Some("until".into()),
         }
     }
 
@@ -225,6 +249,26 @@ mod tests {
     }
 
     #[test]
+    fn protocols_expiry_and_the_reason_are_read() {
+        let account = fill(&[
+            ("Protocols", &[b"imap", b"SMTP, pop3"]),
+            ("until", &[b"20270201000000Z"]),
+            ("locked", &[b"FALSE", b"left the company"]),
+        ])
+        .unwrap();
+        let all = vec![Protocol::Imap, Protocol::Smtp, Protocol::Pop3];
+        assert_eq!(account.protocols, Some(all));
+        let end = std::time::UNIX_EPOCH + std::time::Duration::from_secs(1_801_440_000);
+        assert_eq!(account.expires, Some(end));
+        assert_eq!(account.reason.as_deref(), Some("left the company"));
+        for date in [&b"2027-02-01"[..], b"1801440000", b"2027-02-01T00:00:00Z"] {
+            assert_eq!(fill(&[("until", &[date])]).unwrap().expires, Some(end));
+        }
+        let disabled = fill(&[("locked", &[b"TRUE"])]).unwrap();
+        assert_eq!((disabled.disabled, disabled.reason), (true, None));
+    }
+
+    #[test]
     fn values_that_cannot_be_used_name_their_attribute() {
         for (name, values, what) in [
             (
@@ -251,6 +295,22 @@ mod tests {
                 "nets",
                 &[b""],
                 "attribute nets: it is not a list of networks",
+            ),
+            (
+                "protocols",
+                &[b"imap", b"http"],
+                "attribute protocols: it is not a list of protocols",
+            ),
+            (
+                "until",
+                &[b"20270231000000Z"],
+                "attribute until: it is neither a date (2027-01-31), a date and time \
+                 (2027-01-31T12:00:00Z) nor seconds since 1970",
+            ),
+            (
+                "until",
+                &[b"2027-01-31", b"2028-01-31"],
+                "attribute until: it has several values",
             ),
             (
                 "mailPort",

@@ -42,6 +42,9 @@ impl Purpose {
                 "host",
                 "hostip",
                 "port",
+                "reason",
+                "protocols",
+                "expires",
                 "allow-nets",
                 "allow_nets",
             ],
@@ -58,7 +61,7 @@ impl Purpose {
 
     fn limits(self) -> &'static str {
         match self {
-            Self::User => "the limits of a user are nologin and allow_nets",
+            Self::User => "the limits of a user are nologin, protocols, allow_nets and expires",
             Self::AppPasswords => {
                 "the limits of an app password are protocols, allow_nets and expires"
             }
@@ -70,18 +73,14 @@ impl Purpose {
         known.any(|known| known.eq_ignore_ascii_case(column))
     }
 
-    /// The limit that an unused column probably means. A user's own password has no expiry and no protocols,
-    /// so columns with these names may serve another purpose.
-    fn limit_meant(self, column: &str) -> Option<&'static str> {
-        let limit = limit_meant(column)?;
-        let name = match limit {
+    /// The limit that an unused column probably means.
+    fn limit_meant(column: &str) -> Option<&'static str> {
+        Some(match limit_meant(column)? {
             Limit::NoLogin => "nologin",
             Limit::AllowNets | Limit::AllowRealNets => "allow_nets",
             Limit::Expires => "expires",
             Limit::Protocols => "protocols",
-        };
-        let counts = self == Self::AppPasswords || matches!(name, "nologin" | "allow_nets");
-        counts.then_some(name)
+        })
     }
 
     /// The problems of these columns, of which there is at least one.
@@ -99,7 +98,7 @@ impl Purpose {
         }
         for (number, column) in columns.clone().enumerate() {
             if !self.knows(column) {
-                if let Some(limit) = self.limit_meant(column) {
+                if let Some(limit) = Self::limit_meant(column) {
                     let (name, limits) = (shown(column), self.limits());
                     return Some(format!(
                         "the column {name} is ignored, but looks like the limit {limit}: \
@@ -129,7 +128,7 @@ impl Purpose {
     pub(super) fn remark(self, columns: &[String]) -> Option<String> {
         let unknown: Vec<_> = columns
             .iter()
-            .filter(|column| !self.knows(column) && self.limit_meant(column).is_none())
+            .filter(|column| !self.knows(column) && Self::limit_meant(column).is_none())
             .collect();
         let listed: Vec<_> = unknown
             .iter()
@@ -266,10 +265,6 @@ mod tests {
         ] {
             for purpose in [Purpose::User, Purpose::AppPasswords] {
                 let fault = fault(purpose, &format!("password login {column}"));
-                if purpose == Purpose::User && matches!(limit, "expires" | "protocols") {
-                    assert_eq!(fault, None, "{column}");
-                    continue;
-                }
                 let fault = fault.unwrap();
                 let start = format!(
                     "the column {column} is ignored, but looks like the limit {limit}: the \
@@ -278,12 +273,6 @@ mod tests {
                 assert!(fault.starts_with(&start), "{fault}");
             }
         }
-        // What limits app passwords alone is a warning beside a user's own.
-        let remark = Purpose::User.remark(&["password".to_owned(), "expires".to_owned()]);
-        assert_eq!(
-            remark.as_deref(),
-            Some("query: these columns are ignored: expires")
-        );
         assert!(fault(Purpose::AppPasswords, "password login nologin").is_some());
     }
 

@@ -12,6 +12,7 @@ use zeroize::Zeroizing;
 use super::columns::OWNER;
 use crate::login::Login;
 use crate::login::Network;
+use crate::login::Protocol;
 use crate::secret::{AcceptedHashes, Secret};
 use crate::users::host::{host, port};
 use crate::users::{Account, Credential, Passwords, limits, variable};
@@ -117,11 +118,7 @@ impl SecretRules {
                 row.parsed("label", "is not a text of at most 254 bytes", label)?
                     .unwrap_or_default(),
             ),
-            protocols: row.parsed(
-                "protocols",
-                "is not a list of imap, pop3, smtp; NULL means all",
-                utf8(limits::protocols),
-            )?,
+            protocols: row.protocols()?,
             allow_nets: row.networks()?,
             expires: row.expires()?,
             secret: match secret {
@@ -167,6 +164,7 @@ impl SecretRules {
 /// holds even if another value is wrong.
 fn fill(account: &mut Account, row: &Row) -> Result<(), Flaw> {
     account.disabled = row.flag("nologin")?;
+    account.reason = row.reason();
     // Dovecot's `destuser` and `hostip` take precedence.
     account.user = match row.read("destuser", login)? {
         None => row.read("login", login)?,
@@ -178,6 +176,8 @@ fn fill(account: &mut Account, row: &Row) -> Result<(), Flaw> {
     };
     account.port = row.read("port", port)?;
     account.allow_nets = row.networks()?;
+    account.protocols = row.protocols()?;
+    account.expires = row.expires()?;
     Ok(())
 }
 
@@ -235,6 +235,21 @@ impl Row {
             ));
         }
         Ok(hyphen.or(underscore))
+    }
+
+    /// The protocols; NULL means all.
+    fn protocols(&self) -> Result<Option<Vec<Protocol>>, Flaw> {
+        let otherwise = "is not a list of imap, pop3, smtp; NULL means all";
+        self.parsed("protocols", otherwise, utf8(limits::protocols))
+    }
+
+    /// Why the user is disabled: `reason`, or a text in `nologin`. It is only for the log.
+    fn reason(&self) -> Option<String> {
+        ["reason", "nologin"].into_iter().find_map(|column| {
+            let value = self.get(column).ok().flatten()?;
+            let text = text(column, value).ok().flatten()?;
+            limits::reason(&text)
+        })
     }
 
     /// The expiry; NULL means never.

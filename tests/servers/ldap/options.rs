@@ -141,3 +141,33 @@ fn an_attribute_names_the_networks_of_a_user() {
         "{said}"
     );
 }
+
+#[test]
+fn attributes_name_the_protocols_and_the_end_of_a_user() {
+    let slapd = Slapd::started();
+    for mode in Mode::ALL {
+        let more = "protocols-attribute = \"mailProtocols\"\nexpires-attribute = \"mailUntil\"\n";
+        let program = Program::serve(&with_store(&(slapd.keys(mode) + more)));
+        for (login, protocol, accepted) in [
+            ("imap-only", "imap", true),
+            ("imap-only", "pop3", false),
+            ("bad-protocols", "imap", false),
+            ("ended", "imap", false),
+            ("later", "imap", true),
+            ("alice", "pop3", true),
+        ] {
+            let said = answer(&program, protocol, "192.0.2.7", login);
+            let is_accepted = said.starts_with("Auth-Status: OK\n");
+            assert_eq!(is_accepted, accepted, "{mode:?} {login}\n{}", program.log());
+            assert!(accepted || said == REFUSED, "{said}");
+        }
+        let log = program.log();
+        for part in [
+            "cause=protocol-not-allowed",
+            "attribute mailProtocols: it is not a list of protocols",
+            "cause=disabled detail=\"the account has expired\"",
+        ] {
+            assert!(log.contains(part), "{part}: {log}");
+        }
+    }
+}

@@ -55,7 +55,8 @@ fn a_fault_of_a_statement_is_one_message_and_no_users() {
             "SELECT password, login, 1 AS no_login FROM users WHERE login = {login}",
             String::new(),
             "users.query: nothing is made of the column no_login, which looks like the limit nologin: the \
-             limits of a user are nologin and allow_nets; rename the column or leave it out",
+             limits of a user are nologin, protocols, allow_nets and expires; rename the column or leave \
+             it out",
         ),
         (
             "SELECT password FROM nobody WHERE login = {login}",

@@ -7,8 +7,8 @@ use crate::support::databases::{Engine, Kind};
 use crate::support::sql_service::{Ask, OK, REFUSED, Service, TEMPORARY, cgi, users};
 use crate::support::temp_dir::TempDir;
 
-const QUERY: &str = "SELECT id, password, host, port, login_there AS login, nologin, allow_nets \
-                     FROM users WHERE login = {login}";
+const QUERY: &str = "SELECT id, password, host, port, login_there AS login, nologin, allow_nets, \
+                     reason, protocols, expires FROM users WHERE login = {login}";
 const APPS: &str = "app-passwords-query = \"SELECT password, login, label, protocols, allow_nets, expires \
                     FROM apps WHERE login = {login} ORDER BY label\"";
 
@@ -16,7 +16,8 @@ const APPS: &str = "app-passwords-query = \"SELECT password, login, label, proto
 fn tables(text: &str, flag: &str, moment: &str, yes: &str) -> String {
     let mut sql = format!(
         "CREATE TABLE users (id INTEGER, login {text}, password {text}, host {text}, port INTEGER, \
-         login_there {text}, nologin {flag}, allow_nets {text});
+         login_there {text}, nologin {flag}, allow_nets {text}, reason {text}, protocols {text}, \
+         expires {moment});
          CREATE TABLE apps (login {text}, password {text}, label {text}, protocols {text}, \
          allow_nets {text}, expires {moment});
          INSERT INTO users (login, password) VALUES ('alice', '{{PLAIN}}right'),
@@ -25,6 +26,13 @@ fn tables(text: &str, flag: &str, moment: &str, yes: &str) -> String {
          ('8bit-é', '{{PLAIN}}right'), ('apps', '{{PLAIN}}right'), ('odd-apps', '{{PLAIN}}right'),
          ('many-apps', '{{PLAIN}}right');
          INSERT INTO users (login, password, nologin) VALUES ('off', '{{PLAIN}}right', {yes});
+         INSERT INTO users (login, password, nologin, reason) VALUES
+         ('left', '{{PLAIN}}right', {yes}, 'left the company');
+         INSERT INTO users (login, password, protocols, expires) VALUES
+         ('ended', '{{PLAIN}}right', NULL, '2020-01-31 23:59:59'),
+         ('later', '{{PLAIN}}right', NULL, '2120-01-31 23:59:59'),
+         ('pop3-only', '{{PLAIN}}right', 'pop3', NULL),
+         ('bad-protocols', '{{PLAIN}}right', 'http', NULL);
          INSERT INTO users (login, password, host, port, login_there) VALUES
          ('bob', '{{PLAIN}}right', '192.0.2.9', 1143, 'robert'),
          ('lost', '{{PLAIN}}right', 'nowhere', NULL, NULL),
@@ -67,6 +75,13 @@ fn everybody(ask: impl Fn(&Ask<'_>) -> crate::support::sql_service::Reply, datab
         ("8bit-e", "right", REFUSED, "unknown-user"),
         ("off", "right", REFUSED, "disabled"),
         ("off", "wrong", REFUSED, "wrong-password"),
+        ("left", "right", REFUSED, "disabled"),
+        ("ended", "right", REFUSED, "disabled"),
+        ("ended", "wrong", REFUSED, "wrong-password"),
+        ("later", "right", OK, "accepted"),
+        ("pop3-only", "right", REFUSED, "protocol-not-allowed"),
+        ("pop3-only", "wrong", REFUSED, "wrong-password"),
+        ("bad-protocols", "right", REFUSED, "unusable-entry"),
         ("locked", "right", REFUSED, "no-password"),
         ("star", "*", REFUSED, "no-password"),
         ("empty", "", REFUSED, "no-password"),
@@ -103,6 +118,18 @@ fn everybody(ask: impl Fn(&Ask<'_>) -> crate::support::sql_service::Reply, datab
             ..Ask::new("apps", "phone")
         });
         assert_eq!(reply.cause, cause);
+    }
+    let pop3 = Ask {
+        protocol: "pop3",
+        ..Ask::new("pop3-only", "right")
+    };
+    assert_eq!(ask(&pop3).cause, "accepted");
+    for (login, why) in [
+        ("left", "left the company"),
+        ("ended", "the account has expired"),
+    ] {
+        let line = ask(&Ask::new(login, "right")).line;
+        assert!(line.contains(&format!("detail=\"{why}\"")), "{line}");
     }
     let office = Ask {
         client: "198.51.100.200",

@@ -158,7 +158,30 @@ fn errors_have_a_position() {
         (
             b"ab:::::::expire=2027-01-31",
             9,
-            Structure("expires is a field of app passwords: the user's own password cannot expire"),
+            Structure("this extra field is like expires: write expires"),
+        ),
+        (
+            b"ab:::::::expires=soon",
+            9,
+            Structure(
+                "expires is neither a date (2027-01-31), a date and time (2027-01-31T12:00:00Z) \
+                 nor seconds since 1970",
+            ),
+        ),
+        (
+            b"ab:::::::protocols=imap,http",
+            9,
+            Structure("protocols are imap, pop3 and smtp"),
+        ),
+        (
+            b"ab:::::::protocols=",
+            9,
+            Structure("protocols are imap, pop3 and smtp"),
+        ),
+        (
+            b"ab:::::::protocol=imap",
+            9,
+            Structure("this extra field is like protocols: write protocols"),
         ),
         (
             b"ab:::::::hostip=mx1",
