@@ -32,6 +32,7 @@ mod sockets;
 mod sql;
 mod terminal;
 mod throttle;
+mod troubleshooting;
 mod trusted_files;
 mod unit_file;
 mod user_command;

@@ -24,6 +24,11 @@ pub(crate) struct Proxy {
 
 impl Proxy {
     pub(crate) fn start(service: u16) -> Self {
+        Self::asking(&format!("http://{LOCALHOST}:{service}/auth"), "")
+    }
+
+    /// With this `auth_http`, and further keys.
+    pub(crate) fn asking(url: &str, more: &str) -> Self {
         let folder = TempDir::new();
         let ports = ["imap", "pop3", "smtp", "none"].map(|name| (name, free_port(LOCALHOST)));
         let mut servers = String::new();
@@ -37,7 +42,7 @@ impl Proxy {
             servers += &format!("server {{ listen {LOCALHOST}:{port}; {keys} }}\n");
         }
         let config = format!(
-            "mail {{\nserver_name proxy.test;\nauth_http http://{LOCALHOST}:{service}/auth;\n\
+            "mail {{\nserver_name proxy.test;\nauth_http {url};\n{more}\n\
              auth_http_timeout 1s;\n{servers}}}\n"
         );
         let config = nginx_config(folder.path(), &config);
