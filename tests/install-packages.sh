@@ -23,6 +23,8 @@ packages=(
     systemd python3-pip
     # What builds the Debian package, checks it, and runs it under a systemd of its own.
     build-essential debhelper apache2-dev lintian systemd-container man-db
+    # What shows the status page, and what reads the metrics.
+    chromium prometheus
     # What changes the clock of a program, and what unpacks programs of another release.
     faketime mmdebstrap
 )

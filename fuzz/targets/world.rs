@@ -171,7 +171,7 @@ impl World {
             wrong: Then::Stop,
             trouble: Then::Stop,
             refusal_time: RefusalTime::default(),
-            told: Arc::default(),
+            counts: Arc::default(),
             app_passwords: false,
         };
         let overheard = |source: Source| Source {

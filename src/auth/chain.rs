@@ -16,7 +16,7 @@ use crate::sys::semaphore::machine::MachineSemaphore;
 use crate::sys::steps::TimedStep;
 use crate::users::bound::StoreLimit;
 use crate::users::cache::Cache;
-use crate::users::tally::Tally as Told;
+use crate::users::store_counts::StoreCounts;
 use crate::users::{Account, PasswordCheck, Passwords, Question, StoreError, UserStore};
 
 use super::Step;
@@ -50,7 +50,7 @@ pub struct Source {
     /// The time that it takes to check passwords, if it checks them itself or has app passwords.
     pub refusal_time: RefusalTime,
     /// What it answered so far. A reload keeps it.
-    pub told: Arc<Told>,
+    pub counts: Arc<StoreCounts>,
     /// Whether a user may have several passwords: then the time of a refusal would reveal their
     /// number.
     pub app_passwords: bool,
@@ -67,6 +67,15 @@ pub enum Then {
 }
 
 impl Source {
+    /// The counts of the store with this name after a reload: those that it had `before`. Of stores with the
+    /// same name, each keeps its own; `opened` are the ones in front of it.
+    pub fn kept_counts(name: &str, opened: &[Self], before: &[Self]) -> Arc<StoreCounts> {
+        let same = |source: &&Self| source.name == name;
+        let number = opened.iter().filter(same).count();
+        let kept = before.iter().filter(same).nth(number);
+        kept.map_or_else(Arc::default, |source| Arc::clone(&source.counts))
+    }
+
     fn serves(&self, login: &Login) -> bool {
         let domain = login.domain().unwrap_or_default();
         self.domains
@@ -112,7 +121,7 @@ impl Source {
     fn timed<T>(&self, question: impl FnOnce() -> T) -> T {
         let started = Instant::now();
         let answer = question();
-        self.told.took.observe(started.elapsed());
+        self.counts.took.observe(started.elapsed());
         answer
     }
 
@@ -359,10 +368,10 @@ impl Chain {
                 other => other,
             };
             match &outcome {
-                StoreOutcome::Accepted(_) => &source.told.yes,
-                StoreOutcome::Unknown => &source.told.unknown,
-                StoreOutcome::Refused(..) | StoreOutcome::RefusedForAll(..) => &source.told.no,
-                StoreOutcome::CannotAnswer(..) => &source.told.trouble,
+                StoreOutcome::Accepted(_) => &source.counts.yes,
+                StoreOutcome::Unknown => &source.counts.unknown,
+                StoreOutcome::Refused(..) | StoreOutcome::RefusedForAll(..) => &source.counts.no,
+                StoreOutcome::CannotAnswer(..) => &source.counts.trouble,
             }
             .add_one();
             not_permitted |= matches!(outcome, StoreOutcome::RefusedForAll(..));

@@ -122,7 +122,7 @@ fn counting(
         wrong: Then::Stop,
         trouble: Then::Stop,
         refusal_time: RefusalTime::default(),
-        told: Arc::default(),
+        counts: Arc::default(),
         app_passwords: false,
     };
     let gate = Gate {

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::Service;
-use super::parts::told;
 use super::probe::Probes;
 use crate::auth::{Masters, RefusalTime, Source};
 use crate::config::{Config, KeyPositions, StoreConfig, UsersConfig};
@@ -167,7 +166,12 @@ impl<'a> Opening<'a> {
                 let bytes = |domain: &String| domain.clone().into_bytes().into_boxed_slice();
                 domains.iter().map(bytes).collect()
             });
-            let told = told(&users.name, &self.opened.sources, self.before);
+            let before = self.before.map(|before| before.gate().chain.sources());
+            let counts = Source::kept_counts(
+                &users.name,
+                &self.opened.sources,
+                before.unwrap_or_default(),
+            );
             self.opened.sources.push(Source {
                 table,
                 name: users.name.clone(),
@@ -178,7 +182,7 @@ impl<'a> Opening<'a> {
                 wrong: users.wrong,
                 trouble: users.trouble,
                 refusal_time: RefusalTime::default(),
-                told,
+                counts,
                 app_passwords: users.store.has_app_passwords(),
             });
         }

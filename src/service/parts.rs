@@ -1,16 +1,13 @@
 //! Small parts of opening a service: the files to watch, the throttle, and the check for problems.
 
 use std::path::Path;
-use std::sync::Arc;
 
 use super::Service;
-use crate::auth::Source;
 use crate::config::{Config, DNS_IS_ASKED, FileUse};
 use crate::sys::Lifetime;
 use crate::sys::problem::Problem;
 use crate::sys::trusted_file::{ObservedFiles, fingerprint};
 use crate::throttle::{self, CountingMode, Throttle};
-use crate::users::tally::Tally;
 
 /// The files that the configuration names but that were not read with it, with their current
 /// fingerprints.
@@ -38,17 +35,6 @@ pub(super) fn throttle(
         Lifetime::OneRequest => CountingMode::OneRequest,
     };
     (!forgets).then(|| Throttle::open(settings, counting, before))
-}
-
-/// The counts of the store with this name, which continue after a reload. Of stores with the same name, each
-/// keeps its own.
-pub(super) fn told(name: &str, opened: &[Source], before: Option<&Service>) -> Arc<Tally> {
-    let same = |source: &&Source| source.name == name;
-    let number = opened.iter().filter(same).count();
-    let before = before.into_iter();
-    let sources = before.flat_map(|before| before.gate().chain.sources());
-    let kept = sources.filter(same).nth(number);
-    kept.map_or_else(Arc::default, |source| Arc::clone(&source.told))
 }
 
 /// The result, if there is no problem.

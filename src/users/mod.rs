@@ -36,7 +36,7 @@ pub mod server;
 mod server_error;
 #[cfg(feature = "servers")]
 pub mod sql;
-pub mod tally;
+pub mod store_counts;
 #[cfg(feature = "servers")]
 mod texts;
 mod variable;

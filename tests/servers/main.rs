@@ -31,6 +31,7 @@ mod secrets;
 mod signed_tokens;
 mod sockets;
 mod sql;
+mod status;
 mod terminal;
 mod throttle;
 mod troubleshooting;

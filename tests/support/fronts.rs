@@ -218,7 +218,11 @@ impl Places<'_> {
     }
 
     pub(crate) fn apache(&self, mpm: Mpm, snippet: &str) -> Server {
-        let config = apache_config(self.home, mpm, self.port, snippet);
+        // The page is off until the administrator changes this line.
+        let off = "#Define NGINX_MAIL_AUTH_STATUS";
+        assert!(snippet.contains(off), "{snippet}");
+        let snippet = snippet.replace(off, off.trim_start_matches('#'));
+        let config = apache_config(self.home, mpm, self.port, &snippet);
         Server::start(
             apache(&config).arg("-DFOREGROUND"),
             self.home.join("apache.out"),
@@ -230,6 +234,7 @@ impl Places<'_> {
         let always = [
             ("listen 127.0.0.1:8143;", listen.as_str()),
             ("/run/nginx-mail-auth.sock", self.socket),
+            ("#location = ", "location = "),
         ];
         let snippet = shipped("examples/nginx-fastcgi.conf", &[&always, changed].concat());
         let config = nginx_config(self.home, &in_http_block(self.home, &snippet));
@@ -243,7 +248,7 @@ impl Places<'_> {
              server.document-root = \"/var/empty\"\n\
              server.bind = \"{LOCALHOST}\"\n\
              server.port = {port}\n\
-             fastcgi.server = (\"/mail/auth\" => \
+             fastcgi.server = (\"/mail/\" => \
              ((\"socket\" => \"{socket}\", \"check-local\" => \"disable\")))\n"
         );
         let file = self.home.join("lighttpd.conf");

@@ -81,7 +81,7 @@ fn source(says: Says, wrong: Then, trouble: Then) -> Source {
         wrong,
         trouble,
         refusal_time: RefusalTime::default(),
-        told: Arc::default(),
+        counts: Arc::default(),
         app_passwords: false,
     }
 }

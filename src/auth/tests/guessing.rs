@@ -183,7 +183,7 @@ fn refusals_are_delayed_with_counts_and_without() {
             wrong: Then::Stop,
             trouble: Then::Stop,
             refusal_time: RefusalTime::default(),
-            told: Arc::default(),
+            counts: Arc::default(),
             app_passwords: false,
         };
         let chain = Chain::new(vec![source], MachineSemaphore::new(NonZeroUsize::MIN), 10);

@@ -234,9 +234,10 @@ fn times(histogram: &Histogram) -> Times {
 fn stores(sources: &[crate::auth::Source], clock: &Clock) -> Vec<Store> {
     let mut stores: Vec<Store> = Vec::new();
     for source in sources {
-        let told = &source.told;
+        let counts = &source.counts;
         let [yes, no, unknown, trouble] =
-            [&told.yes, &told.no, &told.unknown, &told.trouble].map(|counter| counter.get());
+            [&counts.yes, &counts.no, &counts.unknown, &counts.trouble]
+                .map(|counter| counter.get());
         // Names can be equal; on the page and in metrics they are not.
         let same = sources
             .iter()
@@ -263,7 +264,7 @@ fn stores(sources: &[crate::auth::Source], clock: &Clock) -> Vec<Store> {
                     most: circuit.most.get() as u64,
                 }
             }),
-            times: times(&told.took),
+            times: times(&counts.took),
         });
     }
     stores

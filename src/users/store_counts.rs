@@ -4,7 +4,7 @@ use crate::sys::count::{Counter, Histogram};
 
 /// What one store answered since the start of the process.
 #[derive(Debug, Default)]
-pub struct Tally {
+pub struct StoreCounts {
     /// Logins that it accepted.
     pub yes: Counter,
     /// Logins that it knows and refused.
