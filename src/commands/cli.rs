@@ -15,9 +15,11 @@ use crate::secret::Scheme;
 use crate::sys::built;
 
 mod probe;
+mod snippet;
 mod user;
 
 pub use probe::{MethodWord, ProbeArgs};
+pub use snippet::{SnippetArgs, SnippetWord};
 pub use user::{AppCommand, ChangeCommand, HashOptions, NewPassword, UserCommand, WhichFile, Who};
 
 /// The hint for a user who starts the program at a terminal without a request.
@@ -108,6 +110,23 @@ pub enum Command {
         #[command(flatten)]
         rights: RunAs,
     },
+    /// Print the configuration in force, with every default
+    ///
+    /// As TOML that gives the same configuration when it is loaded. Opens only the configuration and the files with
+    /// secrets that it names. Exit status: 0, or 78 if the configuration is invalid.
+    Config {
+        /// Only the keys whose value is not the default
+        #[arg(short = 'n', long)]
+        changed: bool,
+        /// Print keys and passwords of the file as they are, not as (hidden)
+        #[arg(long)]
+        with_secrets: bool,
+    },
+    /// Print the configuration of Apache, nginx, systemd or fail2ban for this one
+    ///
+    /// With the paths, the socket and the networks of the configuration. Exit status: 0, or 78 if the configuration is
+    /// invalid.
+    Snippet(Box<SnippetArgs>),
     /// Ask an auth_http URL as nginx does, and show what nginx would do with the answer
     ///
     /// Works with any auth_http service. Prompts for the password at a terminal, otherwise reads it from the first
@@ -211,6 +230,8 @@ impl Command {
             | Self::Route { rights, .. }
             | Self::Throttle { rights, .. } => rights.user.as_deref(),
             Self::Serve { .. }
+            | Self::Config { .. }
+            | Self::Snippet(_)
             | Self::Probe(_)
             | Self::Hash { .. }
             | Self::User { .. }

@@ -5,10 +5,7 @@ use std::io::Write;
 use clap_mangen::roff::{Roff, bold, italic, roman};
 
 use super::{CommandError, Outcome};
-use crate::config::DEFAULT_CONFIG;
-
-/// Every key, with its default and a comment.
-const FULL_EXAMPLE: &str = include_str!("../../examples/full.toml");
+use crate::config::{DEFAULT_CONFIG, FULL_EXAMPLE};
 
 /// What a line of the example is.
 #[derive(Debug, PartialEq, Eq)]

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use crate::commands::cli::{Command, Section};
+use crate::config::{Secrets, Which};
 use crate::service::Service;
 use crate::sys::Lifetime;
 use crate::sys::problem::Problem;
@@ -13,6 +14,7 @@ use crate::sys::trusted_file;
 
 mod check;
 pub mod cli;
+mod config;
 mod docs;
 mod hash;
 mod manual_of_keys;
@@ -20,6 +22,7 @@ mod password;
 mod probe;
 mod rights;
 mod route;
+mod snippet;
 mod status;
 mod terminal;
 mod test;
@@ -178,6 +181,21 @@ fn run_with(
             };
             route::route(config, &attempt, out, err)
         }
+        Command::Config {
+            changed,
+            with_secrets,
+        } => {
+            let which = match changed {
+                true => Which::Changed,
+                false => Which::All,
+            };
+            let secrets = match with_secrets {
+                true => Secrets::Printed,
+                false => Secrets::Hidden,
+            };
+            config::config(config, which, secrets, out, err)
+        }
+        Command::Snippet(arguments) => snippet::snippet(config, arguments, out, err),
         Command::Probe(arguments) => probe::probe(config, arguments, ask, out, err),
         Command::Hash { list: true, .. } => hash::list(out),
         Command::Hash {

@@ -22,6 +22,7 @@ use crate::users::file::{LineLogins, NO_LINE_FEED, is_unfinished};
 mod advice;
 mod answers;
 mod checker;
+mod effective;
 mod external;
 mod fastcgi;
 mod file;
@@ -51,6 +52,7 @@ mod throttle;
 mod unreadable;
 mod users;
 
+pub use effective::{Effective, FULL_EXAMPLE, Secrets, Which, effective};
 pub use fastcgi::SocketConfig;
 pub use limits::LimitsConfig;
 pub use location::{CONFIG_VARIABLE, ConfigFile, DEFAULT_CONFIG, NamedBy};

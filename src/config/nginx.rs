@@ -19,8 +19,12 @@ const MAX_FRONTS: usize = 256;
 
 /// The minimum length of a key that cannot be guessed, in bytes: 128 bits, if all of them are random.
 const MIN_KEY_BYTES: usize = 16;
+/// Printed in place of a secret; it is refused as a key.
+pub(super) const HIDDEN: &str = "(hidden)";
+
 /// The keys of the examples and documents: they are public.
-const PLACEHOLDERS: [&str; 5] = [
+const PLACEHOLDERS: [&str; 6] = [
+    HIDDEN,
     "replace-this-key",
     "a long random string",
     "the new one",

@@ -21,7 +21,7 @@ fn checked(path: &Path, text: &str) -> Result<Config, Vec<Problem>> {
     Config::parse(path, text.as_bytes())
 }
 
-fn settled(config: &Config) -> impl PartialEq + std::fmt::Debug + use<> {
+pub(super) fn settled(config: &Config) -> impl PartialEq + std::fmt::Debug + use<> {
     (
         (config.messages.clone(), config.retry, config.log),
         (config.logins.clone(), config.master.clone()),

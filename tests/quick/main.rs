@@ -16,6 +16,7 @@ mod config;
 mod documents;
 mod domain_files;
 mod domain_names;
+mod effective;
 mod exit_codes;
 mod fastcgi;
 mod fronts;

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use crate::support::fastcgi::Client;
-use crate::support::fronts::{Front, Way};
+use crate::support::fronts::{Front, Way, printed};
 use crate::support::process::program;
 use crate::support::serving::Serving;
 use crate::support::temp_dir::TempDir;
@@ -346,7 +346,20 @@ fn fail2ban_takes_filter_and_jails() {
         .replace("\n#logpath", "\nlogpath")
         .replace("/var/log/apache2/error.log", &log.display().to_string());
     assert_ne!(text, offered);
+    let config = dir.write(
+        "auth.toml",
+        "[[users]]\nstore = \"accept\"\n[routes]\ndefault = \"192.0.2.1\"\n\
+         [throttle]\nalways-allow = [\"192.0.2.64/26\"]\n",
+    );
+    let (config, log) = (config.display().to_string(), log.display().to_string());
+    let own = env!("CARGO_BIN_EXE_nginx-mail-auth");
+    let printed = printed(own, &config, &["fail2ban", "--log", &log]);
+    assert!(
+        printed.contains("\nignoreip = 127.0.0.1/8 192.0.2.64/26\n"),
+        "{printed}"
+    );
     for text in [
+        printed,
         text.clone(),
         text.replace("enabled = false", "enabled = true"),
         offered,

@@ -29,6 +29,7 @@ mod remote;
 mod sandbox;
 mod secrets;
 mod signed_tokens;
+mod snippets;
 mod sockets;
 mod sql;
 mod status;

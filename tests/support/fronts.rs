@@ -86,6 +86,15 @@ pub(crate) type Files<'a> = &'a [(&'a str, Vec<u8>)];
 impl Front {
     /// Starts everything. The first of the files is the configuration itself.
     pub(crate) fn start(way: Way, files: Files<'_>) -> Self {
+        Self::start_with(way, files, |places, way| places.web_server(way))
+    }
+
+    /// The same, with what the command `snippet` prints in place of the shipped file.
+    pub(crate) fn start_printed(way: Way, files: Files<'_>) -> Self {
+        Self::start_with(way, files, |places, way| places.printed_web_server(way))
+    }
+
+    fn start_with(way: Way, files: Files<'_>, web_server: fn(&Places<'_>, Way) -> Server) -> Self {
         crate::support::process::need_root();
         let folder = TempDir::new();
         let home = folder.path();
@@ -129,7 +138,7 @@ impl Front {
             port,
         };
         let apache_config = home.join("apache.conf");
-        let mut web_server = places.web_server(way);
+        let mut web_server = web_server(&places, way);
         web_server.wait_for_port(LOCALHOST, port);
         let log = home.join(if served.is_some() {
             "program.log"
@@ -217,6 +226,31 @@ impl Places<'_> {
         }
     }
 
+    /// A web server with what the program prints for it.
+    fn printed_web_server(&self, way: Way) -> Server {
+        let name = match way {
+            Way::Cgid | Way::Cgi => "apache-cgi",
+            Way::Fcgid => "apache-fcgid",
+            Way::ProxyFcgi => "apache-proxy",
+            Way::Nginx => "nginx-fastcgi",
+            other => panic!("no snippet for {other:?}"),
+        };
+        let url = format!("http://{LOCALHOST}:{}/mail/auth", self.port);
+        let text = printed(
+            self.own,
+            self.config,
+            &[name, "--socket", self.socket, "--url", &url],
+        );
+        match way {
+            Way::Cgi => self.apache(Mpm::Prefork, &text),
+            Way::Nginx => {
+                let config = nginx_config(self.home, &in_http_block(self.home, &text));
+                Server::start(&mut nginx(&config), self.home.join("nginx.out"))
+            }
+            _ => self.apache(Mpm::Event, &text),
+        }
+    }
+
     pub(crate) fn apache(&self, mpm: Mpm, snippet: &str) -> Server {
         // The page is off until the administrator changes this line.
         let off = "#Define NGINX_MAIL_AUTH_STATUS";
@@ -261,6 +295,17 @@ impl Places<'_> {
             self.home.join("lighttpd.out"),
         )
     }
+}
+
+/// What the command `snippet` prints.
+pub(crate) fn printed(program: &str, config: &str, arguments: &[&str]) -> String {
+    let output = Command::new(program)
+        .args(["--config", config, "snippet"])
+        .args(arguments)
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{output:?}");
+    String::from_utf8(output.stdout).unwrap()
 }
 
 /// nginx's mail proxy with examples/nginx.conf, and where it listens for each protocol.
