@@ -188,6 +188,7 @@ fn without_slow_ms_no_line_tells_of_a_slow_decision() {
 fn the_start_the_reloads_and_the_end_are_in_the_log() {
     let mut server = Serving::listening(CONFIG, USERS);
     let (config, socket) = (server.dir.path().join("auth.toml"), server.socket());
+    wait_until("its start", || server.log().contains("]: started "));
     let log = server.log();
     let started = log.lines().find(|it| it.contains("]: started ")).unwrap();
     let expected = format!(
@@ -273,4 +274,79 @@ fn a_program_that_cannot_start_complains_to_the_journal_with_a_priority() {
     let said = std::fs::read_to_string(&path).unwrap();
     assert!(said.contains("users.pth"), "{said}");
     assert!(said.lines().all(|line| line.starts_with("<3>")), "{said}");
+}
+
+/// The part of docs/log.md below this heading.
+fn section(heading: &str) -> String {
+    let page = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/log.md");
+    let page = std::fs::read_to_string(page).unwrap();
+    let (_, rest) = page.split_once(&format!("\n## {heading}\n")).unwrap();
+    rest.split("\n## ").next().unwrap().to_owned()
+}
+
+/// The names of the fields of a line; those of quoted text have no blank before them.
+fn names(line: &str) -> Vec<String> {
+    let (mut names, mut quoted, mut word) = (Vec::new(), false, String::new());
+    for character in line.chars() {
+        match character {
+            '"' => quoted = !quoted,
+            ' ' if !quoted => word.clear(),
+            '=' if !quoted => names.push(std::mem::take(&mut word)),
+            other if !quoted => word.push(other),
+            _ => {}
+        }
+    }
+    names
+}
+
+#[test]
+fn the_page_about_the_log_shows_lines_as_they_are() {
+    let config = format!("{CONFIG}[log]\nslow-ms = 1\n[limits]\nmax-hash-ms = 10000\n");
+    let server = Serving::listening(&config, &format!("{SLOW_USER}{USERS}"));
+    server.ask("alice", "one");
+    server.ask("alice", "two");
+    server.ask("carol", "wrong");
+    wait_until("its start", || server.log().contains("]: started "));
+    let log = server.log();
+    let line = |part: &str| {
+        let line = log.lines().find(|line| line.contains(part)).unwrap();
+        names(line.split_once("]: ").unwrap().1)
+    };
+    let decisions = section("Decisions");
+    let shown = |page: &str, start: &str| {
+        let line = page.lines().find(|line| line.trim().starts_with(start));
+        names(line.unwrap().trim())
+    };
+    assert_eq!(shown(&decisions, "login=\"alice\""), line("cause=accepted"));
+    assert_eq!(
+        shown(&decisions, "login=\"bob\""),
+        line("cause=wrong-password")
+    );
+    assert_eq!(shown(&section("Slow decisions"), "slow "), line("]: slow "));
+    let rows = decisions.lines().filter_map(|row| row.strip_prefix("| `"));
+    let rows: Vec<_> = rows.map(|row| row.split('`').next().unwrap()).collect();
+    for name in line("cause=accepted") {
+        assert!(rows.contains(&name.as_str()), "{name}: {rows:?}");
+    }
+    let others = section("Start, reload and end");
+    let started = others.lines().find(|row| row.starts_with("| `started "));
+    let started = started.unwrap().split('`').nth(1).unwrap();
+    assert_eq!(names(started), line("]: started "));
+    drop(server);
+    #[cfg(feature = "servers")]
+    {
+        let json = format!("{CONFIG}[log]\nformat = \"json\"\n");
+        let server = Serving::listening(&json, USERS);
+        server.ask("alice", "two");
+        let log = server.log();
+        let real = log.lines().find(|line| line.contains("\"cause\"")).unwrap();
+        let page = section("JSON");
+        let shown = page.lines().find(|line| line.starts_with('{')).unwrap();
+        let keys = |line: &str| {
+            let object: serde_json::Value = serde_json::from_str(line).unwrap();
+            let members = object.as_object().unwrap().keys();
+            members.cloned().collect::<Vec<_>>()
+        };
+        assert_eq!(keys(shown), keys(real));
+    }
 }

@@ -13,6 +13,7 @@ mod cgi;
 mod chains;
 mod completions;
 mod config;
+mod documented_commands;
 mod documents;
 mod domain_files;
 mod domain_names;

@@ -124,6 +124,35 @@ fn each_alert_has_a_row_that_says_what_to_do() {
     assert_eq!(names, alerts);
 }
 
+/// With its indentation taken away.
+fn yaml(page: &str, start: &str) -> String {
+    let page = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("docs")
+        .join(page);
+    let page = fs::read_to_string(page).unwrap();
+    let lines = page.lines().skip_while(|line| line.trim() != start);
+    let first = lines.clone().next().unwrap();
+    let indent = first.len() - first.trim_start().len();
+    let block = lines.take_while(|line| line.starts_with(&first[..indent]) && line.trim() != "```");
+    block.map(|line| format!("{}\n", &line[indent..])).collect()
+}
+
+#[test]
+fn prometheus_can_read_the_configurations_in_the_documents() {
+    let dir = TempDir::new();
+    dir.write("nginx-mail-auth-alerts.yml", read("alerts.yml"));
+    for (page, start) in [
+        ("monitoring.md", "rule_files: [nginx-mail-auth-alerts.yml]"),
+        ("status.md", "scrape_configs:"),
+    ] {
+        let text = yaml(page, start);
+        assert!(text.contains("job_name: nginx-mail-auth"), "{page}: {text}");
+        let file = dir.write("prometheus.yml", text);
+        let checked = promtool(&["check", "config", &file.display().to_string()]);
+        assert!(checked.status.success(), "{page}: {checked:?}");
+    }
+}
+
 /// Grafana puts in its variables before Prometheus reads an expression.
 #[test]
 fn prometheus_can_read_the_expressions_of_the_dashboard() {
