@@ -28,6 +28,7 @@ fn settings() -> Settings {
         allow_weak_schemes: true,
         max_hash_ms: 500,
         app_passwords: None,
+        rehash: None,
         default_scheme: None,
         logins: LineLogins::default(),
     }

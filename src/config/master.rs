@@ -71,6 +71,7 @@ impl Checker<'_> {
                 app_passwords: None,
                 default_scheme: None,
                 logins: LineLogins::default(),
+                rehash: None,
             },
             position: self.source.position(path.span().start),
         })

@@ -75,6 +75,7 @@ fn the_defaults() {
                 allow_weak_schemes: false,
                 max_hash_ms: 500,
                 app_passwords: None,
+                rehash: None,
                 default_scheme: None,
                 logins: Default::default(),
             }),

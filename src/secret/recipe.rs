@@ -137,6 +137,26 @@ impl Recipe {
         self.scheme
     }
 
+    /// The estimated milliseconds of a check, as for hashes that are read; `None` for schemes that are not
+    /// made for slow checks, or whose keys another method needs.
+    pub fn takes_ms(&self) -> Option<u32> {
+        let Costs {
+            memory,
+            rounds,
+            cost,
+            ..
+        } = self.costs;
+        let (memory, rounds) = (memory.unwrap_or_default(), rounds.unwrap_or_default());
+        let cost = cost.unwrap_or_default();
+        match self.scheme {
+            Scheme::Argon2id | Scheme::Argon2i => Some(memory.saturating_mul(rounds) / 1000),
+            Scheme::BlfCrypt => Some((65 << cost) / 1000),
+            Scheme::Yescrypt if cost > 2 => Some(3 << (cost - 1)),
+            Scheme::Sha512Crypt | Scheme::Sha256Crypt => Some(rounds / 2500),
+            _ => None,
+        }
+    }
+
     pub(super) fn rounds(&self) -> u32 {
         self.costs.rounds.unwrap_or_default()
     }
@@ -275,6 +295,22 @@ mod tests {
             let text = Secret::hash(recipe, &password).unwrap();
             assert!(text.contains(part), "{text}");
         }
+    }
+
+    #[test]
+    fn the_estimated_work_is_that_of_the_hash() {
+        let password = Password::new(b"pw".to_vec()).unwrap();
+        let mut estimated = 0;
+        for scheme in Scheme::MADE {
+            let Some(takes_ms) = Recipe::from(scheme).takes_ms() else {
+                continue;
+            };
+            let text = Secret::hash(scheme, &password).unwrap();
+            let secret = Secret::parse(text.as_bytes(), WeakSchemes::Refused).unwrap();
+            assert_eq!(secret.unwrap().takes_ms(), takes_ms, "{scheme}");
+            estimated += 1;
+        }
+        assert_eq!(estimated, 6);
     }
 
     #[test]

@@ -222,8 +222,10 @@ impl Locked {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => return Err(error),
         }
-        let mut file =
-            options(OpenOptions::new().write(true).create_new(true).mode(0o600)).open(beside)?;
+        // The sandbox denies a change of the mode, but not the mode of a new file.
+        let mode = self.before.mode() & 0o777;
+        let mut file = OpenOptions::new();
+        let mut file = options(file.write(true).create_new(true).mode(mode)).open(beside)?;
         file.write_all(new)?;
         let own = file.metadata()?;
         let (user, group) = (self.before.uid(), self.before.gid());
@@ -233,8 +235,9 @@ impl Locked {
             fchown(&file, user, group)?;
         }
         attributes::copy(&self.file, &file)?;
-        let mode = self.before.mode() & 0o777;
-        file.set_permissions(Permissions::from_mode(mode))?;
+        if file.metadata()?.mode() & 0o777 != mode {
+            file.set_permissions(Permissions::from_mode(mode))?;
+        }
         file.sync_all()
     }
 

@@ -30,6 +30,7 @@ mod index;
 mod line;
 mod line_logins;
 mod problems;
+mod rehash;
 mod settings;
 mod text;
 mod users_file;
@@ -38,6 +39,7 @@ pub use apps::AppPasswords;
 pub use line::PasswordRules;
 pub use line_logins::LineLogins;
 pub(crate) use problems::{MAX_PROBLEMS, and_more};
+pub use rehash::Rehash;
 pub use settings::Settings;
 pub use users_file::{
     FileContents, MAX_USERS_FILE_BYTES, NO_LINE_FEED, NO_USER, UsersFile, is_unfinished,
@@ -150,6 +152,11 @@ impl FileStore {
             apps: other.apps.clone(),
             ..self
         }
+    }
+
+    /// Whether it serves one request only.
+    fn is_lazy(&self) -> bool {
+        matches!(self.lookup, Lookup::Scanned(_))
     }
 
     /// Adds warnings about the file as a whole, before all others.

@@ -135,6 +135,10 @@ pub trait UserStore: Send + Sync {
     /// Takes as long as checking the password of a user, for [`Decoy::AskStore`].
     fn spend_time(&self, _asked: &Question<'_>) {}
 
+    /// Notes that the password was right for the stored one, so that the store can replace that by a stronger
+    /// hash. It returns at once.
+    fn note_right(&self, _asked: &Question<'_>, _stored: &Secret, _password: &Password) {}
+
     /// Where the store keeps a user's host, for the log: `column host`.
     fn host_field(&self) -> String {
         "host".to_owned()

@@ -33,6 +33,7 @@ mod methods;
 mod notify;
 mod probe;
 mod regressions;
+mod rehash;
 mod reload;
 #[cfg(feature = "servers")]
 mod remote;

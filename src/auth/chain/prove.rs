@@ -116,6 +116,12 @@ impl Chain {
             match limit_violated(credential, asked) {
                 Some(limit) => limited = Some(limit),
                 None => {
+                    if let (Proof::Password(password), None, false) =
+                        (proof, &credential.label, not_permitted)
+                    {
+                        let stored = &credential.secret;
+                        source.store.note_right(asked, stored, password);
+                    }
                     note(Step::PasswordMatches(
                         source.table,
                         credential.label.as_deref(),

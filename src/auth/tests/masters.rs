@@ -16,6 +16,7 @@ pub(super) fn masters(separator: &str) -> Masters {
         allow_weak_schemes: true,
         max_hash_ms: 500,
         app_passwords: None,
+        rehash: None,
         default_scheme: None,
         logins: Default::default(),
     };

@@ -231,6 +231,7 @@ fn unnamed(file: &Path) -> Settings {
         app_passwords: None,
         default_scheme: None,
         logins: LineLogins::default(),
+        rehash: None,
     }
 }
 

@@ -17,15 +17,10 @@ const ACCESS_LIST: &CStr = c"system.posix_acl_access";
 /// default one. Those that the system or a security module manages are left out if the process may not
 /// set them.
 pub(super) fn copy(from: &File, to: &File) -> io::Result<()> {
-    let mut names = vec![0; MAX_BYTES];
-    let length = match flistxattr(from, &mut names[..]) {
-        Ok(length) => length,
-        Err(Errno::OPNOTSUPP) => return Ok(()),
-        Err(error) => return Err(error.into()),
-    };
+    let names = names(from)?;
     let mut value = vec![0; MAX_BYTES];
     let mut has_list = false;
-    for name in names[..length].split_inclusive(|byte| *byte == 0) {
+    for name in names.split_inclusive(|byte| *byte == 0) {
         let Ok(name) = CStr::from_bytes_with_nul(name) else {
             continue;
         };
@@ -38,11 +33,26 @@ pub(super) fn copy(from: &File, to: &File) -> io::Result<()> {
             Err(_) => {}
         }
     }
-    if has_list {
-        return Ok(());
+    let is_list = |name: &[u8]| name == ACCESS_LIST.to_bytes_with_nul();
+    if !has_list
+        && self::names(to)?
+            .split_inclusive(|byte| *byte == 0)
+            .any(is_list)
+    {
+        fremovexattr(to, ACCESS_LIST)?;
     }
-    match fremovexattr(to, ACCESS_LIST) {
-        Ok(()) | Err(Errno::NODATA | Errno::OPNOTSUPP) => Ok(()),
+    Ok(())
+}
+
+/// The names of all attributes, each with a NUL at its end.
+fn names(file: &File) -> io::Result<Vec<u8>> {
+    let mut names = vec![0; MAX_BYTES];
+    match flistxattr(file, &mut names[..]) {
+        Ok(length) => {
+            names.truncate(length);
+            Ok(names)
+        }
+        Err(Errno::OPNOTSUPP) => Ok(Vec::new()),
         Err(error) => Err(error.into()),
     }
 }

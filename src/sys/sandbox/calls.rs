@@ -63,6 +63,9 @@ const ALWAYS: &[libc::c_long] = &[
     libc::SYS_fadvise64,
     libc::SYS_fstat,
     libc::SYS_fstatfs,
+    // Whether a password file has an access control list, before `rehash` replaces it.
+    libc::SYS_flistxattr,
+    libc::SYS_fgetxattr,
     // Files by name; Landlock restricts which.
     libc::SYS_openat,
     libc::SYS_openat2,

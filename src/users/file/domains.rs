@@ -15,7 +15,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use super::{FileContents, FileStore, MAX_PROBLEMS, Settings, UsersFile, and_more};
 use crate::login::Login;
 use crate::login::domain;
-use crate::secret::Secret;
+use crate::secret::{Password, Secret};
 use crate::sys::Lifetime;
 use crate::sys::problem::Problem;
 use crate::sys::trusted_file::path::{FolderRule, TrustedPath};
@@ -423,6 +423,12 @@ impl UserStore for DomainFiles {
         match self.file(domain_of(asked.login)) {
             Some(file) => file.find(asked),
             None => Ok(None),
+        }
+    }
+
+    fn note_right(&self, asked: &Question<'_>, stored: &Secret, password: &Password) {
+        if let Some(file) = self.file(domain_of(asked.login)) {
+            file.note_right(asked, stored, password);
         }
     }
 

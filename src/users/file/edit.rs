@@ -7,7 +7,7 @@ use zeroize::Zeroizing;
 
 use super::line::Line;
 use super::text::BYTE_ORDER_MARK;
-use super::{LineLogins, PasswordRules};
+use super::{LineLogins, PasswordRules, Settings};
 use crate::login::{MAX_LOGIN_BYTES, domain};
 
 mod fields;
@@ -184,6 +184,38 @@ pub fn apply(
     added.sort_by_key(|(number, _)| *number);
     let added = added.into_iter().map(|(_, line)| line);
     Ok((join(text, &lines, added), done))
+}
+
+/// The text with another password field of a login; `None` if not exactly one line has the login, or if its
+/// field is not `old`, as [`Secret::stored`](crate::secret::Secret) gives it.
+pub(super) fn replace_stored(
+    text: &[u8],
+    settings: &Settings,
+    login: &[u8],
+    old: &[u8],
+    new: &Zeroizing<String>,
+) -> Option<Zeroizing<Vec<u8>>> {
+    let mut lines = raw_lines(text);
+    let login = domain::folded(login);
+    let is_its = |line: &Raw<'_>| {
+        let cut = Line::cut(line.content());
+        cut.is_some_and(|cut| settings.logins.asked(cut.login) == login)
+    };
+    let mut its = lines.iter_mut().filter(|line| is_its(line));
+    let (Some(line), None) = (its.next(), its.next()) else {
+        return None;
+    };
+    let mut parts = fields::Parts::of(line.content());
+    let scheme = settings.default_scheme.as_deref().unwrap_or_default();
+    let named = Zeroizing::new([b"{", scheme.as_bytes(), b"}", &parts.stored].concat());
+    if *parts.stored != *old && *named != *old {
+        return None;
+    }
+    parts.stored = Zeroizing::new(new.as_bytes().to_vec());
+    let replaced = parts.joined();
+    usable(&replaced, &settings.rules()).ok()?;
+    line.replace(replaced);
+    Some(join(text, &lines, std::iter::empty()))
 }
 
 /// Makes one edit of the lines that have its login.

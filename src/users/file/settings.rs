@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::{LineLogins, PasswordRules};
+use super::{LineLogins, PasswordRules, Rehash};
 use crate::secret::{AcceptedHashes, WeakSchemes};
 
 /// A password file as configured.
@@ -20,6 +20,8 @@ pub struct Settings {
     pub default_scheme: Option<String>,
     /// The logins in the file.
     pub logins: LineLogins,
+    /// How weaker passwords are stored again after a login; `None`: they stay.
+    pub rehash: Option<Rehash>,
 }
 
 impl Settings {

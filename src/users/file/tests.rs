@@ -11,6 +11,7 @@ fn settings(allow_weak_schemes: bool) -> Settings {
         allow_weak_schemes,
         max_hash_ms: 500,
         app_passwords: None,
+        rehash: None,
         default_scheme: None,
         logins: Default::default(),
     }

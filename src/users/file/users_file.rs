@@ -3,9 +3,10 @@
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 
+use super::rehash::{self, Rehashing};
 use super::{AppPasswords, FileStore, Settings};
 use crate::login::Login;
-use crate::secret::Secret;
+use crate::secret::{Password, Secret};
 use crate::sys::Lifetime;
 use crate::sys::problem::Problem;
 use crate::sys::trusted_file::ObservedFiles;
@@ -22,6 +23,7 @@ pub struct UsersFile {
     /// Why no version was loaded when it was opened.
     lack: String,
     current: RwLock<Option<Arc<FileStore>>>,
+    rehashing: Arc<Rehashing>,
 }
 
 /// The result of reading a password file and its app passwords.
@@ -150,6 +152,7 @@ impl UsersFile {
             opened: files,
             lack: String::new(),
             current: RwLock::new(Some(Arc::new(store))),
+            rehashing: Arc::default(),
         }
     }
 
@@ -160,6 +163,7 @@ impl UsersFile {
             opened: files,
             lack: why,
             current: RwLock::new(None),
+            rehashing: Arc::default(),
         }
     }
 
@@ -210,5 +214,18 @@ impl UserStore for UsersFile {
 
     fn decoy(&self, asked: &Question<'_>) -> Decoy {
         Decoy::Secret(self.decoy_for(asked.login))
+    }
+
+    fn note_right(&self, asked: &Question<'_>, stored: &Secret, password: &Password) {
+        // A process that answers one request ends before the password would be stored.
+        if self.current().is_some_and(|store| !store.is_lazy()) {
+            rehash::start(
+                &self.rehashing,
+                &self.settings,
+                asked.login,
+                stored,
+                password,
+            );
+        }
     }
 }

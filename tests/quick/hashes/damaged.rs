@@ -213,6 +213,7 @@ fn mutations_of_password_files_never_panic_and_are_read_alike() {
         allow_weak_schemes: true,
         max_hash_ms: 500,
         app_passwords: None,
+        rehash: None,
         default_scheme: None,
         logins: Default::default(),
     };

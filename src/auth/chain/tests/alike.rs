@@ -111,6 +111,7 @@ fn each_refusal_of_a_password_file_costs_one_check_of_its_scheme() {
             allow_weak_schemes: true,
             max_hash_ms: 500,
             app_passwords: None,
+            rehash: None,
             default_scheme: None,
             logins: Default::default(),
         };

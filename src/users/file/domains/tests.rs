@@ -33,6 +33,7 @@ impl Scratch {
                 allow_weak_schemes: true,
                 max_hash_ms: 500,
                 app_passwords: None,
+                rehash: None,
                 default_scheme: None,
                 logins: Default::default(),
             },
