@@ -39,7 +39,7 @@ pub use answer::{Decided, refuse};
 pub use decision::Decision;
 pub use inspect::Inspection;
 pub use one_request::OneRequest;
-use parts::{throttle, unread, without_problems};
+use parts::{throttle, unread};
 use status::HostCounts;
 
 /// The configuration and everything that it opened. It never changes: a reload makes a new one.
@@ -175,7 +175,11 @@ impl Service {
                 .with_memory_of(before.map(|before| &before.gate.chain)),
             routes,
             retry: config.retry,
-            throttle: throttle(&config, lifetime, before),
+            throttle: throttle(
+                &config,
+                lifetime,
+                before.and_then(|before| before.gate.throttle.as_ref()),
+            ),
             deadline: config.limits.deadline,
         };
         let hosts = HostCounts::new(&gate.routes, before.map(|before| &before.hosts));
@@ -236,5 +240,21 @@ impl Service {
     /// The hosts without an address at the moment.
     pub fn unresolved(&self) -> Vec<Problem> {
         self.gate.routes.unresolved(&self.config.path)
+    }
+}
+
+/// The result, if there is no problem.
+fn without_problems(
+    (service, problems): (Option<Service>, Vec<Problem>),
+) -> Result<Service, Vec<Problem>> {
+    match service {
+        Some(service) if problems.is_empty() => {
+            let sources = service.gate.chain.sources().iter();
+            for unasked in sources.filter_map(|source| source.store.open_problem()) {
+                log::error!("{unasked}");
+            }
+            Ok(service)
+        }
+        _ => Err(problems),
     }
 }

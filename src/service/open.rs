@@ -9,8 +9,7 @@ use super::probe::Probes;
 use crate::auth::{Masters, RefusalTime, Source};
 use crate::config::{Config, KeyPositions, StoreConfig, UsersConfig};
 use crate::sys::Lifetime;
-use crate::sys::problem::Fault;
-use crate::sys::problem::Problem;
+use crate::sys::problem::{Fault, Problem};
 use crate::sys::trusted_file::ObservedFiles;
 use crate::users::UserStore;
 use crate::users::accept::AcceptStore;
@@ -342,8 +341,9 @@ impl<'a> Opening<'a> {
         let reading = FileContents::of(settings, self.lifetime);
         self.opened.watched.extend_from_slice(&reading.files);
         let files = reading.files.clone();
+        let unfinished = reading.has_unfinished_users(settings);
         let store = match reading.whole() {
-            Ok(store) if !store.has_users() => {
+            Ok(store) if !store.has_users() && unfinished => {
                 Err(Problem::new(&settings.path, file::NO_USER).into())
             }
             read => read,

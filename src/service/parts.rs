@@ -1,8 +1,7 @@
-//! Small parts of opening a service: the files to watch, the throttle, and the check for problems.
+//! Small parts of opening a service: the files to watch, the throttle, and which problems are reported.
 
 use std::path::Path;
 
-use super::Service;
 use crate::config::{Config, DNS_IS_ASKED, FileUse};
 use crate::sys::Lifetime;
 use crate::sys::problem::Problem;
@@ -24,33 +23,16 @@ pub(super) fn unread(config: &Config) -> ObservedFiles {
 pub(super) fn throttle(
     config: &Config,
     lifetime: Lifetime,
-    before: Option<&Service>,
+    before: Option<&Throttle>,
 ) -> Option<Throttle> {
     let settings = &config.throttle.as_ref()?.settings;
     let forgets =
         lifetime == Lifetime::OneRequest && settings.place == throttle::StateLocation::Memory;
-    let before = before.and_then(|service| service.gate.throttle.as_ref());
     let counting = match lifetime {
         Lifetime::Server => CountingMode::Server,
         Lifetime::OneRequest => CountingMode::OneRequest,
     };
     (!forgets).then(|| Throttle::open(settings, counting, before))
-}
-
-/// The result, if there is no problem.
-pub(super) fn without_problems(
-    (service, problems): (Option<Service>, Vec<Problem>),
-) -> Result<Service, Vec<Problem>> {
-    match service {
-        Some(service) if problems.is_empty() => {
-            let sources = service.gate.chain.sources().iter();
-            for unasked in sources.filter_map(|source| source.store.open_problem()) {
-                log::error!("{unasked}");
-            }
-            Ok(service)
-        }
-        _ => Err(problems),
-    }
 }
 
 /// The further problems at positions without an earlier problem: each fault is reported once.

@@ -113,6 +113,29 @@ fn the_last_user_of_a_file_can_be_removed() {
     assert!(server.log().contains("users: the file has no users"));
 }
 
+/// `user delete` leaves a file that a running server loads at once, and that does not prevent a start.
+#[test]
+fn the_last_user_is_out_as_soon_as_user_has_deleted_it() {
+    let server = Serving::listening(&config(), "alice:{PLAIN}secret\n");
+    assert_eq!(server.ask("alice", "secret"), accepted(HOST));
+    let program = |words: &[&str]| {
+        let mut command = binary::command();
+        command
+            .arg("--config")
+            .arg(server.dir.path().join("auth.toml"));
+        binary::output(command.args(words)).status.code()
+    };
+    assert_eq!(program(&["user", "delete", "alice"]), Some(0));
+    let file = server.dir.path().join("users");
+    assert_eq!(fs::read_to_string(&file).unwrap(), "# no users\n");
+    wait_until("alice is out", || server.ask("alice", "secret") == REFUSED);
+    assert!(!server.log().contains("10 s"), "{}", server.log());
+    assert_eq!(program(&["check"]), Some(0));
+    // An empty file may be only half written.
+    fs::write(&file, "").unwrap();
+    assert_eq!(program(&["check"]), Some(78));
+}
+
 const BROKEN: &str = "bare\nbob:{ROT13}secret\ntwice:{PLAIN}secret\nport:{PLAIN}secret::::::port=0\ntwice:*\n\
                       alice:{PLAIN}secret\n";
 

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rustix::io::Errno;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
@@ -31,6 +31,8 @@ use super::wipe::wipe;
 use crate::front::params::Peer;
 use crate::front::{Application, Load};
 
+mod stop;
+
 /// The maximum number of threads that wait in `accept` on one listener. Each listener also gets
 /// this many threads above the limit of connections, to evict connections or turn new ones away.
 const SPARE_THREADS: usize = 4;
@@ -45,15 +47,6 @@ const TURN_AWAY_TIMEOUT: Duration = Duration::from_secs(1);
 const IDLE_CHECK: Duration = Duration::from_secs(1);
 /// How often a stopping server checks its state.
 const TICK: Duration = Duration::from_millis(5);
-/// How long a stopping server must be without activity to count as idle: a connection that has just
-/// been accepted is not counted yet.
-const IDLE_BEFORE_STOP: Duration = Duration::from_millis(15);
-/// How long a stopping server waits for a connection on which no bytes arrive.
-const SILENCE_BEFORE_STOP: Duration = Duration::from_millis(100);
-/// When a stopping server gives up arriving requests; answers are still sent.
-const STOP_READING_AFTER: Duration = Duration::from_secs(6);
-/// When a stopping server returns in any case: mod_fcgid kills after 8 seconds.
-const STOP_DEADLINE: Duration = Duration::from_millis(6500);
 
 /// A FastCGI server that has not started.
 #[derive(Debug)]
@@ -423,36 +416,6 @@ impl<A: Application + Send + Sync + 'static> Shared<A> {
         for () in asked {
             if catch_unwind(AssertUnwindSafe(|| self.app.reload())).is_err() {
                 log::error!("this is a bug: reloading panicked");
-            }
-        }
-    }
-
-    /// Waits until the requests in progress and those in the backlog are answered.
-    ///
-    /// A listener cannot be shut down: other processes may share it, and the connections in its
-    /// backlog would be lost.
-    fn stop(&self) {
-        self.stopping.store(true, SeqCst);
-        self.delayed.hurry();
-        for shared_listener in &self.listeners {
-            shared_listener.listener.remove_file();
-        }
-        let start = Instant::now();
-        let mut busy = start;
-        while start.elapsed() < STOP_DEADLINE && busy.elapsed() < IDLE_BEFORE_STOP {
-            self.slots.evict_all(&[Phase::Idle], Duration::ZERO);
-            self.slots.evict_all(&[Phase::Fresh], SILENCE_BEFORE_STOP);
-            if start.elapsed() >= STOP_READING_AFTER {
-                self.slots.evict_all(&[Phase::Reading], Duration::ZERO);
-            }
-            thread::sleep(TICK);
-            let backlog = || {
-                self.listeners
-                    .iter()
-                    .any(|shared_listener| shared_listener.listener.has_backlog())
-            };
-            if self.load.connections() > 0 || backlog() {
-                busy = Instant::now();
             }
         }
     }

@@ -16,6 +16,10 @@ mod raw;
 
 pub(super) use raw::{Raw, join, raw_lines};
 
+/// The content of a file whose last line was removed. A server waits before it loads an empty file, which may
+/// only be half written.
+const NO_USER_LEFT: &[u8] = b"# no users\n";
+
 /// One edit of the line of a login.
 #[derive(Clone, Debug)]
 pub struct Edit {
@@ -183,7 +187,11 @@ pub fn apply(
     }
     added.sort_by_key(|(number, _)| *number);
     let added = added.into_iter().map(|(_, line)| line);
-    Ok((join(text, &lines, added), done))
+    let mut text = join(text, &lines, added);
+    if text.is_empty() || *text == BYTE_ORDER_MARK {
+        text.extend_from_slice(NO_USER_LEFT);
+    }
+    Ok((text, done))
 }
 
 /// The text with another password field of a login; `None` if not exactly one line has the login, or if its

@@ -131,8 +131,8 @@ fn app_passwords(
     }
 }
 
-/// The message about a password file without users. At the start it is an error. A running server loads the
-/// file: the administrator has removed the last user.
+/// The message about a password file without users. It is a warning if the file has whole lines, such as a
+/// comment: the administrator has removed the last user. At the start it is an error for an empty file.
 pub const NO_USER: &str = "the file has no users";
 
 /// The message about a file that ends in the middle of a line.
