@@ -2,11 +2,17 @@
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use super::key::Key;
 use super::record::{Record, Spans};
 use super::state::{Change, ChangeError, MAX_KEYS, State, TagKey, new_tag_key};
+
+/// The records that are read for an administrator at a time, and how long the lock is free afterwards: reading
+/// them takes some tenths of a millisecond, and no login may wait for all of them.
+const PART: usize = 4096;
+const PAUSE: Duration = Duration::from_micros(50);
 
 /// Counts in memory. Uses a monotonic clock, which nobody can set.
 pub(super) struct Memory {
@@ -112,8 +118,19 @@ impl State for Memory {
 
     fn each(&self, look: &mut dyn FnMut(&Key, &Record, u64)) {
         let now = self.now();
-        for (key, record) in &*self.lock() {
-            look(key, record, now);
+        let mut seen = 0;
+        loop {
+            let mut some = 0;
+            for (key, record) in self.lock().iter().skip(seen).take(PART) {
+                look(key, record, now);
+                some += 1;
+            }
+            if some < PART {
+                return;
+            }
+            seen += some;
+            // A login that waits for the lock gets it now.
+            thread::sleep(PAUSE);
         }
     }
 
@@ -128,9 +145,31 @@ impl State for Memory {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
+
+    #[test]
+    fn an_administrator_reads_each_record_once() {
+        let spans = Spans {
+            window: Duration::from_secs(600),
+            exempt: Duration::from_secs(600),
+        };
+        for number in [0, 1, PART - 1, PART, PART + 1, 3 * PART + 7] {
+            let memory = Memory::new(spans);
+            let key = |number: usize| Key::Login(number.to_string().into_bytes());
+            for number in 0..number {
+                let fail: &mut Change<'_> = &mut |records, now| records[0].fail(None, now, 0);
+                memory.change(&[key(number)], fail, Instant::now()).unwrap();
+            }
+            let mut keys = std::collections::HashSet::new();
+            let mut reads = 0;
+            memory.each(&mut |key, record, now| {
+                assert!(record.failures == 1 && record.failed <= now);
+                keys.insert(key.clone());
+                reads += 1;
+            });
+            assert_eq!((keys.len(), reads), (number, number));
+        }
+    }
 
     #[test]
     fn the_memory_is_bounded_and_keeps_successes_longest() {

@@ -59,7 +59,8 @@ impl Refused {
             Key::Pair(..) => &mut self.pairs,
         };
         *count += 1;
-        if *count <= MOST as u64 {
+        let is_listed = || self.some.iter().any(|listed| listed.key == *key);
+        if *count <= MOST as u64 && !is_listed() {
             self.some.push(Refusing {
                 key: key.clone(),
                 failures: record.failures,
@@ -82,7 +83,7 @@ struct Look {
 impl Throttle {
     /// What is refused now; the error says why the counts cannot be read.
     ///
-    /// Counts in the memory of this process are locked for less than a millisecond. Shared counts are
+    /// Counts in the memory of this process are locked for less than a millisecond at a time. Shared counts are
     /// read over a connection of their own, so no login waits for it, and at most every ten seconds.
     pub fn refused(&self) -> Result<Arc<Refused>, String> {
         let settings = &self.settings;

@@ -78,7 +78,8 @@ pub(super) trait State: Send + Sync {
     fn list(&self, deadline: Instant) -> Result<Vec<(Key, Record)>, String>;
 
     /// Reads all records of counts in memory, without a copy of them, and with the time of their clock.
-    /// Other counts have none.
+    /// A record that is added or removed meanwhile can be missed, or move others so that they are missed or
+    /// read twice. Other counts have none.
     fn each(&self, _look: &mut dyn FnMut(&Key, &Record, u64)) {}
 
     /// Forgets these keys.
