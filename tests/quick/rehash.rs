@@ -158,6 +158,10 @@ fn what_rehash_cannot_be_is_named() {
     let message =
         "users.rehash: makes hashes that take about 133 ms, and limits.max-hash-ms is 100";
     assert!(code == 78 && said.contains(message), "{said}");
+    let (_, said) = check(&with("rehash = \"argon2id\"\nrehash-all = true\n"));
+    let message = "users.rehash-all: replaces passwords in clear: their users can then no longer log \
+                   in with cram-md5 and apop";
+    assert!(said.contains(message), "{said}");
     // Beside the configuration, the server could write that too.
     let beside = "[[users]]\nstore = \"file\"\npath = \"users\"\nrehash = \"argon2id\"\n\
                   [routes]\ndefault = \"192.0.2.1\"\n";

@@ -105,6 +105,11 @@ impl Checker<'_> {
             self.report(&name.span(), "users.rehash", message);
             return None;
         };
+        if let Some(all) = all.filter(|all| *all.get_ref()) {
+            let message = "replaces passwords in clear: their users can then no longer log in with \
+                           cram-md5 and apop";
+            self.warn(&all.span(), "users.rehash-all", message);
+        }
         if *takes_ms > self.max_hash_ms {
             let message = format!(
                 "makes hashes that take about {takes_ms} ms, and limits.max-hash-ms is {}",
