@@ -87,7 +87,7 @@ impl Checker<'_> {
             "json" => Form::Json,
             other => {
                 let message =
-                    format!("there is no format {other:?}; known formats: \"logfmt\", \"json\"");
+                    format!("unknown format {other:?}; known formats: \"logfmt\", \"json\"");
                 self.report(&log.format.span(), "log.format", message);
                 Form::Logfmt
             }

@@ -1,6 +1,7 @@
 //! What a password or a digest is compared with.
 
 use super::*;
+use crate::sys::steps::{StepTimes, TimedStep};
 
 #[test]
 fn a_digest_needs_a_stored_cleartext_password() {
@@ -77,4 +78,38 @@ fn a_right_password_is_hashed_once_and_a_wrong_one_always() {
     let again = |password| chain.authenticate(&at_once, &proof(password), &mut |_| {});
     assert!(again("pw").is_ok());
     assert_eq!(again("pW").map(drop), Err(Trouble::Busy.into()));
+}
+
+#[test]
+fn each_step_of_a_check_is_measured() {
+    let text = Secret::hash(
+        crate::secret::Scheme::Sha256Crypt,
+        &Password::new(b"pw".to_vec()).unwrap(),
+    );
+    let stored: &'static [&'static str] = vec![&*text.unwrap().leak()].leak();
+    let chain = chain(vec![source(Says::Stored(stored), Then::Stop, Then::Stop)]);
+    let login = Login::new(b"a".to_vec()).unwrap();
+    let steps_of = |question: Question<'_>| {
+        let times = StepTimes::default();
+        let question = Question {
+            steps: Some(&times),
+            ..question
+        };
+        let _refused = chain.authenticate(&question, &proof("pW"), &mut |_| {});
+        times.all()
+    };
+    let names = |steps: &[(TimedStep, Duration)]| -> Vec<_> {
+        steps.iter().map(|(step, _)| *step).collect()
+    };
+    let store = TimedStep::Store(0);
+    let free = steps_of(question(&login));
+    assert_eq!(names(&free), [store, TimedStep::HashQueue, TimedStep::Hash]);
+    let _taken = chain.turn(&question(&login)).unwrap();
+    let patience = Duration::from_millis(5);
+    let busy = steps_of(Question {
+        deadline: Instant::now() + patience,
+        ..question(&login)
+    });
+    assert_eq!(names(&busy), [store, TimedStep::HashQueue]);
+    assert!(busy[1].1 > busy[0].1, "{busy:?}");
 }
