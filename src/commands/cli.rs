@@ -182,11 +182,11 @@ pub enum Command {
     },
     /// Ask a running server for its status
     ///
-    /// The configuration must have [status] path; docs/status.md says what is shown. Exit status 0, 1 if
+    /// The configuration must have `[status] path`; docs/status.md says what is shown. Exit status 0, 1 if
     /// something needs attention, 69 if the server does not answer, 78 if the configuration cannot be read or
-    /// has no [status] path.
+    /// has no `[status] path`.
     Status {
-        /// Where the server listens: unix:/run/x.sock or 127.0.0.1:9000 [default: [status] socket]
+        /// Where the server listens: unix:/run/x.sock or 127.0.0.1:9000 [default: the one of `[status] socket`]
         #[arg(value_name = "SOCKET", value_parser = Address::parse)]
         socket: Option<Address>,
         /// Print JSON
