@@ -165,8 +165,8 @@ def licences(found):
         for text in texts(package):
             of_text.setdefault(text, []).append(f"{package['name']} {package['version']}")
     print("\nlibsqlite3-sys contains SQLite, which is in the public domain. The program also contains Rust's standard")
-    print("library (MIT or Apache-2.0; rust-standard-library.html) and the unwinder of libgcc (GPL-3 with the GCC")
-    print("Runtime Library Exception).")
+    print("library (MIT or Apache-2.0; its COPYRIGHT is in https://github.com/rust-lang/rust) and the unwinder of libgcc")
+    print("(GPL-3 with the GCC Runtime Library Exception).")
     for text, names in sorted(of_text.items(), key=lambda one: one[1]):
         print(f"\n{'=' * 100}\n{', '.join(names)}\n{'=' * 100}\n\n{text}")
 
