@@ -93,7 +93,7 @@ const TRIES: usize = 3;
 
 /// Reads a regular file of at most `max` bytes. It must belong to root or to the user that the
 /// process runs as, and no other user may be able to change or replace it: neither the file nor a
-/// folder on the way to it ([`trusted`]). A file that keeps changing while it is read is an error, so
+/// folder on the way to it ([`TrustedPath`]). A file that keeps changing while it is read is an error, so
 /// that a half-written file is never used. A FIFO or a device in its place does not block.
 pub fn read_trusted(path: &Path, max: u64, secrecy: Secrecy) -> Result<Trusted, Problem> {
     for _ in 0..TRIES {

@@ -41,7 +41,7 @@ pub struct ProbeArgs {
     /// The address that the mail client comes from
     #[arg(long, value_name = "ADDRESS", default_value_t = IpAddr::V4(Ipv4Addr::LOCALHOST))]
     pub client_ip: IpAddr,
-    /// The name of that address, which nginx sends for SMTP [default: [UNAVAILABLE], as without a resolver]
+    /// The name of that address, which nginx sends for SMTP. Default: UNAVAILABLE in brackets, as without a resolver
     #[arg(value_parser = one_line(), long, value_name = "NAME")]
     pub client_host: Option<OsString>,
     /// The number of the attempt on one connection of the client
