@@ -70,6 +70,18 @@ pub enum Command {
     /// root can read files that the user of the service cannot. Use --user to check with the
     /// permissions of that user.
     Check {
+        /// Read files only: no connections, no host names, no databases
+        #[arg(long)]
+        offline: bool,
+        /// The folder that the configuration will be in; for a temporary file. Implies --offline
+        #[arg(long, value_name = "DIR")]
+        base: Option<PathBuf>,
+        /// Print problems, warnings and stores as JSON
+        #[arg(long)]
+        json: bool,
+        /// End with the users of each store, and how many can never log in and why
+        #[arg(long)]
+        summary: bool,
         /// The user whose permissions the command has
         #[command(flatten)]
         rights: RunAs,
@@ -225,7 +237,7 @@ impl Command {
     /// The user whose permissions the command has.
     pub fn user(&self) -> Option<&str> {
         match self {
-            Self::Check { rights }
+            Self::Check { rights, .. }
             | Self::Test { rights, .. }
             | Self::Route { rights, .. }
             | Self::Throttle { rights, .. } => rights.user.as_deref(),

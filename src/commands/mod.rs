@@ -116,7 +116,9 @@ impl From<io::Error> for CommandError {
 /// Runs a command with the configuration file at `config`; `None` for [`Command::Serve`], which is
 /// handled elsewhere.
 pub fn run(command: &Command, config: &Path) -> Option<Result<Outcome, CommandError>> {
-    if let Some(user) = command.user()
+    // Without root `check` compares owners and modes instead.
+    let compares = matches!(command, Command::Check { .. }) && !rights::is_root();
+    if let Some(user) = command.user().filter(|_| !compares)
         && let Err(why) = rights::take(user)
     {
         return Some(Err(CommandError::Input(why)));
@@ -154,7 +156,22 @@ fn run_with(
 ) -> Option<Result<Outcome, CommandError>> {
     Some(match command {
         Command::Serve { .. } => return None,
-        Command::Check { .. } => check::check(config, out, err),
+        Command::Check {
+            offline,
+            base,
+            json,
+            summary,
+            rights,
+        } => {
+            let options = check::Options {
+                offline: *offline,
+                base: base.as_deref(),
+                json: *json,
+                summary: *summary,
+                user: rights.user.as_deref(),
+            };
+            check::check(config, &options, out, err)
+        }
         Command::Test {
             login,
             protocol,

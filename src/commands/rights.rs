@@ -11,6 +11,11 @@ use crate::sys::accounts::{Rights, rights_of};
 const HINT: &str = "note: root may read and write more than the service does: name the user that it runs \
                     as, as in `check --user www-data`";
 
+/// Whether the command runs as root.
+pub(super) fn is_root() -> bool {
+    geteuid().is_root()
+}
+
 /// Permanently changes the process to the user, the group and all groups of `user`. Call it before
 /// anything is opened and before the process has a second thread.
 pub(super) fn take(user: &str) -> Result<(), String> {

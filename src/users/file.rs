@@ -32,6 +32,7 @@ mod line_logins;
 mod problems;
 mod rehash;
 mod settings;
+mod tally;
 mod text;
 mod users_file;
 
@@ -41,6 +42,7 @@ pub use line_logins::LineLogins;
 pub(crate) use problems::{MAX_PROBLEMS, and_more};
 pub use rehash::Rehash;
 pub use settings::Settings;
+pub use tally::Tally;
 pub use users_file::{
     FileContents, MAX_USERS_FILE_BYTES, NO_LINE_FEED, NO_USER, UsersFile, is_unfinished,
 };

@@ -11,6 +11,7 @@ mod support;
 mod answers;
 mod cgi;
 mod chains;
+mod check;
 mod completions;
 mod config;
 mod documented_commands;

@@ -154,7 +154,7 @@ fn a_user_that_cannot_be_taken_is_an_error() {
         command.args(["--reuid=65534", "--regid=65534", "--clear-groups"]);
         command
             .arg(&copy)
-            .args(["check", "--user", user, "--config"]);
+            .args(["route", "alice", "--user", user, "--config"]);
         let output = command
             .arg(folder.path().join("auth.toml"))
             .output()
