@@ -23,6 +23,8 @@ struct Candidate {
     kind: Kind,
     /// The domains that the store is asked about; `None` for all.
     domains: Option<Vec<String>>,
+    /// The separator of `[master]`, if there are masters and the file has users.
+    master_separator: Option<Vec<u8>>,
 }
 
 enum Kind {
@@ -68,6 +70,7 @@ impl Candidates {
                 name: file.display().to_string(),
                 kind: Kind::One(Box::new(settings)),
                 domains: None,
+                master_separator: None,
             }])));
         }
         let config = match loaded {
@@ -160,7 +163,16 @@ impl Candidates {
                 "[logins] make {login:?} of it, which cannot be a login of a password file: {why}"
             ));
         }
-        let unreachable = settings.logins.unreachable(&login);
+        let unreachable = settings.logins.unreachable(&login).or_else(|| {
+            let separator = candidate.master_separator.as_deref()?;
+            let found = login.windows(separator.len()).any(|part| part == separator);
+            found.then(|| {
+                let separator = shown(separator);
+                format!(
+                    "a login with \"{separator}\" is read as a user and a master ([master] separator)"
+                )
+            })
+        });
         Ok(Found {
             settings,
             login,
@@ -187,6 +199,10 @@ impl Candidate {
 
 /// The password files of a configuration, and whether each is that of the masters.
 fn of_config(config: Config) -> Vec<(Candidate, bool)> {
+    let separator = config
+        .master
+        .as_ref()
+        .map(|master| master.separator.clone());
     let users = config.users.into_iter().filter_map(|users| {
         let kind = match users.store {
             StoreConfig::File(settings) => Kind::One(Box::new(settings)),
@@ -197,12 +213,14 @@ fn of_config(config: Config) -> Vec<(Candidate, bool)> {
             name: users.name,
             kind,
             domains: users.domains,
+            master_separator: separator.clone(),
         })
     });
     let masters = config.master.map(|master| Candidate {
         name: "master".to_owned(),
         kind: Kind::One(Box::new(master.settings)),
         domains: None,
+        master_separator: None,
     });
     let users = users.map(|candidate| (candidate, false));
     users

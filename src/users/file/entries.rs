@@ -28,7 +28,7 @@ const SHOWN: [&[u8]; 11] = [
 pub struct Entry {
     /// Its number, from 1.
     pub line: usize,
-    /// The login that finds it: what `[logins]` make of the written one.
+    /// The login that finds it: the result of `[logins]` for the written one. If no client can have it, the written one.
     pub login: Vec<u8>,
     /// Whether the login can be accepted with its own password.
     pub state: State,
@@ -97,13 +97,19 @@ pub fn entries<E>(
                 .clone()
                 .or_else(|| account.unusable_password.clone()),
         };
+        let unreachable = logins.unreachable_login(line.login, &asked);
+        let login = match unreachable {
+            Some(_) => line.login.to_vec(),
+            None => asked.into_owned(),
+        };
+        let problem = problem.or(unreachable);
         each(Entry {
             line: number,
             state: state(&account, problem.is_some()),
             scheme: scheme(&account),
             fields: fields(&line),
-            problem: problem.or_else(|| logins.unreachable_login(line.login, &asked)),
-            login: asked.into_owned(),
+            problem,
+            login,
         })?;
     }
     Ok(())

@@ -118,3 +118,28 @@ fn what_cannot_be_used_is_listed_with_the_reason() {
     let costly = run(&dir, &costly, "hunter2\n").why();
     assert!(costly.contains("limits.max-hash-ms is 500"), "{costly}");
 }
+
+#[test]
+fn a_line_whose_login_no_client_can_have_is_listed_as_it_is_written() {
+    let rules = "[logins]\ndefault-domain = \"example.org\"\n";
+    let dir = with(&format!("{ONE_FILE}{rules}"));
+    dir.write("apps", "");
+    dir.write("users", "bob:{PLAIN}hunter2\n");
+    let list = run(&dir, &["user", "list"], "").done();
+    assert!(list.contains("\nbob\tunusable\t"), "{list}");
+    assert!(list.contains("\"bob@example.org\": write that\n"), "{list}");
+    assert_eq!(attempt(&dir, "bob", "hunter2"), "unknown-user");
+}
+
+#[test]
+fn a_login_with_the_separator_of_masters_is_refused() {
+    let dir = with(&format!("{ONE_FILE}[master]\npath = \"masters\"\n"));
+    dir.write("masters", "support:{PLAIN}hunter2\n");
+    let refused = run(&dir, &["user", "add", "u*m", "--random"], "").why();
+    assert_eq!(
+        refused,
+        "nginx-mail-auth: \"u*m\": a login with \"*\" is read as a user and a master ([master] \
+         separator)\n"
+    );
+    assert!(!dir.path().join("users").exists());
+}

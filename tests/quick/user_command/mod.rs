@@ -71,7 +71,7 @@ fn a_user_lives_as_the_commands_say() {
     assert_eq!(read(&dir, "users").len(), before.len());
 
     run(&dir, &["user", "delete", "alice"], "").done();
-    assert_eq!(read(&dir, "users") + &read(&dir, "apps"), "");
+    assert_eq!(read(&dir, "users") + &read(&dir, "apps"), "# no users\n");
     let gone = run(&dir, &["user", "delete", "alice"], "").why();
     assert_eq!(gone, "nginx-mail-auth: \"alice\": there is no such user\n");
 }
