@@ -1,4 +1,4 @@
-//! `check`: reports whether `serve` could start, and all its problems and warnings.
+//! `check`: reports whether `serve` could start, all its problems and warnings, and the users of each store.
 
 use std::io::Write;
 use std::path::Path;
@@ -19,8 +19,6 @@ pub(super) struct Options<'a> {
     /// Where the configuration will be.
     pub(super) base: Option<&'a Path>,
     pub(super) json: bool,
-    /// Whether the users are counted in the text; JSON has them always.
-    pub(super) summary: bool,
     /// The user that must be able to read everything.
     pub(super) user: Option<&'a str>,
 }
@@ -54,7 +52,7 @@ pub(super) fn check(
     for found in &looked.found {
         writeln!(out, "{found}")?;
     }
-    for (name, tally) in looked.stores.iter().filter(|_| options.summary) {
+    for (name, tally) in &looked.stores {
         writeln!(out, "{}", summary(name, tally.as_ref()))?;
     }
     if outcome == Outcome::Done {

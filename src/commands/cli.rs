@@ -65,7 +65,8 @@ pub enum Command {
     /// Check the configuration, the stores and all files that it names
     ///
     /// Loads everything that serve loads, opens the stores, resolves host names, and prints all
-    /// problems. Exit status: 0 without problems, 78 with problems.
+    /// problems. At the end it prints how many users each store has, and how many of them can never
+    /// log in and why. Exit status: 0 without problems, 78 with problems.
     ///
     /// root can read files that the user of the service cannot. Use --user to check with the
     /// permissions of that user.
@@ -79,9 +80,6 @@ pub enum Command {
         /// Print problems, warnings and stores as JSON
         #[arg(long)]
         json: bool,
-        /// End with the users of each store, and how many can never log in and why
-        #[arg(long)]
-        summary: bool,
         /// The user whose permissions the command has
         #[command(flatten)]
         rights: RunAs,

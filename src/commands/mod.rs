@@ -160,14 +160,12 @@ fn run_with(
             offline,
             base,
             json,
-            summary,
             rights,
         } => {
             let options = check::Options {
                 offline: *offline,
                 base: base.as_deref(),
                 json: *json,
-                summary: *summary,
                 user: rights.user.as_deref(),
             };
             check::check(config, &options, out, err)

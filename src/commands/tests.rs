@@ -123,7 +123,10 @@ fn untimed(out: &str) -> String {
 fn check_of_what_works() {
     let folder = working("check");
     let (out, err, outcome) = folder.run(&["check"], &[]);
-    assert_eq!(out, "auth.toml: ok\n");
+    assert_eq!(
+        out,
+        "file: 3 users, of which 1 can never log in (disabled by nologin: 1)\nauth.toml: ok\n"
+    );
     assert_eq!(err, "");
     assert_eq!(outcome, Outcome::Done);
 }
@@ -134,7 +137,7 @@ fn check_warns_of_accept_and_succeeds() {
     let config = "[[users]]\nstore = \"accept\"\n[routes]\ndefault = \"192.0.2.1\"\n";
     folder.write("auth.toml", config);
     let (out, err, outcome) = folder.run(&["check"], &[]);
-    assert_eq!(out, "auth.toml: ok\n");
+    assert_eq!(out, "accept: its users are not counted\nauth.toml: ok\n");
     assert!(err.starts_with("warning: auth.toml:2:9: users.store: accept takes every login"));
     assert!(err.contains("open relay"), "{err}");
     assert_eq!(outcome, Outcome::Done);
@@ -174,7 +177,10 @@ fn check_warns_of_hosts_that_nobody_knows() {
     let users = "a:!::::::host=mailhost01\nb:!::::::host=192.0.2.9\nc:!::::::host=there\n";
     folder.write("users", users);
     let (out, err, outcome) = folder.run(&["check"], &[]);
-    assert_eq!(out, "auth.toml: ok\n");
+    assert_eq!(
+        out,
+        "file: 3 users, of which 3 can never log in (no password, or a locked one: 3)\nauth.toml: ok\n"
+    );
     assert_eq!(
         err,
         "warning: users:3:1: host=there is neither in [hosts] nor an address: \

@@ -26,7 +26,7 @@ fn offline_looks_no_name_up() {
     let folder = TempDir::new();
     folder.write("users", "alice:!\nbob:{NO-SUCH}x\n");
     let config = folder.write("auth.toml", UNREACHABLE).display().to_string();
-    let (code, out, err) = run(&["--config", &config, "--offline", "--summary"]);
+    let (code, out, err) = run(&["--config", &config, "--offline"]);
     let summary = "file: 2 users, of which 2 can never log in (an unknown scheme: 1, no password, or a locked one: 1)";
     assert_eq!(code, Some(0), "{err}");
     assert_eq!(out, format!("{summary}\n{config}: ok\n"));

@@ -81,19 +81,19 @@ fn a_file_that_the_service_may_not_read_is_found_by_root() {
     }
     assert_eq!(
         run(&folder, &["check", "--user", "nobody"]),
-        (0, "auth.toml: ok\n".to_owned())
+        (0, "file: 1 user\nauth.toml: ok\n".to_owned())
     );
     assert_eq!(run(&folder, &["route", "alice", "--user=nobody"]).0, 0);
     // Root has named the user.
     assert_eq!(
         run(&folder, &["check", "--user", "root"]),
-        (0, "auth.toml: ok\n".to_owned())
+        (0, "file: 1 user\nauth.toml: ok\n".to_owned())
     );
     // By one of its other groups: www-data is in none, so one is given.
     let (code, said) = run(&folder, &["check", "--user", "12345:12345"]);
     assert_eq!(code, 78, "{said}");
     let (code, said) = run(&folder, &["check", "--user", "12345:nogroup"]);
-    assert_eq!((code, said.as_str()), (0, "auth.toml: ok\n"));
+    assert_eq!((code, said.as_str()), (0, "file: 1 user\nauth.toml: ok\n"));
 }
 
 #[test]

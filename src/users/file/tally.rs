@@ -108,6 +108,7 @@ mod tests {
             app_passwords: None,
             default_scheme: None,
             logins: Default::default(),
+            rehash: None,
         };
         let store = FileStore::load(text.as_bytes().to_vec(), &settings).unwrap();
         let tally = store.tally();

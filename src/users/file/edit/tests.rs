@@ -231,7 +231,7 @@ fn deleting_removes_every_line_of_the_login_and_nothing_else() {
         ("# a\na:x\nb:y", "# a\nb:y", Done::AsAsked),
         ("b:y\r\na:x", "b:y\r\n", Done::AsAsked),
         ("a:x\n\na:y\nb:z\n", "\nb:z\n", Done::Removed(2)),
-        ("a:x\n", "", Done::AsAsked),
+        ("a:x\n", "# no users\n", Done::AsAsked),
     ] {
         let text = made(before, "a", Action::Delete).unwrap();
         assert_eq!(text, (after.to_owned(), done), "{before:?}");
