@@ -26,7 +26,7 @@ fn openldap_refuses_a_user_who_must_change_the_password_and_accepts_one_with_gra
             "{log}"
         );
         let left = if mode == Mode::Bind { 1 } else { 0 };
-        let grace = format!("has expired, and is let in {left} more times");
+        let grace = format!("the password has expired; {left} more logins are accepted");
         assert!(log.contains(&grace), "{log}");
     }
     let program = Program::serve(&with_store(&slapd.keys(Mode::SearchBind)));

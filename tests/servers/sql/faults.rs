@@ -54,7 +54,7 @@ fn a_fault_of_a_statement_is_one_message_and_no_users() {
         (
             "SELECT password, login, 1 AS no_login FROM users WHERE login = {login}",
             String::new(),
-            "users.query: nothing is made of the column no_login, which looks like the limit nologin: the \
+            "users.query: the column no_login is ignored, but looks like the limit nologin: the \
              limits of a user are nologin, protocols, allow_nets and expires; rename the column or leave \
              it out",
         ),
@@ -72,7 +72,7 @@ fn a_fault_of_a_statement_is_one_message_and_no_users() {
         (
             QUERY,
             apps("password, login, 'smtp' AS protocol"),
-            "users.app-passwords-query: nothing is made of the column protocol, which looks like the limit \
+            "users.app-passwords-query: the column protocol is ignored, but looks like the limit \
              protocols: the limits of an app password are protocols, allow_nets and expires; rename the \
              column or leave it out",
         ),

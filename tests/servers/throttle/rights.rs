@@ -125,6 +125,6 @@ fn a_replica_can_be_read_only() {
     let log = server.log();
     let said = log
         .lines()
-        .find(|line| line.contains("throttle: the counts cannot be"));
+        .find(|line| line.contains("throttle: cannot write the counts"));
     assert!(said.is_some_and(|line| line.contains(advice)), "{log}");
 }

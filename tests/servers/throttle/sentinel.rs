@@ -113,7 +113,8 @@ fn a_sentinel_that_is_wrong_leads_to_the_next_one() {
         ),
         (
             says("-NOAUTH Authentication required.\r\n".to_owned()),
-            "it says: NOAUTH Authentication required.: set sentinel-password-file".to_owned(),
+            "the server reports: NOAUTH Authentication required.: set sentinel-password-file"
+                .to_owned(),
         ),
         (
             says("-ERR unknown command 'SENTINEL', with args\r\n".to_owned()),
