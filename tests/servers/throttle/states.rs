@@ -101,7 +101,7 @@ fn redis_that_is_stopped_killed_and_back_changes_no_answer() {
     let _again = Redis::start_on(port);
     wait_until("it is asked again", || {
         server.log_in(HERE, "bob", "secret-right");
-        log_of(&server, "can be had again") == 2
+        log_of(&server, "throttle: can read the counts again") == 2
     });
 }
 
