@@ -26,7 +26,7 @@ use super::delay_queue::{DelayQueue, DelayedAnswer};
 use super::link::{self, AfterServing, Link, ServeMode};
 use super::listener::{Listener, WebServers};
 use super::log_rate_limit::LogRateLimit;
-use super::slots::{Phase, Slot, Slots};
+use super::slots::{Slot, Slots};
 use super::wipe::wipe;
 use crate::front::params::Peer;
 use crate::front::{Application, Load};
@@ -43,8 +43,6 @@ const STACK_BYTES: usize = 512 * 1024;
 const PAUSE: Duration = Duration::from_millis(100);
 /// The time-out for the arrival of a request that is turned away in any case.
 const TURN_AWAY_TIMEOUT: Duration = Duration::from_secs(1);
-/// How often the server looks for idle connections, at least.
-const IDLE_CHECK: Duration = Duration::from_secs(1);
 /// How often a stopping server checks its state.
 const TICK: Duration = Duration::from_millis(5);
 
@@ -81,10 +79,6 @@ impl Server {
         thread::Builder::new()
             .name("held".to_owned())
             .spawn(move || releasing.release())?;
-        let expiring = Arc::clone(&shared);
-        thread::Builder::new()
-            .name("idle".to_owned())
-            .spawn(move || expiring.expire())?;
         // Capacity 1: several signals during a reload cause one more reload.
         let (ask, asked) = sync_channel(1);
         let reloading = Arc::clone(&shared);
@@ -275,16 +269,6 @@ impl<A: Application + Send + Sync + 'static> Shared<A> {
         } else {
             self.load.closed();
             slot.clear();
-        }
-    }
-
-    /// Closes the connections that have been idle too long.
-    fn expire(&self) {
-        let timeout = self.limits.idle_timeout;
-        let pause = (timeout / 8).clamp(TICK, IDLE_CHECK);
-        loop {
-            thread::sleep(pause);
-            self.slots.evict_all(&[Phase::Idle], timeout);
         }
     }
 
